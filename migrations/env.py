@@ -1,0 +1,30 @@
+"""Alembic's entry point: takes the database from our settings or from the caller's config."""
+
+from alembic import context
+from sqlalchemy import create_engine, pool, text
+
+from models.db import Base
+from models.settings import load_settings
+from models.tables import Response
+
+assert Response.metadata is Base.metadata
+
+url = context.config.get_main_option("sqlalchemy.url") or load_settings().database_url
+if not url:
+    raise SystemExit("DATABASE_URL is not set: migrations need a database")
+
+engine = create_engine(url, poolclass=pool.NullPool)
+with engine.connect() as connection:
+    # Two `migrate` at a time: the second waits here and then finds nothing to do.
+    connection.execute(text("SELECT pg_advisory_lock(7391542)"))
+    # A migration that cannot get its lock gives up instead of queueing all traffic behind itself.
+    connection.execute(text("SET lock_timeout = '2s'"))
+    connection.commit()
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        compare_type=True,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()

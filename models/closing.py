@@ -1,0 +1,29 @@
+"""End a response in its worker's place: cancelled before it ran, or its worker is lost."""
+
+import redis
+
+from models.live.event_log import EventLog
+from models.recorder import EndingCause, Recorder
+from models.store import Store
+from models.stored import StoredResponse
+
+
+def close_response(store: Store, log: EventLog, held: StoredResponse, cause: EndingCause) -> bool:
+    """Shut out the holder, keep what it has logged, and end the response.
+
+    Returns False if the response ended, or moved to another attempt, before.
+    """
+    taken = store.claims.take_over(held)
+    if taken is None:
+        return False
+    recorder = Recorder(taken, log)
+    if held.attempt > 0:
+        try:
+            recorder.resume()
+        except redis.RedisError:
+            # The log is out of reach: the response ends without the text it had.
+            recorder = Recorder(taken, log)
+    written = store.claims.finish(taken, recorder.seal(cause))
+    if written:
+        recorder.publish_end()
+    return written

@@ -1,0 +1,74 @@
+"""The connection to Postgres: one pool per process, and the base class of the tables."""
+
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from typing import Any
+
+import orjson
+from psycopg.types.json import set_json_dumps, set_json_loads
+from sqlalchemy import Enum, create_engine
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import DeclarativeBase
+
+from models.status import ResponseStatus
+
+set_json_dumps(orjson.dumps)
+set_json_loads(orjson.loads)
+
+
+def _by_value(kind: type[StrEnum]) -> Enum:
+    """Store an enum's value as text with a CHECK, so that a new member needs no new type."""
+    return Enum(
+        kind,
+        native_enum=False,
+        create_constraint=False,
+        length=16,
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+class Base(DeclarativeBase):
+    """Base of all tables."""
+
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a plain class attribute
+        dict[str, Any]: JSONB,
+        ResponseStatus: _by_value(ResponseStatus),
+    }
+
+
+class Database:
+    """A bounded pool of connections.
+
+    Most of our statements are whole transactions by themselves and run in autocommit: one round
+    trip instead of three.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 16) -> None:
+        self._engine: Engine = create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            # Postgres' clients wait for ever on a peer that is gone without a word.
+            connect_args={
+                "connect_timeout": 5,
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "application_name": "antiphon",
+            },
+        )
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def statement(self) -> AbstractContextManager[Connection]:
+        """A connection for one statement that commits by itself."""
+        return self._autocommit.connect()
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """A connection whose statements commit together or not at all."""
+        return self._engine.begin()
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self._engine.dispose()

@@ -1,0 +1,121 @@
+"""What can be said to a client when a request is refused or fails: one family, one body.
+
+The body is `{"error": {"message", "type", "param", "code"}}`, all four keys always there
+(specification §5; `code` and `param` may be null). A class's docstring is its default message.
+"""
+
+from typing import ClassVar
+
+
+class AppError(Exception):
+    """The server could not answer this request."""
+
+    http_status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    default_code: ClassVar[str | None] = None
+
+    def __init__(
+        self, message: str | None = None, *, param: str | None = None, code: str | None = None
+    ) -> None:
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.param = param
+        self.code = code or self.default_code
+        super().__init__(self.message)
+
+    def body(self) -> dict[str, dict[str, str | None]]:
+        """The JSON body of the answer."""
+        return {"error": self.payload()}
+
+    def payload(self) -> dict[str, str | None]:
+        """What stands under `error`."""
+        return {
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+        }
+
+
+class InvalidRequestError(AppError):
+    """The request is not valid."""
+
+    http_status = 400
+    type = "invalid_request_error"
+    default_code = "invalid_value"
+
+
+class InvalidJsonError(InvalidRequestError):
+    """The body is not valid JSON."""
+
+    default_code = "invalid_json"
+
+
+class RequestTooLargeError(InvalidRequestError):
+    """The body is larger than the server accepts."""
+
+    http_status = 413
+    default_code = "request_too_large"
+
+
+class UnsupportedMediaTypeError(InvalidRequestError):
+    """The body must be application/json."""
+
+    http_status = 415
+    default_code = "unsupported_media_type"
+
+
+class ContextLengthExceededError(InvalidRequestError):
+    """The input does not fit into the model's context."""
+
+    default_code = "context_length_exceeded"
+
+
+class NotFoundError(AppError):
+    """There is nothing at this address."""
+
+    http_status = 404
+    type = "not_found"
+    default_code = "not_found"
+
+
+class ResponseNotFoundError(NotFoundError):
+    """No response has this id."""
+
+    default_code = "response_not_found"
+
+    def __init__(self, response_id: str) -> None:
+        super().__init__(f"Response with id '{response_id}' not found.", param="response_id")
+
+
+class ModelNotFoundError(NotFoundError):
+    """No such model is served here."""
+
+    default_code = "model_not_found"
+
+
+class PreviousResponseNotFoundError(NotFoundError):
+    """No response has the id given in previous_response_id."""
+
+    default_code = "previous_response_not_found"
+
+
+class MethodNotAllowedError(AppError):
+    """This address does not take this method."""
+
+    http_status = 405
+    type = "invalid_request_error"
+    default_code = "method_not_allowed"
+
+
+class OverloadedError(AppError):
+    """The server has no room for this request now; try again."""
+
+    http_status = 503
+    default_code = "server_overloaded"
+
+
+class UnavailableError(AppError):
+    """A service that the server stands on is out of reach; try again."""
+
+    http_status = 503
+    default_code = "service_unavailable"

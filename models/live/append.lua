@@ -1,0 +1,22 @@
+-- Append the events of one response to its log and tell its readers.
+--
+-- KEYS[1] log (stream)  KEYS[2] fence: the newest attempt that has written
+-- ARGV[1] attempt  ARGV[2] seconds to keep  ARGV[3] channel  ARGV[4] sequence number that starts a log
+-- ARGV[5..] triples: sequence number, event, token ids
+--
+-- Returns OK; STALE when a newer attempt has written; LOST when the log's beginning is missing.
+local fence = tonumber(redis.call('GET', KEYS[2]) or '0')
+local attempt = tonumber(ARGV[1])
+if attempt < fence then return 'STALE' end
+if ARGV[5] ~= ARGV[4] and redis.call('EXISTS', KEYS[1]) == 0 then return 'LOST' end
+redis.call('SET', KEYS[2], attempt, 'EX', ARGV[2])
+local message = {}
+for i = 5, #ARGV, 3 do
+    -- The id is the number plus one (0-0 is no id). Redis refuses an id that is not above the last:
+    -- an event that is there already stays as it is.
+    redis.pcall('XADD', KEYS[1], (ARGV[i] + 1) .. '-0', 'd', ARGV[i + 1], 't', ARGV[i + 2])
+    message[#message + 1] = ARGV[i] .. ' ' .. ARGV[i + 1]
+end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('PUBLISH', ARGV[3], table.concat(message, '\n'))
+return 'OK'

@@ -1,0 +1,171 @@
+"""One attempt's record of a response: events made, logged, and written down with its end.
+
+Used by the worker that generates, and by whoever ends a response in a worker's place.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from pydantic import TypeAdapter
+
+from models.ids import output_item_id
+from models.live.event_log import Append, AppendResult, EventLog, LoggedEvent
+from models.status import ResponseStatus
+from models.store.claims import Ending
+from models.stored import StoredResponse, opening_resource, running_resource, to_resource
+from models.wire.events import BaseEvent, Event
+from models.wire.machine import EventMachine, StreamState
+from models.wire.response import Usage
+
+_EVENT: TypeAdapter[BaseEvent] = TypeAdapter(Event)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndingCause:
+    """Why and how a response ends."""
+
+    status: ResponseStatus
+    usage: Usage | None = None
+    error: dict[str, str] | None = None
+    incomplete_details: dict[str, str] | None = None
+
+
+def opening_events(stored: StoredResponse) -> list[LoggedEvent]:
+    """The events that every stream of a response begins with, made from its row."""
+    return _serialise(EventMachine().open_stream(opening_resource(stored)), ())
+
+
+class Recorder:
+    """The events of one response from sequence number 0, and which of them are logged yet."""
+
+    def __init__(self, stored: StoredResponse, log: EventLog) -> None:
+        self.stored = stored
+        self._log = log
+        self._machine = EventMachine()
+        self._events = _serialise(self._machine.open_stream(opening_resource(stored)), ())
+        self._first_logged = len(self._events)
+        self._num_logged = len(self._events)
+        self._unpublished: list[BaseEvent] = []
+        self.is_stale = False
+
+    def resume(self) -> list[int]:
+        """Take over what an earlier attempt logged; returns the tokens that it generated."""
+        logged_events = self._log.take_over(
+            self.stored.id, self.stored.attempt, start=self._first_logged
+        )
+        for logged in logged_events:
+            if logged.is_terminal:
+                break
+            self._machine.replay(_EVENT.validate_json(logged.data))
+            self._events.append(logged)
+        self._num_logged = len(self._events)
+        return [token for event in self._events for token in event.token_ids]
+
+    @property
+    def text(self) -> str:
+        """The text recorded so far."""
+        return self._machine.text
+
+    def begin(self) -> None:
+        """Announce that a worker is at it, unless an earlier attempt has."""
+        if self._machine.state in (StreamState.CREATED, StreamState.QUEUED):
+            self._record(self._machine.begin(running_resource(self.stored)))
+
+    def add_text(self, delta: str, token_ids: Sequence[int]) -> None:
+        """Record generated text and the tokens it came from, since the last call."""
+        if not self._machine.is_part_open:
+            self._open_message()
+        self._record(self._machine.add_text(delta), token_ids)
+
+    def pending(self) -> Append | None:
+        """The events that are not in the log yet."""
+        if self.is_stale or self._num_logged == len(self._events):
+            return None
+        return Append(
+            response_id=self.stored.id,
+            attempt=self.stored.attempt,
+            first_sequence_number=self._first_logged,
+            events=self._events[self._num_logged :],
+        )
+
+    def settle(self, append: Append, result: AppendResult) -> None:
+        """Take note of what became of a pending append."""
+        match result:
+            case AppendResult.OK:
+                self._num_logged = append.events[-1].sequence_number + 1
+            case AppendResult.LOST:
+                self._num_logged = self._first_logged
+            case AppendResult.STALE:
+                self.is_stale = True
+            case AppendResult.UNREACHABLE:
+                pass
+
+    def flush(self) -> None:
+        """Log what is pending; what cannot be logged now is still archived at the end."""
+        for _ in range(2):
+            append = self.pending()
+            if append is None:
+                return
+            [result] = self._log.append([append])
+            self.settle(append, result)
+
+    def seal(self, cause: EndingCause) -> Ending:
+        """Close what is open and make the terminal event; what is to be committed.
+
+        Nothing can be recorded after. `publish_end` follows the commit and never precedes it:
+        nobody may read a terminal event of an end that did not come about.
+        """
+        self._close_output(cause.status)
+        finished = replace(
+            self.stored,
+            status=cause.status,
+            finished_at=datetime.now(UTC),
+            output=[
+                item.model_dump() for item in self._machine.output if item.status != "in_progress"
+            ],
+            usage=cause.usage.model_dump() if cause.usage else None,
+            error=cause.error,
+            incomplete_details=cause.incomplete_details,
+        )
+        self._unpublished = self._machine.end(to_resource(finished))
+        terminal = _serialise(self._unpublished, ())
+        return Ending(
+            status=finished.status,
+            finished_at=finished.finished_at,
+            output=finished.output,
+            usage=finished.usage,
+            error=finished.error,
+            incomplete_details=finished.incomplete_details,
+            events=[event.data for event in (*self._events, *terminal)],
+        )
+
+    def publish_end(self) -> None:
+        """Send the terminal event, now that the end is committed."""
+        self._record(self._unpublished)
+        self.flush()
+
+    def _close_output(self, status: ResponseStatus) -> None:
+        """An item that stays open is no part of a failed response; of others, its text is kept."""
+        if status is ResponseStatus.FAILED:
+            return
+        is_cut = status is not ResponseStatus.COMPLETED
+        if not self._machine.output and not is_cut:
+            self._open_message()
+        if self._machine.is_part_open:
+            self._record(self._machine.close_message("incomplete" if is_cut else "completed"))
+
+    def _open_message(self) -> None:
+        index = len(self._machine.output)
+        self._record(self._machine.open_message(output_item_id(self.stored.id, index)))
+
+    def _record(self, events: Sequence[BaseEvent], token_ids: Sequence[int] = ()) -> None:
+        self._events += _serialise(events, token_ids)
+
+
+def _serialise(events: Sequence[BaseEvent], token_ids: Sequence[int]) -> list[LoggedEvent]:
+    tokens = tuple(token_ids)
+    return [
+        LoggedEvent(event.sequence_number, event.model_dump_json().encode(), tokens)
+        for event in events
+    ]

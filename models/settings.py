@@ -1,0 +1,89 @@
+"""Every setting, read from the environment once and passed down; no other module reads it.
+
+Each variable has a line in docs/operations.md.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_MODEL = "SmolLM2-135M-Instruct"
+
+
+class SettingsError(Exception):
+    """A setting has a value that cannot be used; the message names the variable."""
+
+
+class Settings(BaseSettings):
+    """Frozen settings; field `x` is the variable `ANTIPHON_X` unless an alias says otherwise."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ANTIPHON_", frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    host: str = Field("127.0.0.1", min_length=1)
+    port: int = Field(8000, ge=1, le=65535)
+    data_dir: Path = Path(".antiphon")
+    model: str = Field(DEFAULT_MODEL, min_length=1)
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    engine: Literal["transformers", "scripted"] = "transformers"
+    workers: int = Field(1, ge=1, le=64)
+    database_url: Annotated[str | None, Field(validation_alias="DATABASE_URL")] = None
+    redis_url: Annotated[str | None, Field(validation_alias="REDIS_URL")] = None
+
+    api_processes: int = Field(2, ge=1, le=64)
+    api_threads: int = Field(600, ge=64, le=10_000)
+    max_sequences: int = Field(64, ge=1, le=4096)
+    """Responses one worker generates at a time."""
+    kv_cache_gib: float = Field(2.0, gt=0)
+    """Memory for cached keys and values, GiB; on CUDA nine tenths of what is free are taken."""
+    drain_seconds: float = Field(5.0, ge=0)
+    """How long a stopping worker lets running responses finish before it hands them back."""
+    retention_days: float = Field(30.0, gt=0)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    script_tokens: int = Field(20, ge=1)
+    """Tokens of each answer of the scripted engine."""
+    script_interval_ms: float = Field(10.0, ge=0)
+    """Time between two steps of the scripted engine."""
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("database_url")
+    @classmethod
+    def _psycopg_driver(cls, value: str | None) -> str | None:
+        """Accept the spellings other tools use and name the driver that we install."""
+        if not value:
+            return None
+        scheme, separator, rest = value.partition("://")
+        if not separator or scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
+            raise ValueError("must be a postgresql:// URL")
+        return f"postgresql+psycopg://{rest}"
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        if not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must be a redis://, rediss:// or unix:// URL")
+        return value
+
+
+def load_settings() -> Settings:
+    """Read the environment; raises `SettingsError` naming every bad variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(map(_describe, error.errors()))) from None
+
+
+def _describe(error: object) -> str:
+    assert isinstance(error, dict)
+    name = str(error["loc"][0])
+    variable = name if name.isupper() else f"ANTIPHON_{name.upper()}"
+    return f"{variable}={error['input']!r}: {error['msg']}"

@@ -1,0 +1,36 @@
+"""The store: the only code that speaks SQL. Every statement names the project."""
+
+from dataclasses import dataclass
+
+from models.db import Database
+from models.store.claims import Claims
+from models.store.responses import Responses
+from models.store.upkeep import Upkeep
+from models.store.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The four desks of the store, over one pool of connections."""
+
+    database: Database
+    responses: Responses
+    claims: Claims
+    workers: Workers
+    upkeep: Upkeep
+
+    @classmethod
+    def open(cls, url: str, *, pool_size: int = 16) -> "Store":
+        """A store on the database at `url`; connections are made when first needed."""
+        database = Database(url, pool_size=pool_size)
+        return cls(
+            database=database,
+            responses=Responses(database),
+            claims=Claims(database),
+            workers=Workers(database),
+            upkeep=Upkeep(database),
+        )
+
+    def close(self) -> None:
+        """Close the pool."""
+        self.database.close()

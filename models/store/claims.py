@@ -1,0 +1,161 @@
+"""Who works on a response: claim, finish, hand back, cancel. Each is one conditional UPDATE."""
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+
+from models.db import Database
+from models.status import ResponseStatus, sources_of
+from models.store.rows import COLUMNS, to_stored
+from models.stored import StoredResponse
+
+# The fairest queued response of a model: the head of each project's queue, then the higher
+# priority, then the project with the fewest running, then age. A worker without a lease gets none.
+_CLAIM = text(f"""
+    WITH running AS (
+        SELECT project_id, count(*) AS num FROM responses
+        WHERE status = 'in_progress' AND model = :model GROUP BY project_id
+    ), head AS (
+        SELECT p.project_id, oldest.id, oldest.priority
+        FROM projects p CROSS JOIN LATERAL (
+            SELECT q.id, q.priority FROM responses q
+            WHERE q.project_id = p.project_id AND q.model = :model AND q.status = 'queued'
+            ORDER BY q.priority DESC, q.id LIMIT 1 FOR UPDATE SKIP LOCKED
+        ) oldest
+    ), fairest AS (
+        SELECT head.project_id, head.id FROM head LEFT JOIN running USING (project_id)
+        ORDER BY head.priority DESC, coalesce(running.num, 0), head.id LIMIT 1
+    )
+    UPDATE responses r
+    SET status = 'in_progress', attempt = r.attempt + 1, worker_id = :worker_id,
+        started_at = coalesce(r.started_at, now())
+    FROM fairest
+    WHERE r.project_id = fairest.project_id AND r.id = fairest.id AND r.status = 'queued'
+      AND EXISTS (SELECT FROM workers w WHERE w.id = :worker_id AND w.lease_until > now())
+    RETURNING {COLUMNS}
+""")
+
+# Status, output, usage and events in one transaction, or nothing if the attempt is stale.
+_FINISH = text("""
+    WITH finished AS (
+        UPDATE responses
+        SET status = :status, usage = :usage, error = :error, finished_at = :finished_at,
+            incomplete_details = :incomplete_details
+        WHERE project_id = :project_id AND id = :id AND attempt = :attempt
+          AND status = ANY(:sources)
+        RETURNING id, project_id, store
+    ), archived AS (
+        INSERT INTO event_archives (response_id, project_id, num_events, data)
+        SELECT id, project_id, :num_events, :data FROM finished WHERE store
+    ), written AS (
+        INSERT INTO items (response_id, direction, position, project_id, body)
+        SELECT finished.id, 'output', item.position - 1, finished.project_id, item.body
+        FROM finished, jsonb_array_elements(:output) WITH ORDINALITY AS item (body, position)
+        WHERE finished.store
+    )
+    SELECT id FROM finished
+""")
+
+_HAND_BACK = text("""
+    UPDATE responses r SET status = 'queued', worker_id = NULL
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:project_ids AS text[]), CAST(:attempts AS int[]))
+         AS mine (id, project_id, attempt)
+    WHERE r.project_id = mine.project_id AND r.id = mine.id AND r.attempt = mine.attempt
+      AND r.status = 'in_progress'
+    RETURNING r.id
+""")
+
+_REQUEST_CANCEL = text(f"""
+    UPDATE responses r SET cancel_requested = true
+    WHERE r.project_id = :project_id AND r.id = :id AND r.status IN ('queued', 'in_progress')
+    RETURNING {COLUMNS}
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Everything that is written when a response ends."""
+
+    status: ResponseStatus
+    finished_at: datetime
+    output: Sequence[dict[str, Any]] = ()
+    usage: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    incomplete_details: dict[str, str] | None = None
+    events: Sequence[bytes] = ()
+    """The JSON of every event, the terminal one included, from sequence number 0."""
+
+
+_TAKE_OVER = text(f"""
+    UPDATE responses r SET attempt = r.attempt + 1, worker_id = NULL
+    WHERE r.project_id = :project_id AND r.id = :id AND r.attempt = :attempt
+      AND r.status IN ('queued', 'in_progress')
+    RETURNING {COLUMNS}
+""")
+
+
+class Claims:
+    """The moves between the states of a response."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def claim(self, worker_id: UUID, model: str) -> StoredResponse | None:
+        """Take the fairest queued response of a model; None if there is none."""
+        with self._database.statement() as connection:
+            row = connection.execute(_CLAIM, {"worker_id": worker_id, "model": model}).first()
+        return to_stored(row) if row else None
+
+    def finish(self, claimed: StoredResponse, ending: Ending) -> bool:
+        """End a response; False if this attempt is stale or another end came first."""
+        values = {
+            "project_id": claimed.project_id,
+            "id": claimed.id,
+            "attempt": claimed.attempt,
+            "sources": [str(status) for status in sources_of(ending.status)],
+            "status": ending.status,
+            "usage": _json_or_null(ending.usage),
+            "error": _json_or_null(ending.error),
+            "incomplete_details": _json_or_null(ending.incomplete_details),
+            "finished_at": ending.finished_at,
+            "output": orjson.dumps(list(ending.output)).decode(),
+            "num_events": len(ending.events),
+            "data": zlib.compress(b"\n".join(ending.events), level=1),
+        }
+        with self._database.statement() as connection:
+            return connection.execute(_FINISH, values).first() is not None
+
+    def hand_back(self, claimed: Iterable[StoredResponse]) -> set[UUID]:
+        """Put running responses back into the queue; the ids that were still ours."""
+        rows = list(claimed)
+        values = {
+            "ids": [row.id for row in rows],
+            "project_ids": [row.project_id for row in rows],
+            "attempts": [row.attempt for row in rows],
+        }
+        with self._database.statement() as connection:
+            return set(connection.execute(_HAND_BACK, values).scalars())
+
+    def request_cancel(self, project_id: str, response_id: UUID) -> StoredResponse | None:
+        """Mark a response that has not ended for cancelling; None if it has ended."""
+        with self._database.statement() as connection:
+            values = {"project_id": project_id, "id": response_id}
+            row = connection.execute(_REQUEST_CANCEL, values).first()
+        return to_stored(row) if row else None
+
+    def take_over(self, held: StoredResponse) -> StoredResponse | None:
+        """Shut out whoever holds a response, to end it in their place; None if it moved on."""
+        with self._database.statement() as connection:
+            values = {"project_id": held.project_id, "id": held.id, "attempt": held.attempt}
+            row = connection.execute(_TAKE_OVER, values).first()
+        return to_stored(row) if row else None
+
+
+def _json_or_null(value: dict[str, Any] | None) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()

@@ -1,0 +1,169 @@
+"""Responses as their clients use them: create, read, list, delete, and the chain of turns."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+
+from models.db import Database
+from models.status import ResponseStatus
+from models.store.rows import COLUMNS, OUTPUT, to_stored
+from models.stored import StoredResponse
+
+MAX_CHAIN = 1000
+"""Turns that `previous_response_id` is followed back."""
+
+# One statement is one transaction: the row and its items are there together or not at all.
+_CREATE = text("""
+    WITH created AS (
+        INSERT INTO responses (id, project_id, model, status, background, store,
+                               previous_response_id, metadata, parameters, created_at)
+        VALUES (:id, :project_id, :model, 'queued', :background, :store,
+                :previous_response_id, :metadata, :parameters, :created_at)
+        RETURNING id, project_id
+    )
+    INSERT INTO items (response_id, direction, position, project_id, body)
+    SELECT created.id, 'input', item.position - 1, created.project_id, item.body
+    FROM created, jsonb_array_elements(:items) WITH ORDINALITY AS item (body, position)
+""")
+
+_GET = text(f"""
+    SELECT {COLUMNS}, {OUTPUT} FROM responses r
+    WHERE r.project_id = :project_id AND r.id = :id AND r.store
+""")
+
+_LIST = """
+    SELECT {columns}, {output} FROM responses r
+    WHERE r.project_id = :project_id AND r.store {where}
+    ORDER BY r.id {order} LIMIT :limit
+"""
+
+_DELETE = text("""
+    DELETE FROM responses r WHERE r.project_id = :project_id AND r.id = :id AND r.store
+    RETURNING r.status
+""")
+
+_INPUT_ITEMS = text("""
+    SELECT body FROM items
+    WHERE project_id = :project_id AND response_id = :id AND direction = 'input'
+    ORDER BY position
+""")
+
+_CHAIN = text("""
+    WITH RECURSIVE chain (id, previous_response_id, age) AS (
+        SELECT id, previous_response_id, 0 FROM responses
+        WHERE project_id = :project_id AND id = :id AND store
+        UNION ALL
+        SELECT r.id, r.previous_response_id, chain.age + 1
+        FROM chain JOIN responses r ON r.id = chain.previous_response_id
+        WHERE r.project_id = :project_id AND r.store AND chain.age < :max_age
+    )
+    SELECT i.body FROM chain JOIN items i ON i.response_id = chain.id
+    WHERE i.project_id = :project_id
+    ORDER BY chain.age DESC, i.direction, i.position
+""")
+
+_ARCHIVE = text("""
+    SELECT data FROM event_archives WHERE project_id = :project_id AND response_id = :id
+""")
+
+_STATUSES = text("""
+    SELECT r.project_id, r.id, r.status FROM responses r
+    JOIN unnest(CAST(:project_ids AS text[]), CAST(:ids AS uuid[])) AS asked (project_id, id)
+      ON r.project_id = asked.project_id AND r.id = asked.id
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListFilter:
+    """Which responses of a project, newest first unless `ascending`."""
+
+    status: ResponseStatus | None = None
+    model: str | None = None
+    after: UUID | None = None
+    ascending: bool = False
+    limit: int = 20
+
+
+class Responses:
+    """What the API reads and writes of stored responses."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, new: StoredResponse, items: Sequence[dict[str, Any]]) -> None:
+        """Store a queued response with its input items, atomically."""
+        values = {
+            "id": new.id,
+            "project_id": new.project_id,
+            "model": new.model,
+            "background": new.background,
+            "store": new.store,
+            "previous_response_id": new.previous_response_id,
+            "metadata": orjson.dumps(new.metadata).decode(),
+            "parameters": orjson.dumps(new.parameters).decode(),
+            "created_at": new.created_at,
+            "items": orjson.dumps(list(items)).decode(),
+        }
+        with self._database.statement() as connection:
+            connection.execute(_CREATE, values)
+
+    def get(self, project_id: str, response_id: UUID) -> StoredResponse | None:
+        """The stored response with its output; None if unknown, foreign or not stored."""
+        with self._database.statement() as connection:
+            row = connection.execute(_GET, {"project_id": project_id, "id": response_id}).first()
+        return to_stored(row) if row else None
+
+    def list_responses(self, project_id: str, chosen: ListFilter) -> list[StoredResponse]:
+        """The project's stored responses that pass the filter, in order of creation."""
+        where, values = "", {"project_id": project_id, "limit": chosen.limit}
+        for column, comparison, value in (
+            ("status", "=", chosen.status),
+            ("model", "=", chosen.model),
+            ("id", ">" if chosen.ascending else "<", chosen.after),
+        ):
+            if value is not None:
+                where += f" AND r.{column} {comparison} :{column}"
+                values[column] = value
+        order = "ASC" if chosen.ascending else "DESC"
+        statement = _LIST.format(columns=COLUMNS, output=OUTPUT, where=where, order=order)
+        with self._database.statement() as connection:
+            return [to_stored(row) for row in connection.execute(text(statement), values)]
+
+    def delete(self, project_id: str, response_id: UUID) -> ResponseStatus | None:
+        """Delete a response with its items and events; its last status, None if unknown."""
+        with self._database.statement() as connection:
+            status = connection.execute(
+                _DELETE, {"project_id": project_id, "id": response_id}
+            ).scalar()
+        return ResponseStatus(status) if status else None
+
+    def input_items(self, project_id: str, response_id: UUID) -> list[dict[str, Any]]:
+        """The input items of one response, in order."""
+        with self._database.statement() as connection:
+            values = {"project_id": project_id, "id": response_id}
+            return list(connection.execute(_INPUT_ITEMS, values).scalars())
+
+    def chain_items(self, project_id: str, response_id: UUID) -> list[dict[str, Any]]:
+        """Input and output of a response and all before it, oldest turn first (§6)."""
+        values = {"project_id": project_id, "id": response_id, "max_age": MAX_CHAIN - 1}
+        with self._database.statement() as connection:
+            return list(connection.execute(_CHAIN, values).scalars())
+
+    def archived_events(self, project_id: str, response_id: UUID) -> list[bytes] | None:
+        """All events of a finished response as JSON, from sequence number 0."""
+        with self._database.statement() as connection:
+            values = {"project_id": project_id, "id": response_id}
+            data = connection.execute(_ARCHIVE, values).scalar()
+        return zlib.decompress(data).split(b"\n") if data is not None else None
+
+    def statuses(self, keys: Sequence[tuple[str, UUID]]) -> dict[UUID, ResponseStatus]:
+        """The status of each (project, response) that still exists, in one query."""
+        values = {"project_ids": [key[0] for key in keys], "ids": [key[1] for key in keys]}
+        with self._database.statement() as connection:
+            rows = connection.execute(_STATUSES, values)
+            return {row.id: ResponseStatus(row.status) for row in rows}

@@ -1,0 +1,24 @@
+"""Rows of `responses` turned into values."""
+
+from typing import Any
+
+from models.status import ResponseStatus
+from models.stored import StoredResponse
+
+COLUMNS = """
+    r.id, r.project_id, r.model, r.status, r.background, r.store, r.attempt, r.cancel_requested,
+    r.created_at, r.parameters, r.metadata, r.previous_response_id, r.finished_at, r.usage,
+    r.error, r.incomplete_details
+"""
+
+OUTPUT = """
+    (SELECT coalesce(jsonb_agg(i.body ORDER BY i.position), '[]') FROM items i
+     WHERE i.project_id = r.project_id AND i.response_id = r.id AND i.direction = 'output')
+    AS output
+"""
+
+
+def to_stored(row: Any) -> StoredResponse:
+    """A row selected with `COLUMNS`, and perhaps `OUTPUT`, as a value."""
+    fields = dict(row._mapping)
+    return StoredResponse(**{**fields, "status": ResponseStatus(fields["status"])})

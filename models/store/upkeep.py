@@ -1,0 +1,90 @@
+"""What the maintenance loop does to the store: reclaim, count, expire."""
+
+from uuid import UUID
+
+from sqlalchemy import text
+
+from models.db import Database
+from models.store.rows import COLUMNS, to_stored
+from models.stored import StoredResponse
+
+MAX_CRASHES = 3
+"""Workers that one response may take down with it before it is given up."""
+
+# Lost: in progress under a worker that left or whose lease has run out.
+_LOST = """
+    r.status = 'in_progress' AND NOT EXISTS (
+        SELECT FROM workers w WHERE w.id = r.worker_id AND w.lease_until > now())
+"""
+
+_RECLAIM = text(f"""
+    WITH lost AS (
+        SELECT r.project_id, r.id FROM responses r
+        WHERE {_LOST} AND r.num_crashes + 1 < :max_crashes
+        FOR UPDATE SKIP LOCKED LIMIT 500
+    )
+    UPDATE responses r
+    SET status = 'queued', worker_id = NULL, num_crashes = r.num_crashes + 1
+    FROM lost WHERE r.project_id = lost.project_id AND r.id = lost.id
+    RETURNING r.id
+""")
+
+_POISONOUS = text(f"""
+    SELECT {COLUMNS} FROM responses r
+    WHERE {_LOST} AND r.num_crashes + 1 >= :max_crashes LIMIT 100
+""")
+
+_FORGET_WORKERS = text("""
+    DELETE FROM workers w WHERE w.lease_until < now() - interval '1 hour' AND NOT EXISTS (
+        SELECT FROM responses r WHERE r.project_id IS NOT NULL AND r.worker_id = w.id
+           AND r.status = 'in_progress')
+""")
+
+_QUEUED = text("""
+    SELECT model, count(*) AS num FROM responses
+    WHERE project_id IS NOT NULL AND status = 'queued' GROUP BY model
+""")
+
+_EXPIRE = text("""
+    DELETE FROM responses WHERE (project_id, id) IN (
+        SELECT project_id, id FROM responses
+        WHERE finished_at < now() - (CASE WHEN store THEN :retention_s ELSE :unstored_s END)
+              * interval '1 s'
+        LIMIT 500
+    )
+    RETURNING id
+""")
+
+
+class Upkeep:
+    """Statements over all projects, for the one maintenance loop that leads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def reclaim(self) -> list[UUID]:
+        """Put the responses of lost workers back into the queue."""
+        with self._database.statement() as connection:
+            return list(connection.execute(_RECLAIM, {"max_crashes": MAX_CRASHES}).scalars())
+
+    def poisonous(self) -> list[StoredResponse]:
+        """Responses that have lost their last worker; they are to be failed."""
+        with self._database.statement() as connection:
+            rows = connection.execute(_POISONOUS, {"max_crashes": MAX_CRASHES})
+            return [to_stored(row) for row in rows]
+
+    def num_queued(self) -> dict[str, int]:
+        """Queued responses of each model."""
+        with self._database.statement() as connection:
+            return {row.model: row.num for row in connection.execute(_QUEUED)}
+
+    def expire(self, *, retention_s: float, unstored_s: float) -> list[UUID]:
+        """Delete up to 500 finished responses that are past their time."""
+        values = {"retention_s": retention_s, "unstored_s": unstored_s}
+        with self._database.statement() as connection:
+            return list(connection.execute(_EXPIRE, values).scalars())
+
+    def forget_workers(self) -> None:
+        """Delete the rows of workers that were lost long ago."""
+        with self._database.statement() as connection:
+            connection.execute(_FORGET_WORKERS)

@@ -1,0 +1,93 @@
+"""Workers and their leases, on the database's clock."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import text
+
+from models.db import Database
+
+LEASE_S = 5.0
+"""How long a worker's word counts after its last sign of life."""
+
+_REGISTER = text("""
+    INSERT INTO workers (id, project_id, name, model, host, pid, lease_until)
+    VALUES (:id, :project_id, :name, :model, :host, :pid, now() + :lease_s * interval '1 s')
+""")
+
+# A lease that has run out stays out: the worker's responses may have been given to another.
+_RENEW = text("""
+    WITH renewed AS (
+        UPDATE workers SET lease_until = now() + :lease_s * interval '1 s'
+        WHERE project_id = :project_id AND id = :id AND lease_until > now()
+        RETURNING id
+    )
+    SELECT r.id FROM renewed LEFT JOIN responses r
+      ON r.worker_id = renewed.id AND r.status = 'in_progress' AND r.cancel_requested
+     AND r.project_id IS NOT NULL
+""")
+
+_LEAVE = text("DELETE FROM workers WHERE project_id = :project_id AND id = :id")
+
+_SERVED = text(
+    "SELECT DISTINCT model FROM workers WHERE project_id = :project_id AND lease_until > now()"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerIdentity:
+    """A worker process, new at every start."""
+
+    id: UUID
+    project_id: str
+    name: str
+    model: str
+    host: str
+    pid: int
+
+
+class LeaseLostError(Exception):
+    """The worker's lease ran out before it was renewed."""
+
+
+class Workers:
+    """The table of who is at work."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def register(self, worker: WorkerIdentity) -> None:
+        """Announce a worker that has loaded its weights; its lease begins."""
+        values = {
+            "id": worker.id,
+            "project_id": worker.project_id,
+            "name": worker.name,
+            "model": worker.model,
+            "host": worker.host,
+            "pid": worker.pid,
+            "lease_s": LEASE_S,
+        }
+        with self._database.statement() as connection:
+            connection.execute(_REGISTER, values)
+
+    def renew(self, worker: WorkerIdentity) -> list[UUID]:
+        """Extend the lease; returns the worker's responses that are to be cancelled.
+
+        Raises `LeaseLostError` if the lease had run out.
+        """
+        values = {"id": worker.id, "project_id": worker.project_id, "lease_s": LEASE_S}
+        with self._database.statement() as connection:
+            found = list(connection.execute(_RENEW, values).scalars())
+        if not found:
+            raise LeaseLostError(f"the lease of worker {worker.name} has run out")
+        return [response_id for response_id in found if response_id is not None]
+
+    def leave(self, worker: WorkerIdentity) -> None:
+        """Take a worker that has handed everything back off the table."""
+        with self._database.statement() as connection:
+            connection.execute(_LEAVE, {"id": worker.id, "project_id": worker.project_id})
+
+    def served_models(self, project_id: str) -> list[str]:
+        """The models for which at least one worker of the project holds a lease."""
+        with self._database.statement() as connection:
+            return list(connection.execute(_SERVED, {"project_id": project_id}).scalars())

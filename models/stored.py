@@ -1,0 +1,109 @@
+"""A response as it is stored, and the object that clients see made from it."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from models.ids import response_wire_id
+from models.status import ResponseStatus
+from models.wire.request import GenerationParameters
+from models.wire.response import ResponseResource, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResponse:
+    """One row of `responses` with its output items."""
+
+    id: UUID
+    project_id: str
+    model: str
+    status: ResponseStatus
+    background: bool
+    store: bool
+    attempt: int
+    cancel_requested: bool = False
+    created_at: datetime
+    parameters: dict[str, Any]
+    metadata: dict[str, str] = field(default_factory=dict)
+    previous_response_id: UUID | None = None
+    finished_at: datetime | None = None
+    usage: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    incomplete_details: dict[str, str] | None = None
+    output: list[dict[str, Any]] = field(default_factory=list)
+
+    def generation_parameters(self) -> GenerationParameters:
+        """The stored parameters as their type; they were validated when they were accepted."""
+        return GenerationParameters.model_validate(self.parameters)
+
+
+def opening_resource(stored: StoredResponse) -> ResponseResource:
+    """The object as it was when the response was accepted, however far it has come since."""
+    first = ResponseStatus.QUEUED if stored.background else ResponseStatus.IN_PROGRESS
+    return to_resource(_unfinished(stored, first))
+
+
+def running_resource(stored: StoredResponse) -> ResponseResource:
+    """The object as it was when a worker began."""
+    return to_resource(_unfinished(stored, ResponseStatus.IN_PROGRESS))
+
+
+def _unfinished(stored: StoredResponse, status: ResponseStatus) -> StoredResponse:
+    return replace(
+        stored,
+        status=status,
+        finished_at=None,
+        usage=None,
+        error=None,
+        incomplete_details=None,
+        output=[],
+    )
+
+
+def to_resource(stored: StoredResponse) -> ResponseResource:
+    """The response object of a stored response."""
+    is_completed = stored.status is ResponseStatus.COMPLETED and stored.finished_at is not None
+    previous = stored.previous_response_id
+    parameters = stored.parameters
+    return ResponseResource(
+        id=response_wire_id(stored.id),
+        created_at=_seconds(stored.created_at),
+        completed_at=_seconds(stored.finished_at) if is_completed else None,
+        status=stored.status,
+        background=stored.background,
+        error=stored.error,
+        incomplete_details=stored.incomplete_details,
+        instructions=parameters.get("instructions"),
+        max_output_tokens=parameters.get("max_output_tokens"),
+        metadata=stored.metadata,
+        model=stored.model,
+        output=stored.output,
+        previous_response_id=response_wire_id(previous) if previous else None,
+        prompt_cache_key=parameters.get("prompt_cache_key"),
+        safety_identifier=parameters.get("safety_identifier"),
+        store=stored.store,
+        temperature=parameters["temperature"],
+        text=_echo_text(parameters.get("text") or {}),
+        top_p=parameters["top_p"],
+        usage=Usage.model_validate(stored.usage) if stored.usage else None,
+    )
+
+
+def _seconds(moment: datetime | None) -> int:
+    assert moment is not None
+    return int(moment.timestamp())
+
+
+def _echo_text(text: dict[str, Any]) -> dict[str, Any]:
+    """The `text` field with its defaults filled in."""
+    chosen = text.get("format") or {"type": "text"}
+    if chosen["type"] == "json_schema":
+        chosen = {
+            "type": "json_schema",
+            "name": chosen["name"],
+            "description": chosen.get("description"),
+            "schema": chosen["schema"],
+            "strict": bool(chosen.get("strict")),
+        }
+    return {"format": chosen, "verbosity": text.get("verbosity") or "medium"}

@@ -1,0 +1,9 @@
+"""The tables, one module each. Every row names the project that owns it."""
+
+from models.tables.event_archive import EventArchive
+from models.tables.item import Item
+from models.tables.project import DEFAULT_PROJECT, Project
+from models.tables.response import Response
+from models.tables.worker import Worker
+
+__all__ = ["DEFAULT_PROJECT", "EventArchive", "Item", "Project", "Response", "Worker"]

@@ -1,0 +1,22 @@
+"""Event archives: the whole stream of a finished response, to replay from."""
+
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, LargeBinary
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.db import Base
+
+
+class EventArchive(Base):
+    """All events of one response, written in the transaction that finished it."""
+
+    __tablename__ = "event_archives"
+
+    response_id: Mapped[UUID] = mapped_column(
+        ForeignKey("responses.id", ondelete="CASCADE"), primary_key=True
+    )
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"))
+    num_events: Mapped[int]
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+    """zlib (RFC 1950) of the events' JSON, one a line, in order from sequence number 0."""

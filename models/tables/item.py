@@ -1,0 +1,25 @@
+"""Items: what went into and came out of a response, in order."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.db import Base
+
+
+class Item(Base):
+    """One input or output item of a stored response."""
+
+    __tablename__ = "items"
+
+    response_id: Mapped[UUID] = mapped_column(
+        ForeignKey("responses.id", ondelete="CASCADE"), primary_key=True
+    )
+    direction: Mapped[str] = mapped_column(Text, primary_key=True)
+    """`input` or `output`."""
+    position: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"))
+    body: Mapped[dict[str, Any]]
+    """The item as clients see it, its id included."""

@@ -1,0 +1,64 @@
+"""Responses: the truth about each of them."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, ForeignKey, Index, SmallInteger, Text, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.db import Base
+from models.status import ResponseStatus
+
+
+class Response(Base):
+    """One accepted request and how far it has come.
+
+    A `store: false` response has a row too, for the queue, but without content: its parameters,
+    items and events live in Redis until they are delivered.
+    """
+
+    __tablename__ = "responses"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"))
+    model: Mapped[str] = mapped_column(Text)
+    status: Mapped[ResponseStatus]
+    background: Mapped[bool]
+    store: Mapped[bool]
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    """Higher is claimed first."""
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    """Times claimed; every later write names it, so that a stale worker writes nothing."""
+    num_crashes: Mapped[int] = mapped_column(server_default="0")
+    """Times its worker was lost; a hand-back does not count."""
+    worker_id: Mapped[UUID | None]
+    cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
+    previous_response_id: Mapped[UUID | None]
+    meta: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=text("'{}'"))
+    parameters: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    usage: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    incomplete_details: Mapped[dict[str, Any] | None]
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    started_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index(
+            "responses_queued",
+            "model",
+            "project_id",
+            text("priority DESC"),
+            "id",
+            postgresql_where=text("status = 'queued'"),
+        ),
+        Index(
+            "responses_in_progress",
+            "worker_id",
+            postgresql_where=text("status = 'in_progress'"),
+        ),
+        Index("responses_by_project", "project_id", text("id DESC")),
+        # Four updates a response: room in the page keeps them off the indexes (HOT).
+        {"postgresql_with": {"fillfactor": 70}},
+    )

@@ -1,0 +1,74 @@
+"""The response object: the specification's 31 fields, each always present (§3)."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+
+class InputTokensDetails(BaseModel):
+    """How much of the input was found in the prefix cache, in tokens."""
+
+    cached_tokens: int
+
+
+class OutputTokensDetails(BaseModel):
+    """How much of the output was reasoning, in tokens."""
+
+    reasoning_tokens: int
+
+
+class Usage(BaseModel):
+    """What a response took, in tokens."""
+
+    input_tokens: int
+    input_tokens_details: InputTokensDetails
+    output_tokens: int
+    output_tokens_details: OutputTokensDetails
+    total_tokens: int
+
+    @classmethod
+    def of(cls, *, input_tokens: int, cached_tokens: int, output_tokens: int) -> "Usage":
+        """Usage from the engine's counts."""
+        return cls(
+            input_tokens=input_tokens,
+            input_tokens_details=InputTokensDetails(cached_tokens=cached_tokens),
+            output_tokens=output_tokens,
+            output_tokens_details=OutputTokensDetails(reasoning_tokens=0),
+            total_tokens=input_tokens + output_tokens,
+        )
+
+
+class ResponseResource(BaseModel):
+    """A response as clients see it. Numbers are the values in force, never null."""
+
+    id: str
+    object: Literal["response"] = "response"
+    created_at: int
+    completed_at: int | None
+    status: str
+    background: bool
+    error: dict[str, Any] | None
+    frequency_penalty: float = 0.0
+    incomplete_details: dict[str, str] | None
+    instructions: str | None
+    max_output_tokens: int | None
+    max_tool_calls: int | None = None
+    metadata: dict[str, str]
+    model: str
+    output: list[dict[str, Any]]
+    parallel_tool_calls: bool = True
+    presence_penalty: float = 0.0
+    previous_response_id: str | None
+    prompt_cache_key: str | None
+    reasoning: dict[str, Any] | None = None
+    safety_identifier: str | None
+    service_tier: str = "default"
+    store: bool
+    temperature: float
+    text: dict[str, Any]
+    tool_choice: str = "auto"
+    tools: list[dict[str, Any]] = Field(default_factory=list)
+    top_logprobs: int = 0
+    top_p: float
+    truncation: Literal["auto", "disabled"] = "disabled"
+    usage: Usage | None
