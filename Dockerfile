@@ -1,0 +1,38 @@
+# One image for every process of Antiphon: `./antiphon api`, `worker`, `maintenance`, `migrate`.
+FROM python:3.11-slim
+
+# An index of PyTorch builds, for another build than the default one; see deploy/README.md.
+ARG TORCH_INDEX_URL=""
+
+RUN useradd --system --uid 10001 --home-dir /tmp --no-create-home antiphon \
+ && install --directory --owner=antiphon /data
+
+WORKDIR /app
+
+# Before the code, so that a change of code does not install the dependencies again.
+# pip reads the metadata of the project, which names a README that is not part of the image.
+COPY pyproject.toml constraints.txt ./
+RUN --mount=type=bind,source=deploy/wheels,target=/wheels \
+    --mount=type=cache,target=/root/.cache/pip \
+    touch README.md \
+ && pip install --root-user-action=ignore --constraint constraints.txt --find-links /wheels \
+    ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} . \
+ && rm -rf README.md build ./*.egg-info
+
+# Owned by the user who runs it: a checkout that only its owner can read works too.
+COPY --chown=antiphon antiphon ./
+COPY --chown=antiphon migrations migrations/
+COPY --chown=antiphon models models/
+COPY --chown=antiphon cli cli/
+COPY --chown=antiphon worker worker/
+COPY --chown=antiphon api api/
+
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PIP_NO_CACHE_DIR=1 \
+    HF_HOME=/data/huggingface \
+    ANTIPHON_DATA_DIR=/data
+
+USER antiphon
+EXPOSE 8000
+CMD ["./antiphon", "api"]
