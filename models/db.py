@@ -1,6 +1,7 @@
 """The connection to Postgres: one pool per process, and the base class of the tables."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
@@ -9,8 +10,10 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from sqlalchemy import Enum, create_engine
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
+from models.errors import UnavailableError
 from models.status import ResponseStatus
 
 set_json_dumps(orjson.dumps)
@@ -61,13 +64,22 @@ class Database:
         )
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    def statement(self) -> AbstractContextManager[Connection]:
-        """A connection for one statement that commits by itself."""
-        return self._autocommit.connect()
+    @contextmanager
+    def statement(self) -> Iterator[Connection]:
+        """A connection for one statement that commits by itself.
 
-    def transaction(self) -> AbstractContextManager[Connection]:
-        """A connection whose statements commit together or not at all."""
-        return self._engine.begin()
+        Raises `UnavailableError` when Postgres cannot be reached or went away underway: whether
+        the statement took effect is then not known.
+        """
+        try:
+            with self._autocommit.connect() as connection:
+                yield connection
+        except (OperationalError, InterfaceError, TimeoutError) as error:
+            raise UnavailableError("The database is out of reach; try again.") from error
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise UnavailableError("The database is out of reach; try again.") from error
 
     def close(self) -> None:
         """Close every pooled connection."""

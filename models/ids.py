@@ -1,5 +1,6 @@
 """Identifiers: time-ordered uuid7 in the database, prefixed hex on the wire."""
 
+from datetime import datetime
 from uuid import UUID
 
 import uuid_utils.compat
@@ -10,6 +11,11 @@ RESPONSE_PREFIX = "resp_"
 def new_id() -> UUID:
     """A fresh uuid7 (RFC 9562 §5.7), so that primary keys sort by time of creation."""
     return uuid_utils.compat.uuid7()
+
+
+def id_floor(moment: datetime) -> UUID:
+    """An id below every id of `moment` and later: its first 48 bits are milliseconds."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 def response_wire_id(response_id: UUID) -> str:

@@ -117,13 +117,13 @@ class Recorder:
         nobody may read a terminal event of an end that did not come about.
         """
         self._close_output(cause.status)
+        finished_at = datetime.now(UTC)
+        closed = [item for item in self._machine.output if item.status != "in_progress"]
         finished = replace(
             self.stored,
             status=cause.status,
-            finished_at=datetime.now(UTC),
-            output=[
-                item.model_dump() for item in self._machine.output if item.status != "in_progress"
-            ],
+            finished_at=finished_at,
+            output=[item.model_dump() for item in closed],
             usage=cause.usage.model_dump() if cause.usage else None,
             error=cause.error,
             incomplete_details=cause.incomplete_details,
@@ -132,7 +132,7 @@ class Recorder:
         terminal = _serialise(self._unpublished, ())
         return Ending(
             status=finished.status,
-            finished_at=finished.finished_at,
+            finished_at=finished_at,
             output=finished.output,
             usage=finished.usage,
             error=finished.error,

@@ -25,6 +25,7 @@ class StoredResponse:
     cancel_requested: bool = False
     created_at: datetime
     parameters: dict[str, Any]
+    """`GenerationParameters` in force; empty in the row of a response that is not stored."""
     metadata: dict[str, str] = field(default_factory=dict)
     previous_response_id: UUID | None = None
     finished_at: datetime | None = None
@@ -83,9 +84,9 @@ def to_resource(stored: StoredResponse) -> ResponseResource:
         prompt_cache_key=parameters.get("prompt_cache_key"),
         safety_identifier=parameters.get("safety_identifier"),
         store=stored.store,
-        temperature=parameters["temperature"],
+        temperature=parameters.get("temperature", 1.0),
         text=_echo_text(parameters.get("text") or {}),
-        top_p=parameters["top_p"],
+        top_p=parameters.get("top_p", 1.0),
         usage=Usage.model_validate(stored.usage) if stored.usage else None,
     )
 

@@ -89,7 +89,6 @@ def _create_responses() -> None:
         sa.Column("created_at", MOMENT, nullable=False, server_default=NOW),
         sa.Column("started_at", MOMENT),
         sa.Column("finished_at", MOMENT),
-        postgresql_with={"fillfactor": 70},
     )
     op.create_index(
         "responses_queued",
@@ -102,6 +101,9 @@ def _create_responses() -> None:
         "responses",
         ["worker_id"],
         postgresql_where=sa.text("status = 'in_progress'"),
+    )
+    op.create_index(
+        "responses_unstored", "responses", ["id"], postgresql_where=sa.text("NOT store")
     )
     op.create_index("responses_by_project", "responses", ["project_id", sa.text("id DESC")])
 

@@ -1,10 +1,12 @@
 """What the maintenance loop does to the store: reclaim, count, expire."""
 
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from models.db import Database
+from models.ids import id_floor
 from models.store.rows import COLUMNS, to_stored
 from models.stored import StoredResponse
 
@@ -45,12 +47,20 @@ _QUEUED = text("""
     WHERE project_id IS NOT NULL AND status = 'queued' GROUP BY model
 """)
 
+# Ids are in order of time, so the primary key finds what is old.
 _EXPIRE = text("""
     DELETE FROM responses WHERE (project_id, id) IN (
         SELECT project_id, id FROM responses
-        WHERE finished_at < now() - (CASE WHEN store THEN :retention_s ELSE :unstored_s END)
-              * interval '1 s'
-        LIMIT 500
+        WHERE id < :floor AND finished_at IS NOT NULL
+        ORDER BY id LIMIT 500
+    )
+    RETURNING id
+""")
+_EXPIRE_UNSTORED = text("""
+    DELETE FROM responses WHERE (project_id, id) IN (
+        SELECT project_id, id FROM responses
+        WHERE NOT store AND id < :floor AND finished_at IS NOT NULL
+        ORDER BY id LIMIT 500
     )
     RETURNING id
 """)
@@ -78,11 +88,18 @@ class Upkeep:
         with self._database.statement() as connection:
             return {row.model: row.num for row in connection.execute(_QUEUED)}
 
-    def expire(self, *, retention_s: float, unstored_s: float) -> list[UUID]:
-        """Delete up to 500 finished responses that are past their time."""
-        values = {"retention_s": retention_s, "unstored_s": unstored_s}
+    def expire(self, *, created_before: datetime) -> list[UUID]:
+        """Delete up to 500 finished responses with their items and events."""
+        return self._delete(_EXPIRE, created_before)
+
+    def expire_unstored(self, *, created_before: datetime) -> list[UUID]:
+        """Delete up to 500 rows of finished responses that were not to be stored."""
+        return self._delete(_EXPIRE_UNSTORED, created_before)
+
+    def _delete(self, statement: TextClause, created_before: datetime) -> list[UUID]:
         with self._database.statement() as connection:
-            return list(connection.execute(_EXPIRE, values).scalars())
+            values = {"floor": id_floor(created_before)}
+            return list(connection.execute(statement, values).scalars())
 
     def forget_workers(self) -> None:
         """Delete the rows of workers that were lost long ago."""

@@ -59,6 +59,5 @@ class Response(Base):
             postgresql_where=text("status = 'in_progress'"),
         ),
         Index("responses_by_project", "project_id", text("id DESC")),
-        # Four updates a response: room in the page keeps them off the indexes (HOT).
-        {"postgresql_with": {"fillfactor": 70}},
+        Index("responses_unstored", "id", postgresql_where=text("NOT store")),
     )

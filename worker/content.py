@@ -1,0 +1,29 @@
+"""What a claimed response is made from: its parameters and the items of its context."""
+
+from dataclasses import replace
+from typing import Any
+
+from models.errors import AppError
+from models.live.unstored import UnstoredContents
+from models.store import Store
+from models.stored import StoredResponse
+
+
+class ContentLostError(AppError):
+    """The request was not stored and its content is gone; send it again."""
+
+
+def load_content(
+    stored: StoredResponse, store: Store, unstored: UnstoredContents
+) -> tuple[StoredResponse, list[dict[str, Any]]]:
+    """The response with its parameters, and all items before its output, oldest first."""
+    if stored.store:
+        return stored, store.responses.chain_items(stored.project_id, stored.id)
+    content = unstored.get(stored.id)
+    if content is None:
+        raise ContentLostError
+    before: list[dict[str, Any]] = []
+    if stored.previous_response_id:
+        before = store.responses.chain_items(stored.project_id, stored.previous_response_id)
+    whole = replace(stored, parameters=content.parameters, metadata=content.metadata)
+    return whole, before + content.items

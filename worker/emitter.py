@@ -1,0 +1,88 @@
+"""The emitter thread: deltas of the engine become events, logged in one round trip a step."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable
+
+from models.live.event_log import EventLog
+from worker.engine import Delta
+from worker.generation import Generation
+
+logger = logging.getLogger(__name__)
+
+
+class Emitter:
+    """Stands between the engine thread, which must not wait, and Redis.
+
+    Owns every generation from `add` until it has ended. A task thread sleeps meanwhile: waking
+    one for each token would spend the interpreter's lock on nothing.
+    """
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._steps: queue.SimpleQueue[list[Delta] | None] = queue.SimpleQueue()
+        self._generations: dict[str, Generation] = {}
+        self._thread = threading.Thread(target=self._run, name="emitter", daemon=True)
+        self._abort: Callable[[str], None] = lambda _: None
+
+    def start(self, abort: Callable[[str], None]) -> None:
+        """Begin; `abort` stops a sequence that reached a stop string."""
+        self._abort = abort
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Emit what the engine has delivered, then end the thread."""
+        self._steps.put(None)
+        self._thread.join()
+
+    def add(self, generation: Generation) -> None:
+        """Take over a generation, before it is submitted to the engine."""
+        self._generations[generation.sequence_id] = generation
+
+    def on_step(self, deltas: list[Delta]) -> None:
+        """The engine's listener: hand a step over, on the engine thread."""
+        self._steps.put(deltas)
+
+    def _run(self) -> None:
+        while (deltas := self._steps.get()) is not None:
+            self._emit(deltas)
+
+    def _emit(self, deltas: list[Delta]) -> None:
+        touched: dict[str, Generation] = {}
+        ended: dict[str, Generation] = {}
+        for delta in deltas:
+            generation = self._generations.get(delta.sequence_id)
+            if generation is None:
+                continue
+            touched[delta.sequence_id] = generation
+            if self._advance(generation, delta):
+                del self._generations[delta.sequence_id]
+                ended[delta.sequence_id] = generation
+                if delta.finish_reason is None:
+                    self._abort(delta.sequence_id)
+        self._log_pending(touched.values())
+        for generation in ended.values():
+            generation.end()
+
+    def _advance(self, generation: Generation, delta: Delta) -> bool:
+        """One response's fault ends that response and no other."""
+        try:
+            return generation.advance(delta)
+        except Exception:
+            logger.exception("events not made", extra={"response_id": generation.stored.id.hex})
+            generation.fail()
+            return True
+
+    def _log_pending(self, generations: Iterable[Generation]) -> None:
+        recorders = [generation.recorder for generation in generations]
+        pairs = [(each, append) for each in recorders if (append := each.pending())]
+        if not pairs:
+            return
+        results = self._log.append([append for _, append in pairs])
+        for (recorder, append), result in zip(pairs, results, strict=True):
+            recorder.settle(append, result)
+        for generation in generations:
+            if generation.recorder.is_stale and not generation.is_released:
+                generation.is_released = True
+                self._abort(generation.sequence_id)

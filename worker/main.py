@@ -1,0 +1,57 @@
+"""A worker process: a Celery worker whose one task runs the next response."""
+
+import logging
+import threading
+
+from celery import signals
+
+from models.log import configure_logging
+from models.settings import Settings
+from worker.queue import TASK_NAME, make_celery, queue_name
+from worker.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+
+def main(settings: Settings, name: str) -> None:
+    """Load the weights, work until SIGTERM, then drain and hand back."""
+    configure_logging(settings.log_level)
+    assert settings.redis_url is not None
+    runtime = Runtime(settings, name)
+    app = make_celery(settings.redis_url)
+
+    @app.task(name=TASK_NAME, ignore_result=True)
+    def run_next() -> None:
+        runtime.run_next()
+
+    drain = threading.Thread(target=runtime.drain, name="drain")
+
+    def on_shutdown(**_: object) -> None:
+        """Celery waits for its tasks; ours end when the roster is drained."""
+        if not drain.is_alive():
+            drain.start()
+
+    signals.worker_shutting_down.connect(on_shutdown, weak=False)
+    runtime.start()
+    try:
+        app.worker_main(_arguments(settings, name, runtime.model_id))
+    finally:
+        if drain.is_alive():
+            drain.join()
+        else:
+            runtime.drain()
+        runtime.stop()
+
+
+def _arguments(settings: Settings, name: str, model: str) -> list[str]:
+    return [
+        "worker",
+        "--pool=threads",
+        f"--concurrency={settings.max_sequences}",
+        f"--queues={queue_name(model)}",
+        f"--hostname={name}@%h",
+        f"--loglevel={settings.log_level}",
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+    ]

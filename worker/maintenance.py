@@ -1,0 +1,106 @@
+"""The maintenance loop: what was lost is taken up again, what is past its time is deleted.
+
+Any number may run; each step is safe beside itself, so none needs to lead.
+"""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import redis
+
+from models.closing import close_response
+from models.errors import UnavailableError
+from models.live.connection import connect
+from models.live.event_log import EventLog
+from models.live.unstored import UNSTORED_TTL_S
+from models.log import configure_logging
+from models.recorder import EndingCause
+from models.settings import Settings
+from models.status import ResponseStatus
+from models.store import Store
+from worker.queue import HintQueue, queue_name
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 1.0
+EXPIRE_EVERY = 60
+"""Rounds between two sweeps of what is past its time."""
+UNSTORED = timedelta(seconds=UNSTORED_TTL_S)
+MAX_HINTS = 1000
+"""Hints sent for one model in one round."""
+
+POISON = EndingCause(
+    status=ResponseStatus.FAILED,
+    error={"code": "server_error", "message": "Its workers were lost three times over."},
+)
+
+
+class Maintenance:
+    """One round after the other, every second."""
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.database_url is not None
+        assert settings.redis_url is not None
+        self._store = Store.open(settings.database_url, pool_size=2)
+        self._client = connect(settings.redis_url)
+        self._log = EventLog(self._client)
+        self._hints = HintQueue(settings.redis_url)
+        self._retention = timedelta(days=settings.retention_days)
+        self._num_rounds = 0
+
+    def run(self, stopping: threading.Event) -> None:
+        """Work until told to stop; a round that fails is tried again in the next."""
+        while not stopping.wait(INTERVAL_S):
+            self._attempt(self.reclaim)
+            self._attempt(self.hint)
+            if self._num_rounds % EXPIRE_EVERY == 0:
+                self._attempt(self.expire)
+            self._num_rounds += 1
+
+    def reclaim(self) -> None:
+        """Put the responses of lost workers back into the queue; fail those that kill workers."""
+        reclaimed = self._store.upkeep.reclaim()
+        if reclaimed:
+            logger.warning("responses reclaimed", extra={"count": len(reclaimed)})
+        for stored in self._store.upkeep.poisonous():
+            close_response(self._store, self._log, stored, POISON)
+            logger.error("response given up", extra={"response_id": stored.id.hex})
+
+    def hint(self) -> None:
+        """Send the hints that queued rows lack: lost with a broker, or never sent."""
+        for model, num_queued in self._store.upkeep.num_queued().items():
+            missing = num_queued - self._client.llen(queue_name(model))
+            if missing > 0:
+                self._hints.hint(model, min(missing, MAX_HINTS))
+
+    def expire(self) -> None:
+        """Delete finished responses past their time, with all that Redis has of them."""
+        now = datetime.now(UTC)
+        upkeep = self._store.upkeep
+        while expired := (
+            upkeep.expire(created_before=now - self._retention)
+            or upkeep.expire_unstored(created_before=now - UNSTORED)
+        ):
+            self._log.forget(expired)
+            logger.info("responses expired", extra={"count": len(expired)})
+        upkeep.forget_workers()
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except (UnavailableError, redis.RedisError) as error:
+            logger.warning(
+                "maintenance step failed", extra={"step": step.__name__, "error": str(error)}
+            )
+
+
+def main(settings: Settings) -> None:
+    """Run the loop until SIGTERM."""
+    configure_logging(settings.log_level)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    Maintenance(settings).run(stopping)

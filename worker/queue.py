@@ -1,0 +1,70 @@
+"""The queue of hints: the one module of the worker that the API may import.
+
+A hint says "there is work for this model" and nothing more. It names no response, so a lost or
+doubled one does no harm: the worker claims the fairest queued row, or finds none.
+"""
+
+import hashlib
+import logging
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+logger = logging.getLogger(__name__)
+
+TASK_NAME = "responses.run"
+
+
+def queue_name(model: str) -> str:
+    """One queue for each model; hashed, since a model's id may hold any character."""
+    return "antiphon." + hashlib.blake2b(model.encode(), digest_size=8).hexdigest()
+
+
+def make_celery(redis_url: str) -> Celery:
+    """The Celery app, without a result backend: results are rows."""
+    app = Celery("antiphon", broker=redis_url)
+    app.conf.update(
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        # A hint is worth nothing once it was received: the row is the truth, and upkeep sends
+        # hints again for rows that wait. Late acknowledgement would only deliver it twice.
+        task_acks_late=False,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_send_task_events=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=2,
+        broker_transport_options={
+            "socket_timeout": 30,
+            "socket_connect_timeout": 2,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+        },
+    )
+    return app
+
+
+class HintQueue:
+    """Sends hints; a hint that cannot be sent is logged and forgotten."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._app = make_celery(redis_url)
+
+    def hint(self, model: str, count: int = 1) -> bool:
+        """Say that there is work for a model; False if the broker is out of reach."""
+        try:
+            for _ in range(count):
+                self._app.send_task(
+                    TASK_NAME, queue=queue_name(model), ignore_result=True, retry=False
+                )
+        except (OperationalError, OSError) as error:
+            logger.warning("hint not sent", extra={"model": model, "error": str(error)})
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the connections to the broker."""
+        self._app.close()

@@ -1,0 +1,193 @@
+"""One response's life in the worker: claim → prompt → engine → events → end."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from uuid import UUID
+
+import redis
+
+from models.chat import ChatEncoder, Prompt
+from models.errors import AppError, UnavailableError
+from models.grammar import grammar_of
+from models.live.event_log import EventLog
+from models.live.unstored import UnstoredContents
+from models.recorder import EndingCause, Recorder
+from models.status import ResponseStatus
+from models.store import Store
+from models.store.claims import Ending
+from models.stored import StoredResponse
+from models.wire.request import GenerationParameters
+from worker.content import load_content
+from worker.emitter import Emitter
+from worker.engine import Delta, Engine, FinishReason, GenerationRequest, SamplingParams, Tokenizer
+from worker.generation import Generation, TextPipeline
+from worker.roster import Roster
+
+logger = logging.getLogger(__name__)
+
+HOLD_S = 60.0
+"""How long a finished response is held while the database is out of reach."""
+RETRY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workplace:
+    """Everything that a runner works with; one of each per process."""
+
+    store: Store
+    log: EventLog
+    unstored: UnstoredContents
+    encoder: ChatEncoder
+    tokenizer: Tokenizer
+    engine: Engine
+    emitter: Emitter
+    roster: Roster
+
+
+class Runner:
+    """Runs one claimed response at a time on the calling task thread."""
+
+    def __init__(self, workplace: Workplace) -> None:
+        self._at = workplace
+
+    def run_next(self, worker_id: UUID) -> bool:
+        """Claim and run the fairest queued response; False if there was none."""
+        if self._at.roster.is_closed:
+            return False
+        claimed = self._at.store.claims.claim(worker_id, self._at.encoder.model_id)
+        if claimed is None:
+            return False
+        logger.info("response claimed", extra=_about(claimed))
+        try:
+            self._run(claimed)
+        except UnavailableError:
+            # The row still names this worker; it is reclaimed when the worker is restarted.
+            logger.exception("response given up", extra=_about(claimed))
+        except Exception as error:
+            logger.exception("response failed", extra=_about(claimed))
+            self._fail(claimed, error)
+        return True
+
+    def _run(self, claimed: StoredResponse) -> None:
+        stored, items = load_content(claimed, self._at.store, self._at.unstored)
+        parameters = stored.generation_parameters()
+        recorder = Recorder(stored, self._at.log)
+        tokens = recorder.resume() if stored.attempt > 1 else []
+        if stored.cancel_requested:
+            self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED))
+            return
+        recorder.begin()
+        prompt = self._at.encoder.encode(
+            Prompt(
+                instructions=parameters.instructions,
+                items=items,
+                verbosity=parameters.text.verbosity if parameters.text else None,
+            )
+        )
+        pipeline = TextPipeline.of(self._at.tokenizer, parameters.stop)
+        generation = Generation(stored, recorder, pipeline, num_prompt_tokens=len(prompt))
+        self._generate(generation, self._request(generation, parameters, prompt, tokens))
+
+    def _request(
+        self,
+        generation: Generation,
+        parameters: GenerationParameters,
+        prompt: list[int],
+        tokens: list[int],
+    ) -> GenerationRequest:
+        stored = generation.stored
+        room = self._at.encoder.context_length - len(prompt)
+        assert parameters.temperature is not None
+        assert parameters.top_p is not None
+        return GenerationRequest(
+            sequence_id=generation.sequence_id,
+            prompt=prompt,
+            generated=tokens,
+            params=SamplingParams(
+                max_tokens=min(parameters.max_output_tokens or room, room),
+                temperature=parameters.temperature,
+                top_p=parameters.top_p,
+                # Drawn from the id when the client gave none: a second attempt draws the same.
+                seed=stored.id.int % 2**63 if parameters.seed is None else parameters.seed % 2**64,
+            ),
+            grammar=grammar_of(parameters),
+            cache_salt=stored.project_id.encode(),
+        )
+
+    def _generate(self, generation: Generation, request: GenerationRequest) -> None:
+        """Hand the generation to the engine and the emitter, and wait for its end."""
+        if not self._at.roster.enter(generation):
+            self._at.store.claims.hand_back([generation.stored])
+            return
+        try:
+            is_over = generation.restore(list(request.generated), request.params.max_tokens)
+            if not is_over:
+                self._at.emitter.add(generation)
+                self._submit(generation, request)
+                generation.wait()
+            if not generation.is_released:
+                self._finish(generation.recorder, generation.cause)
+        finally:
+            self._at.roster.leave(generation)
+
+    def _submit(self, generation: Generation, request: GenerationRequest) -> None:
+        try:
+            self._at.engine.submit(request)
+        except Exception as error:
+            logger.warning("engine refused", extra=_about(generation.stored), exc_info=True)
+            self._at.emitter.on_step(
+                [
+                    Delta(
+                        sequence_id=generation.sequence_id,
+                        token_id=None,
+                        finish_reason=FinishReason.ERROR,
+                        error=str(error),
+                    )
+                ]
+            )
+
+    def _finish(self, recorder: Recorder, cause: EndingCause) -> None:
+        stored = recorder.stored
+        recorder.flush()
+        if self._commit(stored, recorder.seal(cause)):
+            recorder.publish_end()
+            logger.info("response finished", extra={**_about(stored), "status": cause.status})
+        else:
+            # Another end came first, or an earlier try was committed after all.
+            logger.info("end not written: the attempt is stale", extra=_about(stored))
+            self._nudge(stored)
+
+    def _commit(self, stored: StoredResponse, ending: Ending) -> bool:
+        """Write the end; while the database is out of reach, hold it for a minute."""
+        pause = threading.Event()
+        for _ in range(int(HOLD_S / RETRY_S)):
+            try:
+                return self._at.store.claims.finish(stored, ending)
+            except UnavailableError:
+                logger.warning("end held: the database is out of reach", extra=_about(stored))
+                pause.wait(RETRY_S)
+        return self._at.store.claims.finish(stored, ending)
+
+    def _fail(self, claimed: StoredResponse, error: Exception) -> None:
+        """End a response that could not be run; clients get no inner details."""
+        message = error.message if isinstance(error, AppError) else "The worker failed."
+        cause = EndingCause(
+            status=ResponseStatus.FAILED, error={"code": "server_error", "message": message}
+        )
+        recorder = Recorder(claimed, self._at.log)
+        try:
+            recorder.resume()
+        except redis.RedisError:
+            recorder = Recorder(claimed, self._at.log)
+        self._finish(recorder, cause)
+
+    def _nudge(self, stored: StoredResponse) -> None:
+        try:
+            self._at.log.nudge(stored.id)
+        except redis.RedisError:
+            logger.warning("readers not told", extra=_about(stored))
+
+
+def _about(stored: StoredResponse) -> dict[str, object]:
+    return {"response_id": stored.id.hex, "attempt": stored.attempt}

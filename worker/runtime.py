@@ -1,0 +1,121 @@
+"""A worker process put together: what it starts, how it drains, how it stops."""
+
+import logging
+import threading
+
+from models.chat import ScriptedEncoder, TemplateEncoder, load_encoder
+from models.errors import UnavailableError
+from models.live.connection import connect, connect_subscriber
+from models.live.event_log import EventLog
+from models.live.unstored import UnstoredContents
+from models.settings import Settings
+from models.store import Store
+from worker.control import CancelListener
+from worker.emitter import Emitter
+from worker.engine import Engine, EngineConfig, ScriptedEngine, ScriptedTokenizer, Tokenizer
+from worker.heartbeat import Heartbeat
+from worker.queue import HintQueue
+from worker.roster import Roster
+from worker.runner import Runner, Workplace
+
+logger = logging.getLogger(__name__)
+
+
+class Runtime:
+    """One model, one engine, and the threads around it."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        assert settings.database_url is not None
+        assert settings.redis_url is not None
+        self._settings = settings
+        self._store = Store.open(settings.database_url, pool_size=16)
+        # Leases must be renewed also when all other connections are busy.
+        self._lease_store = Store.open(settings.database_url, pool_size=1)
+        client = connect(settings.redis_url)
+        log = EventLog(client)
+        encoder = load_encoder(settings)
+        self._emitter = Emitter(log)
+        self._engine, tokenizer = _make_engine(settings, encoder, self._emitter)
+        self._roster = Roster()
+        self._hints = HintQueue(settings.redis_url)
+        self._heartbeat = Heartbeat(self._lease_store, name, encoder.model_id)
+        self._control = CancelListener(connect_subscriber(settings.redis_url))
+        self._draining = threading.Lock()
+        self.model_id = encoder.model_id
+        self._runner = Runner(
+            Workplace(
+                store=self._store,
+                log=log,
+                unstored=UnstoredContents(client),
+                encoder=encoder,
+                tokenizer=tokenizer,
+                engine=self._engine,
+                emitter=self._emitter,
+                roster=self._roster,
+            )
+        )
+
+    def start(self) -> None:
+        """Start every thread; the lease, and with it readiness, comes last."""
+        self._roster.bind(self._engine.abort)
+        self._engine.start()
+        self._emitter.start(self._engine.abort)
+        self._control.start(self._roster.cancel)
+        self._heartbeat.start(self._roster.cancel, self._on_lease_lost)
+        logger.info("worker ready", extra={"model": self.model_id})
+
+    def run_next(self) -> None:
+        """What the Celery task does: run one response if there is one."""
+        try:
+            self._runner.run_next(self._heartbeat.identity.id)
+        except UnavailableError as error:
+            logger.warning("nothing claimed", extra={"error": str(error)})
+
+    def drain(self) -> None:
+        """Claim no more, let what fits into the drain time end, hand the rest back."""
+        with self._draining:
+            self._roster.close()
+            if self._roster.wait_empty(self._settings.drain_seconds):
+                return
+            released = self._roster.release_all()
+            self._roster.wait_empty(self._settings.drain_seconds)
+            handed_back = self._store.claims.hand_back(released)
+            self._hints.hint(self.model_id, len(handed_back))
+            logger.info("responses handed back", extra={"count": len(handed_back)})
+
+    def stop(self) -> None:
+        """Stop every thread; call after `drain`."""
+        self._engine.stop()
+        self._emitter.stop()
+        self._control.stop()
+        self._heartbeat.stop()
+        self._hints.close()
+        self._store.close()
+        self._lease_store.close()
+
+    def _on_lease_lost(self) -> None:
+        """Others may have our responses by now: stop writing."""
+        self._roster.release_all()
+
+
+def _make_engine(
+    settings: Settings, encoder: TemplateEncoder | ScriptedEncoder, emitter: Emitter
+) -> tuple[Engine, Tokenizer]:
+    if isinstance(encoder, ScriptedEncoder):
+        scripted = ScriptedEngine(
+            num_tokens=settings.script_tokens,
+            interval_s=settings.script_interval_ms / 1000,
+            max_sequences=settings.max_sequences,
+            on_step=emitter.on_step,
+        )
+        return scripted, ScriptedTokenizer()
+    # Only the real engine needs torch.
+    from worker.engine import TransformersEngine
+
+    config = EngineConfig(
+        folder=encoder.folder,
+        dtype=settings.dtype,
+        kv_cache_bytes=int(settings.kv_cache_gib * 2**30),
+        max_sequences=settings.max_sequences,
+    )
+    return TransformersEngine(config, on_step=emitter.on_step), encoder.tokenizer.backend_tokenizer

