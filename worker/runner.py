@@ -156,7 +156,7 @@ class Runner:
         else:
             # Another end came first, or an earlier try was committed after all.
             logger.info("end not written: the attempt is stale", extra=_about(stored))
-            self._nudge(stored)
+            self._yield_to_other(stored)
 
     def _commit(self, stored: StoredResponse, ending: Ending) -> bool:
         """Write the end; while the database is out of reach, hold it for a minute."""
@@ -182,9 +182,13 @@ class Runner:
             recorder = Recorder(claimed, self._at.log)
         self._finish(recorder, cause)
 
-    def _nudge(self, stored: StoredResponse) -> None:
+    def _yield_to_other(self, stored: StoredResponse) -> None:
+        """Leave nothing of a deleted response; point the readers of any other to the store."""
         try:
-            self._at.log.nudge(stored.id)
+            if self._at.store.responses.statuses([(stored.project_id, stored.id)]):
+                self._at.log.nudge(stored.id)
+            else:
+                self._at.log.forget([stored.id])
         except redis.RedisError:
             logger.warning("readers not told", extra=_about(stored))
 

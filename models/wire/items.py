@@ -2,10 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 MAX_TEXT = 10 * 1024 * 1024
 """Characters of one text (the specification's limit)."""
+
+MAX_PARTS = 1000
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
@@ -14,6 +16,11 @@ class WireModel(BaseModel):
     """Strict both ways: a string is no number, and a field nobody knows is refused."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
+
+
+def text_or_items(value: object) -> str:
+    """Which side of a "string or array" is meant, so that errors speak of that side alone."""
+    return "items" if isinstance(value, list) else "text"
 
 
 class InputText(WireModel):
@@ -48,7 +55,11 @@ class InputMessage(WireModel):
     type: Literal["message"] = "message"
     id: str | None = Field(None, min_length=1, max_length=128)
     role: Literal["user", "assistant", "system", "developer"]
-    content: str | list[ContentPart]
+    content: Annotated[
+        Annotated[str, Field(max_length=MAX_TEXT), Tag("text")]
+        | Annotated[list[ContentPart], Field(max_length=MAX_PARTS), Tag("items")],
+        Discriminator(text_or_items),
+    ]
     status: ItemStatus | None = None
     phase: Literal["commentary", "final_answer"] | None = None
 

@@ -6,9 +6,18 @@ the value that changes nothing; any other value is refused by name, never ignore
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
-from models.wire.items import MAX_TEXT, InputMessage, WireModel
+from models.wire.items import MAX_TEXT, InputMessage, WireModel, text_or_items
 
 SEED_LIMIT = 2**63
 MAX_ITEMS = 10_000
@@ -71,15 +80,30 @@ class CreateResponse(GenerationParameters):
     """The whole body."""
 
     model: str | None = None
-    input: (
-        Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
-        | Annotated[list[InputMessage], Field(min_length=1, max_length=MAX_ITEMS)]
-    )
+    input: Annotated[
+        Annotated[str, Field(min_length=1, max_length=MAX_TEXT), Tag("text")]
+        | Annotated[list[InputMessage], Field(min_length=1, max_length=MAX_ITEMS), Tag("items")],
+        Discriminator(text_or_items),
+    ]
     previous_response_id: str | None = None
     store: bool = True
     background: bool = False
     stream: bool = False
     metadata: dict[MetadataKey, MetadataValue] = Field(default_factory=dict, max_length=16)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unserved(cls, body: object) -> object:
+        if not isinstance(body, dict):
+            return body
+        served, refused = split_unserved(body)
+        if refused is not None:
+            raise PydanticCustomError(
+                "unsupported_parameter",
+                "{field} is not supported by this server",
+                {"field": refused},
+            )
+        return served
 
     @field_validator("store", "background", "stream", "metadata", mode="before")
     @classmethod

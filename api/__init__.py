@@ -1,0 +1,5 @@
+"""HTTP: parse, check, enqueue, stream. No torch, no SQL."""
+
+from api.app import create_app
+
+__all__ = ["create_app"]

@@ -1,0 +1,62 @@
+"""The application factory."""
+
+import logging
+import re
+import time
+import uuid
+
+from flask import Response, g, request
+from flask_openapi3.models.info import Info
+from flask_openapi3.openapi import OpenAPI
+
+from api import docs, health, responses, served_models
+from api.errors import install_error_handlers, refuse
+from api.services import Services
+from api.strict_json import use_orjson
+from models.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+def create_app(settings: Settings) -> OpenAPI:
+    """A Flask app over services of its own; made once in every server process."""
+    app = OpenAPI(
+        "antiphon",
+        info=Info(title="Antiphon", version="0.1.0"),
+        doc_ui=False,
+        validation_error_callback=refuse,
+    )
+    app.extensions["antiphon"] = Services.open(settings)
+    use_orjson(app)
+    install_error_handlers(app)
+    app.before_request(_begin)
+    app.after_request(_label)
+    app.register_api(responses.blueprint)
+    app.register_api(served_models.blueprint)
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(docs.blueprint)
+    return app
+
+
+def _begin() -> None:
+    """Take over the client's request id if it is one, else draw one."""
+    given = request.headers.get("x-request-id", "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
+    g.began_at = time.perf_counter()
+
+
+def _label(response: Response) -> Response:
+    response.headers["x-request-id"] = g.request_id
+    logger.debug(
+        "request answered",
+        extra={
+            "request_id": g.request_id,
+            "method": request.method,
+            "path": request.path,
+            "status": response.status_code,
+            "ms": round((time.perf_counter() - g.began_at) * 1000, 1),
+        },
+    )
+    return response

@@ -1,0 +1,123 @@
+"""From a valid body to a queued response: everything that can be checked is checked here.
+
+A request that passes is stored in one transaction and only then hinted to the workers; one that
+does not pass leaves nothing behind.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from api.services import Services
+from models.chat import Prompt
+from models.errors import (
+    ContextLengthExceededError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    PreviousResponseNotFoundError,
+)
+from models.grammar import grammar_of
+from models.ids import input_item_id, new_id, parse_response_id
+from models.live.unstored import UnstoredContent
+from models.status import ResponseStatus
+from models.stored import StoredResponse
+from models.wire.request import CreateResponse, GenerationParameters
+
+MODEL_ALIAS = "default"
+
+_CONTINUABLE = frozenset({ResponseStatus.COMPLETED, ResponseStatus.INCOMPLETE})
+
+
+def create_response(at: Services, project_id: str, body: CreateResponse) -> StoredResponse:
+    """Check, store and hint a request; raises an `AppError` for what cannot be served."""
+    if body.background and not body.store:
+        raise InvalidRequestError("background needs store to be true.", param="background")
+    _check_model(at, body.model)
+    previous_id = _check_previous(at, project_id, body.previous_response_id)
+    parameters = _in_force(at, body)
+    items = body.input_items()
+    _check_length(at, project_id, previous_id, parameters, items)
+    if grammar := grammar_of(parameters):
+        at.check_grammar(grammar, param="text.format.schema")
+    response_id = new_id()
+    for position, item in enumerate(items):
+        item["id"] = item.get("id") or input_item_id(response_id, position)
+    new = StoredResponse(
+        id=response_id,
+        project_id=project_id,
+        model=at.encoder.model_id,
+        status=ResponseStatus.QUEUED,
+        background=body.background,
+        store=body.store,
+        attempt=0,
+        # Whole seconds, as clients see it: streams made from the row are the same each time.
+        created_at=datetime.now(UTC).replace(microsecond=0),
+        parameters=parameters.model_dump(exclude_none=True, by_alias=True),
+        metadata=body.metadata,
+        previous_response_id=previous_id,
+    )
+    _store(at, new, items)
+    at.hints.hint(new.model)
+    return new
+
+
+def _store(at: Services, new: StoredResponse, items: list[dict[str, Any]]) -> None:
+    if new.store:
+        at.store.responses.create(new, items)
+        return
+    content = UnstoredContent(parameters=new.parameters, metadata=new.metadata, items=items)
+    at.unstored.put(new.id, content)
+    at.store.responses.create(replace(new, parameters={}, metadata={}), [])
+
+
+def _check_model(at: Services, model: str | None) -> None:
+    served = at.encoder.model_id
+    if model not in (None, MODEL_ALIAS, served):
+        message = f"The model '{model}' is not served here; '{served}' is."
+        raise ModelNotFoundError(message, param="model")
+
+
+def _check_previous(at: Services, project_id: str, wire_id: str | None) -> UUID | None:
+    if wire_id is None:
+        return None
+    param = "previous_response_id"
+    previous_id = parse_response_id(wire_id)
+    previous = at.store.responses.get(project_id, previous_id) if previous_id else None
+    if previous is None:
+        message = f"Previous response with id '{wire_id}' not found."
+        raise PreviousResponseNotFoundError(message, param=param)
+    if previous.status not in _CONTINUABLE:
+        message = f"Response '{wire_id}' is {previous.status}; only a finished one can go on."
+        raise InvalidRequestError(message, param=param)
+    return previous_id
+
+
+def _in_force(at: Services, body: CreateResponse) -> GenerationParameters:
+    """The parameters with the model's defaults where the client gave none."""
+    given = body.parameters()
+    update: dict[str, object] = {}
+    if given.temperature is None:
+        update["temperature"] = at.encoder.default_temperature
+    if given.top_p is None:
+        update["top_p"] = at.encoder.default_top_p
+    return given.model_copy(update=update)
+
+
+def _check_length(
+    at: Services,
+    project_id: str,
+    previous_id: UUID | None,
+    parameters: GenerationParameters,
+    items: list[dict[str, Any]],
+) -> None:
+    """Count the prompt as the worker will; one token of room must be left."""
+    before = at.store.responses.chain_items(project_id, previous_id) if previous_id else []
+    prompt = Prompt(instructions=parameters.instructions, items=before + items)
+    num_tokens = len(at.encoder.encode(prompt))
+    if num_tokens >= at.encoder.context_length:
+        raise ContextLengthExceededError(
+            f"The input is {num_tokens} tokens; the context of {at.encoder.model_id} is "
+            f"{at.encoder.context_length}, and one must be left for the output.",
+            param="input",
+        )

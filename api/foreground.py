@@ -1,0 +1,71 @@
+"""Foreground requests: the same job, its client waiting on the connection.
+
+When that client goes away the response is cancelled; a background one goes on.
+"""
+
+import select
+import socket
+from typing import Any
+
+from flask import Response, request
+
+from api.cancelling import request_cancel
+from api.services import Services
+from api.stream import event_stream
+from api.tail import Tail, final_response
+from models.errors import AppError
+from models.stored import StoredResponse
+
+LISTEN_S = 0.5
+"""How often a waiting request looks whether its client is still there."""
+
+
+class ClientGoneError(AppError):
+    """The client closed the connection before its answer."""
+
+
+def stream_foreground(at: Services, stored: StoredResponse) -> Response:
+    """The events as they come; what is not stored is gone once it was delivered."""
+    response = event_stream(at, stored, start=0, on_gone=lambda: _abandon(at, stored))
+    response.call_on_close(lambda: _forget_unstored(at, stored))
+    return response
+
+
+def wait_foreground(at: Services, stored: StoredResponse) -> Response:
+    """The final object."""
+    try:
+        with at.hub.place():
+            return Response(_wait(at, stored), mimetype="application/json")
+    finally:
+        _forget_unstored(at, stored)
+
+
+def _wait(at: Services, stored: StoredResponse) -> bytes:
+    connection: socket.socket | None = request.environ.get("gunicorn.socket")
+    for event in Tail(at, stored).follow(idle_s=LISTEN_S):
+        if event is None:
+            if connection is not None and _is_closed(connection):
+                _abandon(at, stored)
+                raise ClientGoneError
+        elif event.is_terminal:
+            return final_response(event)
+    raise AssertionError("a stream of events ended without its terminal event")
+
+
+def _is_closed(connection: Any) -> bool:
+    """A closed peer reads as ready with nothing to read."""
+    readable, _, _ = select.select([connection], [], [], 0)
+    try:
+        return bool(readable) and not connection.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return True
+
+
+def _abandon(at: Services, stored: StoredResponse) -> None:
+    request_cancel(at, stored)
+
+
+def _forget_unstored(at: Services, stored: StoredResponse) -> None:
+    if not stored.store:
+        at.unstored.forget(stored.id)
+        at.log.forget([stored.id])

@@ -1,0 +1,142 @@
+"""/v1/responses: create, read, list, cancel, delete."""
+
+from typing import Any
+
+from flask import Response
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from pydantic import BaseModel
+
+from api.cancelling import cancel, request_cancel
+from api.creation import create_response
+from api.foreground import stream_foreground, wait_foreground
+from api.queries import ItemsQuery, ListQuery, ResponsePath, RetrieveQuery
+from api.services import project_id, services
+from api.stream import event_stream
+from models.errors import InvalidRequestError, ResponseNotFoundError
+from models.ids import parse_response_id
+from models.status import TERMINAL
+from models.store.responses import ListFilter
+from models.stored import StoredResponse, to_resource
+from models.wire.pages import DeletedResponse, ItemPage, ResponsePage
+from models.wire.request import CreateResponse
+from models.wire.response import ResponseResource
+
+blueprint = APIBlueprint(
+    "responses", __name__, url_prefix="/v1/responses", abp_tags=[Tag(name="Responses")]
+)
+
+
+@blueprint.post("", responses={200: ResponseResource})
+def create(body: CreateResponse) -> Response:
+    """Create a response: at once in the background, or as a stream, or when it has ended."""
+    at = services()
+    stored = create_response(at, project_id(), body)
+    if body.background:
+        return event_stream(at, stored, start=0) if body.stream else _object(stored)
+    return stream_foreground(at, stored) if body.stream else wait_foreground(at, stored)
+
+
+@blueprint.get("", responses={200: ResponsePage})
+def list_responses(query: ListQuery) -> Response:
+    """List stored responses, newest first."""
+    after = None
+    if query.after is not None:
+        after = parse_response_id(query.after)
+        if after is None:
+            raise InvalidRequestError("after must be the id of a response.", param="after")
+    chosen = ListFilter(
+        status=query.status,
+        model=query.model,
+        after=after,
+        ascending=query.order == "asc",
+        limit=query.limit + 1,
+    )
+    found = services().store.responses.list_responses(project_id(), chosen)
+    page = [to_resource(stored) for stored in found[: query.limit]]
+    first, last = (page[0].id, page[-1].id) if page else (None, None)
+    more = len(found) > query.limit
+    return _json(ResponsePage(data=page, first_id=first, last_id=last, has_more=more))
+
+
+@blueprint.get("/<string:response_id>", responses={200: ResponseResource})
+def retrieve(path: ResponsePath, query: RetrieveQuery) -> Response:
+    """Read a response, or replay and follow its events after `starting_after`."""
+    stored = _find(path.response_id)
+    if query.stream:
+        start = 0 if query.starting_after is None else query.starting_after + 1
+        return event_stream(services(), stored, start=start)
+    if query.starting_after is not None:
+        message = "starting_after needs stream to be true."
+        raise InvalidRequestError(message, param="starting_after")
+    return _object(stored)
+
+
+@blueprint.post("/<string:response_id>/cancel", responses={200: ResponseResource})
+def cancel_response(path: ResponsePath) -> Response:
+    """Cancel a background response; one that has ended stays as it is."""
+    stored = _find(path.response_id)
+    if not stored.background:
+        message = "Cannot cancel a synchronous response; close its connection instead."
+        raise InvalidRequestError(message, param="response_id")
+    if stored.status not in TERMINAL:
+        cancel(services(), stored)
+        stored = _find(path.response_id)
+    return _object(stored)
+
+
+@blueprint.delete("/<string:response_id>", responses={200: DeletedResponse})
+def delete(path: ResponsePath) -> Response:
+    """Delete a response, its items and its events; stop it if it runs."""
+    at = services()
+    stored = _find(path.response_id)
+    if stored.status not in TERMINAL:
+        request_cancel(at, stored)
+    if at.store.responses.delete(stored.project_id, stored.id) is None:
+        raise ResponseNotFoundError(path.response_id)
+    at.log.forget([stored.id])
+    at.log.nudge(stored.id)
+    return _json(DeletedResponse(id=path.response_id))
+
+
+@blueprint.get("/<string:response_id>/input_items", responses={200: ItemPage})
+def list_input_items(path: ResponsePath, query: ItemsQuery) -> Response:
+    """List the input items of a response, last first."""
+    stored = _find(path.response_id)
+    items = services().store.responses.input_items(stored.project_id, stored.id)
+    if query.order == "desc":
+        items.reverse()
+    if query.after is not None:
+        ids = [item["id"] for item in items]
+        if query.after not in ids:
+            raise InvalidRequestError(f"No item has the id '{query.after}'.", param="after")
+        items = items[ids.index(query.after) + 1 :]
+    page = [_as_item(item) for item in items[: query.limit]]
+    first, last = (page[0]["id"], page[-1]["id"]) if page else (None, None)
+    more = len(items) > query.limit
+    return _json(ItemPage(data=page, first_id=first, last_id=last, has_more=more))
+
+
+def _find(wire_id: str) -> StoredResponse:
+    response_id = parse_response_id(wire_id)
+    stored = services().store.responses.get(project_id(), response_id) if response_id else None
+    if stored is None:
+        raise ResponseNotFoundError(wire_id)
+    return stored
+
+
+def _object(stored: StoredResponse) -> Response:
+    return _json(to_resource(stored))
+
+
+def _json(answer: BaseModel) -> Response:
+    return Response(answer.model_dump_json(), mimetype="application/json")
+
+
+def _as_item(item: dict[str, Any]) -> dict[str, Any]:
+    """An input item with what a listed item has, its content as parts."""
+    content = item["content"]
+    if isinstance(content, str):
+        kind = "output_text" if item["role"] == "assistant" else "input_text"
+        content = [{"type": kind, "text": content}]
+    return {"status": "completed", **item, "content": content}

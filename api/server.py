@@ -1,0 +1,53 @@
+"""gunicorn around the app: a few processes, many threads, one app made in each after the fork."""
+
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from api.app import create_app
+from models.log import configure_logging
+from models.settings import Settings
+
+_SHARED_MEMORY = Path("/dev/shm")
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn, configured by our settings alone."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Streams hold a thread each, so there are many; the rest is bounded in time."""
+        settings = self._settings
+        options: dict[str, object] = {
+            "bind": f"{settings.host}:{settings.port}",
+            "worker_class": "gthread",
+            "workers": settings.api_processes,
+            "threads": settings.api_threads,
+            "worker_connections": settings.api_threads * 2,
+            "backlog": 2048,
+            "timeout": 60,
+            "graceful_timeout": 5,
+            "keepalive": 75,
+            "loglevel": settings.log_level.lower(),
+            "control_socket_disable": True,
+        }
+        if _SHARED_MEMORY.is_dir():
+            # Heartbeats are files; on a disk, a slow write would look like a hung process.
+            options["worker_tmp_dir"] = str(_SHARED_MEMORY)
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Called in every server process."""
+        configure_logging(self._settings.log_level)
+        return create_app(self._settings)
+
+
+def serve(settings: Settings) -> None:
+    """Serve HTTP until SIGTERM."""
+    configure_logging(settings.log_level)
+    Server(settings).run()

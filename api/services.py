@@ -1,0 +1,90 @@
+"""What the views work with: one of each per process, made after the fork."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import redis
+from flask import current_app
+
+from api.hub import Hub
+from models.chat import ChatEncoder, TemplateEncoder, load_encoder
+from models.errors import InvalidRequestError
+from models.grammar import GrammarChecker
+from models.live.connection import connect, connect_subscriber
+from models.live.event_log import EventLog
+from models.live.unstored import UnstoredContents
+from models.settings import Settings
+from models.store import Store
+from models.tables import DEFAULT_PROJECT
+from worker.queue import HintQueue
+
+STREAM_RESERVE = 40
+"""Threads that streams leave to the other requests."""
+
+
+@dataclass(kw_only=True)
+class Services:
+    """The store, the log, the queue and the model's tokenizer."""
+
+    settings: Settings
+    store: Store
+    client: redis.Redis
+    log: EventLog
+    unstored: UnstoredContents
+    hub: Hub
+    hints: HintQueue
+    encoder: ChatEncoder
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Services":
+        """Connect nothing yet; load the tokenizer."""
+        assert settings.database_url is not None
+        assert settings.redis_url is not None
+        store = Store.open(settings.database_url)
+        client = connect(settings.redis_url)
+        hub = Hub(
+            connect_subscriber(settings.redis_url),
+            store.responses.statuses,
+            max_streams=settings.api_threads - STREAM_RESERVE,
+        )
+        return cls(
+            settings=settings,
+            store=store,
+            client=client,
+            log=EventLog(client),
+            unstored=UnstoredContents(client),
+            hub=hub,
+            hints=HintQueue(settings.redis_url),
+            encoder=load_encoder(settings),
+        )
+
+    @cached_property
+    def _grammar_checker(self) -> GrammarChecker | None:
+        if not isinstance(self.encoder, TemplateEncoder):
+            return None
+        return GrammarChecker(self.encoder.tokenizer)
+
+    def check_grammar(self, grammar: str, *, param: str) -> None:
+        """Raise a 400 if the served model cannot be held to a grammar."""
+        if self._grammar_checker is None:
+            message = f"The engine of {self.encoder.model_id} cannot constrain its output."
+            raise InvalidRequestError(message, param=param, code="unsupported_parameter")
+        self._grammar_checker.check(grammar, param=param)
+
+    def close(self) -> None:
+        """Stop the hub's threads and close every connection."""
+        self.hub.stop()
+        self.hints.close()
+        self.store.close()
+        self.client.close()
+
+
+def services() -> Services:
+    """The services of the app that handles the current request."""
+    return cast(Services, current_app.extensions["antiphon"])
+
+
+def project_id() -> str:
+    """The project that the current request acts for."""
+    return DEFAULT_PROJECT

@@ -1,0 +1,54 @@
+"""Server-sent events: frames, keep-alive comments, and what a client's leaving means."""
+
+import logging
+from collections.abc import Callable, Iterator
+
+from flask import Response
+
+from api.services import Services
+from api.tail import Tail, error_event
+from models.errors import AppError
+from models.live.event_log import LoggedEvent
+from models.stored import StoredResponse
+
+logger = logging.getLogger(__name__)
+
+KEEP_ALIVE_S = 15.0
+_KEEP_ALIVE = b": keep-alive\n\n"
+_DONE = b"data: [DONE]\n\n"
+
+
+def event_stream(
+    at: Services, stored: StoredResponse, *, start: int, on_gone: Callable[[], None] | None = None
+) -> Response:
+    """Stream a response's events from sequence number `start`; `on_gone` if the client leaves."""
+    place = at.hub.place()
+    # Taken here, so that a full server answers 503 and not a broken stream.
+    place.__enter__()
+    frames = _frames(Tail(at, stored, start), on_gone)
+    response = Response(frames, mimetype="text/event-stream")
+    response.headers["Cache-Control"] = "no-cache"
+    response.headers["X-Accel-Buffering"] = "no"
+    response.call_on_close(lambda: place.__exit__(None, None, None))
+    return response
+
+
+def _frames(tail: Tail, on_gone: Callable[[], None] | None) -> Iterator[bytes]:
+    is_over = False
+    try:
+        for event in tail.follow(idle_s=KEEP_ALIVE_S):
+            yield _KEEP_ALIVE if event is None else frame(event)
+        is_over = True
+        yield _DONE
+    except AppError as error:
+        is_over = True
+        yield frame(error_event(error, tail.next_number))
+        yield _DONE
+    finally:
+        if not is_over and on_gone is not None:
+            on_gone()
+
+
+def frame(event: LoggedEvent) -> bytes:
+    """One event as it goes over the wire, in one piece."""
+    return b"event: %b\ndata: %b\n\n" % (event.type.encode(), event.data)

@@ -1,0 +1,111 @@
+"""All events of a response after a given one, each once and in order, until the end.
+
+Opening events come from the row, live ones from the log and the subscription, those of a finished
+response from the archive. The sequence number alone decides what comes next.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import orjson
+import redis
+
+from api.hub import Subscription
+from api.services import Services
+from models.errors import AppError, ResponseNotFoundError
+from models.ids import response_wire_id
+from models.live.event_log import LoggedEvent, parse_message
+from models.recorder import opening_events
+from models.status import TERMINAL
+from models.stored import StoredResponse
+from models.wire.events import ErrorEvent
+
+
+class EventsLostError(AppError):
+    """The events of this response are gone."""
+
+    default_code = "events_lost"
+
+
+@dataclass
+class Tail:
+    """One reader's place in the events of one response."""
+
+    at: Services
+    stored: StoredResponse
+    next_number: int = 0
+
+    def follow(self, *, idle_s: float) -> Iterator[LoggedEvent | None]:
+        """Events from `next_number` on; None whenever nothing came for `idle_s` seconds."""
+        yield from self._take(opening_events(self.stored))
+        if self.stored.status in TERMINAL:
+            yield from self._take(self._archive())
+            return
+        with self.at.hub.subscribe(self.stored.project_id, self.stored.id) as subscription:
+            yield from self._follow_live(subscription, idle_s)
+
+    def _follow_live(
+        self, subscription: Subscription, idle_s: float
+    ) -> Iterator[LoggedEvent | None]:
+        batch: list[LoggedEvent] = self._logged()
+        while True:
+            for event in self._take(batch):
+                yield event
+                if event.is_terminal:
+                    return
+            message = subscription.get(idle_s)
+            if message is None:
+                yield None
+                batch = []
+            elif message:
+                batch = self._without_gap(parse_message(message))
+            else:
+                batch = self._from_store()
+
+    def _take(self, events: list[LoggedEvent]) -> Iterator[LoggedEvent]:
+        """Those of `events` that come next; what was seen is passed over, a gap ends it."""
+        for event in events:
+            if event.sequence_number == self.next_number:
+                self.next_number += 1
+                yield event
+
+    def _without_gap(self, events: list[LoggedEvent]) -> list[LoggedEvent]:
+        """A message, or the log when a message before it was missed."""
+        return events if events[0].sequence_number <= self.next_number else self._logged()
+
+    def _logged(self) -> list[LoggedEvent]:
+        try:
+            return self.at.log.read(self.stored.id, start=self.next_number)
+        except redis.RedisError:
+            # The archive will have them; until then this stream waits.
+            return []
+
+    def _from_store(self) -> list[LoggedEvent]:
+        """The store was told to know more: the rest of a finished response, or its deletion."""
+        key = (self.stored.project_id, self.stored.id)
+        status = self.at.store.responses.statuses([key]).get(self.stored.id)
+        if status is None:
+            raise ResponseNotFoundError(response_wire_id(self.stored.id))
+        if status not in TERMINAL:
+            return self._logged()
+        return self._archive()
+
+    def _archive(self) -> list[LoggedEvent]:
+        events = self.at.store.responses.archived_events(self.stored.project_id, self.stored.id)
+        if events is not None:
+            return [LoggedEvent(number, data) for number, data in enumerate(events)]
+        logged = self._logged()
+        if not logged or not logged[-1].is_terminal:
+            raise EventsLostError
+        return logged
+
+
+def error_event(error: AppError, sequence_number: int) -> LoggedEvent:
+    """The event that tells a reader why its stream cannot go on."""
+    event = ErrorEvent(sequence_number=sequence_number, error=error.payload())
+    return LoggedEvent(sequence_number, event.model_dump_json().encode())
+
+
+def final_response(event: LoggedEvent) -> bytes:
+    """The JSON of the response object in a terminal event."""
+    return orjson.dumps(orjson.loads(event.data)["response"])
