@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 import redis
@@ -135,7 +136,7 @@ class Hub:
                 self._resubscribe()
         self._pubsub.close()
 
-    def _deliver(self, message: dict[str, bytes]) -> None:
+    def _deliver(self, message: dict[str, Any]) -> None:
         channel = message["channel"].decode()
         if message["type"] == "message":
             for subscription in self._subscribers.get(channel, ()):
