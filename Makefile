@@ -1,0 +1,72 @@
+# Everything runs from the checkout, in .venv; nothing need be installed by hand but Python and make.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python that is new enough; read only where it is used.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The addresses of a running `make up`, unless they are given.
+RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
+WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
+
+.PHONY: help up test lint format types check migrate migration bench compose-test clean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: $(VENV)/.runtime ## Start everything; Ctrl-C stops it
+	@exec ./antiphon up
+
+test: $(VENV)/.dev ## Run the tests, or those in T=path
+	$(BIN)/python -m pytest $(T)
+
+lint: $(VENV)/.dev ## Check style, types and who imports what
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(VENV)/.dev ## Check types
+	$(BIN)/mypy
+
+check: lint test ## What the continuous integration runs
+
+migrate: $(VENV)/.runtime ## Bring the database to this version
+	@$(WITH_SERVERS) ./antiphon migrate
+
+migration: $(VENV)/.dev ## Write a migration for changed tables: m="what it does"
+	@test -n '$(m)' || { echo 'usage: make migration m="add the column"'; exit 2; }
+	@$(WITH_SERVERS) $(BIN)/alembic revision --autogenerate -m '$(m)'
+
+bench: $(VENV)/.dev ## Measure, and append to bench/RESULTS.md
+	$(BIN)/python -m bench.queue
+	$(BIN)/python -m bench.serve
+
+compose-test: ## Build and start docker-compose.yml, run a response through it, tear it down
+	deploy/compose_test.sh
+
+clean: ## Remove what was made here, but no data
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.runtime: pyproject.toml constraints.txt
+	@test -n '$(PYTHON)' || { echo 'Antiphon needs Python 3.11 or newer: make PYTHON=/path/to/it'; exit 2; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo '$(PYTHON) is older than Python 3.11: make PYTHON=/path/to/a/newer'; exit 2; }
+	test -x $(BIN)/pip || '$(PYTHON)' -m venv $(VENV)
+	$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@

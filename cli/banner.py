@@ -1,0 +1,28 @@
+"""The text that `antiphon up` ends with."""
+
+import json
+import shlex
+
+_BANNER = """
+Antiphon is up.
+
+  API    {url}/v1   (open on loopback: no key needed, only this machine can reach it)
+  Docs   {url}/docs
+  Model  {model_id}
+  Files  {data_dir}
+
+Try it:
+
+{curl}
+
+Ctrl-C stops everything."""
+
+
+def render_banner(url: str, model_id: str, data_dir: str) -> str:
+    """The banner with a curl command that works as it stands."""
+    body = {"model": model_id, "input": "Say hello in five words.", "max_output_tokens": 50}
+    curl = (
+        f"curl -s {url}/v1/responses -H 'content-type: application/json' \\\n"
+        f"  -d {shlex.quote(json.dumps(body))}"
+    )
+    return _BANNER.format(url=url, model_id=model_id, data_dir=data_dir, curl=curl)

