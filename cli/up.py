@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -24,7 +25,8 @@ _EXECUTABLE = Path(__file__).parents[1] / "antiphon"
 _MAX_SERVER_CRASHES = 7
 """Eight seconds of back-off: so long may the files of a killed server be held."""
 _MAX_CRASHES = 3
-_API_STOP_S = 40.0
+_API_STOP_S = 15.0
+_DRAINING_API_S = 8.0
 _WORKER_STOP_EXTRA_S = 10.0
 
 
@@ -114,7 +116,12 @@ class _Up:
 
 
 def _check_port(settings: Settings) -> None:
-    if not is_free(settings.host, settings.port):
+    """After a kill of the supervisor its API drains for a while: wait that long for the port."""
+    deadline = time.monotonic() + _DRAINING_API_S
+    while not is_free(settings.host, settings.port):
+        if time.monotonic() < deadline:
+            time.sleep(0.2)
+            continue
         raise SettingsError(
             f"ANTIPHON_PORT={settings.port}: another program listens on "
             f"{settings.host}:{settings.port}"

@@ -1,0 +1,85 @@
+"""A whole server as a user starts it: `./antiphon up` on a free port, in a folder of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from cli.embedded.ports import free_port
+from openai import OpenAI
+
+ROOT = Path(__file__).parents[2]
+START_S = 90.0
+STOP_S = 40.0
+
+
+class AntiphonServer:
+    """The supervisor and everything below it."""
+
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._output = data_dir / "up.out"
+        self._env = dict(os.environ) | {
+            "ANTIPHON_DATA_DIR": str(data_dir),
+            "ANTIPHON_PORT": str(self.port),
+            **{f"ANTIPHON_{name.upper()}": value for name, value in settings.items()},
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start and wait for the banner."""
+        command = [sys.executable, str(ROOT / "antiphon"), "up"]
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, env=self._env, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT
+            )
+        self.wait_for(lambda: "Ctrl-C stops" in self.output, START_S)
+
+    @property
+    def output(self) -> str:
+        """What it has printed."""
+        return self._output.read_text()
+
+    def client(self) -> OpenAI:
+        """The official client, without retries of its own."""
+        return OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0, timeout=60)
+
+    def pid(self, name: str) -> int:
+        """The process of one part."""
+        return int((self.data_dir / "run" / f"{name}.pid").read_text())
+
+    def kill(self, name: str) -> int:
+        """`kill -9` one part; returns the pid that it had."""
+        pid = self.pid(name)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def is_ready(self) -> bool:
+        """Whether /readyz says so."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def wait_for(self, is_true, timeout_s: float) -> None:
+        """Poll until something holds; fails with the output if it does not in time."""
+        deadline = time.monotonic() + timeout_s
+        while not is_true():
+            assert self.process is not None
+            assert self.process.poll() is None, self.output
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.05)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Signal the supervisor and wait for its end; returns its exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(STOP_S)

@@ -1,0 +1,151 @@
+"""Processes are killed; nothing accepted is lost, and no stream skips or repeats an event."""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from openai import OpenAI
+
+from tests.acceptance.server import AntiphonServer
+
+STORY = {"input": "Tell me a long story about a lighthouse.", "max_output_tokens": 120, "seed": 11}
+TERMINAL = ("completed", "incomplete", "failed", "cancelled")
+
+
+def generate(client: OpenAI, after_ten_deltas=lambda: None) -> list:
+    """All events of one streamed background response."""
+    events, num_deltas = [], 0
+    stream = client.responses.create(
+        model="default",
+        input=STORY["input"],
+        max_output_tokens=STORY["max_output_tokens"],
+        extra_body={"seed": STORY["seed"]},
+        background=True,
+        stream=True,
+    )
+    for event in stream:
+        events.append(event)
+        num_deltas += event.type == "response.output_text.delta"
+        if num_deltas == 10 and event.type == "response.output_text.delta":
+            after_ten_deltas()
+    return events
+
+
+def test_a_stream_goes_on_across_the_kill_of_its_worker(make_server):
+    server = make_server(engine="transformers", dtype="float32")
+    undisturbed = generate(server.client())
+
+    events = generate(server.client(), after_ten_deltas=lambda: server.kill("worker-1"))
+
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert sum(event.type == "response.in_progress" for event in events) == 1
+    assert events[-1].response.status == undisturbed[-1].response.status
+    assert events[-1].response.output_text == undisturbed[-1].response.output_text
+    assert events[-1].response.usage == undisturbed[-1].response.usage
+
+
+def test_a_killed_worker_is_restarted_and_its_response_completes_once(make_server):
+    server = make_server(script_interval_ms="100")
+    client = server.client()
+    response = client.responses.create(model="default", input="hi", background=True)
+    server.wait_for(lambda: client.responses.retrieve(response.id).status == "in_progress", 10)
+
+    killed = server.kill("worker-1")
+    server.wait_for(lambda: client.responses.retrieve(response.id).status in TERMINAL, 30)
+
+    done = client.responses.retrieve(response.id)
+    assert done.status == "completed"
+    assert done.usage.output_tokens == 20
+    assert server.pid("worker-1") != killed
+    archived = list(client.responses.retrieve(response.id, stream=True))
+    assert [event.sequence_number for event in archived] == list(range(len(archived)))
+    assert sum(event.type == "response.completed" for event in archived) == 1
+
+
+def submit_backlog(server: AntiphonServer, count: int) -> list[str]:
+    client = server.client()
+    with ThreadPoolExecutor(8) as pool:
+        create = client.responses.create
+        futures = [
+            pool.submit(create, model="default", input=f"job {number}", background=True)
+            for number in range(count)
+        ]
+    return [future.result().id for future in futures]
+
+
+def assert_all_complete(server: AntiphonServer, ids: list[str]) -> None:
+    client = server.client()
+    deadline = time.monotonic() + 60
+    for response_id in ids:
+        while (response := client.responses.retrieve(response_id)).status not in TERMINAL:
+            assert time.monotonic() < deadline, response
+            time.sleep(0.02)
+        assert response.status == "completed"
+        assert response.usage.output_tokens == 20
+
+
+def test_a_restart_with_a_backlog_loses_nothing(make_server):
+    server = make_server(max_sequences="4", script_interval_ms="20", drain_seconds="0.2")
+    ids = submit_backlog(server, 40)
+
+    assert server.stop() == 0
+    server.start()
+
+    assert_all_complete(server, ids)
+
+
+def test_a_kill_of_everything_with_a_backlog_loses_nothing(make_server):
+    server = make_server(max_sequences="4", script_interval_ms="20")
+    ids = submit_backlog(server, 40)
+    names = ("api", "worker-1", "maintenance", "valkey", "postgres")
+    pids = [server.pid(name) for name in names]
+
+    server.stop(signal.SIGKILL)
+    for pid in pids:
+        kill_if_alive(pid)
+    server.start()
+
+    assert_all_complete(server, ids)
+
+
+def kill_if_alive(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def test_a_second_start_on_the_same_folder_says_that_one_is_running(make_server):
+    server = make_server()
+    second = AntiphonServer(server.data_dir)
+    second._output = server.data_dir / "second.out"
+
+    try:
+        second.start()
+    except AssertionError:
+        pass
+
+    assert second.stop() == 1
+    assert "already running" in second.output
+    assert server.is_ready()
+
+
+def test_a_stop_leaves_no_process(make_server):
+    server = make_server()
+    names = [path.stem for path in (server.data_dir / "run").glob("*.pid")]
+    pids = [server.pid(name) for name in names]
+
+    assert server.stop() == 0
+
+    assert len(pids) == 6
+    assert not [pid for pid in pids if is_alive(pid)]
+    assert not list((server.data_dir / "run").glob("*.pid"))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

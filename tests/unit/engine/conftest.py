@@ -1,0 +1,114 @@
+"""A tiny random network on disk, the same network as an oracle, and engines that stop by
+themselves."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+from tests.unit.engine.harness import Harness
+from worker.engine import EngineConfig, TransformersEngine
+
+VOCAB_SIZE = 512
+EOS = 256
+
+# Two layers of two key heads of size 16 in float32, keys and values.
+TOKEN_BYTES = 2 * 2 * 16 * 4 * 2
+BLOCK_BYTES = 16 * TOKEN_BYTES
+
+EngineFactory = Callable[..., Harness]
+Oracle = Callable[[Sequence[int], int], list[int]]
+
+
+def byte_tokenizer() -> Tokenizer:
+    """A byte-level tokenizer without merges; `EOS` is its only special token."""
+    vocab = {char: index for index, char in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken("<end>", special=True)])
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama, decisive enough that rounding does not change its choices."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=VOCAB_SIZE,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        initializer_range=0.2,
+        bos_token_id=None,
+        eos_token_id=EOS,
+    )
+    path = tmp_path_factory.mktemp("tiny-llama")
+    LlamaForCausalLM(config).save_pretrained(path)
+    wrap: Any = PreTrainedTokenizerFast
+    wrap(tokenizer_object=byte_tokenizer(), eos_token="<end>").save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def oracle(folder: Path) -> Oracle:
+    """What `model.generate` continues a prompt with, greedily and without an early end."""
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model.generation_config.eos_token_id = None
+
+    def continue_(prompt: Sequence[int], num_tokens: int) -> list[int]:
+        ids = torch.tensor([list(prompt)])
+        output = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=num_tokens,
+            do_sample=False,
+            pad_token_id=0,
+        )
+        return list(output[0, len(prompt) :].tolist())
+
+    return continue_
+
+
+@pytest.fixture(scope="session")
+def prompts() -> list[list[int]]:
+    """Ragged: shorter than, equal to and longer than blocks and chunks."""
+    numbers = random.Random(0)
+    return [[numbers.randrange(EOS) for _ in range(size)] for size in (90, 1, 33, 16, 50)]
+
+
+@pytest.fixture
+def make_engine(folder: Path) -> Iterator[EngineFactory]:
+    """Start engines on the tiny network; keywords override the configuration."""
+    harnesses: list[Harness] = []
+
+    def make(**overrides: Any) -> Harness:
+        settings = {"folder": folder, "kv_cache_bytes": 256 * BLOCK_BYTES, "max_sequences": 32}
+        config = EngineConfig(**{**settings, "dtype": "float32", "num_threads": 1, **overrides})
+        harness = Harness()
+        harness.engine = TransformersEngine(config, harness.on_step)
+        harness.engine.start()
+        harnesses.append(harness)
+        return harness
+
+    yield make
+    for harness in harnesses:
+        harness.engine.stop()
+
+
+@pytest.fixture
+def harness(make_engine: EngineFactory) -> Harness:
+    return make_engine()

@@ -1,0 +1,88 @@
+"""Drives an engine from a test: submits, waits for ends with a deadline, keeps what came."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from threading import Condition
+
+from worker.engine import Delta, Engine, FinishReason, GenerationRequest, SamplingParams
+
+DEADLINE_S = 30.0
+
+StepHook = Callable[[list[Delta]], None]
+
+
+class Harness:
+    """A listener that remembers every delta and lets a test act within a step."""
+
+    def __init__(self) -> None:
+        self.engine: Engine
+        self.deltas: dict[str, list[Delta]] = defaultdict(list)
+        self.steps: list[list[Delta]] = []
+        self.on_step_hook: StepHook = lambda deltas: None
+        self._changed = Condition()
+
+    def on_step(self, deltas: list[Delta]) -> None:
+        with self._changed:
+            self.steps.append(deltas)
+            for delta in deltas:
+                self.deltas[delta.sequence_id].append(delta)
+            self._changed.notify_all()
+        self.on_step_hook(deltas)
+
+    def wait(self, *sequence_ids: str) -> None:
+        """Wait until these sequences have ended."""
+        self.wait_until(lambda: all(self.reason(each) for each in sequence_ids))
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        with self._changed:
+            assert self._changed.wait_for(condition, DEADLINE_S), "the engine did not get there"
+
+    def run(self, *requests: GenerationRequest) -> list[list[int]]:
+        """Submit all, wait for all, return their tokens."""
+        for each in requests:
+            self.engine.submit(each)
+        self.wait(*(each.sequence_id for each in requests))
+        return [self.tokens(each.sequence_id) for each in requests]
+
+    def tokens(self, sequence_id: str) -> list[int]:
+        return [d.token_id for d in self.deltas[sequence_id] if d.token_id is not None]
+
+    def reason(self, sequence_id: str) -> FinishReason | None:
+        deltas = self.deltas.get(sequence_id)
+        return deltas[-1].finish_reason if deltas else None
+
+
+def greedy(  # noqa: PLR0913 - each test names the one thing that it varies
+    sequence_id: str,
+    prompt: Sequence[int],
+    max_tokens: int = 12,
+    *,
+    generated: Sequence[int] = (),
+    grammar: str | None = None,
+    cache_salt: bytes = b"",
+    ignore_eos: bool = True,
+) -> GenerationRequest:
+    return GenerationRequest(
+        sequence_id=sequence_id,
+        prompt=prompt,
+        params=SamplingParams(max_tokens=max_tokens, temperature=0, ignore_eos=ignore_eos),
+        generated=generated,
+        grammar=grammar,
+        cache_salt=cache_salt,
+    )
+
+
+def sampled(
+    sequence_id: str,
+    prompt: Sequence[int],
+    seed: int,
+    max_tokens: int = 12,
+    *,
+    generated: Sequence[int] = (),
+) -> GenerationRequest:
+    params = SamplingParams(
+        max_tokens=max_tokens, temperature=0.9, top_p=0.95, seed=seed, ignore_eos=True
+    )
+    return GenerationRequest(
+        sequence_id=sequence_id, prompt=prompt, params=params, generated=generated
+    )

@@ -1,0 +1,21 @@
+from typing import Any
+
+import pytest
+
+from worker.engine import SamplingParams
+
+OUT_OF_RANGE = [
+    ("max_tokens", 0),
+    ("temperature", -0.1),
+    ("temperature", float("nan")),
+    ("top_p", 0.0),
+    ("top_p", 1.1),
+    ("top_k", -1),
+    ("min_p", 1.5),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), OUT_OF_RANGE)
+def test_a_parameter_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=name):
+        SamplingParams(**{"max_tokens": 1, name: value})

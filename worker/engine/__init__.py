@@ -1,0 +1,53 @@
+"""Pure compute: requests for tokens in, tokens out; no HTTP, no queue, no database.
+
+Everything others may use is named here. The tensor libraries load with `TransformersEngine`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from worker.engine.detokenize import Detokenizer
+from worker.engine.interface import (
+    Delta,
+    Engine,
+    EngineConfig,
+    EngineStoppedError,
+    FinishReason,
+    GenerationRequest,
+    RequestTooLargeError,
+    SamplingParams,
+    StepListener,
+    Tokenizer,
+    UnsupportedModelError,
+)
+from worker.engine.scripted import ScriptedEngine, ScriptedTokenizer
+from worker.engine.stop import StopMatcher
+
+if TYPE_CHECKING:
+    from worker.engine.engine import TransformersEngine
+
+__all__ = [
+    "Delta",
+    "Detokenizer",
+    "Engine",
+    "EngineConfig",
+    "EngineStoppedError",
+    "FinishReason",
+    "GenerationRequest",
+    "RequestTooLargeError",
+    "SamplingParams",
+    "ScriptedEngine",
+    "ScriptedTokenizer",
+    "StepListener",
+    "StopMatcher",
+    "Tokenizer",
+    "TransformersEngine",
+    "UnsupportedModelError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "TransformersEngine":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from worker.engine.engine import TransformersEngine
+
+    return TransformersEngine

@@ -1,0 +1,160 @@
+"""Attention over a paged pool of keys and values, registered with transformers by name.
+
+Owns the pool's tensors and the arithmetic; which slots a step touches is decided in `packing`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface
+
+from worker.engine.interface import UnsupportedModelError
+
+ATTENTION_NAME = "antiphon_paged"
+
+_UNSUPPORTED_OPTIONS = ("sliding_window", "softcap", "s_aux", "position_bias")
+
+
+class AttentionStep(Protocol):
+    """What a forward pass hands down to the attention of every layer."""
+
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None
+    ) -> Tensor:
+        """Map query [heads, tokens, size] and new keys and values to [tokens, heads, size]."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerShape:
+    """What one token of one layer takes in the pool."""
+
+    num_heads: int
+    key_size: int
+    value_size: int
+
+
+class KeyValuePool:
+    """Per layer, the keys and values of every slot: [slots, heads, size]."""
+
+    def __init__(
+        self, layers: list[LayerShape], num_slots: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        # Never read before it is written, so not cleared: untouched pages cost no memory.
+        self.keys = [
+            torch.empty(num_slots, layer.num_heads, layer.key_size, dtype=dtype, device=device)
+            for layer in layers
+        ]
+        self.values = [
+            torch.empty(num_slots, layer.num_heads, layer.value_size, dtype=dtype, device=device)
+            for layer in layers
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeGroup:
+    """Rows of one query token each and of similar length, at `start:end` of the pack."""
+
+    start: int
+    end: int
+    slots: Tensor
+    """[rows, longest]: where the keys lie; past a row's length, its own first slot."""
+    mask: Tensor
+    """[rows, 1, 1, longest]: true within the row's length."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillChunk:
+    """Consecutive query tokens of one sequence, at `start:end` of the pack."""
+
+    start: int
+    end: int
+    slots: Tensor
+    """All keys of the sequence up to and with this chunk."""
+    mask: Tensor | None
+    """[queries, keys]; None for a chunk that starts its sequence and is plainly causal."""
+
+
+@dataclass(frozen=True, slots=True)
+class PagedStep:
+    """One packed batch: where its tokens are written and what each of them may see."""
+
+    pool: KeyValuePool
+    write_slots: Tensor
+    groups: list[DecodeGroup]
+    prefills: list[PrefillChunk]
+
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None
+    ) -> Tensor:
+        """Write the new keys and values to the pool, then attend over what it holds."""
+        keys, values = self.pool.keys[layer], self.pool.values[layer]
+        keys.index_copy_(0, self.write_slots, key.transpose(0, 1))
+        values.index_copy_(0, self.write_slots, value.transpose(0, 1))
+        output = query.new_empty(query.shape[1], query.shape[0], value.shape[-1])
+        for group in self.groups:
+            output[group.start : group.end] = _decode(query, keys, values, group, scale)
+        for chunk in self.prefills:
+            output[chunk.start : chunk.end] = _prefill(query, keys, values, chunk, scale)
+        return output
+
+
+def _decode(
+    query: Tensor, keys: Tensor, values: Tensor, group: DecodeGroup, scale: float | None
+) -> Tensor:
+    num_rows, num_heads = group.end - group.start, keys.shape[1]
+    # The query heads that share a key head become its query length: keys are never repeated.
+    packed = query[:, group.start : group.end].transpose(0, 1)
+    packed = packed.reshape(num_rows, num_heads, -1, query.shape[-1])
+    output = scaled_dot_product_attention(
+        packed,
+        keys[group.slots].transpose(1, 2),
+        values[group.slots].transpose(1, 2),
+        attn_mask=group.mask,
+        scale=scale,
+    )
+    return output.reshape(num_rows, query.shape[0], -1)
+
+
+def _prefill(
+    query: Tensor, keys: Tensor, values: Tensor, chunk: PrefillChunk, scale: float | None
+) -> Tensor:
+    output = scaled_dot_product_attention(
+        query[None, :, chunk.start : chunk.end],
+        keys[chunk.slots].transpose(0, 1)[None],
+        values[chunk.slots].transpose(0, 1)[None],
+        attn_mask=chunk.mask,
+        is_causal=chunk.mask is None,
+        scale=scale,
+        enable_gqa=True,
+    )
+    return output[0].transpose(0, 1)
+
+
+def _attention(  # noqa: PLR0913 - the signature is transformers'
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    *,
+    paged: AttentionStep | None = None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    if paged is None:
+        raise UnsupportedModelError("it does not hand keyword arguments down to its attention")
+    for name in _UNSUPPORTED_OPTIONS:
+        if options.get(name) is not None:
+            raise UnsupportedModelError(f"its attention uses {name}")
+    return paged.attend(module.layer_idx, query[0], key[0], value[0], scaling)[None], None
+
+
+def register_attention() -> None:
+    """Make `ATTENTION_NAME` known to transformers, without a mask: `PagedStep` has its own."""
+    AttentionInterface.register(ATTENTION_NAME, _attention)
+    AttentionMaskInterface.register(ATTENTION_NAME, lambda *_args, **_kwargs: None)

@@ -1,0 +1,121 @@
+"""Continuous batching over a transformers model.
+
+A step reads: schedule, forward, mask, sample, advance. Each of these words has its own module.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from llguidance import LLTokenizer
+from llguidance.hf import from_tokenizer
+from transformers import AutoTokenizer
+
+from worker.engine.blocks import BlockPool
+from worker.engine.forward import BLOCK_SIZE, ModelRunner
+from worker.engine.grammar import GrammarCompiler, GrammarMasker
+from worker.engine.interface import (
+    Delta,
+    EngineConfig,
+    FinishReason,
+    GenerationRequest,
+    RequestTooLargeError,
+    StepListener,
+)
+from worker.engine.loop import EngineLoop
+from worker.engine.sampler import Draw, sample
+from worker.engine.scheduler import Scheduler
+from worker.engine.sequence import Sequence
+
+
+class TransformersEngine(EngineLoop):
+    """Runs any causal model whose attention goes through transformers' attention interface."""
+
+    def __init__(self, config: EngineConfig, on_step: StepListener) -> None:
+        """Load the weights, which takes seconds to minutes.
+
+        Raises `UnsupportedModelError` for a model that the engine cannot run correctly.
+        """
+        super().__init__(on_step)
+        self._config = config
+        self._runner = ModelRunner(config)
+        self._scheduler = Scheduler(
+            BlockPool(self._runner.num_blocks, BLOCK_SIZE),
+            max_sequences=config.max_sequences,
+            max_batch_tokens=config.max_batch_tokens,
+        )
+        self._grammars = GrammarCompiler(self._load_tokenizer)
+        self._masker = GrammarMasker(config.max_sequences, self._runner.vocab_size)
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens, prompt included, of one sequence: what model and cache both hold."""
+        return self._runner.context_length
+
+    def _load_tokenizer(self) -> LLTokenizer:
+        tokenizer: Any = AutoTokenizer.from_pretrained(self._config.folder, local_files_only=True)
+        eos_token_ids = sorted(self._runner.eos_token_ids) or None
+        return from_tokenizer(tokenizer, self._runner.vocab_size, eos_token_ids)
+
+    def _prepare(self, request: GenerationRequest) -> Sequence:
+        if not request.prompt:
+            raise ValueError("the prompt is empty")
+        if len(request.prompt) >= self.context_length:
+            raise RequestTooLargeError(
+                f"a prompt of {len(request.prompt)} tokens leaves no room "
+                f"in a context of {self.context_length}"
+            )
+        matcher = None if request.grammar is None else self._grammars.matcher(request.grammar)
+        sequence = Sequence(request, matcher)
+        if min(sequence.tokens) < 0 or max(sequence.tokens) >= self._runner.vocab_size:
+            raise ValueError(f"token ids must lie in 0..{self._runner.vocab_size - 1}")
+        if matcher is not None:
+            matcher.advance(request.generated)
+        return sequence
+
+    def _enter(self, sequence: Sequence) -> list[Delta]:
+        if (ending := self._ending(sequence, None)) is not None:
+            return [ending]
+        self._scheduler.add(sequence)
+        return []
+
+    def _remove(self, sequence: Sequence) -> None:
+        self._scheduler.remove(sequence)
+
+    def _running(self) -> Collection[Sequence]:
+        return self._scheduler.running
+
+    @torch.inference_mode()
+    def _step(self) -> list[Delta]:
+        batch = self._scheduler.schedule()
+        if not batch:
+            return []
+        logits = self._runner.forward(batch)
+        due = self._scheduler.advance(batch)
+        if not due:
+            return []
+        self._masker.apply(logits, [sequence.matcher for sequence in due])
+        tokens = sample(logits, [Draw(each.params, each.num_generated) for each in due])
+        return [self._append(each, token) for each, token in zip(due, tokens, strict=True)]
+
+    def _append(self, sequence: Sequence, token: int | None) -> Delta:
+        if token is None or sequence.grammar_error is not None:
+            return self._fail(sequence, sequence.grammar_error or "no token has a finite score")
+        sequence.tokens.append(token)
+        if sequence.matcher is not None:
+            sequence.matcher.advance([token])
+        return self._ending(sequence, token) or sequence.delta(token)
+
+    def _ending(self, sequence: Sequence, token: int | None) -> Delta | None:
+        """Remove the sequence and return its last delta if it ends here."""
+        if sequence.grammar_error is not None:
+            return self._fail(sequence, sequence.grammar_error)
+        reason = sequence.finish_reason(self._runner.eos_token_ids, self.context_length)
+        if reason is None:
+            return None
+        self._remove(sequence)
+        return sequence.delta(token, reason)
+
+    def _fail(self, sequence: Sequence, error: str) -> Delta:
+        self._remove(sequence)
+        return sequence.delta(None, FinishReason.ERROR, error)

@@ -1,0 +1,113 @@
+"""Grammars: compiled once and cached, matched per sequence, applied as masks to logits.
+
+llguidance does the work. outlines' backend for it is not used: it knows neither the width of the
+logits nor more than one end token, and keeps its matchers per batch row.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from threading import Lock
+
+import numpy as np
+import torch
+from llguidance import LLExecutor, LLMatcher, LLParserLimits, LLTokenizer
+from torch import Tensor
+
+# Bound one step to some 150 ms and 50 MB for the worst grammars found; verbose errors would carry
+# the caller's schema into logs.
+_LIMITS = LLParserLimits(
+    initial_lexer_fuel=300_000,
+    step_lexer_fuel=200_000,
+    step_max_items=20_000,
+    max_grammar_size=50_000,
+    max_lexer_states=20_000,
+    verbose_errors=False,
+)
+
+
+class Matcher:
+    """The state of one grammar in one sequence; a fault shows in `error` and stays there."""
+
+    def __init__(self, matcher: LLMatcher) -> None:
+        self.raw = matcher
+
+    @property
+    def error(self) -> str | None:
+        """What is wrong with the grammar or the tokens it was given, if anything is."""
+        return self.raw.get_error() if self.raw.is_error() else None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing may follow: the grammar is complete or in error."""
+        return self.raw.is_stopped()
+
+    def advance(self, token_ids: Sequence[int]) -> None:
+        """Consume tokens that were generated."""
+        self.raw.consume_tokens(list(token_ids))
+
+
+class GrammarCompiler:
+    """Compiles grammars and keeps the most recent; safe from any thread."""
+
+    def __init__(self, load_tokenizer: Callable[[], LLTokenizer], *, cache_size: int = 256) -> None:
+        """`load_tokenizer` takes seconds; it is called once, with the first grammar."""
+        self._load_tokenizer = load_tokenizer
+        self._tokenizer: LLTokenizer | None = None
+        self._tokenizer_lock = Lock()
+        self._cache_size = cache_size
+        self._cache: OrderedDict[str, LLMatcher] = OrderedDict()
+        self._cache_lock = Lock()
+
+    def matcher(self, grammar: str) -> Matcher:
+        """Return a matcher at the grammar's start, in error if the grammar is no good.
+
+        May take 150 ms for a new grammar, so never call it on the engine thread.
+        """
+        with self._cache_lock:
+            if grammar in self._cache:
+                self._cache.move_to_end(grammar)
+                return Matcher(self._cache[grammar].deep_copy())
+        compiled = self._compile(grammar)
+        with self._cache_lock:
+            self._cache[grammar] = compiled
+            if len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+            return Matcher(compiled.deep_copy())
+
+    def _compile(self, grammar: str) -> LLMatcher:
+        with self._tokenizer_lock:
+            if self._tokenizer is None:
+                self._tokenizer = self._load_tokenizer()
+        compiled = LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS)
+        if not compiled.is_error():
+            # Some grammars compile and then explode at their first mask: find out here.
+            compiled.compute_bitmask()
+        return compiled
+
+
+class GrammarMasker:
+    """Forbids, in the rows that have a matcher, the tokens that their grammar does not allow."""
+
+    def __init__(self, max_rows: int, vocab_size: int) -> None:
+        num_words = -(-vocab_size // 32)
+        self._vocab_size = vocab_size
+        self._bits = np.zeros((max_rows, num_words), dtype=np.int32)
+        self._executor = LLExecutor(max(1, (os.cpu_count() or 2) - 1))
+
+    def apply(self, logits: Tensor, matchers: Sequence[Matcher | None]) -> None:
+        """Mask the logits [rows, vocab] in place; a matcher may be in error afterwards."""
+        rows = [row for row, matcher in enumerate(matchers) if matcher is not None]
+        if not rows:
+            return
+        raw = [matcher.raw for matcher in matchers if matcher is not None]
+        self._executor.unsafe_compute_mask_ptr(
+            [(matcher, index) for index, matcher in enumerate(raw)],
+            self._bits.ctypes.data,
+            self._bits.shape[1] * self._bits.itemsize,
+            len(raw),
+        )
+        bits = self._bits[: len(raw)].view(np.uint8)
+        allowed = np.unpackbits(bits, axis=1, count=self._vocab_size, bitorder="little")
+        is_allowed = torch.from_numpy(allowed.view(np.bool_)).to(logits.device)
+        logits[rows] = logits[rows].masked_fill(~is_allowed, -torch.inf)

@@ -1,0 +1,155 @@
+"""What callers of an engine see: requests in, deltas out, one protocol for every engine.
+
+Plain data only: importing this loads no tensor library.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Protocol
+
+
+class RequestTooLargeError(ValueError):
+    """The prompt leaves no room for a single token in this engine's context."""
+
+
+class EngineStoppedError(RuntimeError):
+    """The engine has been stopped and takes no more requests."""
+
+
+class UnsupportedModelError(Exception):
+    """The engine cannot run this model correctly; the message says why."""
+
+
+class FinishReason(StrEnum):
+    """Why a sequence ended."""
+
+    STOP = "stop"
+    """The model ended its answer."""
+    LENGTH = "length"
+    """`max_tokens` or the context is used up."""
+    GRAMMAR = "grammar"
+    """The grammar is complete and allows nothing more."""
+    ABORTED = "aborted"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingParams:
+    """How tokens are drawn; equal parameters and seed draw equal tokens in any batch."""
+
+    max_tokens: int
+    temperature: float = 1.0
+    """0 takes the likeliest token."""
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 means no limit."""
+    min_p: float = 0.0
+    seed: int = 0
+    ignore_eos: bool = False
+
+    def __post_init__(self) -> None:
+        checks = {
+            "max_tokens": self.max_tokens >= 1,
+            "temperature": 0 <= self.temperature < float("inf"),
+            "top_p": 0 < self.top_p <= 1,
+            "top_k": self.top_k >= 0,
+            "min_p": 0 <= self.min_p <= 1,
+        }
+        for name, is_valid in checks.items():
+            if not is_valid:
+                raise ValueError(f"{name} is out of range: {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """One generation; `generated` holds the tokens of an earlier attempt that it continues.
+
+    Tokens in `generated` count toward `max_tokens` and are not delivered again.
+    """
+
+    sequence_id: str
+    prompt: Sequence[int]
+    params: SamplingParams
+    generated: Sequence[int] = ()
+    grammar: str | None = None
+    """An llguidance grammar, as `LLMatcher.grammar_from_json_schema` writes it."""
+    cache_salt: bytes = b""
+    """Cached prompt prefixes are shared among equal salts only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """What one step adds to one sequence; the last one carries `finish_reason`."""
+
+    sequence_id: str
+    token_id: int | None
+    finish_reason: FinishReason | None = None
+    error: str | None = None
+    num_cached_tokens: int = 0
+    """Prompt tokens whose keys and values were found in the prefix cache."""
+
+
+StepListener = Callable[[list[Delta]], None]
+"""Called on the engine thread, once per step, with the deltas of all sequences."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """What a `TransformersEngine` loads and how much it may hold."""
+
+    folder: Path
+    """config.json, safetensors and tokenizer files."""
+    kv_cache_bytes: int
+    max_sequences: int
+    """Sequences that run at a time; more wait."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`auto` keeps the type that the weights are stored in."""
+    max_batch_tokens: int = 512
+    """Tokens of one step; longer prompts are computed in chunks."""
+    num_threads: int | None = None
+    """CPU threads for tensors; one fewer than the machine has cores if not given."""
+
+
+class Engine(Protocol):
+    """Generates for many sequences at once on a thread of its own."""
+
+    def start(self) -> None:
+        """Start the engine thread."""
+
+    def stop(self) -> None:
+        """Abort every sequence and join the thread; idempotent."""
+
+    def submit(self, request: GenerationRequest) -> None:
+        """Queue a request; safe from any thread, returns before its first token.
+
+        Raises `RequestTooLargeError` if it can never fit, `EngineStoppedError` after `stop`, and
+        `ValueError` for token ids the model has not or a `sequence_id` that is still in use.
+        """
+
+    def abort(self, sequence_id: str) -> None:
+        """End a sequence at the next step with `ABORTED`; an unknown id is ignored."""
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens, prompt included, of one sequence."""
+
+    @property
+    def last_step_age_s(self) -> float | None:
+        """Seconds since the last step ended or work arrived; None while idle."""
+
+    @property
+    def num_running(self) -> int:
+        """Sequences in the batch."""
+
+    @property
+    def num_waiting(self) -> int:
+        """Sequences submitted and not in the batch yet."""
+
+
+class Tokenizer(Protocol):
+    """The part of a `tokenizers.Tokenizer` that turns ids into text."""
+
+    def decode(self, token_ids: list[int]) -> str:
+        """Return the text of the ids, special tokens left out."""

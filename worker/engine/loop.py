@@ -1,0 +1,157 @@
+"""The engine thread: takes submits and aborts between steps, delivers deltas, survives faults.
+
+Knows nothing of what a step does; the engines built on it do.
+"""
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+
+from worker.engine.interface import (
+    Delta,
+    EngineStoppedError,
+    FinishReason,
+    GenerationRequest,
+    StepListener,
+)
+from worker.engine.sequence import Sequence, SequenceStatus
+
+logger = logging.getLogger(__name__)
+
+Command = Callable[[], list[Delta]]
+
+
+class EngineLoop(ABC):
+    """The part of `Engine` that does not depend on how tokens come about.
+
+    Every submitted sequence ends with exactly one delta that carries a finish reason.
+    """
+
+    def __init__(self, on_step: StepListener) -> None:
+        self._on_step = on_step
+        self._commands: SimpleQueue[Command] = SimpleQueue()
+        self._lock = Lock()
+        self._live: dict[str, Sequence] = {}
+        self._stepped_at = time.monotonic()
+        self._is_stopping = Event()
+        self._thread = Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Start the engine thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Abort every sequence and join the thread; idempotent."""
+        with self._lock:
+            self._is_stopping.set()
+            self._commands.put(list)
+        if self._thread.ident is None:
+            self._run()
+        else:
+            self._thread.join()
+
+    def submit(self, request: GenerationRequest) -> None:
+        """Queue a request; see `Engine.submit` for what it raises."""
+        sequence = self._prepare(request)
+        with self._lock:
+            if self._is_stopping.is_set():
+                raise EngineStoppedError("the engine has been stopped")
+            if sequence.id in self._live:
+                raise ValueError(f"sequence id {sequence.id!r} is still in use")
+            if not self._live:
+                self._stepped_at = time.monotonic()
+            self._live[sequence.id] = sequence
+            self._commands.put(lambda: self._enter(sequence))
+
+    def abort(self, sequence_id: str) -> None:
+        """End a sequence at the next step with `ABORTED`; an unknown id is ignored."""
+        self._commands.put(lambda: self._abort(sequence_id))
+
+    @property
+    def last_step_age_s(self) -> float | None:
+        """Seconds since the last step ended or work arrived; None while idle."""
+        return time.monotonic() - self._stepped_at if self._live else None
+
+    @property
+    def num_running(self) -> int:
+        """Sequences in the batch."""
+        return len(self._running())
+
+    @property
+    def num_waiting(self) -> int:
+        """Sequences submitted and not in the batch yet."""
+        return max(0, len(self._live) - self.num_running)
+
+    @abstractmethod
+    def _prepare(self, request: GenerationRequest) -> Sequence:
+        """Check a request and make its sequence, on the caller's thread."""
+
+    @abstractmethod
+    def _enter(self, sequence: Sequence) -> list[Delta]:
+        """Take a sequence in; return its delta if it ends at once."""
+
+    @abstractmethod
+    def _remove(self, sequence: Sequence) -> None:
+        """Let go of a sequence and mark it finished, whether it has entered or not."""
+
+    @abstractmethod
+    def _running(self) -> Collection[Sequence]:
+        """The sequences in the batch."""
+
+    @abstractmethod
+    def _step(self) -> list[Delta]:
+        """Advance the batch once; a sequence whose delta is its last is already removed."""
+
+    def _run(self) -> None:
+        while not self._is_stopping.is_set():
+            deltas = self._apply_commands()
+            deltas += self._guarded_step()
+            self._deliver(deltas)
+        self._deliver(self._end_all(FinishReason.ABORTED, self._live.values()))
+
+    def _apply_commands(self) -> list[Delta]:
+        """Run all commands that have come; when there is nothing to generate, wait for one."""
+        with self._lock:
+            is_idle = not self._live
+        commands = [self._commands.get()] if is_idle else []
+        while not self._commands.empty():
+            commands.append(self._commands.get())
+        return [delta for command in commands for delta in command()]
+
+    def _guarded_step(self) -> list[Delta]:
+        try:
+            return self._step()
+        except Exception as error:
+            logger.exception("engine step failed", extra={"num_running": self.num_running})
+            # With nothing running the fault is in choosing what to run: nothing would ever end.
+            victims = self._running() or self._live.values()
+            return self._end_all(FinishReason.ERROR, victims, f"{type(error).__name__}: {error}")
+
+    def _end_all(
+        self, reason: FinishReason, sequences: Collection[Sequence], error: str | None = None
+    ) -> list[Delta]:
+        # A sequence that ended in this very turn is live until its delta has been delivered.
+        ended = [each for each in list(sequences) if each.status is not SequenceStatus.FINISHED]
+        for sequence in ended:
+            self._remove(sequence)
+        return [sequence.delta(None, reason, error) for sequence in ended]
+
+    def _abort(self, sequence_id: str) -> list[Delta]:
+        sequence = self._live.get(sequence_id)
+        return self._end_all(FinishReason.ABORTED, [sequence] if sequence else [])
+
+    def _deliver(self, deltas: list[Delta]) -> None:
+        with self._lock:
+            for delta in deltas:
+                if delta.finish_reason is not None:
+                    self._live.pop(delta.sequence_id, None)
+            self._stepped_at = time.monotonic()
+        if not deltas:
+            return
+        try:
+            self._on_step(deltas)
+        except Exception:
+            logger.exception("step listener failed", extra={"num_deltas": len(deltas)})

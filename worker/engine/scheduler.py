@@ -1,0 +1,100 @@
+"""Which sequences run in the next step, and how many tokens of each.
+
+Knows blocks and token counts; nothing of tensors, sampling or threads.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from worker.engine.blocks import BlockPool
+from worker.engine.sequence import Sequence, SequenceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The next `num_tokens` uncomputed tokens of a sequence."""
+
+    sequence: Sequence
+    num_tokens: int
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing is pending after this chunk, so that the next token can be sampled."""
+        return self.num_tokens == self.sequence.num_pending
+
+
+class Scheduler:
+    """Decodes first, then chunks of prompts under the token budget; short of blocks, the youngest
+    sequence goes back to the head of the queue and is computed again later."""
+
+    def __init__(self, pool: BlockPool, *, max_sequences: int, max_batch_tokens: int) -> None:
+        self._pool = pool
+        self._max_sequences = max_sequences
+        self._max_batch_tokens = max_batch_tokens
+        self.waiting: deque[Sequence] = deque()
+        self.running: list[Sequence] = []
+        """In order of admission, the youngest last."""
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence; it must fit the pool when it runs alone."""
+        self.waiting.append(sequence)
+
+    def remove(self, sequence: Sequence) -> None:
+        """Forget a sequence, wherever it is, and free its blocks."""
+        if sequence.status is SequenceStatus.RUNNING:
+            self.running.remove(sequence)
+        elif sequence in self.waiting:
+            self.waiting.remove(sequence)
+        self._pool.release(sequence)
+        sequence.status = SequenceStatus.FINISHED
+
+    def schedule(self) -> list[Chunk]:
+        """Return the chunks of the next step; empty only if there is no sequence."""
+        self._grow_running()
+        self._admit()
+        return self._fill_budget()
+
+    def advance(self, batch: list[Chunk]) -> list[Sequence]:
+        """Record that the batch is computed; return the sequences due a token, in batch order."""
+        due = [chunk.sequence for chunk in batch if chunk.is_last]
+        for chunk in batch:
+            chunk.sequence.num_computed += chunk.num_tokens
+            self._pool.publish(chunk.sequence)
+        return due
+
+    def _grow_running(self) -> None:
+        for sequence in list(self.running):
+            while sequence.status is SequenceStatus.RUNNING:
+                if self._pool.grow(sequence, len(sequence.tokens)):
+                    break
+                self._preempt_youngest()
+
+    def _preempt_youngest(self) -> None:
+        sequence = self.running.pop()
+        self._pool.release(sequence)
+        sequence.status = SequenceStatus.WAITING
+        self.waiting.appendleft(sequence)
+
+    def _admit(self) -> None:
+        while self.waiting and len(self.running) < self._max_sequences:
+            sequence = self.waiting[0]
+            self._pool.adopt_prefix(sequence)
+            # A block to spare for each running sequence: else the newcomer is soon preempted.
+            if not self._pool.grow(sequence, len(sequence.tokens), spare=len(self.running)):
+                self._pool.release(sequence)
+                return
+            if sequence.num_cached is None:
+                sequence.num_cached = min(sequence.num_computed, sequence.num_prompt)
+            sequence.status = SequenceStatus.RUNNING
+            self.running.append(self.waiting.popleft())
+
+    def _fill_budget(self) -> list[Chunk]:
+        decodes = [Chunk(sequence, 1) for sequence in self.running if sequence.num_pending == 1]
+        # A batch full of decodes still lets the oldest prompt creep on.
+        budget = max(self._max_batch_tokens - len(decodes), self._pool.block_size)
+        prefills = []
+        for sequence in self.running:
+            if sequence.num_pending > 1 and budget > 0:
+                prefills.append(Chunk(sequence, min(budget, sequence.num_pending)))
+                budget -= prefills[-1].num_tokens
+        return decodes + prefills

@@ -1,0 +1,104 @@
+"""An engine without a model: a fixed script at a fixed rate, for load and chaos tests.
+
+Loads no tensor library, so that many processes of it start fast.
+"""
+
+from collections.abc import Collection
+
+from worker.engine.interface import (
+    Delta,
+    FinishReason,
+    GenerationRequest,
+    RequestTooLargeError,
+    StepListener,
+)
+from worker.engine.loop import EngineLoop
+from worker.engine.sequence import Sequence, SequenceStatus
+
+_CONTEXT_LENGTH = 131_072
+_NUM_BYTES = 256
+_WORDS = (
+    *("This", " answer", " is", " scripted", ":", " no", " model", " has", " read"),
+    *(" the", " prompt", ",", " and", " nothing", " in", " it", " is", " meant", ".", "\n"),
+)
+
+
+class ScriptedTokenizer:
+    """Ids 0..255 are bytes of UTF-8, those above are the words of the script."""
+
+    def encode(self, text: str) -> list[int]:
+        """Return one id per byte."""
+        return list(text.encode())
+
+    def decode(self, token_ids: list[int]) -> str:
+        """Return the text; bytes that are not UTF-8 become replacement characters."""
+        return b"".join(map(_token_bytes, token_ids)).decode(errors="replace")
+
+
+class ScriptedEngine(EngineLoop):
+    """Gives every running sequence the next word of the script, each step.
+
+    Prompts, sampling parameters other than `max_tokens`, and grammars have no effect.
+    """
+
+    def __init__(
+        self, *, num_tokens: int, interval_s: float, max_sequences: int, on_step: StepListener
+    ) -> None:
+        """Sequences end with `STOP` after `num_tokens`; a step takes `interval_s`."""
+        super().__init__(on_step)
+        self._num_tokens = num_tokens
+        self._interval_s = interval_s
+        self._max_sequences = max_sequences
+        self._sequences: dict[str, Sequence] = {}
+        """In order of arrival; the first `max_sequences` run."""
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens, prompt included, of one sequence."""
+        return _CONTEXT_LENGTH
+
+    def _prepare(self, request: GenerationRequest) -> Sequence:
+        if not request.prompt:
+            raise ValueError("the prompt is empty")
+        if len(request.prompt) >= _CONTEXT_LENGTH:
+            raise RequestTooLargeError(f"a prompt of {len(request.prompt)} tokens is too long")
+        return Sequence(request)
+
+    def _enter(self, sequence: Sequence) -> list[Delta]:
+        reason = self._finish_reason(sequence)
+        if reason is not None:
+            sequence.status = SequenceStatus.FINISHED
+            return [sequence.delta(None, reason)]
+        self._sequences[sequence.id] = sequence
+        return []
+
+    def _remove(self, sequence: Sequence) -> None:
+        self._sequences.pop(sequence.id, None)
+        sequence.status = SequenceStatus.FINISHED
+
+    def _running(self) -> Collection[Sequence]:
+        return list(self._sequences.values())[: self._max_sequences]
+
+    def _step(self) -> list[Delta]:
+        if self._sequences:
+            self._is_stopping.wait(self._interval_s)
+        return [self._append(sequence) for sequence in self._running()]
+
+    def _append(self, sequence: Sequence) -> Delta:
+        token = _NUM_BYTES + sequence.num_generated % len(_WORDS)
+        sequence.tokens.append(token)
+        reason = self._finish_reason(sequence)
+        if reason is not None:
+            self._remove(sequence)
+        return sequence.delta(token, reason)
+
+    def _finish_reason(self, sequence: Sequence) -> FinishReason | None:
+        if sequence.num_generated >= self._num_tokens:
+            return FinishReason.STOP
+        return sequence.finish_reason(frozenset(), _CONTEXT_LENGTH)
+
+
+def _token_bytes(token_id: int) -> bytes:
+    if token_id < _NUM_BYTES:
+        return bytes([token_id])
+    return _WORDS[(token_id - _NUM_BYTES) % len(_WORDS)].encode()

@@ -1,0 +1,94 @@
+"""One generation inside an engine: its tokens, how far they are computed, when it ends."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from worker.engine.interface import Delta, FinishReason, GenerationRequest
+
+if TYPE_CHECKING:
+    from worker.engine.grammar import Matcher
+
+
+class SequenceStatus(StrEnum):
+    """Where a sequence is; preemption leads from running back to waiting."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+class Sequence:
+    """Tokens grow in place; `blocks` and `digests` belong to the block pool."""
+
+    __slots__ = (
+        "blocks",
+        "cache_salt",
+        "digests",
+        "id",
+        "matcher",
+        "num_cached",
+        "num_computed",
+        "num_prompt",
+        "num_published",
+        "params",
+        "status",
+        "tokens",
+    )
+
+    def __init__(self, request: GenerationRequest, matcher: "Matcher | None" = None) -> None:
+        self.id = request.sequence_id
+        self.params = request.params
+        self.cache_salt = request.cache_salt
+        self.matcher = matcher
+        self.tokens = [*request.prompt, *request.generated]
+        self.num_prompt = len(request.prompt)
+        self.num_computed = 0
+        self.num_cached: int | None = None
+        self.num_published = 0
+        self.blocks: list[int] = []
+        self.digests: list[bytes] = []
+        self.status = SequenceStatus.WAITING
+
+    @property
+    def num_generated(self) -> int:
+        """Tokens generated so far, those of earlier attempts included."""
+        return len(self.tokens) - self.num_prompt
+
+    @property
+    def num_pending(self) -> int:
+        """Tokens whose keys and values are still to be computed."""
+        return len(self.tokens) - self.num_computed
+
+    @property
+    def grammar_error(self) -> str | None:
+        """What is wrong with the sequence's grammar, if it has one and anything is."""
+        return None if self.matcher is None else self.matcher.error
+
+    def finish_reason(
+        self, eos_token_ids: frozenset[int], context_length: int
+    ) -> FinishReason | None:
+        """Return why the sequence ends with the tokens it has, or None if it goes on."""
+        if not self.num_generated:
+            return None
+        if self.tokens[-1] in eos_token_ids and not self.params.ignore_eos:
+            return FinishReason.STOP
+        if self.matcher is not None and self.matcher.is_stopped:
+            return FinishReason.GRAMMAR
+        if self.num_generated >= self.params.max_tokens or len(self.tokens) >= context_length:
+            return FinishReason.LENGTH
+        return None
+
+    def delta(
+        self,
+        token_id: int | None,
+        finish_reason: FinishReason | None = None,
+        error: str | None = None,
+    ) -> Delta:
+        """Return what this step adds to the sequence, as callers see it."""
+        return Delta(
+            sequence_id=self.id,
+            token_id=token_id,
+            finish_reason=finish_reason,
+            error=error,
+            num_cached_tokens=self.num_cached or 0,
+        )
