@@ -20,8 +20,11 @@ STOP_S = 40.0
 class AntiphonServer:
     """The supervisor and everything below it."""
 
-    def __init__(self, data_dir: Path, **settings: str) -> None:
+    def __init__(
+        self, data_dir: Path, *, command: list[str] | None = None, **settings: str
+    ) -> None:
         self.data_dir = data_dir
+        self._command = command or [sys.executable, str(ROOT / "antiphon"), "up"]
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._output = data_dir / "up.out"
@@ -34,10 +37,9 @@ class AntiphonServer:
 
     def start(self) -> None:
         """Start and wait for the banner."""
-        command = [sys.executable, str(ROOT / "antiphon"), "up"]
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                command, env=self._env, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT
+                self._command, env=self._env, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT
             )
         self.wait_for(lambda: "Ctrl-C stops" in self.output, START_S)
 
