@@ -16,6 +16,9 @@ from models.errors import (
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """The specification's longest text, ten million characters, in up to three bytes each."""
 
+MAX_DEPTH = 100
+"""Levels of nesting. orjson writes no more than 254, schema compilers recurse."""
+
 
 class OrjsonProvider(JSONProvider):
     """Flask's JSON through orjson."""
@@ -52,9 +55,22 @@ class StrictRequest(Request):
             raise InvalidJsonError(f"The body is not valid JSON: {error}") from None
         if not isinstance(body, dict):
             raise InvalidRequestError("The body must be a JSON object.", code="invalid_type")
+        if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+            raise InvalidRequestError(f"The body is nested deeper than {MAX_DEPTH} levels.")
         if b"\\u0000" in data:
             _refuse_nul(body, "")
         return body
+
+
+def _depth(value: object) -> int:
+    """Levels of nesting, found without recursion."""
+    depth, level = 0, [value]
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        level = [
+            inner for each in level for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return depth
 
 
 def _refuse_nul(value: object, path: str) -> None:
