@@ -1,0 +1,34 @@
+"""The requests that are sent."""
+
+import random
+
+import orjson
+
+PATH = "/v1/responses"
+_PROMPT = "Write a long story about a lighthouse, its keeper and the sea. " * 8
+_NUM_WORDS = 90
+_WORDS = (
+    "time year people way day man thing woman life child world school state family student group "
+    "country problem hand part place case week company system program question work government "
+    "number night point home water room mother area money story fact month lot right study book "
+    "eye job word business issue side kind head house service friend father power hour game line "
+    "end member law car city community name president team minute idea kid body information back"
+)
+
+
+def background_body(*, stream: bool = False) -> bytes:
+    """A background request; the scripted engine does not care what it asks."""
+    return orjson.dumps({"input": _PROMPT, "background": True, "stream": stream})
+
+
+def greedy_body(seed: int, num_tokens: int) -> bytes:
+    """A streaming request of about 126 tokens that shares no prompt prefix with another seed's."""
+    words = " ".join(random.Random(seed).choices(_WORDS.split(), k=_NUM_WORDS))
+    return orjson.dumps(
+        {
+            "input": f"Write a long story using: {words}",
+            "max_output_tokens": num_tokens,
+            "temperature": 0,
+            "stream": True,
+        }
+    )
