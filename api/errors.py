@@ -43,7 +43,7 @@ def refuse(error: ValidationError) -> NoReturn:
     """Turn the first thing that is wrong with a request into a 400 that names it."""
     first = error.errors(include_url=False)[0]
     body = request.get_json() if request.method == "POST" else request.args.to_dict()
-    param = first.get("ctx", {}).get("field") or _path(first["loc"], body)
+    param = first.get("ctx", {}).get("field") or _path(first, body)
     if first["type"].startswith("union_tag"):
         param += ".type"
     raise InvalidRequestError(_message(first, param), param=param or None, code=_code(first))
@@ -71,17 +71,29 @@ def _message(error: Any, param: str) -> str:
             return f"Invalid '{param}': {error['msg']}."
 
 
-def _path(loc: tuple[int | str, ...], body: Any) -> str:
+def _path(error: Any, body: Any) -> str:
     """`input[0].role` from pydantic's location, which has names of union branches in between."""
     path = ""
-    for depth, part in enumerate(loc):
+    missing = error["loc"][-1] if error["type"] == "missing" else None
+    last = len(error["loc"]) - 1
+    is_tagged = False
+    for depth, part in enumerate(error["loc"]):
         if isinstance(part, int):
             path += f"[{part}]"
             body = body[part] if isinstance(body, list) and part < len(body) else None
-        elif isinstance(body, dict) and (part in body or depth == len(loc) - 1):
+            is_tagged = False
+        elif depth < last and not is_tagged and _is_tag(part, body):
+            is_tagged = True
+        elif isinstance(body, dict) and part in (*body, missing):
+            is_tagged = False
             path += f".{part}" if path else part
             body = body.get(part)
     return path
+
+
+def _is_tag(part: str, body: Any) -> bool:
+    """Whether a part of a location is the `type` by which a branch was chosen, and no field."""
+    return isinstance(body, dict) and body.get("type") == part
 
 
 def install_error_handlers(app: Flask) -> None:

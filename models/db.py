@@ -7,8 +7,7 @@ from typing import Any
 
 import orjson
 from psycopg.types.json import set_json_dumps, set_json_loads
-from sqlalchemy import Enum, create_engine
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import JSON, Enum, create_engine
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import DeclarativeBase
@@ -35,7 +34,8 @@ class Base(DeclarativeBase):
     """Base of all tables."""
 
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a plain class attribute
-        dict[str, Any]: JSONB,
+        # Not JSONB, which forgets the order of keys: a schema's order is that of the output.
+        dict[str, Any]: JSON,
         ResponseStatus: _by_value(ResponseStatus),
     }
 

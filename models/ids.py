@@ -1,11 +1,14 @@
 """Identifiers: time-ordered uuid7 in the database, prefixed hex on the wire."""
 
+import re
 from datetime import datetime
 from uuid import UUID
 
 import uuid_utils.compat
 
 RESPONSE_PREFIX = "resp_"
+
+_RESPONSE_ID = re.compile(RESPONSE_PREFIX + r"([0-9a-f]{32})")
 
 
 def new_id() -> UUID:
@@ -25,13 +28,8 @@ def response_wire_id(response_id: UUID) -> str:
 
 def parse_response_id(wire_id: str) -> UUID | None:
     """The uuid of a wire id; None if it cannot be one of ours."""
-    digits = wire_id.removeprefix(RESPONSE_PREFIX)
-    if digits == wire_id or len(digits) != 32 or not digits.isascii():
-        return None
-    try:
-        return UUID(hex=digits)
-    except ValueError:
-        return None
+    found = _RESPONSE_ID.fullmatch(wire_id)
+    return UUID(hex=found[1]) if found else None
 
 
 def input_item_id(response_id: UUID, position: int) -> str:

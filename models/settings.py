@@ -12,6 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 DEFAULT_MODEL = "SmolLM2-135M-Instruct"
 
 
+Amount = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class SettingsError(Exception):
     """A setting has a value that cannot be used; the message names the variable."""
 
@@ -37,15 +40,15 @@ class Settings(BaseSettings):
     api_threads: int = Field(600, ge=64, le=10_000)
     max_sequences: int = Field(64, ge=1, le=4096)
     """Responses one worker generates at a time."""
-    kv_cache_gib: float = Field(2.0, gt=0)
+    kv_cache_gib: Amount = Field(2.0, gt=0)
     """Memory for cached keys and values, GiB; on CUDA nine tenths of what is free are taken."""
-    drain_seconds: float = Field(5.0, ge=0)
+    drain_seconds: Amount = Field(5.0, ge=0)
     """How long a stopping worker lets running responses finish before it hands them back."""
-    retention_days: float = Field(30.0, gt=0)
+    retention_days: Amount = Field(30.0, gt=0, le=36_500)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     script_tokens: int = Field(20, ge=1)
     """Tokens of each answer of the scripted engine."""
-    script_interval_ms: float = Field(10.0, ge=0)
+    script_interval_ms: Amount = Field(10.0, ge=0)
     """Time between two steps of the scripted engine."""
 
     @field_validator("data_dir")
@@ -86,4 +89,6 @@ def _describe(error: object) -> str:
     assert isinstance(error, dict)
     name = str(error["loc"][0])
     variable = name if name.isupper() else f"ANTIPHON_{name.upper()}"
-    return f"{variable}={error['input']!r}: {error['msg']}"
+    # An address may hold a password.
+    shown = variable if variable.endswith("_URL") else f"{variable}={error['input']!r}"
+    return f"{shown}: {error['msg']}"

@@ -53,6 +53,8 @@ class Generation:
         self._num_prompt_tokens = num_prompt_tokens
         self._pipeline = pipeline
         self._unattributed: list[int] = []
+        self._num_shown_before = 0
+        """Characters that an earlier attempt has shown and the pipeline still holds back."""
         self._num_generated = 0
         self._num_cached = 0
         self._cause: EndingCause | None = None
@@ -66,18 +68,21 @@ class Generation:
         assert self._cause is not None
         return self._cause
 
-    def restore(self, token_ids: list[int], max_tokens: int) -> bool:
-        """Take up after an earlier attempt; True if its tokens were all there was to generate."""
-        is_stopped = False
+    def restore(self, token_ids: list[int]) -> bool:
+        """Take up after an earlier attempt; True if it had reached a stop string.
+
+        Whether its tokens were all there was to generate is for the engine to say.
+        """
+        is_stopped, num_sure = False, 0
         for token_id in token_ids:
-            _, is_stopped = self._pipeline.add(token_id)
+            text, is_stopped = self._pipeline.add(token_id)
+            num_sure += len(text)
         self._num_generated = len(token_ids)
+        # It may have flushed its pipeline, as at an end, and then have been lost.
+        self._num_shown_before = max(0, len(self.recorder.text) - num_sure)
         if is_stopped:
             self._cause = EndingCause(status=ResponseStatus.COMPLETED, usage=self.usage())
-        elif len(token_ids) >= max_tokens:
-            end = FinishReason.LENGTH
-            self.advance(Delta(sequence_id=self.sequence_id, token_id=None, finish_reason=end))
-        return self._cause is not None
+        return is_stopped
 
     def advance(self, delta: Delta) -> bool:
         """Take one delta of the engine; True if it ends the generation."""
@@ -100,8 +105,11 @@ class Generation:
         return is_stopped
 
     def _add_text(self, text: str) -> None:
-        self.recorder.add_text(text, self._unattributed)
-        self._unattributed = []
+        new = text[self._num_shown_before :]
+        self._num_shown_before -= len(text) - len(new)
+        if new:
+            self.recorder.add_text(new, self._unattributed)
+            self._unattributed = []
 
     def _flush(self) -> bool:
         """Nothing follows: show what was held back. The next attempt of a released one does."""

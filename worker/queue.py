@@ -52,6 +52,8 @@ class HintQueue:
 
     def __init__(self, redis_url: str) -> None:
         self._app = make_celery(redis_url)
+        # Whoever sends a hint has a client waiting, and upkeep sends what was not sent.
+        self._app.conf.broker_transport_options |= {"max_retries": 0}
 
     def hint(self, model: str, count: int = 1) -> bool:
         """Say that there is work for a model; False if the broker is out of reach."""

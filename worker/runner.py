@@ -121,7 +121,7 @@ class Runner:
             self._at.store.claims.hand_back([generation.stored])
             return
         try:
-            is_over = generation.restore(list(request.generated), request.params.max_tokens)
+            is_over = generation.restore(list(request.generated))
             if not is_over:
                 self._at.emitter.add(generation)
                 self._submit(generation, request)

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0001"
 down_revision = None
@@ -42,7 +41,7 @@ def upgrade() -> None:
         sa.Column("direction", sa.Text, primary_key=True),
         sa.Column("position", sa.Integer, primary_key=True),
         _project(),
-        sa.Column("body", JSONB, nullable=False),
+        sa.Column("body", sa.JSON, nullable=False),
     )
     op.create_table(
         "event_archives",
@@ -81,11 +80,11 @@ def _create_responses() -> None:
         sa.Column("worker_id", sa.Uuid),
         sa.Column("cancel_requested", sa.Boolean, nullable=False, server_default=sa.text("false")),
         sa.Column("previous_response_id", sa.Uuid),
-        sa.Column("metadata", JSONB, nullable=False, server_default=sa.text("'{}'")),
-        sa.Column("parameters", JSONB, nullable=False, server_default=sa.text("'{}'")),
-        sa.Column("usage", JSONB),
-        sa.Column("error", JSONB),
-        sa.Column("incomplete_details", JSONB),
+        sa.Column("metadata", sa.JSON, nullable=False, server_default=sa.text("'{}'")),
+        sa.Column("parameters", sa.JSON, nullable=False, server_default=sa.text("'{}'")),
+        sa.Column("usage", sa.JSON),
+        sa.Column("error", sa.JSON),
+        sa.Column("incomplete_details", sa.JSON),
         sa.Column("created_at", MOMENT, nullable=False, server_default=NOW),
         sa.Column("started_at", MOMENT),
         sa.Column("finished_at", MOMENT),

@@ -56,7 +56,8 @@ _FINISH = text("""
     ), written AS (
         INSERT INTO items (response_id, direction, position, project_id, body)
         SELECT finished.id, 'output', item.position - 1, finished.project_id, item.body
-        FROM finished, jsonb_array_elements(:output) WITH ORDINALITY AS item (body, position)
+        FROM finished, json_array_elements(CAST(:output AS json))
+            WITH ORDINALITY AS item (body, position)
         WHERE finished.store
     )
     SELECT id FROM finished

@@ -28,7 +28,8 @@ _CREATE = text("""
     )
     INSERT INTO items (response_id, direction, position, project_id, body)
     SELECT created.id, 'input', item.position - 1, created.project_id, item.body
-    FROM created, jsonb_array_elements(:items) WITH ORDINALITY AS item (body, position)
+    FROM created, json_array_elements(CAST(:items AS json))
+        WITH ORDINALITY AS item (body, position)
 """)
 
 _GET = text(f"""

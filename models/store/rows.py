@@ -12,7 +12,7 @@ COLUMNS = """
 """
 
 OUTPUT = """
-    (SELECT coalesce(jsonb_agg(i.body ORDER BY i.position), '[]') FROM items i
+    (SELECT coalesce(json_agg(i.body ORDER BY i.position), '[]') FROM items i
      WHERE i.project_id = r.project_id AND i.response_id = r.id AND i.direction = 'output')
     AS output
 """

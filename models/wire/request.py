@@ -7,7 +7,6 @@ the value that changes nothing; any other value is refused by name, never ignore
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
@@ -37,8 +36,6 @@ class TextFormat(WireModel):
 
 class JsonSchemaFormat(WireModel):
     """`text.format` of type `json_schema`: the output is an instance of `schema`."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", populate_by_name=True)
 
     type: Literal["json_schema"]
     name: SchemaName

@@ -1,0 +1,81 @@
+"""Ids: in order of time in the database, one spelling on the wire."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from models.ids import (
+    id_floor,
+    input_item_id,
+    new_id,
+    output_item_id,
+    parse_response_id,
+    response_wire_id,
+)
+
+_HEX = "0198f3a4b5c67d8e9fa0b1c2d3e4f506"
+
+
+def test_ids_sort_as_they_were_made() -> None:
+    ids = [new_id() for _ in range(1000)]
+
+    assert ids == sorted(set(ids))
+    assert {each.version for each in ids} == {7}
+
+
+def test_a_wire_id_leads_back_to_its_id() -> None:
+    response_id = new_id()
+
+    wire_id = response_wire_id(response_id)
+
+    assert wire_id == f"resp_{response_id.hex}"
+    assert parse_response_id(wire_id) == response_id
+
+
+@pytest.mark.parametrize(
+    "wire_id",
+    [
+        "",
+        "resp_",
+        _HEX,
+        f"msg_{_HEX}",
+        f"RESP_{_HEX}",
+        f"resp_{_HEX[:-1]}",
+        f"resp_{_HEX}0",
+        f"resp_resp_{_HEX}",
+        f"resp_{_HEX[:-1]}g",
+        f"resp_{_HEX[:-1]}\N{ARABIC-INDIC DIGIT ONE}",
+        "resp_0198f3a4-b5c6-7d8e-9fa0-b1c2d3e4f506",
+        f"resp_{{{_HEX[2:]}}}",
+    ],
+)
+def test_what_is_no_wire_id_is_nobodys(wire_id: str) -> None:
+    assert parse_response_id(wire_id) is None
+
+
+@pytest.mark.parametrize(
+    "digits",
+    [f"+{_HEX[1:]}", f" {_HEX[1:]}", f"0x{_HEX[2:]}", f"{_HEX[:8]}_{_HEX[9:]}", f"{_HEX[:-1]}\n"],
+)
+def test_what_python_reads_as_a_number_is_no_id_for_that(digits: str) -> None:
+    assert parse_response_id(f"resp_{digits}") is None
+
+
+def test_the_floor_of_a_moment_divides_the_ids_before_from_those_after() -> None:
+    before = datetime.now(UTC)
+
+    response_id = new_id()
+
+    assert id_floor(before) <= response_id
+    assert id_floor(before + timedelta(minutes=1)) > response_id
+
+
+def test_items_of_one_response_have_different_ids_that_are_always_the_same() -> None:
+    response_id = new_id()
+    makers = (input_item_id, output_item_id)
+
+    first, second = ([make(response_id, n) for make in makers for n in range(3)] for _ in range(2))
+
+    assert first == second
+    assert len(set(first)) == 6
+    assert all(each.startswith("msg_") for each in first)
