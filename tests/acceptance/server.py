@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from cli.embedded.ports import free_port
 from openai import OpenAI
+
+from cli.embedded.ports import free_port
+from tests.polling import eventually
 
 ROOT = Path(__file__).parents[2]
 START_S = 90.0
@@ -72,12 +73,13 @@ class AntiphonServer:
 
     def wait_for(self, is_true, timeout_s: float) -> None:
         """Poll until something holds; fails with the output if it does not in time."""
-        deadline = time.monotonic() + timeout_s
-        while not is_true():
+
+        def look() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, self.output
-            assert time.monotonic() < deadline, self.output
-            time.sleep(0.05)
+            return bool(is_true())
+
+        eventually(look, within_s=timeout_s)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Signal the supervisor and wait for its end; returns its exit code."""

@@ -8,6 +8,7 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
 from tests.acceptance.server import AntiphonServer
+from tests.polling import eventually
 
 TERMINAL = ("completed", "incomplete", "failed", "cancelled")
 MODEL = "SmolLM2-135M-Instruct"
@@ -19,11 +20,10 @@ def client(server: AntiphonServer) -> OpenAI:
 
 
 def poll(client: OpenAI, response_id: str, timeout_s: float = 60):
-    deadline = time.monotonic() + timeout_s
-    while (response := client.responses.retrieve(response_id)).status not in TERMINAL:
-        assert time.monotonic() < deadline, response
-        time.sleep(0.02)
-    return response
+    eventually(
+        lambda: client.responses.retrieve(response_id).status in TERMINAL, within_s=timeout_s
+    )
+    return client.responses.retrieve(response_id)
 
 
 def test_the_curl_of_the_banner_answers(server: AntiphonServer):
@@ -157,9 +157,7 @@ def test_structured_output_is_an_instance_of_its_schema(client: OpenAI):
 def test_equal_seeds_give_equal_text(client: OpenAI):
     request = {"model": MODEL, "input": "Sing!", "seed": 7, "max_output_tokens": 20}
 
-    first, second = (
-        client.post("/responses", body=request, cast_to=object) for _ in range(2)
-    )
+    first, second = (client.post("/responses", body=request, cast_to=object) for _ in range(2))
 
     assert first["output"][0]["content"] == second["output"][0]["content"]
 

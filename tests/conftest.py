@@ -1,0 +1,98 @@
+"""Postgres and Valkey for the tests: started once, in folders of their own, gone afterwards.
+
+The settings of whoever runs the tests do not reach them.
+"""
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from cli.embedded import EmbeddedPostgres, EmbeddedValkey
+from models.db import Base
+from models.tables import DEFAULT_PROJECT
+
+ROOT = Path(__file__).parents[1]
+_END_OTHERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_numbers = itertools.count(1)
+
+for _name in [name for name in os.environ if name.startswith("ANTIPHON_")]:
+    del os.environ[_name]
+for _name in ("DATABASE_URL", "REDIS_URL"):
+    os.environ.pop(_name, None)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A Postgres server that may lose its data with the machine, and is the faster for it."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+    with server:
+        _execute(server.url, "ALTER SYSTEM SET fsync = off")
+        _execute(server.url, "SELECT pg_reload_conf()")
+        yield server
+    server.discard()
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
+    """A Valkey server."""
+    with EmbeddedValkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_url(postgres: EmbeddedPostgres) -> str:
+    """A database that `antiphon migrate` has brought to this version, for all tests together."""
+    url = _create_database(postgres, "antiphon")
+    environment = os.environ | {"DATABASE_URL": url, "REDIS_URL": "redis://"}
+    command = [sys.executable, str(ROOT / "antiphon"), "migrate"]
+    subprocess.run(command, env=environment, cwd=ROOT, check=True)
+    return url
+
+
+@pytest.fixture
+def database_url(migrated_url: str) -> str:
+    """The migrated database as it is after its migration; emptied, which is faster than cloned."""
+    with psycopg.connect(migrated_url, autocommit=True) as connection:
+        # What an earlier test may have left running must not hold locks, or write, from now on.
+        connection.execute(_END_OTHERS)
+        for table in reversed(Base.metadata.sorted_tables):
+            kept = f" WHERE project_id <> '{DEFAULT_PROJECT}'" if table.name == "projects" else ""
+            connection.execute(f"DELETE FROM {table.name}{kept}".encode())
+    return migrated_url
+
+
+@pytest.fixture
+def empty_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database of the test's own, without tables."""
+    name = f"test_{next(_numbers)}"
+    yield _create_database(postgres, name)
+    _execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def redis_url(valkey: EmbeddedValkey) -> str:
+    """A Valkey that holds nothing."""
+    with redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+    return valkey.url
+
+
+def _create_database(postgres: EmbeddedPostgres, name: str) -> str:
+    _execute(postgres.url, f"CREATE DATABASE {name}")
+    return f"{postgres.url.rpartition('/')[0]}/{name}"
+
+
+def _execute(url: str, statement: str) -> None:
+    """Run a statement that cannot be part of a transaction."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.encode())

@@ -1,0 +1,62 @@
+"""Values for tests: valid as they are, each field open to change."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from models.ids import input_item_id, new_id
+from models.status import ResponseStatus
+from models.store.workers import WorkerIdentity
+from models.stored import StoredResponse
+from models.tables import DEFAULT_PROJECT
+from models.weights import SCRIPTED_MODEL
+
+
+def stored_response(**changes: Any) -> StoredResponse:
+    """A queued background response."""
+    fields: dict[str, Any] = {
+        "id": new_id(),
+        "project_id": DEFAULT_PROJECT,
+        "model": SCRIPTED_MODEL,
+        "status": ResponseStatus.QUEUED,
+        "background": True,
+        "store": True,
+        "attempt": 0,
+        "created_at": datetime.now(UTC).replace(microsecond=0),
+        "parameters": {"temperature": 1.0, "top_p": 1.0},
+    }
+    return StoredResponse(**fields | changes)
+
+
+def input_message(response_id: UUID, text: str = "Hello.", position: int = 0) -> dict[str, Any]:
+    """A user's message as it is stored."""
+    return {
+        "type": "message",
+        "id": input_item_id(response_id, position),
+        "role": "user",
+        "content": [{"type": "input_text", "text": text}],
+    }
+
+
+def output_message(response_id: UUID, text: str = "Hello back.") -> dict[str, Any]:
+    """An assistant's message as it is stored."""
+    return {
+        "type": "message",
+        "id": f"msg_{response_id.hex}_0",
+        "status": "completed",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}],
+    }
+
+
+def worker_identity(**changes: Any) -> WorkerIdentity:
+    """A worker of the scripted model."""
+    fields: dict[str, Any] = {
+        "id": new_id(),
+        "project_id": DEFAULT_PROJECT,
+        "name": "test",
+        "model": SCRIPTED_MODEL,
+        "host": "localhost",
+        "pid": 1,
+    }
+    return WorkerIdentity(**fields | changes)

@@ -1,0 +1,140 @@
+"""What the integration tests stand on: store, log, API and workers over real servers."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import psycopg
+import pytest
+import redis
+from flask.testing import FlaskClient
+from flask_openapi3.openapi import OpenAPI
+
+from api import create_app
+from models.live.connection import connect
+from models.live.event_log import EventLog
+from models.settings import Settings
+from models.store import Store
+from tests.integration.desk import Desk
+from tests.integration.in_process import InProcessWorker
+from worker.maintenance import Maintenance
+
+NO_DATABASE = {"database_url": "postgresql+psycopg://nobody@127.0.0.1:1/none"}
+NO_REDIS = {"redis_url": "redis://127.0.0.1:1"}
+"""Settings that name a port where nobody listens."""
+
+
+class MakeWorker(Protocol):
+    """Starts a worker with some settings changed; it is stopped after the test."""
+
+    def __call__(self, **changes: Any) -> InProcessWorker: ...
+
+
+class RunSql(Protocol):
+    """Runs a statement on the test's database and returns its rows, if it has any."""
+
+    def __call__(self, statement: str, *values: object) -> list[tuple[Any, ...]]: ...
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    """The scripted engine, fast."""
+    return Settings(
+        engine="scripted",
+        database_url=database_url,
+        redis_url=redis_url,
+        data_dir=tmp_path,
+        api_threads=64,
+        drain_seconds=0.2,
+        script_interval_ms=1,
+    )
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    assert settings.database_url is not None
+    opened = Store.open(settings.database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sql(database_url: str) -> Iterator[RunSql]:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+
+        def run(statement: str, *values: object) -> list[tuple[Any, ...]]:
+            cursor = connection.execute(statement.encode(), values)
+            return cursor.fetchall() if cursor.description else []
+
+        yield run
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    """A connection to Valkey."""
+    with connect(redis_url) as connected:
+        yield connected
+
+
+@pytest.fixture
+def log(client: redis.Redis) -> EventLog:
+    return EventLog(client)
+
+
+@pytest.fixture
+def desk(store: Store, sql: RunSql) -> Desk:
+    """Moves responses by hand, as workers would."""
+    return Desk(store, sql)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[OpenAPI]:
+    with running_app(settings) as made:
+        yield made
+
+
+@pytest.fixture
+def http(app: OpenAPI) -> FlaskClient:
+    """Speaks HTTP to the API, without a server between."""
+    return app.test_client()
+
+
+@pytest.fixture
+def make_worker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorker]:
+    monkeypatch.setattr("worker.control.POLL_S", 0.02)  # else each stop waits for half a second
+    with contextlib.ExitStack() as stack:
+
+        def make(**changes: Any) -> InProcessWorker:
+            return stack.enter_context(InProcessWorker(settings.model_copy(update=changes)))
+
+        yield make
+
+
+@pytest.fixture
+def worker(make_worker: MakeWorker) -> InProcessWorker:
+    """A fast worker that answers every hint."""
+    return make_worker()
+
+
+@pytest.fixture
+def maintenance(settings: Settings) -> Iterator[Maintenance]:
+    """The maintenance loop, its rounds made by the test."""
+    with closing(Maintenance(settings)) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def closing(made: Maintenance) -> Iterator[Maintenance]:
+    """A maintenance loop whose connections, which it keeps until its process ends, are closed."""
+    yield made
+    made._store.close()
+    made._client.close()
+    made._hints.close()
+
+
+@contextlib.contextmanager
+def running_app(settings: Settings) -> Iterator[OpenAPI]:
+    made = create_app(settings)
+    yield made
+    made.extensions["antiphon"].close()

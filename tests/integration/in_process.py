@@ -1,0 +1,66 @@
+"""A worker in the test's own process: everything real but Celery, whose part is played here."""
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import Self
+
+from models.live.connection import connect
+from models.settings import Settings
+from worker.queue import queue_name
+from worker.runtime import Runtime
+
+_NUM_THREADS = 16
+_WAIT_S = 0.05
+_IDLE_WITHIN_S = 10
+
+
+class InProcessWorker:
+    """Runs the worker's one task for each hint that it takes off the queue."""
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.redis_url is not None
+        self.runtime = Runtime(settings, "in-process")
+        self._client = connect(settings.redis_url)
+        self._tasks = ThreadPoolExecutor(_NUM_THREADS)
+        self._taken: list[Future[None]] = []
+        self._stopping = threading.Event()
+        self._consumer = threading.Thread(target=self._consume)
+
+    def run_next(self) -> Future[None]:
+        """Run the task once, as for a hint."""
+        task = self._tasks.submit(self.runtime.run_next)
+        self._taken.append(task)
+        return task
+
+    def wait_idle(self) -> None:
+        """Return once every task taken so far has ended."""
+        assert not wait(self._taken, timeout=_IDLE_WITHIN_S).not_done, "a task has not ended"
+
+    def drain(self) -> None:
+        """What SIGTERM does: take no more hints, then drain."""
+        self._stopping.set()
+        self._consumer.join()
+        self.runtime.drain()
+
+    def __enter__(self) -> Self:
+        self.runtime.start()
+        self._consumer.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.drain()
+        self._tasks.shutdown()
+        self.runtime.stop()
+        self._client.close()
+
+    def _consume(self) -> None:
+        queue = queue_name(self.runtime.model_id)
+        while not self._stopping.is_set():
+            if self._client.blpop([queue], timeout=_WAIT_S):
+                self.run_next()

@@ -1,0 +1,63 @@
+import pytest
+
+from models.store import Store
+from models.store.workers import LEASE_S, LeaseLostError
+from models.tables import DEFAULT_PROJECT
+from tests.factories import worker_identity
+from tests.integration.conftest import RunSql
+from tests.integration.desk import Desk
+
+_LEFT_S = "SELECT extract(epoch FROM lease_until - now())::float FROM workers"
+
+
+def test_it_works(store: Store, sql: RunSql) -> None:
+    worker = worker_identity()
+
+    store.workers.register(worker)
+
+    assert store.workers.served_models(DEFAULT_PROJECT) == [worker.model]
+    [[left_s]] = sql(_LEFT_S)
+    assert 0 < left_s <= LEASE_S
+
+
+def test_a_renewed_lease_counts_from_now(desk: Desk, sql: RunSql) -> None:
+    worker = desk.hire()
+    sql("UPDATE workers SET lease_until = now() + interval '1 s'")
+
+    assert desk.store.workers.renew(worker) == []
+
+    [[left_s]] = sql(_LEFT_S)
+    assert left_s > 1
+
+
+def test_a_lease_that_has_run_out_cannot_be_renewed(desk: Desk) -> None:
+    worker = desk.hire()
+    desk.lapse_leases()
+
+    with pytest.raises(LeaseLostError, match="lease of worker test"):
+        desk.store.workers.renew(worker)
+
+    assert desk.store.workers.served_models(DEFAULT_PROJECT) == []
+
+
+def test_a_renewal_tells_the_worker_which_of_its_own_responses_are_to_be_cancelled(
+    desk: Desk,
+) -> None:
+    worker = desk.hire()
+    responses = []
+    for holder in (worker, worker, desk.hire()):
+        desk.create()
+        responses.append(desk.claim(holder))
+    mine, _kept, theirs = responses
+    for cancelled in (mine, theirs):
+        desk.store.claims.request_cancel(DEFAULT_PROJECT, cancelled.id)
+
+    assert desk.store.workers.renew(worker) == [mine.id]
+
+
+def test_a_worker_that_leaves_serves_nothing(desk: Desk) -> None:
+    worker = desk.hire()
+
+    desk.store.workers.leave(worker)
+
+    assert desk.store.workers.served_models(DEFAULT_PROJECT) == []

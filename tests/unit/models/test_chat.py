@@ -1,0 +1,160 @@
+"""From items to a prompt: the order of messages, their roles, and what a template may refuse."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.chat import Prompt, ScriptedEncoder, TemplateEncoder, load_encoder
+from models.errors import InvalidRequestError
+from models.settings import Settings
+from models.weights import Weights
+from tests.unit.models.tiny_tokenizer import tiny_tokenizer
+
+_SHOW_ALL = (
+    "{% for message in messages %}[{{ message.role }}:{{ message.content }}]{% endfor %}"
+    "{% if add_generation_prompt %}>{% endif %}"
+)
+
+
+def make_encoder(folder: Path, template: str = _SHOW_ALL, **files: Any) -> TemplateEncoder:
+    tiny_tokenizer(template).save_pretrained(folder)
+    contents = {"config": {"max_position_embeddings": 512}, **files}
+    for name, content in contents.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return TemplateEncoder(Weights(model_id="tiny", source="folder", folder=folder))
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> TemplateEncoder:
+    return make_encoder(tmp_path)
+
+
+def message(role: str, content: str | list[dict[str, str]]) -> dict[str, Any]:
+    return {"type": "message", "role": role, "content": content}
+
+
+def rendered(
+    encoder: TemplateEncoder, *items: dict[str, Any], instructions: str | None = None
+) -> str:
+    tokens = encoder.encode(Prompt(instructions=instructions, items=items))
+    return str(encoder.tokenizer.backend_tokenizer.decode(tokens, skip_special_tokens=False))
+
+
+def test_the_prompt_ends_where_the_assistants_turn_begins(encoder: TemplateEncoder) -> None:
+    items = [message("user", "a"), message("assistant", "b"), message("user", "c")]
+
+    assert rendered(encoder, *items) == "[user:a][assistant:b][user:c]>"
+
+
+def test_instructions_come_before_everything_else(encoder: TemplateEncoder) -> None:
+    items = [message("assistant", "a"), message("user", "b")]
+
+    assert rendered(encoder, *items, instructions="i") == "[system:i][assistant:a][user:b]>"
+
+
+@pytest.mark.parametrize("instructions", [None, ""])
+def test_without_instructions_there_is_no_system_message(
+    encoder: TemplateEncoder, instructions: str | None
+) -> None:
+    assert rendered(encoder, message("user", "a"), instructions=instructions) == "[user:a]>"
+
+
+def test_a_developer_speaks_as_the_system(encoder: TemplateEncoder) -> None:
+    assert rendered(encoder, message("developer", "a"), message("user", "b")) == (
+        "[system:a][user:b]>"
+    )
+
+
+def test_leading_system_messages_become_one(encoder: TemplateEncoder) -> None:
+    items = [message("system", "a"), message("developer", "b"), message("user", "c")]
+
+    assert rendered(encoder, *items, instructions="i") == "[system:i\n\na\n\nb][user:c]>"
+
+
+def test_a_later_system_message_stays_where_it_is(encoder: TemplateEncoder) -> None:
+    items = [message("user", "a"), message("system", "b"), message("developer", "c")]
+
+    assert rendered(encoder, *items, instructions="i") == (
+        "[system:i][user:a][system:b][system:c]>"
+    )
+
+
+def test_the_parts_of_a_message_are_joined(encoder: TemplateEncoder) -> None:
+    asked = [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}]
+    answered = [
+        {"type": "output_text", "text": "c"},
+        {"type": "output_text", "text": ""},
+        {"type": "refusal", "refusal": "d"},
+    ]
+
+    assert rendered(encoder, message("user", asked), message("assistant", answered)) == (
+        "[user:ab][assistant:cd]>"
+    )
+
+
+def test_a_message_that_a_template_refuses_is_the_clients_fault(tmp_path: Path) -> None:
+    encoder = make_encoder(tmp_path, "{{ raise_exception('no system role') }}")
+
+    with pytest.raises(InvalidRequestError, match=r"tiny refuses .*: no system role") as raised:
+        rendered(encoder, message("user", "a"))
+
+    assert raised.value.param == "input"
+
+
+@pytest.mark.parametrize(("verbosity", "shown"), [(None, "medium"), ("low", "low")])
+def test_the_template_is_told_how_wordy_to_be(
+    tmp_path: Path, verbosity: str | None, shown: str
+) -> None:
+    encoder = make_encoder(tmp_path, "{{ verbosity }}")
+
+    tokens = encoder.encode(Prompt(instructions="i", items=[], verbosity=verbosity))
+
+    assert encoder.tokenizer.decode(tokens) == shown
+
+
+def test_limits_and_defaults_come_with_the_weights(tmp_path: Path) -> None:
+    defaults = {"temperature": 0.6, "top_p": 0.9}
+    encoder = make_encoder(tmp_path, generation_config=defaults)
+
+    assert (encoder.model_id, encoder.context_length) == ("tiny", 512)
+    assert (encoder.default_temperature, encoder.default_top_p) == (0.6, 0.9)
+
+
+@pytest.mark.parametrize("files", [{}, {"generation_config": {"temperature": None}}])
+def test_weights_without_defaults_have_those_of_the_protocol(
+    tmp_path: Path, files: dict[str, Any]
+) -> None:
+    encoder = make_encoder(tmp_path, **files)
+
+    assert (encoder.default_temperature, encoder.default_top_p) == (1.0, 1.0)
+
+
+def test_the_scripted_encoder_counts_bytes_one_message_a_line() -> None:
+    items = [message("user", "ä"), message("assistant", "b")]
+
+    tokens = ScriptedEncoder().encode(Prompt(instructions="i", items=items))
+
+    assert bytes(tokens).decode() == "i\nä\nb"
+
+
+def test_the_engine_decides_which_encoder_is_loaded() -> None:
+    assert isinstance(load_encoder(Settings(engine="scripted")), ScriptedEncoder)
+
+
+def test_weights_that_are_missing_are_named_with_the_command_that_fetches_them(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+
+    with pytest.raises(FileNotFoundError, match=rf"{tmp_path}.*antiphon models pull"):
+        load_encoder(settings)
+
+
+def test_the_weights_that_are_there_are_loaded(tmp_path: Path) -> None:
+    make_encoder(tmp_path)
+
+    encoder = load_encoder(Settings(model=str(tmp_path)))
+
+    assert encoder.model_id == tmp_path.name

@@ -1,0 +1,275 @@
+"""The body of POST /v1/responses: every field's limits, and no field that is ignored."""
+
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import ValidationError
+
+from models.wire.items import MAX_PARTS, MAX_TEXT
+from models.wire.request import UNSERVED_FIELDS, CreateResponse, GenerationParameters
+
+_SPECIFIED = [
+    *("model", "instructions", "previous_response_id", "include", "tools", "tool_choice"),
+    *("parallel_tool_calls", "max_tool_calls", "max_output_tokens", "temperature", "top_p"),
+    *("presence_penalty", "frequency_penalty", "top_logprobs", "text", "reasoning"),
+    *("truncation", "stream", "stream_options", "background", "store", "service_tier"),
+    *("metadata", "safety_identifier", "prompt_cache_key"),
+]
+_SCHEMA = {"type": "json_schema", "name": "a", "schema": {}}
+_PART = {"type": "input_text", "text": "a"}
+_MESSAGE = {"role": "user", "content": "a"}
+
+
+def parse(**fields: Any) -> CreateResponse:
+    return CreateResponse.model_validate({"input": "a"} | fields)
+
+
+def fault_of(**fields: Any) -> tuple[str, str]:
+    """Type and place of the one thing that is wrong."""
+    with pytest.raises(ValidationError) as raised:
+        parse(**fields)
+    [error] = raised.value.errors()
+    return error["type"], ".".join(map(str, error["loc"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("input", "a" * MAX_TEXT),
+        ("input", [_MESSAGE | {"content": ""}]),
+        ("input", [_MESSAGE | {"id": "i" * 128}]),
+        ("input", [_MESSAGE | {"content": [_PART] * MAX_PARTS}]),
+        ("instructions", "a" * MAX_TEXT),
+        ("max_output_tokens", 1),
+        ("max_output_tokens", 2**31 - 1),
+        ("temperature", 0),
+        ("temperature", 2),
+        ("top_p", 5e-324),
+        ("top_p", 1),
+        ("seed", -(2**63)),
+        ("seed", 2**63 - 1),
+        ("stop", ["s" * 1024] * 64),
+        ("metadata", {f"{n:064}": "v" * 512 for n in range(16)}),
+        ("safety_identifier", "s" * 64),
+        ("prompt_cache_key", "k" * 64),
+        ("text", {"format": _SCHEMA | {"name": "aZ09_-" + "a" * 58}}),
+        ("text", {"verbosity": "high"}),
+    ],
+)
+def test_a_value_at_its_limit_is_accepted(name: str, value: Any) -> None:
+    assert getattr(parse(**{name: value}), name) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("input", "a" * (MAX_TEXT + 1), "string_too_long"),
+        ("input", "", "string_too_short"),
+        ("input", [], "too_short"),
+        ("input", [_MESSAGE | {"id": ""}], "string_too_short"),
+        ("input", [_MESSAGE | {"id": "i" * 129}], "string_too_long"),
+        ("input", [_MESSAGE | {"content": [_PART] * (MAX_PARTS + 1)}], "too_long"),
+        ("instructions", "a" * (MAX_TEXT + 1), "string_too_long"),
+        ("max_output_tokens", 0, "greater_than_equal"),
+        ("max_output_tokens", 2**31, "less_than_equal"),
+        ("temperature", -1e-9, "greater_than_equal"),
+        ("temperature", 2.000001, "less_than_equal"),
+        ("top_p", 0, "greater_than"),
+        ("top_p", 1.000001, "less_than_equal"),
+        ("seed", -(2**63) - 1, "greater_than_equal"),
+        ("seed", 2**63, "less_than"),
+        ("stop", ["a"] * 65, "too_long"),
+        ("stop", "s" * 1025, "string_too_long"),
+        ("stop", ["a", ""], "string_too_short"),
+        ("metadata", {str(n): "" for n in range(17)}, "too_long"),
+        ("metadata", {"k" * 65: ""}, "string_too_long"),
+        ("metadata", {"k": "v" * 513}, "string_too_long"),
+        ("safety_identifier", "s" * 65, "string_too_long"),
+        ("prompt_cache_key", "k" * 65, "string_too_long"),
+        ("text", {"format": _SCHEMA | {"name": ""}}, "string_pattern_mismatch"),
+        ("text", {"format": _SCHEMA | {"name": "a" * 65}}, "string_pattern_mismatch"),
+        ("text", {"format": _SCHEMA | {"name": "a b"}}, "string_pattern_mismatch"),
+        ("text", {"format": _SCHEMA | {"name": "a\n"}}, "string_pattern_mismatch"),
+        ("text", {"verbosity": "loud"}, "literal_error"),
+    ],
+)
+def test_a_value_past_its_limit_is_refused(name: str, value: Any, fault: str) -> None:
+    kind, place = fault_of(**{name: value})
+
+    assert kind == fault
+    assert place.split(".")[0] == name
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", ["temperature", "top_p"])
+def test_what_is_no_finite_number_is_refused(name: str, value: float) -> None:
+    assert fault_of(**{name: value}) == ("finite_number", name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("max_output_tokens", True, "int_type"),
+        ("seed", False, "int_type"),
+        ("temperature", True, "float_type"),
+        ("top_p", True, "float_type"),
+        ("store", 1, "bool_type"),
+        ("background", 0, "bool_type"),
+        ("stream", "true", "bool_type"),
+        ("max_output_tokens", 16.0, "int_type"),
+        ("max_output_tokens", "16", "int_type"),
+        ("temperature", "0", "float_type"),
+        ("model", 1, "string_type"),
+        ("instructions", ["a"], "string_type"),
+        ("stop", 1, "list_type"),
+        ("metadata", [], "dict_type"),
+        ("text", "json", "model_type"),
+    ],
+)
+def test_no_type_is_read_as_another(name: str, value: Any, fault: str) -> None:
+    assert fault_of(**{name: value}) == (fault, name)
+
+
+@pytest.mark.parametrize("name", _SPECIFIED)
+def test_every_field_of_the_specification_may_be_null(name: str) -> None:
+    assert parse(**{name: None}) == parse()
+
+
+def test_the_input_may_not_be_null() -> None:
+    assert fault_of(input=None)[0] == "string_type"
+
+
+@pytest.mark.parametrize(
+    ("name", "default"),
+    [("store", True), ("background", False), ("stream", False), ("metadata", {}), ("stop", [])],
+)
+def test_null_is_the_default_of_a_field_that_always_has_a_value(name: str, default: Any) -> None:
+    assert getattr(parse(**{name: None}), name) == default
+
+
+@pytest.mark.parametrize(
+    ("given", "stop"), [("a", ["a"]), (["a", "b"], ["a", "b"]), ([], []), (None, [])]
+)
+def test_stop_is_a_string_or_a_list_of_them(given: Any, stop: list[str]) -> None:
+    assert parse(stop=given).stop == stop
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"colour": 1},
+        {"colour": None},
+        {"Input": "a"},
+        {"text": {"colour": 1}},
+        {"text": {"format": {"type": "text", "schema": {}}}},
+        {"text": {"format": _SCHEMA | {"colour": 1}}},
+        {"input": [_MESSAGE | {"colour": 1}]},
+        {"input": [_MESSAGE | {"content": [_PART | {"colour": 1}]}]},
+    ],
+)
+def test_a_field_that_nobody_knows_is_refused(fields: dict[str, Any]) -> None:
+    assert fault_of(**fields)[0] == "extra_forbidden"
+
+
+def test_a_schema_is_known_by_its_name_on_the_wire_only() -> None:
+    chosen = {"type": "json_schema", "name": "a", "schema_": {}}
+
+    with pytest.raises(ValidationError):
+        parse(text={"format": chosen})
+
+
+@pytest.mark.parametrize("name", UNSERVED_FIELDS)
+def test_an_unserved_field_that_asks_for_something_is_refused_by_name(name: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        parse(**{name: {"asked": "for"}})
+
+    [error] = raised.value.errors()
+    assert (error["type"], error["ctx"]) == ("unsupported_parameter", {"field": name})
+
+
+@pytest.mark.parametrize("name", UNSERVED_FIELDS)
+def test_an_unserved_field_that_asks_for_nothing_changes_nothing(name: str) -> None:
+    for neutral in UNSERVED_FIELDS[name]:
+        assert parse(**{name: neutral}) == parse()
+
+
+@pytest.mark.parametrize(
+    ("name", "neutral", "asking"),
+    [
+        ("n", 1, 2),
+        ("n", 1, True),
+        ("top_k", 0, False),
+        ("frequency_penalty", 0.0, 0.5),
+        ("presence_penalty", 0, -0.5),
+        ("repetition_penalty", 1.0, 1.1),
+        ("logprobs", False, 0),
+        ("logprobs", False, True),
+        ("parallel_tool_calls", True, False),
+        ("parallel_tool_calls", True, 1),
+        ("tools", [], [{"type": "function"}]),
+        ("tools", [], {}),
+        ("tool_choice", "auto", "required"),
+        ("logit_bias", {}, {"1": 1}),
+        ("response_format", {"type": "text"}, {"type": "json_object"}),
+        ("truncation", "disabled", "auto"),
+        ("service_tier", "default", "priority"),
+        ("include", [], ["reasoning.encrypted_content"]),
+        ("top_logprobs", 0, 1),
+    ],
+)
+def test_only_the_neutral_value_of_an_unserved_field_is_accepted(
+    name: str, neutral: Any, asking: Any
+) -> None:
+    assert parse(**{name: neutral}) == parse()
+    assert fault_of(**{name: asking})[0] == "unsupported_parameter"
+
+
+def test_a_string_is_one_message_of_the_user() -> None:
+    assert parse(input="Hello.").input_items() == [
+        {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": "Hello."}],
+        }
+    ]
+
+
+def test_items_are_kept_as_they_were_given() -> None:
+    items = [
+        {"type": "message", "id": "i", "role": "user", "content": [_PART]},
+        {"type": "message", "role": "assistant", "content": "b", "phase": "commentary"},
+    ]
+
+    assert parse(input=items).input_items() == items
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "input_text", "text": "a"},
+        {"type": "output_text", "text": "a", "annotations": [], "logprobs": []},
+        {"type": "refusal", "refusal": "no"},
+    ],
+)
+def test_output_can_be_given_back_as_input(part: dict[str, Any]) -> None:
+    item = {"type": "message", "role": "assistant", "content": [part], "status": "completed"}
+
+    assert parse(input=[item]).input_items() == [item]
+
+
+def test_parameters_are_what_decides_how_text_is_made() -> None:
+    body = parse(model="m", stream=True, metadata={"a": "b"}, temperature=0, stop="x")
+
+    parameters = body.parameters()
+
+    assert parameters.model_dump(exclude_none=True) == {"temperature": 0.0, "stop": ["x"]}
+
+
+def test_parameters_can_be_stored_and_read_again() -> None:
+    fields = {"seed": -(2**63), "stop": ["a"], "top_p": 1, "text": {"format": _SCHEMA}}
+    parameters = parse(**fields).parameters()
+
+    stored = orjson.dumps(parameters.model_dump(exclude_none=True, by_alias=True))
+
+    assert GenerationParameters.model_validate(orjson.loads(stored)) == parameters

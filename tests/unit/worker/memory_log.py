@@ -1,0 +1,78 @@
+"""The event log in memory, with the answers of the one in Redis, and generations that use it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from models.live.event_log import Append, AppendResult, LoggedEvent
+from models.recorder import Recorder
+from models.status import ResponseStatus
+from models.stored import StoredResponse
+from tests.factories import stored_response
+from worker.engine import ScriptedTokenizer, Tokenizer
+from worker.generation import Generation, TextPipeline
+
+
+class MemoryLog:
+    """Appends as `append.lua` does and counts the round trips."""
+
+    def __init__(self) -> None:
+        self.events: dict[UUID, list[LoggedEvent]] = defaultdict(list)
+        self.num_round_trips = 0
+        self.is_reachable = True
+        self._fences: dict[UUID, int] = {}
+
+    def append(self, appends: Sequence[Append]) -> list[AppendResult]:
+        self.num_round_trips += 1
+        if not self.is_reachable:
+            return [AppendResult.UNREACHABLE] * len(appends)
+        return [self._append(each) for each in appends]
+
+    def _append(self, append: Append) -> AppendResult:
+        logged = self.events[append.response_id]
+        if append.attempt < self._fences.get(append.response_id, 0):
+            return AppendResult.STALE
+        if not logged and append.events[0].sequence_number != append.first_sequence_number:
+            return AppendResult.LOST
+        last = logged[-1].sequence_number if logged else -1
+        logged += [event for event in append.events if event.sequence_number > last]
+        return AppendResult.OK
+
+    def take_over(self, response_id: UUID, attempt: int, *, start: int) -> list[LoggedEvent]:
+        self._fences[response_id] = attempt
+        return [event for event in self.events[response_id] if event.sequence_number >= start]
+
+    def types(self, response_id: UUID) -> list[str]:
+        """The logged events' types, without what all begin with."""
+        return [event.type.removeprefix("response.") for event in self.events[response_id]]
+
+
+def claimed_response(attempt: int = 1) -> StoredResponse:
+    return stored_response(status=ResponseStatus.IN_PROGRESS, attempt=attempt)
+
+
+def begin(
+    log: MemoryLog,
+    stored: StoredResponse | None = None,
+    *,
+    stop: Sequence[str] = (),
+    tokenizer: Tokenizer | None = None,
+) -> Generation:
+    """A generation as the runner makes it; its tokens are bytes unless it has a tokenizer."""
+    recorder = Recorder(stored or claimed_response(), log)
+    recorder.begin()
+    pipeline = TextPipeline.of(tokenizer or ScriptedTokenizer(), list(stop))
+    return Generation(recorder.stored, recorder, pipeline, num_prompt_tokens=7)
+
+
+def take_over(
+    log: MemoryLog, first: Generation, *, stop: Sequence[str] = ()
+) -> tuple[Generation, list[int]]:
+    """The next attempt at a response, and the tokens that it found."""
+    stored = replace(first.stored, attempt=first.stored.attempt + 1)
+    recorder = Recorder(stored, log)
+    token_ids = recorder.resume()
+    recorder.begin()
+    pipeline = TextPipeline.of(ScriptedTokenizer(), list(stop))
+    return Generation(stored, recorder, pipeline, num_prompt_tokens=7), token_ids
