@@ -4,6 +4,7 @@ A request that passes is stored in one transaction and only then hinted to the w
 does not pass leaves nothing behind.
 """
 
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -37,6 +38,7 @@ def create_response(at: Services, project_id: str, body: CreateResponse) -> Stor
     previous_id = _check_previous(at, project_id, body.previous_response_id)
     parameters = _in_force(at, body)
     items = body.input_items()
+    _check_ids(items)
     _check_length(at, project_id, previous_id, parameters, items)
     if grammar := grammar_of(parameters):
         at.check_grammar(grammar, param=SCHEMA_PARAM)
@@ -67,8 +69,11 @@ def _store(at: Services, new: StoredResponse, items: list[dict[str, Any]]) -> No
         at.store.responses.create(new, items)
         return
     content = UnstoredContent(parameters=new.parameters, metadata=new.metadata, items=items)
-    at.unstored.put(new.id, content)
-    at.store.responses.create(replace(new, parameters={}, metadata={}), [])
+    with ExitStack() as undo:
+        undo.callback(at.unstored.forget, new.id)
+        at.unstored.put(new.id, content)
+        at.store.responses.create(replace(new, parameters={}, metadata={}), [])
+        undo.pop_all()
 
 
 def _check_model(at: Services, model: str | None) -> None:
@@ -91,6 +96,18 @@ def _check_previous(at: Services, project_id: str, wire_id: str | None) -> UUID 
         message = f"Response '{wire_id}' is {previous.status}; only a finished one can go on."
         raise InvalidRequestError(message, param=param)
     return previous_id
+
+
+def _check_ids(items: list[dict[str, Any]]) -> None:
+    """Pages of items go on after an id, so it must be the id of one."""
+    seen: set[str] = set()
+    for position, item in enumerate(items):
+        item_id = item.get("id")
+        if item_id in seen:
+            message = f"Two input items have the id '{item_id}'."
+            raise InvalidRequestError(message, param=f"input[{position}].id")
+        if item_id is not None:
+            seen.add(item_id)
 
 
 def _in_force(at: Services, body: CreateResponse) -> GenerationParameters:

@@ -5,6 +5,7 @@ When that client goes away the response is cancelled; a background one goes on.
 
 import select
 import socket
+import time
 from typing import Any
 
 from flask import Response, request
@@ -42,13 +43,15 @@ def wait_foreground(at: Services, stored: StoredResponse) -> Response:
 
 def _wait(at: Services, stored: StoredResponse) -> bytes:
     connection: socket.socket | None = request.environ.get("gunicorn.socket")
+    looked_at = time.monotonic()
     for event in Tail(at, stored).follow(idle_s=LISTEN_S):
-        if event is None:
-            if connection is not None and _is_closed(connection):
+        if event is not None and event.is_terminal:
+            return final_response(event)
+        if connection is not None and time.monotonic() - looked_at >= LISTEN_S:
+            looked_at = time.monotonic()
+            if _is_closed(connection):
                 _abandon(at, stored)
                 raise ClientGoneError
-        elif event.is_terminal:
-            return final_response(event)
     raise AssertionError("a stream of events ended without its terminal event")
 
 

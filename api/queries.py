@@ -3,7 +3,8 @@
 import functools
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from models.status import ResponseStatus
 
@@ -18,6 +19,14 @@ class Query(BaseModel):
     """Base of query strings: unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_nul(cls, value: object) -> object:
+        """Postgres' text holds every character but NUL."""
+        if isinstance(value, str) and "\0" in value:
+            raise PydanticCustomError("nul", "NUL characters cannot be in any value")
+        return value
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:

@@ -49,6 +49,9 @@ class StrictRequest(Request):
         if self.content_length is not None and self.content_length > MAX_BODY_BYTES:
             raise RequestTooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes.")
         data = self.get_data()
+        if not self.content_length and len(data) >= MAX_BODY_BYTES:
+            # A body in chunks does not tell its length; werkzeug reads no more than the limit.
+            raise RequestTooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes.")
         try:
             body = orjson.loads(data)
         except orjson.JSONDecodeError as error:

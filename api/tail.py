@@ -4,6 +4,7 @@ Opening events come from the row, live ones from the log and the subscription, t
 response from the archive. The sequence number alone decides what comes next.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from models.status import TERMINAL
 from models.stored import StoredResponse
 from models.wire.events import ErrorEvent
 
+PUBLISH_S = 5.0
+"""How long after its commit an end may take to be published."""
+
 
 class EventsLostError(AppError):
     """The events of this response are gone."""
@@ -34,12 +38,17 @@ class Tail:
     at: Services
     stored: StoredResponse
     next_number: int = 0
+    _gone_at: float | None = None
+    """When events that are in no archive are given up."""
 
     def follow(self, *, idle_s: float) -> Iterator[LoggedEvent | None]:
         """Events from `next_number` on; None whenever nothing came for `idle_s` seconds."""
         yield from self._take(opening_events(self.stored))
         if self.stored.status in TERMINAL:
-            yield from self._take(self._archive())
+            archived = self._archive()
+            if archived is None:
+                raise EventsLostError
+            yield from self._take(archived)
             return
         with self.at.hub.subscribe(self.stored.project_id, self.stored.id) as subscription:
             yield from self._follow_live(subscription, idle_s)
@@ -49,10 +58,9 @@ class Tail:
     ) -> Iterator[LoggedEvent | None]:
         batch: list[LoggedEvent] = self._logged()
         while True:
-            for event in self._take(batch):
-                yield event
-                if event.is_terminal:
-                    return
+            yield from self._take(batch)
+            if batch and batch[-1].is_terminal and batch[-1].sequence_number < self.next_number:
+                return
             message = subscription.get(idle_s)
             if message is None:
                 yield None
@@ -88,14 +96,23 @@ class Tail:
             raise ResponseNotFoundError(response_wire_id(self.stored.id))
         if status not in TERMINAL:
             return self._logged()
-        return self._archive()
+        archived = self._archive()
+        return self._unarchived() if archived is None else archived
 
-    def _archive(self) -> list[LoggedEvent]:
+    def _archive(self) -> list[LoggedEvent] | None:
         events = self.at.store.responses.archived_events(self.stored.project_id, self.stored.id)
-        if events is not None:
-            return [LoggedEvent(number, data) for number, data in enumerate(events)]
+        if events is None:
+            return None
+        return [LoggedEvent(number, data) for number, data in enumerate(events)]
+
+    def _unarchived(self) -> list[LoggedEvent]:
+        """What is not stored has its end in the log alone, soon after it was committed."""
         logged = self._logged()
-        if not logged or not logged[-1].is_terminal:
+        if logged and logged[-1].is_terminal:
+            return logged
+        if self._gone_at is None:
+            self._gone_at = time.monotonic() + PUBLISH_S
+        if time.monotonic() > self._gone_at:
             raise EventsLostError
         return logged
 

@@ -30,6 +30,10 @@ def _by_value(kind: type[StrEnum]) -> Enum:
     )
 
 
+class StatementError(Exception):
+    """Postgres refused a statement; the message says why, without the values."""
+
+
 class Base(DeclarativeBase):
     """Base of all tables."""
 
@@ -38,6 +42,11 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSON,
         ResponseStatus: _by_value(ResponseStatus),
     }
+
+
+def _primary_message(error: DBAPIError) -> str:
+    diagnostic = getattr(error.orig, "diag", None)
+    return f"{type(error.orig).__name__}: {getattr(diagnostic, 'message_primary', None)}"
 
 
 class Database:
@@ -77,9 +86,10 @@ class Database:
         except (OperationalError, InterfaceError, TimeoutError) as error:
             raise UnavailableError("The database is out of reach; try again.") from error
         except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-            raise UnavailableError("The database is out of reach; try again.") from error
+            if error.connection_invalidated:
+                raise UnavailableError("The database is out of reach; try again.") from error
+            # Not chained: the driver's message quotes the row, and logs must not.
+            raise StatementError(_primary_message(error)) from None
 
     def close(self) -> None:
         """Close every pooled connection."""

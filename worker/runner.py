@@ -152,11 +152,22 @@ class Runner:
         recorder.flush()
         if self._commit(stored, recorder.seal(cause)):
             recorder.publish_end()
+            self._forget_unwanted(stored)
             logger.info("response finished", extra={**_about(stored), "status": cause.status})
         else:
             # Another end came first, or an earlier try was committed after all.
             logger.info("end not written: the attempt is stale", extra=_about(stored))
             self._yield_to_other(stored)
+
+    def _forget_unwanted(self, stored: StoredResponse) -> None:
+        """What is not stored and has no client any more leaves no log."""
+        if stored.store:
+            return
+        try:
+            if not self._at.unstored.is_wanted(stored.id):
+                self._at.log.forget([stored.id])
+        except redis.RedisError:
+            logger.warning("log left to run out", extra=_about(stored))
 
     def _commit(self, stored: StoredResponse, ending: Ending) -> bool:
         """Write the end; while the database is out of reach, hold it for a minute."""

@@ -42,6 +42,10 @@ class UnstoredContents:
         data = self._client.get(_key(response_id))
         return UnstoredContent(**orjson.loads(data)) if data is not None else None
 
+    def is_wanted(self, response_id: UUID) -> bool:
+        """Whether somebody still waits for the answer."""
+        return bool(self._client.exists(_key(response_id)))
+
     def forget(self, response_id: UUID) -> None:
         """Remove the content."""
         self._client.delete(_key(response_id))

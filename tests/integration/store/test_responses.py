@@ -2,8 +2,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
+from models.db import StatementError
 from models.ids import new_id
 from models.status import ResponseStatus
 from models.store import Store
@@ -36,7 +36,7 @@ def test_a_response_is_stored_with_its_items_or_not_at_all(store: Store, sql: Ru
     new = stored_response()
     refused = input_message(new.id, position=1) | {"role": "system"}
 
-    with pytest.raises(IntegrityError):
+    with pytest.raises(StatementError):
         store.responses.create(new, [input_message(new.id), refused])
 
     assert sql("SELECT count(*) FROM responses") == [(0,)]

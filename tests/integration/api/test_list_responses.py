@@ -1,0 +1,190 @@
+"""GET /v1/responses: filters, order, and pages that a cursor leads through."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from flask.testing import FlaskClient
+
+from models.ids import new_id, response_wire_id
+from models.status import ResponseStatus
+from models.stored import StoredResponse
+from tests.integration.api.requests import create, create_and_wait, error_of, parsed
+from tests.integration.desk import Desk
+from tests.integration.in_process import InProcessWorker
+
+
+def list_page(http: FlaskClient, **query: Any) -> dict[str, Any]:
+    answer = http.get(f"/v1/responses?{urlencode(query)}")
+    assert answer.status_code == 200, answer.text
+    page = parsed(answer)
+    assert set(page) == {"object", "data", "first_id", "last_id", "has_more"}
+    return page
+
+
+def ids_of(page: dict[str, Any]) -> list[str]:
+    return [response["id"] for response in page["data"]]
+
+
+def wire_ids(*created: StoredResponse) -> list[str]:
+    return [response_wire_id(stored.id) for stored in created]
+
+
+def walk(http: FlaskClient, **query: Any) -> list[str]:
+    """The ids on all pages, each page begun after the last id of the one before."""
+    page = list_page(http, **query)
+    seen = ids_of(page)
+    while page["has_more"]:
+        page = list_page(http, **query, after=page["last_id"])
+        seen += ids_of(page)
+    return seen
+
+
+def test_it_works(http: FlaskClient) -> None:
+    older, newer = create(http), create(http)
+
+    page = list_page(http)
+
+    assert page["object"] == "list"
+    assert page["data"] == [newer, older]
+    assert (page["first_id"], page["last_id"]) == (newer["id"], older["id"])
+    assert page["has_more"] is False
+
+
+def test_an_empty_list_has_no_ids(http: FlaskClient) -> None:
+    page = list_page(http)
+
+    assert page["data"] == []
+    assert (page["first_id"], page["last_id"], page["has_more"]) == (None, None, False)
+
+
+def test_listed_responses_have_their_output(http: FlaskClient, worker: InProcessWorker) -> None:
+    finished = create_and_wait(http)
+
+    assert list_page(http)["data"] == [finished]
+
+
+def test_the_oldest_come_first_if_asked_for(http: FlaskClient, desk: Desk) -> None:
+    created = [desk.create() for _ in range(3)]
+
+    assert ids_of(list_page(http, order="asc")) == wire_ids(*created)
+    assert ids_of(list_page(http, order="desc")) == wire_ids(*reversed(created))
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 100])
+def test_the_pages_have_every_response_once(
+    http: FlaskClient, desk: Desk, order: str, limit: int
+) -> None:
+    created = wire_ids(*(desk.create() for _ in range(5)))
+
+    seen = walk(http, order=order, limit=limit)
+
+    assert seen == (created if order == "asc" else created[::-1])
+
+
+def test_a_page_that_is_exactly_full_has_nothing_after_it(http: FlaskClient, desk: Desk) -> None:
+    for _ in range(2):
+        desk.create()
+
+    assert list_page(http, limit=2)["has_more"] is False
+    assert list_page(http, limit=1)["has_more"] is True
+
+
+def test_twenty_are_listed_unless_asked_otherwise(http: FlaskClient, desk: Desk) -> None:
+    for _ in range(21):
+        desk.create()
+
+    page = list_page(http)
+
+    assert len(page["data"]) == 20
+    assert page["has_more"] is True
+
+
+@pytest.mark.parametrize("status", ["queued", "in_progress", "completed", "cancelled"])
+def test_a_status_narrows_the_list(http: FlaskClient, desk: Desk, status: str) -> None:
+    running, completed, cancelled = (desk.running() for _ in range(3))
+    desk.finish(completed)
+    desk.finish(cancelled, ResponseStatus.CANCELLED)
+    queued = desk.create()
+    expected = {
+        "queued": queued,
+        "in_progress": running,
+        "completed": completed,
+        "cancelled": cancelled,
+    }
+
+    assert ids_of(list_page(http, status=status)) == wire_ids(expected[status])
+
+
+def test_a_model_narrows_the_list(http: FlaskClient, desk: Desk) -> None:
+    desk.create()
+    other = desk.create(model="owner/other model")
+
+    assert ids_of(list_page(http, model="owner/other model")) == wire_ids(other)
+    assert ids_of(list_page(http, model="third")) == []
+
+
+def test_the_filters_hold_on_every_page(http: FlaskClient, desk: Desk) -> None:
+    wanted = []
+    for _ in range(3):
+        wanted.append(desk.running())
+        desk.create(model="other")
+
+    seen = walk(http, status="in_progress", model="scripted", limit=1, order="asc")
+
+    assert seen == wire_ids(*wanted)
+
+
+def test_a_cursor_outlives_its_response(http: FlaskClient, desk: Desk) -> None:
+    oldest, middle, _newest = (desk.create() for _ in range(3))
+    [cursor] = wire_ids(middle)
+    http.delete(f"/v1/responses/{cursor}")
+
+    assert ids_of(list_page(http, after=cursor)) == wire_ids(oldest)
+
+
+def test_responses_that_are_not_stored_are_not_listed(http: FlaskClient, desk: Desk) -> None:
+    desk.create(store=False, parameters={})
+
+    assert list_page(http)["data"] == []
+
+
+def test_responses_of_another_project_are_not_listed(http: FlaskClient, desk: Desk) -> None:
+    foreign = desk.create(project_id=desk.add_project("other"))
+    [cursor] = wire_ids(foreign)
+    ours = desk.create()
+
+    assert ids_of(list_page(http)) == wire_ids(ours)
+    assert ids_of(list_page(http, order="asc", after=cursor)) == wire_ids(ours)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("after", "resp_x"),
+        ("after", new_id().hex),
+        ("after", ""),
+        ("limit", "0"),
+        ("limit", "101"),
+        ("limit", "-1"),
+        ("limit", "ten"),
+        ("order", "up"),
+        ("status", "running"),
+        ("colour", "red"),
+    ],
+)
+def test_a_query_that_cannot_be_followed_is_refused_by_name(
+    http: FlaskClient, name: str, value: str
+) -> None:
+    answer = http.get(f"/v1/responses?{urlencode({name: value})}")
+
+    assert answer.status_code == 400
+    error = error_of(answer)
+    assert (error["type"], error["param"]) == ("invalid_request_error", name)
+
+
+def test_a_model_that_no_row_can_have_is_not_a_fault_of_the_server(http: FlaskClient) -> None:
+    answer = http.get("/v1/responses?model=%00")
+
+    assert answer.status_code < 500, answer.text
