@@ -1,7 +1,9 @@
 """/v1/responses: create, read, list, cancel, delete."""
 
+import logging
 from typing import Any
 
+import redis
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
@@ -21,6 +23,8 @@ from models.stored import StoredResponse, to_resource
 from models.wire.pages import DeletedResponse, ItemPage, ResponsePage
 from models.wire.request import CreateResponse
 from models.wire.response import ResponseResource
+
+logger = logging.getLogger(__name__)
 
 blueprint = APIBlueprint(
     "responses", __name__, url_prefix="/v1/responses", abp_tags=[Tag(name="Responses")]
@@ -94,8 +98,12 @@ def delete(path: ResponsePath) -> Response:
         request_cancel(at, stored)
     if at.store.responses.delete(stored.project_id, stored.id) is None:
         raise ResponseNotFoundError(path.response_id)
-    at.log.forget([stored.id])
-    at.log.nudge(stored.id)
+    try:
+        at.log.forget([stored.id])
+    except redis.RedisError as error:
+        # It is gone from the store; what Redis has of it goes by itself within the hour.
+        logger.warning("log not deleted", extra={"error": str(error)})
+    at.log.nudge(stored.id)  # who reads it now finds it gone
     return _json(DeletedResponse(id=path.response_id))
 
 

@@ -1,7 +1,5 @@
 """End a response in its worker's place: cancelled before it ran, or its worker is lost."""
 
-import redis
-
 from models.live.event_log import EventLog
 from models.recorder import EndingCause, Recorder
 from models.store import Store
@@ -16,13 +14,8 @@ def close_response(store: Store, log: EventLog, held: StoredResponse, cause: End
     taken = store.claims.take_over(held)
     if taken is None:
         return False
-    recorder = Recorder(taken, log)
-    if held.attempt > 0:
-        try:
-            recorder.resume()
-        except redis.RedisError:
-            # The log is out of reach: the response ends without the text it had.
-            recorder = Recorder(taken, log)
+    # While the log is out of reach, the response ends without the text it had.
+    recorder, _ = Recorder.take_up(taken, log)
     written = store.claims.finish(taken, recorder.seal(cause))
     if written:
         recorder.publish_end()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+import redis
 from pydantic import TypeAdapter
 
 from models.ids import output_item_id
@@ -61,6 +62,18 @@ class Recorder:
             self._events.append(logged)
         self._num_logged = len(self._events)
         return [token for event in self._events for token in event.token_ids]
+
+    @classmethod
+    def take_up(cls, stored: StoredResponse, log: EventLog) -> tuple["Recorder", list[int]]:
+        """Go on after the earlier attempts, whose tokens are returned.
+
+        While the log is out of reach, from the beginning: equal tokens make the same events again.
+        """
+        recorder = cls(stored, log)
+        try:
+            return recorder, recorder.resume() if stored.attempt > 1 else []
+        except redis.RedisError:
+            return cls(stored, log), []
 
     @property
     def text(self) -> str:
@@ -143,7 +156,18 @@ class Recorder:
     def publish_end(self) -> None:
         """Send the terminal event, now that the end is committed."""
         self._record(self._unpublished)
-        self.flush()
+        append = self.pending()
+        if append is None:
+            return
+        [result] = self._log.append([append])
+        self.settle(append, result)
+        if result is not AppendResult.LOST:
+            return
+        if self.stored.store:
+            # Readers find it in the archive; if it was deleted, nothing may come back.
+            self._log.nudge(self.stored.id)
+        else:
+            self.flush()
 
     def _close_output(self, status: ResponseStatus) -> None:
         """An item that stays open is no part of a failed response; of others, its text is kept."""

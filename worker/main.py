@@ -1,4 +1,4 @@
-"""A worker process: a Celery worker whose one task runs the next response."""
+"""A worker process: a Celery worker whose one task runs what is queued."""
 
 import logging
 import threading
@@ -21,8 +21,8 @@ def main(settings: Settings, name: str) -> None:
     app = make_celery(settings.redis_url)
 
     @app.task(name=TASK_NAME, ignore_result=True)
-    def run_next() -> None:
-        runtime.run_next()
+    def run_queued() -> None:
+        runtime.run_queued()
 
     drain = threading.Thread(target=runtime.drain, name="drain")
 

@@ -29,9 +29,6 @@ INTERVAL_S = 1.0
 EXPIRE_EVERY = 60
 """Rounds between two sweeps of what is past its time."""
 UNSTORED = timedelta(seconds=UNSTORED_TTL_S)
-MAX_HINTS = 1000
-"""Hints sent for one model in one round."""
-
 POISON = EndingCause(
     status=ResponseStatus.FAILED,
     error={"code": "server_error", "message": "Its workers were lost three times over."},
@@ -60,21 +57,27 @@ class Maintenance:
                 self._attempt(self.expire)
             self._num_rounds += 1
 
+    def close(self) -> None:
+        """Close every connection."""
+        self._hints.close()
+        self._store.close()
+        self._client.close()
+
     def reclaim(self) -> None:
         """Put the responses of lost workers back into the queue; fail those that kill workers."""
         reclaimed = self._store.upkeep.reclaim()
         if reclaimed:
             logger.warning("responses reclaimed", extra={"count": len(reclaimed)})
         for stored in self._store.upkeep.poisonous():
-            close_response(self._store, self._log, stored, POISON)
-            logger.error("response given up", extra={"response_id": stored.id.hex})
+            if close_response(self._store, self._log, stored, POISON):
+                logger.error("response given up", extra={"response_id": stored.id.hex})
 
     def hint(self) -> None:
         """Send the hints that queued rows lack: lost with a broker, or never sent."""
         for model, num_queued in self._store.upkeep.num_queued().items():
             missing = num_queued - self._client.llen(queue_name(model))
             if missing > 0:
-                self._hints.hint(model, min(missing, MAX_HINTS))
+                self._hints.hint(model, missing)
 
     def expire(self) -> None:
         """Delete finished responses past their time, with all that Redis has of them."""

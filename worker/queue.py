@@ -1,18 +1,28 @@
 """The queue of hints: the one module of the worker that the API may import.
 
 A hint says "there is work for this model" and nothing more. It names no response, so a lost or
-doubled one does no harm: the worker claims the fairest queued row, or finds none.
+doubled one does no harm: the worker claims the fairest queued rows until there is none.
 """
 
 import hashlib
 import logging
 
+import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
+
+from models.live.connection import connect
 
 logger = logging.getLogger(__name__)
 
 TASK_NAME = "responses.run"
+
+MAX_WAITING = 256
+"""Hints that may wait for one model: with so many, every worker is busy, and a busy worker goes on
+to the next response without being told."""
+
+_ANSWER_S = 1
+"""How long the broker may take to accept a hint: a client waits."""
 
 
 def queue_name(model: str) -> str:
@@ -53,16 +63,17 @@ class HintQueue:
     def __init__(self, redis_url: str) -> None:
         self._app = make_celery(redis_url)
         # Whoever sends a hint has a client waiting, and upkeep sends what was not sent.
-        self._app.conf.broker_transport_options |= {"max_retries": 0}
+        self._app.conf.broker_transport_options |= {"max_retries": 0, "socket_timeout": _ANSWER_S}
+        self._client = connect(redis_url, timeout_s=_ANSWER_S)
 
     def hint(self, model: str, count: int = 1) -> bool:
         """Say that there is work for a model; False if the broker is out of reach."""
+        queue = queue_name(model)
         try:
-            for _ in range(count):
-                self._app.send_task(
-                    TASK_NAME, queue=queue_name(model), ignore_result=True, retry=False
-                )
-        except (OperationalError, OSError) as error:
+            missing = min(count, MAX_WAITING - int(self._client.llen(queue)))
+            for _ in range(missing):
+                self._app.send_task(TASK_NAME, queue=queue, ignore_result=True, retry=False)
+        except (OperationalError, OSError, redis.RedisError) as error:
             logger.warning("hint not sent", extra={"model": model, "error": str(error)})
             return False
         return True
@@ -70,3 +81,4 @@ class HintQueue:
     def close(self) -> None:
         """Close the connections to the broker."""
         self._app.close()
+        self._client.close()

@@ -18,7 +18,7 @@ from models.store import Store
 from models.store.claims import Ending
 from models.stored import StoredResponse
 from models.wire.request import GenerationParameters
-from worker.content import load_content
+from worker.content import ContentLostError, load_content
 from worker.emitter import Emitter
 from worker.engine import Delta, Engine, FinishReason, GenerationRequest, SamplingParams, Tokenizer
 from worker.generation import Generation, TextPipeline
@@ -64,16 +64,21 @@ class Runner:
         except UnavailableError:
             # The row still names this worker; it is reclaimed when the worker is restarted.
             logger.exception("response given up", extra=_about(claimed))
+        except ContentLostError as error:
+            logger.warning("content lost", extra=_about(claimed))
+            self._fail(claimed, error)
         except Exception as error:
             logger.exception("response failed", extra=_about(claimed))
             self._fail(claimed, error)
+            self._forget_unwanted(claimed)
+        else:
+            self._forget_unwanted(claimed)
         return True
 
     def _run(self, claimed: StoredResponse) -> None:
         stored, items = load_content(claimed, self._at.store, self._at.unstored)
         parameters = stored.generation_parameters()
-        recorder = Recorder(stored, self._at.log)
-        tokens = recorder.resume() if stored.attempt > 1 else []
+        recorder, tokens = Recorder.take_up(stored, self._at.log)
         if stored.cancel_requested:
             self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED))
             return
@@ -152,7 +157,6 @@ class Runner:
         recorder.flush()
         if self._commit(stored, recorder.seal(cause)):
             recorder.publish_end()
-            self._forget_unwanted(stored)
             logger.info("response finished", extra={**_about(stored), "status": cause.status})
         else:
             # Another end came first, or an earlier try was committed after all.
@@ -186,11 +190,7 @@ class Runner:
         cause = EndingCause(
             status=ResponseStatus.FAILED, error={"code": "server_error", "message": message}
         )
-        recorder = Recorder(claimed, self._at.log)
-        try:
-            recorder.resume()
-        except redis.RedisError:
-            recorder = Recorder(claimed, self._at.log)
+        recorder, _ = Recorder.take_up(claimed, self._at.log)
         self._finish(recorder, cause)
 
     def _yield_to_other(self, stored: StoredResponse) -> None:

@@ -64,10 +64,11 @@ class Runtime:
         self._heartbeat.start(self._roster.cancel, self._on_lease_lost)
         logger.info("worker ready", extra={"model": self.model_id})
 
-    def run_next(self) -> None:
-        """What the Celery task does: run one response if there is one."""
+    def run_queued(self) -> None:
+        """What the Celery task does: run one response after the other while there are any."""
         try:
-            self._runner.run_next(self._heartbeat.identity.id)
+            while self._runner.run_next(self._heartbeat.identity.id):
+                pass
         except UnavailableError as error:
             logger.warning("nothing claimed", extra={"error": str(error)})
 

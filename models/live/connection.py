@@ -5,13 +5,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 
-def connect(url: str, *, max_connections: int = 64) -> redis.Redis:
+def connect(url: str, *, max_connections: int = 64, timeout_s: float = 5) -> redis.Redis:
     """A client that answers or fails within seconds, also when its peer is gone silently."""
     return redis.Redis.from_url(
         url,
         max_connections=max_connections,
-        socket_timeout=5,
-        socket_connect_timeout=2,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=min(2, timeout_s),
         health_check_interval=10,
         retry=Retry(NoBackoff(), 1),
     )

@@ -5,6 +5,7 @@ two or fewer opening events follow from the stored row and are not in the log.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -127,8 +128,9 @@ class EventLog:
         return _without_gap(((entry_id, flat[1::2]) for entry_id, flat in entries), start)
 
     def nudge(self, response_id: UUID) -> None:
-        """Tell the readers of a response to look at the store."""
-        self._client.publish(events_channel(response_id), b"")
+        """Tell the readers of a response to look at the store; they do so by themselves, later."""
+        with suppress(redis.RedisError):
+            self._client.publish(events_channel(response_id), b"")
 
     def forget(self, response_ids: Iterable[UUID]) -> None:
         """Remove every trace of responses."""

@@ -120,17 +120,8 @@ def worker(make_worker: MakeWorker) -> InProcessWorker:
 @pytest.fixture
 def maintenance(settings: Settings) -> Iterator[Maintenance]:
     """The maintenance loop, its rounds made by the test."""
-    with closing(Maintenance(settings)) as made:
+    with contextlib.closing(Maintenance(settings)) as made:
         yield made
-
-
-@contextlib.contextmanager
-def closing(made: Maintenance) -> Iterator[Maintenance]:
-    """A maintenance loop whose connections, which it keeps until its process ends, are closed."""
-    yield made
-    made._store.close()
-    made._client.close()
-    made._hints.close()
 
 
 @contextlib.contextmanager

@@ -27,9 +27,9 @@ class InProcessWorker:
         self._stopping = threading.Event()
         self._consumer = threading.Thread(target=self._consume)
 
-    def run_next(self) -> Future[None]:
+    def run_queued(self) -> Future[None]:
         """Run the task once, as for a hint."""
-        task = self._tasks.submit(self.runtime.run_next)
+        task = self._tasks.submit(self.runtime.run_queued)
         self._taken.append(task)
         return task
 
@@ -63,4 +63,4 @@ class InProcessWorker:
         queue = queue_name(self.runtime.model_id)
         while not self._stopping.is_set():
             if self._client.blpop([queue], timeout=_WAIT_S):
-                self.run_next()
+                self.run_queued()

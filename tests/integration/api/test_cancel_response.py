@@ -70,7 +70,7 @@ def test_cancel_while_queued_never_reaches_the_engine(
     response = create(http)
     cancelled = cancel(http, response["id"])
 
-    make_worker().run_next().result()
+    make_worker().run_queued().result()
 
     assert fetch(http, response["id"]) == cancelled
     assert sql("SELECT started_at FROM responses") == [(None,)]

@@ -1,5 +1,6 @@
 """DELETE /v1/responses/{id}: nothing is left, wherever the response was."""
 
+import threading
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,8 @@ import redis
 from flask.testing import FlaskClient
 
 from models.ids import new_id, response_wire_id
+from models.recorder import Recorder
+from models.settings import Settings
 from tests.integration.api.requests import (
     create,
     create_and_wait,
@@ -16,7 +19,7 @@ from tests.integration.api.requests import (
     text_of,
     wait_for_text,
 )
-from tests.integration.conftest import MakeWorker, RunSql
+from tests.integration.conftest import NO_REDIS, MakeWorker, RunSql, running_app
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from tests.integration.traces import keys_that_mention, rows_that_mention
@@ -89,6 +92,26 @@ def test_nothing_is_left_of_a_running_response(
     assert keys_that_mention(client, hex_of(response)) == []
 
 
+def test_nothing_is_left_of_a_response_whose_end_is_published_after_its_deletion(
+    http: FlaskClient,
+    worker: InProcessWorker,
+    client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    is_deleted = threading.Event()
+    publish_end = Recorder.publish_end
+    monkeypatch.setattr(
+        Recorder, "publish_end", lambda recorder: is_deleted.wait(10) and publish_end(recorder)
+    )
+    response = create_and_wait(http)
+
+    delete(http, response["id"])
+    is_deleted.set()
+
+    worker.wait_idle()
+    assert keys_that_mention(client, hex_of(response)) == []
+
+
 def test_a_running_response_is_gone_before_its_worker_has_stopped(
     http: FlaskClient, desk: Desk
 ) -> None:
@@ -107,7 +130,7 @@ def test_a_deleted_response_is_not_run(
     response = create(http)
     delete(http, response["id"])
 
-    make_worker().run_next().result()
+    make_worker().run_queued().result()
 
     assert sql("SELECT count(*) FROM responses") == [(0,)]
     assert keys_that_mention(client, hex_of(response)) == []
@@ -174,3 +197,16 @@ def test_a_response_of_another_project_is_not_found_and_stays(
 
     assert answer.status_code == 404
     assert desk.status(foreign) == "queued"
+
+
+def test_a_response_can_be_deleted_while_valkey_is_out_of_reach(
+    http: FlaskClient, settings: Settings, desk: Desk
+) -> None:
+    response = create(http)
+    desk.finish(desk.claim())
+
+    with running_app(settings.model_copy(update=NO_REDIS)) as cut_off:
+        answer = cut_off.test_client().delete(f"/v1/responses/{response['id']}")
+
+    assert answer.status_code == 200
+    assert http.get(f"/v1/responses/{response['id']}").status_code == 404

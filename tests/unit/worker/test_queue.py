@@ -1,15 +1,11 @@
-"""The queue of hints: its names, and what a hint says."""
+"""The queue of hints: its names."""
 
 import re
-import uuid
 
 import pytest
-from kombu import Connection
 
 from models.weights import SCRIPTED_MODEL
-from worker.queue import TASK_NAME, HintQueue, queue_name
-
-_IN_MEMORY = "memory://"
+from worker.queue import HintQueue, queue_name
 
 
 def test_a_model_has_the_same_queue_in_every_process() -> None:
@@ -25,31 +21,6 @@ def test_models_with_similar_names_have_different_queues() -> None:
 @pytest.mark.parametrize("model", ["a,b", "a b*", "owner/name@main", "m" * 1000, "\N{SNOWMAN}"])
 def test_a_queues_name_is_harmless_whatever_the_model_is_called(model: str) -> None:
     assert re.fullmatch(r"antiphon\.[0-9a-f]{16}", queue_name(model))
-
-
-def test_a_hint_goes_to_the_models_queue_and_names_no_response() -> None:
-    model = uuid.uuid4().hex
-    hints = HintQueue(_IN_MEMORY)
-
-    assert hints.hint(model)
-
-    with Connection(_IN_MEMORY) as connection:
-        message = connection.SimpleQueue(queue_name(model)).get_nowait()
-    hints.close()
-    arguments, keywords, _ = message.payload
-    assert message.headers["task"] == TASK_NAME
-    assert (arguments, keywords) == ([], {})
-
-
-def test_as_many_hints_are_sent_as_there_is_work() -> None:
-    model = uuid.uuid4().hex
-    hints = HintQueue(_IN_MEMORY)
-
-    hints.hint(model, 3)
-
-    with Connection(_IN_MEMORY) as connection:
-        assert connection.SimpleQueue(queue_name(model)).qsize() == 3
-    hints.close()
 
 
 def test_a_hint_that_cannot_be_sent_is_no_error() -> None:

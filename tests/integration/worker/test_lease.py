@@ -1,0 +1,145 @@
+"""The lease: kept while its worker lives, and with it what the worker hears; begun anew if lost."""
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from models.ids import parse_response_id
+from models.settings import Settings
+from models.tables import DEFAULT_PROJECT
+from tests.integration.api.requests import (
+    create,
+    create_and_wait,
+    fetch,
+    wait_for_end,
+    wait_for_text,
+)
+from tests.integration.conftest import MakeWorker, RunSql
+from tests.integration.desk import Desk
+from tests.integration.in_process import InProcessWorker
+from tests.polling import eventually
+from worker.maintenance import Maintenance
+
+_ENDLESS: dict[str, Any] = {"script_interval_ms": 10, "script_tokens": 100_000}
+_LONG: dict[str, Any] = {"script_interval_ms": 20, "script_tokens": 60}
+
+_LEASED = "SELECT id FROM workers WHERE lease_until > now()"
+_SHORTEN = "UPDATE workers SET lease_until = now() + interval '2 s'"
+_RENEWED = "SELECT id FROM workers WHERE lease_until > now() + interval '3 s'"
+_CUT = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _frequent_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.heartbeat.INTERVAL_S", 0.02)
+
+
+def mark_cancelled(desk: Desk, response: dict[str, Any]) -> None:
+    """A cancel whose nudge never arrives."""
+    response_id = parse_response_id(response["id"])
+    assert response_id is not None
+    assert desk.store.claims.request_cancel(DEFAULT_PROJECT, response_id)
+
+
+@pytest.mark.usefixtures("worker")
+def test_it_works(sql: RunSql) -> None:
+    leased = sql(_LEASED)
+    sql(_SHORTEN)
+
+    assert eventually(lambda: sql(_RENEWED)) == leased
+
+
+@pytest.mark.usefixtures("worker")
+def test_cut_connections_do_not_cost_the_lease(sql: RunSql) -> None:
+    leased = sql(_LEASED)
+    sql(_CUT)
+    sql(_SHORTEN)
+
+    assert eventually(lambda: sql(_RENEWED)) == leased
+
+
+def test_a_worker_that_stops_gives_its_lease_up(settings: Settings, sql: RunSql) -> None:
+    with InProcessWorker(settings):
+        assert len(sql(_LEASED)) == 1
+
+    assert sql("SELECT id FROM workers") == []
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_worker_that_lost_its_lease_is_another_one_from_then_on(desk: Desk) -> None:
+    lost = desk.sql(_LEASED)
+    desk.lapse_leases()
+
+    assert eventually(lambda: desk.sql(_LEASED)) != lost
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_worker_that_lost_its_lease_claims_under_the_new_one(
+    http: FlaskClient, desk: Desk
+) -> None:
+    desk.lapse_leases()
+    leased = eventually(lambda: desk.sql(_LEASED))
+
+    assert create_and_wait(http)["status"] == "completed"
+    assert desk.sql("SELECT worker_id FROM responses") == leased
+
+
+def test_a_worker_that_lost_its_lease_stops_and_ends_nothing(
+    http: FlaskClient, make_worker: MakeWorker, desk: Desk
+) -> None:
+    worker = make_worker(**_ENDLESS)
+    responses = [create(http) for _ in range(2)]
+    for response in responses:
+        wait_for_text(http, response["id"])
+
+    desk.lapse_leases()
+
+    worker.wait_idle()
+    assert [fetch(http, each["id"])["status"] for each in responses] == ["in_progress"] * 2
+
+
+def test_a_worker_may_take_up_again_what_it_lost_with_its_lease(
+    http: FlaskClient, make_worker: MakeWorker, desk: Desk, maintenance: Maintenance
+) -> None:
+    worker = make_worker(**_LONG)
+    response = create(http)
+    wait_for_text(http, response["id"])
+    desk.lapse_leases()
+    eventually(lambda: desk.sql(_LEASED))
+
+    maintenance.reclaim()
+    worker.run_queued()
+
+    assert wait_for_end(http, response["id"])["status"] == "completed"
+    assert desk.sql("SELECT attempt FROM responses") == [(2,)]
+
+
+def test_a_cancel_whose_nudge_was_lost_arrives_with_the_heartbeat(
+    http: FlaskClient, make_worker: MakeWorker, desk: Desk
+) -> None:
+    worker = make_worker(**_ENDLESS)
+    response = create(http)
+    wait_for_text(http, response["id"])
+
+    mark_cancelled(desk, response)
+
+    worker.wait_idle()
+    assert desk.sql("SELECT status, attempt FROM responses") == [("cancelled", 1)]
+
+
+def test_a_heartbeat_cancels_no_other_response(
+    http: FlaskClient, make_worker: MakeWorker, desk: Desk
+) -> None:
+    make_worker(**_ENDLESS)
+    cancelled, other = create(http), create(http)
+    for response in (cancelled, other):
+        wait_for_text(http, response["id"])
+
+    mark_cancelled(desk, cancelled)
+
+    assert wait_for_end(http, cancelled["id"])["status"] == "cancelled"
+    assert fetch(http, other["id"])["status"] == "in_progress"

@@ -1,0 +1,400 @@
+"""The maintenance loop: what was lost is taken up again or given up, what is old is deleted."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import pytest
+import redis
+from flask.testing import FlaskClient
+
+from models.ids import id_floor, response_wire_id
+from models.live.event_log import EventLog
+from models.recorder import EndingCause, Recorder
+from models.settings import Settings
+from models.status import ResponseStatus
+from models.stored import StoredResponse
+from models.weights import SCRIPTED_MODEL
+from tests.integration.api.requests import DONE, create, event_of, events, fetch, frames, stream
+from tests.integration.conftest import NO_REDIS, MakeWorker, RunSql
+from tests.integration.desk import Desk
+from tests.integration.in_process import InProcessWorker
+from tests.integration.traces import keys_that_mention, rows_that_mention
+from tests.polling import eventually
+from worker.maintenance import POISON, Maintenance
+from worker.queue import queue_name
+
+_QUEUE = queue_name(SCRIPTED_MODEL)
+_CUT = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+
+@pytest.fixture
+def cut_off(settings: Settings) -> Iterator[Maintenance]:
+    """A maintenance loop that cannot reach Valkey."""
+    with closing(Maintenance(settings.model_copy(update=NO_REDIS))) as made:
+        yield made
+
+
+@pytest.fixture
+def loop(maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    yield from running(maintenance, monkeypatch)
+
+
+@pytest.fixture
+def loop_that_is_cut_off(cut_off: Maintenance, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    yield from running(cut_off, monkeypatch)
+
+
+def running(maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The loop in a hurry; it must end when it is told to."""
+    monkeypatch.setattr("worker.maintenance.INTERVAL_S", 0.02)
+    stopping = threading.Event()
+    thread = threading.Thread(target=maintenance.run, args=[stopping])
+    thread.start()
+    yield
+    stopping.set()
+    thread.join()
+
+
+def lose(desk: Desk) -> StoredResponse:
+    """A worker takes a response and is not heard of again."""
+    lost = desk.running()
+    desk.lapse_leases()
+    return lost
+
+
+def crash(desk: Desk, maintenance: Maintenance, *, times: int) -> None:
+    """One worker after the other claims the oldest response and is lost with it."""
+    for _ in range(times):
+        desk.claim()
+        desk.lapse_leases()
+        maintenance.reclaim()
+
+
+def aged(**age: float) -> UUID:
+    """The id of a response that was created so long ago."""
+    return id_floor(datetime.now(UTC) - timedelta(**age))
+
+
+def end(desk: Desk, log: EventLog, **changes: Any) -> StoredResponse:
+    """A response that has ended, with text in its items, its archive and its log."""
+    claimed = desk.running(**changes)
+    recorder = Recorder(claimed, log)
+    recorder.begin()
+    recorder.add_text("Hello.", [1])
+    ending = recorder.seal(EndingCause(status=ResponseStatus.COMPLETED))
+    assert desk.store.claims.finish(claimed, ending)
+    recorder.publish_end()
+    return claimed
+
+
+def is_kept(desk: Desk, response: StoredResponse) -> bool:
+    return bool(desk.sql("SELECT id FROM responses WHERE id = %s", response.id))
+
+
+@pytest.mark.usefixtures("loop")
+def test_it_works(desk: Desk, make_worker: MakeWorker) -> None:
+    lost = lose(desk)
+
+    make_worker()
+
+    eventually(lambda: desk.status(lost) is ResponseStatus.COMPLETED)
+
+
+@pytest.mark.usefixtures("loop_that_is_cut_off")
+def test_a_round_that_fails_does_not_end_the_loop(desk: Desk) -> None:
+    for _ in range(2):
+        lost = lose(desk)
+
+        eventually(lambda lost=lost: desk.status(lost) is ResponseStatus.QUEUED)
+
+
+@pytest.mark.usefixtures("loop")
+def test_cut_connections_do_not_end_the_loop(desk: Desk) -> None:
+    earlier = lose(desk)
+    eventually(lambda: desk.status(earlier) is ResponseStatus.QUEUED)
+    desk.finish(desk.claim())
+
+    desk.sql(_CUT)
+    desk.store.close()  # its connections were cut as well; it makes new ones
+
+    later = lose(desk)
+    eventually(lambda: desk.status(later) is ResponseStatus.QUEUED)
+
+
+def test_a_hint_that_was_lost_is_sent_again(
+    http: FlaskClient, maintenance: Maintenance, client: redis.Redis
+) -> None:
+    for _ in range(3):
+        create(http)
+    client.flushall()
+
+    maintenance.hint()
+
+    assert client.llen(_QUEUE) == 3
+
+
+def test_a_hint_that_was_sent_again_reaches_a_worker(
+    desk: Desk, maintenance: Maintenance, worker: InProcessWorker
+) -> None:
+    unhinted = desk.create()
+
+    maintenance.hint()
+
+    eventually(lambda: desk.status(unhinted) is ResponseStatus.COMPLETED)
+
+
+def test_no_hint_is_sent_when_the_queue_holds_enough(
+    http: FlaskClient, maintenance: Maintenance, client: redis.Redis
+) -> None:
+    for _ in range(3):
+        create(http)
+
+    maintenance.hint()
+
+    assert client.llen(_QUEUE) == 3
+
+
+def test_only_the_hints_that_are_missing_are_sent(
+    http: FlaskClient, desk: Desk, maintenance: Maintenance, client: redis.Redis
+) -> None:
+    create(http)
+    for _ in range(2):
+        desk.create()
+
+    maintenance.hint()
+
+    assert client.llen(_QUEUE) == 3
+
+
+def test_what_is_running_or_ended_needs_no_hint(
+    desk: Desk, maintenance: Maintenance, client: redis.Redis
+) -> None:
+    desk.running()
+    desk.finish(desk.running())
+
+    maintenance.hint()
+
+    assert client.llen(_QUEUE) == 0
+
+
+def test_each_model_has_hints_of_its_own(
+    desk: Desk, maintenance: Maintenance, client: redis.Redis
+) -> None:
+    for model in ("other", SCRIPTED_MODEL, "other"):
+        desk.create(model=model)
+
+    maintenance.hint()
+
+    assert (client.llen(_QUEUE), client.llen(queue_name("other"))) == (1, 2)
+
+
+def test_no_more_hints_wait_than_can_be_of_use(
+    desk: Desk,
+    maintenance: Maintenance,
+    client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("worker.queue.MAX_WAITING", 2)
+    for _ in range(3):
+        desk.create()
+
+    maintenance.hint()
+
+    assert client.llen(_QUEUE) == 2
+
+
+def test_what_a_lost_worker_held_is_queued_again(desk: Desk, maintenance: Maintenance) -> None:
+    lost = lose(desk)
+
+    maintenance.reclaim()
+
+    assert desk.status(lost) is ResponseStatus.QUEUED
+    assert desk.num_crashes(lost) == 1
+
+
+def test_what_a_living_worker_holds_is_left_with_it(desk: Desk, maintenance: Maintenance) -> None:
+    held = desk.running()
+
+    maintenance.reclaim()
+
+    assert desk.status(held) is ResponseStatus.IN_PROGRESS
+
+
+def test_a_response_outlives_two_workers(desk: Desk, maintenance: Maintenance) -> None:
+    response = desk.create()
+
+    crash(desk, maintenance, times=2)
+
+    assert desk.status(response) is ResponseStatus.QUEUED
+
+
+def test_a_response_that_has_lost_three_workers_is_failed(
+    http: FlaskClient, desk: Desk, maintenance: Maintenance
+) -> None:
+    response = create(http)
+
+    crash(desk, maintenance, times=3)
+
+    failed = fetch(http, response["id"])
+    assert failed["status"] == "failed"
+    assert failed["error"] == POISON.error
+    assert failed["error"]["code"] == "server_error"
+
+
+def test_the_stream_of_a_response_that_is_given_up_ends(
+    http: FlaskClient, desk: Desk, maintenance: Maintenance
+) -> None:
+    response = create(http)
+    streamed = frames(stream(http, response["id"]))
+    seen = list(islice(streamed, 2))
+
+    crash(desk, maintenance, times=3)
+    *seen, done = [*seen, *streamed]
+
+    assert event_of(seen[-1])["type"] == "response.failed"
+    assert event_of(seen[-1])["response"] == fetch(http, response["id"])
+    assert done == DONE
+
+
+def test_the_end_of_a_response_that_is_given_up_is_published(
+    desk: Desk, maintenance: Maintenance, log: EventLog
+) -> None:
+    response = desk.create()
+
+    crash(desk, maintenance, times=3)
+
+    [end_event] = log.read(response.id, start=2)
+    assert end_event.type == "response.failed"
+
+
+def test_the_events_of_a_response_that_is_given_up_follow_what_was_logged(
+    http: FlaskClient, desk: Desk, maintenance: Maintenance, log: EventLog
+) -> None:
+    response = create(http)
+    crash(desk, maintenance, times=2)
+    recorder = Recorder(desk.claim(), log)
+    recorder.begin()
+    recorder.add_text("So far", [1])
+    recorder.flush()
+    desk.lapse_leases()
+
+    maintenance.reclaim()
+
+    streamed = events(stream(http, response["id"]))
+    assert [event["sequence_number"] for event in streamed] == list(range(len(streamed)))
+    assert [event["type"] for event in streamed[-2:]] == [
+        "response.output_text.delta",
+        "response.failed",
+    ]
+
+
+def test_the_last_worker_that_was_lost_changes_nothing_any_more(
+    desk: Desk, maintenance: Maintenance
+) -> None:
+    response = desk.create()
+    crash(desk, maintenance, times=2)
+    claimed = desk.claim()
+    desk.lapse_leases()
+    maintenance.reclaim()
+
+    assert not desk.finish(claimed)
+    assert desk.status(response) is ResponseStatus.FAILED
+
+
+def test_a_response_is_given_up_also_while_valkey_is_out_of_reach(
+    desk: Desk, cut_off: Maintenance
+) -> None:
+    response = desk.create()
+
+    crash(desk, cut_off, times=3)
+
+    assert desk.status(response) is ResponseStatus.FAILED
+
+
+def test_nothing_is_left_of_a_response_past_its_retention(
+    desk: Desk, log: EventLog, maintenance: Maintenance, sql: RunSql, client: redis.Redis
+) -> None:
+    expired = end(desk, log, id=aged(days=31))
+    assert keys_that_mention(client, expired.id.hex)
+
+    maintenance.expire()
+
+    assert rows_that_mention(sql, str(expired.id)) == []
+    assert rows_that_mention(sql, expired.id.hex) == []
+    assert keys_that_mention(client, expired.id.hex) == []
+
+
+def test_a_response_within_its_retention_is_kept_whole(
+    http: FlaskClient, desk: Desk, log: EventLog, maintenance: Maintenance
+) -> None:
+    wire_id = response_wire_id(end(desk, log, id=aged(days=29)).id)
+    before = fetch(http, wire_id), events(stream(http, wire_id))
+
+    maintenance.expire()
+
+    assert (fetch(http, wire_id), events(stream(http, wire_id))) == before
+
+
+def test_the_retention_is_a_setting(settings: Settings, desk: Desk, log: EventLog) -> None:
+    older, younger = end(desk, log, id=aged(hours=13)), end(desk, log, id=aged(hours=11))
+
+    with closing(Maintenance(settings.model_copy(update={"retention_days": 0.5}))) as half_a_day:
+        half_a_day.expire()
+
+    assert not is_kept(desk, older)
+    assert is_kept(desk, younger)
+
+
+@pytest.mark.parametrize("status", [ResponseStatus.QUEUED, ResponseStatus.IN_PROGRESS])
+def test_what_has_not_ended_does_not_expire(
+    desk: Desk, maintenance: Maintenance, status: ResponseStatus
+) -> None:
+    response = desk.create(id=aged(days=31))
+    if status is ResponseStatus.IN_PROGRESS:
+        desk.claim()
+
+    maintenance.expire()
+
+    assert desk.status(response) is status
+
+
+def test_a_response_that_is_not_to_be_stored_is_kept_for_ten_minutes(
+    desk: Desk, log: EventLog, maintenance: Maintenance
+) -> None:
+    unstored = {"store": False, "parameters": {}}
+    older = end(desk, log, id=aged(minutes=11), **unstored)
+    younger = end(desk, log, id=aged(minutes=9), **unstored)
+
+    maintenance.expire()
+
+    assert not is_kept(desk, older)
+    assert is_kept(desk, younger)
+
+
+def test_the_events_of_a_response_that_is_not_stored_go_with_its_row(
+    desk: Desk, log: EventLog, maintenance: Maintenance, client: redis.Redis
+) -> None:
+    expired = end(desk, log, id=aged(minutes=11), store=False, parameters={})
+
+    maintenance.expire()
+
+    assert keys_that_mention(client, expired.id.hex) == []
+
+
+def test_workers_that_were_lost_long_ago_are_forgotten(
+    desk: Desk, maintenance: Maintenance, sql: RunSql
+) -> None:
+    desk.hire()
+    sql("UPDATE workers SET lease_until = now() - interval '2 hours'")
+
+    maintenance.expire()
+
+    assert sql("SELECT id FROM workers") == []

@@ -1,0 +1,209 @@
+"""A response whose worker was lost midway: another one goes on as if nothing had happened."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from flask.testing import FlaskClient
+
+from models.settings import Settings
+from tests.integration.api.requests import (
+    create,
+    event_of,
+    events,
+    fetch,
+    frames,
+    stream,
+    text_of,
+    wait_for_end,
+    wait_for_text,
+)
+from tests.integration.conftest import NO_REDIS, MakeWorker
+from tests.integration.desk import Desk
+from tests.integration.in_process import InProcessWorker
+from worker.maintenance import Maintenance
+from worker.runtime import Runtime
+
+_TOKENS = 60
+_SLOW: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": _TOKENS}
+_FAST: dict[str, Any] = {"script_interval_ms": 1, "script_tokens": _TOKENS}
+
+
+@pytest.fixture(autouse=True)
+def _unaware(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose lease has lapsed does not notice, and writes on."""
+    monkeypatch.setattr("worker.heartbeat.INTERVAL_S", 60)
+
+
+@pytest.fixture
+def first(make_worker: MakeWorker) -> InProcessWorker:
+    return make_worker(**_SLOW)
+
+
+@pytest.fixture
+def lost(
+    http: FlaskClient, first: InProcessWorker, desk: Desk, maintenance: Maintenance
+) -> dict[str, Any]:
+    """A response queued again, with text, while its first worker still writes."""
+    response = create(http)
+    wait_for_text(http, response["id"])
+    desk.lapse_leases()
+    maintenance.reclaim()
+    return response
+
+
+@pytest.fixture
+def without_redis(settings: Settings) -> Iterator[Runtime]:
+    """A worker that cannot reach Redis."""
+    runtime = Runtime(settings.model_copy(update=_FAST | NO_REDIS), "cut off")
+    runtime.start()
+    yield runtime
+    runtime.drain()
+    runtime.stop()
+
+
+def undisturbed(http: FlaskClient, worker: InProcessWorker) -> dict[str, Any]:
+    """A response that one worker ran from beginning to end."""
+    response = create(http)
+    worker.run_queued()
+    return wait_for_end(http, response["id"])
+
+
+def test_it_works(
+    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any], desk: Desk
+) -> None:
+    make_worker(**_FAST).run_queued().result()
+
+    assert fetch(http, lost["id"])["status"] == "completed"
+    assert desk.sql("SELECT attempt, num_crashes FROM responses") == [(2, 1)]
+
+
+def test_the_response_is_that_of_an_undisturbed_run(
+    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any]
+) -> None:
+    second = make_worker(**_FAST)
+    second.run_queued().result()
+
+    resumed, whole = fetch(http, lost["id"]), undisturbed(http, second)
+
+    assert text_of(resumed) == text_of(whole)
+    assert resumed["usage"] == whole["usage"]
+
+
+def test_the_events_are_those_of_an_undisturbed_run(
+    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any]
+) -> None:
+    second = make_worker(**_FAST)
+    second.run_queued().result()
+    whole = undisturbed(http, second)
+
+    resumed, expected = (events(stream(http, each["id"])) for each in (lost, whole))
+
+    assert [event["sequence_number"] for event in resumed] == list(range(len(expected)))
+    assert [(event["type"], event.get("delta")) for event in resumed] == [
+        (event["type"], event.get("delta")) for event in expected
+    ]
+
+
+def test_an_open_stream_goes_on_across_the_change(
+    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any]
+) -> None:
+    streamed = frames(stream(http, lost["id"]))
+    seen = [next(streamed) for _ in range(6)]
+
+    make_worker(**_FAST).run_queued().result()
+    seen += streamed
+
+    assert seen == list(frames(stream(http, lost["id"])))
+
+
+def test_the_first_workers_late_writes_change_nothing(
+    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any], first: InProcessWorker
+) -> None:
+    make_worker(**_FAST).run_queued().result()
+    ended = fetch(http, lost["id"])
+    seen = list(frames(stream(http, lost["id"])))
+
+    first.wait_idle()
+
+    assert fetch(http, lost["id"]) == ended
+    assert list(frames(stream(http, lost["id"]))) == seen
+
+
+def test_the_first_worker_stops_once_it_is_shut_out(
+    http: FlaskClient, make_worker: MakeWorker, desk: Desk, maintenance: Maintenance
+) -> None:
+    first = make_worker(script_interval_ms=10, script_tokens=100_000)
+    response = create(http)
+    wait_for_text(http, response["id"])
+    desk.lapse_leases()
+    maintenance.reclaim()
+
+    make_worker(**_FAST).run_queued().result()
+
+    first.wait_idle()
+    assert fetch(http, response["id"])["status"] == "completed"
+
+
+def test_a_flushed_valkey_costs_no_event(
+    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any], client: redis.Redis
+) -> None:
+    streamed = frames(stream(http, lost["id"]))
+    seen = [next(streamed) for _ in range(6)]
+    client.flushall()
+
+    make_worker(**_FAST).run_queued().result()
+    seen += streamed
+
+    assert seen == list(frames(stream(http, lost["id"])))
+    numbers = [event_of(frame)["sequence_number"] for frame in seen[:-1]]
+    assert numbers == list(range(len(numbers)))
+
+
+def test_a_flushed_valkey_does_not_change_the_text(
+    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any], client: redis.Redis
+) -> None:
+    client.flushall()
+    second = make_worker(**_FAST)
+    second.run_queued().result()
+
+    assert text_of(fetch(http, lost["id"])) == text_of(undisturbed(http, second))
+
+
+def test_a_valkey_out_of_reach_does_not_cost_the_response(
+    http: FlaskClient, lost: dict[str, Any], without_redis: Runtime
+) -> None:
+    without_redis.run_queued()
+
+    assert fetch(http, lost["id"])["status"] == "completed"
+
+
+def test_a_response_that_is_cancelled_meanwhile_keeps_the_text_it_had(
+    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any], desk: Desk
+) -> None:
+    desk.sql("UPDATE responses SET cancel_requested = true")
+
+    make_worker(**_FAST).run_queued().result()
+
+    response = fetch(http, lost["id"])
+    assert response["status"] == "cancelled"
+    assert text_of(response).startswith("This")
+
+
+def test_a_response_that_is_not_stored_goes_on_too(
+    http: FlaskClient, make_worker: MakeWorker, desk: Desk, maintenance: Maintenance
+) -> None:
+    make_worker(**_SLOW)
+    body = {"input": "Hello.", "store": False, "stream": True}
+    streamed = frames(http.post("/v1/responses", json=body))
+    seen = [next(streamed) for _ in range(6)]
+    desk.lapse_leases()
+    maintenance.reclaim()
+
+    make_worker(**_FAST).run_queued().result()
+    *seen, _done = [*seen, *streamed]
+
+    last = event_of(seen[-1])
+    assert last["type"] == "response.completed"
+    assert text_of(last["response"]) == "".join(event_of(frame).get("delta", "") for frame in seen)
