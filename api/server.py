@@ -1,5 +1,6 @@
 """gunicorn around the app: a few processes, many threads, one app made in each after the fork."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,10 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Any:
         """Called in every server process."""
         configure_logging(self._settings.log_level)
-        return create_app(self._settings)
+        app = create_app(self._settings)
+        # What is loaded by now stays: the collector need not look at it after every few requests.
+        gc.freeze()
+        return app
 
 
 def serve(settings: Settings) -> None:

@@ -21,6 +21,8 @@ from bench.requests import measure_requests
 from bench.server import Server, own_server, running_server
 
 NUM_TOKENS = 20
+REQUESTS_INTERVAL_MS = 50.0
+"""Responses of one second: far shorter, and the rate of POSTs would be that of the worker."""
 FIRST_TOKEN_INTERVAL_MS = 1.0
 STREAM_INTERVAL_MS = 1000.0
 
@@ -63,7 +65,8 @@ def main(  # noqa: PLR0913 - each is an option of the command line
     """Measure POST/s, GET/s, the time to the first token and the streams of many clients."""
     parts = {
         PartName.REQUESTS: Part(
-            lambda server: measure_requests(server, rounds=rounds, seconds=seconds)
+            lambda server: measure_requests(server, rounds=rounds, seconds=seconds),
+            {"ANTIPHON_SCRIPT_INTERVAL_MS": str(REQUESTS_INTERVAL_MS)},
         ),
         PartName.FIRST_TOKENS: Part(
             lambda server: measure_first_tokens(

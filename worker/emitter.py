@@ -11,6 +11,9 @@ from worker.generation import Generation
 
 logger = logging.getLogger(__name__)
 
+_MAX_MORE_STEPS = 7
+"""Bounds how long the first of several steps waits for the others to be made into events."""
+
 
 class Emitter:
     """Stands between the engine thread, which must not wait, and Redis.
@@ -46,6 +49,13 @@ class Emitter:
 
     def _run(self) -> None:
         while (deltas := self._steps.get()) is not None:
+            # Steps that have come meanwhile share the round trip: the busier, the fewer.
+            for _ in range(min(self._steps.qsize(), _MAX_MORE_STEPS)):
+                more = self._steps.get()
+                if more is None:
+                    self._emit(deltas)
+                    return
+                deltas = deltas + more
             self._emit(deltas)
 
     def _emit(self, deltas: list[Delta]) -> None:

@@ -1,5 +1,6 @@
 """A worker process: a Celery worker whose one task runs what is queued."""
 
+import gc
 import logging
 import threading
 
@@ -33,6 +34,8 @@ def main(settings: Settings, name: str) -> None:
 
     signals.worker_shutting_down.connect(on_shutdown, weak=False)
     runtime.start()
+    # What is loaded by now stays: the collector need not look at it again and again.
+    gc.freeze()
     try:
         app.worker_main(_arguments(settings, name, runtime.model_id))
     finally:

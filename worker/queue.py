@@ -6,6 +6,7 @@ doubled one does no harm: the worker claims the fairest queued rows until there 
 
 import hashlib
 import logging
+import time
 
 import redis
 from celery import Celery
@@ -20,6 +21,9 @@ TASK_NAME = "responses.run"
 MAX_WAITING = 256
 """Hints that may wait for one model: with so many, every worker is busy, and a busy worker goes on
 to the next response without being told."""
+
+_FULL_S = 0.05
+"""How long a full queue is taken to stay so: less than its hints take."""
 
 _ANSWER_S = 1
 """How long the broker may take to accept a hint: a client waits."""
@@ -65,12 +69,17 @@ class HintQueue:
         # Whoever sends a hint has a client waiting, and upkeep sends what was not sent.
         self._app.conf.broker_transport_options |= {"max_retries": 0, "socket_timeout": _ANSWER_S}
         self._client = connect(redis_url, timeout_s=_ANSWER_S)
+        self._full_until: dict[str, float] = {}
 
     def hint(self, model: str, count: int = 1) -> bool:
         """Say that there is work for a model; False if the broker is out of reach."""
         queue = queue_name(model)
+        if time.monotonic() < self._full_until.get(queue, 0.0):
+            return True
         try:
             missing = min(count, MAX_WAITING - int(self._client.llen(queue)))
+            if missing <= 0:
+                self._full_until[queue] = time.monotonic() + _FULL_S
             for _ in range(missing):
                 self._app.send_task(TASK_NAME, queue=queue, ignore_result=True, retry=False)
         except (OperationalError, OSError, redis.RedisError) as error:
