@@ -5,7 +5,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 
-from models.live.event_log import EventLog
+from models.live.event_log import AppendResult, EventLog
 from worker.engine import Delta
 from worker.generation import Generation
 
@@ -92,6 +92,8 @@ class Emitter:
         results = self._log.append([append for _, append in pairs])
         for (recorder, append), result in zip(pairs, results, strict=True):
             recorder.settle(append, result)
+            if result is AppendResult.LOST:
+                recorder.flush()
         for generation in generations:
             if generation.recorder.is_stale and not generation.is_released:
                 generation.is_released = True
