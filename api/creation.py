@@ -18,7 +18,7 @@ from models.errors import (
     ModelNotFoundError,
     PreviousResponseNotFoundError,
 )
-from models.grammar import SCHEMA_PARAM, grammar_of
+from models.grammar import grammar_of
 from models.ids import input_item_id, new_id, parse_response_id
 from models.live.unstored import UnstoredContent
 from models.status import ResponseStatus
@@ -40,8 +40,8 @@ def create_response(at: Services, project_id: str, body: CreateResponse) -> Stor
     items = body.input_items()
     _check_ids(items)
     _check_length(at, project_id, previous_id, parameters, items)
-    if grammar := grammar_of(parameters):
-        at.check_grammar(grammar, param=SCHEMA_PARAM)
+    if grammar := grammar_of(parameters, param=body.grammar_param):
+        at.check_grammar(grammar, param=body.grammar_param)
     response_id = new_id()
     for position, item in enumerate(items):
         item["id"] = item.get("id") or input_item_id(response_id, position)

@@ -10,7 +10,7 @@ from flask import current_app
 from api.hub import Hub
 from models.chat import ChatEncoder, TemplateEncoder, load_encoder
 from models.errors import InvalidRequestError
-from models.grammar import GrammarChecker
+from models.grammar_check import GrammarChecker
 from models.live.connection import connect, connect_subscriber
 from models.live.event_log import EventLog
 from models.live.unstored import UnstoredContents

@@ -110,7 +110,7 @@ class Runner:
             prompt=prompt,
             generated=tokens,
             params=SamplingParams(
-                max_tokens=min(parameters.max_output_tokens or room, room),
+                max_tokens=min(parameters.output_limit or room, room),
                 temperature=parameters.temperature,
                 top_p=parameters.top_p,
                 # Drawn from the id when the client gave none: a second attempt draws the same.

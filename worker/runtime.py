@@ -5,6 +5,7 @@ import threading
 
 from models.chat import ScriptedEncoder, TemplateEncoder, load_encoder
 from models.errors import UnavailableError
+from models.grammar_check import GRAMMAR_LIMITS
 from models.live.connection import connect, connect_subscriber
 from models.live.event_log import EventLog
 from models.live.unstored import UnstoredContents
@@ -118,5 +119,6 @@ def _make_engine(
         dtype=settings.dtype,
         kv_cache_bytes=int(settings.kv_cache_gib * 2**30),
         max_sequences=settings.max_sequences,
+        grammar_limits=GRAMMAR_LIMITS,
     )
     return TransformersEngine(config, on_step=emitter.on_step), encoder.tokenizer.backend_tokenizer

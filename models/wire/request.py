@@ -4,7 +4,7 @@ A field that the specification or the API knows but this server does not act on 
 the value that changes nothing; any other value is refused by name, never ignored.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     Discriminator,
@@ -16,6 +16,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from models.wire.formats import ResponseFormat, TextConfig, format_param, merge_formats
+from models.wire.grammars import GRAMMAR_PARAM, Grammar, LlguidanceGrammar
 from models.wire.items import MAX_TEXT, InputMessage, WireModel, text_or_items
 
 SEED_LIMIT = 2**63
@@ -25,30 +27,6 @@ MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 StopString = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Label = Annotated[str, StringConstraints(max_length=64)]
-SchemaName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-
-
-class TextFormat(WireModel):
-    """`text.format` of type `text`: no constraint."""
-
-    type: Literal["text"] = "text"
-
-
-class JsonSchemaFormat(WireModel):
-    """`text.format` of type `json_schema`: the output is an instance of `schema`."""
-
-    type: Literal["json_schema"]
-    name: SchemaName
-    description: str | None = None
-    schema_: dict[str, Any] = Field(alias="schema")
-    strict: bool | None = None
-
-
-class TextConfig(WireModel):
-    """The `text` field: format of the output and how wordy it is."""
-
-    format: Annotated[TextFormat | JsonSchemaFormat, Field(discriminator="type")] | None = None
-    verbosity: Literal["low", "medium", "high"] | None = None
 
 
 class GenerationParameters(WireModel):
@@ -61,6 +39,7 @@ class GenerationParameters(WireModel):
     seed: int | None = Field(None, ge=-SEED_LIMIT, lt=SEED_LIMIT)
     stop: list[StopString] = Field(default_factory=list, max_length=64)
     text: TextConfig | None = None
+    grammar: Grammar | None = None
     safety_identifier: Label | None = None
     prompt_cache_key: Label | None = None
 
@@ -71,6 +50,14 @@ class GenerationParameters(WireModel):
         if value is None:
             return []
         return [value] if isinstance(value, str) else value
+
+    @property
+    def output_limit(self) -> int | None:
+        """Most tokens of output: `max_output_tokens` or the grammar's own, the smaller counts."""
+        given = [self.max_output_tokens]
+        if isinstance(self.grammar, LlguidanceGrammar):
+            given.append(self.grammar.value.max_tokens)
+        return min((each for each in given if each is not None), default=None)
 
 
 class CreateResponse(GenerationParameters):
@@ -86,6 +73,7 @@ class CreateResponse(GenerationParameters):
     store: bool = True
     background: bool = False
     stream: bool = False
+    response_format: ResponseFormat | None = None
     metadata: dict[MetadataKey, MetadataValue] = Field(default_factory=dict, max_length=16)
 
     @model_validator(mode="before")
@@ -109,6 +97,24 @@ class CreateResponse(GenerationParameters):
         if value is not None:
             return value
         return cls.model_fields[info.field_name].get_default(call_default_factory=True)
+
+    @model_validator(mode="after")
+    def _one_constraint(self) -> "CreateResponse":
+        """`response_format` becomes `text.format`; a grammar goes with neither."""
+        if self.response_format is not None:
+            self.text = merge_formats(self.text, self.response_format)
+        if self.grammar is not None and self.text is not None and self.text.is_json:
+            raise PydanticCustomError(
+                "conflicting_constraints",
+                "it cannot be combined with a JSON text.format or response_format",
+                {"field": "grammar"},
+            )
+        return self
+
+    @property
+    def grammar_param(self) -> str:
+        """The field that says what the output must follow, to be named if that is refused."""
+        return GRAMMAR_PARAM if self.grammar else format_param(self.response_format)
 
     def parameters(self) -> GenerationParameters:
         """The part that is stored as the response's parameters."""
@@ -134,7 +140,6 @@ UNSERVED_FIELDS: dict[str, tuple[object, ...]] = {
     "dry_sequence_breakers": (None,),
     "files": (None,),
     "frequency_penalty": (None, 0),
-    "grammar": (None,),
     "ignore_eos": (None, False),
     "include": (None, []),
     "logit_bias": (None, {}),
@@ -153,7 +158,6 @@ UNSERVED_FIELDS: dict[str, tuple[object, ...]] = {
     "prompt_cache_retention": (None,),
     "reasoning": (None,),
     "repetition_penalty": (None, 1),
-    "response_format": (None, {"type": "text"}),
     "service_tier": (None, "auto", "default"),
     "stream_options": (None, {}),
     "tool_choice": (None, "auto", "none"),

@@ -44,7 +44,7 @@ class TransformersEngine(EngineLoop):
             max_sequences=config.max_sequences,
             max_batch_tokens=config.max_batch_tokens,
         )
-        self._grammars = GrammarCompiler(self._load_tokenizer)
+        self._grammars = GrammarCompiler(self._load_tokenizer, config.grammar_limits)
         self._masker = GrammarMasker(config.max_sequences, self._runner.vocab_size)
 
     @property

@@ -6,24 +6,14 @@ logits nor more than one end token, and keeps its matchers per batch row.
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import torch
 from llguidance import LLExecutor, LLMatcher, LLParserLimits, LLTokenizer
 from torch import Tensor
-
-# Bound one step to some 150 ms and 50 MB for the worst grammars found; verbose errors would carry
-# the caller's schema into logs.
-_LIMITS = LLParserLimits(
-    initial_lexer_fuel=300_000,
-    step_lexer_fuel=200_000,
-    step_max_items=20_000,
-    max_grammar_size=50_000,
-    max_lexer_states=20_000,
-    verbose_errors=False,
-)
 
 
 class Matcher:
@@ -35,7 +25,10 @@ class Matcher:
     @property
     def error(self) -> str | None:
         """What is wrong with the grammar or the tokens it was given, if anything is."""
-        return self.raw.get_error() if self.raw.is_error() else None
+        if not self.raw.is_error():
+            return None
+        reason = self.raw.get_error().removesuffix("<non-verbose/>").strip()
+        return f"The grammar cannot be followed any further: {reason}"
 
     @property
     def is_stopped(self) -> bool:
@@ -50,9 +43,17 @@ class Matcher:
 class GrammarCompiler:
     """Compiles grammars and keeps the most recent; safe from any thread."""
 
-    def __init__(self, load_tokenizer: Callable[[], LLTokenizer], *, cache_size: int = 256) -> None:
+    def __init__(
+        self,
+        load_tokenizer: Callable[[], LLTokenizer],
+        limits: Mapping[str, Any],
+        *,
+        cache_size: int = 64,
+    ) -> None:
         """`load_tokenizer` takes seconds; it is called once, with the first grammar."""
         self._load_tokenizer = load_tokenizer
+        # Verbose errors would carry the caller's schema into logs.
+        self._limits = LLParserLimits(**limits, verbose_errors=False)
         self._tokenizer: LLTokenizer | None = None
         self._tokenizer_lock = Lock()
         self._cache_size = cache_size
@@ -62,13 +63,15 @@ class GrammarCompiler:
     def matcher(self, grammar: str) -> Matcher:
         """Return a matcher at the grammar's start, in error if the grammar is no good.
 
-        May take 150 ms for a new grammar, so never call it on the engine thread.
+        May take a second for a new grammar, so never call it on the engine thread.
         """
         with self._cache_lock:
             if grammar in self._cache:
                 self._cache.move_to_end(grammar)
                 return Matcher(self._cache[grammar].deep_copy())
         compiled = self._compile(grammar)
+        if compiled.is_error():
+            return Matcher(compiled)
         with self._cache_lock:
             self._cache[grammar] = compiled
             if len(self._cache) > self._cache_size:
@@ -79,7 +82,7 @@ class GrammarCompiler:
         with self._tokenizer_lock:
             if self._tokenizer is None:
                 self._tokenizer = self._load_tokenizer()
-        compiled = LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS)
+        compiled = LLMatcher(self._tokenizer, grammar, log_level=0, limits=self._limits)
         if not compiled.is_error():
             # Some grammars compile and then explode at their first mask: find out here.
             compiled.compute_bitmask()

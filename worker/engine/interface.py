@@ -3,11 +3,11 @@
 Plain data only: importing this loads no tensor library.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 
 class RequestTooLargeError(ValueError):
@@ -74,7 +74,7 @@ class GenerationRequest:
     params: SamplingParams
     generated: Sequence[int] = ()
     grammar: str | None = None
-    """An llguidance grammar, as `LLMatcher.grammar_from_json_schema` writes it."""
+    """An llguidance grammar, as `LLMatcher.grammar_from_…` write it."""
     cache_salt: bytes = b""
     """Cached prompt prefixes are shared among equal salts only."""
 
@@ -110,6 +110,8 @@ class EngineConfig:
     """Tokens of one step; longer prompts are computed in chunks."""
     num_threads: int | None = None
     """CPU threads for tensors; one fewer than the machine has cores if not given."""
+    grammar_limits: Mapping[str, Any] = field(default_factory=dict)
+    """Bounds on the work of one grammar, as `LLParserLimits` names them; its own if not given."""
 
 
 class Engine(Protocol):

@@ -192,3 +192,41 @@ def test_an_engine_that_cannot_constrain_its_output_says_so(http: FlaskClient) -
     assert answer.status_code == 400
     error = error_of(answer)
     assert (error["code"], error["param"]) == ("unsupported_parameter", "text.format.schema")
+
+
+@pytest.mark.usefixtures("nothing_queued")
+@pytest.mark.parametrize(
+    ("fields", "code", "param"),
+    [
+        (
+            {"response_format": {"type": "json_object"}, "text": {"format": {"type": "text"}}},
+            "invalid_value",
+            "response_format",
+        ),
+        (
+            {
+                "response_format": {"type": "json_object"},
+                "grammar": {"type": "regex", "value": "a"},
+            },
+            "invalid_value",
+            "grammar",
+        ),
+        (
+            {"grammar": {"type": "json_schema", "value": {"type": "thing"}}},
+            "invalid_grammar",
+            "grammar.value",
+        ),
+        (
+            {"grammar": {"type": "regex", "value": "a"}},
+            "unsupported_parameter",
+            "grammar.value",
+        ),
+    ],
+)
+def test_a_constraint_that_cannot_be_served_is_refused_by_name(
+    http: FlaskClient, fields: dict[str, Any], code: str, param: str
+) -> None:
+    answer = http.post("/v1/responses", json={"input": "a"} | fields)
+
+    assert answer.status_code == 400
+    assert (error_of(answer)["code"], error_of(answer)["param"]) == (code, param)

@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from models.grammar_check import GRAMMAR_LIMITS
 from tests.unit.engine.harness import Harness
 from worker.engine import EngineConfig, TransformersEngine
 
@@ -97,6 +98,7 @@ def make_engine(folder: Path) -> Iterator[EngineFactory]:
 
     def make(**overrides: Any) -> Harness:
         settings = {"folder": folder, "kv_cache_bytes": 256 * BLOCK_BYTES, "max_sequences": 32}
+        settings["grammar_limits"] = GRAMMAR_LIMITS
         config = EngineConfig(**{**settings, "dtype": "float32", "num_threads": 1, **overrides})
         harness = Harness()
         harness.engine = TransformersEngine(config, harness.on_step)

@@ -211,7 +211,6 @@ def test_an_unserved_field_that_asks_for_nothing_changes_nothing(name: str) -> N
         ("tools", [], {}),
         ("tool_choice", "auto", "required"),
         ("logit_bias", {}, {"1": 1}),
-        ("response_format", {"type": "text"}, {"type": "json_object"}),
         ("truncation", "disabled", "auto"),
         ("service_tier", "default", "priority"),
         ("include", [], ["reasoning.encrypted_content"]),

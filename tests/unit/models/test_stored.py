@@ -162,6 +162,12 @@ def test_a_schema_is_echoed_with_all_its_keys() -> None:
     assert text["format"] == chosen | {"description": None, "strict": False}
 
 
+def test_any_json_object_is_echoed_as_the_format() -> None:
+    stored = stored_response(parameters={"text": {"format": {"type": "json_object"}}})
+
+    assert to_resource(stored).text["format"] == {"type": "json_object"}
+
+
 def test_stored_parameters_come_back_as_their_type() -> None:
     chosen = {"type": "json_schema", "name": "a", "schema": {"type": "object"}}
     stored = stored_response(parameters={"text": {"format": chosen}, "stop": ["x"], "seed": 7})
