@@ -20,6 +20,9 @@ from models.wire.items import message_text
 SCRIPTED_CONTEXT = 1 << 20
 """Tokens that the scripted engine takes as a context."""
 
+SCRIPTED_VOCAB = 276
+"""The bytes and the words of the script."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
@@ -36,6 +39,8 @@ class ChatEncoder(Protocol):
     model_id: str
     context_length: int
     """Tokens of prompt and output together."""
+    vocab_size: int
+    """Token ids are smaller than this."""
     default_temperature: float
     default_top_p: float
 
@@ -55,6 +60,7 @@ class TemplateEncoder:
         )
         config = _read_json(folder / "config.json")
         self.context_length = int(config["max_position_embeddings"])
+        self.vocab_size = int(config.get("vocab_size") or len(self.tokenizer))
         defaults = _read_json(folder / "generation_config.json")
         self.default_temperature = float(defaults.get("temperature") or 1.0)
         self.default_top_p = float(defaults.get("top_p") or 1.0)
@@ -83,6 +89,7 @@ class ScriptedEncoder:
 
     model_id = SCRIPTED_MODEL
     context_length = SCRIPTED_CONTEXT
+    vocab_size = SCRIPTED_VOCAB
     default_temperature = 1.0
     default_top_p = 1.0
 

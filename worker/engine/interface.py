@@ -3,9 +3,10 @@
 Plain data only: importing this loads no tensor library.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -46,6 +47,14 @@ class SamplingParams:
     top_k: int = 0
     """0 means no limit."""
     min_p: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    """By token id, added to its logit."""
+    frequency_penalty: float = 0.0
+    """Taken from a token's logit for each time that it was generated."""
+    presence_penalty: float = 0.0
+    """Taken once from the logit of a token that was generated."""
+    repetition_penalty: float = 1.0
+    """Divides the positive and multiplies the negative logits of all tokens so far."""
     seed: int = 0
     ignore_eos: bool = False
 
@@ -56,6 +65,10 @@ class SamplingParams:
             "top_p": 0 < self.top_p <= 1,
             "top_k": self.top_k >= 0,
             "min_p": 0 <= self.min_p <= 1,
+            "frequency_penalty": isfinite(self.frequency_penalty),
+            "presence_penalty": isfinite(self.presence_penalty),
+            "repetition_penalty": 0 < self.repetition_penalty < float("inf"),
+            "logit_bias": all(map(isfinite, self.logit_bias.values())),
         }
         for name, is_valid in checks.items():
             if not is_valid:

@@ -12,6 +12,10 @@ OUT_OF_RANGE = [
     ("top_p", 1.1),
     ("top_k", -1),
     ("min_p", 1.5),
+    ("frequency_penalty", float("nan")),
+    ("presence_penalty", float("inf")),
+    ("repetition_penalty", 0.0),
+    ("logit_bias", {1: float("-inf")}),
 ]
 
 

@@ -122,6 +122,15 @@ def test_limits_and_defaults_come_with_the_weights(tmp_path: Path) -> None:
     assert (encoder.default_temperature, encoder.default_top_p) == (0.6, 0.9)
 
 
+@pytest.mark.parametrize(("config", "size"), [({}, 257), ({"vocab_size": 512}, 512)])
+def test_the_vocabulary_is_what_the_network_scores_padding_included(
+    tmp_path: Path, config: dict[str, int], size: int
+) -> None:
+    encoder = make_encoder(tmp_path, config={"max_position_embeddings": 512} | config)
+
+    assert encoder.vocab_size == size
+
+
 @pytest.mark.parametrize("files", [{}, {"generation_config": {"temperature": None}}])
 def test_weights_without_defaults_have_those_of_the_protocol(
     tmp_path: Path, files: dict[str, Any]
