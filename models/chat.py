@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import llguidance.hf
 import orjson
 from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerFast
@@ -47,6 +48,9 @@ class ChatEncoder(Protocol):
     def encode(self, prompt: Prompt) -> list[int]:
         """The token ids of a prompt, ending where the assistant's turn begins."""
 
+    def token_texts(self) -> list[bytes]:
+        """The text of every token by its id; takes a second."""
+
 
 class TemplateEncoder:
     """The chat template and tokenizer that came with the weights."""
@@ -83,6 +87,11 @@ class TemplateEncoder:
         encoding = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
         return list(encoding.ids)
 
+    def token_texts(self) -> list[bytes]:
+        """As llguidance reads them off the tokenizer: bytes, half characters included."""
+        tokens = llguidance.hf.from_tokenizer(self.tokenizer, slices=[])
+        return [tokens.decode_bytes([token_id]) for token_id in range(tokens.vocab_size)]
+
 
 class ScriptedEncoder:
     """For the scripted engine: a prompt's tokens are the bytes of its text."""
@@ -97,6 +106,10 @@ class ScriptedEncoder:
         """UTF-8 bytes, one message a line."""
         lines = (message["content"] for message in _messages(prompt))
         return list("\n".join(lines).encode())
+
+    def token_texts(self) -> list[bytes]:
+        """Those of a prompt's tokens; the script's words are the engine's own."""
+        return [bytes([byte]) for byte in range(256)]
 
 
 def load_encoder(settings: Settings) -> TemplateEncoder | ScriptedEncoder:

@@ -18,6 +18,7 @@ from models.store import Store
 from models.store.claims import Ending
 from models.stored import StoredResponse
 from models.wire.request import GenerationParameters
+from worker.breakers import BreakerCompiler
 from worker.content import load_content
 from worker.emitter import Emitter
 from worker.engine import Delta, Engine, FinishReason, GenerationRequest, Tokenizer
@@ -51,6 +52,7 @@ class Runner:
 
     def __init__(self, workplace: Workplace) -> None:
         self._at = workplace
+        self._breakers = BreakerCompiler(workplace.encoder.token_texts)
 
     def run_next(self, worker_id: UUID) -> bool:
         """Claim and run the fairest queued response; False if there was none."""
@@ -104,7 +106,9 @@ class Runner:
             prompt=prompt,
             generated=tokens,
             # Drawn from the id when the client gave no seed: a second attempt draws the same.
-            params=sampling_params(parameters, seed=stored.id.int % 2**63, max_tokens=room),
+            params=sampling_params(
+                parameters, self._breakers, seed=stored.id.int % 2**63, max_tokens=room
+            ),
             grammar=grammar_of(parameters),
             cache_salt=stored.project_id.encode(),
         )

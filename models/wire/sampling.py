@@ -6,11 +6,13 @@ from pydantic import Field, StringConstraints
 
 from models.wire.items import WireModel
 
+DRY_BASE = 1.75
+DRY_ALLOWED_LENGTH = 2
 DRY_BREAKERS = ("\n", ":", '"', "*")
 
 TokenId = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,9})$")]
 Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
-DryBreaker = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+DryBreaker = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 class SamplingFields(WireModel):
@@ -24,6 +26,6 @@ class SamplingFields(WireModel):
     dry_multiplier: float | None = Field(None, ge=0, allow_inf_nan=False)
     dry_base: float | None = Field(None, ge=0, allow_inf_nan=False)
     dry_allowed_length: int | None = Field(None, ge=0, le=2**31 - 1)
-    dry_sequence_breakers: list[DryBreaker] | None = Field(None, max_length=128)
+    dry_sequence_breakers: list[DryBreaker] | None = Field(None, max_length=64)
     logit_bias: dict[TokenId, Bias] | None = None
     ignore_eos: bool | None = None

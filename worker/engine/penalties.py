@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from worker.engine.dry import DryMatcher
 from worker.engine.interface import GenerationRequest, SamplingParams
 
 # Far beyond any logit, and far enough from the end of float32 to be divided by a temperature.
@@ -35,9 +36,8 @@ class Penalties:
     def of(cls, request: GenerationRequest) -> "Penalties | None":
         """Return the penalties that a request asks for, if any."""
         params = request.params
-        if not params.logit_bias and not _counts(params):
-            return None
-        return cls(request)
+        asks = params.logit_bias or params.dry is not None or _counts(params)
+        return cls(request) if asks else None
 
     def __init__(self, request: GenerationRequest) -> None:
         params = request.params
@@ -53,11 +53,17 @@ class Penalties:
         self._is_seen = np.array([each in seen for each in ids], dtype=np.bool_)
         slots = [self._slots[each] for each in generated]
         self._counts = np.bincount(np.array(slots, dtype=np.int64), minlength=len(ids))
+        tokens = [*request.prompt, *request.generated]
+        self._dry = DryMatcher(params.dry, tokens) if params.dry is not None else None
 
     def advance(self, token_id: int) -> None:
         """Take a token that was generated."""
-        if not self._counts_tokens:
-            return
+        if self._dry is not None:
+            self._dry.advance(token_id)
+        if self._counts_tokens:
+            self._count(token_id)
+
+    def _count(self, token_id: int) -> None:
         slot = self._slots.setdefault(token_id, len(self._ids))
         if slot == len(self._ids):
             self._ids = np.append(self._ids, token_id)
@@ -68,17 +74,28 @@ class Penalties:
         self._counts[slot] += 1
 
     def change(self) -> Change:
-        """Return what happens to the logits of the next token."""
+        """Return what bias and counts do to the logits of the next token."""
         params = self._params
         added = self._biases - self._counts * params.frequency_penalty
         added -= (self._counts > 0) * params.presence_penalty
         return Change(self._ids, added, np.where(self._is_seen, params.repetition_penalty, 1.0))
 
+    def dry_change(self) -> Change | None:
+        """Return what DRY does to the logits that `change` left, if anything."""
+        if self._dry is None:
+            return None
+        ids, amounts = self._dry.penalties()
+        return Change(ids, -amounts, np.ones(len(ids))) if len(ids) else None
+
 
 def penalise(logits: Tensor, penalties: Sequence[Penalties | None]) -> None:
     """Change the logits [rows, vocab] in place in the rows that have penalties."""
-    changes = [(row, each.change()) for row, each in enumerate(penalties) if each is not None]
-    if changes:
+    asking = [(row, each) for row, each in enumerate(penalties) if each is not None]
+    if not asking:
+        return
+    _apply(logits, [(row, each.change()) for row, each in asking])
+    dry = [(row, each.dry_change()) for row, each in asking]
+    if changes := [(row, change) for row, change in dry if change is not None]:
         _apply(logits, changes)
 
 
