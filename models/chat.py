@@ -88,7 +88,10 @@ class TemplateEncoder:
         return list(encoding.ids)
 
     def token_texts(self) -> list[bytes]:
-        """As llguidance reads them off the tokenizer: bytes, half characters included."""
+        """As llguidance reads them off the tokenizer: bytes, half characters included.
+
+        The byte 255 is its own mark and left out; it is no part of any text in UTF-8.
+        """
         tokens = llguidance.hf.from_tokenizer(self.tokenizer, slices=[])
         return [tokens.decode_bytes([token_id]) for token_id in range(tokens.vocab_size)]
 

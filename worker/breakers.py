@@ -55,7 +55,6 @@ class _Vocabulary:
         self._by_text: defaultdict[bytes, list[int]] = defaultdict(list)
         for text, index in self._forward:
             self._by_text[text].append(index)
-        self.longest = max(map(len, texts), default=0)
 
     def holding(self, text: bytes) -> list[int]:
         return [index for index, each in enumerate(self._texts) if text in each]
@@ -77,8 +76,11 @@ def _moves(text: bytes, vocabulary: _Vocabulary) -> Iterator[tuple[int, int, int
     for place in range(1, size):
         yield from ((each, 0, place) for each in vocabulary.ending_with(text[:place]))
         yield from ((each, place, size) for each in vocabulary.beginning_with(text[place:]))
-        for end in range(place + 1, min(size, place + vocabulary.longest + 1)):
-            yield from ((each, place, end) for each in vocabulary.being(text[place:end]))
+        for end in range(place + 1, size):
+            piece = text[place:end]
+            if next(vocabulary.beginning_with(piece), None) is None:
+                break
+            yield from ((each, place, end) for each in vocabulary.being(piece))
 
 
 def _with_prefix(ordered: list[tuple[bytes, int]], prefix: bytes) -> Iterator[int]:

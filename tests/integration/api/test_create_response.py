@@ -85,6 +85,18 @@ def test_how_tokens_are_drawn_is_stored_and_told_back_as_far_as_the_object_has_i
     assert (echoed | stored | {"max_output_tokens": 9}).items() <= parameters.items()
 
 
+def test_a_response_that_asks_for_every_kind_of_sampling_is_generated(
+    http: FlaskClient, worker: InProcessWorker
+) -> None:
+    asked = {"top_k": 5, "min_p": 0.1, "frequency_penalty": 1, "presence_penalty": 1}
+    asked |= {"repetition_penalty": 1.2, "dry_multiplier": 0.8, "logit_bias": {"275": 5}}
+
+    response = create_and_wait(http, **asked)
+
+    assert response["status"] == "completed"
+    assert text_of(response) == _SCRIPT
+
+
 def test_values_that_were_left_out_are_those_in_force(http: FlaskClient) -> None:
     response = create(http)
 

@@ -131,6 +131,15 @@ def test_the_vocabulary_is_what_the_network_scores_padding_included(
     assert encoder.vocab_size == size
 
 
+def test_every_token_has_a_text_half_characters_and_special_ones_too(
+    encoder: TemplateEncoder,
+) -> None:
+    texts = encoder.token_texts()
+
+    assert sorted(texts[:256]) == [b"", *(bytes([byte]) for byte in range(255))]
+    assert texts[256:] == [b"<end>"]
+
+
 @pytest.mark.parametrize("files", [{}, {"generation_config": {"temperature": None}}])
 def test_weights_without_defaults_have_those_of_the_protocol(
     tmp_path: Path, files: dict[str, Any]
