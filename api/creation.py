@@ -37,6 +37,7 @@ def create_response(at: Services, project_id: str, body: CreateResponse) -> Stor
     _check_model(at, body.model)
     previous_id = _check_previous(at, project_id, body.previous_response_id)
     parameters = _in_force(at, body)
+    _check_bias(at, parameters)
     items = body.input_items()
     _check_ids(items)
     _check_length(at, project_id, previous_id, parameters, items)
@@ -119,6 +120,13 @@ def _in_force(at: Services, body: CreateResponse) -> GenerationParameters:
     if given.top_p is None:
         update["top_p"] = at.encoder.default_top_p
     return given.model_copy(update=update)
+
+
+def _check_bias(at: Services, parameters: GenerationParameters) -> None:
+    for token_id in parameters.logit_bias or ():
+        if int(token_id) >= at.encoder.vocab_size:
+            message = f"{at.encoder.model_id} has no token {token_id}."
+            raise InvalidRequestError(message, param=f"logit_bias.{token_id}")
 
 
 def _check_length(

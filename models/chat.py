@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import llguidance.hf
 import orjson
 from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerFast
@@ -19,6 +20,9 @@ from models.wire.items import message_text
 
 SCRIPTED_CONTEXT = 1 << 20
 """Tokens that the scripted engine takes as a context."""
+
+SCRIPTED_VOCAB = 276
+"""The bytes and the words of the script."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +40,16 @@ class ChatEncoder(Protocol):
     model_id: str
     context_length: int
     """Tokens of prompt and output together."""
+    vocab_size: int
+    """Token ids are smaller than this."""
     default_temperature: float
     default_top_p: float
 
     def encode(self, prompt: Prompt) -> list[int]:
         """The token ids of a prompt, ending where the assistant's turn begins."""
+
+    def token_texts(self) -> list[bytes]:
+        """The text of every token by its id; takes a second."""
 
 
 class TemplateEncoder:
@@ -55,6 +64,7 @@ class TemplateEncoder:
         )
         config = _read_json(folder / "config.json")
         self.context_length = int(config["max_position_embeddings"])
+        self.vocab_size = int(config.get("vocab_size") or len(self.tokenizer))
         defaults = _read_json(folder / "generation_config.json")
         self.default_temperature = float(defaults.get("temperature") or 1.0)
         self.default_top_p = float(defaults.get("top_p") or 1.0)
@@ -77,12 +87,21 @@ class TemplateEncoder:
         encoding = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
         return list(encoding.ids)
 
+    def token_texts(self) -> list[bytes]:
+        """As llguidance reads them off the tokenizer: bytes, half characters included.
+
+        The byte 255 is its own mark and left out; it is no part of any text in UTF-8.
+        """
+        tokens = llguidance.hf.from_tokenizer(self.tokenizer, slices=[])
+        return [tokens.decode_bytes([token_id]) for token_id in range(tokens.vocab_size)]
+
 
 class ScriptedEncoder:
     """For the scripted engine: a prompt's tokens are the bytes of its text."""
 
     model_id = SCRIPTED_MODEL
     context_length = SCRIPTED_CONTEXT
+    vocab_size = SCRIPTED_VOCAB
     default_temperature = 1.0
     default_top_p = 1.0
 
@@ -90,6 +109,10 @@ class ScriptedEncoder:
         """UTF-8 bytes, one message a line."""
         lines = (message["content"] for message in _messages(prompt))
         return list("\n".join(lines).encode())
+
+    def token_texts(self) -> list[bytes]:
+        """Those of a prompt's tokens; the script's words are the engine's own."""
+        return [bytes([byte]) for byte in range(256)]
 
 
 def load_encoder(settings: Settings) -> TemplateEncoder | ScriptedEncoder:

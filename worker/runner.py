@@ -18,11 +18,13 @@ from models.store import Store
 from models.store.claims import Ending
 from models.stored import StoredResponse
 from models.wire.request import GenerationParameters
+from worker.breakers import BreakerCompiler
 from worker.content import ContentLostError, load_content
 from worker.emitter import Emitter
-from worker.engine import Delta, Engine, FinishReason, GenerationRequest, SamplingParams, Tokenizer
+from worker.engine import Delta, Engine, FinishReason, GenerationRequest, Tokenizer
 from worker.generation import Generation, TextPipeline
 from worker.roster import Roster
+from worker.sampling import sampling_params
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class Runner:
 
     def __init__(self, workplace: Workplace) -> None:
         self._at = workplace
+        self._breakers = BreakerCompiler(workplace.encoder.token_texts)
 
     def run_next(self, worker_id: UUID) -> bool:
         """Claim and run the fairest queued response; False if there was none."""
@@ -103,18 +106,13 @@ class Runner:
     ) -> GenerationRequest:
         stored = generation.stored
         room = self._at.encoder.context_length - len(prompt)
-        assert parameters.temperature is not None
-        assert parameters.top_p is not None
         return GenerationRequest(
             sequence_id=generation.sequence_id,
             prompt=prompt,
             generated=tokens,
-            params=SamplingParams(
-                max_tokens=min(parameters.output_limit or room, room),
-                temperature=parameters.temperature,
-                top_p=parameters.top_p,
-                # Drawn from the id when the client gave none: a second attempt draws the same.
-                seed=stored.id.int % 2**63 if parameters.seed is None else parameters.seed % 2**64,
+            # Drawn from the id when the client gave no seed: a second attempt draws the same.
+            params=sampling_params(
+                parameters, self._breakers, seed=stored.id.int % 2**63, max_tokens=room
             ),
             grammar=grammar_of(parameters),
             cache_salt=stored.project_id.encode(),

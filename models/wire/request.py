@@ -4,7 +4,7 @@ A field that the specification or the API knows but this server does not act on 
 the value that changes nothing; any other value is refused by name, never ignored.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     Discriminator,
@@ -18,7 +18,8 @@ from pydantic_core import PydanticCustomError
 
 from models.wire.formats import ResponseFormat, TextConfig, format_param, merge_formats
 from models.wire.grammars import GRAMMAR_PARAM, Grammar, LlguidanceGrammar
-from models.wire.items import MAX_TEXT, InputMessage, WireModel, text_or_items
+from models.wire.items import MAX_TEXT, InputMessage, text_or_items
+from models.wire.sampling import SamplingFields
 
 SEED_LIMIT = 2**63
 MAX_ITEMS = 10_000
@@ -27,13 +28,14 @@ MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 StopString = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Label = Annotated[str, StringConstraints(max_length=64)]
+TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
-class GenerationParameters(WireModel):
+class GenerationParameters(SamplingFields):
     """What is stored with a response beside its input and decides how its text is made."""
 
     instructions: str | None = Field(None, max_length=MAX_TEXT)
-    max_output_tokens: int | None = Field(None, ge=1, le=2**31 - 1)
+    max_output_tokens: TokenLimit | None = None
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
     seed: int | None = Field(None, ge=-SEED_LIMIT, lt=SEED_LIMIT)
@@ -69,6 +71,8 @@ class CreateResponse(GenerationParameters):
         | Annotated[list[InputMessage], Field(min_length=1, max_length=MAX_ITEMS), Tag("items")],
         Discriminator(text_or_items),
     ]
+    max_tokens: TokenLimit | None = None
+    max_completion_tokens: TokenLimit | None = None
     previous_response_id: str | None = None
     store: bool = True
     background: bool = False
@@ -99,7 +103,21 @@ class CreateResponse(GenerationParameters):
         return cls.model_fields[info.field_name].get_default(call_default_factory=True)
 
     @model_validator(mode="after")
-    def _one_constraint(self) -> "CreateResponse":
+    def _settle_token_limit(self) -> Self:
+        """`max_tokens` and `max_completion_tokens` are other names of `max_output_tokens`."""
+        for alias in ("max_tokens", "max_completion_tokens"):
+            limit = getattr(self, alias)
+            if limit is not None and self.max_output_tokens not in (None, limit):
+                raise PydanticCustomError(
+                    "conflicting_values",
+                    "it disagrees with another name of the same limit",
+                    {"field": alias},
+                )
+            self.max_output_tokens = limit or self.max_output_tokens
+        return self
+
+    @model_validator(mode="after")
+    def _one_constraint(self) -> Self:
         """`response_format` becomes `text.format`; a grammar goes with neither."""
         if self.response_format is not None:
             self.text = merge_formats(self.text, self.response_format)
@@ -134,35 +152,22 @@ UNSERVED_FIELDS: dict[str, tuple[object, ...]] = {
     "background_options": (None,),
     "context_management": (None,),
     "conversation": (None,),
-    "dry_allowed_length": (None,),
-    "dry_base": (None,),
-    "dry_multiplier": (None, 0),
-    "dry_sequence_breakers": (None,),
     "files": (None,),
-    "frequency_penalty": (None, 0),
-    "ignore_eos": (None, False),
     "include": (None, []),
-    "logit_bias": (None, {}),
     "logprobs": (None, False),
-    "max_completion_tokens": (None,),
-    "max_tokens": (None,),
     "max_tool_calls": (None,),
     "max_tool_rounds": (None,),
-    "min_p": (None, 0),
     "moderation": (None,),
     "n": (None, 1),
     "parallel_tool_calls": (None, True),
-    "presence_penalty": (None, 0),
     "prompt": (None,),
     "prompt_cache_options": (None,),
     "prompt_cache_retention": (None,),
     "reasoning": (None,),
-    "repetition_penalty": (None, 1),
     "service_tier": (None, "auto", "default"),
     "stream_options": (None, {}),
     "tool_choice": (None, "auto", "none"),
     "tools": (None, []),
-    "top_k": (None, 0),
     "top_logprobs": (None, 0),
     "truncation": (None, "disabled"),
     "user": (None,),

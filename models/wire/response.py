@@ -48,7 +48,7 @@ class ResponseResource(BaseModel):
     status: str
     background: bool
     error: dict[str, Any] | None
-    frequency_penalty: float = 0.0
+    frequency_penalty: float
     incomplete_details: dict[str, str] | None
     instructions: str | None
     max_output_tokens: int | None
@@ -57,7 +57,7 @@ class ResponseResource(BaseModel):
     model: str
     output: list[dict[str, Any]]
     parallel_tool_calls: bool = True
-    presence_penalty: float = 0.0
+    presence_penalty: float
     previous_response_id: str | None
     prompt_cache_key: str | None
     reasoning: dict[str, Any] | None = None

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from worker.engine.detokenize import Detokenizer
 from worker.engine.interface import (
+    BREAKER_END,
+    BREAKER_START,
     Delta,
+    DryParams,
     Engine,
     EngineConfig,
     EngineStoppedError,
@@ -26,8 +29,11 @@ if TYPE_CHECKING:
     from worker.engine.engine import TransformersEngine
 
 __all__ = [
+    "BREAKER_END",
+    "BREAKER_START",
     "Delta",
     "Detokenizer",
+    "DryParams",
     "Engine",
     "EngineConfig",
     "EngineStoppedError",

@@ -1,6 +1,7 @@
 """Continuous batching over a transformers model.
 
-A step reads: schedule, forward, mask, sample, advance. Each of these words has its own module.
+A step reads: schedule, forward, penalise, mask, sample, advance. Each of these words has its own
+module.
 """
 
 from collections.abc import Collection
@@ -23,6 +24,7 @@ from worker.engine.interface import (
     StepListener,
 )
 from worker.engine.loop import EngineLoop
+from worker.engine.penalties import Penalties, penalise
 from worker.engine.sampler import Draw, sample
 from worker.engine.scheduler import Scheduler
 from worker.engine.sequence import Sequence
@@ -66,8 +68,9 @@ class TransformersEngine(EngineLoop):
                 f"in a context of {self.context_length}"
             )
         matcher = None if request.grammar is None else self._grammars.matcher(request.grammar)
-        sequence = Sequence(request, matcher)
-        if min(sequence.tokens) < 0 or max(sequence.tokens) >= self._runner.vocab_size:
+        sequence = Sequence(request, matcher, Penalties.of(request))
+        named = [*sequence.tokens, *request.params.logit_bias]
+        if min(named) < 0 or max(named) >= self._runner.vocab_size:
             raise ValueError(f"token ids must lie in 0..{self._runner.vocab_size - 1}")
         if matcher is not None:
             matcher.advance(request.generated)
@@ -94,6 +97,7 @@ class TransformersEngine(EngineLoop):
         due = self._scheduler.advance(batch)
         if not due:
             return []
+        penalise(logits, [sequence.penalties for sequence in due])
         self._masker.apply(logits, [sequence.matcher for sequence in due])
         tokens = sample(logits, [Draw(each.params, each.num_generated) for each in due])
         return [self._append(each, token) for each, token in zip(due, tokens, strict=True)]
@@ -102,6 +106,8 @@ class TransformersEngine(EngineLoop):
         if token is None or sequence.grammar_error is not None:
             return self._fail(sequence, sequence.grammar_error or "no token has a finite score")
         sequence.tokens.append(token)
+        if sequence.penalties is not None:
+            sequence.penalties.advance(token)
         if sequence.matcher is not None:
             sequence.matcher.advance([token])
         return self._ending(sequence, token) or sequence.delta(token)

@@ -6,6 +6,7 @@ Plain data only: importing this loads no tensor library.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -35,6 +36,33 @@ class FinishReason(StrEnum):
     ERROR = "error"
 
 
+BREAKER_START = 0
+BREAKER_END = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryParams:
+    """How repetitions of whole passages are made unlikely; see `worker/engine/dry.py`."""
+
+    multiplier: float
+    base: float = 1.75
+    allowed_length: int = 2
+    breaker_moves: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    """By token id, how it reads on in sequence breakers: from a state to a state.
+
+    `BREAKER_START` is where every breaker begins, at any token; the token that reaches
+    `BREAKER_END` ends one.
+    """
+
+    def __post_init__(self) -> None:
+        checks = {
+            "multiplier": 0 < self.multiplier < float("inf"),
+            "base": 0 <= self.base < float("inf"),
+            "allowed_length": self.allowed_length >= 0,
+        }
+        _check(self, checks)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
     """How tokens are drawn; equal parameters and seed draw equal tokens in any batch."""
@@ -46,6 +74,15 @@ class SamplingParams:
     top_k: int = 0
     """0 means no limit."""
     min_p: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    """By token id, added to its logit."""
+    frequency_penalty: float = 0.0
+    """Taken from a token's logit for each time that it was generated."""
+    presence_penalty: float = 0.0
+    """Taken once from the logit of a token that was generated."""
+    repetition_penalty: float = 1.0
+    """Divides the positive and multiplies the negative logits of all tokens so far."""
+    dry: DryParams | None = None
     seed: int = 0
     ignore_eos: bool = False
 
@@ -56,10 +93,18 @@ class SamplingParams:
             "top_p": 0 < self.top_p <= 1,
             "top_k": self.top_k >= 0,
             "min_p": 0 <= self.min_p <= 1,
+            "frequency_penalty": isfinite(self.frequency_penalty),
+            "presence_penalty": isfinite(self.presence_penalty),
+            "repetition_penalty": 0 < self.repetition_penalty < float("inf"),
+            "logit_bias": all(map(isfinite, self.logit_bias.values())),
         }
-        for name, is_valid in checks.items():
-            if not is_valid:
-                raise ValueError(f"{name} is out of range: {getattr(self, name)}")
+        _check(self, checks)
+
+
+def _check(params: object, checks: Mapping[str, bool]) -> None:
+    for name, is_valid in checks.items():
+        if not is_valid:
+            raise ValueError(f"{name} is out of range: {getattr(params, name)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

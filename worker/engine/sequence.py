@@ -7,6 +7,7 @@ from worker.engine.interface import Delta, FinishReason, GenerationRequest
 
 if TYPE_CHECKING:
     from worker.engine.grammar import Matcher
+    from worker.engine.penalties import Penalties
 
 
 class SequenceStatus(StrEnum):
@@ -31,15 +32,22 @@ class Sequence:
         "num_prompt",
         "num_published",
         "params",
+        "penalties",
         "status",
         "tokens",
     )
 
-    def __init__(self, request: GenerationRequest, matcher: "Matcher | None" = None) -> None:
+    def __init__(
+        self,
+        request: GenerationRequest,
+        matcher: "Matcher | None" = None,
+        penalties: "Penalties | None" = None,
+    ) -> None:
         self.id = request.sequence_id
         self.params = request.params
         self.cache_salt = request.cache_salt
         self.matcher = matcher
+        self.penalties = penalties
         self.tokens = [*request.prompt, *request.generated]
         self.num_prompt = len(request.prompt)
         self.num_computed = 0

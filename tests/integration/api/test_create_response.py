@@ -69,10 +69,39 @@ def test_what_was_asked_for_is_told_back(http: FlaskClient) -> None:
     assert asked.items() <= fetch(http, response["id"]).items()
 
 
+def test_how_tokens_are_drawn_is_stored_and_told_back_as_far_as_the_object_has_it(
+    http: FlaskClient, sql: RunSql
+) -> None:
+    echoed = {"frequency_penalty": 0.5, "presence_penalty": -2.0}
+    stored = {"repetition_penalty": 1.1, "top_k": 40, "min_p": 0.05, "logit_bias": {"7": -100.0}}
+    stored |= {"dry_multiplier": 0.8, "dry_sequence_breakers": ["ab"], "ignore_eos": True}
+
+    response = create(http, **echoed, **stored, max_tokens=9)
+
+    assert echoed.items() <= response.items()
+    assert response["max_output_tokens"] == 9
+    assert not stored.keys() & response.keys()
+    [(parameters,)] = sql("SELECT parameters FROM responses")
+    assert (echoed | stored | {"max_output_tokens": 9}).items() <= parameters.items()
+
+
+def test_a_response_that_asks_for_every_kind_of_sampling_is_generated(
+    http: FlaskClient, worker: InProcessWorker
+) -> None:
+    asked = {"top_k": 5, "min_p": 0.1, "frequency_penalty": 1, "presence_penalty": 1}
+    asked |= {"repetition_penalty": 1.2, "dry_multiplier": 0.8, "logit_bias": {"275": 5}}
+
+    response = create_and_wait(http, **asked)
+
+    assert response["status"] == "completed"
+    assert text_of(response) == _SCRIPT
+
+
 def test_values_that_were_left_out_are_those_in_force(http: FlaskClient) -> None:
     response = create(http)
 
     assert (response["temperature"], response["top_p"]) == (1.0, 1.0)
+    assert (response["frequency_penalty"], response["presence_penalty"]) == (0.0, 0.0)
     assert response["text"] == {"format": {"type": "text"}, "verbosity": "medium"}
     assert (response["store"], response["background"]) == (True, True)
     assert response["metadata"] == {}

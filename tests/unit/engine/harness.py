@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from threading import Condition
+from typing import Any
 
 from worker.engine import Delta, Engine, FinishReason, GenerationRequest, SamplingParams
 
@@ -79,10 +80,10 @@ def sampled(
     max_tokens: int = 12,
     *,
     generated: Sequence[int] = (),
+    **asked: Any,
 ) -> GenerationRequest:
-    params = SamplingParams(
-        max_tokens=max_tokens, temperature=0.9, top_p=0.95, seed=seed, ignore_eos=True
-    )
+    settings = {"temperature": 0.9, "top_p": 0.95, "ignore_eos": True, **asked}
+    params = SamplingParams(max_tokens=max_tokens, seed=seed, **settings)
     return GenerationRequest(
         sequence_id=sequence_id, prompt=prompt, params=params, generated=generated
     )

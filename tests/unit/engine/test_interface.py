@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from worker.engine import SamplingParams
+from worker.engine import DryParams, SamplingParams
 
 OUT_OF_RANGE = [
     ("max_tokens", 0),
@@ -12,6 +12,10 @@ OUT_OF_RANGE = [
     ("top_p", 1.1),
     ("top_k", -1),
     ("min_p", 1.5),
+    ("frequency_penalty", float("nan")),
+    ("presence_penalty", float("inf")),
+    ("repetition_penalty", 0.0),
+    ("logit_bias", {1: float("-inf")}),
 ]
 
 
@@ -19,3 +23,11 @@ OUT_OF_RANGE = [
 def test_a_parameter_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=name):
         SamplingParams(**{"max_tokens": 1, name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("multiplier", 0.0), ("base", float("inf")), ("allowed_length", -1)]
+)
+def test_a_parameter_of_dry_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=name):
+        DryParams(**{"multiplier": 1, name: value})

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+from models.chat import SCRIPTED_VOCAB
 from tests.unit.engine.harness import Harness, greedy
 from worker.engine import FinishReason, ScriptedEngine, ScriptedTokenizer
 
@@ -39,6 +40,12 @@ def test_bytes_are_their_own_ids() -> None:
     tokenizer = ScriptedTokenizer()
 
     assert tokenizer.decode(tokenizer.encode("naïve 😀")) == "naïve 😀"
+
+
+def test_the_script_has_the_vocabulary_that_requests_are_checked_against() -> None:
+    harness = run_script(num_tokens=45)
+
+    assert max(harness.tokens("it")) == SCRIPTED_VOCAB - 1
 
 
 def test_the_scripted_engine_loads_no_tensor_library() -> None:

@@ -122,6 +122,24 @@ def test_limits_and_defaults_come_with_the_weights(tmp_path: Path) -> None:
     assert (encoder.default_temperature, encoder.default_top_p) == (0.6, 0.9)
 
 
+@pytest.mark.parametrize(("config", "size"), [({}, 257), ({"vocab_size": 512}, 512)])
+def test_the_vocabulary_is_what_the_network_scores_padding_included(
+    tmp_path: Path, config: dict[str, int], size: int
+) -> None:
+    encoder = make_encoder(tmp_path, config={"max_position_embeddings": 512} | config)
+
+    assert encoder.vocab_size == size
+
+
+def test_every_token_has_a_text_half_characters_and_special_ones_too(
+    encoder: TemplateEncoder,
+) -> None:
+    texts = encoder.token_texts()
+
+    assert sorted(texts[:256]) == [b"", *(bytes([byte]) for byte in range(255))]
+    assert texts[256:] == [b"<end>"]
+
+
 @pytest.mark.parametrize("files", [{}, {"generation_config": {"temperature": None}}])
 def test_weights_without_defaults_have_those_of_the_protocol(
     tmp_path: Path, files: dict[str, Any]

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from models.wire.items import MAX_PARTS, MAX_TEXT
 from models.wire.request import UNSERVED_FIELDS, CreateResponse, GenerationParameters
+from models.wire.sampling import SamplingFields
 
 _SPECIFIED = [
     *("model", "instructions", "previous_response_id", "include", "tools", "tool_choice"),
@@ -16,6 +17,7 @@ _SPECIFIED = [
     *("truncation", "stream", "stream_options", "background", "store", "service_tier"),
     *("metadata", "safety_identifier", "prompt_cache_key"),
 ]
+_EXTENSIONS = [*SamplingFields.model_fields, "seed", "stop", "max_tokens", "max_completion_tokens"]
 _SCHEMA = {"type": "json_schema", "name": "a", "schema": {}}
 _PART = {"type": "input_text", "text": "a"}
 _MESSAGE = {"role": "user", "content": "a"}
@@ -50,6 +52,26 @@ def fault_of(**fields: Any) -> tuple[str, str]:
         ("seed", -(2**63)),
         ("seed", 2**63 - 1),
         ("stop", ["s" * 1024] * 64),
+        ("max_tokens", 1),
+        ("max_completion_tokens", 2**31 - 1),
+        ("top_k", 0),
+        ("top_k", 2**63),
+        ("min_p", 0),
+        ("min_p", 1),
+        ("frequency_penalty", -2),
+        ("frequency_penalty", 2),
+        ("presence_penalty", -2),
+        ("presence_penalty", 2),
+        ("repetition_penalty", 5e-324),
+        ("repetition_penalty", 1e300),
+        ("dry_multiplier", 0),
+        ("dry_base", 0),
+        ("dry_allowed_length", 0),
+        ("dry_sequence_breakers", []),
+        ("dry_sequence_breakers", ["b" * 256] * 64),
+        ("logit_bias", {}),
+        ("logit_bias", {"0": -100, "4294967295": 100}),
+        ("ignore_eos", False),
         ("metadata", {f"{n:064}": "v" * 512 for n in range(16)}),
         ("safety_identifier", "s" * 64),
         ("prompt_cache_key", "k" * 64),
@@ -80,6 +102,29 @@ def test_a_value_at_its_limit_is_accepted(name: str, value: Any) -> None:
         ("seed", -(2**63) - 1, "greater_than_equal"),
         ("seed", 2**63, "less_than"),
         ("stop", ["a"] * 65, "too_long"),
+        ("max_tokens", 0, "greater_than_equal"),
+        ("max_completion_tokens", 2**31, "less_than_equal"),
+        ("top_k", -1, "greater_than_equal"),
+        ("min_p", -0.001, "greater_than_equal"),
+        ("min_p", 1.001, "less_than_equal"),
+        ("frequency_penalty", -2.001, "greater_than_equal"),
+        ("frequency_penalty", 2.001, "less_than_equal"),
+        ("presence_penalty", -2.001, "greater_than_equal"),
+        ("presence_penalty", 2.001, "less_than_equal"),
+        ("repetition_penalty", 0, "greater_than"),
+        ("dry_multiplier", -0.1, "greater_than_equal"),
+        ("dry_base", -0.1, "greater_than_equal"),
+        ("dry_allowed_length", -1, "greater_than_equal"),
+        ("dry_sequence_breakers", [""], "string_too_short"),
+        ("dry_sequence_breakers", ["b" * 257], "string_too_long"),
+        ("dry_sequence_breakers", ["b"] * 65, "too_long"),
+        ("logit_bias", {"1": -100.1}, "greater_than_equal"),
+        ("logit_bias", {"1": 100.1}, "less_than_equal"),
+        ("logit_bias", {"-1": 0}, "string_pattern_mismatch"),
+        ("logit_bias", {"01": 0}, "string_pattern_mismatch"),
+        ("logit_bias", {"1.0": 0}, "string_pattern_mismatch"),
+        ("logit_bias", {"\u0661": 0}, "string_pattern_mismatch"),
+        ("logit_bias", {"": 0}, "string_pattern_mismatch"),
         ("stop", "s" * 1025, "string_too_long"),
         ("stop", ["a", ""], "string_too_short"),
         ("metadata", {str(n): "" for n in range(17)}, "too_long"),
@@ -102,7 +147,13 @@ def test_a_value_past_its_limit_is_refused(name: str, value: Any, fault: str) ->
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-@pytest.mark.parametrize("name", ["temperature", "top_p"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("temperature", "top_p", "min_p", "frequency_penalty", "presence_penalty"),
+        *("repetition_penalty", "dry_multiplier", "dry_base"),
+    ],
+)
 def test_what_is_no_finite_number_is_refused(name: str, value: float) -> None:
     assert fault_of(**{name: value}) == ("finite_number", name)
 
@@ -117,6 +168,19 @@ def test_what_is_no_finite_number_is_refused(name: str, value: float) -> None:
         ("store", 1, "bool_type"),
         ("background", 0, "bool_type"),
         ("stream", "true", "bool_type"),
+        ("max_tokens", True, "int_type"),
+        ("top_k", True, "int_type"),
+        ("top_k", 1.0, "int_type"),
+        ("min_p", False, "float_type"),
+        ("frequency_penalty", True, "float_type"),
+        ("presence_penalty", "1", "float_type"),
+        ("repetition_penalty", True, "float_type"),
+        ("dry_multiplier", True, "float_type"),
+        ("dry_base", True, "float_type"),
+        ("dry_allowed_length", True, "int_type"),
+        ("dry_sequence_breakers", "a", "list_type"),
+        ("logit_bias", [], "dict_type"),
+        ("ignore_eos", 1, "bool_type"),
         ("max_output_tokens", 16.0, "int_type"),
         ("max_output_tokens", "16", "int_type"),
         ("temperature", "0", "float_type"),
@@ -131,8 +195,13 @@ def test_no_type_is_read_as_another(name: str, value: Any, fault: str) -> None:
     assert fault_of(**{name: value}) == (fault, name)
 
 
-@pytest.mark.parametrize("name", _SPECIFIED)
-def test_every_field_of_the_specification_may_be_null(name: str) -> None:
+@pytest.mark.parametrize("bias", [True, None, "1", float("nan")])
+def test_a_bias_is_a_finite_number(bias: Any) -> None:
+    assert fault_of(logit_bias={"7": bias})[1] == "logit_bias.7"
+
+
+@pytest.mark.parametrize("name", [*_SPECIFIED, *_EXTENSIONS])
+def test_every_field_but_the_input_may_be_null(name: str) -> None:
     assert parse(**{name: None}) == parse()
 
 
@@ -153,6 +222,35 @@ def test_null_is_the_default_of_a_field_that_always_has_a_value(name: str, defau
 )
 def test_stop_is_a_string_or_a_list_of_them(given: Any, stop: list[str]) -> None:
     assert parse(stop=given).stop == stop
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_tokens": 7},
+        {"max_completion_tokens": 7},
+        {"max_output_tokens": 7, "max_tokens": 7, "max_completion_tokens": 7},
+        {"max_output_tokens": 7, "max_tokens": None},
+    ],
+)
+def test_the_limit_of_tokens_has_three_names(limits: dict[str, Any]) -> None:
+    assert parse(**limits).parameters().max_output_tokens == 7
+
+
+@pytest.mark.parametrize(
+    ("limits", "named"),
+    [
+        ({"max_output_tokens": 7, "max_tokens": 8}, "max_tokens"),
+        ({"max_output_tokens": 7, "max_completion_tokens": 8}, "max_completion_tokens"),
+        ({"max_tokens": 7, "max_completion_tokens": 8}, "max_completion_tokens"),
+    ],
+)
+def test_names_of_one_limit_that_disagree_are_refused(limits: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        parse(**limits)
+
+    [error] = raised.value.errors()
+    assert (error["type"], error["ctx"]) == ("conflicting_values", {"field": named})
 
 
 @pytest.mark.parametrize(
@@ -199,10 +297,6 @@ def test_an_unserved_field_that_asks_for_nothing_changes_nothing(name: str) -> N
     [
         ("n", 1, 2),
         ("n", 1, True),
-        ("top_k", 0, False),
-        ("frequency_penalty", 0.0, 0.5),
-        ("presence_penalty", 0, -0.5),
-        ("repetition_penalty", 1.0, 1.1),
         ("logprobs", False, 0),
         ("logprobs", False, True),
         ("parallel_tool_calls", True, False),
@@ -210,7 +304,6 @@ def test_an_unserved_field_that_asks_for_nothing_changes_nothing(name: str) -> N
         ("tools", [], [{"type": "function"}]),
         ("tools", [], {}),
         ("tool_choice", "auto", "required"),
-        ("logit_bias", {}, {"1": 1}),
         ("truncation", "disabled", "auto"),
         ("service_tier", "default", "priority"),
         ("include", [], ["reasoning.encrypted_content"]),
@@ -267,6 +360,7 @@ def test_parameters_are_what_decides_how_text_is_made() -> None:
 
 def test_parameters_can_be_stored_and_read_again() -> None:
     fields = {"seed": -(2**63), "stop": ["a"], "top_p": 1, "text": {"format": _SCHEMA}}
+    fields |= {"logit_bias": {"7": 1, "8": -0.1}, "dry_sequence_breakers": [], "top_k": 0}
     parameters = parse(**fields).parameters()
 
     stored = orjson.dumps(parameters.model_dump(exclude_none=True, by_alias=True))
