@@ -14,6 +14,9 @@ logger = logging.getLogger(__name__)
 _MAX_MORE_STEPS = 7
 """Bounds how long the first of several steps waits for the others to be made into events."""
 
+_MAX_TOGETHER = 64
+"""Responses that share a round trip: they reach their readers while the next become events."""
+
 
 class Emitter:
     """Stands between the engine thread, which must not wait, and Redis.
@@ -65,12 +68,18 @@ class Emitter:
             generation = self._generations.get(delta.sequence_id)
             if generation is None:
                 continue
+            if len(touched) == _MAX_TOGETHER and delta.sequence_id not in touched:
+                self._settle(touched, ended)
+                touched, ended = {}, {}
             touched[delta.sequence_id] = generation
             if self._advance(generation, delta):
                 del self._generations[delta.sequence_id]
                 ended[delta.sequence_id] = generation
                 if delta.finish_reason is None:
                     self._abort(delta.sequence_id)
+        self._settle(touched, ended)
+
+    def _settle(self, touched: dict[str, Generation], ended: dict[str, Generation]) -> None:
         self._log_pending(touched.values())
         for generation in ended.values():
             generation.end()

@@ -63,6 +63,24 @@ def test_a_step_is_logged_in_one_round_trip(desk: Desk) -> None:
         ]
 
 
+def test_steps_that_came_meanwhile_share_a_round_trip(desk: Desk) -> None:
+    generation = desk.add(begin(desk.log))
+
+    desk.run([token(generation, "a")], [token(generation, "b")], [token(generation, "c")])
+
+    assert desk.log.num_round_trips == 1
+    assert desk.log.types(generation.stored.id)[-3:] == ["output_text.delta"] * 3
+
+
+def test_a_large_step_reaches_its_first_readers_before_the_last_is_ready(desk: Desk) -> None:
+    generations = [desk.add(begin(desk.log)) for _ in range(100)]
+
+    desk.run([token(each, "a") for each in generations])
+
+    assert desk.log.num_round_trips == 2
+    assert all(desk.log.types(each.stored.id)[-1:] for each in generations)
+
+
 def test_a_step_without_events_makes_no_round_trip(desk: Desk) -> None:
     generation = desk.add(begin(desk.log, stop=["END"]))
 
