@@ -95,7 +95,7 @@ _KINDS: dict[str, tuple[dict[str, Any], Judge]] = {
 }
 
 
-def request_of(fields: dict[str, Any], seed: int, max_tokens: int = 100) -> GenerationRequest:
+def request_of(fields: dict[str, Any], seed: int, max_tokens: int = 300) -> GenerationRequest:
     parameters = CreateResponse.model_validate({"input": "a"} | fields).parameters()
     params = SamplingParams(
         max_tokens=min(parameters.output_limit or max_tokens, max_tokens), seed=seed
