@@ -77,7 +77,7 @@ _ANSWERS: dict[str, tuple[dict[str, Any], str]] = {
     "many values": (schema({"enum": [f"w{n}" for n in range(20_000)]}), "accepted"),
     "too many values": (schema({"enum": [f"w{n}" for n in range(60_000)]}), "too big"),
     "nesting": (schema('{"items":' * 1500 + "{}" + "}" * 1500), "not valid JSON"),
-    "optional parts": (lark("start: " + '"a"? ' * 5000), "Too many items"),
+    "optional parts": (lark("start: " + '"a"? ' * 5000), "items"),
     "endless rule": (lark("start: start"), "no output that it allows"),
     "ambiguous": (lark('start: e\ne: e e e | e e | "a" | "b" |'), "accepted"),
 }
