@@ -53,7 +53,11 @@ def test_a_background_response_is_queued_and_then_completed(client: OpenAI):
 
 def test_a_background_stream_tells_every_step_from_queued_to_completed(client: OpenAI):
     stream = client.responses.create(
-        model=MODEL, input="What is the capital of France?", background=True, stream=True
+        model=MODEL,
+        input="What is the capital of France?",
+        background=True,
+        stream=True,
+        temperature=0,
     )
 
     events = list(stream)
