@@ -2,7 +2,9 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 import redis
@@ -15,7 +17,6 @@ from models.live.unstored import UnstoredContents
 from models.recorder import EndingCause, Recorder
 from models.status import ResponseStatus
 from models.store import Store
-from models.store.claims import Ending
 from models.stored import StoredResponse
 from models.wire.request import GenerationParameters
 from worker.breakers import BreakerCompiler
@@ -28,8 +29,10 @@ from worker.sampling import sampling_params
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 HOLD_S = 60.0
-"""How long a finished response is held while the database is out of reach."""
+"""How long an end or a hand-back is held while the database is out of reach."""
 RETRY_S = 0.5
 
 
@@ -65,8 +68,9 @@ class Runner:
         try:
             self._run(claimed)
         except UnavailableError:
-            # The row still names this worker; it is reclaimed when the worker is restarted.
-            logger.exception("response given up", extra=_about(claimed))
+            # This worker's lease may be good, so nobody else would take the response from it.
+            logger.exception("response handed back", extra=_about(claimed))
+            self._hold(claimed, lambda: self._at.store.claims.hand_back([claimed]))
         except ContentLostError as error:
             logger.warning("content lost", extra=_about(claimed))
             self._fail(claimed, error)
@@ -153,7 +157,8 @@ class Runner:
     def _finish(self, recorder: Recorder, cause: EndingCause) -> None:
         stored = recorder.stored
         recorder.flush()
-        if self._commit(stored, recorder.seal(cause)):
+        ending = recorder.seal(cause)
+        if self._hold(stored, lambda: self._at.store.claims.finish(stored, ending)):
             recorder.publish_end()
             logger.info("response finished", extra={**_about(stored), "status": cause.status})
         else:
@@ -171,16 +176,19 @@ class Runner:
         except redis.RedisError:
             logger.warning("log left to run out", extra=_about(stored))
 
-    def _commit(self, stored: StoredResponse, ending: Ending) -> bool:
-        """Write the end; while the database is out of reach, hold it for a minute."""
+    def _hold(self, stored: StoredResponse, write: Callable[[], T]) -> T:
+        """Write; while the database is out of reach, hold what is to be written for a minute.
+
+        `write` is fenced by the attempt: doing it twice, or too late, changes nothing.
+        """
         pause = threading.Event()
         for _ in range(int(HOLD_S / RETRY_S)):
             try:
-                return self._at.store.claims.finish(stored, ending)
+                return write()
             except UnavailableError:
-                logger.warning("end held: the database is out of reach", extra=_about(stored))
+                logger.warning("write held: the database is out of reach", extra=_about(stored))
                 pause.wait(RETRY_S)
-        return self._at.store.claims.finish(stored, ending)
+        return write()
 
     def _fail(self, claimed: StoredResponse, error: Exception) -> None:
         """End a response that could not be run; clients get no inner details."""

@@ -1,11 +1,16 @@
 """One response's life in the worker, from its claim to its end."""
 
+from typing import Any
+
+import pytest
 import redis
 from flask.testing import FlaskClient
 
+from models.errors import UnavailableError
 from models.ids import response_wire_id
 from models.live.unstored import UnstoredContent, UnstoredContents
 from models.status import ResponseStatus
+from models.store.responses import Responses
 from tests.factories import input_message, stored_response
 from tests.integration.api.requests import (
     DONE,
@@ -166,3 +171,23 @@ def test_one_hint_is_enough_for_all_that_is_queued(desk: Desk, make_worker: Make
     make_worker().run_queued().result()
 
     assert [desk.status(each) for each in responses] == [ResponseStatus.COMPLETED] * 3
+
+
+def test_a_fault_of_the_database_midway_costs_no_response(
+    desk: Desk, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    response = desk.create()
+    read, faults = Responses.chain_items, [UnavailableError()]
+
+    def read_after_a_fault(*arguments: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return read(*arguments)
+
+    monkeypatch.setattr(Responses, "chain_items", read_after_a_fault)
+
+    make_worker().run_queued().result()
+
+    assert not faults
+    assert desk.status(response) is ResponseStatus.COMPLETED
+    assert desk.num_crashes(response) == 0
