@@ -44,8 +44,6 @@ class Program:
     account: Account | None = None
     """None: the parent's user."""
     stop_signal: signal.Signals = signal.SIGTERM
-    niceness: int = 0
-    """How far it stands back for others that want the processor, 0 to 19 (nice(2))."""
     stop_timeout_s: float = 10.0
     """How long the child may take to stop before it is killed."""
 
@@ -65,7 +63,7 @@ def spawn(program: Program, log: Path | None) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
             start_new_session=True,
-            preexec_fn=_preparer(program),
+            preexec_fn=_death_signal_setter(program.stop_signal),
             **account_options(program.account),
         )
     finally:
@@ -131,16 +129,14 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> None:
         return
 
 
-def _preparer(program: Program) -> Callable[[], None]:
-    """What the child does between fork and exec."""
+def _death_signal_setter(death_signal: signal.Signals) -> Callable[[], None] | None:
+    if _PRCTL is None:
+        return None
     prctl, parent = _PRCTL, os.getpid()
 
-    def prepare() -> None:
-        os.nice(program.niceness)
-        if prctl is None:
-            return
-        prctl(_PR_SET_PDEATHSIG, int(program.stop_signal))
+    def set_death_signal() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(death_signal))
         if os.getppid() != parent:  # the parent died before the call above
             os._exit(1)
 
-    return prepare
+    return set_death_signal

@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -29,7 +28,6 @@ _MAX_CRASHES = 3
 _API_STOP_S = 15.0
 _DRAINING_API_S = 8.0
 _WORKER_STOP_EXTRA_S = 10.0
-_WORKER_NICENESS = 5
 
 
 def run(settings: Settings) -> None:
@@ -104,8 +102,6 @@ class _Up:
         stop_s = self._settings.drain_seconds + _WORKER_STOP_EXTRA_S
         names = [f"worker-{number + 1}" for number in range(self._settings.workers)]
         workers = [self._own(name, "worker", "--name", name, stop_s=stop_s) for name in names]
-        # A worker on the CPU takes all there is: requests must be answered meanwhile.
-        workers = [replace(worker, niceness=_WORKER_NICENESS) for worker in workers]
         self._supervisor.start(*workers, self._own("maintenance", "maintenance"))
         self._supervisor.start(self._own("api", "api", stop_s=_API_STOP_S))
 

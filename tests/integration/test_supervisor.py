@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.processes import Program, spawn
+from cli.processes import Program
 from cli.run_folder import RunFolder
 from cli.supervisor import ChildFailedError, Supervisor
 
@@ -203,17 +203,3 @@ def test_what_a_crashed_child_had_started_does_not_survive_it(supervised: Superv
     os.kill(supervised.pid("api") or 0, signal.SIGKILL)
 
     wait_until(lambda: not is_alive(helper_pid))
-
-
-def test_a_child_stands_back_as_far_as_its_program_says(tmp_path: Path) -> None:
-    program = Program(
-        name="nice",
-        argv=(sys.executable, "-c", "import os; print(os.nice(0) - int(os.environ['OURS']))"),
-        env={"OURS": str(os.nice(0))},
-        niceness=3,
-    )
-
-    process = spawn(program, tmp_path / "nice.log")
-
-    assert process.wait() == 0
-    assert (tmp_path / "nice.log").read_text() == "3\n"
