@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from worker.engine.detokenize import Detokenizer
 from worker.engine.interface import (
-    BREAKER_END,
-    BREAKER_START,
     Delta,
-    DryParams,
     Engine,
     EngineConfig,
     EngineStoppedError,
     FinishReason,
     GenerationRequest,
+    Logprobs,
     RequestTooLargeError,
-    SamplingParams,
     StepListener,
     Tokenizer,
     UnsupportedModelError,
 )
+from worker.engine.params import BREAKER_END, BREAKER_START, DryParams, SamplingParams
 from worker.engine.scripted import ScriptedEngine, ScriptedTokenizer
 from worker.engine.stop import StopMatcher
 
@@ -39,6 +37,7 @@ __all__ = [
     "EngineStoppedError",
     "FinishReason",
     "GenerationRequest",
+    "Logprobs",
     "RequestTooLargeError",
     "SamplingParams",
     "ScriptedEngine",

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from worker.engine.interface import BREAKER_END, BREAKER_START, DryParams
+from worker.engine.params import BREAKER_END, BREAKER_START, DryParams
 
 
 class DryMatcher:

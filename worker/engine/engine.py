@@ -20,9 +20,11 @@ from worker.engine.interface import (
     EngineConfig,
     FinishReason,
     GenerationRequest,
+    Logprobs,
     RequestTooLargeError,
     StepListener,
 )
+from worker.engine.logprobs import RawScores
 from worker.engine.loop import EngineLoop
 from worker.engine.penalties import Penalties, penalise
 from worker.engine.sampler import Draw, sample
@@ -77,7 +79,7 @@ class TransformersEngine(EngineLoop):
         return sequence
 
     def _enter(self, sequence: Sequence) -> list[Delta]:
-        if (ending := self._ending(sequence, None)) is not None:
+        if (ending := self._ending(sequence)) is not None:
             return [ending]
         self._scheduler.add(sequence)
         return []
@@ -97,12 +99,14 @@ class TransformersEngine(EngineLoop):
         due = self._scheduler.advance(batch)
         if not due:
             return []
+        raw = RawScores(logits, [each.params.num_top_logprobs for each in due])
         penalise(logits, [sequence.penalties for sequence in due])
         self._masker.apply(logits, [sequence.matcher for sequence in due])
         tokens = sample(logits, [Draw(each.params, each.num_generated) for each in due])
-        return [self._append(each, token) for each, token in zip(due, tokens, strict=True)]
+        drawn = zip(due, tokens, raw.logprobs(tokens), strict=True)
+        return [self._append(*each) for each in drawn]
 
-    def _append(self, sequence: Sequence, token: int | None) -> Delta:
+    def _append(self, sequence: Sequence, token: int | None, logprobs: Logprobs | None) -> Delta:
         if token is None or sequence.grammar_error is not None:
             return self._fail(sequence, sequence.grammar_error or "no token has a finite score")
         sequence.tokens.append(token)
@@ -110,9 +114,12 @@ class TransformersEngine(EngineLoop):
             sequence.penalties.advance(token)
         if sequence.matcher is not None:
             sequence.matcher.advance([token])
-        return self._ending(sequence, token) or sequence.delta(token)
+        ending = self._ending(sequence, token, logprobs)
+        return ending or sequence.delta(token, logprobs=logprobs)
 
-    def _ending(self, sequence: Sequence, token: int | None) -> Delta | None:
+    def _ending(
+        self, sequence: Sequence, token: int | None = None, logprobs: Logprobs | None = None
+    ) -> Delta | None:
         """Remove the sequence and return its last delta if it ends here."""
         if sequence.grammar_error is not None:
             return self._fail(sequence, sequence.grammar_error)
@@ -120,7 +127,7 @@ class TransformersEngine(EngineLoop):
         if reason is None:
             return None
         self._remove(sequence)
-        return sequence.delta(token, reason)
+        return sequence.delta(token, reason, logprobs=logprobs)
 
     def _fail(self, sequence: Sequence, error: str) -> Delta:
         self._remove(sequence)

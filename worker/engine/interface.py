@@ -6,9 +6,10 @@ Plain data only: importing this loads no tensor library.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from worker.engine.params import SamplingParams
 
 
 class RequestTooLargeError(ValueError):
@@ -36,77 +37,6 @@ class FinishReason(StrEnum):
     ERROR = "error"
 
 
-BREAKER_START = 0
-BREAKER_END = -1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DryParams:
-    """How repetitions of whole passages are made unlikely; see `worker/engine/dry.py`."""
-
-    multiplier: float
-    base: float = 1.75
-    allowed_length: int = 2
-    breaker_moves: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
-    """By token id, how it reads on in sequence breakers: from a state to a state.
-
-    `BREAKER_START` is where every breaker begins, at any token; the token that reaches
-    `BREAKER_END` ends one.
-    """
-
-    def __post_init__(self) -> None:
-        checks = {
-            "multiplier": 0 < self.multiplier < float("inf"),
-            "base": 0 <= self.base < float("inf"),
-            "allowed_length": self.allowed_length >= 0,
-        }
-        _check(self, checks)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingParams:
-    """How tokens are drawn; equal parameters and seed draw equal tokens in any batch."""
-
-    max_tokens: int
-    temperature: float = 1.0
-    """0 takes the likeliest token."""
-    top_p: float = 1.0
-    top_k: int = 0
-    """0 means no limit."""
-    min_p: float = 0.0
-    logit_bias: Mapping[int, float] = field(default_factory=dict)
-    """By token id, added to its logit."""
-    frequency_penalty: float = 0.0
-    """Taken from a token's logit for each time that it was generated."""
-    presence_penalty: float = 0.0
-    """Taken once from the logit of a token that was generated."""
-    repetition_penalty: float = 1.0
-    """Divides the positive and multiplies the negative logits of all tokens so far."""
-    dry: DryParams | None = None
-    seed: int = 0
-    ignore_eos: bool = False
-
-    def __post_init__(self) -> None:
-        checks = {
-            "max_tokens": self.max_tokens >= 1,
-            "temperature": 0 <= self.temperature < float("inf"),
-            "top_p": 0 < self.top_p <= 1,
-            "top_k": self.top_k >= 0,
-            "min_p": 0 <= self.min_p <= 1,
-            "frequency_penalty": isfinite(self.frequency_penalty),
-            "presence_penalty": isfinite(self.presence_penalty),
-            "repetition_penalty": 0 < self.repetition_penalty < float("inf"),
-            "logit_bias": all(map(isfinite, self.logit_bias.values())),
-        }
-        _check(self, checks)
-
-
-def _check(params: object, checks: Mapping[str, bool]) -> None:
-    for name, is_valid in checks.items():
-        if not is_valid:
-            raise ValueError(f"{name} is out of range: {getattr(params, name)}")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """One generation; `generated` holds the tokens of an earlier attempt that it continues.
@@ -124,6 +54,20 @@ class GenerationRequest:
     """Cached prompt prefixes are shared among equal salts only."""
 
 
+LOGPROB_FLOOR = -9999.0
+
+
+@dataclass(frozen=True, slots=True)
+class Logprobs:
+    """Natural logarithms of probabilities as the model gave them: before bias, penalties, grammar
+    and temperature. None is below `LOGPROB_FLOOR`, also that of a token the model rules out."""
+
+    drawn: float
+    """That of the token that was drawn."""
+    top: tuple[tuple[int, float], ...]
+    """The likeliest tokens with theirs, falling, as many as were asked for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
     """What one step adds to one sequence; the last one carries `finish_reason`."""
@@ -134,6 +78,8 @@ class Delta:
     error: str | None = None
     num_cached_tokens: int = 0
     """Prompt tokens whose keys and values were found in the prefix cache."""
+    logprobs: Logprobs | None = None
+    """Those of the token, where the request asks for them."""
 
 
 StepListener = Callable[[list[Delta]], None]

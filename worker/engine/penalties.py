@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from worker.engine.dry import DryMatcher
-from worker.engine.interface import GenerationRequest, SamplingParams
+from worker.engine.interface import GenerationRequest
+from worker.engine.params import SamplingParams
 
 # Far beyond any logit, and far enough from the end of float32 to be divided by a temperature.
 _MAX_LOGIT = 1e30

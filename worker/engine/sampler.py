@@ -9,7 +9,7 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
-from worker.engine.interface import SamplingParams
+from worker.engine.params import SamplingParams
 
 # Most rows are decided by few candidates; a full sort of the vocabulary is the last resort.
 _NUM_CANDIDATES = (64, 1024)

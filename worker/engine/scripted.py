@@ -6,9 +6,11 @@ Loads no tensor library, so that many processes of it start fast.
 from collections.abc import Collection
 
 from worker.engine.interface import (
+    LOGPROB_FLOOR,
     Delta,
     FinishReason,
     GenerationRequest,
+    Logprobs,
     RequestTooLargeError,
     StepListener,
 )
@@ -38,7 +40,9 @@ class ScriptedTokenizer:
 class ScriptedEngine(EngineLoop):
     """Gives every running sequence the next word of the script, each step.
 
-    Prompts, sampling parameters other than `max_tokens`, and grammars have no effect.
+    Prompts, sampling parameters other than `max_tokens`, and grammars have no effect. As for log
+    probabilities, the script is certain: its word has 0, and those named beside it, the words that
+    follow, have the least there is.
     """
 
     def __init__(
@@ -90,12 +94,20 @@ class ScriptedEngine(EngineLoop):
         reason = self._finish_reason(sequence)
         if reason is not None:
             self._remove(sequence)
-        return sequence.delta(token, reason)
+        num_top = sequence.params.num_top_logprobs
+        logprobs = None if num_top is None else _logprobs(token, num_top)
+        return sequence.delta(token, reason, logprobs=logprobs)
 
     def _finish_reason(self, sequence: Sequence) -> FinishReason | None:
         if sequence.num_generated >= self._num_tokens:
             return FinishReason.STOP
         return sequence.finish_reason(frozenset(), _CONTEXT_LENGTH)
+
+
+def _logprobs(token: int, num_top: int) -> Logprobs:
+    words = [_NUM_BYTES + (token - _NUM_BYTES + n) % len(_WORDS) for n in range(num_top)]
+    top = tuple((each, 0.0 if each == token else LOGPROB_FLOOR) for each in words)
+    return Logprobs(0.0, top)
 
 
 def _token_bytes(token_id: int) -> bytes:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from worker.engine.interface import Delta, FinishReason, GenerationRequest
+from worker.engine.interface import Delta, FinishReason, GenerationRequest, Logprobs
 
 if TYPE_CHECKING:
     from worker.engine.grammar import Matcher
@@ -91,6 +91,7 @@ class Sequence:
         token_id: int | None,
         finish_reason: FinishReason | None = None,
         error: str | None = None,
+        logprobs: Logprobs | None = None,
     ) -> Delta:
         """Return what this step adds to the sequence, as callers see it."""
         return Delta(
@@ -99,4 +100,5 @@ class Sequence:
             finish_reason=finish_reason,
             error=error,
             num_cached_tokens=self.num_cached or 0,
+            logprobs=logprobs,
         )

@@ -13,7 +13,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from worker.engine.attention import LayerShape
 from worker.engine.blocks import BlockPool
-from worker.engine.interface import GenerationRequest, SamplingParams, UnsupportedModelError
+from worker.engine.interface import GenerationRequest, UnsupportedModelError
+from worker.engine.params import SamplingParams
 from worker.engine.scheduler import Chunk
 from worker.engine.sequence import Sequence
 

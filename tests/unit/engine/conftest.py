@@ -65,9 +65,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def oracle(folder: Path) -> Oracle:
+def network(folder: Path) -> Any:
+    """The same network as transformers runs it."""
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+
+
+@pytest.fixture(scope="session")
+def oracle(network: Any) -> Oracle:
     """What `model.generate` continues a prompt with, greedily and without an early end."""
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model = network
     model.generation_config.eos_token_id = None
 
     def continue_(prompt: Sequence[int], num_tokens: int) -> list[int]:

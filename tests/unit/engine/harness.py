@@ -80,10 +80,15 @@ def sampled(
     max_tokens: int = 12,
     *,
     generated: Sequence[int] = (),
+    grammar: str | None = None,
     **asked: Any,
 ) -> GenerationRequest:
     settings = {"temperature": 0.9, "top_p": 0.95, "ignore_eos": True, **asked}
     params = SamplingParams(max_tokens=max_tokens, seed=seed, **settings)
     return GenerationRequest(
-        sequence_id=sequence_id, prompt=prompt, params=params, generated=generated
+        sequence_id=sequence_id,
+        prompt=prompt,
+        params=params,
+        generated=generated,
+        grammar=grammar,
     )

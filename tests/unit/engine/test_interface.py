@@ -15,6 +15,8 @@ OUT_OF_RANGE = [
     ("frequency_penalty", float("nan")),
     ("presence_penalty", float("inf")),
     ("repetition_penalty", 0.0),
+    ("num_top_logprobs", -1),
+    ("num_top_logprobs", 21),
     ("logit_bias", {1: float("-inf")}),
 ]
 

@@ -3,7 +3,14 @@ import sys
 
 from models.chat import SCRIPTED_VOCAB
 from tests.unit.engine.harness import Harness, greedy
-from worker.engine import FinishReason, ScriptedEngine, ScriptedTokenizer
+from worker.engine import (
+    FinishReason,
+    GenerationRequest,
+    SamplingParams,
+    ScriptedEngine,
+    ScriptedTokenizer,
+)
+from worker.engine.interface import LOGPROB_FLOOR
 
 
 def run_script(num_tokens: int, max_tokens: int = 100) -> Harness:
@@ -34,6 +41,25 @@ def test_the_script_stops_after_its_tokens_and_starts_over_when_it_is_short() ->
 
 def test_a_script_longer_than_allowed_ends_by_length() -> None:
     assert run_script(num_tokens=10, max_tokens=9).reason("it") is FinishReason.LENGTH
+
+
+def test_the_script_is_certain_of_its_words() -> None:
+    harness = Harness()
+    harness.engine = ScriptedEngine(
+        num_tokens=20, interval_s=0, max_sequences=4, on_step=harness.on_step
+    )
+    harness.engine.start()
+    params = SamplingParams(max_tokens=2, num_top_logprobs=20)
+    request = GenerationRequest(sequence_id="it", prompt=[1], params=params)
+    harness.run(request)
+    harness.engine.stop()
+
+    [_, second] = [delta.logprobs for delta in harness.deltas["it"]]
+    assert second is not None
+    assert second.drawn == 0
+    assert [value for _, value in second.top] == [0, *[LOGPROB_FLOOR] * 19]
+    assert len(dict(second.top)) == 20
+    assert second.top[0][0] == harness.tokens("it")[1]
 
 
 def test_bytes_are_their_own_ids() -> None:

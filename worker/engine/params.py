@@ -1,0 +1,84 @@
+"""How tokens are drawn, as callers of an engine say it.
+
+Plain data only: importing this loads no tensor library.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+
+BREAKER_START = 0
+BREAKER_END = -1
+
+MAX_TOP_LOGPROBS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryParams:
+    """How repetitions of whole passages are made unlikely; see `worker/engine/dry.py`."""
+
+    multiplier: float
+    base: float = 1.75
+    allowed_length: int = 2
+    breaker_moves: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    """By token id, how it reads on in sequence breakers: from a state to a state.
+
+    `BREAKER_START` is where every breaker begins, at any token; the token that reaches
+    `BREAKER_END` ends one.
+    """
+
+    def __post_init__(self) -> None:
+        checks = {
+            "multiplier": 0 < self.multiplier < float("inf"),
+            "base": 0 <= self.base < float("inf"),
+            "allowed_length": self.allowed_length >= 0,
+        }
+        _check(self, checks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingParams:
+    """How tokens are drawn; equal parameters and seed draw equal tokens in any batch."""
+
+    max_tokens: int
+    temperature: float = 1.0
+    """0 takes the likeliest token."""
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 means no limit."""
+    min_p: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    """By token id, added to its logit."""
+    frequency_penalty: float = 0.0
+    """Taken from a token's logit for each time that it was generated."""
+    presence_penalty: float = 0.0
+    """Taken once from the logit of a token that was generated."""
+    repetition_penalty: float = 1.0
+    """Divides the positive and multiplies the negative logits of all tokens so far."""
+    dry: DryParams | None = None
+    seed: int = 0
+    ignore_eos: bool = False
+    num_top_logprobs: int | None = None
+    """How many of the likeliest tokens to name beside each that is drawn; None gives no log
+    probabilities at all."""
+
+    def __post_init__(self) -> None:
+        checks = {
+            "max_tokens": self.max_tokens >= 1,
+            "temperature": 0 <= self.temperature < float("inf"),
+            "top_p": 0 < self.top_p <= 1,
+            "top_k": self.top_k >= 0,
+            "min_p": 0 <= self.min_p <= 1,
+            "frequency_penalty": isfinite(self.frequency_penalty),
+            "presence_penalty": isfinite(self.presence_penalty),
+            "num_top_logprobs": 0 <= (self.num_top_logprobs or 0) <= MAX_TOP_LOGPROBS,
+            "repetition_penalty": 0 < self.repetition_penalty < float("inf"),
+            "logit_bias": all(map(isfinite, self.logit_bias.values())),
+        }
+        _check(self, checks)
+
+
+def _check(params: object, checks: Mapping[str, bool]) -> None:
+    for name, is_valid in checks.items():
+        if not is_valid:
+            raise ValueError(f"{name} is out of range: {getattr(params, name)}")
