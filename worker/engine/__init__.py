@@ -19,7 +19,13 @@ from worker.engine.interface import (
     Tokenizer,
     UnsupportedModelError,
 )
-from worker.engine.params import BREAKER_END, BREAKER_START, DryParams, SamplingParams
+from worker.engine.params import (
+    BREAKER_END,
+    BREAKER_START,
+    DryParams,
+    SamplingParams,
+    choice_seed,
+)
 from worker.engine.scripted import ScriptedEngine, ScriptedTokenizer
 from worker.engine.stop import StopMatcher
 
@@ -47,6 +53,7 @@ __all__ = [
     "Tokenizer",
     "TransformersEngine",
     "UnsupportedModelError",
+    "choice_seed",
 ]
 
 

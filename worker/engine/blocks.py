@@ -5,6 +5,7 @@ Bookkeeping only: the tensors that the block numbers address belong to `attentio
 
 from array import array
 from collections import OrderedDict
+from collections.abc import Iterable
 from hashlib import blake2b
 
 from worker.engine.sequence import Sequence
@@ -48,7 +49,7 @@ class BlockPool:
 
         At least one token stays to be computed: its logits give the next one.
         """
-        for index in range((len(sequence.tokens) - 1) // self.block_size):
+        for index in range(self._num_shareable(sequence)):
             block = self._block_of.get(self._digest(sequence, index))
             if block is None:
                 break
@@ -57,6 +58,16 @@ class BlockPool:
             sequence.blocks.append(block)
         sequence.num_published = len(sequence.blocks)
         sequence.num_computed = len(sequence.blocks) * self.block_size
+
+    def is_being_computed(self, sequence: Sequence, running: Iterable[Sequence]) -> bool:
+        """Whether one of `running` is about to publish the next block that the sequence lacks and
+        could share."""
+        index = len(sequence.blocks)
+        return index < self._num_shareable(sequence) and any(
+            other.num_published <= index < len(other.tokens) // self.block_size
+            and self._digest(other, index) == self._digest(sequence, index)
+            for other in running
+        )
 
     def publish(self, sequence: Sequence) -> None:
         """Make the blocks that the sequence has fully computed findable by their content."""
@@ -76,6 +87,9 @@ class BlockPool:
                 self._retire(block)
         sequence.blocks.clear()
         sequence.num_computed = sequence.num_published = 0
+
+    def _num_shareable(self, sequence: Sequence) -> int:
+        return (len(sequence.tokens) - 1) // self.block_size
 
     def _retire(self, block: int) -> None:
         if block in self._digest_of:

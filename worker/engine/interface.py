@@ -41,7 +41,8 @@ class FinishReason(StrEnum):
 class GenerationRequest:
     """One generation; `generated` holds the tokens of an earlier attempt that it continues.
 
-    Tokens in `generated` count toward `max_tokens` and are not delivered again.
+    Tokens in `generated` count toward `max_tokens` and are not delivered again. Several requests
+    with one prompt, as for several choices of one response, share its blocks: it is computed once.
     """
 
     sequence_id: str

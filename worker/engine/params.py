@@ -5,6 +5,7 @@ Plain data only: importing this loads no tensor library.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from math import isfinite
 
 BREAKER_START = 0
@@ -76,6 +77,13 @@ class SamplingParams:
             "logit_bias": all(map(isfinite, self.logit_bias.values())),
         }
         _check(self, checks)
+
+
+def choice_seed(seed: int, choice: int) -> int:
+    """The seed of one of several choices; the first draws what it would draw alone."""
+    if choice == 0:
+        return seed
+    return int.from_bytes(blake2b(f"{seed}:{choice}".encode(), digest_size=8).digest(), "big")
 
 
 def _check(params: object, checks: Mapping[str, bool]) -> None:

@@ -25,7 +25,12 @@ class Chunk:
 
 class Scheduler:
     """Decodes first, then chunks of prompts under the token budget; short of blocks, the youngest
-    sequence goes back to the head of the queue and is computed again later."""
+    sequence goes back to the head of the queue and is computed again later.
+
+    A prompt is computed once, however many sequences begin with it at the same time: the first is
+    admitted, the others wait until they can share its blocks. All but one of them compute no more
+    than their last block. So the choices of one response need no notion of a group here.
+    """
 
     def __init__(self, pool: BlockPool, *, max_sequences: int, max_batch_tokens: int) -> None:
         self._pool = pool
@@ -76,9 +81,13 @@ class Scheduler:
         self.waiting.appendleft(sequence)
 
     def _admit(self) -> None:
-        while self.waiting and len(self.running) < self._max_sequences:
-            sequence = self.waiting[0]
+        for sequence in list(self.waiting):
+            if len(self.running) >= self._max_sequences:
+                return
             self._pool.adopt_prefix(sequence)
+            if self._pool.is_being_computed(sequence, self.running):
+                self._pool.release(sequence)
+                continue
             # A block to spare for each running sequence: else the newcomer is soon preempted.
             if not self._pool.grow(sequence, len(sequence.tokens), spare=len(self.running)):
                 self._pool.release(sequence)
@@ -86,7 +95,8 @@ class Scheduler:
             if sequence.num_cached is None:
                 sequence.num_cached = min(sequence.num_computed, sequence.num_prompt)
             sequence.status = SequenceStatus.RUNNING
-            self.running.append(self.waiting.popleft())
+            self.waiting.remove(sequence)
+            self.running.append(sequence)
 
     def _fill_budget(self) -> list[Chunk]:
         decodes = [Chunk(sequence, 1) for sequence in self.running if sequence.num_pending == 1]
