@@ -44,6 +44,7 @@ def refuse(error: ValidationError) -> NoReturn:
     first = error.errors(include_url=False)[0]
     body = request.get_json() if request.method == "POST" else request.args.to_dict()
     param = first.get("ctx", {}).get("field") or _path(first, body)
+    param = param.replace("[][", "[")  # of the list `include[]` the first is `include[0]`
     if first["type"].startswith("union_tag"):
         param += ".type"
     raise InvalidRequestError(_message(first, param), param=param or None, code=_code(first))

@@ -1,12 +1,18 @@
 """Paths and query strings, as the routes take them."""
 
 import functools
-from typing import Any, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from models.status import ResponseStatus
+from models.wire.include import Include
+
+_METADATA_KEY = re.compile(r"metadata\[([^]]{0,64})\]")
+MAX_PAIRS = 16
+MAX_VALUE = 512
 
 
 class ResponsePath(BaseModel):
@@ -36,7 +42,21 @@ class Query(BaseModel):
         )
 
 
-class RetrieveQuery(Query):
+class IncludeQuery(Query):
+    """Base of queries with `include[]`, which may also be spelled `include`."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    include: Annotated[list[Include], Field(alias="include[]", default_factory=list)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_spelling(cls, query: Any) -> Any:
+        """Both spellings have arrived under the alias by now."""
+        return {name: value for name, value in query.items() if name != "include"}
+
+
+class RetrieveQuery(IncludeQuery):
     """How to read one response."""
 
     stream: bool = False
@@ -49,13 +69,35 @@ class ListQuery(Query):
 
     status: ResponseStatus | None = None
     model: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    """Pairs that a response must have, each as `metadata[key]=value`."""
     after: str | None = None
+    before: str | None = None
     order: Literal["asc", "desc"] = "desc"
     limit: int = Field(20, ge=1, le=100)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_metadata(cls, query: Any) -> Any:
+        gathered: dict[str, Any] = {}
+        pairs: dict[str, str] = {}
+        for name, value in query.items():
+            found = _METADATA_KEY.fullmatch(name)
+            if found is None:
+                gathered[name] = value
+            elif len(value) > MAX_VALUE or "\0" in name + value:
+                message = f"metadata has values of at most {MAX_VALUE} characters and no NUL"
+                raise PydanticCustomError("metadata_value", message, {"field": name})
+            else:
+                pairs[found[1]] = value
+        if len(pairs) > MAX_PAIRS:
+            message = f"metadata has at most {MAX_PAIRS} pairs"
+            raise PydanticCustomError("metadata_pairs", message, {"field": "metadata"})
+        return {**gathered, "metadata": pairs} if pairs else gathered
 
-class ItemsQuery(Query):
-    """Which input items to list."""
+
+class ItemsQuery(IncludeQuery):
+    """Which items to list."""
 
     after: str | None = None
     order: Literal["asc", "desc"] = "desc"

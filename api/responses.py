@@ -1,7 +1,7 @@
 """/v1/responses: create, read, list, cancel, delete."""
 
 import logging
-from typing import Any
+from uuid import UUID
 
 import redis
 from flask import Response
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from api.cancelling import cancel, request_cancel
 from api.creation import create_response
 from api.foreground import stream_foreground, wait_foreground
+from api.item_pages import item_page
 from api.queries import ItemsQuery, ListQuery, ResponsePath, RetrieveQuery
 from api.services import project_id, services
 from api.stream import event_stream
@@ -44,22 +45,21 @@ def create(body: CreateResponse) -> Response:
 @blueprint.get("", responses={200: ResponsePage})
 def list_responses(query: ListQuery) -> Response:
     """List stored responses, newest first."""
-    after = None
-    if query.after is not None:
-        after = parse_response_id(query.after)
-        if after is None:
-            raise InvalidRequestError("after must be the id of a response.", param="after")
     chosen = ListFilter(
         status=query.status,
         model=query.model,
-        after=after,
+        metadata=query.metadata,
+        after=_cursor(query.after, "after"),
+        before=_cursor(query.before, "before"),
         ascending=query.order == "asc",
         limit=query.limit + 1,
     )
     found = services().store.responses.list_responses(project_id(), chosen)
-    page = [to_resource(stored) for stored in found[: query.limit]]
-    first, last = (page[0].id, page[-1].id) if page else (None, None)
     more = len(found) > query.limit
+    # Read towards the beginning, the one too many is the first.
+    kept = found[-query.limit :] if chosen.is_backward else found[: query.limit]
+    page = [to_resource(stored) for stored in kept]
+    first, last = (page[0].id, page[-1].id) if page else (None, None)
     return _json(ResponsePage(data=page, first_id=first, last_id=last, has_more=more))
 
 
@@ -112,17 +112,16 @@ def list_input_items(path: ResponsePath, query: ItemsQuery) -> Response:
     """List the input items of a response, last first."""
     stored = _find(path.response_id)
     items = services().store.responses.input_items(stored.project_id, stored.id)
-    if query.order == "desc":
-        items.reverse()
-    if query.after is not None:
-        ids = [item["id"] for item in items]
-        if query.after not in ids:
-            raise InvalidRequestError(f"No item has the id '{query.after}'.", param="after")
-        items = items[ids.index(query.after) + 1 :]
-    page = [_as_item(item) for item in items[: query.limit]]
-    first, last = (page[0]["id"], page[-1]["id"]) if page else (None, None)
-    more = len(items) > query.limit
-    return _json(ItemPage(data=page, first_id=first, last_id=last, has_more=more))
+    return _json(item_page(items, query))
+
+
+def _cursor(wire_id: str | None, param: str) -> UUID | None:
+    if wire_id is None:
+        return None
+    response_id = parse_response_id(wire_id)
+    if response_id is None:
+        raise InvalidRequestError(f"{param} must be the id of a response.", param=param)
+    return response_id
 
 
 def _find(wire_id: str) -> StoredResponse:
@@ -139,12 +138,3 @@ def _object(stored: StoredResponse) -> Response:
 
 def _json(answer: BaseModel) -> Response:
     return Response(answer.model_dump_json(), mimetype="application/json")
-
-
-def _as_item(item: dict[str, Any]) -> dict[str, Any]:
-    """An input item with what a listed item has, its content as parts."""
-    content = item["content"]
-    if isinstance(content, str):
-        kind = "output_text" if item["role"] == "assistant" else "input_text"
-        content = [{"type": kind, "text": content}]
-    return {"status": "completed", **item, "content": content}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from models.db import Database
 from models.store.claims import Claims
+from models.store.projects import Projects
 from models.store.responses import Responses
 from models.store.upkeep import Upkeep
 from models.store.workers import Workers
@@ -11,13 +12,14 @@ from models.store.workers import Workers
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The four desks of the store, over one pool of connections."""
+    """The desks of the store, over one pool of connections."""
 
     database: Database
     responses: Responses
     claims: Claims
     workers: Workers
     upkeep: Upkeep
+    projects: Projects
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 16) -> "Store":
@@ -29,6 +31,7 @@ class Store:
             claims=Claims(database),
             workers=Workers(database),
             upkeep=Upkeep(database),
+            projects=Projects(database),
         )
 
     def close(self) -> None:

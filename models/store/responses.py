@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -43,6 +43,11 @@ _LIST = """
     ORDER BY r.id {order} LIMIT :limit
 """
 
+# As the index on it has it: rows without metadata are not in there.
+_HAS_METADATA = """
+    CAST(r.metadata AS text) <> '{}' AND CAST(r.metadata AS jsonb) @> CAST(:metadata AS jsonb)
+"""
+
 _DELETE = text("""
     DELETE FROM responses r WHERE r.project_id = :project_id AND r.id = :id AND r.store
     RETURNING r.status
@@ -81,13 +86,24 @@ _STATUSES = text("""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListFilter:
-    """Which responses of a project, newest first unless `ascending`."""
+    """Which responses of a project, newest first unless `ascending`.
+
+    `after` and `before` are ids, in the order of the list; with `before` alone, those right before.
+    """
 
     status: ResponseStatus | None = None
     model: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    """Pairs that a response must have."""
     after: UUID | None = None
+    before: UUID | None = None
     ascending: bool = False
     limit: int = 20
+
+    @property
+    def is_backward(self) -> bool:
+        """Whether the list is read from its cursor towards its beginning."""
+        return self.before is not None and self.after is None
 
 
 class Responses:
@@ -122,18 +138,22 @@ class Responses:
     def list_responses(self, project_id: str, chosen: ListFilter) -> list[StoredResponse]:
         """The project's stored responses that pass the filter, in order of creation."""
         where, values = "", {"project_id": project_id, "limit": chosen.limit}
-        for column, comparison, value in (
-            ("status", "=", chosen.status),
-            ("model", "=", chosen.model),
-            ("id", ">" if chosen.ascending else "<", chosen.after),
+        later, earlier = (">", "<") if chosen.ascending else ("<", ">")
+        for name, condition, value in (
+            ("status", "r.status = :status", chosen.status),
+            ("model", "r.model = :model", chosen.model),
+            ("metadata", _HAS_METADATA, orjson.dumps(chosen.metadata).decode()),
+            ("after", f"r.id {later} :after", chosen.after),
+            ("before", f"r.id {earlier} :before", chosen.before),
         ):
-            if value is not None:
-                where += f" AND r.{column} {comparison} :{column}"
-                values[column] = value
-        order = "ASC" if chosen.ascending else "DESC"
+            if value not in (None, "{}"):
+                where += f" AND {condition}"
+                values[name] = value
+        order = "ASC" if chosen.ascending != chosen.is_backward else "DESC"
         statement = _LIST.format(columns=COLUMNS, output=OUTPUT, where=where, order=order)
         with self._database.statement() as connection:
-            return [to_stored(row) for row in connection.execute(text(statement), values)]
+            found = [to_stored(row) for row in connection.execute(text(statement), values)]
+        return found[::-1] if chosen.is_backward else found
 
     def delete(self, project_id: str, response_id: UUID) -> ResponseStatus | None:
         """Delete a response with its items and events; its last status, None if unknown."""

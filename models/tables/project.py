@@ -18,3 +18,5 @@ class Project(Base):
 
     project_id: Mapped[str] = mapped_column(Text, primary_key=True)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    sealing_key: Mapped[str | None] = mapped_column(Text)
+    """Seals what the project's clients carry; made when it is first needed."""

@@ -7,6 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.ids import new_id, response_wire_id
+from tests.factories import input_message, stored_response
 from tests.integration.api.requests import create, create_and_wait, error_of, parsed
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
@@ -192,3 +193,29 @@ def test_the_items_of_another_project_are_not_found(http: FlaskClient, desk: Des
 
     assert answer.status_code == 404
     assert error_of(answer)["code"] == "response_not_found"
+
+
+def test_addresses_of_images_are_shown_to_those_who_ask(http: FlaskClient, desk: Desk) -> None:
+    image = {"type": "input_image", "image_url": "data:image/png;base64,eA==", "detail": "auto"}
+    stored = stored_response()
+    message = {**input_message(stored.id), "content": [image]}
+    desk.store.responses.create(stored, [message])
+    response = {"id": response_wire_id(stored.id)}
+
+    [hidden] = list_page(http, response)["data"]
+    for name in ("include[]", "include"):
+        [shown] = list_page(http, response, **{name: "message.input_image.image_url"})["data"]
+        assert shown["content"] == [image]
+
+    assert hidden["content"] == [{**image, "image_url": None}]
+
+
+@pytest.mark.parametrize("path", ["", "/input_items"])
+def test_what_cannot_be_included_is_refused_by_its_place(http: FlaskClient, path: str) -> None:
+    response = create(http)
+    query = urlencode([("include[]", "message.output_text.logprobs"), ("include[]", "everything")])
+
+    answer = http.get(f"/v1/responses/{response['id']}{path}?{query}")
+
+    assert answer.status_code == 400
+    assert error_of(answer)["param"] == "include[1]"

@@ -125,6 +125,33 @@ def test_a_model_narrows_the_list(http: FlaskClient, desk: Desk) -> None:
     assert ids_of(list_page(http, model="third")) == []
 
 
+def test_metadata_narrows_the_list(http: FlaskClient, desk: Desk) -> None:
+    both = desk.create(metadata={"team": "a b", "run": "7"})
+    one = desk.create(metadata={"team": "a b", "run": "8"})
+    desk.create(metadata={"team": "c"})
+    desk.create()
+
+    assert ids_of(list_page(http, **{"metadata[team]": "a b"})) == wire_ids(one, both)
+    assert ids_of(list_page(http, **{"metadata[team]": "a b", "metadata[run]": "7"})) == wire_ids(
+        both
+    )
+    assert ids_of(list_page(http, **{"metadata[team]": "A B"})) == []
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_list_can_be_read_backwards(http: FlaskClient, desk: Desk, order: str) -> None:
+    created = wire_ids(*(desk.create() for _ in range(5)))
+    expected = created if order == "asc" else created[::-1]
+
+    near = list_page(http, order=order, before=expected[4], limit=2)
+    first = list_page(http, order=order, before=near["first_id"], limit=2)
+    between = list_page(http, order=order, after=expected[0], before=expected[3])
+
+    assert (ids_of(near), near["has_more"]) == (expected[2:4], True)
+    assert (ids_of(first), first["has_more"]) == (expected[:2], False)
+    assert ids_of(between) == expected[1:3]
+
+
 def test_the_filters_hold_on_every_page(http: FlaskClient, desk: Desk) -> None:
     wanted = []
     for _ in range(3):
@@ -165,6 +192,12 @@ def test_responses_of_another_project_are_not_listed(http: FlaskClient, desk: De
         ("after", "resp_x"),
         ("after", new_id().hex),
         ("after", ""),
+        ("before", "resp_x"),
+        ("metadata", "x"),
+        ("metadata[k", "x"),
+        ("metadata[k]", "x" * 513),
+        ("metadata[k]", "\0"),
+        ("metadata[" + "k" * 65 + "]", "x"),
         ("limit", "0"),
         ("limit", "101"),
         ("limit", "-1"),

@@ -1,0 +1,21 @@
+"""Give each project a key to seal what its clients carry.
+
+Revision ID: 0003
+Revises: 0002
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("projects", sa.Column("sealing_key", sa.Text))
+
+
+def downgrade() -> None:
+    op.drop_column("projects", "sealing_key")

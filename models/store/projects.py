@@ -1,0 +1,25 @@
+"""Projects, and the keys that are theirs."""
+
+from cryptography.fernet import Fernet
+from sqlalchemy import text
+
+from models.db import Database
+
+# Whoever comes first gives the project its key; all others are given that one.
+_SEALING_KEY = text("""
+    UPDATE projects SET sealing_key = coalesce(sealing_key, :fresh)
+    WHERE project_id = :project_id RETURNING sealing_key
+""")
+
+
+class Projects:
+    """The table of who owns responses."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def sealing_key(self, project_id: str) -> str:
+        """The key that seals what the project's clients carry; made when first asked for."""
+        values = {"project_id": project_id, "fresh": Fernet.generate_key().decode()}
+        with self._database.statement() as connection:
+            return str(connection.execute(_SEALING_KEY, values).scalar_one())

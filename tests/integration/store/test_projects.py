@@ -1,0 +1,12 @@
+from models.store import Store
+from models.tables import DEFAULT_PROJECT
+from tests.integration.desk import Desk
+
+
+def test_a_project_is_given_its_sealing_key_once(store: Store, desk: Desk) -> None:
+    other = desk.add_project("other")
+
+    key = store.projects.sealing_key(DEFAULT_PROJECT)
+
+    assert store.projects.sealing_key(DEFAULT_PROJECT) == key
+    assert store.projects.sealing_key(other) != key
