@@ -9,7 +9,7 @@ from flask import Response, g, request
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
-from api import docs, health, responses, served_models
+from api import docs, health, responses, served_models, websocket
 from api.errors import install_error_handlers, refuse
 from api.services import Services
 from api.strict_json import use_orjson
@@ -29,12 +29,14 @@ def create_app(settings: Settings) -> OpenAPI:
         validation_error_callback=refuse,
     )
     app.extensions["antiphon"] = Services.open(settings)
+    app.config["SOCK_SERVER_OPTIONS"] = websocket.SOCK_SERVER_OPTIONS
     use_orjson(app)
     install_error_handlers(app)
     app.before_request(_begin)
     app.after_request(_label)
     app.register_api(responses.blueprint)
     app.register_api(served_models.blueprint)
+    app.register_blueprint(websocket.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(docs.blueprint)
     return app

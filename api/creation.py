@@ -5,7 +5,7 @@ does not pass leaves nothing behind.
 """
 
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -30,17 +30,30 @@ MODEL_ALIAS = "default"
 _CONTINUABLE = frozenset({ResponseStatus.COMPLETED, ResponseStatus.INCOMPLETE})
 
 
-def create_response(at: Services, project_id: str, body: CreateResponse) -> StoredResponse:
-    """Check, store and hint a request; raises an `AppError` for what cannot be served."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What comes before the input."""
+
+    previous_id: UUID | None = None
+    items: list[dict[str, Any]] = field(default_factory=list)
+
+
+def create_response(
+    at: Services, project_id: str, body: CreateResponse, remembered: Context | None = None
+) -> StoredResponse:
+    """Check, store and hint a request; raises an `AppError` for what cannot be served.
+
+    `remembered` is a context that is stored nowhere; without it, the request says what it is.
+    """
     if body.background and not body.store:
         raise InvalidRequestError("background needs store to be true.", param="background")
     _check_model(at, body.model)
-    previous_id = _check_previous(at, project_id, body.previous_response_id)
+    context = remembered or _stored_context(at, project_id, body)
     parameters = _in_force(at, body)
     _check_bias(at, parameters)
     items = body.input_items()
     _check_ids(items)
-    _check_length(at, project_id, previous_id, parameters, items)
+    _check_length(at, parameters, context.items + items)
     if grammar := grammar_of(parameters, param=body.grammar_param):
         at.check_grammar(grammar, param=body.grammar_param)
     response_id = new_id()
@@ -58,9 +71,9 @@ def create_response(at: Services, project_id: str, body: CreateResponse) -> Stor
         created_at=datetime.now(UTC).replace(microsecond=0),
         parameters=parameters.model_dump(exclude_none=True, by_alias=True),
         metadata=body.metadata,
-        previous_response_id=previous_id,
+        previous_response_id=context.previous_id,
     )
-    _store(at, new, items)
+    _store(at, new, items if remembered is None else remembered.items + items)
     at.hints.hint(new.model)
     return new
 
@@ -84,9 +97,11 @@ def _check_model(at: Services, model: str | None) -> None:
         raise ModelNotFoundError(message, param="model")
 
 
-def _check_previous(at: Services, project_id: str, wire_id: str | None) -> UUID | None:
+def _stored_context(at: Services, project_id: str, body: CreateResponse) -> Context:
+    """The turns that the request goes on from, if any."""
+    wire_id = body.previous_response_id
     if wire_id is None:
-        return None
+        return Context()
     param = "previous_response_id"
     previous_id = parse_response_id(wire_id)
     previous = at.store.responses.get(project_id, previous_id) if previous_id else None
@@ -96,7 +111,9 @@ def _check_previous(at: Services, project_id: str, wire_id: str | None) -> UUID 
     if previous.status not in _CONTINUABLE:
         message = f"Response '{wire_id}' is {previous.status}; only a finished one can go on."
         raise InvalidRequestError(message, param=param)
-    return previous_id
+    return Context(
+        previous_id=previous.id, items=at.store.responses.chain_items(project_id, previous.id)
+    )
 
 
 def _check_ids(items: list[dict[str, Any]]) -> None:
@@ -130,16 +147,10 @@ def _check_bias(at: Services, parameters: GenerationParameters) -> None:
 
 
 def _check_length(
-    at: Services,
-    project_id: str,
-    previous_id: UUID | None,
-    parameters: GenerationParameters,
-    items: list[dict[str, Any]],
+    at: Services, parameters: GenerationParameters, items: list[dict[str, Any]]
 ) -> None:
     """Count the prompt as the worker will; one token of room must be left."""
-    before = at.store.responses.chain_items(project_id, previous_id) if previous_id else []
-    prompt = Prompt(instructions=parameters.instructions, items=before + items)
-    num_tokens = len(at.encoder.encode(prompt))
+    num_tokens = len(at.encoder.encode(Prompt(instructions=parameters.instructions, items=items)))
     if num_tokens >= at.encoder.context_length:
         raise ContextLengthExceededError(
             f"The input is {num_tokens} tokens; the context of {at.encoder.model_id} is "

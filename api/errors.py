@@ -41,13 +41,18 @@ _KINDS = {int: "integer", float: "decimal", list: "array", dict: "object", str: 
 
 def refuse(error: ValidationError) -> NoReturn:
     """Turn the first thing that is wrong with a request into a 400 that names it."""
-    first = error.errors(include_url=False)[0]
     body = request.get_json() if request.method == "POST" else request.args.to_dict()
+    raise refusal_of(error, body)
+
+
+def refusal_of(error: ValidationError, body: dict[str, Any]) -> InvalidRequestError:
+    """The 400 that names the first thing that is wrong with `body`."""
+    first = error.errors(include_url=False)[0]
     param = first.get("ctx", {}).get("field") or _path(first, body)
     param = param.replace("[][", "[")  # of the list `include[]` the first is `include[0]`
     if first["type"].startswith("union_tag"):
         param += ".type"
-    raise InvalidRequestError(_message(first, param), param=param or None, code=_code(first))
+    return InvalidRequestError(_message(first, param), param=param or None, code=_code(first))
 
 
 def _code(error: Any) -> str:
@@ -132,11 +137,19 @@ def _answer_http(error: HTTPException) -> Response:
 
 
 def _answer_redis(error: redis.RedisError) -> Response:
-    logger.warning("redis is out of reach", extra={"error": str(error)})
-    return _answer(UnavailableError("The event log is out of reach; try again."))
+    return _answer(as_app_error(error))
 
 
 def _answer_unexpected(error: Exception) -> Response:
-    """A fault of ours: logged with its traceback, told without."""
+    return _answer(as_app_error(error))
+
+
+def as_app_error(error: Exception) -> AppError:
+    """What a client is told of an error; a fault of ours is logged with its traceback."""
+    if isinstance(error, AppError):
+        return error
+    if isinstance(error, redis.RedisError):
+        logger.warning("redis is out of reach", extra={"error": str(error)})
+        return UnavailableError("The event log is out of reach; try again.")
     logger.error("request failed", exc_info=error, extra={"path": request.path})
-    return _answer(AppError("The server failed to answer this request."))
+    return AppError("The server failed to answer this request.")

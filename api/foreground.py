@@ -28,7 +28,7 @@ class ClientGoneError(AppError):
 def stream_foreground(at: Services, stored: StoredResponse) -> Response:
     """The events as they come; what is not stored is gone once it was delivered."""
     response = event_stream(at, stored, start=0, on_gone=lambda: _abandon(at, stored))
-    response.call_on_close(lambda: _forget_unstored(at, stored))
+    response.call_on_close(lambda: forget_unstored(at, stored))
     return response
 
 
@@ -38,7 +38,7 @@ def wait_foreground(at: Services, stored: StoredResponse) -> Response:
         with at.hub.place():
             return Response(_wait(at, stored), mimetype="application/json")
     finally:
-        _forget_unstored(at, stored)
+        forget_unstored(at, stored)
 
 
 def _wait(at: Services, stored: StoredResponse) -> bytes:
@@ -68,7 +68,8 @@ def _abandon(at: Services, stored: StoredResponse) -> None:
     request_cancel(at, stored)
 
 
-def _forget_unstored(at: Services, stored: StoredResponse) -> None:
+def forget_unstored(at: Services, stored: StoredResponse) -> None:
+    """Remove what is not to be stored, now that it was delivered."""
     if not stored.store:
         at.unstored.forget(stored.id)
         at.log.forget([stored.id])

@@ -1,6 +1,6 @@
 """What the views work with: one of each per process, made after the fork."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
@@ -8,6 +8,7 @@ import redis
 from flask import current_app
 
 from api.hub import Hub
+from api.kept import KeptContexts
 from models.chat import ChatEncoder, TemplateEncoder, load_encoder
 from models.errors import InvalidRequestError
 from models.grammar_check import GrammarChecker
@@ -35,6 +36,7 @@ class Services:
     hub: Hub
     hints: HintQueue
     encoder: ChatEncoder
+    kept: KeptContexts = field(default_factory=KeptContexts)
 
     @classmethod
     def open(cls, settings: Settings) -> "Services":

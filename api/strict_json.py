@@ -52,17 +52,22 @@ class StrictRequest(Request):
         if not self.content_length and len(data) >= MAX_BODY_BYTES:
             # A body in chunks does not tell its length; werkzeug reads no more than the limit.
             raise RequestTooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes.")
-        try:
-            body = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            raise InvalidJsonError(f"The body is not valid JSON: {error}") from None
-        if not isinstance(body, dict):
-            raise InvalidRequestError("The body must be a JSON object.", code="invalid_type")
-        if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
-            raise InvalidRequestError(f"The body is nested deeper than {MAX_DEPTH} levels.")
-        if b"\\u0000" in data:
-            _refuse_nul(body, "")
-        return body
+        return parse_object(data)
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """The JSON object in `data`; raises an `AppError` for anything else."""
+    try:
+        body = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise InvalidJsonError(f"The body is not valid JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise InvalidRequestError("The body must be a JSON object.", code="invalid_type")
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+        raise InvalidRequestError(f"The body is nested deeper than {MAX_DEPTH} levels.")
+    if b"\\u0000" in data:
+        _refuse_nul(body, "")
+    return body
 
 
 def _depth(value: object) -> int:

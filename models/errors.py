@@ -70,6 +70,12 @@ class ContextLengthExceededError(InvalidRequestError):
     default_code = "context_length_exceeded"
 
 
+class ConnectionExpiredError(InvalidRequestError):
+    """The connection has reached its age limit; open another."""
+
+    default_code = "websocket_connection_limit_reached"
+
+
 class NotFoundError(AppError):
     """There is nothing at this address."""
 

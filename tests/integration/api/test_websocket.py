@@ -1,0 +1,276 @@
+"""WebSocket on /v1/responses: turns on one connection, and what it alone remembers."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+import pytest
+import redis
+from flask.testing import FlaskClient
+from flask_openapi3.openapi import OpenAPI
+from simple_websocket import Client, ConnectionClosed
+from werkzeug.serving import make_server
+
+from tests.integration.api.requests import create_and_wait, fetch, text_of
+from tests.integration.conftest import MakeWorker
+from tests.integration.in_process import InProcessWorker
+from tests.polling import eventually
+
+Connect = Callable[[], Client]
+TERMINAL = ("response.completed", "response.incomplete", "response.failed", "error")
+NOT_FOUND = "previous_response_not_found"
+
+
+@pytest.fixture
+def connect(app: OpenAPI) -> Iterator[Connect]:
+    """Opens connections to the app behind a server of its own."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    opened: list[Client] = []
+
+    def open_one() -> Client:
+        opened.append(Client.connect(f"ws://127.0.0.1:{server.port}/v1/responses"))
+        return opened[-1]
+
+    yield open_one
+    for each in opened:
+        if each.connected:
+            each.close()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def send(socket: Client, **body: Any) -> None:
+    frame = {"type": "response.create", "input": "Hello.", "store": False} | body
+    socket.send(orjson.dumps(frame).decode())
+
+
+def receive(socket: Client) -> dict[str, Any]:
+    frame = socket.receive(timeout=10)
+    assert isinstance(frame, str), "no frame came"
+    event: dict[str, Any] = orjson.loads(frame)
+    return event
+
+
+def read_turn(socket: Client) -> list[dict[str, Any]]:
+    """The events of one response, or the one error that stands for them."""
+    events = [receive(socket)]
+    while events[-1]["type"] not in TERMINAL:
+        events.append(receive(socket))
+    return events
+
+
+def turn(socket: Client, **body: Any) -> dict[str, Any]:
+    """The response of a turn that must complete."""
+    send(socket, **body)
+    end = read_turn(socket)[-1]
+    assert end["type"] == "response.completed", end
+    response: dict[str, Any] = end["response"]
+    return response
+
+
+def refused(socket: Client, **body: Any) -> dict[str, Any]:
+    """The error of a turn that must be refused."""
+    send(socket, **body)
+    [frame] = read_turn(socket)
+    assert set(frame) == {"type", "status", "error"}
+    assert isinstance(frame["error"]["code"], str)
+    assert frame["error"]["message"]
+    error: dict[str, Any] = {"status": frame["status"], **frame["error"]}
+    return error
+
+
+@pytest.mark.usefixtures("worker")
+def test_it_works(connect: Connect) -> None:
+    socket = connect()
+
+    send(socket)
+    events = read_turn(socket)
+
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert (events[0]["type"], events[-1]["type"]) == ("response.created", "response.completed")
+    deltas = [each["delta"] for each in events if each["type"] == "response.output_text.delta"]
+    assert "".join(deltas) == text_of(events[-1]["response"])
+
+
+@pytest.mark.usefixtures("worker")
+def test_requests_sent_ahead_are_answered_in_order(connect: Connect) -> None:
+    socket = connect()
+
+    for number in ("1", "2", "3"):
+        send(socket, metadata={"number": number})
+    ends = [read_turn(socket)[-1]["response"] for _ in range(3)]
+
+    assert [end["metadata"]["number"] for end in ends] == ["1", "2", "3"]
+    assert {end["status"] for end in ends} == {"completed"}
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_is_not_stored_can_go_on_where_it_was_made(
+    connect: Connect, client: redis.Redis
+) -> None:
+    socket = connect()
+
+    first = turn(socket, input="One.")
+    second = turn(socket, input="Two.", previous_response_id=first["id"])
+    third = turn(socket, input="Three.", previous_response_id=second["id"])
+
+    said = ["One.", text_of(first), "Two.", text_of(second), "Three."]
+    assert third["usage"]["input_tokens"] == len("\n".join(said))
+    assert third["previous_response_id"] == second["id"]
+    eventually(lambda: client.keys("antiphon:unstored:*") == [])
+
+
+@pytest.mark.usefixtures("worker")
+def test_only_the_latest_can_go_on(connect: Connect) -> None:
+    socket = connect()
+    first = turn(socket)
+    turn(socket, previous_response_id=first["id"])
+
+    assert refused(socket, previous_response_id=first["id"])["code"] == NOT_FOUND
+
+
+@pytest.mark.usefixtures("worker")
+def test_another_connection_knows_nothing_of_it(connect: Connect) -> None:
+    first = turn(connect())
+    other = connect()
+
+    error = refused(other, previous_response_id=first["id"])
+
+    assert (error["status"], error["code"]) == (404, NOT_FOUND)
+    assert error["param"] == "previous_response_id"
+    assert turn(other)["status"] == "completed"
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("fault", [{"temperature": 3}, {"colour": "red"}, {"model": "other"}])
+def test_a_turn_that_fails_ends_the_chain_it_went_on_from(
+    connect: Connect, fault: dict[str, Any]
+) -> None:
+    socket = connect()
+    first = turn(socket)
+
+    assert refused(socket, previous_response_id=first["id"], **fault)["status"] in (400, 404)
+
+    for _ in range(2):
+        assert refused(socket, previous_response_id=first["id"])["code"] == NOT_FOUND
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_turn_that_fails_leaves_other_chains_alone(connect: Connect) -> None:
+    socket = connect()
+    first = turn(socket)
+
+    assert refused(socket, temperature=3)["param"] == "temperature"
+
+    assert turn(socket, previous_response_id=first["id"])["status"] == "completed"
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_was_not_stored_is_not_stored_by_going_on(connect: Connect) -> None:
+    socket = connect()
+    first = turn(socket)
+
+    error = refused(socket, previous_response_id=first["id"], store=True)
+
+    assert (error["status"], error["param"]) == (400, "store")
+
+
+def test_what_is_stored_goes_on_anywhere(
+    connect: Connect, http: FlaskClient, worker: InProcessWorker
+) -> None:
+    first = create_and_wait(http, input="One.")
+
+    second = turn(connect(), store=True, previous_response_id=first["id"], input="Two.")
+    third = turn(connect(), previous_response_id=second["id"], input="Three.")
+
+    assert fetch(http, second["id"]) == second
+    said = ["One.", text_of(first), "Two.", text_of(second), "Three."]
+    assert third["usage"]["input_tokens"] == len("\n".join(said))
+
+
+@pytest.mark.parametrize(
+    ("frame", "code", "param"),
+    [
+        (b"{", "invalid_json", None),
+        (b"[]", "invalid_type", None),
+        (b'{"input": "Hello."}', "invalid_value", "type"),
+        (b'{"type": "response.steer"}', "invalid_value", "type"),
+        (b'{"type": "response.create"}', "missing_required_parameter", "input"),
+        (b'{"type": "response.create", "input": "x", "n": "1"}', None, "n"),
+        (b'{"type": "response.create", "input": "x", "stream": true}', None, "stream"),
+        (
+            b'{"type": "response.create", "input": "x", "stream_options": {}}',
+            None,
+            "stream_options",
+        ),
+        (b'{"type": "response.create", "input": "x", "background": false}', None, "background"),
+    ],
+)
+def test_a_frame_that_is_no_request_is_refused_by_name(
+    connect: Connect, frame: bytes, code: str | None, param: str | None
+) -> None:
+    socket = connect()
+
+    socket.send(frame.decode())
+    answer = receive(socket)
+
+    assert (answer["type"], answer["status"]) == ("error", 400)
+    assert answer["error"]["param"] == param
+    assert code in (None, answer["error"]["code"])
+    assert socket.connected
+
+
+def test_a_connection_ends_when_its_time_is_up(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.websocket.MAX_AGE_S", 0.1)
+    socket = connect()
+
+    answer = receive(socket)
+
+    assert answer["error"]["code"] == "websocket_connection_limit_reached"
+    with pytest.raises(ConnectionClosed):
+        socket.receive(timeout=10)
+
+
+def test_a_client_that_leaves_cancels_what_it_waited_for(
+    connect: Connect, http: FlaskClient, make_worker: MakeWorker
+) -> None:
+    make_worker(script_interval_ms=50, script_tokens=10_000)
+    socket = connect()
+    send(socket, store=True)
+    created = receive(socket)["response"]
+
+    socket.close()
+
+    eventually(lambda: fetch(http, created["id"])["status"] == "cancelled")
+
+
+def test_a_client_cannot_send_ahead_without_end(connect: Connect) -> None:
+    socket = connect()
+
+    for _ in range(18):
+        send(socket)
+
+    eventually(lambda: not socket.connected)
+    assert socket.close_reason == 1008
+
+
+def test_connections_take_the_places_of_streams(connect: Connect, app: OpenAPI) -> None:
+    hub = app.extensions["antiphon"].hub
+    with hub.place():
+        for _ in range(app.extensions["antiphon"].settings.api_threads - 40 - 1):
+            hub._places.acquire()
+        socket = connect()
+        answer = receive(socket)
+
+    assert (answer["status"], answer["error"]["code"]) == (503, "server_overloaded")
+    with pytest.raises(ConnectionClosed):
+        socket.receive(timeout=10)
+    other = connect()
+    socket_open = refused(other, temperature=3)
+    assert socket_open["param"] == "temperature"
