@@ -107,12 +107,19 @@ class BlockPool:
         return block
 
     def _digest(self, sequence: Sequence, index: int) -> bytes:
-        """Digest of the sequence's tokens up to the end of block `index`, chained and salted."""
+        """Digest of the sequence's tokens up to the end of block `index`, chained and salted.
+
+        All images have the same tokens, so theirs are told apart by the images' own digests.
+        """
         digests = sequence.digests
         while len(digests) <= index:
             start = len(digests) * self.block_size
-            tokens = array("I", sequence.tokens[start : start + self.block_size])
+            end = start + self.block_size
+            tokens = array("I", sequence.tokens[start:end])
             parent = digests[-1] if digests else sequence.cache_salt
             chained = len(parent).to_bytes(4, "big") + parent + tokens.tobytes()
+            for image in sequence.images:
+                if image.rows_within(start, end):
+                    chained += image.digest
             digests.append(blake2b(chained, digest_size=_DIGEST_BYTES).digest())
         return digests[index]

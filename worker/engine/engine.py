@@ -70,7 +70,8 @@ class TransformersEngine(EngineLoop):
                 f"in a context of {self.context_length}"
             )
         matcher = None if request.grammar is None else self._grammars.matcher(request.grammar)
-        sequence = Sequence(request, matcher, Penalties.of(request))
+        images = self._runner.encode_images(request.images, request.cache_salt)
+        sequence = Sequence(request, matcher, Penalties.of(request), images)
         named = [*sequence.tokens, *request.params.logit_bias]
         if min(named) < 0 or max(named) >= self._runner.vocab_size:
             raise ValueError(f"token ids must lie in 0..{self._runner.vocab_size - 1}")

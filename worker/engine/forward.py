@@ -4,11 +4,12 @@ Knows tensors and transformers; nothing of sampling or of why these chunks were 
 """
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 from worker.engine.attention import (
     ATTENTION_NAME,
@@ -17,10 +18,17 @@ from worker.engine.attention import (
     register_attention,
 )
 from worker.engine.blocks import BlockPool
-from worker.engine.interface import EngineConfig, UnsupportedModelError
-from worker.engine.packing import pack
+from worker.engine.interface import EngineConfig, PromptImage, UnsupportedModelError
+from worker.engine.packing import Pack, pack
 from worker.engine.scheduler import Chunk
 from worker.engine.support import check_packing, layer_shapes
+from worker.engine.vision import (
+    EncodedImage,
+    ImageEncoder,
+    check_images,
+    place_images,
+    text_config_name,
+)
 
 BLOCK_SIZE = 16
 
@@ -45,6 +53,23 @@ class ModelRunner:
         max_positions = getattr(text_config, "max_position_embeddings", None)
         self.context_length: int = min(num_slots, int(max_positions or num_slots))
         check_packing(self._model, self.forward, BlockPool(self.num_blocks, BLOCK_SIZE))
+        self._image_encoder: ImageEncoder | None = None
+        if config.image_sample is not None:
+            self._image_encoder = ImageEncoder(self._model)
+            pool = BlockPool(self.num_blocks, BLOCK_SIZE)
+            encoded = self.encode_images(config.image_sample.images, b"")
+            check_images(self._model, self.forward, pool, config.image_sample, encoded)
+
+    def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
+        """Compute what the language model sees of a prompt's images, or remember it.
+
+        Safe from any thread. Raises `ValueError` if the network takes no images, or not these.
+        """
+        if not images:
+            return []
+        if self._image_encoder is None:
+            raise ValueError("this engine takes no images")
+        return [self._image_encoder.encode(image, salt) for image in images]
 
     @torch.inference_mode()
     def forward(self, batch: list[Chunk]) -> Tensor:
@@ -53,7 +78,7 @@ class ModelRunner:
         packed = pack(batch, BLOCK_SIZE, self._model.device)
         step = PagedStep(self._pool, packed.write_slots, packed.groups, packed.prefills)
         output = self._model(
-            input_ids=packed.token_ids,
+            **self._inputs(packed),
             position_ids=packed.positions,
             use_cache=False,
             logits_to_keep=packed.sampled_rows,
@@ -62,18 +87,28 @@ class ModelRunner:
         logits: Tensor = output.logits[0]
         return logits.float()
 
+    def _inputs(self, packed: Pack) -> dict[str, Tensor]:
+        if not packed.images:
+            return {"input_ids": packed.token_ids}
+        embeddings = self._model.get_input_embeddings()(packed.token_ids)
+        place_images(embeddings[0], packed.images)
+        return {"inputs_embeds": embeddings}
+
 
 def _load(config: EngineConfig) -> Any:
     register_attention()
-    loader: Any = AutoModelForCausalLM
     try:
+        known = AutoConfig.from_pretrained(config.folder, local_files_only=True)
+        text_config = text_config_name(known)
+        # Only the language model's attention is ours; a vision network keeps its own.
+        loader: Any = AutoModelForImageTextToText if text_config else AutoModelForCausalLM
         model = loader.from_pretrained(
             config.folder,
             dtype=config.dtype,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
-            attn_implementation=ATTENTION_NAME,
+            attn_implementation={text_config: ATTENTION_NAME},
         )
     except (KeyError, ValueError) as error:
         raise UnsupportedModelError(f"transformers cannot load it so: {error!r}") from error

@@ -38,6 +38,18 @@ class FinishReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromptImage:
+    """An image within a prompt."""
+
+    digest: bytes
+    """Of its content; images of equal digest have equal `inputs`."""
+    positions: Sequence[int]
+    """Which tokens of the prompt stand for it, rising: one for each row of its features."""
+    inputs: Mapping[str, Any]
+    """Arrays by the names that the network's `get_image_features` calls its arguments."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """One generation; `generated` holds the tokens of an earlier attempt that it continues.
 
@@ -53,6 +65,8 @@ class GenerationRequest:
     """An llguidance grammar, as `LLMatcher.grammar_from_…` write it."""
     cache_salt: bytes = b""
     """Cached prompt prefixes are shared among equal salts only."""
+    images: Sequence[PromptImage] = ()
+    """In the order of their tokens."""
 
 
 LOGPROB_FLOOR = -9999.0
@@ -104,6 +118,8 @@ class EngineConfig:
     """CPU threads for tensors; one fewer than the machine has cores if not given."""
     grammar_limits: Mapping[str, Any] = field(default_factory=dict)
     """Bounds on the work of one grammar, as `LLParserLimits` names them; its own if not given."""
+    image_sample: GenerationRequest | None = None
+    """A prompt with an image, to try the network with; None if it is to take no images."""
 
 
 class Engine(Protocol):
@@ -119,7 +135,8 @@ class Engine(Protocol):
         """Queue a request; safe from any thread, returns before its first token.
 
         Raises `RequestTooLargeError` if it can never fit, `EngineStoppedError` after `stop`, and
-        `ValueError` for token ids the model has not or a `sequence_id` that is still in use.
+        `ValueError` for token ids the model has not, images it does not take or a `sequence_id`
+        that is still in use.
         """
 
     def abort(self, sequence_id: str) -> None:

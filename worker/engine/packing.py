@@ -12,6 +12,7 @@ from torch import Tensor
 from worker.engine.attention import DecodeGroup, PrefillChunk
 from worker.engine.scheduler import Chunk
 from worker.engine.sequence import Sequence
+from worker.engine.vision import ImageRows
 
 _SHORT_BITS = 7
 
@@ -27,6 +28,8 @@ class Pack:
     prefills: list[PrefillChunk]
     sampled_rows: Tensor
     """For each chunk that is its sequence's last, in batch order, its last token's place."""
+    images: list[ImageRows]
+    """Tokens that stand for images."""
 
 
 def pack(batch: list[Chunk], block_size: int, device: torch.device) -> Pack:
@@ -37,8 +40,10 @@ def pack(batch: list[Chunk], block_size: int, device: torch.device) -> Pack:
     token_ids: list[int] = []
     positions: list[int] = []
     write_slots: list[int] = []
+    images: list[ImageRows] = []
     for chunk in decodes + prefills:
         sequence, start = chunk.sequence, chunk.sequence.num_computed
+        images += _image_rows(chunk, len(token_ids))
         token_ids += sequence.tokens[start : start + chunk.num_tokens]
         positions += range(start, start + chunk.num_tokens)
         write_slots += _slots(sequence, start, start + chunk.num_tokens, block_size)
@@ -53,11 +58,23 @@ def pack(batch: list[Chunk], block_size: int, device: torch.device) -> Pack:
             _prefill_chunk(chunk, ends[chunk.sequence.id], block_size, device) for chunk in prefills
         ],
         sampled_rows=torch.tensor(sampled, dtype=torch.long, device=device),
+        images=images,
     )
 
 
 def _num_keys(chunk: Chunk) -> int:
     return chunk.sequence.num_computed + chunk.num_tokens
+
+
+def _image_rows(chunk: Chunk, place: int) -> list[ImageRows]:
+    """The images in a chunk whose first token stands at `place` in the pack."""
+    start = chunk.sequence.num_computed
+    rows = []
+    for image in chunk.sequence.images:
+        if within := image.rows_within(start, start + chunk.num_tokens):
+            places = [image.positions[row] - start + place for row in within]
+            rows.append(ImageRows(places, image.features[within.start : within.stop]))
+    return rows
 
 
 def _slots(sequence: Sequence, start: int, end: int, block_size: int) -> list[int]:

@@ -1,5 +1,6 @@
 """One generation inside an engine: its tokens, how far they are computed, when it ends."""
 
+import collections.abc
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from worker.engine.interface import Delta, FinishReason, GenerationRequest, Logp
 if TYPE_CHECKING:
     from worker.engine.grammar import Matcher
     from worker.engine.penalties import Penalties
+    from worker.engine.vision import EncodedImage
 
 
 class SequenceStatus(StrEnum):
@@ -26,6 +28,7 @@ class Sequence:
         "cache_salt",
         "digests",
         "id",
+        "images",
         "matcher",
         "num_cached",
         "num_computed",
@@ -42,12 +45,14 @@ class Sequence:
         request: GenerationRequest,
         matcher: "Matcher | None" = None,
         penalties: "Penalties | None" = None,
+        images: "collections.abc.Sequence[EncodedImage]" = (),
     ) -> None:
         self.id = request.sequence_id
         self.params = request.params
         self.cache_salt = request.cache_salt
         self.matcher = matcher
         self.penalties = penalties
+        self.images = images
         self.tokens = [*request.prompt, *request.generated]
         self.num_prompt = len(request.prompt)
         self.num_computed = 0

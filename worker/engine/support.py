@@ -85,11 +85,16 @@ def check_packing(model: Any, forward: Callable[[list[Chunk]], Tensor], pool: Bl
         packed = forward(batch)
         for chunk in batch:
             chunk.sequence.num_computed += chunk.num_tokens
-    minimum = _MIN_CORRELATION.get(model.dtype, _MIN_CORRELATION_SHORT_TYPES)
     for sequence, logits in zip(sequences, packed, strict=True):
         alone = _logits_alone(model, sequence.tokens, _PlainAttention())
-        if not torch.corrcoef(torch.stack([logits, alone]))[0, 1] >= minimum:
+        if not is_alike(logits, alone, model.dtype):
             raise UnsupportedModelError("its results depend on what else is in the batch")
+
+
+def is_alike(logits: Tensor, others: Tensor, dtype: torch.dtype) -> bool:
+    """Whether both are what one network makes of one prompt, computed in `dtype`."""
+    minimum = _MIN_CORRELATION.get(dtype, _MIN_CORRELATION_SHORT_TYPES)
+    return bool(torch.corrcoef(torch.stack([logits, others]))[0, 1] >= minimum)
 
 
 def _sequence(length: int, vocab_size: int) -> Sequence:
