@@ -14,16 +14,26 @@ if not url:
     raise SystemExit("DATABASE_URL is not set: migrations need a database")
 
 engine = create_engine(url, poolclass=pool.NullPool)
+_PARTITIONS = text("SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r'")
+
+
+def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether autogenerate compares it: partitions are not declared, only what they are of."""
+    return kind != "table" or name not in partitions
+
+
 with engine.connect() as connection:
     # Two `migrate` at a time: the second waits here and then finds nothing to do.
     connection.execute(text("SELECT pg_advisory_lock(7391542)"))
     # A migration that cannot get its lock gives up instead of queueing all traffic behind itself.
     connection.execute(text("SET lock_timeout = '2s'"))
+    partitions = set(connection.execute(_PARTITIONS).scalars())
     connection.commit()
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
         compare_type=True,
+        include_name=_is_ours,
         transaction_per_migration=True,
     )
     with context.begin_transaction():

@@ -80,17 +80,29 @@ class Database:
         Raises `UnavailableError` when Postgres cannot be reached or went away underway: whether
         the statement took effect is then not known.
         """
-        try:
-            with self._autocommit.connect() as connection:
-                yield connection
-        except (OperationalError, InterfaceError, TimeoutError) as error:
-            raise UnavailableError("The database is out of reach; try again.") from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise UnavailableError("The database is out of reach; try again.") from error
-            # Not chained: the driver's message quotes the row, and logs must not.
-            raise StatementError(_primary_message(error)) from None
+        with _translated(), self._autocommit.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection for several statements that take effect together; raises the same."""
+        with _translated(), self._engine.begin() as connection:
+            yield connection
 
     def close(self) -> None:
         """Close every pooled connection."""
         self._engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The driver's errors as ours."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, TimeoutError) as error:
+        raise UnavailableError("The database is out of reach; try again.") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise UnavailableError("The database is out of reach; try again.") from error
+        # Not chained: the driver's message quotes the row, and logs must not.
+        raise StatementError(_primary_message(error)) from None

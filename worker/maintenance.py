@@ -54,6 +54,7 @@ class Maintenance:
             self._attempt(self.reclaim)
             self._attempt(self.hint)
             if self._num_rounds % EXPIRE_EVERY == 0:
+                self._attempt(self.add_months)
                 self._attempt(self.expire)
             self._num_rounds += 1
 
@@ -79,10 +80,17 @@ class Maintenance:
             if missing > 0:
                 self._hints.hint(model, missing)
 
+    def add_months(self) -> None:
+        """Make the partitions that will be needed."""
+        if added := self._store.months.add(datetime.now(UTC)):
+            logger.info("months added", extra={"months": added})
+
     def expire(self) -> None:
         """Delete finished responses past their time, with all that Redis has of them."""
         now = datetime.now(UTC)
         upkeep = self._store.upkeep
+        if dropped := self._store.months.drop(created_before=now - self._retention):
+            logger.info("months dropped", extra={"months": dropped})
         while expired := (
             upkeep.expire(created_before=now - self._retention)
             or upkeep.expire_unstored(created_before=now - UNSTORED)

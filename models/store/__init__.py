@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from models.db import Database
 from models.store.claims import Claims
+from models.store.months import Months
 from models.store.projects import Projects
 from models.store.responses import Responses
 from models.store.upkeep import Upkeep
@@ -20,6 +21,7 @@ class Store:
     workers: Workers
     upkeep: Upkeep
     projects: Projects
+    months: Months
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 16) -> "Store":
@@ -32,6 +34,7 @@ class Store:
             workers=Workers(database),
             upkeep=Upkeep(database),
             projects=Projects(database),
+            months=Months(database),
         )
 
     def close(self) -> None:

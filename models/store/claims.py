@@ -17,6 +17,7 @@ from models.stored import StoredResponse
 
 # The fairest queued response of a model: the head of each project's queue, then the higher
 # priority, then the project with the fewest running, then age. A worker without a lease gets none.
+# Sub-selects, not a join: a join may be planned as a walk through all that is queued.
 _CLAIM = text(f"""
     WITH running AS (
         SELECT project_id, count(*) AS num FROM responses
@@ -35,8 +36,8 @@ _CLAIM = text(f"""
     UPDATE responses r
     SET status = 'in_progress', attempt = r.attempt + 1, worker_id = :worker_id,
         started_at = coalesce(r.started_at, now())
-    FROM fairest
-    WHERE r.project_id = fairest.project_id AND r.id = fairest.id AND r.status = 'queued'
+    WHERE r.project_id = (SELECT project_id FROM fairest) AND r.id = (SELECT id FROM fairest)
+      AND r.model = :model AND r.status = 'queued'
       AND EXISTS (SELECT FROM workers w WHERE w.id = :worker_id AND w.lease_until > now())
     RETURNING {COLUMNS}
 """)

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from models.db import Database
 from models.status import ResponseStatus
-from models.store.rows import COLUMNS, OUTPUT, to_stored
+from models.store.rows import COLUMNS, OUTPUT, OUTPUT_OF_ID, to_stored
 from models.stored import StoredResponse
 
 MAX_CHAIN = 1000
@@ -33,7 +33,7 @@ _CREATE = text("""
 """)
 
 _GET = text(f"""
-    SELECT {COLUMNS}, {OUTPUT} FROM responses r
+    SELECT {COLUMNS}, {OUTPUT_OF_ID} FROM responses r
     WHERE r.project_id = :project_id AND r.id = :id AND r.store
 """)
 

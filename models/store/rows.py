@@ -17,6 +17,9 @@ OUTPUT = """
     AS output
 """
 
+# A parameter says while the statement is planned which partition it is; a column does not.
+OUTPUT_OF_ID = OUTPUT.replace("r.id", ":id")
+
 
 def to_stored(row: Any) -> StoredResponse:
     """A row selected with `COLUMNS`, and perhaps `OUTPUT`, as a value."""

@@ -6,6 +6,7 @@ from sqlalchemy import ForeignKey, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.db import Base
+from models.tables.months import by_month
 
 
 class EventArchive(Base):
@@ -13,10 +14,10 @@ class EventArchive(Base):
 
     __tablename__ = "event_archives"
 
-    response_id: Mapped[UUID] = mapped_column(
-        ForeignKey("responses.id", ondelete="CASCADE"), primary_key=True
-    )
+    response_id: Mapped[UUID] = mapped_column(primary_key=True)
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"))
     num_events: Mapped[int]
     data: Mapped[bytes] = mapped_column(LargeBinary)
     """zlib (RFC 1950) of the events' JSON, one a line, in order from sequence number 0."""
+
+    __table_args__ = by_month("response_id")

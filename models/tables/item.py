@@ -7,6 +7,7 @@ from sqlalchemy import ForeignKey, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.db import Base
+from models.tables.months import by_month
 
 
 class Item(Base):
@@ -14,12 +15,12 @@ class Item(Base):
 
     __tablename__ = "items"
 
-    response_id: Mapped[UUID] = mapped_column(
-        ForeignKey("responses.id", ondelete="CASCADE"), primary_key=True
-    )
+    response_id: Mapped[UUID] = mapped_column(primary_key=True)
     direction: Mapped[str] = mapped_column(Text, primary_key=True)
     """`input` or `output`."""
     position: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"))
     body: Mapped[dict[str, Any]]
     """The item as clients see it, its id included."""
+
+    __table_args__ = by_month("response_id")

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.db import Base
 from models.status import ResponseStatus
+from models.tables.months import by_month
 
 
 class Response(Base):
@@ -68,4 +69,5 @@ class Response(Base):
             postgresql_where=text("CAST(metadata AS text) <> '{}'"),
         ),
         Index("responses_unstored", "id", postgresql_where=text("NOT store")),
+        by_month("id"),
     )

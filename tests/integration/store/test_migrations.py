@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -6,8 +7,18 @@ from alembic import command
 from alembic.config import Config
 
 from models.db import Base
+from models.ids import id_floor, new_id
 
 _ROOT = Path(__file__).parents[3]
+_A_RESPONSE = """
+    WITH created AS (
+        INSERT INTO responses (id, project_id, model, status, background, store)
+        VALUES (%(id)s, 'default', 'scripted', 'completed', true, true)
+    ), archived AS (
+        INSERT INTO event_archives VALUES (%(id)s, 'default', 0, '')
+    )
+    INSERT INTO items VALUES (%(id)s, 'input', 0, 'default', '{}')
+"""
 
 
 @pytest.fixture
@@ -19,9 +30,23 @@ def config(empty_database_url: str) -> Config:
 
 
 def tables(url: str) -> set[str]:
-    query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    """The tables, without the partitions of others."""
+    query = """
+        SELECT relname FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+    """
     with psycopg.connect(url) as connection:
         return {name for (name,) in connection.execute(query)} - {"alembic_version"}
+
+
+def rows(url: str) -> list[str]:
+    """Every row of the tables that are partitioned by month."""
+    with psycopg.connect(url) as connection:
+        return [
+            row
+            for table in ("responses", "items", "event_archives")
+            for (row,) in connection.execute(f"SELECT t::text FROM {table} t ORDER BY 1".encode())
+        ]
 
 
 def test_it_works(config: Config, empty_database_url: str) -> None:
@@ -40,6 +65,26 @@ def test_all_migrations_can_be_taken_back_and_made_again(
     command.upgrade(config, "head")
 
     assert tables(empty_database_url) == set(Base.metadata.tables)
+
+
+def test_rows_outlive_the_partitioning_and_its_withdrawal(
+    config: Config, empty_database_url: str
+) -> None:
+    command.upgrade(config, "0003")
+    old, new = id_floor(datetime(2026, 1, 31, tzinfo=UTC)), new_id()
+    with psycopg.connect(empty_database_url) as connection:
+        for response_id in (old, new):
+            connection.execute(_A_RESPONSE, {"id": response_id})
+    before = rows(empty_database_url)
+
+    command.upgrade(config, "0004")
+    assert rows(empty_database_url) == before
+    command.downgrade(config, "0003")
+    assert rows(empty_database_url) == before
+
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute("DELETE FROM responses WHERE id = %s", [new])
+    assert rows(empty_database_url) == [row for row in before if str(new) not in row]
 
 
 def test_the_migrations_lead_to_the_tables_of_the_models(config: Config) -> None:

@@ -1,0 +1,52 @@
+"""Webhook deliveries: the outbox, written in the statement that ends a response."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import DateTime, ForeignKey, Index, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.db import Base
+from models.tables.months import by_month
+
+
+class WebhookDelivery(Base):
+    """What one endpoint is to be told about the end of one response.
+
+    The key allows one row for each endpoint and response. It goes when its response goes. No key
+    refers to the endpoint: one that is deleted meanwhile must not keep a response from ending.
+    """
+
+    __tablename__ = "webhook_deliveries"
+
+    response_id: Mapped[UUID] = mapped_column(primary_key=True)
+    endpoint_id: Mapped[UUID] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"))
+    event_type: Mapped[str] = mapped_column(Text)
+    occurred_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    """When the response ended."""
+    status: Mapped[str] = mapped_column(Text, server_default="pending")
+    """`pending`, `delivered`, or `dead`: given up, until it is replayed."""
+    num_attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    """Times taken for sending; the result of each names it, so that a late one changes nothing."""
+    last_attempt_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    last_status_code: Mapped[int | None]
+    last_error: Mapped[str | None] = mapped_column(Text)
+    next_attempt_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    give_up_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (
+        Index(
+            "webhook_deliveries_pending",
+            "endpoint_id",
+            "next_attempt_at",
+            postgresql_where=text("status = 'pending'"),
+        ),
+        Index(
+            "webhook_deliveries_dead",
+            "endpoint_id",
+            "response_id",
+            postgresql_where=text("status = 'dead'"),
+        ),
+        by_month("response_id"),
+    )

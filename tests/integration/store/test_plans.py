@@ -1,0 +1,86 @@
+"""Statements that run for every response read one partition, by its indexes alone."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from urllib.parse import quote
+
+import pytest
+
+from models.store import Store
+from tests.integration.conftest import RunSql
+from tests.integration.desk import Desk
+
+_NUM_PLANS = 12
+"""The driver prepares a statement the sixth time; five more, and Postgres keeps to one plan."""
+_EXPLAINED = " ".join(
+    f"-c {setting}"
+    for setting in (
+        "session_preload_libraries=auto_explain",
+        "auto_explain.log_min_duration=0",
+        "auto_explain.log_level=notice",
+        "auto_explain.log_analyze=on",
+        "auto_explain.log_timing=off",
+        # A table of a few rows would be read whole, whatever its indexes.
+        "enable_seqscan=off",
+    )
+)
+
+Planned = Callable[[], str]
+
+
+@pytest.fixture
+def explained(database_url: str, sql: RunSql) -> Iterator[Desk]:
+    """A desk whose connections tell how each statement was executed."""
+    url = database_url.replace("postgresql://", "postgresql+psycopg://")
+    with closing(Store.open(f"{url}?options={quote(_EXPLAINED)}", pool_size=1)) as store:
+        yield Desk(store, sql)
+
+
+@pytest.fixture
+def plan(caplog: pytest.LogCaptureFixture) -> Planned:
+    """The plan of the newest statement, and a line for each part of it that was executed."""
+    caplog.set_level(logging.INFO, "sqlalchemy.dialects.postgresql")
+
+    def newest() -> str:
+        return next(m for m in reversed(caplog.messages) if "Query Text" in m)
+
+    return newest
+
+
+def reads_of(plan: str, alias: str) -> list[str]:
+    """The scans of a table that were executed, by the alias that its statement gives it."""
+    scan = re.compile(rf"-> +.* on \w+ {alias}(_\d+)? .*")
+    return [found[0] for found in scan.finditer(plan) if not found[0].endswith("(never executed)")]
+
+
+def test_a_claim_reads_the_heads_of_the_queues_and_writes_one_partition(
+    explained: Desk, plan: Planned
+) -> None:
+    worker = explained.hire()
+    for _ in range(_NUM_PLANS):
+        explained.create()
+        explained.claim(worker)
+
+        assert "Seq Scan on responses" not in plan()
+        assert len(reads_of(plan(), "r")) == 1
+
+
+def test_an_end_writes_one_partition(explained: Desk, plan: Planned) -> None:
+    worker = explained.hire()
+    for _ in range(_NUM_PLANS):
+        explained.create()
+        claimed = explained.claim(worker)
+        explained.finish(claimed, output=[{}])
+
+        assert len(re.findall("-> +Index Scan using .* on responses_.*", plan())) == 1
+
+
+def test_a_response_is_read_from_one_partition(explained: Desk, plan: Planned) -> None:
+    response = explained.create()
+    for _ in range(_NUM_PLANS):
+        explained.store.responses.get(response.project_id, response.id)
+
+        assert len(re.findall("Index Scan using .* on responses_.*", plan())) == 1
+        assert len(reads_of(plan(), "i")) == 1
