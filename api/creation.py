@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from api.media import check_media
 from api.services import Services
 from models.chat import Prompt
 from models.errors import (
@@ -23,7 +24,8 @@ from models.ids import input_item_id, new_id, parse_response_id
 from models.live.unstored import UnstoredContent
 from models.status import ResponseStatus
 from models.stored import StoredResponse
-from models.wire.request import CreateResponse, GenerationParameters
+from models.wire.parameters import GenerationParameters
+from models.wire.request import CreateResponse
 
 MODEL_ALIAS = "default"
 
@@ -53,12 +55,13 @@ def create_response(
     _check_bias(at, parameters)
     items = body.input_items()
     _check_ids(items)
+    check_media(items, at.encoder.model_id)
     _check_length(at, parameters, context.items + items)
     if grammar := grammar_of(parameters, param=body.grammar_param):
         at.check_grammar(grammar, param=body.grammar_param)
     response_id = new_id()
     for position, item in enumerate(items):
-        item["id"] = item.get("id") or input_item_id(response_id, position)
+        item["id"] = item.get("id") or input_item_id(item["type"], response_id, position)
     new = StoredResponse(
         id=response_id,
         project_id=project_id,

@@ -25,7 +25,7 @@ from models.wire.grammars import (
     LarkGrammar,
     RegexGrammar,
 )
-from models.wire.request import GenerationParameters
+from models.wire.parameters import GenerationParameters
 
 MAX_SCHEMA_BYTES = 256 * 1024
 MAX_PATTERNS = 1000

@@ -32,11 +32,37 @@ def parse_response_id(wire_id: str) -> UUID | None:
     return UUID(hex=found[1]) if found else None
 
 
-def input_item_id(response_id: UUID, position: int) -> str:
-    """The id of the input item at `position` when its client gave none."""
-    return f"msg_{response_id.hex}_in{position}"
+_ITEM_PREFIXES = {
+    "message": "msg",
+    "function_call": "fc",
+    "function_call_output": "fco",
+    "reasoning": "rs",
+    "web_search_call": "ws",
+    "compaction": "cmp",
+}
+_OUTPUT_ITEM_ID = re.compile(r"[a-z]+_[0-9a-f]{32}_(?:c([0-9]+)_)?[0-9]+")
 
 
-def output_item_id(response_id: UUID, output_index: int) -> str:
-    """Derived, not drawn, so that a second attempt writes the same events as the first."""
-    return f"msg_{response_id.hex}_{output_index}"
+def input_item_id(kind: str, response_id: UUID, position: int) -> str:
+    """The id of the input item of a type at `position` when its client gave none."""
+    return f"{_ITEM_PREFIXES[kind]}_{response_id.hex}_in{position}"
+
+
+def output_item_id(kind: str, response_id: UUID, position: int, choice: int = 0) -> str:
+    """Derived, not drawn, so that a second attempt writes the same events as the first.
+
+    `position` counts the items of one of `n` choices.
+    """
+    place = f"c{choice}_{position}" if choice else str(position)
+    return f"{_ITEM_PREFIXES[kind]}_{response_id.hex}_{place}"
+
+
+def choice_of(item_id: str) -> int:
+    """Which of `n` choices an output item belongs to."""
+    found = _OUTPUT_ITEM_ID.fullmatch(item_id)
+    return int(found[1] or 0) if found else 0
+
+
+def call_id_of(item_id: str) -> str:
+    """The `call_id` that belongs to the id of a function call."""
+    return "call_" + item_id.partition("_")[2]

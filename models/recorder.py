@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 import redis
 from pydantic import TypeAdapter
 
-from models.ids import output_item_id
+from models.item_writer import ItemWriter
 from models.live.event_log import Append, AppendResult, EventLog, LoggedEvent
 from models.status import ResponseStatus
 from models.store.claims import Ending
 from models.stored import StoredResponse, opening_resource, running_resource, to_resource
-from models.wire.events import BaseEvent, Event
+from models.wire.events import Event
+from models.wire.item_events import BaseEvent
+from models.wire.items import ItemStatus
 from models.wire.machine import EventMachine, StreamState
 from models.wire.response import Usage
 
@@ -34,7 +36,7 @@ class EndingCause:
 
 def opening_events(stored: StoredResponse) -> list[LoggedEvent]:
     """The events that every stream of a response begins with, made from its row."""
-    return _serialise(EventMachine().open_stream(opening_resource(stored)), ())
+    return _serialise(EventMachine().open_stream(opening_resource(stored)))
 
 
 class Recorder:
@@ -44,9 +46,10 @@ class Recorder:
         self.stored = stored
         self._log = log
         self._machine = EventMachine()
-        self._events = _serialise(self._machine.open_stream(opening_resource(stored)), ())
+        self._events = _serialise(self._machine.open_stream(opening_resource(stored)))
         self._first_logged = len(self._events)
         self._num_logged = len(self._events)
+        self._writers: dict[int, ItemWriter] = {}
         self._unpublished: list[BaseEvent] = []
         self.is_stale = False
 
@@ -75,21 +78,18 @@ class Recorder:
         except redis.RedisError:
             return cls(stored, log), []
 
-    @property
-    def text(self) -> str:
-        """The text recorded so far."""
-        return self._machine.text
-
     def begin(self) -> None:
         """Announce that a worker is at it, unless an earlier attempt has."""
         if self._machine.state in (StreamState.CREATED, StreamState.QUEUED):
             self._record(self._machine.begin(running_resource(self.stored)))
 
-    def add_text(self, delta: str, token_ids: Sequence[int]) -> None:
-        """Record generated text and the tokens it came from, since the last call."""
-        if not self._machine.is_part_open:
-            self._open_message()
-        self._record(self._machine.add_text(delta), token_ids)
+    def writer(self, choice: int = 0) -> ItemWriter:
+        """What records the output of one of `n` choices, wherever it has come to."""
+        if choice not in self._writers:
+            self._writers[choice] = ItemWriter(
+                self.stored.id, self._machine, self._record, choice=choice
+            )
+        return self._writers[choice]
 
     def pending(self) -> Append | None:
         """The events that are not in the log yet."""
@@ -131,7 +131,7 @@ class Recorder:
         """
         self._close_output(cause.status)
         finished_at = datetime.now(UTC)
-        closed = [item for item in self._machine.output if item.status != "in_progress"]
+        closed = [draft.item for draft in self._machine.drafts if draft.is_closed]
         finished = replace(
             self.stored,
             status=cause.status,
@@ -142,7 +142,7 @@ class Recorder:
             incomplete_details=cause.incomplete_details,
         )
         self._unpublished = self._machine.end(to_resource(finished))
-        terminal = _serialise(self._unpublished, ())
+        terminal = _serialise(self._unpublished)
         return Ending(
             status=finished.status,
             finished_at=finished_at,
@@ -174,22 +174,22 @@ class Recorder:
         if status is ResponseStatus.FAILED:
             return
         is_cut = status is not ResponseStatus.COMPLETED
-        if not self._machine.output and not is_cut:
-            self._open_message()
-        if self._machine.is_part_open:
-            self._record(self._machine.close_message("incomplete" if is_cut else "completed"))
-
-    def _open_message(self) -> None:
-        index = len(self._machine.output)
-        self._record(self._machine.open_message(output_item_id(self.stored.id, index)))
+        end: ItemStatus = "incomplete" if is_cut else "completed"
+        if not self._machine.drafts and not is_cut:
+            self.writer().add_text("")
+        for index, draft in enumerate(self._machine.drafts):
+            if not draft.is_closed:
+                self._record(self._machine.close(index, end))
 
     def _record(self, events: Sequence[BaseEvent], token_ids: Sequence[int] = ()) -> None:
         self._events += _serialise(events, token_ids)
 
 
-def _serialise(events: Sequence[BaseEvent], token_ids: Sequence[int]) -> list[LoggedEvent]:
-    tokens = tuple(token_ids)
-    return [
-        LoggedEvent(event.sequence_number, event.model_dump_json().encode(), tokens)
-        for event in events
+def _serialise(events: Sequence[BaseEvent], token_ids: Sequence[int] = ()) -> list[LoggedEvent]:
+    """The last event carries the tokens: who has read it has all that came of them."""
+    logged = [
+        LoggedEvent(event.sequence_number, event.model_dump_json().encode()) for event in events
     ]
+    if token_ids:
+        logged[-1] = replace(logged[-1], token_ids=tuple(token_ids))
+    return logged

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from models.echo import echo_reasoning, echo_text, echo_tools
 from models.ids import response_wire_id
 from models.status import ResponseStatus
-from models.wire.request import GenerationParameters
+from models.wire.parameters import GenerationParameters
 from models.wire.response import ResponseResource, Usage
 
 
@@ -78,16 +79,22 @@ def to_resource(stored: StoredResponse) -> ResponseResource:
         incomplete_details=stored.incomplete_details,
         instructions=parameters.get("instructions"),
         max_output_tokens=parameters.get("max_output_tokens"),
+        max_tool_calls=parameters.get("max_tool_calls"),
         metadata=stored.metadata,
         model=stored.model,
         output=stored.output,
+        parallel_tool_calls=parameters.get("parallel_tool_calls", True),
         presence_penalty=parameters.get("presence_penalty", 0.0),
         previous_response_id=response_wire_id(previous) if previous else None,
         prompt_cache_key=parameters.get("prompt_cache_key"),
+        reasoning=echo_reasoning(parameters.get("reasoning")),
         safety_identifier=parameters.get("safety_identifier"),
         store=stored.store,
         temperature=parameters.get("temperature", 1.0),
-        text=_echo_text(parameters.get("text") or {}),
+        text=echo_text(parameters.get("text") or {}),
+        tool_choice=parameters.get("tool_choice", "auto"),
+        tools=echo_tools(parameters.get("tools") or []),
+        top_logprobs=parameters.get("top_logprobs", 0),
         top_p=parameters.get("top_p", 1.0),
         usage=Usage.model_validate(stored.usage) if stored.usage else None,
     )
@@ -96,17 +103,3 @@ def to_resource(stored: StoredResponse) -> ResponseResource:
 def _seconds(moment: datetime | None) -> int:
     assert moment is not None
     return int(moment.timestamp())
-
-
-def _echo_text(text: dict[str, Any]) -> dict[str, Any]:
-    """The `text` field with its defaults filled in."""
-    chosen = text.get("format") or {"type": "text"}
-    if chosen["type"] == "json_schema":
-        chosen = {
-            "type": "json_schema",
-            "name": chosen["name"],
-            "description": chosen.get("description"),
-            "schema": chosen["schema"],
-            "strict": bool(chosen.get("strict")),
-        }
-    return {"format": chosen, "verbosity": text.get("verbosity") or "medium"}

@@ -1,10 +1,12 @@
 """Values for tests: valid as they are, each field open to change."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from models.ids import input_item_id, new_id
+from models.recorder import Recorder
 from models.status import ResponseStatus
 from models.store.workers import WorkerIdentity
 from models.stored import StoredResponse
@@ -32,7 +34,7 @@ def input_message(response_id: UUID, text: str = "Hello.", position: int = 0) ->
     """A user's message as it is stored."""
     return {
         "type": "message",
-        "id": input_item_id(response_id, position),
+        "id": input_item_id("message", response_id, position),
         "role": "user",
         "content": [{"type": "input_text", "text": text}],
     }
@@ -47,6 +49,13 @@ def output_message(response_id: UUID, text: str = "Hello back.") -> dict[str, An
         "role": "assistant",
         "content": [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}],
     }
+
+
+def say(recorder: Recorder, text: str, token_ids: Sequence[int]) -> None:
+    """Record more text of a message, and the tokens that it comes from."""
+    writer = recorder.writer()
+    writer.note(token_ids)
+    writer.add_text(text)
 
 
 def worker_identity(**changes: Any) -> WorkerIdentity:

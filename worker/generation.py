@@ -52,9 +52,7 @@ class Generation:
         self.sequence_id = f"{stored.id.hex}/{stored.attempt}"
         self._num_prompt_tokens = num_prompt_tokens
         self._pipeline = pipeline
-        self._unattributed: list[int] = []
-        self._num_shown_before = 0
-        """Characters that an earlier attempt has shown and the pipeline still holds back."""
+        self._writer = recorder.writer()
         self._num_generated = 0
         self._num_cached = 0
         self._cause: EndingCause | None = None
@@ -73,13 +71,12 @@ class Generation:
 
         Whether its tokens were all there was to generate is for the engine to say.
         """
-        is_stopped, num_sure = False, 0
+        is_stopped = False
+        self._writer.rewind()
         for token_id in token_ids:
             text, is_stopped = self._pipeline.add(token_id)
-            num_sure += len(text)
+            self._add_text(text)
         self._num_generated = len(token_ids)
-        # It may have flushed its pipeline, as at an end, and then have been lost.
-        self._num_shown_before = max(0, len(self.recorder.text) - num_sure)
         if is_stopped:
             self._cause = EndingCause(status=ResponseStatus.COMPLETED, usage=self.usage())
         return is_stopped
@@ -98,18 +95,14 @@ class Generation:
 
     def _add_token(self, token_id: int) -> bool:
         self._num_generated += 1
-        self._unattributed.append(token_id)
+        self._writer.note([token_id])
         text, is_stopped = self._pipeline.add(token_id)
-        if text:
-            self._add_text(text)
+        self._add_text(text)
         return is_stopped
 
     def _add_text(self, text: str) -> None:
-        new = text[self._num_shown_before :]
-        self._num_shown_before -= len(text) - len(new)
-        if new:
-            self.recorder.add_text(new, self._unattributed)
-            self._unattributed = []
+        if text:
+            self._writer.add_text(text)
 
     def _flush(self) -> bool:
         """Nothing follows: show what was held back. The next attempt of a released one does."""

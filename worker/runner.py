@@ -18,7 +18,7 @@ from models.recorder import EndingCause, Recorder
 from models.status import ResponseStatus
 from models.store import Store
 from models.stored import StoredResponse
-from models.wire.request import GenerationParameters
+from models.wire.parameters import GenerationParameters
 from worker.breakers import BreakerCompiler
 from worker.content import ContentLostError, load_content
 from worker.emitter import Emitter

@@ -1,6 +1,6 @@
 """From the fields of a request to the engine's sampling parameters."""
 
-from models.wire.request import GenerationParameters
+from models.wire.parameters import GenerationParameters
 from models.wire.sampling import DRY_ALLOWED_LENGTH, DRY_BASE, DRY_BREAKERS
 from worker.breakers import BreakerCompiler
 from worker.engine import DryParams, SamplingParams

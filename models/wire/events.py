@@ -1,22 +1,15 @@
-"""The server-sent events of a response (specification §4), one class each.
+"""The server-sent events of a response as a whole (specification §4), and the union of all.
 
 `type` and `sequence_number` come first in every event and so in its JSON: a reader finds both
 without parsing the rest.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from models.wire.items import OutputMessage, OutputText
+from models.wire.item_events import AnyItemEvent, BaseEvent
 from models.wire.response import ResponseResource
-
-
-class BaseEvent(BaseModel):
-    """What every event has."""
-
-    type: str
-    sequence_number: int
 
 
 class ResponseCreated(BaseEvent):
@@ -61,64 +54,6 @@ class ResponseFailed(BaseEvent):
     response: ResponseResource
 
 
-class OutputItemAdded(BaseEvent):
-    """An output item begins."""
-
-    type: Literal["response.output_item.added"] = "response.output_item.added"
-    output_index: int
-    item: OutputMessage
-
-
-class OutputItemDone(BaseEvent):
-    """An output item has its final form."""
-
-    type: Literal["response.output_item.done"] = "response.output_item.done"
-    output_index: int
-    item: OutputMessage
-
-
-class ContentPartAdded(BaseEvent):
-    """A content part of a message begins."""
-
-    type: Literal["response.content_part.added"] = "response.content_part.added"
-    item_id: str
-    output_index: int
-    content_index: int
-    part: OutputText
-
-
-class ContentPartDone(BaseEvent):
-    """A content part has its final form."""
-
-    type: Literal["response.content_part.done"] = "response.content_part.done"
-    item_id: str
-    output_index: int
-    content_index: int
-    part: OutputText
-
-
-class OutputTextDelta(BaseEvent):
-    """More text of a part."""
-
-    type: Literal["response.output_text.delta"] = "response.output_text.delta"
-    item_id: str
-    output_index: int
-    content_index: int
-    delta: str
-    logprobs: list[Any] = Field(default_factory=list)
-
-
-class OutputTextDone(BaseEvent):
-    """The whole text of a part."""
-
-    type: Literal["response.output_text.done"] = "response.output_text.done"
-    item_id: str
-    output_index: int
-    content_index: int
-    text: str
-    logprobs: list[Any] = Field(default_factory=list)
-
-
 class ErrorEvent(BaseEvent):
     """The stream cannot go on.
 
@@ -136,12 +71,7 @@ Event = Annotated[
     | ResponseCompleted
     | ResponseIncomplete
     | ResponseFailed
-    | OutputItemAdded
-    | OutputItemDone
-    | ContentPartAdded
-    | ContentPartDone
-    | OutputTextDelta
-    | OutputTextDone
+    | AnyItemEvent
     | ErrorEvent,
     Field(discriminator="type"),
 ]

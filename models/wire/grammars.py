@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from models.wire.items import WireModel
+from models.wire.strict import WireModel
 
 MAX_GRAMMAR = 32 * 1024
 """Characters of regular expressions and Lark grammars together; compiling takes time."""

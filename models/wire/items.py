@@ -1,77 +1,114 @@
-"""Items and their content parts, as they stand in input and output (specification §2, §3)."""
+"""Items given as input: messages, calls and their outputs, reasoning, references (§2).
+
+Those that the model makes are in `models/wire/output.py`; each of them can be given back.
+"""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
-MAX_TEXT = 10 * 1024 * 1024
-"""Characters of one text (the specification's limit)."""
-
-MAX_PARTS = 1000
+from models.wire.parts import MessagePart, SummaryText, ThoughtPart, ToolOutputPart
+from models.wire.strict import MAX_PARTS, MAX_TEXT, Label, Name, Text, WireModel, text_or_items
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
-
-
-class WireModel(BaseModel):
-    """Strict both ways: a string is no number, and a field nobody knows is refused."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-
-def text_or_items(value: object) -> str:
-    """Which side of a "string or array" is meant, so that errors speak of that side alone."""
-    return "items" if isinstance(value, list) else "text"
-
-
-class InputText(WireModel):
-    """Text of a user, system or developer message."""
-
-    type: Literal["input_text"]
-    text: str = Field(max_length=MAX_TEXT)
-
-
-class OutputText(WireModel):
-    """Text of an assistant message."""
-
-    type: Literal["output_text"] = "output_text"
-    text: str = Field(max_length=MAX_TEXT)
-    annotations: list[Any] = Field(default_factory=list)
-    logprobs: list[Any] = Field(default_factory=list)
-
-
-class Refusal(WireModel):
-    """An assistant's refusal."""
-
-    type: Literal["refusal"]
-    refusal: str = Field(max_length=MAX_TEXT)
-
-
-ContentPart = Annotated[InputText | OutputText | Refusal, Field(discriminator="type")]
+ItemId = Annotated[str, Field(min_length=1, max_length=128)]
+CallId = Annotated[Label, Field(min_length=1)]
 
 
 class InputMessage(WireModel):
     """A message given as input; `type` may be left out, as chat clients do."""
 
     type: Literal["message"] = "message"
-    id: str | None = Field(None, min_length=1, max_length=128)
+    id: ItemId | None = None
     role: Literal["user", "assistant", "system", "developer"]
     content: Annotated[
-        Annotated[str, Field(max_length=MAX_TEXT), Tag("text")]
-        | Annotated[list[ContentPart], Field(max_length=MAX_PARTS), Tag("items")],
+        Annotated[Text, Tag("text")]
+        | Annotated[list[MessagePart], Field(max_length=MAX_PARTS), Tag("items")],
         Discriminator(text_or_items),
     ]
     status: ItemStatus | None = None
     phase: Literal["commentary", "final_answer"] | None = None
 
 
-class OutputMessage(WireModel):
-    """A message that the model wrote."""
+class GivenCall(WireModel):
+    """A call that a model made in an earlier turn."""
 
-    type: Literal["message"] = "message"
-    id: str
-    status: ItemStatus
-    role: Literal["assistant"] = "assistant"
-    content: list[OutputText]
+    type: Literal["function_call"]
+    id: ItemId | None = None
+    call_id: CallId
+    name: Name
+    arguments: Text
+    status: ItemStatus | None = None
+
+
+class GivenCallOutput(WireModel):
+    """What a function returned to the call with the same `call_id`."""
+
+    type: Literal["function_call_output"]
+    id: ItemId | None = None
+    call_id: CallId
+    output: Annotated[
+        Annotated[Text, Tag("text")]
+        | Annotated[list[ToolOutputPart], Field(max_length=MAX_PARTS), Tag("items")],
+        Discriminator(text_or_items),
+    ]
+    status: ItemStatus | None = None
+
+
+class GivenReasoning(WireModel):
+    """What a model thought in an earlier turn, in the open or sealed."""
+
+    type: Literal["reasoning"]
+    id: ItemId | None = None
+    summary: list[SummaryText] = Field(default_factory=list, max_length=MAX_PARTS)
+    content: list[ThoughtPart] | None = Field(None, max_length=MAX_PARTS)
+    encrypted_content: Text | None = None
+    status: ItemStatus | None = None
+
+
+class ItemReference(WireModel):
+    """An item that is stored, by its id."""
+
+    type: Literal["item_reference"] | None = None
+    id: ItemId
+
+
+class GivenCompaction(WireModel):
+    """What `/v1/responses/compact` made of an earlier conversation."""
+
+    type: Literal["compaction"]
+    id: ItemId | None = None
+    encrypted_content: str = Field(max_length=MAX_TEXT)
+    created_by: str | None = None
+
+
+class GivenSearch(WireModel):
+    """A search of the web that was made in an earlier turn."""
+
+    type: Literal["web_search_call"]
+    id: ItemId | None = None
+    status: str | None = None
+    action: dict[str, Any] | None = None
+
+
+def _kind(value: object) -> object:
+    """`type`, or what an item without one must be."""
+    if not isinstance(value, dict):
+        return getattr(value, "type", None) or "item_reference"
+    is_reference = "id" in value and not {"role", "content"} & value.keys()
+    return value.get("type") or ("item_reference" if is_reference else "message")
+
+
+InputItem = Annotated[
+    Annotated[InputMessage, Tag("message")]
+    | Annotated[GivenCall, Tag("function_call")]
+    | Annotated[GivenCallOutput, Tag("function_call_output")]
+    | Annotated[GivenReasoning, Tag("reasoning")]
+    | Annotated[ItemReference, Tag("item_reference")]
+    | Annotated[GivenCompaction, Tag("compaction")]
+    | Annotated[GivenSearch, Tag("web_search_call")],
+    Discriminator(_kind),
+]
 
 
 def message_text(item: dict[str, Any]) -> str:

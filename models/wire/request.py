@@ -16,50 +16,19 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from models.wire.formats import ResponseFormat, TextConfig, format_param, merge_formats
-from models.wire.grammars import GRAMMAR_PARAM, Grammar, LlguidanceGrammar
-from models.wire.items import MAX_TEXT, InputMessage, text_or_items
-from models.wire.sampling import SamplingFields
+from models.wire.formats import ResponseFormat, format_param, merge_formats
+from models.wire.grammars import GRAMMAR_PARAM
+from models.wire.items import InputItem, ItemId
+from models.wire.options import ConversationId, StreamOptions
+from models.wire.parameters import GenerationParameters, TokenLimit
+from models.wire.strict import MAX_TEXT, text_or_items, text_or_object
+from models.wire.tools import WebSearchOptions
+from models.wire.unserved import split_unserved, unserved_within
 
-SEED_LIMIT = 2**63
 MAX_ITEMS = 10_000
 
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
-StopString = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-Label = Annotated[str, StringConstraints(max_length=64)]
-TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
-
-
-class GenerationParameters(SamplingFields):
-    """What is stored with a response beside its input and decides how its text is made."""
-
-    instructions: str | None = Field(None, max_length=MAX_TEXT)
-    max_output_tokens: TokenLimit | None = None
-    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
-    top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
-    seed: int | None = Field(None, ge=-SEED_LIMIT, lt=SEED_LIMIT)
-    stop: list[StopString] = Field(default_factory=list, max_length=64)
-    text: TextConfig | None = None
-    grammar: Grammar | None = None
-    safety_identifier: Label | None = None
-    prompt_cache_key: Label | None = None
-
-    @field_validator("stop", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        """`stop` is a string or a list of them."""
-        if value is None:
-            return []
-        return [value] if isinstance(value, str) else value
-
-    @property
-    def output_limit(self) -> int | None:
-        """Most tokens of output: `max_output_tokens` or the grammar's own, the smaller counts."""
-        given = [self.max_output_tokens]
-        if isinstance(self.grammar, LlguidanceGrammar):
-            given.append(self.grammar.value.max_tokens)
-        return min((each for each in given if each is not None), default=None)
 
 
 class CreateResponse(GenerationParameters):
@@ -68,15 +37,24 @@ class CreateResponse(GenerationParameters):
     model: str | None = None
     input: Annotated[
         Annotated[str, Field(min_length=1, max_length=MAX_TEXT), Tag("text")]
-        | Annotated[list[InputMessage], Field(min_length=1, max_length=MAX_ITEMS), Tag("items")],
+        | Annotated[list[InputItem], Field(min_length=1, max_length=MAX_ITEMS), Tag("items")],
         Discriminator(text_or_items),
     ]
     max_tokens: TokenLimit | None = None
     max_completion_tokens: TokenLimit | None = None
     previous_response_id: str | None = None
+    conversation: (
+        Annotated[
+            Annotated[ItemId, Tag("text")] | Annotated[ConversationId, Tag("object")],
+            Discriminator(text_or_object),
+        ]
+        | None
+    ) = None
     store: bool = True
     background: bool = False
     stream: bool = False
+    stream_options: StreamOptions | None = None
+    web_search_options: WebSearchOptions | None = None
     response_format: ResponseFormat | None = None
     metadata: dict[MetadataKey, MetadataValue] = Field(default_factory=dict, max_length=16)
 
@@ -86,6 +64,7 @@ class CreateResponse(GenerationParameters):
         if not isinstance(body, dict):
             return body
         served, refused = split_unserved(body)
+        refused = refused or unserved_within(served)
         if refused is not None:
             raise PydanticCustomError(
                 "unsupported_parameter",
@@ -145,53 +124,3 @@ class CreateResponse(GenerationParameters):
             part = {"type": "input_text", "text": self.input}
             return [{"type": "message", "role": "user", "content": [part]}]
         return [item.model_dump(exclude_none=True) for item in self.input]
-
-
-UNSERVED_FIELDS: dict[str, tuple[object, ...]] = {
-    "adapter": (None,),
-    "background_options": (None,),
-    "context_management": (None,),
-    "conversation": (None,),
-    "files": (None,),
-    "include": (None, []),
-    "logprobs": (None, False),
-    "max_tool_calls": (None,),
-    "max_tool_rounds": (None,),
-    "moderation": (None,),
-    "n": (None, 1),
-    "parallel_tool_calls": (None, True),
-    "prompt": (None,),
-    "prompt_cache_options": (None,),
-    "prompt_cache_retention": (None,),
-    "reasoning": (None,),
-    "service_tier": (None, "auto", "default"),
-    "stream_options": (None, {}),
-    "tool_choice": (None, "auto", "none"),
-    "tools": (None, []),
-    "top_logprobs": (None, 0),
-    "truncation": (None, "disabled"),
-    "user": (None,),
-    "web_search_options": (None,),
-}
-"""Fields of the API that this server does not act on, each with the values that ask for nothing."""
-
-
-def split_unserved(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """Take the fields of `UNSERVED_FIELDS` out of `body`.
-
-    Returns the rest and the first of those fields that asks for something, if any.
-    """
-    served: dict[str, Any] = {}
-    for name, value in body.items():
-        if name not in UNSERVED_FIELDS:
-            served[name] = value
-        elif not _asks_for_nothing(value, UNSERVED_FIELDS[name]):
-            return body, name
-    return served, None
-
-
-def _asks_for_nothing(value: object, neutral: tuple[object, ...]) -> bool:
-    """`True == 1` in Python, but not in a request."""
-    return any(
-        value == other and isinstance(value, bool) == isinstance(other, bool) for other in neutral
-    )

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 
 class InputTokensDetails(BaseModel):
@@ -52,23 +52,23 @@ class ResponseResource(BaseModel):
     incomplete_details: dict[str, str] | None
     instructions: str | None
     max_output_tokens: int | None
-    max_tool_calls: int | None = None
+    max_tool_calls: int | None
     metadata: dict[str, str]
     model: str
     output: list[dict[str, Any]]
-    parallel_tool_calls: bool = True
+    parallel_tool_calls: bool
     presence_penalty: float
     previous_response_id: str | None
     prompt_cache_key: str | None
-    reasoning: dict[str, Any] | None = None
+    reasoning: dict[str, Any] | None
     safety_identifier: str | None
     service_tier: str = "default"
     store: bool
     temperature: float
     text: dict[str, Any]
-    tool_choice: str = "auto"
-    tools: list[dict[str, Any]] = Field(default_factory=list)
-    top_logprobs: int = 0
+    tool_choice: str | dict[str, Any]
+    tools: list[dict[str, Any]]
+    top_logprobs: int
     top_p: float
     truncation: Literal["auto", "disabled"] = "disabled"
     usage: Usage | None

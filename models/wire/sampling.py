@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from models.wire.items import WireModel
+from models.wire.strict import WireModel
 
 DRY_BASE = 1.75
 DRY_ALLOWED_LENGTH = 2

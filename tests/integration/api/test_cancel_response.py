@@ -14,6 +14,7 @@ from models.ids import new_id, response_wire_id
 from models.live.event_log import EventLog
 from models.recorder import Recorder
 from models.settings import Settings
+from tests.factories import say
 from tests.integration.api.requests import (
     DONE,
     cancel,
@@ -172,7 +173,7 @@ def test_a_silent_worker_does_not_keep_its_response(
     response = create(http)
     recorder = Recorder(desk.claim(), log)
     recorder.begin()
-    recorder.add_text("So far", [1])
+    say(recorder, "So far", [1])
     recorder.flush()
 
     cancelled = cancel(http, response["id"])
@@ -193,7 +194,7 @@ def test_a_silent_worker_that_finishes_later_changes_nothing(
     seen = events(stream(http, response["id"]))
 
     recorder.begin()
-    recorder.add_text("Too late", [1])
+    say(recorder, "Too late", [1])
     recorder.flush()
 
     assert not desk.finish(claimed)

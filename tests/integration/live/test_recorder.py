@@ -11,7 +11,7 @@ from models.live.event_log import EventLog, LoggedEvent
 from models.recorder import EndingCause, Recorder, opening_events
 from models.status import ResponseStatus
 from models.stored import StoredResponse
-from tests.factories import stored_response
+from tests.factories import say, stored_response
 
 _COMPLETED = EndingCause(status=ResponseStatus.COMPLETED)
 _WORDS = ["One", " two", " three"]
@@ -25,7 +25,7 @@ def claimed() -> StoredResponse:
 def write(recorder: Recorder, words: Sequence[str] = _WORDS) -> Recorder:
     recorder.begin()
     for number, word in enumerate(words):
-        recorder.add_text(word, [number])
+        say(recorder, word, [number])
     return recorder
 
 
@@ -84,10 +84,9 @@ def test_a_second_attempt_goes_on_where_the_first_was_lost(
     second = Recorder(replace(claimed, attempt=2), log)
     tokens = second.resume()
     second.begin()
-    second.add_text(_WORDS[2], [2])
+    say(second, _WORDS[2], [2])
 
     assert tokens == [0, 1]
-    assert second.text == "One two three"
     lines = [list(each.seal(_COMPLETED).events) for each in (undisturbed, second)]
     assert lines[0][:-1] == lines[1][:-1]
 
@@ -99,7 +98,7 @@ def test_an_attempt_that_was_taken_over_notices_and_writes_no_more(
     Recorder(replace(claimed, attempt=2), log).resume()
     num_logged = len(log.read(claimed.id, start=2))
 
-    first.add_text(" stale", [9])
+    say(first, " stale", [9])
     first.flush()
 
     assert first.is_stale
@@ -114,7 +113,7 @@ def test_a_log_that_was_lost_midway_is_filled_again_from_its_beginning(
     before = log.read(claimed.id, start=2)
     client.flushall()
 
-    recorder.add_text(_WORDS[2], [2])
+    say(recorder, _WORDS[2], [2])
     recorder.flush()
 
     after = log.read(claimed.id, start=2)

@@ -19,6 +19,7 @@ from models.settings import Settings
 from models.status import ResponseStatus
 from models.stored import StoredResponse
 from models.weights import SCRIPTED_MODEL
+from tests.factories import say
 from tests.integration.api.requests import DONE, create, event_of, events, fetch, frames, stream
 from tests.integration.conftest import NO_REDIS, MakeWorker, RunSql
 from tests.integration.desk import Desk
@@ -88,7 +89,7 @@ def end(desk: Desk, log: EventLog, **changes: Any) -> StoredResponse:
     claimed = desk.running(**changes)
     recorder = Recorder(claimed, log)
     recorder.begin()
-    recorder.add_text("Hello.", [1])
+    say(recorder, "Hello.", [1])
     ending = recorder.seal(EndingCause(status=ResponseStatus.COMPLETED))
     assert desk.store.claims.finish(claimed, ending)
     recorder.publish_end()
@@ -282,7 +283,7 @@ def test_the_events_of_a_response_that_is_given_up_follow_what_was_logged(
     crash(desk, maintenance, times=2)
     recorder = Recorder(desk.claim(), log)
     recorder.begin()
-    recorder.add_text("So far", [1])
+    say(recorder, "So far", [1])
     recorder.flush()
     desk.lapse_leases()
 

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from models.wire.grammars import MAX_GRAMMAR, MAX_GRAMMARS
-from models.wire.request import CreateResponse, GenerationParameters
+from models.wire.parameters import GenerationParameters
+from models.wire.request import CreateResponse
 
 _SCHEMA = {"type": "object", "properties": {"b": {"const": None}, "a": {}}}
 _FLAT = {"type": "json_schema", "name": "a", "schema": _SCHEMA}

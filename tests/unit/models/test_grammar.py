@@ -9,7 +9,7 @@ import pytest
 from models.errors import InvalidRequestError
 from models.grammar import grammar_of
 from models.grammar_check import GrammarChecker
-from models.wire.request import GenerationParameters
+from models.wire.parameters import GenerationParameters
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer
 
 

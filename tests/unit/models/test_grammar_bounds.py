@@ -22,7 +22,7 @@ import json, os, resource, sys, time
 from models.errors import InvalidRequestError
 from models.grammar import grammar_of
 from models.grammar_check import GrammarChecker
-from models.wire.request import GenerationParameters
+from models.wire.parameters import GenerationParameters
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer
 
 tokenizer = tiny_tokenizer()

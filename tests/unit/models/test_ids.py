@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from models.ids import (
+    call_id_of,
+    choice_of,
     id_floor,
     input_item_id,
     new_id,
@@ -72,10 +74,40 @@ def test_the_floor_of_a_moment_divides_the_ids_before_from_those_after() -> None
 
 def test_items_of_one_response_have_different_ids_that_are_always_the_same() -> None:
     response_id = new_id()
-    makers = (input_item_id, output_item_id)
+    kinds = ("message", "function_call", "reasoning")
 
-    first, second = ([make(response_id, n) for make in makers for n in range(3)] for _ in range(2))
+    first, second = (
+        [
+            make(kind, response_id, n)
+            for make in (input_item_id, output_item_id)
+            for kind in kinds
+            for n in range(3)
+        ]
+        for _ in range(2)
+    )
 
     assert first == second
-    assert len(set(first)) == 6
-    assert all(each.startswith("msg_") for each in first)
+    assert len(set(first)) == 18
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix"), [("message", "msg_"), ("function_call", "fc_"), ("reasoning", "rs_")]
+)
+def test_the_id_of_an_item_says_what_it_is(kind: str, prefix: str) -> None:
+    assert output_item_id(kind, new_id(), 0).startswith(prefix)
+    assert input_item_id(kind, new_id(), 0).startswith(prefix)
+
+
+@pytest.mark.parametrize("choice", [0, 1, 15])
+def test_the_id_of_an_output_item_says_which_choice_it_belongs_to(choice: int) -> None:
+    assert choice_of(output_item_id("message", new_id(), 7, choice)) == choice
+
+
+def test_calls_of_one_response_have_different_ids() -> None:
+    response_id = new_id()
+    items = [output_item_id("function_call", response_id, n, c) for n in (0, 1) for c in (0, 1)]
+
+    call_ids = {call_id_of(item_id) for item_id in items}
+
+    assert len(call_ids) == 4
+    assert all(len(each) <= 64 for each in call_ids)

@@ -6,9 +6,11 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
-from models.wire.items import MAX_PARTS, MAX_TEXT
-from models.wire.request import UNSERVED_FIELDS, CreateResponse, GenerationParameters
+from models.wire.parameters import GenerationParameters
+from models.wire.request import CreateResponse
 from models.wire.sampling import SamplingFields
+from models.wire.strict import MAX_PARTS, MAX_TEXT
+from models.wire.unserved import UNSERVED_FIELDS, UNSERVED_ITEMS
 
 _SPECIFIED = [
     *("model", "instructions", "previous_response_id", "include", "tools", "tool_choice"),
@@ -315,6 +317,15 @@ def test_only_the_neutral_value_of_an_unserved_field_is_accepted(
 ) -> None:
     assert parse(**{name: neutral}) == parse()
     assert fault_of(**{name: asking})[0] == "unsupported_parameter"
+
+
+@pytest.mark.parametrize("kind", UNSERVED_ITEMS)
+def test_an_item_of_an_unserved_type_is_refused_by_name(kind: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        parse(input=[_MESSAGE, {"type": kind}])
+
+    [error] = raised.value.errors()
+    assert (error["type"], error["ctx"]) == ("unsupported_parameter", {"field": "input[1].type"})
 
 
 def test_a_string_is_one_message_of_the_user() -> None:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
+import orjson
+
 from models.live.event_log import Append, AppendResult, LoggedEvent
 from models.recorder import Recorder
 from models.status import ResponseStatus
@@ -46,6 +48,13 @@ class MemoryLog:
     def types(self, response_id: UUID) -> list[str]:
         """The logged events' types, without what all begin with."""
         return [event.type.removeprefix("response.") for event in self.events[response_id]]
+
+    def text(self, generation: Generation) -> str:
+        """The text that a generation has recorded so far."""
+        generation.recorder.flush()
+        logged = [orjson.loads(event.data) for event in self.events[generation.stored.id]]
+        deltas = (event for event in logged if event["type"] == "response.output_text.delta")
+        return "".join(event["delta"] for event in deltas)
 
 
 def claimed_response(attempt: int = 1) -> StoredResponse:

@@ -44,7 +44,7 @@ def test_tokens_become_text(log: MemoryLog) -> None:
     generation = begin(log)
 
     assert not feed(generation, b"Hello")
-    assert generation.recorder.text == "Hello"
+    assert log.text(generation) == "Hello"
 
 
 def test_a_delta_accounts_for_all_tokens_since_the_last(log: MemoryLog) -> None:
@@ -61,11 +61,11 @@ def test_no_half_character_is_shown_before_the_end(log: MemoryLog) -> None:
     generation = begin(log)
 
     feed(generation, "a€".encode()[:-1])
-    before = generation.recorder.text
+    before = log.text(generation)
     end(generation, FinishReason.STOP)
 
     assert before == "a"
-    assert generation.recorder.text.startswith("a\N{REPLACEMENT CHARACTER}")
+    assert log.text(generation).startswith("a\N{REPLACEMENT CHARACTER}")
 
 
 def test_usage_counts_every_token_that_was_generated(log: MemoryLog) -> None:
@@ -85,7 +85,7 @@ def test_a_stop_string_ends_the_response_and_is_not_part_of_it(log: MemoryLog) -
     generation = begin(log, stop=["END"])
 
     assert feed(generation, b"so it END and on")
-    assert generation.recorder.text == "so it "
+    assert log.text(generation) == "so it "
     assert generation.cause.status is ResponseStatus.COMPLETED
 
 
@@ -103,7 +103,7 @@ def test_a_stop_string_may_be_in_what_was_held_back(log: MemoryLog) -> None:
 
     feed(generation, b"a\xe2", FinishReason.LENGTH)
 
-    assert generation.recorder.text == "a"
+    assert log.text(generation) == "a"
     assert generation.cause.status is ResponseStatus.COMPLETED
 
 
@@ -115,7 +115,7 @@ def test_the_start_of_a_stop_string_is_shown_when_nothing_follows(
     feed(generation, b"the EN")
 
     assert end(generation, reason)
-    assert generation.recorder.text == "the EN"
+    assert log.text(generation) == "the EN"
 
 
 def test_a_released_generation_shows_no_more_than_what_is_sure(log: MemoryLog) -> None:
@@ -124,7 +124,7 @@ def test_a_released_generation_shows_no_more_than_what_is_sure(log: MemoryLog) -
     generation.is_released = True
 
     assert end(generation, FinishReason.ABORTED)
-    assert generation.recorder.text == "the "
+    assert log.text(generation) == "the "
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_second_attempt_adds_up_to_the_same_text_wherever_the_first_was_lost(
     feed(second, tokens[len(found) :], FinishReason.STOP)
 
     assert bytes(found) == tokens[: len(found)]
-    assert second.recorder.text == "aEß END€b"
+    assert log.text(second) == "aEß END€b"
     assert second.usage().output_tokens == len(tokens)
 
 
@@ -215,7 +215,7 @@ def test_a_second_attempt_finds_a_stop_string_that_began_in_the_first(log: Memor
     second.restore(found)
 
     assert feed(second, b"abEND"[len(found) :])
-    assert second.recorder.text == "a"
+    assert log.text(second) == "a"
 
 
 class _Words:
@@ -248,7 +248,7 @@ def test_an_attempt_whose_tokens_are_all_there_has_nothing_to_generate(log: Memo
     finish_again(second, found, FinishReason.LENGTH)
 
     assert second.cause.status is ResponseStatus.INCOMPLETE
-    assert second.recorder.text == "abc"
+    assert log.text(second) == "abc"
     assert second.usage() == first.usage()
 
 
@@ -265,7 +265,7 @@ def test_what_the_first_attempt_showed_at_its_end_is_not_shown_again(
     finish_again(second, found, reason)
 
     assert bytes(found) == tokens
-    assert second.recorder.text == first.recorder.text
+    assert log.text(second) == log.text(first)
 
 
 def test_a_grammar_that_ended_with_the_last_token_ends_the_second_attempt_as_it_did_the_first(
@@ -292,4 +292,4 @@ def test_what_a_released_attempt_held_back_is_shown_by_the_next(log: MemoryLog) 
     second.restore(found)
     feed(second, b"the EN"[len(found) :], FinishReason.STOP)
 
-    assert second.recorder.text == "the EN"
+    assert log.text(second) == "the EN"

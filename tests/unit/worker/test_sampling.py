@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from models.chat import ScriptedEncoder
-from models.wire.request import GenerationParameters
+from models.wire.parameters import GenerationParameters
 from worker.breakers import BreakerCompiler
 from worker.engine import DryParams, SamplingParams
 from worker.sampling import sampling_params

@@ -1,0 +1,34 @@
+"""Fields of a request as the response object shows them: in one spelling, defaults filled in."""
+
+from typing import Any
+
+_FUNCTION_KEYS = ("type", "name", "description", "parameters", "strict")
+
+
+def echo_text(text: dict[str, Any]) -> dict[str, Any]:
+    """The `text` field."""
+    chosen = text.get("format") or {"type": "text"}
+    if chosen["type"] == "json_schema":
+        chosen = {
+            "type": "json_schema",
+            "name": chosen["name"],
+            "description": chosen.get("description"),
+            "schema": chosen["schema"],
+            "strict": bool(chosen.get("strict")),
+        }
+    return {"format": chosen, "verbosity": text.get("verbosity") or "medium"}
+
+
+def echo_tools(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The `tools` field; of a function all keys are there (specification §3)."""
+    return [
+        {key: tool.get(key) for key in _FUNCTION_KEYS} if tool["type"] == "function" else tool
+        for tool in tools
+    ]
+
+
+def echo_reasoning(reasoning: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The `reasoning` field, with both of its keys."""
+    if reasoning is None:
+        return None
+    return {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")}

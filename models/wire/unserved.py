@@ -1,0 +1,112 @@
+"""What the API knows but this server does not act on: refused by name, never ignored.
+
+To serve something, act on it and take its line out of here.
+"""
+
+from typing import Any
+
+UNSERVED_FIELDS: dict[str, tuple[object, ...]] = {
+    "adapter": (None,),
+    "background_options": (None,),
+    "context_management": (None,),
+    "conversation": (None,),
+    "files": (None,),
+    "include": (None, []),
+    "logprobs": (None, False),
+    "max_tool_calls": (None,),
+    "max_tool_rounds": (None,),
+    "moderation": (None,),
+    "n": (None, 1),
+    "parallel_tool_calls": (None, True),
+    "prompt": (None,),
+    "prompt_cache_options": (None,),
+    "prompt_cache_retention": (None,),
+    "reasoning": (None,),
+    "service_tier": (None, "auto", "default"),
+    "stream_options": (None, {}),
+    "tool_choice": (None, "auto", "none"),
+    "tools": (None, []),
+    "top_logprobs": (None, 0),
+    "truncation": (None, "disabled"),
+    "user": (None,),
+    "web_search_options": (None,),
+}
+"""Fields, each with the values that ask for nothing."""
+
+UNSERVED_ITEMS = frozenset(
+    {
+        "compaction",
+        "function_call",
+        "function_call_output",
+        "item_reference",
+        "reasoning",
+        "web_search_call",
+    }
+)
+"""Types of input items."""
+
+UNSERVED_TOOLS = frozenset(
+    {
+        "apply_patch",
+        "code_interpreter",
+        "computer",
+        "computer_use_preview",
+        "custom",
+        "file_search",
+        "image_generation",
+        "local_shell",
+        "mcp",
+        "shell",
+        "web_search",
+        "web_search_2025_08_26",
+        "web_search_preview",
+        "web_search_preview_2025_03_11",
+    }
+)
+"""Types of tools."""
+
+UNSERVED_INCLUDES = frozenset({"message.output_text.logprobs"})
+"""What may be asked to be included; the others that are known have nothing to apply to."""
+
+
+def split_unserved(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """Take the fields of `UNSERVED_FIELDS` out of `body`.
+
+    Returns the rest and the first of those fields that asks for something, if any.
+    """
+    served: dict[str, Any] = {}
+    for name, value in body.items():
+        if name not in UNSERVED_FIELDS:
+            served[name] = value
+        elif not _asks_for_nothing(value, UNSERVED_FIELDS[name]):
+            return body, name
+    return served, None
+
+
+def unserved_within(body: dict[str, Any]) -> str | None:
+    """The path of the first item, tool or include that is known and unserved, if any."""
+    for position, item in enumerate(_objects(body.get("input"))):
+        if str(item.get("type")) in UNSERVED_ITEMS:
+            return f"input[{position}].type"
+    for position, tool in enumerate(_objects(body.get("tools"))):
+        if str(tool.get("type")) in UNSERVED_TOOLS:
+            return f"tools[{position}].type"
+    include = body.get("include")
+    for position, name in enumerate(include if isinstance(include, list) else ()):
+        if str(name) in UNSERVED_INCLUDES:
+            return f"include[{position}]"
+    return None
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    """The entries of a list, with something empty for what is no object."""
+    if not isinstance(value, list):
+        return []
+    return [each if isinstance(each, dict) else {} for each in value]
+
+
+def _asks_for_nothing(value: object, neutral: tuple[object, ...]) -> bool:
+    """`True == 1` in Python, but not in a request."""
+    return any(
+        value == other and isinstance(value, bool) == isinstance(other, bool) for other in neutral
+    )
