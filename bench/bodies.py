@@ -21,12 +21,17 @@ def background_body(*, stream: bool = False) -> bytes:
     return orjson.dumps({"input": _PROMPT, "background": True, "stream": stream})
 
 
+def story_prompt(seed: int) -> str:
+    """About 100 tokens of text that begins as another seed's and soon differs."""
+    words = " ".join(random.Random(seed).choices(_WORDS.split(), k=_NUM_WORDS))
+    return f"Write a long story using: {words}"
+
+
 def greedy_body(seed: int, num_tokens: int) -> bytes:
     """A streaming request of about 126 tokens that shares no prompt prefix with another seed's."""
-    words = " ".join(random.Random(seed).choices(_WORDS.split(), k=_NUM_WORDS))
     return orjson.dumps(
         {
-            "input": f"Write a long story using: {words}",
+            "input": story_prompt(seed),
             "max_output_tokens": num_tokens,
             "temperature": 0,
             "stream": True,

@@ -1,5 +1,6 @@
 """Draws one token per row of logits; a row's token depends on that row alone.
 
+A row that truncates draws in falling order of probability: its uniform number says how far down.
 Knows parameters and scores; nothing of sequences, grammars or the network.
 """
 
@@ -10,9 +11,10 @@ import torch
 from torch import Tensor
 
 from worker.engine.params import SamplingParams
+from worker.engine.quantiles import Quantiles
 
-# Most rows are decided by few candidates; a full sort of the vocabulary is the last resort.
-_NUM_CANDIDATES = (64, 1024)
+# Most rows are decided by so few candidates; the others are put in order only where it matters.
+_NUM_CANDIDATES = 64
 
 _GREEDY_BELOW = 1e-5
 
@@ -24,18 +26,48 @@ class Draw:
     params: SamplingParams
     position: int
 
+    @property
+    def is_greedy(self) -> bool:
+        """Whether it takes the likeliest token."""
+        return self.params.temperature < _GREEDY_BELOW
+
+    @property
+    def truncates(self) -> bool:
+        """Whether unlikely tokens are left out."""
+        return self.params.top_k > 0 or self.params.top_p < 1 or self.params.min_p > 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """Top-k, top-p and min-p of some rows, each as a column."""
+
+    top_k: Tensor
+    top_p: Tensor
+    min_p: Tensor
+
+    @classmethod
+    def of(cls, draws: list[Draw], like: Tensor) -> "_Limits":
+        vocab = like.shape[1]
+        return cls(
+            _column([min(draw.params.top_k or vocab, vocab) for draw in draws], like.device),
+            _column([draw.params.top_p for draw in draws], like.device),
+            _column([draw.params.min_p for draw in draws], like.device),
+        )
+
 
 def sample(logits: Tensor, draws: list[Draw]) -> list[int | None]:
     """Return a token per row of `logits` [rows, vocab]; None where no token has a finite score."""
     best = logits.max(dim=-1)
-    tokens = best.indices.clone()
-    rows = [row for row, draw in enumerate(draws) if draw.params.temperature >= _GREEDY_BELOW]
+    is_finite: list[bool] = best.values.isfinite().tolist()
+    tokens: list[int] = best.indices.tolist()
+    rows = [n for n, draw in enumerate(draws) if is_finite[n] and not draw.is_greedy]
     if rows:
         chosen = [draws[row] for row in rows]
         temperatures = _column([draw.params.temperature for draw in chosen], logits.device)
-        tokens[rows] = _draw(logits[rows] / temperatures, chosen)
-    is_finite = best.values.isfinite().tolist()
-    return [token if ok else None for token, ok in zip(tokens.tolist(), is_finite, strict=True)]
+        scores = (_take(logits, rows) - _take(best.values, rows)[:, None]) / temperatures
+        for row, token in zip(rows, _draw(scores, chosen).tolist(), strict=True):
+            tokens[row] = token
+    return [token if ok else None for token, ok in zip(tokens, is_finite, strict=True)]
 
 
 def uniform(seed: int, position: int) -> float:
@@ -48,51 +80,50 @@ def uniform(seed: int, position: int) -> float:
 
 
 def _draw(scores: Tensor, draws: list[Draw]) -> Tensor:
+    """Draw from scores [rows, vocab] whose best is 0."""
+    weights = scores.exp()
     uniforms = _column([uniform(draw.params.seed, draw.position) for draw in draws], scores.device)
     tokens = torch.empty(len(draws), dtype=torch.long, device=scores.device)
-    is_plain = [not _truncates(draw.params) for draw in draws]
-    plain = [row for row, value in enumerate(is_plain) if value]
+    plain = [row for row, draw in enumerate(draws) if not draw.truncates]
     if plain:
-        tokens[plain] = _invert(scores[plain].softmax(-1), uniforms[plain])
-    rows = [row for row, value in enumerate(is_plain) if not value]
-    for num_candidates in (*_NUM_CANDIDATES, scores.shape[1]):
-        if not rows:
-            break
-        params = [draws[row].params for row in rows]
-        found, is_decided = _truncated(scores[rows], params, uniforms[rows], num_candidates)
-        tokens[rows] = found
-        rows = [row for row, value in zip(rows, is_decided.tolist(), strict=True) if not value]
+        tokens[plain] = _invert(_take(weights, plain), uniforms[plain])
+    cut = [row for row, draw in enumerate(draws) if draw.truncates]
+    if cut:
+        limits = _Limits.of([draws[row] for row in cut], scores)
+        found, is_decided = _among_the_best(_take(weights, cut), limits, uniforms[cut])
+        tokens[cut] = found
+        cut = [row for row, value in zip(cut, is_decided.tolist(), strict=True) if not value]
+    if cut:
+        limits = _Limits.of([draws[row] for row in cut], scores)
+        quantiles = Quantiles(_take(scores, cut), _take(weights, cut))
+        tokens[cut] = _among_all(quantiles, limits, uniforms[cut])
     return tokens
 
 
-def _truncates(params: SamplingParams) -> bool:
-    return params.top_k > 0 or params.top_p < 1 or params.min_p > 0
-
-
-def _truncated(
-    scores: Tensor, params: list[SamplingParams], uniforms: Tensor, num_candidates: int
-) -> tuple[Tensor, Tensor]:
-    """Draw among the best candidates: top-k, then top-p of what it left, then min-p.
+def _among_the_best(weights: Tensor, limits: _Limits, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw among a few candidates: top-k, then top-p of what it left, then min-p.
 
     The second tensor tells for which rows these candidates held everything that may be drawn.
     """
-    vocab, device = scores.shape[1], scores.device
-    num_candidates = min(num_candidates, vocab)
-    top_k = _column([min(each.top_k or vocab, vocab) for each in params], device)
-    top_p = _column([each.top_p for each in params], device)
-    min_p = _column([each.min_p for each in params], device)
-    best, ids = scores.topk(num_candidates, dim=-1)
-    probabilities = (best - scores.logsumexp(-1, keepdim=True)).exp()
-    probabilities *= torch.arange(num_candidates, device=device) < top_k
-    within = top_k <= num_candidates
-    mass = torch.where(within, probabilities.sum(-1, keepdim=True), 1.0)
-    probabilities /= mass
-    before = probabilities.cumsum(-1) - probabilities
-    floor = min_p * probabilities[:, :1]
-    kept = probabilities * ((before < top_p) & (probabilities >= floor))
-    is_cut = (before[:, -1:] >= top_p) | (probabilities[:, -1:] < floor)
-    is_decided = within | (is_cut & (top_k == vocab))
+    vocab = weights.shape[1]
+    num_candidates = min(_NUM_CANDIDATES, vocab)
+    best, ids = weights.topk(num_candidates, dim=-1)
+    best *= torch.arange(num_candidates, device=weights.device) < limits.top_k
+    within = limits.top_k <= num_candidates
+    mass = torch.where(within, best.sum(-1, keepdim=True), weights.sum(-1, keepdim=True))
+    before = (best.cumsum(-1) - best) / mass
+    kept = best * ((before < limits.top_p) & (best >= limits.min_p))
+    is_cut = (before[:, -1:] >= limits.top_p) | (best[:, -1:] < limits.min_p)
+    is_decided = within | (is_cut & (limits.top_k == vocab)) | (best[:, -1:] == 0)
     return ids.gather(1, _invert(kept, uniforms)[:, None])[:, 0], is_decided[:, 0]
+
+
+def _among_all(quantiles: Quantiles, limits: _Limits, uniforms: Tensor) -> Tensor:
+    """The same, however many tokens are left to draw from."""
+    mass = quantiles.mass_of_first(limits.top_k)
+    kept = torch.minimum(mass, quantiles.mass_until(mass * limits.top_p))
+    kept = torch.minimum(kept, quantiles.mass_above(limits.min_p))
+    return quantiles.token_at(kept * uniforms)
 
 
 def _invert(weights: Tensor, uniforms: Tensor) -> Tensor:
@@ -100,6 +131,11 @@ def _invert(weights: Tensor, uniforms: Tensor) -> Tensor:
     sums = weights.cumsum(-1)
     indices = torch.searchsorted(sums, uniforms * sums[:, -1:], right=True)
     return indices[:, 0].clamp_(max=weights.shape[1] - 1)
+
+
+def _take(values: Tensor, rows: list[int]) -> Tensor:
+    """Return these rows, in rising order, without a copy if they are all."""
+    return values if len(rows) == len(values) else values[rows]
 
 
 def _column(values: list[float], device: torch.device) -> Tensor:
