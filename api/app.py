@@ -9,7 +9,7 @@ from flask import Response, g, request
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
-from api import docs, health, responses, served_models, websocket
+from api import conversations, docs, health, responses, served_models, websocket
 from api.errors import install_error_handlers, refuse
 from api.services import Services
 from api.strict_json import use_orjson
@@ -35,6 +35,7 @@ def create_app(settings: Settings) -> OpenAPI:
     app.before_request(_begin)
     app.after_request(_label)
     app.register_api(responses.blueprint)
+    app.register_api(conversations.blueprint)
     app.register_api(served_models.blueprint)
     app.register_blueprint(websocket.blueprint)
     app.register_blueprint(health.blueprint)

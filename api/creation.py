@@ -5,23 +5,26 @@ does not pass leaves nothing behind.
 """
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
+from api.context import Context, stored_context
+from api.item_references import resolve_references
 from api.media import check_media
 from api.services import Services
-from models.chat import Prompt
+from models.compaction import open_compactions
 from models.errors import (
     ContextLengthExceededError,
+    ConversationLockedError,
     InvalidRequestError,
     ModelNotFoundError,
-    PreviousResponseNotFoundError,
 )
 from models.grammar import grammar_of
-from models.ids import input_item_id, new_id, parse_response_id
+from models.ids import input_item_id, new_id
 from models.live.unstored import UnstoredContent
+from models.prompting import prompt_tokens
+from models.sealing import SealBrokenError
 from models.status import ResponseStatus
 from models.stored import StoredResponse
 from models.wire.parameters import GenerationParameters
@@ -29,15 +32,17 @@ from models.wire.request import CreateResponse
 
 MODEL_ALIAS = "default"
 
-_CONTINUABLE = frozenset({ResponseStatus.COMPLETED, ResponseStatus.INCOMPLETE})
+_PRIORITIES = {"flex": -1, "priority": 1}
+"""Of the service tiers that are not like all others; higher is claimed first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What comes before the input."""
+class Prepared:
+    """What a request comes to: its context, its own items and the parameters in force."""
 
-    previous_id: UUID | None = None
-    items: list[dict[str, Any]] = field(default_factory=list)
+    context: Context
+    items: list[dict[str, Any]]
+    parameters: GenerationParameters
 
 
 def create_response(
@@ -49,14 +54,11 @@ def create_response(
     """
     if body.background and not body.store:
         raise InvalidRequestError("background needs store to be true.", param="background")
-    _check_model(at, body.model)
-    context = remembered or _stored_context(at, project_id, body)
-    parameters = _in_force(at, body)
-    _check_bias(at, parameters)
-    items = body.input_items()
-    _check_ids(items)
-    check_media(items, at.encoder.model_id)
-    _check_length(at, parameters, context.items + items)
+    if body.stream_options is not None and not body.stream:
+        raise InvalidRequestError("stream_options needs stream to be true.", param="stream_options")
+    prepared = prepare(at, project_id, body, remembered)
+    context, items, parameters = prepared.context, prepared.items, prepared.parameters
+    _check_length(at, num_input_tokens(at, project_id, prepared))
     if grammar := grammar_of(parameters, param=body.grammar_param):
         at.check_grammar(grammar, param=body.grammar_param)
     response_id = new_id()
@@ -70,20 +72,44 @@ def create_response(
         background=body.background,
         store=body.store,
         attempt=0,
+        priority=_PRIORITIES.get(parameters.service_tier or "", 0),
         # Whole seconds, as clients see it: streams made from the row are the same each time.
         created_at=datetime.now(UTC).replace(microsecond=0),
         parameters=parameters.model_dump(exclude_none=True, by_alias=True),
         metadata=body.metadata,
         previous_response_id=context.previous_id,
+        conversation_id=context.conversation_id,
     )
-    _store(at, new, items if remembered is None else remembered.items + items)
+    _store(at, new, context.items + items if context.is_remembered else items)
     at.hints.hint(new.model)
     return new
 
 
+def prepare(
+    at: Services, project_id: str, body: CreateResponse, remembered: Context | None = None
+) -> Prepared:
+    """Find all that the request speaks of, and check it; nothing is written."""
+    _check_model(at, body.model)
+    context = remembered or stored_context(at, project_id, body)
+    parameters = _in_force(at, body)
+    _check_bias(at, parameters)
+    items = resolve_references(at, project_id, body.input_items())
+    _check_ids(items, context)
+    check_media(items, at.encoder.model_id)
+    _check_seals(at, project_id, items)
+    return Prepared(context=context, items=items, parameters=parameters)
+
+
+def num_input_tokens(at: Services, project_id: str, prepared: Prepared) -> int:
+    """The length of the prompt, counted as the worker will."""
+    items = open_compactions(at.sealer, project_id, prepared.context.items + prepared.items)
+    return len(prompt_tokens(at.encoder, prepared.parameters, items))
+
+
 def _store(at: Services, new: StoredResponse, items: list[dict[str, Any]]) -> None:
     if new.store:
-        at.store.responses.create(new, items)
+        if not at.store.responses.create(new, items):
+            raise ConversationLockedError
         return
     content = UnstoredContent(parameters=new.parameters, metadata=new.metadata, items=items)
     with ExitStack() as undo:
@@ -100,28 +126,11 @@ def _check_model(at: Services, model: str | None) -> None:
         raise ModelNotFoundError(message, param="model")
 
 
-def _stored_context(at: Services, project_id: str, body: CreateResponse) -> Context:
-    """The turns that the request goes on from, if any."""
-    wire_id = body.previous_response_id
-    if wire_id is None:
-        return Context()
-    param = "previous_response_id"
-    previous_id = parse_response_id(wire_id)
-    previous = at.store.responses.get(project_id, previous_id) if previous_id else None
-    if previous is None:
-        message = f"Previous response with id '{wire_id}' not found."
-        raise PreviousResponseNotFoundError(message, param=param)
-    if previous.status not in _CONTINUABLE:
-        message = f"Response '{wire_id}' is {previous.status}; only a finished one can go on."
-        raise InvalidRequestError(message, param=param)
-    return Context(
-        previous_id=previous.id, items=at.store.responses.chain_items(project_id, previous.id)
-    )
-
-
-def _check_ids(items: list[dict[str, Any]]) -> None:
-    """Pages of items go on after an id, so it must be the id of one."""
+def _check_ids(items: list[dict[str, Any]], context: Context) -> None:
+    """Pages of items go on after an id, so it must be the id of one; so in a conversation."""
     seen: set[str] = set()
+    if context.conversation_id is not None:
+        seen = {item["id"] for item in context.items}
     for position, item in enumerate(items):
         item_id = item.get("id")
         if item_id in seen:
@@ -149,11 +158,20 @@ def _check_bias(at: Services, parameters: GenerationParameters) -> None:
             raise InvalidRequestError(message, param=f"logit_bias.{token_id}")
 
 
-def _check_length(
-    at: Services, parameters: GenerationParameters, items: list[dict[str, Any]]
-) -> None:
-    """Count the prompt as the worker will; one token of room must be left."""
-    num_tokens = len(at.encoder.encode(Prompt(instructions=parameters.instructions, items=items)))
+def _check_seals(at: Services, project_id: str, items: list[dict[str, Any]]) -> None:
+    for position, item in enumerate(items):
+        try:
+            open_compactions(at.sealer, project_id, [item])
+        except SealBrokenError:
+            raise InvalidRequestError(
+                "This compaction was not made here.",
+                param=f"input[{position}].encrypted_content",
+                code="invalid_encrypted_content",
+            ) from None
+
+
+def _check_length(at: Services, num_tokens: int) -> None:
+    """One token of room must be left."""
     if num_tokens >= at.encoder.context_length:
         raise ContextLengthExceededError(
             f"The input is {num_tokens} tokens; the context of {at.encoder.model_id} is "

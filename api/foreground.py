@@ -34,9 +34,14 @@ def stream_foreground(at: Services, stored: StoredResponse) -> Response:
 
 def wait_foreground(at: Services, stored: StoredResponse) -> Response:
     """The final object."""
+    return Response(wait_for_end(at, stored), mimetype="application/json")
+
+
+def wait_for_end(at: Services, stored: StoredResponse) -> bytes:
+    """The JSON of the final object; what is not stored is gone then."""
     try:
         with at.hub.place():
-            return Response(_wait(at, stored), mimetype="application/json")
+            return _wait(at, stored)
     finally:
         forget_unstored(at, stored)
 

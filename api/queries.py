@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from models.status import ResponseStatus
-from models.wire.include import Include
+from models.wire.options import Include
 
 _METADATA_KEY = re.compile(r"metadata\[([^]]{0,64})\]")
 MAX_PAIRS = 16

@@ -10,7 +10,8 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
 from api.cancelling import cancel, request_cancel
-from api.creation import create_response
+from api.compaction import compact
+from api.creation import create_response, num_input_tokens, prepare
 from api.foreground import stream_foreground, wait_foreground
 from api.item_pages import item_page
 from api.queries import ItemsQuery, ListQuery, ResponsePath, RetrieveQuery
@@ -21,6 +22,7 @@ from models.ids import parse_response_id
 from models.status import TERMINAL
 from models.store.responses import ListFilter
 from models.stored import StoredResponse, to_resource
+from models.wire.compaction import CompactRequest, CompactResource, InputTokens
 from models.wire.pages import DeletedResponse, ItemPage, ResponsePage
 from models.wire.request import CreateResponse
 from models.wire.response import ResponseResource
@@ -40,6 +42,20 @@ def create(body: CreateResponse) -> Response:
     if body.background:
         return event_stream(at, stored, start=0) if body.stream else _object(stored)
     return stream_foreground(at, stored) if body.stream else wait_foreground(at, stored)
+
+
+@blueprint.post("/input_tokens", responses={200: InputTokens})
+def count_input_tokens(body: CreateResponse) -> Response:
+    """Count what a request would put before the model; it is not made."""
+    at = services()
+    prepared = prepare(at, project_id(), body)
+    return _json(InputTokens(input_tokens=num_input_tokens(at, project_id(), prepared)))
+
+
+@blueprint.post("/compact", responses={200: CompactResource})
+def compact_conversation(body: CompactRequest) -> Response:
+    """Summarise a conversation into an item that stands for it."""
+    return _json(compact(services(), project_id(), body))
 
 
 @blueprint.get("", responses={200: ResponsePage})
@@ -69,7 +85,8 @@ def retrieve(path: ResponsePath, query: RetrieveQuery) -> Response:
     stored = _find(path.response_id)
     if query.stream:
         start = 0 if query.starting_after is None else query.starting_after + 1
-        return event_stream(services(), stored, start=start)
+        is_padded = query.include_obfuscation
+        return event_stream(services(), stored, start=start, is_padded=is_padded)
     if query.starting_after is not None:
         message = "starting_after needs stream to be true."
         raise InvalidRequestError(message, param="starting_after")

@@ -15,6 +15,7 @@ from models.grammar_check import GrammarChecker
 from models.live.connection import connect, connect_subscriber
 from models.live.event_log import EventLog
 from models.live.unstored import UnstoredContents
+from models.sealing import Sealer
 from models.settings import Settings
 from models.store import Store
 from models.tables import DEFAULT_PROJECT
@@ -36,6 +37,7 @@ class Services:
     hub: Hub
     hints: HintQueue
     encoder: ChatEncoder
+    sealer: Sealer
     kept: KeptContexts = field(default_factory=KeptContexts)
 
     @classmethod
@@ -59,6 +61,7 @@ class Services:
             hub=hub,
             hints=HintQueue(settings.redis_url),
             encoder=load_encoder(settings),
+            sealer=Sealer(store.projects.sealing_key),
         )
 
     @cached_property

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 from flask import Response
 
+from api.obfuscation import padded
 from api.services import Services
 from api.tail import Tail, error_event
 from models.errors import AppError
@@ -19,13 +20,24 @@ _DONE = b"data: [DONE]\n\n"
 
 
 def event_stream(
-    at: Services, stored: StoredResponse, *, start: int, on_gone: Callable[[], None] | None = None
+    at: Services,
+    stored: StoredResponse,
+    *,
+    start: int,
+    is_padded: bool | None = None,
+    on_gone: Callable[[], None] | None = None,
 ) -> Response:
-    """Stream a response's events from sequence number `start`; `on_gone` if the client leaves."""
+    """Stream a response's events from sequence number `start`; `on_gone` if the client leaves.
+
+    `is_padded` says whether deltas have their padding; None: as the request that made it says.
+    """
     place = at.hub.place()
     # Taken here, so that a full server answers 503 and not a broken stream.
     place.__enter__()
-    frames = _frames(Tail(at, stored, start), on_gone)
+    if is_padded is None:
+        options = stored.parameters.get("stream_options") or {}
+        is_padded = options.get("include_obfuscation", True)
+    frames = _frames(Tail(at, stored, start), is_padded, on_gone)
     response = Response(frames, mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Accel-Buffering"] = "no"
@@ -33,11 +45,11 @@ def event_stream(
     return response
 
 
-def _frames(tail: Tail, on_gone: Callable[[], None] | None) -> Iterator[bytes]:
+def _frames(tail: Tail, is_padded: bool, on_gone: Callable[[], None] | None) -> Iterator[bytes]:
     is_over = False
     try:
         for event in tail.follow(idle_s=KEEP_ALIVE_S):
-            yield _KEEP_ALIVE if event is None else frame(event)
+            yield _KEEP_ALIVE if event is None else frame(event, is_padded=is_padded)
         is_over = True
         yield _DONE
     except AppError as error:
@@ -49,6 +61,7 @@ def _frames(tail: Tail, on_gone: Callable[[], None] | None) -> Iterator[bytes]:
             on_gone()
 
 
-def frame(event: LoggedEvent) -> bytes:
+def frame(event: LoggedEvent, *, is_padded: bool = False) -> bytes:
     """One event as it goes over the wire, in one piece."""
-    return b"event: %b\ndata: %b\n\n" % (event.type.encode(), event.data)
+    data = padded(event) if is_padded else event.data
+    return b"event: %b\ndata: %b\n\n" % (event.type.encode(), data)

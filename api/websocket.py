@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from simple_websocket import ConnectionClosed, Server
 
 from api.cancelling import request_cancel
-from api.creation import Context, create_response
+from api.context import Context
+from api.creation import create_response
 from api.errors import as_app_error, refusal_of
 from api.foreground import LISTEN_S, forget_unstored
 from api.services import Services, project_id, services
@@ -136,7 +137,7 @@ class Connection:
         if request.store:
             message = "The previous response was not stored: store must be false to go on."
             raise InvalidRequestError(message, param="store")
-        return Context(previous_id=kept.id, items=items)
+        return Context(previous_id=kept.id, items=items, is_remembered=True)
 
     def _remember(self, stored: StoredResponse, end: LoggedEvent, previous: str | None) -> None:
         """Keep what is not stored for the next turn; what failed takes its chain with it."""

@@ -1,6 +1,9 @@
 """Fields of a request as the response object shows them: in one spelling, defaults filled in."""
 
 from typing import Any
+from uuid import UUID
+
+from models.ids import conversation_wire_id
 
 _FUNCTION_KEYS = ("type", "name", "description", "parameters", "strict")
 
@@ -32,3 +35,13 @@ def echo_reasoning(reasoning: dict[str, Any] | None) -> dict[str, Any] | None:
     if reasoning is None:
         return None
     return {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")}
+
+
+def echo_conversation(conversation_id: UUID | None) -> dict[str, str] | None:
+    """The `conversation` field, as an object."""
+    return None if conversation_id is None else {"id": conversation_wire_id(conversation_id)}
+
+
+def echo_tier(tier: str | None) -> str:
+    """The `service_tier` that is given: `auto` leaves the choice to the server."""
+    return "default" if tier in (None, "auto") else str(tier)

@@ -76,6 +76,15 @@ class ConnectionExpiredError(InvalidRequestError):
     default_code = "websocket_connection_limit_reached"
 
 
+class ConversationLockedError(InvalidRequestError):
+    """Another response is working on this conversation; try again when it has ended."""
+
+    default_code = "conversation_locked"
+
+    def __init__(self) -> None:
+        super().__init__(param="conversation")
+
+
 class NotFoundError(AppError):
     """There is nothing at this address."""
 
@@ -91,6 +100,21 @@ class ResponseNotFoundError(NotFoundError):
 
     def __init__(self, response_id: str) -> None:
         super().__init__(f"Response with id '{response_id}' not found.", param="response_id")
+
+
+class ConversationNotFoundError(NotFoundError):
+    """No conversation has this id."""
+
+    default_code = "conversation_not_found"
+
+    def __init__(self, wire_id: str) -> None:
+        super().__init__(f"Conversation with id '{wire_id}' not found.", param="conversation")
+
+
+class ItemNotFoundError(NotFoundError):
+    """No item has this id."""
+
+    default_code = "item_not_found"
 
 
 class ModelNotFoundError(NotFoundError):

@@ -7,8 +7,10 @@ from uuid import UUID
 import uuid_utils.compat
 
 RESPONSE_PREFIX = "resp_"
+CONVERSATION_PREFIX = "conv_"
 
 _RESPONSE_ID = re.compile(RESPONSE_PREFIX + r"([0-9a-f]{32})")
+_CONVERSATION_ID = re.compile(CONVERSATION_PREFIX + r"([0-9a-f]{32})")
 
 
 def new_id() -> UUID:
@@ -32,6 +34,17 @@ def parse_response_id(wire_id: str) -> UUID | None:
     return UUID(hex=found[1]) if found else None
 
 
+def conversation_wire_id(conversation_id: UUID) -> str:
+    """`conv_` and 32 hex digits."""
+    return CONVERSATION_PREFIX + conversation_id.hex
+
+
+def parse_conversation_id(wire_id: str) -> UUID | None:
+    """The uuid of a wire id; None if it cannot be one of ours."""
+    found = _CONVERSATION_ID.fullmatch(wire_id)
+    return UUID(hex=found[1]) if found else None
+
+
 _ITEM_PREFIXES = {
     "message": "msg",
     "function_call": "fc",
@@ -46,6 +59,11 @@ _OUTPUT_ITEM_ID = re.compile(r"[a-z]+_[0-9a-f]{32}_(?:c([0-9]+)_)?[0-9]+")
 def input_item_id(kind: str, response_id: UUID, position: int) -> str:
     """The id of the input item of a type at `position` when its client gave none."""
     return f"{_ITEM_PREFIXES[kind]}_{response_id.hex}_in{position}"
+
+
+def new_item_id(kind: str) -> str:
+    """The id of an item of a type that belongs to no response."""
+    return f"{_ITEM_PREFIXES[kind]}_{new_id().hex}"
 
 
 def output_item_id(kind: str, response_id: UUID, position: int, choice: int = 0) -> str:

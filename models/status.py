@@ -30,6 +30,8 @@ TRANSITIONS: dict[ResponseStatus, frozenset[ResponseStatus]] = {
 }
 
 TERMINAL = frozenset(status for status, following in TRANSITIONS.items() if not following)
+CONTINUABLE = frozenset({_S.COMPLETED, _S.INCOMPLETE})
+"""Ended well enough that another turn may follow."""
 ACTIVE = frozenset(ResponseStatus) - TERMINAL
 
 

@@ -5,7 +5,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from models.echo import echo_reasoning, echo_text, echo_tools
+from models.echo import (
+    echo_conversation,
+    echo_reasoning,
+    echo_text,
+    echo_tier,
+    echo_tools,
+)
 from models.ids import response_wire_id
 from models.status import ResponseStatus
 from models.wire.parameters import GenerationParameters
@@ -23,12 +29,15 @@ class StoredResponse:
     background: bool
     store: bool
     attempt: int
+    priority: int = 0
+    """Higher is claimed first; follows from `service_tier`."""
     cancel_requested: bool = False
     created_at: datetime
     parameters: dict[str, Any]
     """`GenerationParameters` in force; empty in the row of a response that is not stored."""
     metadata: dict[str, str] = field(default_factory=dict)
     previous_response_id: UUID | None = None
+    conversation_id: UUID | None = None
     finished_at: datetime | None = None
     usage: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
@@ -74,6 +83,7 @@ def to_resource(stored: StoredResponse) -> ResponseResource:
         completed_at=_seconds(stored.finished_at) if is_completed else None,
         status=stored.status,
         background=stored.background,
+        conversation=echo_conversation(stored.conversation_id),
         error=stored.error,
         frequency_penalty=parameters.get("frequency_penalty", 0.0),
         incomplete_details=stored.incomplete_details,
@@ -89,6 +99,7 @@ def to_resource(stored: StoredResponse) -> ResponseResource:
         prompt_cache_key=parameters.get("prompt_cache_key"),
         reasoning=echo_reasoning(parameters.get("reasoning")),
         safety_identifier=parameters.get("safety_identifier"),
+        service_tier=echo_tier(parameters.get("service_tier")),
         store=stored.store,
         temperature=parameters.get("temperature", 1.0),
         text=echo_text(parameters.get("text") or {}),
@@ -96,6 +107,8 @@ def to_resource(stored: StoredResponse) -> ResponseResource:
         tools=echo_tools(parameters.get("tools") or []),
         top_logprobs=parameters.get("top_logprobs", 0),
         top_p=parameters.get("top_p", 1.0),
+        truncation=parameters.get("truncation", "disabled"),
+        user=parameters.get("user"),
         usage=Usage.model_validate(stored.usage) if stored.usage else None,
     )
 

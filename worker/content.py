@@ -18,7 +18,11 @@ def load_content(
 ) -> tuple[StoredResponse, list[dict[str, Any]]]:
     """The response with its parameters, and all items before its output, oldest first."""
     if stored.store:
-        return stored, store.responses.chain_items(stored.project_id, stored.id)
+        items = store.responses.chain_items(stored.project_id, stored.id)
+        if stored.conversation_id is None:
+            return stored, items
+        # Nobody adds to a conversation while a response works on it.
+        return stored, store.conversations.items(stored.project_id, stored.conversation_id) + items
     content = unstored.get(stored.id)
     if content is None:
         raise ContentLostError

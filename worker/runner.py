@@ -9,12 +9,15 @@ from uuid import UUID
 
 import redis
 
-from models.chat import ChatEncoder, Prompt
+from models.chat import ChatEncoder
+from models.compaction import open_compactions
 from models.errors import AppError, UnavailableError
 from models.grammar import grammar_of
 from models.live.event_log import EventLog
 from models.live.unstored import UnstoredContents
+from models.prompting import prompt_tokens
 from models.recorder import EndingCause, Recorder
+from models.sealing import Sealer
 from models.status import ResponseStatus
 from models.store import Store
 from models.stored import StoredResponse
@@ -48,6 +51,7 @@ class Workplace:
     engine: Engine
     emitter: Emitter
     roster: Roster
+    sealer: Sealer
 
 
 class Runner:
@@ -90,13 +94,8 @@ class Runner:
             self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED))
             return
         recorder.begin()
-        prompt = self._at.encoder.encode(
-            Prompt(
-                instructions=parameters.instructions,
-                items=items,
-                verbosity=parameters.text.verbosity if parameters.text else None,
-            )
-        )
+        items = open_compactions(self._at.sealer, stored.project_id, items)
+        prompt = prompt_tokens(self._at.encoder, parameters, items)
         pipeline = TextPipeline.of(self._at.tokenizer, parameters.stop)
         generation = Generation(stored, recorder, pipeline, num_prompt_tokens=len(prompt))
         self._generate(generation, self._request(generation, parameters, prompt, tokens))
@@ -119,7 +118,7 @@ class Runner:
                 parameters, self._breakers, seed=stored.id.int % 2**63, max_tokens=room
             ),
             grammar=grammar_of(parameters),
-            cache_salt=stored.project_id.encode(),
+            cache_salt=cache_salt(stored.project_id, parameters.prompt_cache_key),
         )
 
     def _generate(self, generation: Generation, request: GenerationRequest) -> None:
@@ -208,6 +207,11 @@ class Runner:
                 self._at.log.forget([stored.id])
         except redis.RedisError:
             logger.warning("readers not told", extra=_about(stored))
+
+
+def cache_salt(project_id: str, prompt_cache_key: str | None) -> bytes:
+    """Prefixes are shared within a project among requests with the same `prompt_cache_key`."""
+    return "\0".join(filter(None, (project_id, prompt_cache_key))).encode()
 
 
 def _about(stored: StoredResponse) -> dict[str, object]:

@@ -9,6 +9,7 @@ from models.grammar_check import GRAMMAR_LIMITS
 from models.live.connection import connect, connect_subscriber
 from models.live.event_log import EventLog
 from models.live.unstored import UnstoredContents
+from models.sealing import Sealer
 from models.settings import Settings
 from models.store import Store
 from worker.control import CancelListener
@@ -53,6 +54,7 @@ class Runtime:
                 engine=self._engine,
                 emitter=self._emitter,
                 roster=self._roster,
+                sealer=Sealer(self._store.projects.sealing_key),
             )
         )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from models.db import Database
 from models.store.claims import Claims
+from models.store.conversations import Conversations
 from models.store.months import Months
 from models.store.projects import Projects
 from models.store.responses import Responses
@@ -22,6 +23,7 @@ class Store:
     upkeep: Upkeep
     projects: Projects
     months: Months
+    conversations: Conversations
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 16) -> "Store":
@@ -35,6 +37,7 @@ class Store:
             upkeep=Upkeep(database),
             projects=Projects(database),
             months=Months(database),
+            conversations=Conversations(database),
         )
 
     def close(self) -> None:

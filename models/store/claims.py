@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import text
 
 from models.db import Database
-from models.status import ResponseStatus, sources_of
+from models.status import CONTINUABLE, ResponseStatus, sources_of
 from models.store.rows import COLUMNS, to_stored
 from models.stored import StoredResponse
 
@@ -42,7 +42,8 @@ _CLAIM = text(f"""
     RETURNING {COLUMNS}
 """)
 
-# Status, output, usage and events in one transaction, or nothing if the attempt is stale.
+# Status, output, usage and events in one transaction, or nothing if the attempt is stale; with a
+# conversation, also the turn that is added to it, and its lock.
 _FINISH = text("""
     WITH finished AS (
         UPDATE responses
@@ -50,7 +51,7 @@ _FINISH = text("""
             incomplete_details = :incomplete_details
         WHERE project_id = :project_id AND id = :id AND attempt = :attempt
           AND status = ANY(:sources)
-        RETURNING id, project_id, store
+        RETURNING id, project_id, store, conversation_id
     ), archived AS (
         INSERT INTO event_archives (response_id, project_id, num_events, data)
         SELECT id, project_id, :num_events, :data FROM finished WHERE store
@@ -60,6 +61,33 @@ _FINISH = text("""
         FROM finished, json_array_elements(CAST(:output AS json))
             WITH ORDINALITY AS item (body, position)
         WHERE finished.store
+    ), extended AS (
+        UPDATE conversations c
+        SET running_id = NULL, next_position = c.next_position
+            + json_array_length(CAST(:output AS json)) + (
+                SELECT count(*) FROM items i
+                WHERE i.project_id = finished.project_id
+                  AND i.response_id = finished.id AND i.direction = 'input')
+        FROM finished
+        WHERE c.project_id = finished.project_id AND c.id = finished.conversation_id
+          AND c.running_id = finished.id
+        RETURNING c.id, c.project_id, c.next_position, finished.id AS response_id
+    ), appended AS (
+        INSERT INTO conversation_items (conversation_id, position, project_id, item_id, body)
+        SELECT turn.id, turn.next_position - count(*) OVER () - 1
+               + row_number() OVER (ORDER BY turn.direction, turn.position),
+               turn.project_id, turn.body ->> 'id', turn.body
+        FROM (
+            SELECT extended.*, i.direction, i.position, i.body
+            FROM extended JOIN items i ON i.project_id = extended.project_id
+             AND i.response_id = extended.response_id AND i.direction = 'input'
+            UNION ALL
+            SELECT extended.*, 'output', item.position, item.body
+            FROM extended, json_array_elements(CAST(:output AS json))
+                WITH ORDINALITY AS item (body, position)
+        ) turn
+        WHERE CAST(:is_continuable AS bool)
+        ON CONFLICT DO NOTHING
     )
     SELECT id FROM finished
 """)
@@ -127,6 +155,7 @@ class Claims:
             "incomplete_details": _json_or_null(ending.incomplete_details),
             "finished_at": ending.finished_at,
             "output": orjson.dumps(list(ending.output)).decode(),
+            "is_continuable": ending.status in CONTINUABLE,
             "num_events": len(ending.events),
             "data": zlib.compress(b"\n".join(ending.events), level=1),
         }

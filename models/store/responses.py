@@ -17,19 +17,29 @@ from models.stored import StoredResponse
 MAX_CHAIN = 1000
 """Turns that `previous_response_id` is followed back."""
 
-# One statement is one transaction: the row and its items are there together or not at all.
+# One statement is one transaction: the row and its items are there together or not at all. With a
+# conversation, so is its lock, which is free again when the response has ended.
 _CREATE = text("""
-    WITH created AS (
-        INSERT INTO responses (id, project_id, model, status, background, store,
-                               previous_response_id, metadata, parameters, created_at)
-        VALUES (:id, :project_id, :model, 'queued', :background, :store,
-                :previous_response_id, :metadata, :parameters, :created_at)
+    WITH locked AS (
+        UPDATE conversations SET running_id = :id
+        WHERE project_id = :project_id AND id = :conversation_id AND running_id IS NULL
+        RETURNING id
+    ), created AS (
+        INSERT INTO responses (id, project_id, model, status, background, store, priority,
+                               previous_response_id, conversation_id, metadata, parameters,
+                               created_at)
+        SELECT :id, :project_id, :model, 'queued', :background, :store, :priority,
+               :previous_response_id, :conversation_id, CAST(:metadata AS json),
+               CAST(:parameters AS json), :created_at
+        WHERE CAST(:conversation_id AS uuid) IS NULL OR EXISTS (SELECT FROM locked)
         RETURNING id, project_id
+    ), written AS (
+        INSERT INTO items (response_id, direction, position, project_id, body)
+        SELECT created.id, 'input', item.position - 1, created.project_id, item.body
+        FROM created, json_array_elements(CAST(:items AS json))
+            WITH ORDINALITY AS item (body, position)
     )
-    INSERT INTO items (response_id, direction, position, project_id, body)
-    SELECT created.id, 'input', item.position - 1, created.project_id, item.body
-    FROM created, json_array_elements(CAST(:items AS json))
-        WITH ORDINALITY AS item (body, position)
+    SELECT id FROM created
 """)
 
 _GET = text(f"""
@@ -49,14 +59,31 @@ _HAS_METADATA = """
 """
 
 _DELETE = text("""
-    DELETE FROM responses r WHERE r.project_id = :project_id AND r.id = :id AND r.store
-    RETURNING r.status
+    WITH deleted AS (
+        DELETE FROM responses r WHERE r.project_id = :project_id AND r.id = :id AND r.store
+        RETURNING r.id, r.project_id, r.status, r.conversation_id
+    ), freed AS (
+        UPDATE conversations c SET running_id = NULL FROM deleted d
+        WHERE c.project_id = d.project_id AND c.id = d.conversation_id AND c.running_id = d.id
+    )
+    SELECT status FROM deleted
 """)
 
 _INPUT_ITEMS = text("""
     SELECT body FROM items
     WHERE project_id = :project_id AND response_id = :id AND direction = 'input'
     ORDER BY position
+""")
+
+# Of copies of one item, the newest; conversations may outlive the responses.
+_ITEMS_BY_ID = text("""
+    SELECT DISTINCT ON (id) id, body FROM (
+        SELECT body ->> 'id' AS id, body, response_id AS age FROM items
+        WHERE project_id = :project_id AND body ->> 'id' = ANY(:ids)
+        UNION ALL
+        SELECT item_id, body, conversation_id FROM conversation_items
+        WHERE project_id = :project_id AND item_id = ANY(:ids)
+    ) found ORDER BY id, age DESC
 """)
 
 _CHAIN = text("""
@@ -112,22 +139,27 @@ class Responses:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, new: StoredResponse, items: Sequence[dict[str, Any]]) -> None:
-        """Store a queued response with its input items, atomically."""
+    def create(self, new: StoredResponse, items: Sequence[dict[str, Any]]) -> bool:
+        """Store a queued response with its input items, atomically.
+
+        False if its conversation is unknown or another response works on it.
+        """
         values = {
             "id": new.id,
             "project_id": new.project_id,
             "model": new.model,
             "background": new.background,
             "store": new.store,
+            "priority": new.priority,
             "previous_response_id": new.previous_response_id,
+            "conversation_id": new.conversation_id,
             "metadata": orjson.dumps(new.metadata).decode(),
             "parameters": orjson.dumps(new.parameters).decode(),
             "created_at": new.created_at,
             "items": orjson.dumps(list(items)).decode(),
         }
         with self._database.statement() as connection:
-            connection.execute(_CREATE, values)
+            return connection.execute(_CREATE, values).first() is not None
 
     def get(self, project_id: str, response_id: UUID) -> StoredResponse | None:
         """The stored response with its output; None if unknown, foreign or not stored."""
@@ -168,6 +200,12 @@ class Responses:
         with self._database.statement() as connection:
             values = {"project_id": project_id, "id": response_id}
             return list(connection.execute(_INPUT_ITEMS, values).scalars())
+
+    def items_by_id(self, project_id: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The project's stored items with these ids."""
+        with self._database.statement() as connection:
+            rows = connection.execute(_ITEMS_BY_ID, {"project_id": project_id, "ids": list(ids)})
+            return {row.id: row.body for row in rows}
 
     def chain_items(self, project_id: str, response_id: UUID) -> list[dict[str, Any]]:
         """Input and output of a response and all before it, oldest turn first (§6)."""

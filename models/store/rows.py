@@ -6,9 +6,10 @@ from models.status import ResponseStatus
 from models.stored import StoredResponse
 
 COLUMNS = """
-    r.id, r.project_id, r.model, r.status, r.background, r.store, r.attempt, r.cancel_requested,
-    r.created_at, r.parameters, r.metadata, r.previous_response_id, r.finished_at, r.usage,
-    r.error, r.incomplete_details
+    r.id, r.project_id, r.model, r.status, r.background, r.store, r.attempt, r.priority,
+    r.cancel_requested,
+    r.created_at, r.parameters, r.metadata, r.previous_response_id, r.conversation_id,
+    r.finished_at, r.usage, r.error, r.incomplete_details
 """
 
 OUTPUT = """

@@ -1,9 +1,19 @@
 """The tables, one module each. Every row names the project that owns it."""
 
+from models.tables.conversation import Conversation, ConversationItem
 from models.tables.event_archive import EventArchive
 from models.tables.item import Item
 from models.tables.project import DEFAULT_PROJECT, Project
 from models.tables.response import Response
 from models.tables.worker import Worker
 
-__all__ = ["DEFAULT_PROJECT", "EventArchive", "Item", "Project", "Response", "Worker"]
+__all__ = [
+    "DEFAULT_PROJECT",
+    "Conversation",
+    "ConversationItem",
+    "EventArchive",
+    "Item",
+    "Project",
+    "Response",
+    "Worker",
+]

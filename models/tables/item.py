@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Text
+from sqlalchemy import ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.db import Base
@@ -23,4 +23,7 @@ class Item(Base):
     body: Mapped[dict[str, Any]]
     """The item as clients see it, its id included."""
 
-    __table_args__ = by_month("response_id")
+    __table_args__ = (
+        Index("items_by_id", "project_id", text("(body ->> 'id')")),
+        by_month("response_id"),
+    )

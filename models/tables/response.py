@@ -36,6 +36,8 @@ class Response(Base):
     worker_id: Mapped[UUID | None]
     cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
     previous_response_id: Mapped[UUID | None]
+    conversation_id: Mapped[UUID | None]
+    """The conversation that it goes on from and is added to when it ends well."""
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=text("'{}'"))
     parameters: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     usage: Mapped[dict[str, Any] | None]

@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from models.wire.formats import TextConfig
 from models.wire.grammars import Grammar, LlguidanceGrammar
-from models.wire.options import Include, ReasoningOptions, ServiceTier
+from models.wire.options import Include, ReasoningOptions, ServiceTier, StreamOptions
 from models.wire.sampling import SamplingFields
 from models.wire.strict import MAX_TEXT, Label
 from models.wire.tools import (
@@ -51,6 +51,7 @@ class GenerationParameters(SamplingFields):
     n: int | None = Field(None, ge=1, le=16)
     truncation: Literal["auto", "disabled"] | None = None
     service_tier: ServiceTier | None = None
+    stream_options: StreamOptions | None = None
     safety_identifier: Label | None = None
     prompt_cache_key: Label | None = None
     user: Label | None = None

@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from models.wire.formats import ResponseFormat, format_param, merge_formats
 from models.wire.grammars import GRAMMAR_PARAM
 from models.wire.items import InputItem, ItemId
-from models.wire.options import ConversationId, StreamOptions
+from models.wire.options import ConversationId
 from models.wire.parameters import GenerationParameters, TokenLimit
 from models.wire.strict import MAX_TEXT, text_or_items, text_or_object
 from models.wire.tools import WebSearchOptions
@@ -53,7 +53,6 @@ class CreateResponse(GenerationParameters):
     store: bool = True
     background: bool = False
     stream: bool = False
-    stream_options: StreamOptions | None = None
     web_search_options: WebSearchOptions | None = None
     response_format: ResponseFormat | None = None
     metadata: dict[MetadataKey, MetadataValue] = Field(default_factory=dict, max_length=16)

@@ -1,8 +1,15 @@
-"""The response object: the specification's 31 fields, each always present (§3)."""
+"""The response object: the specification's 31 fields, each always present (§3).
+
+Two of OpenAI's are there when they were given: `conversation` and `user`.
+"""
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class InputTokensDetails(BaseModel):
@@ -45,6 +52,7 @@ class ResponseResource(BaseModel):
     object: Literal["response"] = "response"
     created_at: int
     completed_at: int | None
+    conversation: dict[str, str] | None = Field(None, exclude_if=_is_none)
     status: str
     background: bool
     error: dict[str, Any] | None
@@ -62,7 +70,7 @@ class ResponseResource(BaseModel):
     prompt_cache_key: str | None
     reasoning: dict[str, Any] | None
     safety_identifier: str | None
-    service_tier: str = "default"
+    service_tier: str
     store: bool
     temperature: float
     text: dict[str, Any]
@@ -70,5 +78,6 @@ class ResponseResource(BaseModel):
     tools: list[dict[str, Any]]
     top_logprobs: int
     top_p: float
-    truncation: Literal["auto", "disabled"] = "disabled"
+    user: str | None = Field(None, exclude_if=_is_none)
+    truncation: Literal["auto", "disabled"]
     usage: Usage | None

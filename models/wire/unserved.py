@@ -9,7 +9,6 @@ UNSERVED_FIELDS: dict[str, tuple[object, ...]] = {
     "adapter": (None,),
     "background_options": (None,),
     "context_management": (None,),
-    "conversation": (None,),
     "files": (None,),
     "include": (None, []),
     "logprobs": (None, False),
@@ -22,23 +21,17 @@ UNSERVED_FIELDS: dict[str, tuple[object, ...]] = {
     "prompt_cache_options": (None,),
     "prompt_cache_retention": (None,),
     "reasoning": (None,),
-    "service_tier": (None, "auto", "default"),
-    "stream_options": (None, {}),
     "tool_choice": (None, "auto", "none"),
     "tools": (None, []),
     "top_logprobs": (None, 0),
-    "truncation": (None, "disabled"),
-    "user": (None,),
     "web_search_options": (None,),
 }
 """Fields, each with the values that ask for nothing."""
 
 UNSERVED_ITEMS = frozenset(
     {
-        "compaction",
         "function_call",
         "function_call_output",
-        "item_reference",
         "reasoning",
         "web_search_call",
     }

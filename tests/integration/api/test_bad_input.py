@@ -26,7 +26,7 @@ _BODIES: dict[str, tuple[dict[str, Any], str, str]] = {
     "remote code": ({"trust_remote_code": True}, "unknown_parameter", "trust_remote_code"),
     "many answers": ({"n": 2}, "unsupported_parameter", "n"),
     "tools": ({"tools": [{"type": "function"}]}, "unsupported_parameter", "tools"),
-    "service tier": ({"service_tier": "bad"}, "unsupported_parameter", "service_tier"),
+    "service tier": ({"service_tier": "bad"}, "invalid_value", "service_tier"),
     "model of wrong type": ({"model": 7}, "invalid_type", "model"),
     "no input": ({"input": ...}, "missing_required_parameter", "input"),
     "input null": ({"input": None}, "invalid_type", "input"),

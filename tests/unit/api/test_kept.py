@@ -1,8 +1,10 @@
+import orjson
+
 from api.kept import KeptContexts
 from models.ids import new_id
 
 ITEMS = [{"type": "message", "role": "user", "content": "x" * 50}]
-SIZE = 95
+SIZE = len(orjson.dumps(ITEMS))
 
 
 def test_it_works() -> None:

@@ -306,8 +306,6 @@ def test_an_unserved_field_that_asks_for_nothing_changes_nothing(name: str) -> N
         ("tools", [], [{"type": "function"}]),
         ("tools", [], {}),
         ("tool_choice", "auto", "required"),
-        ("truncation", "disabled", "auto"),
-        ("service_tier", "default", "priority"),
         ("include", [], ["reasoning.encrypted_content"]),
         ("top_logprobs", 0, 1),
     ],
