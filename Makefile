@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
 
-.PHONY: help up test lint format types check migrate migration bench compose-test clean
+.PHONY: help up test chaos chaos-mutants nightly guarantees lint format types check migrate migration bench compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,18 @@ up: $(VENV)/.runtime ## Start everything; Ctrl-C stops it
 
 test: $(VENV)/.dev ## Run the tests, or those in T=path
 	$(BIN)/python -m pytest $(T)
+
+chaos: $(VENV)/.dev ## 10,000 responses under faults, 20 minutes; SEED=n repeats a run
+	$(BIN)/python -m tests.chaos --jobs 10000 $(if $(SEED),--seed $(SEED))
+
+chaos-mutants: $(VENV)/.dev ## Switch each guarantee off and see that the checker finds it
+	NIGHTLY=1 $(BIN)/python -m pytest tests/chaos/test_mutants.py
+
+nightly: $(VENV)/.dev ## What takes too long for every change: the mutants, kills of the real engine
+	NIGHTLY=1 $(BIN)/python -m pytest tests/chaos tests/acceptance/test_kills_of_the_real_engine.py
+
+guarantees: $(VENV)/.dev ## Measure every recovery of docs/guarantees.md
+	$(BIN)/python -m tests.chaos.measure
 
 lint: $(VENV)/.dev ## Check style, types and who imports what
 	$(BIN)/ruff check

@@ -22,6 +22,9 @@ MAX_WAITING = 256
 """Hints that may wait for one model: with so many, every worker is busy, and a busy worker goes on
 to the next response without being told."""
 
+VISIBILITY_S = 60
+"""After so long a hint that was delivered and not acknowledged is delivered again."""
+
 _FULL_S = 0.05
 """How long a full queue is taken to stay so: less than its hints take."""
 
@@ -54,6 +57,9 @@ def make_celery(redis_url: str) -> Celery:
             "socket_connect_timeout": 2,
             "socket_keepalive": True,
             "health_check_interval": 10,
+            # A worker that was killed took hints with it; nobody else may need them, but they must
+            # not lie about for the hour that is the default.
+            "visibility_timeout": VISIBILITY_S,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
         },

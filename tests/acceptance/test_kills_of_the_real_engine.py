@@ -1,0 +1,98 @@
+"""Twenty streams of the default weights, their worker killed at random tokens. `make nightly`."""
+
+import os
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.acceptance.server import AntiphonServer
+from tests.chaos.journal import DELTA, Received, output_text
+from tests.chaos.web import PATH, Answer, Http
+
+pytestmark = [
+    pytest.mark.skipif("NIGHTLY" not in os.environ, reason="minutes"),
+    pytest.mark.timeout(900),
+]
+
+NUM_STREAMS = 20
+NUM_KILLS = 4
+NUM_TOKENS = 40
+TOPICS = ("a lighthouse", "the moon", "an old ship", "bread", "a lost key")
+
+
+def bodies() -> list[dict[str, Any]]:
+    """Requests that differ in prompt and seed; drawn with temperature, not greedily."""
+    return [
+        {
+            "input": f"Tell me a story about {TOPICS[number % len(TOPICS)]}.",
+            "max_output_tokens": NUM_TOKENS,
+            "temperature": 0.8,
+            "seed": number,
+            "background": True,
+            "stream": True,
+        }
+        for number in range(NUM_STREAMS)
+    ]
+
+
+def stream(
+    server: AntiphonServer, body: dict[str, Any], on_delta: Callable[[int], None]
+) -> list[Received]:
+    """All events of one response; `on_delta` is told how many deltas have come."""
+    events: list[Received] = []
+    with Http("127.0.0.1", server.port).stream("POST", PATH, body) as received:
+        assert not isinstance(received, Answer), received
+        for event in received:
+            events.append(event)
+            if event.type == DELTA:
+                on_delta(sum(each.type == DELTA for each in events))
+    return events
+
+
+def stream_all(
+    server: AntiphonServer, requests: list[dict[str, Any]], kill_at: int | None = None
+) -> list[list[Received]]:
+    """All at once; the worker is killed when the first of them has `kill_at` deltas."""
+
+    def watch(number: int) -> Callable[[int], None]:
+        def on_delta(count: int) -> None:
+            if number == 0 and count == kill_at:
+                server.kill("worker-1")
+
+        return on_delta
+
+    with ThreadPoolExecutor(len(requests)) as pool:
+        watches = [watch(number) for number in range(len(requests))]
+        return list(pool.map(stream, [server] * len(requests), requests, watches))
+
+
+def told(events: list[Received]) -> tuple[str, str, int]:
+    """How a stream ended: with which status, text and number of tokens."""
+    response = orjson.loads(events[-1].data)["response"]
+    return response["status"], output_text(response), response["usage"]["output_tokens"]
+
+
+def test_streams_are_whole_and_their_texts_as_if_nothing_had_happened(
+    make_server: Callable[..., AntiphonServer], capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = make_server(engine="transformers", dtype="float32")
+    seed = random.randrange(2**31)
+    dice = random.Random(seed)
+    size = NUM_STREAMS // NUM_KILLS
+    undisturbed = stream_all(server, bodies())
+
+    disturbed = []
+    for number in range(NUM_KILLS):
+        requests = bodies()[number * size : (number + 1) * size]
+        disturbed += stream_all(server, requests, kill_at=dice.randint(1, NUM_TOKENS - 5))
+
+    for events in disturbed:
+        assert [event.number for event in events] == list(range(len(events))), seed
+    same = [told(ours) == told(known) for ours, known in zip(disturbed, undisturbed, strict=True)]
+    with capsys.disabled():
+        print(f"\nseed {seed}: {sum(same)} of {len(same)} streams equal across {NUM_KILLS} kills")
+    assert all(same), seed

@@ -1,0 +1,184 @@
+"""What the server did and kept: a trigger that writes every change down, and the state at the end.
+
+The trigger exists in databases of the chaos tests only.
+"""
+
+import time
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import redis
+
+from models.ids import response_wire_id
+from tests.chaos.cluster import Cluster
+from tests.chaos.journal import output_text
+
+_INSTALL = """
+    CREATE TABLE audit (
+        number bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        id uuid NOT NULL, old_status text, new_status text, old_attempt int, new_attempt int,
+        owner uuid, writer text NOT NULL
+    );
+    CREATE TABLE audit_workers (id uuid PRIMARY KEY, writer text NOT NULL);
+
+    CREATE FUNCTION note_response() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO audit (id, old_status, new_status, old_attempt, new_attempt, owner, writer)
+        SELECT coalesce(NEW.id, OLD.id), OLD.status, NEW.status, OLD.attempt, NEW.attempt,
+               OLD.worker_id, current_setting('application_name');
+        RETURN NULL;
+    END $$;
+    CREATE FUNCTION note_worker() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO audit_workers VALUES (NEW.id, current_setting('application_name'))
+        ON CONFLICT DO NOTHING;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER audit_changes AFTER INSERT OR DELETE ON responses
+        FOR EACH ROW EXECUTE FUNCTION note_response();
+    CREATE TRIGGER audit_moves AFTER UPDATE ON responses FOR EACH ROW
+        WHEN (OLD.status IS DISTINCT FROM NEW.status OR OLD.attempt IS DISTINCT FROM NEW.attempt)
+        EXECUTE FUNCTION note_response();
+    CREATE TRIGGER audit_workers AFTER INSERT ON workers
+        FOR EACH ROW EXECUTE FUNCTION note_worker();
+    INSERT INTO audit_workers SELECT id, 'antiphon worker ' || pid FROM workers;
+"""
+
+_CHANGES = """
+    SELECT extract(epoch FROM a.at)::float8 AS at, a.id, a.old_status, a.new_status, a.old_attempt,
+           a.new_attempt, a.writer, w.writer AS owner
+    FROM audit a LEFT JOIN audit_workers w ON w.id = a.owner ORDER BY a.number
+"""
+
+_ROWS = """
+    SELECT r.id, r.status, r.attempt, r.num_crashes, r.background, r.store, r.usage, r.metadata,
+           r.previous_response_id, extract(epoch FROM r.started_at)::float8 AS started_at,
+           (SELECT coalesce(json_agg(i.body ORDER BY i.position), '[]') FROM items i
+            WHERE i.response_id = r.id AND i.direction = 'output') AS output,
+           (SELECT a.data FROM event_archives a WHERE a.response_id = r.id) AS archive
+    FROM responses r ORDER BY r.id
+"""
+
+_UNFINISHED = "SELECT count(*) FROM responses WHERE status IN ('queued', 'in_progress')"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One row of `responses` inserted, moved or deleted."""
+
+    at: float
+    """Seconds since the epoch on the database's clock."""
+    response_id: str
+    old_status: str | None
+    new_status: str | None
+    old_attempt: int | None
+    new_attempt: int | None
+    writer: str
+    """The process that made it."""
+    owner: str | None
+    """The process that held the response until then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A response as it is stored in the end."""
+
+    response_id: str
+    status: str
+    attempt: int
+    num_crashes: int
+    background: bool
+    store: bool
+    usage: dict[str, Any] | None
+    metadata: dict[str, str]
+    previous_id: str | None
+    started_at: float | None
+    text: str
+    events: list[bytes] | None
+    """The archive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """All that the server kept, after it came to rest."""
+
+    rows: dict[str, Row]
+    changes: list[Change]
+    redis_keys: dict[str, int] = field(default_factory=dict)
+    """Key → seconds to live, -1 for ever."""
+    unacked_for_s: list[float] = field(default_factory=list)
+    """For each hint that was delivered and not acknowledged, how long ago."""
+
+
+def install_audit(cluster: Cluster) -> None:
+    """From now on every change is written down."""
+    with cluster.database() as connection:
+        connection.execute(_INSTALL)
+
+
+def wait_for_rest(cluster: Cluster, *, within_s: float) -> int:
+    """Wait until no response is unfinished; returns how many still are when the time is up."""
+    deadline = time.monotonic() + within_s
+    while True:
+        num_unfinished = _num_unfinished(cluster)
+        if num_unfinished == 0 or time.monotonic() > deadline:
+            return num_unfinished
+        time.sleep(0.2)
+
+
+def collect(cluster: Cluster) -> Kept:
+    """Read it all."""
+    with cluster.database() as connection:
+        connection.row_factory = psycopg.rows.dict_row  # type: ignore[assignment]
+        rows = [_row(each) for each in connection.execute(_ROWS)]
+        changes = [_change(each) for each in connection.execute(_CHANGES)]
+    with cluster.redis() as client:
+        return Kept(
+            rows={row.response_id: row for row in rows},
+            changes=changes,
+            redis_keys=_keys(client),
+            unacked_for_s=_unacked_for_s(client),
+        )
+
+
+def _num_unfinished(cluster: Cluster) -> int:
+    with cluster.database() as connection:
+        found = connection.execute(_UNFINISHED).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def _row(row: dict[str, Any]) -> Row:
+    data, previous = row["archive"], row["previous_response_id"]
+    return Row(
+        response_id=response_wire_id(row["id"]),
+        status=row["status"],
+        attempt=row["attempt"],
+        num_crashes=row["num_crashes"],
+        background=row["background"],
+        store=row["store"],
+        usage=row["usage"],
+        metadata=row["metadata"],
+        previous_id=response_wire_id(previous) if previous else None,
+        started_at=row["started_at"],
+        text=output_text({"output": row["output"]}),
+        events=None if data is None else zlib.decompress(data).split(b"\n"),
+    )
+
+
+def _change(row: dict[str, Any]) -> Change:
+    fields = {name: value for name, value in row.items() if name != "id"}
+    return Change(response_id=response_wire_id(row["id"]), **fields)
+
+
+def _keys(client: redis.Redis) -> dict[str, int]:
+    names = list(client.scan_iter(count=1000))
+    pipeline = client.pipeline(transaction=False)
+    for name in names:
+        pipeline.ttl(name)
+    return dict(zip((name.decode() for name in names), pipeline.execute(), strict=True))
+
+
+def _unacked_for_s(client: redis.Redis) -> list[float]:
+    delivered = client.zrange("unacked_index", 0, -1, withscores=True)
+    return [time.time() - at for _, at in delivered]

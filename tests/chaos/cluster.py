@@ -1,0 +1,190 @@
+"""The system under test: `./antiphon up` with several workers, in a folder of its own."""
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import redis
+
+from tests.acceptance.server import AntiphonServer
+from tests.chaos.build import MUTANT, PYTHONPATH
+from tests.chaos.plan import SCRIPT_TOKENS
+from tests.chaos.web import Http
+from tests.polling import eventually
+
+READY_S = 90.0
+MAX_SEQUENCES = 16
+"""Responses that one worker generates at a time."""
+_GONE_S = 30.0
+_LEASES = "SELECT count(*) FROM workers WHERE lease_until > now()"
+
+
+class Cluster(AntiphonServer):
+    """A supervisor and what is below it, all of it the test build."""
+
+    def __init__(
+        self, data_dir: Path, *, mutant: str | None = None, env: dict[str, str], **settings: str
+    ) -> None:
+        super().__init__(data_dir, **settings)
+        self._env |= {"PYTHONPATH": PYTHONPATH, **env}
+        if mutant is not None:
+            self._env[MUTANT] = mutant
+
+    @property
+    def web(self) -> Http:
+        """A client of the API."""
+        return Http("127.0.0.1", self.port)
+
+    def pids(self, name: str) -> list[int]:
+        """The process of a part; of `api-child`, all of them. None where it is down."""
+        if name == "supervisor":
+            assert self.process is not None
+            return [self.process.pid] if self.process.poll() is None else []
+        try:
+            pid = self.pid("api" if name == "api-child" else name)
+        except (FileNotFoundError, ValueError):
+            return []
+        return _children(pid) if name == "api-child" else [pid]
+
+    def signal(self, name: str, number: int, index: int = 0) -> bool:
+        """Send a signal to a part, or to its child at `index`; False if it is not up."""
+        pids = self.pids(name)
+        if not pids:
+            return False
+        try:
+            os.kill(pids[index % len(pids)], number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def wake_all(self) -> None:
+        """SIGCONT to everything that may have been stopped."""
+        names = [path.stem for path in (self.data_dir / "run").glob("*.pid")]
+        for name in ("supervisor", *names):
+            self.signal(name, signal.SIGCONT)
+        for index in range(len(self.pids("api-child"))):
+            self.signal("api-child", signal.SIGCONT, index)
+
+    def is_up(self) -> bool:
+        """Whether the supervisor lives."""
+        return self.process is not None and self.process.poll() is None
+
+    def start_again(self) -> None:
+        """Start the supervisor after it was killed; does not wait until it is ready."""
+        assert self.process is not None
+        self.process.wait()
+        with self._output.open("ab") as output:
+            self.process = subprocess.Popen(
+                self._command, env=self._env, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def heal(self) -> None:
+        """Bring everything up again and wait for it; a supervisor that gave up is started anew."""
+        deadline = time.monotonic() + READY_S
+        while not self.is_ready():
+            self.wake_all()
+            if not self.is_up():
+                self.start_again()
+            assert time.monotonic() < deadline, f"not ready again:\n{self.output[-2000:]}"
+            time.sleep(0.2)
+
+    def database(self) -> psycopg.Connection:
+        """A connection for observers, every statement its own transaction."""
+        url = self._addresses()["DATABASE_URL"]
+        return psycopg.connect(url, autocommit=True, connect_timeout=5)
+
+    def redis(self) -> redis.Redis:
+        """A connection for observers and the nemesis."""
+        return redis.Redis.from_url(self._addresses()["REDIS_URL"], socket_timeout=2)
+
+    def workers(self) -> list[str]:
+        """The names of the workers that are up."""
+        return sorted(path.stem for path in (self.data_dir / "run").glob("worker-*.pid"))
+
+    def num_leases(self) -> int:
+        """Workers whose lease holds."""
+        with self.database() as connection:
+            found = connection.execute(_LEASES).fetchone()
+        return int(found[0]) if found else 0
+
+    def hang(self, name: str) -> None:
+        """The engine of a worker goes no further; its other threads do (see `build`)."""
+        (self.data_dir / f"hang-{self.pid(name)}").touch()
+
+    def _addresses(self) -> dict[str, str]:
+        words = shlex.split((self.data_dir / "run" / "env").read_text())
+        return dict(word.split("=", 1) for word in words)
+
+    def end(self) -> None:
+        """Stop it all, with force if need be, and delete the folder."""
+        pids = [pid for path in (self.data_dir / "run").glob("*.pid") for pid in _pid_in(path)]
+        self.wake_all()
+        if self.is_up():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.stop()
+        if self.is_up():
+            self.stop(signal.SIGKILL)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        eventually(lambda: not any(map(_is_alive, pids)), within_s=_GONE_S)
+        shutil.rmtree(self.data_dir)
+
+
+@contextlib.contextmanager
+def running(
+    *,
+    num_workers: int = 4,
+    mutant: str | None = None,
+    env: dict[str, str] | None = None,
+    **settings: str,
+) -> Iterator[Cluster]:
+    """A cluster of the scripted engine that is up; gone with its folder afterwards."""
+    data_dir = Path(tempfile.mkdtemp(prefix="antiphon-chaos-"))
+    # Under root Postgres runs as another user, who has to pass through.
+    data_dir.chmod(0o755)
+    defaults = {
+        "engine": "scripted",
+        "workers": str(num_workers),
+        "api_processes": "2",
+        "api_threads": "128",
+        "max_sequences": str(MAX_SEQUENCES),
+        "script_tokens": str(SCRIPT_TOKENS),
+        "script_interval_ms": "20",
+        "drain_seconds": "1",
+    }
+    cluster = Cluster(data_dir, mutant=mutant, env=env or {}, **(defaults | settings))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.end()
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
+def _pid_in(path: Path) -> list[int]:
+    try:
+        return [int(path.read_text())]
+    except (FileNotFoundError, ValueError):
+        return []
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False

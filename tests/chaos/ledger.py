@@ -1,0 +1,33 @@
+"""The invariants, each a pure function from a history to what breaks it.
+
+Numbered as in the reliability notes: I8, webhooks, and I12, idempotency keys, hold of features.
+"""
+
+from collections.abc import Callable, Iterator
+
+from tests.chaos import ends, streams, upkeep
+from tests.chaos.history import History
+
+Invariant = Callable[[History], Iterator[str]]
+
+INVARIANTS: dict[str, Invariant] = {
+    "I1 every accepted response ends": ends.every_response_ends,
+    "I2 an end never changes": ends.no_end_changes,
+    "I3 one end, and no stale write": ends.no_stale_write,
+    "I4 sequence numbers have no gap and no repeat": streams.numbers_are_contiguous,
+    "I5 deltas add up to the stored text": streams.deltas_add_up,
+    "I6 what is cancelled stays cancelled": ends.cancelled_stays,
+    "I7 usage is counted once": streams.usage_is_exact,
+    "I9 a turn reads its committed parents": streams.turns_read_their_parents,
+    "I10 first come, first served": upkeep.no_overtaking,
+    "I11 what is deleted is gone": upkeep.deleted_is_gone,
+    "I12 one key, one response": upkeep.one_response_per_key,
+    "I13 nothing is left over": upkeep.nothing_left_over,
+    "no answer but those a client can act on": upkeep.no_bad_answers,
+}
+
+
+def check(history: History) -> dict[str, list[str]]:
+    """Invariant → what breaks it; empty if all hold."""
+    found = {name: list(invariant(history)) for name, invariant in INVARIANTS.items()}
+    return {name: breaks for name, breaks in found.items() if breaks}

@@ -1,0 +1,172 @@
+"""The numbers behind docs/guarantees.md: how long each recovery takes, in seconds."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import orjson
+
+from tests.chaos.cluster import Cluster
+from tests.chaos.stopwatch import Stopwatch, busiest_worker, open_streams, streams_of, wait_until
+from tests.chaos.web import PATH, Unreachable
+
+_NUM_STREAMS = 12
+_LOST_S = 60.0
+_UNDERWAY_S = 0.1
+"""Events that a killed worker had logged may still arrive for so long."""
+
+
+def after_kill(cluster: Cluster, count: int) -> Iterator[float]:
+    """SIGKILL of a worker, the supervisor watching → next event of each of its responses."""
+    yield from _after_loss(cluster, count, lambda name: cluster.signal(name, signal.SIGKILL))
+
+
+def after_unseen_kill(cluster: Cluster, count: int) -> Iterator[float]:
+    """The same while no supervisor sees it: the lease has to run out."""
+
+    def kill(name: str) -> None:
+        cluster.signal("supervisor", signal.SIGSTOP)
+        cluster.signal(name, signal.SIGKILL)
+
+    yield from _after_loss(
+        cluster, count, kill, lambda _: cluster.signal("supervisor", signal.SIGCONT)
+    )
+
+
+def after_freeze(cluster: Cluster, count: int) -> Iterator[float]:
+    """SIGSTOP of a worker: all of it hangs."""
+    yield from _after_loss(
+        cluster,
+        count,
+        lambda name: cluster.signal(name, signal.SIGSTOP),
+        lambda name: cluster.signal(name, signal.SIGCONT),
+    )
+
+
+def after_hang(cluster: Cluster, count: int) -> Iterator[float]:
+    """The engine of a worker hangs, its other threads live on."""
+    yield from _after_loss(cluster, count, cluster.hang)
+
+
+def _after_loss(
+    cluster: Cluster,
+    count: int,
+    strike: Callable[[str], object],
+    mend: Callable[[str], object] = lambda _: None,
+) -> Iterator[float]:
+    """Lose the busiest worker, again and again; each response that it had is one sample."""
+    streams = open_streams(cluster, _NUM_STREAMS)
+    try:
+        for _ in range(count):
+            # A stream that went on has not moved to a worker that is about to be struck again.
+            wait_until(lambda: cluster.num_leases() >= 2, _LOST_S)
+            name = busiest_worker(cluster)
+            struck = streams_of(cluster, streams, cluster.pid(name))
+            began = time.monotonic()
+            strike(name)
+            for stream in struck:
+                yield stream.wait_after(began + _UNDERWAY_S, _LOST_S) - began
+            mend(name)
+    finally:
+        for stream in streams:
+            stream.stop()
+
+
+def after_redis(cluster: Cluster, count: int) -> Iterator[float]:
+    """Redis is down for five seconds; from its answer to the start of a response queued before."""
+    for _ in range(count):
+        cluster.signal("supervisor", signal.SIGSTOP)
+        cluster.signal("valkey", signal.SIGKILL)
+        response_id = _create(cluster)
+        time.sleep(5)
+        cluster.signal("supervisor", signal.SIGCONT)
+        back = wait_until(lambda: _pings(cluster), _LOST_S)
+        yield wait_until(lambda rid=response_id: _status(cluster, rid) != "queued", _LOST_S) - back
+
+
+def after_postgres(cluster: Cluster, count: int) -> Iterator[float]:
+    """Postgres restarts at once (immediate); from its answer to the end of a new response."""
+    for number in range(count):
+        cluster.signal("postgres", signal.SIGQUIT if number % 2 else signal.SIGINT)
+        wait_until(lambda: not _connects(cluster), _LOST_S)
+        back = wait_until(lambda: _connects(cluster), _LOST_S)
+        served: list[str] = []
+        wait_until(lambda found=served: _try_create(cluster, found), _LOST_S)
+        yield time.monotonic() - back
+        time.sleep(1)
+
+
+def of_cancel(cluster: Cluster, count: int) -> Iterator[float]:
+    """Cancel of a response that generates → its answer, `cancelled`."""
+    for _ in range(count):
+        stream = open_streams(cluster, 1)[0]
+        began = time.monotonic()
+        answer = cluster.web.request("POST", f"{PATH}/{stream.response_id}/cancel")
+        assert answer.body["status"] == "cancelled", answer
+        yield time.monotonic() - began
+        stream.stop()
+
+
+def of_disconnect(cluster: Cluster, count: int) -> Iterator[float]:
+    """The client of a foreground stream leaves → its response has ended."""
+    for _ in range(count):
+        body = {"input": "hi", "max_output_tokens": 1_000_000, "stream": True}
+        with cluster.web.stream("POST", PATH, body) as events:
+            response_id = orjson.loads(next(iter(events)).data)["response"]["id"]
+            wait_until(lambda rid=response_id: _status(cluster, rid) == "in_progress", _LOST_S)
+        began = time.monotonic()
+        wait_until(lambda rid=response_id: _status(cluster, rid) == "cancelled", _LOST_S)
+        yield time.monotonic() - began
+
+
+def of_resume(cluster: Cluster, count: int) -> Iterator[float]:
+    """GET of a running stream with `starting_after` → its first event."""
+    streams = open_streams(cluster, 4)
+    try:
+        for number in range(count):
+            stream: Stopwatch = streams[number % len(streams)]
+            following = max(0, stream.num_events - 100)
+            path = f"{PATH}/{stream.response_id}?stream=true&starting_after={following}"
+            began = time.monotonic()
+            with cluster.web.stream("GET", path) as events:
+                event = next(iter(events))
+            assert event.number == following + 1
+            yield event.at - began
+    finally:
+        for each in streams:
+            each.stop()
+
+
+def _create(cluster: Cluster) -> str:
+    answer = cluster.web.request("POST", PATH, {"input": "hi", "background": True})
+    assert answer.status == 200, answer
+    return str(answer.body["id"])
+
+
+def _try_create(cluster: Cluster, ids: list[str]) -> bool:
+    try:
+        if not ids:
+            ids.append(_create(cluster))
+        return _status(cluster, ids[0]) in ("in_progress", "completed")
+    except (*Unreachable, AssertionError, KeyError):
+        return False
+
+
+def _status(cluster: Cluster, response_id: str) -> str:
+    return str(cluster.web.request("GET", f"{PATH}/{response_id}").body["status"])
+
+
+def _pings(cluster: Cluster) -> bool:
+    try:
+        with cluster.redis() as client:
+            return bool(client.ping())
+    except Exception:
+        return False
+
+
+def _connects(cluster: Cluster) -> bool:
+    try:
+        cluster.database().close()
+    except Exception:
+        return False
+    return True

@@ -1,0 +1,123 @@
+"""Guarantees switched off, one at a time: the checker must find every one of them.
+
+A mutant is, for some modules, what is done to them right after they were imported. Nothing of the
+project is imported here: this runs at the start of every process of the test build.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+Patch = Callable[[Any], None]
+
+_COMMIT_LATE_S = 0.7
+_CLOCK_AHEAD = "(now() + interval '1 hour')"
+
+
+def _without_attempts(claims: Any) -> None:
+    """A worker may end or hand back what is another's by now."""
+    for name, fence in (
+        ("_FINISH", "AND attempt = :attempt"),
+        ("_HAND_BACK", "AND r.attempt = mine.attempt"),
+    ):
+        setattr(claims, name, claims.text(_without(getattr(claims, name).text, fence)))
+
+
+def _without_log_fence(event_log: Any) -> None:
+    """A worker may append to the log of what is another's by now."""
+    fence = "if attempt < fence then return 'STALE' end"
+    event_log._APPEND = _without(event_log._APPEND, fence)
+
+
+def _deaf(heartbeat: Any) -> None:
+    """A worker whose lease has run out does not stop by itself."""
+    start = heartbeat.Heartbeat.start
+
+    def start_deaf(self: Any, on_cancel: Any, on_lost: Any) -> None:
+        start(self, on_cancel, lambda: None)
+
+    heartbeat.Heartbeat.start = start_deaf
+
+
+def _without_hints(maintenance: Any) -> None:
+    """A hint that was lost is not sent again."""
+    maintenance.Maintenance.hint = lambda self: None
+
+
+def _answer_early(responses: Any) -> None:
+    """A response is answered for before it is committed."""
+    create = responses.Responses.create
+
+    def create_later(self: Any, *arguments: Any) -> None:
+        threading.Timer(_COMMIT_LATE_S, create, (self, *arguments)).start()
+
+    responses.Responses.create = create_later
+
+
+def _end_early(runner: Any) -> None:
+    """The terminal event is published before the end is committed."""
+    finish = runner.Runner._finish
+
+    def publish_and_finish(self: Any, recorder: Any, cause: Any) -> None:
+        seal, publish = recorder.seal, recorder.publish_end
+
+        def seal_and_publish(cause: Any) -> Any:
+            ending = seal(cause)
+            publish()
+            time.sleep(_COMMIT_LATE_S)
+            return ending
+
+        recorder.seal, recorder.publish_end = seal_and_publish, lambda: None
+        finish(self, recorder, cause)
+
+    runner.Runner._finish = publish_and_finish
+
+
+def _by_host_clock(workers: Any) -> None:
+    """Leases are reckoned on a host's clock, which is an hour ahead of the database's."""
+    for name in ("_REGISTER", "_RENEW"):
+        statement = getattr(workers, name).text
+        lease = "now() + :lease_s"
+        assert lease in statement, name
+        ahead = statement.replace(lease, f"{_CLOCK_AHEAD} + :lease_s")
+        setattr(workers, name, workers.text(ahead))
+
+
+def _unchecked(tail: Any) -> None:
+    """A stream passes on what it gets, whichever number it has."""
+
+    def take(self: Any, events: Any) -> Any:
+        for event in events:
+            self.next_number = max(self.next_number, event.sequence_number + 1)
+            yield event
+
+    tail.Tail._take = take
+    tail.Tail._without_gap = lambda self, events: events
+
+
+def _without(text: str, part: str) -> str:
+    """A mutant that changes nothing proves nothing."""
+    assert part in text, part
+    return text.replace(part, "")
+
+
+FENCING: dict[str, Patch] = {
+    "models.store.claims": _without_attempts,
+    "models.live.event_log": _without_log_fence,
+}
+DEAFNESS: dict[str, Patch] = {"worker.heartbeat": _deaf}
+
+MUTANTS: dict[str, dict[str, Patch]] = {
+    "fencing": FENCING | DEAFNESS,
+    "self-stop": DEAFNESS,
+    "re-hint": {"worker.maintenance": _without_hints},
+    "answer after commit": {"models.store.responses": _answer_early},
+    "end after commit": {"worker.runner": _end_early},
+    "database clock": {"models.store.workers": _by_host_clock},
+    "sequence check": {"api.tail": _unchecked},
+}
+"""By the guarantee that is switched off.
+
+`self-stop` alone must break nothing: the fence holds without it. That is why `fencing` has both.
+"""

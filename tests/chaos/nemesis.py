@@ -1,0 +1,101 @@
+"""Injects the faults of a schedule into a cluster, and writes down what it did when."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import redis
+
+from models.ids import parse_response_id
+from models.live.event_log import events_channel
+from models.weights import SCRIPTED_MODEL
+from tests.chaos.cluster import Cluster
+from tests.chaos.journal import Record
+from tests.chaos.schedule import Step
+from worker.queue import queue_name
+
+_QUEUE = queue_name(SCRIPTED_MODEL)
+
+
+class Nemesis:
+    """One thread, from `start` to `stop`."""
+
+    def __init__(self, cluster: Cluster, steps: Iterator[Step], journal: list[Record]) -> None:
+        self._cluster = cluster
+        self._steps = steps
+        self._journal = journal
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="nemesis", daemon=True)
+        self._old_hints: list[bytes] = []
+        self.log: list[str] = []
+
+    def start(self) -> None:
+        """Begin to strike."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Strike no more, and bring everything up again."""
+        self._stopping.set()
+        self.finish()
+
+    def finish(self) -> None:
+        """Strike to the end of the schedule, then bring everything up again."""
+        self._thread.join()
+        self._cluster.heal()
+
+    def _run(self) -> None:
+        began = time.monotonic()
+        for step in self._steps:
+            if self._stopping.wait(max(0.0, began + step.at_s - time.monotonic())):
+                return
+            if not self._cluster.is_up() and step.act != "start_again":
+                # A supervisor that was hit during its start has given up.
+                self._cluster.start_again()
+                self.log.append(f"{step.at_s:7.2f} s  (supervisor started again)")
+            self.log.append(f"{step}{'' if self._do(step) else '  (without effect)'}")
+
+    def _do(self, step: Step) -> bool:
+        if step.act == "signal":
+            return self._cluster.signal(step.target, step.sent, step.index)
+        try:
+            return bool(getattr(self, step.act)())
+        except (redis.RedisError, OSError):
+            return False
+
+    def start_again(self) -> bool:
+        """Start the supervisor that was killed."""
+        if self._cluster.is_up():
+            return False
+        self._cluster.start_again()
+        return True
+
+    def flush(self) -> bool:
+        """Redis forgets everything."""
+        with self._cluster.redis() as client:
+            return bool(client.flushall())
+
+    def double_hints(self) -> bool:
+        """Every hint that waits is there five times."""
+        with self._cluster.redis() as client:
+            hints = client.lrange(_QUEUE, 0, -1)
+            self._old_hints = (self._old_hints + hints)[-100:]
+            return bool(hints) and bool(client.rpush(_QUEUE, *hints * 4))
+
+    def replay_hints(self) -> bool:
+        """Hints of long ago come again."""
+        with self._cluster.redis() as client:
+            return bool(self._old_hints) and bool(client.lpush(_QUEUE, *self._old_hints))
+
+    def replay_events(self) -> bool:
+        """Events of running streams are published again, out of order."""
+        streams = [each for each in self._journal[-200:] if each.job.stream and each.events]
+        with self._cluster.redis() as client:
+            for record in streams:
+                response_id = parse_response_id(record.response_id or "")
+                assert response_id is not None
+                for event in reversed(record.events[-10:]):
+                    if event.is_terminal or event.type == "error":
+                        continue
+                    message = b"%d %b" % (event.number, event.data)
+                    client.publish(events_channel(response_id), message)
+        return bool(streams)

@@ -1,0 +1,82 @@
+"""For each mutant the few faults that show it, in seconds instead of hours."""
+
+from signal import Signals
+
+from tests.chaos.run import Trial
+from tests.chaos.schedule import Step
+
+_HOLD = Step(at_s=0, act="signal", target="supervisor", sent=Signals.SIGSTOP)
+_SLOW = {"script_interval_ms": "60"}
+_SHORT_WAITS = {"grace_s": 15.0, "rest_s": 10.0}
+
+
+def _signal(at_s: float, target: str, sent: Signals, index: int = 0) -> Step:
+    return Step(at_s=at_s, act="signal", target=target, sent=sent, index=index)
+
+
+def _trial(num_jobs: int, steps: list[Step], **more: object) -> Trial:
+    fields = {"seed": 1, "num_workers": 2, "num_clients": 24, **_SHORT_WAITS, **more}
+    return Trial(num_jobs=num_jobs, steps=tuple(steps), **fields)  # type: ignore[arg-type]
+
+
+ZOMBIE = _trial(
+    40,
+    [_signal(2.0, "worker-1", Signals.SIGSTOP), _signal(8.5, "worker-1", Signals.SIGCONT)],
+    settings=_SLOW,
+)
+"""A worker is stopped past its lease and goes on while another has its responses."""
+
+LOST_HINTS = _trial(
+    16,
+    [
+        _HOLD,
+        _signal(0.1, "worker-1", Signals.SIGKILL),
+        _signal(0.1, "worker-2", Signals.SIGKILL),
+        Step(at_s=3.0, act="flush"),
+        _signal(3.1, "supervisor", Signals.SIGCONT),
+    ],
+    head_start_s=0.5,
+)
+"""Redis forgets every hint before a worker is there to take one."""
+
+API_KILLS = _trial(
+    200,
+    [_signal(0.5 + number, "api-child", Signals.SIGKILL, number % 2) for number in range(6)],
+)
+"""API processes die right after they answered."""
+
+QUIET = _trial(40, [])
+"""No fault at all."""
+
+ORPHANS = _trial(
+    40,
+    [
+        _signal(1.9, "supervisor", Signals.SIGSTOP),
+        _signal(2.0, "worker-1", Signals.SIGKILL),
+    ],
+    settings=_SLOW,
+)
+"""A worker dies and nobody but its lease tells."""
+
+STALE_EVENTS = _trial(60, [Step(at_s=0.5 * number, act="replay_events") for number in range(1, 12)])
+"""Events of running streams are published a second time."""
+
+CASES: dict[str, tuple[Trial, str]] = {
+    "fencing": (ZOMBIE, "I3"),
+    "re-hint": (LOST_HINTS, "I1"),
+    "answer after commit": (API_KILLS, "I1"),
+    "end after commit": (QUIET, "I2"),
+    "database clock": (ORPHANS, "I1"),
+    "sequence check": (STALE_EVENTS, "I4"),
+}
+"""Mutant → what shows it, and the invariant that it breaks."""
+
+CONTROLS: dict[str, tuple[Trial, str | None]] = {
+    "a zombie": (ZOMBIE, None),
+    "a zombie that does not stop by itself": (ZOMBIE, "self-stop"),
+    "lost hints": (LOST_HINTS, None),
+    "kills of API processes": (API_KILLS, None),
+    "an orphan": (ORPHANS, None),
+    "stale events": (STALE_EVENTS, None),
+}
+"""The same faults with every guarantee on, or all but the first of two: nothing may break."""

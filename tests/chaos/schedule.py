@@ -1,0 +1,153 @@
+"""Which faults strike when, drawn from a seed: the same seed, the same schedule."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from signal import Signals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing that the nemesis does."""
+
+    at_s: float
+    """Seconds after its start."""
+    act: str
+    """`signal`, or the name of a method of the nemesis."""
+    target: str = ""
+    sent: Signals = Signals.SIGKILL
+    index: int = 0
+    """Which child, where the target has several."""
+
+    def __str__(self) -> str:
+        what = f"{self.sent.name} {self.target}" if self.act == "signal" else self.act
+        return f"{self.at_s:7.2f} s  {what}{f'/{self.index}' if self.index else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who there is to strike."""
+
+    dice: random.Random
+    num_workers: int
+
+    def worker(self) -> str:
+        """One of the workers."""
+        return f"worker-{self.dice.randint(1, self.num_workers)}"
+
+
+Fault = Callable[[Cast], list[Step]]
+
+
+def draw_schedule(
+    seed: int, *, num_workers: int, every_s: tuple[float, float], only: str = ""
+) -> Iterator[Step]:
+    """Steps in order of time, without end; `only` keeps faults whose name begins with it."""
+    dice = random.Random(f"nemesis {seed}")
+    cast = Cast(dice, num_workers)
+    faults = [(fault, weight) for name, fault, weight in FAULTS if name.startswith(only)]
+    pending: list[Step] = []
+    now = 1.0
+    for _ in count():
+        due = sorted((step for step in pending if step.at_s <= now), key=lambda step: step.at_s)
+        pending = [step for step in pending if step.at_s > now]
+        yield from due
+        [(fault, _)] = dice.choices(faults, [weight for _, weight in faults])
+        steps = [replace(step, at_s=now + step.at_s) for step in fault(cast)]
+        yield steps[0]
+        pending += steps[1:]
+        now += dice.uniform(*every_s)
+
+
+def _signal(target: Callable[[Cast], str] | str, number: Signals) -> Fault:
+    def fault(cast: Cast) -> list[Step]:
+        name = target if isinstance(target, str) else target(cast)
+        index = cast.dice.randint(0, 1) if name == "api-child" else 0
+        return [Step(at_s=0, act="signal", target=name, sent=number, index=index)]
+
+    return fault
+
+
+def _freeze(target: Callable[[Cast], str] | str, shortest_s: float, longest_s: float) -> Fault:
+    """SIGSTOP and, after a while, SIGCONT."""
+
+    def fault(cast: Cast) -> list[Step]:
+        [stop] = _signal(target, Signals.SIGSTOP)(cast)
+        after_s = cast.dice.uniform(shortest_s, longest_s)
+        return [stop, replace(stop, at_s=after_s, sent=Signals.SIGCONT)]
+
+    return fault
+
+
+def _kill_supervisor(cast: Cast) -> list[Step]:
+    """Its children stop by themselves; it is started again."""
+    kill = Step(at_s=0, act="signal", target="supervisor", sent=Signals.SIGKILL)
+    return [kill, Step(at_s=cast.dice.uniform(0.2, 2), act="start_again")]
+
+
+def _outage(target: str) -> Fault:
+    """The part is killed while nobody is there to start it again."""
+
+    def fault(cast: Cast) -> list[Step]:
+        hold = Step(at_s=0, act="signal", target="supervisor", sent=Signals.SIGSTOP)
+        name = cast.worker() if target == "worker" else target
+        kill = Step(at_s=0.05, act="signal", target=name, sent=Signals.SIGKILL)
+        after_s = cast.dice.uniform(2, 7)
+        return [hold, kill, replace(hold, at_s=after_s, sent=Signals.SIGCONT)]
+
+    return fault
+
+
+def _act(name: str) -> Fault:
+    return lambda _: [Step(at_s=0, act=name)]
+
+
+def _roll(cast: Cast) -> list[Step]:
+    """A deploy: every worker is stopped in turn."""
+    return [
+        Step(at_s=number * 1.5, act="signal", target=f"worker-{number + 1}", sent=Signals.SIGTERM)
+        for number in range(cast.num_workers)
+    ]
+
+
+def _kill_all(_: Cast) -> list[Step]:
+    """A power cut."""
+    kill = Step(at_s=0, act="signal", sent=Signals.SIGKILL)
+    parts = ("supervisor", "api", "maintenance", "valkey", "postgres", "worker-1", "worker-2")
+    steps = [replace(kill, target=name, at_s=0.01 * place) for place, name in enumerate(parts)]
+    return [*steps, Step(at_s=1.0, act="start_again")]
+
+
+FAULTS: tuple[tuple[str, Fault, int], ...] = (
+    ("worker kill", _signal(Cast.worker, Signals.SIGKILL), 8),
+    ("worker freeze, short", _freeze(Cast.worker, 0.5, 4), 3),
+    ("worker freeze, past its lease", _freeze(Cast.worker, 5.5, 9), 5),
+    ("worker term", _signal(Cast.worker, Signals.SIGTERM), 4),
+    ("worker roll", _roll, 1),
+    ("worker outage", _outage("worker"), 2),
+    ("api kill", _signal("api", Signals.SIGKILL), 2),
+    ("api child kill", _signal("api-child", Signals.SIGKILL), 4),
+    ("api child freeze", _freeze("api-child", 1, 5), 2),
+    ("api term", _signal("api", Signals.SIGTERM), 1),
+    ("supervisor kill", _kill_supervisor, 1),
+    ("supervisor freeze", _freeze("supervisor", 2, 6), 1),
+    ("maintenance kill", _signal("maintenance", Signals.SIGKILL), 2),
+    ("maintenance freeze", _freeze("maintenance", 2, 6), 1),
+    ("valkey kill", _signal("valkey", Signals.SIGKILL), 3),
+    ("valkey term", _signal("valkey", Signals.SIGTERM), 1),
+    ("valkey freeze", _freeze("valkey", 1, 7), 2),
+    ("valkey outage", _outage("valkey"), 2),
+    ("valkey flush", _act("flush"), 4),
+    ("postgres immediate restart", _signal("postgres", Signals.SIGQUIT), 2),
+    ("postgres fast restart", _signal("postgres", Signals.SIGINT), 2),
+    ("postgres freeze", _freeze("postgres", 1, 4), 1),
+    ("postgres outage", _outage("postgres"), 1),
+    ("messages doubled", _act("double_hints"), 2),
+    ("messages stale", _act("replay_hints"), 2),
+    ("messages stale events", _act("replay_events"), 2),
+    ("power cut", _kill_all, 1),
+)
+"""Name, fault, how often."""
+
+assert len({name for name, _, _ in FAULTS}) == len(FAULTS)

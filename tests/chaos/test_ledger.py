@@ -1,0 +1,253 @@
+"""The checker passes a clean history and finds each way to break one."""
+
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from tests.chaos.histories import (
+    API,
+    ID,
+    NUM_TOKENS,
+    OTHER_WORKER,
+    change,
+    event,
+    events,
+    history,
+    later,
+    life,
+    record,
+    row,
+    without_event,
+)
+from tests.chaos.history import History
+from tests.chaos.journal import DELTA, Connection, Seen
+from tests.chaos.ledger import INVARIANTS, check
+from tests.chaos.plan import Job
+from tests.chaos.streams import script
+
+DELETED = {"connections": [], "deleted_at": 5.0, "delete_asked_at": 5.0}
+POLLED = Job(number=7, max_tokens=NUM_TOKENS)
+TERMINAL_DATA = events()[-1].data
+
+
+def streamed(*connections: Connection) -> History:
+    return history([record(connections=list(connections))])
+
+
+def archived(*data: bytes) -> History:
+    return history([record(connections=[], job=POLLED)], [row(events=list(data))])
+
+
+def test_a_clean_history_breaks_nothing():
+    assert check(history()) == {}
+
+
+@pytest.mark.parametrize(
+    "clean",
+    [
+        streamed(
+            Connection(0, 0.0, events()[:3]),
+            Connection(2, 1.0, events()[2:4]),
+            Connection(4, 2.0, events()[4:]),
+        ),
+        history([record(**DELETED)], []),
+        history([record(response_id=None, connections=[], seen=[])], []),
+        history(
+            changes=[
+                *life()[:2],
+                change("in_progress", "queued", writer="antiphon maintenance 5", new_attempt=1),
+                change("queued", "in_progress", old_attempt=1, new_attempt=2, writer=OTHER_WORKER),
+                change(
+                    "in_progress",
+                    "incomplete",
+                    old_attempt=2,
+                    new_attempt=2,
+                    owner=OTHER_WORKER,
+                    writer=OTHER_WORKER,
+                ),
+            ]
+        ),
+        history(
+            changes=[
+                *life()[:2],
+                change("in_progress", "in_progress", old_attempt=1, new_attempt=2, writer=API),
+                change(
+                    "in_progress",
+                    "incomplete",
+                    old_attempt=2,
+                    new_attempt=2,
+                    owner=None,
+                    writer=API,
+                ),
+            ]
+        ),
+    ],
+    ids=["reconnects", "deleted", "never answered", "reclaimed", "taken over"],
+)
+def test_what_is_allowed_breaks_nothing(clean):
+    assert check(clean) == {}
+
+
+BROKEN = [
+    ("I1", "stuck", replace(history(), num_unfinished=1)),
+    ("I1", "lost", history(rows=[])),
+    ("I1", "still running", history(rows=[row(status="in_progress", events=None)])),
+    (
+        "I1",
+        "failed for nothing",
+        history([record(connections=[], seen=[])], [row(status="failed")]),
+    ),
+    ("I2", "an end undone", history(changes=[*life(), change("incomplete", "queued")])),
+    ("I2", "two readers", history([record(seen=[Seen(9.0, "completed", "", "get")])])),
+    (
+        "I2",
+        "a relapse",
+        history(
+            [
+                record(
+                    seen=[
+                        Seen(1.0, "incomplete", script(NUM_TOKENS), "get"),
+                        Seen(2.0, "in_progress", "", "get"),
+                    ]
+                )
+            ]
+        ),
+    ),
+    (
+        "I3",
+        "a stale end",
+        history(changes=[*life()[:2], change("in_progress", "incomplete", writer=OTHER_WORKER)]),
+    ),
+    (
+        "I3",
+        "a stale hand-back",
+        history(changes=[*life()[:2], change("in_progress", "queued", writer=OTHER_WORKER)]),
+    ),
+    (
+        "I3",
+        "an end that nobody took over for",
+        history(changes=[*life()[:2], change("in_progress", "cancelled", writer=API)]),
+    ),
+    (
+        "I3",
+        "an attempt not counted",
+        history(changes=[change("queued", "in_progress", old_attempt=1)]),
+    ),
+    ("I3", "two ends", history(changes=[*life(), *life()[1:]])),
+    ("I4", "a gap", streamed(Connection(0, 0.0, without_event(2)))),
+    ("I4", "a repeat", streamed(Connection(0, 0.0, [*events()[:2], *events()[1:]]))),
+    ("I4", "a late beginning", streamed(Connection(0, 0.0, events()[1:]))),
+    (
+        "I4",
+        "a gap between connections",
+        streamed(Connection(0, 0.0, events()[:2]), Connection(3, 1.0, events()[3:])),
+    ),
+    ("I4", "a gap in the archive", archived(*(each.data for each in without_event(2)))),
+    (
+        "I5",
+        "other text than stored",
+        history(rows=[row(text="other", events=[each.data for each in events()])]),
+    ),
+    (
+        "I5",
+        "streamed otherwise",
+        streamed(Connection(0, 0.0, [events()[0], event(1, DELTA, delta="other"), *events()[2:]])),
+    ),
+    (
+        "I5",
+        "two versions of one event",
+        history(
+            [
+                record(
+                    connections=[
+                        Connection(0, 0.0, [*events()[:3], event(3, DELTA, delta="first")]),
+                        Connection(3, 1.0, events()[3:]),
+                    ]
+                )
+            ]
+        ),
+    ),
+    ("I5", "no end archived", archived(*(each.data for each in events()[:-1]))),
+    (
+        "I5",
+        "two ends archived",
+        archived(
+            *(each.data for each in events()),
+            orjson.dumps(orjson.loads(TERMINAL_DATA) | {"sequence_number": NUM_TOKENS + 2}),
+        ),
+    ),
+    ("I5", "another end archived", history(rows=[row(status="completed")])),
+    (
+        "I6",
+        "cancelled and completed",
+        history([record(cancelled_at=3.0)]),
+    ),
+    ("I7", "counted twice", history(rows=[row(usage={"input_tokens": 5, "output_tokens": 6})])),
+    (
+        "I9",
+        "a parent not read",
+        history(
+            [record(), record(job=POLLED, response_id=later(row(), 2).response_id, connections=[])],
+            [row(), later(row(), 2, previous_id=ID)],
+        ),
+    ),
+    (
+        "I10",
+        "overtaken",
+        replace(
+            history(
+                rows=[row(started_at=9.0), later(row(), 2), later(row(), 3)],
+                changes=[
+                    change(None, "queued", at=1.0),
+                    change(None, "queued", at=2.0, response_id=later(row(), 2).response_id),
+                    change(None, "queued", at=3.0, response_id=later(row(), 3).response_id),
+                ],
+            ),
+            num_parallel=1,
+        ),
+    ),
+    ("I11", "a row", history([record(**DELETED)])),
+    ("I11", "a read", history([record(**DELETED, found_after_delete=[200])], [])),
+    (
+        "I11",
+        "a stream",
+        history([record(**DELETED | {"connections": [Connection(0, 6.0, events())]})], []),
+    ),
+    (
+        "I11",
+        "a log",
+        history([record(**DELETED)], [], redis_keys={f"antiphon:log:{ID[5:]}": 100}),
+    ),
+    (
+        "I12",
+        "two ids",
+        history([record(job=replace(POLLED, posts_twice=True), ids_of_key={"resp_1", "resp_2"})]),
+    ),
+    (
+        "I12",
+        "two rows",
+        history([record(job=replace(POLLED, posts_twice=True))], [row(), later(row(), 2)]),
+    ),
+    ("I13", "a hint", history(unacked_for_s=[300.0])),
+    ("I13", "a key for ever", history(redis_keys={"antiphon:fence:1": -1})),
+    ("I13", "a log for long", history(redis_keys={"antiphon:log:1": 3600})),
+    ("no answer", "a traceback", history([record(bad_answers=["500: {}"])])),
+]
+
+
+@pytest.mark.parametrize(
+    ("invariant", "broken"),
+    [(invariant, broken) for invariant, _, broken in BROKEN],
+    ids=[f"{invariant} {what}" for invariant, what, _ in BROKEN],
+)
+def test_a_break_is_found(invariant, broken):
+    found = [name for name in check(broken) if name.startswith(f"{invariant} ")]
+
+    assert found
+
+
+def test_every_invariant_is_seen_broken():
+    assert {invariant for invariant, _, _ in BROKEN} == {
+        "no answer" if name.startswith("no ") else name.split()[0] for name in INVARIANTS
+    }

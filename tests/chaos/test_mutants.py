@@ -1,0 +1,36 @@
+"""The checker can fail: with a guarantee switched off, it says so. `make nightly`."""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from tests.chaos.mutants import MUTANTS
+from tests.chaos.run import run_trial
+from tests.chaos.scenarios import CASES, CONTROLS
+
+nightly = pytest.mark.skipif("NIGHTLY" not in os.environ, reason="half a minute each")
+
+
+@nightly
+@pytest.mark.parametrize("mutant", CASES)
+def test_a_guarantee_switched_off_is_found(mutant):
+    trial, invariant = CASES[mutant]
+
+    outcome = run_trial(replace(trial, mutant=mutant))
+
+    assert any(name.startswith(f"{invariant} ") for name in outcome.breaks), outcome.report()
+
+
+@nightly
+@pytest.mark.parametrize("faults", CONTROLS)
+def test_the_same_faults_break_nothing_else(faults):
+    trial, mutant = CONTROLS[faults]
+
+    outcome = run_trial(replace(trial, mutant=mutant))
+
+    assert not outcome.breaks, outcome.report()
+
+
+def test_every_mutant_has_a_case():
+    assert set(MUTANTS) == {*CASES, "self-stop"}

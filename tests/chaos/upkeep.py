@@ -1,0 +1,90 @@
+"""Invariants of order, of what is gone and of what is left: I10, I11, I12, I13."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+
+from models.ids import parse_response_id
+from models.live.event_log import FINISHED_TTL_S
+from tests.chaos.history import History
+from worker.queue import VISIBILITY_S
+
+_FOR_EVER = -1
+_CELERYS_OWN = ("_kombu.", "unacked")
+_RESTORED_WITHIN_S = 30.0
+
+
+def no_overtaking(history: History) -> Iterator[str]:
+    """No response waits while more later ones are begun than all workers together can hold."""
+    inserted = {
+        change.response_id: change.at
+        for change in history.kept.changes
+        if change.old_status is None
+    }
+    begun = [
+        (inserted[row.response_id], row.started_at, row.response_id)
+        for row in history.kept.rows.values()
+        if row.started_at is not None and row.response_id in inserted
+    ]
+    later_starts: list[float] = []
+    for _, started_at, response_id in sorted(begun, reverse=True):
+        num_overtaking = bisect_left(later_starts, started_at)
+        if num_overtaking > history.num_parallel:
+            yield f"{response_id} was overtaken by {num_overtaking}"
+        insort(later_starts, started_at)
+
+
+def deleted_is_gone(history: History) -> Iterator[str]:
+    """Once its delete was answered, nobody finds anything of a response any more."""
+    for record in history.journal:
+        if record.deleted_at is None:
+            continue
+        about = f"job {record.job.number} ({record.response_id})"
+        if history.row_of(record) is not None:
+            yield f"{about} was deleted and its row is there"
+        if 200 in record.found_after_delete:
+            yield f"{about} was deleted and found"
+        if any(
+            connection.opened_at > record.deleted_at and connection.events
+            for connection in record.connections
+        ):
+            yield f"{about} was deleted and streamed"
+        response_id = parse_response_id(record.response_id or "")
+        keys = [key for key in history.kept.redis_keys if response_id and response_id.hex in key]
+        if keys:
+            yield f"{about} was deleted and Redis has {keys}"
+
+
+def one_response_per_key(history: History) -> Iterator[str]:
+    """Requests with one Idempotency-Key got one id, and made one row."""
+    for record in history.journal:
+        if len(record.ids_of_key) > 1:
+            yield f"job {record.job.number}: {sorted(record.ids_of_key)} under one key"
+    keyed = {str(record.job.number) for record in history.journal if record.job.posts_twice}
+    rows: dict[str, list[str]] = {}
+    for row in history.kept.rows.values():
+        if row.metadata.get("job") in keyed:
+            rows.setdefault(row.metadata["job"], []).append(row.response_id)
+    for number, ids in rows.items():
+        if len(ids) > 1:
+            yield f"job {number}: {sorted(ids)} are rows of one key"
+
+
+def nothing_left_over(history: History) -> Iterator[str]:
+    """At rest, no hint is unacknowledged and every key in Redis is on its way out."""
+    for seconds in history.kept.unacked_for_s:
+        if seconds > VISIBILITY_S + _RESTORED_WITHIN_S:
+            yield f"a hint is unacknowledged for {seconds:.0f} s"
+    for key, ttl_s in history.kept.redis_keys.items():
+        if key.startswith(_CELERYS_OWN):
+            continue
+        if ttl_s == _FOR_EVER:
+            yield f"{key} stays for ever"
+        elif key.startswith("antiphon:log:") and ttl_s > FINISHED_TTL_S:
+            yield f"{key} stays for {ttl_s} s"
+
+
+def no_bad_answers(history: History) -> Iterator[str]:
+    """Under any fault an answer is right, or a 503 that says when to come back."""
+    for record in history.journal:
+        for answer in record.bad_answers:
+            yield f"job {record.job.number} ({record.response_id}): {answer}"
