@@ -9,7 +9,16 @@ from flask import Response, g, request
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
-from api import conversations, docs, health, responses, served_models, websocket
+from api import (
+    conversations,
+    docs,
+    health,
+    responses,
+    served_models,
+    webhook_deliveries,
+    webhooks,
+    websocket,
+)
 from api.errors import install_error_handlers, refuse
 from api.services import Services
 from api.strict_json import use_orjson
@@ -37,6 +46,8 @@ def create_app(settings: Settings) -> OpenAPI:
     app.register_api(responses.blueprint)
     app.register_api(conversations.blueprint)
     app.register_api(served_models.blueprint)
+    app.register_api(webhooks.blueprint)
+    app.register_api(webhook_deliveries.blueprint)
     app.register_blueprint(websocket.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(docs.blueprint)

@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from cli import webhooks
 from models.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(no_args_is_help=True, help="The weights of the served model.")
 app.add_typer(models_app, name="models")
+app.add_typer(webhooks.app, name="webhooks")
 
 _ROOT = Path(__file__).parents[1]
 

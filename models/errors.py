@@ -117,6 +117,16 @@ class ItemNotFoundError(NotFoundError):
     default_code = "item_not_found"
 
 
+class WebhookEndpointNotFoundError(NotFoundError):
+    """No webhook endpoint has this id."""
+
+    default_code = "webhook_endpoint_not_found"
+
+    def __init__(self, endpoint_id: str) -> None:
+        message = f"Webhook endpoint with id '{endpoint_id}' not found."
+        super().__init__(message, param="webhook_endpoint_id")
+
+
 class ModelNotFoundError(NotFoundError):
     """No such model is served here."""
 

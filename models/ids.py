@@ -8,7 +8,9 @@ import uuid_utils.compat
 
 RESPONSE_PREFIX = "resp_"
 CONVERSATION_PREFIX = "conv_"
+ENDPOINT_PREFIX = "we_"
 
+_ENDPOINT_ID = re.compile(ENDPOINT_PREFIX + r"([0-9a-f]{32})")
 _RESPONSE_ID = re.compile(RESPONSE_PREFIX + r"([0-9a-f]{32})")
 _CONVERSATION_ID = re.compile(CONVERSATION_PREFIX + r"([0-9a-f]{32})")
 
@@ -54,6 +56,17 @@ _ITEM_PREFIXES = {
     "compaction": "cmp",
 }
 _OUTPUT_ITEM_ID = re.compile(r"[a-z]+_[0-9a-f]{32}_(?:c([0-9]+)_)?[0-9]+")
+
+
+def endpoint_wire_id(endpoint_id: UUID) -> str:
+    """`we_` and 32 hex digits."""
+    return ENDPOINT_PREFIX + endpoint_id.hex
+
+
+def parse_endpoint_id(wire_id: str) -> UUID | None:
+    """The uuid of a webhook endpoint's wire id; None if it cannot be one of ours."""
+    found = _ENDPOINT_ID.fullmatch(wire_id)
+    return UUID(hex=found[1]) if found else None
 
 
 def input_item_id(kind: str, response_id: UUID, position: int) -> str:

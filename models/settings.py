@@ -3,15 +3,17 @@
 Each variable has a line in docs/operations.md.
 """
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_MODEL = "SmolLM2-135M-Instruct"
 
 
+Network = IPv4Network | IPv6Network
 Amount = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -45,6 +47,8 @@ class Settings(BaseSettings):
     drain_seconds: Amount = Field(5.0, ge=0)
     """How long a stopping worker lets running responses finish before it hands them back."""
     retention_days: Amount = Field(30.0, gt=0, le=36_500)
+    webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    """Networks that webhooks may be delivered to besides public addresses."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     script_tokens: int = Field(20, ge=1)
     """Tokens of each answer of the scripted engine."""
@@ -55,6 +59,14 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("webhook_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        """Read `10.0.0.0/8, ::1/128`; a network's address must not have bits of a host."""
+        if not isinstance(value, str):
+            return value
+        return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
 
     @field_validator("database_url")
     @classmethod

@@ -22,6 +22,7 @@ from models.settings import Settings
 from models.status import ResponseStatus
 from models.store import Store
 from worker.queue import HintQueue, queue_name
+from worker.webhooks import Deliverer
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,8 @@ class Maintenance:
         """Delete finished responses past their time, with all that Redis has of them."""
         now = datetime.now(UTC)
         upkeep = self._store.upkeep
+        if num_dead := self._store.deliveries.give_up():
+            logger.warning("webhooks given up", extra={"count": num_dead})
         if dropped := self._store.months.drop(created_before=now - self._retention):
             logger.info("months dropped", extra={"months": dropped})
         while expired := (
@@ -114,4 +117,15 @@ def main(settings: Settings) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    deliveries = threading.Thread(target=_deliver, args=[settings, stopping], name="webhooks")
+    deliveries.start()
     Maintenance(settings).run(stopping)
+    deliveries.join()
+
+
+def _deliver(settings: Settings, stopping: threading.Event) -> None:
+    """Deliver webhooks; a fault that ends it ends the process, which is then started again."""
+    try:
+        Deliverer(settings).run(stopping)
+    finally:
+        stopping.set()

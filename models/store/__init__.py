@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from models.db import Database
 from models.store.claims import Claims
 from models.store.conversations import Conversations
+from models.store.deliveries import Deliveries
 from models.store.months import Months
 from models.store.projects import Projects
 from models.store.responses import Responses
 from models.store.upkeep import Upkeep
+from models.store.webhooks import Webhooks
 from models.store.workers import Workers
 
 
@@ -24,6 +26,8 @@ class Store:
     projects: Projects
     months: Months
     conversations: Conversations
+    webhooks: Webhooks
+    deliveries: Deliveries
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 16) -> "Store":
@@ -38,6 +42,8 @@ class Store:
             projects=Projects(database),
             months=Months(database),
             conversations=Conversations(database),
+            webhooks=Webhooks(database),
+            deliveries=Deliveries(database),
         )
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from models.db import Database
 from models.status import CONTINUABLE, ResponseStatus, sources_of
+from models.store.deliveries import GIVE_UP_H
 from models.store.rows import COLUMNS, to_stored
 from models.stored import StoredResponse
 
@@ -42,8 +43,8 @@ _CLAIM = text(f"""
     RETURNING {COLUMNS}
 """)
 
-# Status, output, usage and events in one transaction, or nothing if the attempt is stale; with a
-# conversation, also the turn that is added to it, and its lock.
+# Status, output, usage, events and what webhooks are to be told in one transaction, or nothing if
+# the attempt is stale; with a conversation, also the turn that is added to it, and its lock.
 _FINISH = text("""
     WITH finished AS (
         UPDATE responses
@@ -51,7 +52,7 @@ _FINISH = text("""
             incomplete_details = :incomplete_details
         WHERE project_id = :project_id AND id = :id AND attempt = :attempt
           AND status = ANY(:sources)
-        RETURNING id, project_id, store, conversation_id
+        RETURNING id, project_id, store, background, conversation_id
     ), archived AS (
         INSERT INTO event_archives (response_id, project_id, num_events, data)
         SELECT id, project_id, :num_events, :data FROM finished WHERE store
@@ -88,6 +89,14 @@ _FINISH = text("""
         ) turn
         WHERE CAST(:is_continuable AS bool)
         ON CONFLICT DO NOTHING
+    ), told AS (
+        INSERT INTO webhook_deliveries (response_id, endpoint_id, project_id, event_type,
+                                        occurred_at, next_attempt_at, give_up_at)
+        SELECT finished.id, e.id, finished.project_id, :event_type,
+               :finished_at, now(), now() + :give_up_h * interval '1 h'
+        FROM finished JOIN webhook_endpoints e ON e.project_id = finished.project_id
+        WHERE finished.store AND finished.background AND e.disabled_at IS NULL
+          AND :event_type = ANY(e.event_types)
     )
     SELECT id FROM finished
 """)
@@ -150,6 +159,8 @@ class Claims:
             "attempt": claimed.attempt,
             "sources": [str(status) for status in sources_of(ending.status)],
             "status": ending.status,
+            "event_type": f"response.{ending.status}",
+            "give_up_h": GIVE_UP_H,
             "usage": _json_or_null(ending.usage),
             "error": _json_or_null(ending.error),
             "incomplete_details": _json_or_null(ending.incomplete_details),

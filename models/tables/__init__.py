@@ -5,6 +5,8 @@ from models.tables.event_archive import EventArchive
 from models.tables.item import Item
 from models.tables.project import DEFAULT_PROJECT, Project
 from models.tables.response import Response
+from models.tables.webhook_delivery import WebhookDelivery
+from models.tables.webhook_endpoint import WebhookEndpoint
 from models.tables.worker import Worker
 
 __all__ = [
@@ -15,5 +17,7 @@ __all__ = [
     "Item",
     "Project",
     "Response",
+    "WebhookDelivery",
+    "WebhookEndpoint",
     "Worker",
 ]

@@ -27,9 +27,8 @@ class WebhookEndpoint(Base):
     old_secret_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     disabled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     """Since when it is told of nothing: by its owner, or because it answered 410."""
-    num_failures: Mapped[int] = mapped_column(server_default=text("0"))
-    """Deliveries that have failed since the last that did not."""
     failing_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """Null while the last delivery was accepted."""
     next_probe_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     """While it fails, when the next delivery may be tried: one at a time."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

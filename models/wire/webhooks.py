@@ -1,9 +1,11 @@
 """Webhooks on the wire: endpoints as the official client knows them, and the event that is sent."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
+
+from models.wire.pages import Page
 
 EventType = Literal[
     "response.completed", "response.incomplete", "response.failed", "response.cancelled"
@@ -63,7 +65,7 @@ class RotateWebhookSecret(_Body):
     keep_old_secret_active_for_24_hours: bool = False
 
 
-class TestWebhookEndpoint(_Body):
+class TryWebhookEndpoint(_Body):
     """Which event to make up."""
 
     event_type: EventType
@@ -125,7 +127,8 @@ class WebhookDeliveryResource(BaseModel):
     webhook_endpoint_id: str
     response_id: str
     event_type: str
-    status: Literal["pending", "delivered", "dead"]
+    status: str
+    """`pending`, `delivered`, or `dead`: given up, until it is replayed."""
     num_attempts: int
     last_attempt_at: int | None
     last_status_code: int | None
@@ -149,21 +152,13 @@ class WebhookEventTypes(BaseModel):
     data: list[EventType] = list(EVENT_TYPES)
 
 
-class _Page(BaseModel):
-    object: Literal["list"] = "list"
-    data: list[Any]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-
-class WebhookEndpointPage(_Page):
+class WebhookEndpointPage(Page):
     """Endpoints, newest first."""
 
     data: list[WebhookEndpointResource]
 
 
-class WebhookDeliveryPage(_Page):
+class WebhookDeliveryPage(Page):
     """Deliveries of an endpoint, newest response first."""
 
     data: list[WebhookDeliveryResource]
@@ -178,13 +173,13 @@ class WebhookEvent(BaseModel):
 
     id: str
     object: Literal["event"] = "event"
-    type: EventType
+    type: str
     created_at: int
     data: _EventData
 
     @classmethod
     def of(
-        cls, response_id: str, event_type: EventType, *, event_id: str, created_at: int
+        cls, response_id: str, event_type: str, *, event_id: str, created_at: int
     ) -> "WebhookEvent":
         """The event that a response has ended."""
         data = _EventData(id=response_id)

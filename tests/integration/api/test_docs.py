@@ -83,7 +83,7 @@ def test_the_document_has_every_route(app: OpenAPI, http: FlaskClient) -> None:
 
     documented = {(path, method) for path, methods in paths.items() for method in methods}
     assert documented == routes_of(app)
-    assert len(documented) == 18
+    assert len(documented) >= 28
 
 
 def test_every_reference_in_the_document_leads_somewhere(http: FlaskClient) -> None:

@@ -1,0 +1,196 @@
+"""HTTP to addresses that clients name: only to those that are open to the world, or allowed.
+
+A name is resolved here and the connection goes to the very address that was checked, so that a name
+which points elsewhere a moment later gains nothing. Redirects are not followed, proxies of the
+environment not used, bodies of answers not read, and everything together has a time limit.
+"""
+
+import asyncio
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+import httpcore2
+import httpx2
+
+from models.settings import Network
+
+Address = IPv4Address | IPv6Address
+
+TOTAL_S = 10.0
+"""How long one request may take, from the name to the status of the answer."""
+PUBLIC_PORT = 443
+
+# A resolver that hangs cannot be stopped; these are all the threads that it may hold.
+_look_ups = ThreadPoolExecutor(32, thread_name_prefix="look-up")
+
+# Global by their own number, but they lead to an IPv4 address inside: NAT64, 6to4.
+_EMBEDDING = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"), ip_network("2002::/16"))
+
+
+class UrlRefusedError(Exception):
+    """A URL that no request is sent to; the message says why."""
+
+
+class OutboundError(Exception):
+    """A request that got no answer; the message says why, without the URL."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a URL leads."""
+
+    url: str
+    is_tls: bool
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """Where requests may go: https to public addresses, and anything in the `allowed` networks."""
+
+    allowed: Sequence[Network] = ()
+
+    def target(self, url: str) -> Target:
+        """Take a URL apart; raise `UrlRefusedError` for what shows without resolving its name."""
+        target = _parse(url)
+        literal = _literal(target.host)
+        if literal is not None:
+            self.check(target, literal)
+        elif not self.allowed:
+            _check_public(target)
+        return target
+
+    def check(self, target: Target, address: Address) -> None:
+        """Raise `UrlRefusedError` unless a request for `target` may go to this address."""
+        # An IPv4 address in IPv6 clothes is what it is.
+        address = getattr(address, "ipv4_mapped", None) or address
+        if any(address in network for network in self.allowed):
+            return
+        if not _is_public(address):
+            raise UrlRefusedError("its address is not open to the internet")
+        _check_public(target)
+
+
+class OutboundClient:
+    """Sends POSTs; any number at a time, from one event loop."""
+
+    def __init__(self, destinations: Destinations, *, total_s: float = TOTAL_S) -> None:
+        self._destinations = destinations
+        self._total_s = total_s
+        self._tls = httpx2.create_ssl_context(trust_env=False)
+
+    async def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> int:
+        """The status of the answer.
+
+        Raises `UrlRefusedError` or `OutboundError`.
+        """
+        target = self._destinations.target(url)
+        backend = _CheckedBackend(self._destinations, target)
+        try:
+            async with (
+                asyncio.timeout(self._total_s),
+                # A pool for each request: nothing is shared between the owners of endpoints.
+                httpcore2.AsyncConnectionPool(self._tls, network_backend=backend) as pool,
+                pool.stream("POST", target.url, headers=[*headers.items()], content=body) as answer,
+            ):
+                return int(answer.status)
+        except TimeoutError:
+            raise OutboundError(f"no answer within {self._total_s:g} s") from None
+        except (OSError, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+            # Its text may name addresses inside.
+            raise OutboundError(f"no connection ({type(error).__name__})") from None
+
+
+class _CheckedBackend(httpcore2.AsyncNetworkBackend):
+    """Resolves, checks, and connects to what was checked."""
+
+    def __init__(self, destinations: Destinations, target: Target) -> None:
+        self._destinations = destinations
+        self._target = target
+        self._inner = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Connect to the first of the name's addresses that answers, if all of them may be."""
+        loop = asyncio.get_running_loop()
+        addresses = await loop.run_in_executor(_look_ups, resolve, self._target)
+        for address in addresses:
+            self._destinations.check(self._target, address)
+        for address in addresses[:-1]:
+            try:
+                return await self._inner.connect_tcp(str(address), port, timeout)
+            except httpcore2.NetworkError:
+                continue
+        return await self._inner.connect_tcp(str(addresses[-1]), port, timeout)
+
+
+def look_up(target: Target, *, within_s: float) -> list[Address]:
+    """The addresses of a target's name as far as they are known in time."""
+    try:
+        return _look_ups.submit(resolve, target).result(timeout=within_s)
+    except (OutboundError, TimeoutError):
+        return []
+
+
+def resolve(target: Target) -> list[Address]:
+    """All addresses of a target's name; raises `OutboundError` if there are none."""
+    try:
+        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except OSError:
+        raise OutboundError("its name does not resolve") from None
+    return [ip_address(str(each[4][0]).partition("%")[0]) for each in found]
+
+
+def _parse(url: str) -> Target:
+    if any(c.isspace() or c == "\\" or not c.isprintable() for c in url):
+        raise UrlRefusedError("it holds a character that no URL has")
+    try:
+        parsed = httpx2.URL(url)
+        parsed.host.encode("idna")
+    except (httpx2.InvalidURL, UnicodeError):
+        raise UrlRefusedError("it is no URL") from None
+    if parsed.scheme not in ("https", "http") or not parsed.host:
+        raise UrlRefusedError("it must begin with https:// and name a host")
+    if parsed.userinfo or parsed.fragment:
+        raise UrlRefusedError("it must have no user name, password or fragment")
+    is_tls = parsed.scheme == "https"
+    port = parsed.port if parsed.port is not None else (443 if is_tls else 80)
+    # As it will be sent: the host that is checked and the host that is asked are read once.
+    return Target(url=str(parsed), is_tls=is_tls, host=parsed.raw_host.decode(), port=port)
+
+
+def _check_public(target: Target) -> None:
+    if not target.is_tls:
+        raise UrlRefusedError("it must begin with https://")
+    if target.port != PUBLIC_PORT:
+        raise UrlRefusedError(f"its port must be {PUBLIC_PORT}")
+
+
+def _literal(host: str) -> Address | None:
+    """The address that a host is by itself, in every spelling that resolvers understand."""
+    try:
+        return ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        pass
+    try:
+        return IPv4Address(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        return None
+
+
+def _is_public(address: Address) -> bool:
+    return (
+        address.is_global
+        and not address.is_multicast
+        and not any(address in network for network in _EMBEDDING)
+    )
