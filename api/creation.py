@@ -23,7 +23,7 @@ from models.errors import (
 from models.grammar import grammar_of
 from models.ids import input_item_id, new_id
 from models.live.unstored import UnstoredContent
-from models.prompting import prompt_tokens
+from models.prompting import encode_prompt
 from models.sealing import SealBrokenError
 from models.status import ResponseStatus
 from models.stored import StoredResponse
@@ -95,7 +95,7 @@ def prepare(
     _check_bias(at, parameters)
     items = resolve_references(at, project_id, body.input_items())
     _check_ids(items, context)
-    check_media(items, at.encoder.model_id)
+    check_media(items, at.encoder)
     _check_seals(at, project_id, items)
     return Prepared(context=context, items=items, parameters=parameters)
 
@@ -103,7 +103,7 @@ def prepare(
 def num_input_tokens(at: Services, project_id: str, prepared: Prepared) -> int:
     """The length of the prompt, counted as the worker will."""
     items = open_compactions(at.sealer, project_id, prepared.context.items + prepared.items)
-    return len(prompt_tokens(at.encoder, prepared.parameters, items))
+    return len(encode_prompt(at.encoder, prepared.parameters, items))
 
 
 def _store(at: Services, new: StoredResponse, items: list[dict[str, Any]]) -> None:

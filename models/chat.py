@@ -4,17 +4,19 @@ The API counts with it before it accepts a request, the worker generates from it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import llguidance.hf
 import orjson
 from jinja2.exceptions import TemplateError
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from models.errors import InvalidRequestError
+from models.images import gradient_url, read_image_part
 from models.settings import Settings
+from models.vision import ImageReader, PlacedImage, load_image_reader
 from models.weights import SCRIPTED_MODEL, Weights, locate_weights
 from models.wire.items import message_text
 
@@ -34,6 +36,18 @@ class Prompt:
     verbosity: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedPrompt:
+    """A prompt as the engine takes it."""
+
+    token_ids: list[int]
+    images: list[PlacedImage] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """Its number of tokens."""
+        return len(self.token_ids)
+
+
 class ChatEncoder(Protocol):
     """Renders prompts for one model and knows the model's limits and defaults."""
 
@@ -44,9 +58,17 @@ class ChatEncoder(Protocol):
     """Token ids are smaller than this."""
     default_temperature: float
     default_top_p: float
+    media: frozenset[str]
+    """The types of content parts that the model takes beside text."""
 
     def encode(self, prompt: Prompt) -> list[int]:
         """The token ids of a prompt, ending where the assistant's turn begins."""
+
+    def encode_media(self, prompt: Prompt) -> EncodedPrompt:
+        """The same with what the tokens of images stand for."""
+
+    def check_part(self, part: dict[str, Any], param: str) -> None:
+        """Raise an `InvalidRequestError` for a part that a prompt cannot hold."""
 
     def token_texts(self) -> list[bytes]:
         """The text of every token by its id; takes a second."""
@@ -62,18 +84,50 @@ class TemplateEncoder:
         self.tokenizer = PreTrainedTokenizerFast.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-        config = _read_json(folder / "config.json")
+        config = _text_config(folder)
         self.context_length = int(config["max_position_embeddings"])
         self.vocab_size = int(config.get("vocab_size") or len(self.tokenizer))
+        self._images = load_image_reader(folder)
+        self.media = frozenset({"input_image"} if self._images else ())
         defaults = _read_json(folder / "generation_config.json")
         self.default_temperature = float(defaults.get("temperature") or 1.0)
         self.default_top_p = float(defaults.get("top_p") or 1.0)
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Render the chat template and tokenise; raises if the template refuses the messages."""
+        return self.encode_media(prompt).token_ids
+
+    def encode_media(self, prompt: Prompt) -> EncodedPrompt:
+        """The same with the images among the items, prepared for the vision network."""
+        messages = _messages(prompt, self._images)
+        if self._images is None:
+            return EncodedPrompt(token_ids=self._tokenise(self._render(messages, prompt)))
+        # Templates of vision models go through the parts of every message.
+        messages = [message | {"content": _parts(message["content"])} for message in messages]
+        images = [
+            part["image"] for message in messages for part in message["content"] if "image" in part
+        ]
+        text = self._images.expand(self._render(messages, prompt), images)
+        token_ids = self._tokenise(text)
+        return EncodedPrompt(token_ids=token_ids, images=self._images.place(token_ids, images))
+
+    def image_sample(self) -> EncodedPrompt | None:
+        """A short prompt with an image; None if the model takes none."""
+        if self._images is None:
+            return None
+        part = {"type": "input_image", "image_url": gradient_url()}
+        message = {"role": "user", "content": [part, {"type": "input_text", "text": "This?"}]}
+        return self.encode_media(Prompt(instructions=None, items=[message]))
+
+    def check_part(self, part: dict[str, Any], param: str) -> None:
+        """Prepare an image, as the prompt with it soon will."""
+        if part["type"] == "input_image" and self._images is not None:
+            self._images.prepare(read_image_part(part, param), param)
+
+    def _render(self, messages: list[dict[str, Any]], prompt: Prompt) -> str:
         try:
-            text = self.tokenizer.apply_chat_template(
-                _messages(prompt),
+            text: str = self.tokenizer.apply_chat_template(
+                messages,
                 tokenize=False,
                 add_generation_prompt=True,
                 verbosity=prompt.verbosity or "medium",
@@ -83,6 +137,9 @@ class TemplateEncoder:
                 f"The chat template of {self.model_id} refuses these messages: {error}",
                 param="input",
             ) from error
+        return text
+
+    def _tokenise(self, text: str) -> list[int]:
         # The backend's own call: transformers' wrapper costs three times the tokenising.
         encoding = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
         return list(encoding.ids)
@@ -104,11 +161,19 @@ class ScriptedEncoder:
     vocab_size = SCRIPTED_VOCAB
     default_temperature = 1.0
     default_top_p = 1.0
+    media: frozenset[str] = frozenset()
 
     def encode(self, prompt: Prompt) -> list[int]:
         """UTF-8 bytes, one message a line."""
         lines = (message["content"] for message in _messages(prompt))
         return list("\n".join(lines).encode())
+
+    def encode_media(self, prompt: Prompt) -> EncodedPrompt:
+        """The same: there are only texts."""
+        return EncodedPrompt(token_ids=self.encode(prompt))
+
+    def check_part(self, part: dict[str, Any], param: str) -> None:
+        """Every text can be a part of a prompt."""
 
     def token_texts(self) -> list[bytes]:
         """Those of a prompt's tokens; the script's words are the engine's own."""
@@ -127,14 +192,35 @@ def load_encoder(settings: Settings) -> TemplateEncoder | ScriptedEncoder:
     return TemplateEncoder(weights)
 
 
-def _messages(prompt: Prompt) -> list[dict[str, str]]:
+def _messages(prompt: Prompt, images: ImageReader | None = None) -> list[dict[str, Any]]:
     """Items as chat messages; instructions come first and belong to this turn only."""
-    messages = [
-        {"role": _role(item["role"]), "content": message_text(item)} for item in prompt.items
+    messages: list[dict[str, Any]] = [
+        {"role": _role(item["role"]), "content": _content(item, images)} for item in prompt.items
     ]
     if prompt.instructions:
         messages.insert(0, {"role": "system", "content": prompt.instructions})
     return _join_leading_system(messages)
+
+
+def _content(item: dict[str, Any], images: ImageReader | None) -> str | list[dict[str, Any]]:
+    """A message's text, or its parts if there are images among them."""
+    content = item["content"]
+    if images is None or isinstance(content, str):
+        return message_text(item)
+    if not any(part["type"] == "input_image" for part in content):
+        return message_text(item)
+    return [_part(part, images) for part in content]
+
+
+def _part(part: dict[str, Any], images: ImageReader) -> dict[str, Any]:
+    if part["type"] == "input_image":
+        prepared = images.prepare(read_image_part(part, "input"), "input")
+        return {"type": "image", "image": prepared}
+    return {"type": "text", "text": part.get("text") or part.get("refusal") or ""}
+
+
+def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 def _role(role: str) -> str:
@@ -142,15 +228,29 @@ def _role(role: str) -> str:
     return "system" if role == "developer" else role
 
 
-def _join_leading_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+def _join_leading_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Many templates take one system message, at the beginning."""
     count = 0
-    while count < len(messages) and messages[count]["role"] == "system":
+    while count < len(messages) and _is_system_text(messages[count]):
         count += 1
     if count < 2:
         return messages
     content = "\n\n".join(message["content"] for message in messages[:count])
     return [{"role": "system", "content": content}, *messages[count:]]
+
+
+def _is_system_text(message: dict[str, Any]) -> bool:
+    return message["role"] == "system" and isinstance(message["content"], str)
+
+
+def _text_config(folder: Path) -> dict[str, Any]:
+    """The config of the language model; one within a larger config leaves its defaults out."""
+    config = _read_json(folder / "config.json")
+    if "text_config" not in config:
+        return config
+    whole = AutoConfig.from_pretrained(folder, local_files_only=True)
+    text_config: dict[str, Any] = whole.get_text_config().to_dict()
+    return text_config
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -5,10 +5,10 @@ System and developer messages and the newest turn stay, and no output of a funct
 stays without its call. API and worker come to the same prompt.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from models.chat import Prompt
 
@@ -17,7 +17,14 @@ USUAL_OUTPUT = 1024
 MAX_RESERVED = 0.25
 """Of the context, at most this much is kept free for the output."""
 
+IMAGE_SIZE = 1000
+"""What an image takes of a prompt, guessed in characters."""
+
 Item = dict[str, Any]
+
+
+Encoded = TypeVar("Encoded", bound=Sized)
+"""A prompt as tokens; its length is their number."""
 
 
 def room_for_prompt(context_length: int, max_output_tokens: int | None) -> int:
@@ -26,22 +33,22 @@ def room_for_prompt(context_length: int, max_output_tokens: int | None) -> int:
     return context_length - reserved
 
 
-def fit(encode: Callable[[Prompt], list[int]], prompt: Prompt, room: int) -> list[int]:
-    """The tokens of the prompt without as many of its oldest turns as it takes to fit.
+def fit(encode: Callable[[Prompt], Encoded], prompt: Prompt, room: int) -> Encoded:
+    """The prompt, encoded, without as many of its oldest turns as it takes to fit.
 
-    They are more than `room` where what must stay is.
+    It is longer than `room` where what must stay is.
     """
-    tokens = encode(prompt)
+    encoded = encode(prompt)
     sizes = [_size(item) for item in prompt.items]
     turns = _droppable_turns(prompt.items)
     gone: set[int] = set()
-    while len(tokens) > room and turns:
+    while len(encoded) > room and turns:
         # A guess by the length of the texts: encoding each item would cost more than a second try.
-        excess = sum(sizes) * (len(tokens) - room) / len(tokens)
+        excess = sum(sizes) * (len(encoded) - room) / len(encoded)
         gone |= _oldest(turns, sizes, excess)
         kept = [item for position, item in enumerate(prompt.items) if position not in gone]
-        tokens = encode(replace(prompt, items=kept))
-    return tokens
+        encoded = encode(replace(prompt, items=kept))
+    return encoded
 
 
 def _oldest(turns: list[set[int]], sizes: list[int], excess: float) -> set[int]:
@@ -96,4 +103,9 @@ def _length(text: Any) -> int:
     if isinstance(text, str):
         return len(text)
     parts = text if isinstance(text, list) else []
-    return sum(len(part.get("text") or part.get("refusal") or "") for part in parts)
+    return sum(
+        IMAGE_SIZE
+        if part["type"] == "input_image"
+        else len(part.get("text") or part.get("refusal") or "")
+        for part in parts
+    )

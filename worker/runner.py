@@ -9,13 +9,13 @@ from uuid import UUID
 
 import redis
 
-from models.chat import ChatEncoder
+from models.chat import ChatEncoder, EncodedPrompt
 from models.compaction import open_compactions
 from models.errors import AppError, UnavailableError
 from models.grammar import grammar_of
 from models.live.event_log import EventLog
 from models.live.unstored import UnstoredContents
-from models.prompting import prompt_tokens
+from models.prompting import encode_prompt
 from models.recorder import EndingCause, Recorder
 from models.sealing import Sealer
 from models.status import ResponseStatus
@@ -27,6 +27,7 @@ from worker.content import ContentLostError, load_content
 from worker.emitter import Emitter
 from worker.engine import Delta, Engine, FinishReason, GenerationRequest, Tokenizer
 from worker.generation import Generation, TextPipeline
+from worker.images import engine_images
 from worker.roster import Roster
 from worker.sampling import sampling_params
 
@@ -95,7 +96,7 @@ class Runner:
             return
         recorder.begin()
         items = open_compactions(self._at.sealer, stored.project_id, items)
-        prompt = prompt_tokens(self._at.encoder, parameters, items)
+        prompt = encode_prompt(self._at.encoder, parameters, items)
         pipeline = TextPipeline.of(self._at.tokenizer, parameters.stop)
         generation = Generation(stored, recorder, pipeline, num_prompt_tokens=len(prompt))
         self._generate(generation, self._request(generation, parameters, prompt, tokens))
@@ -104,14 +105,15 @@ class Runner:
         self,
         generation: Generation,
         parameters: GenerationParameters,
-        prompt: list[int],
+        prompt: EncodedPrompt,
         tokens: list[int],
     ) -> GenerationRequest:
         stored = generation.stored
         room = self._at.encoder.context_length - len(prompt)
         return GenerationRequest(
             sequence_id=generation.sequence_id,
-            prompt=prompt,
+            prompt=prompt.token_ids,
+            images=engine_images(prompt),
             generated=tokens,
             # Drawn from the id when the client gave no seed: a second attempt draws the same.
             params=sampling_params(

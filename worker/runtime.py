@@ -16,6 +16,7 @@ from worker.control import CancelListener
 from worker.emitter import Emitter
 from worker.engine import Engine, EngineConfig, ScriptedEngine, ScriptedTokenizer, Tokenizer
 from worker.heartbeat import Heartbeat
+from worker.images import image_sample
 from worker.queue import HintQueue
 from worker.roster import Roster
 from worker.runner import Runner, Workplace
@@ -122,5 +123,6 @@ def _make_engine(
         kv_cache_bytes=int(settings.kv_cache_gib * 2**30),
         max_sequences=settings.max_sequences,
         grammar_limits=GRAMMAR_LIMITS,
+        image_sample=image_sample(encoder),
     )
     return TransformersEngine(config, on_step=emitter.on_step), encoder.tokenizer.backend_tokenizer

@@ -1,0 +1,123 @@
+"""Images as clients send them: data URLs, held to their limits before a pixel is decoded."""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from hashlib import blake2b
+from io import BytesIO
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from models.errors import InvalidRequestError
+
+MAX_IMAGES = 20
+"""Images in the input of one response."""
+MAX_IMAGE_BYTES = 10 * 1024 * 1024
+"""Bytes of one image file."""
+MAX_IMAGE_PIXELS = 4096 * 4096
+LOW_DETAIL_EDGE = 512
+"""Pixels of the longer edge that `detail: low` scales an image down to."""
+
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+_DATA_URL = re.compile(r"data:image/(png|jpe?g|webp|gif)(;[^,;]*)*;base64,", re.IGNORECASE)
+_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFile:
+    """An image that has passed its checks and is not decoded yet."""
+
+    content: bytes
+    is_low_detail: bool
+
+    @property
+    def digest(self) -> bytes:
+        """Of everything that decides what is seen."""
+        return blake2b(self.content, digest_size=16, salt=bytes([self.is_low_detail])).digest()
+
+
+def read_image_part(part: dict[str, Any], param: str) -> ImageFile:
+    """The file in an `input_image` part; raises an `InvalidRequestError` that names `param`."""
+    if part.get("file_id"):
+        raise InvalidRequestError(
+            "Files are not kept here; send the image as a data URL in image_url.",
+            param=f"{param}.file_id",
+            code="unsupported_parameter",
+        )
+    content = _content(part.get("image_url") or "", f"{param}.image_url")
+    file = ImageFile(content=content, is_low_detail=part.get("detail") == "low")
+    _open(file, f"{param}.image_url")
+    return file
+
+
+def decode_image(file: ImageFile, param: str) -> Any:
+    """The upright image in RGB, the first if there are several."""
+    image = _open(file, param)
+    try:
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    except Exception as error:  # a damaged file raises almost anything
+        raise _unreadable(error, param) from error
+    if file.is_low_detail:
+        upright.thumbnail((LOW_DETAIL_EDGE, LOW_DETAIL_EDGE))
+    return upright
+
+
+def gradient_url() -> str:
+    """A small image of all shades, as a data URL, for whoever needs any image."""
+    buffer = BytesIO()
+    Image.radial_gradient("L").resize((48, 32)).convert("RGB").save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _content(url: str, param: str) -> bytes:
+    if url[:8].lower().startswith(("http://", "https://")):
+        raise InvalidRequestError(
+            "Images are taken as data URLs only: this server fetches nothing from addresses in "
+            "requests. Send data:image/png;base64,… instead.",
+            param=param,
+            code="unsupported_value",
+        )
+    head = _DATA_URL.match(url)
+    if head is None:
+        message = "must be a data URL: data:image/png;base64,… (or jpeg, webp, gif)."
+        raise InvalidRequestError(f"{param} {message}", param=param)
+    encoded = url[head.end() :]
+    if len(encoded) // 4 * 3 > MAX_IMAGE_BYTES + 3:
+        raise _too_large(param)
+    try:
+        content = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequestError(f"{param} is not valid base64: {error}.", param=param) from error
+    if len(content) > MAX_IMAGE_BYTES:
+        raise _too_large(param)
+    return content
+
+
+def _open(file: ImageFile, param: str) -> Any:
+    """Read the header; the size in it is checked before anything is made of that size."""
+    try:
+        image = Image.open(BytesIO(file.content), formats=_FORMATS)
+    except _BOMB as error:
+        raise _too_many_pixels(param) from error
+    except Exception as error:  # as above
+        raise _unreadable(error, param) from error
+    if image.width * image.height > MAX_IMAGE_PIXELS:
+        raise _too_many_pixels(param)
+    return image
+
+
+def _unreadable(error: Exception, param: str) -> InvalidRequestError:
+    message = f"{param} cannot be read as PNG, JPEG, WebP or GIF: {error}"
+    return InvalidRequestError(message, param=param, code="invalid_image")
+
+
+def _too_large(param: str) -> InvalidRequestError:
+    message = f"{param} is larger than {MAX_IMAGE_BYTES} bytes."
+    return InvalidRequestError(message, param=param, code="image_too_large")
+
+
+def _too_many_pixels(param: str) -> InvalidRequestError:
+    message = f"{param} has more than {MAX_IMAGE_PIXELS} pixels."
+    return InvalidRequestError(message, param=param, code="image_too_large")
