@@ -1,4 +1,4 @@
-"""The maintenance loop: what was lost is taken up again, what is past its time is deleted.
+"""The maintenance process: what was lost is taken up again; webhooks and retention beside it.
 
 Any number may run; each step is safe beside itself, so none needs to lead.
 """
@@ -7,7 +7,6 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 import redis
 
@@ -15,21 +14,18 @@ from models.closing import close_response
 from models.errors import UnavailableError
 from models.live.connection import connect
 from models.live.event_log import EventLog
-from models.live.unstored import UNSTORED_TTL_S
 from models.log import configure_logging
 from models.recorder import EndingCause
 from models.settings import Settings
 from models.status import ResponseStatus
 from models.store import Store
 from worker.queue import HintQueue, queue_name
+from worker.retention import Retention
 from worker.webhooks import Deliverer
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
-EXPIRE_EVERY = 60
-"""Rounds between two sweeps of what is past its time."""
-UNSTORED = timedelta(seconds=UNSTORED_TTL_S)
 POISON = EndingCause(
     status=ResponseStatus.FAILED,
     error={"code": "server_error", "message": "Its workers were lost three times over."},
@@ -46,18 +42,12 @@ class Maintenance:
         self._client = connect(settings.redis_url)
         self._log = EventLog(self._client)
         self._hints = HintQueue(settings.redis_url)
-        self._retention = timedelta(days=settings.retention_days)
-        self._num_rounds = 0
 
     def run(self, stopping: threading.Event) -> None:
         """Work until told to stop; a round that fails is tried again in the next."""
         while not stopping.wait(INTERVAL_S):
             self._attempt(self.reclaim)
             self._attempt(self.hint)
-            if self._num_rounds % EXPIRE_EVERY == 0:
-                self._attempt(self.add_months)
-                self._attempt(self.expire)
-            self._num_rounds += 1
 
     def close(self) -> None:
         """Close every connection."""
@@ -81,27 +71,6 @@ class Maintenance:
             if missing > 0:
                 self._hints.hint(model, missing)
 
-    def add_months(self) -> None:
-        """Make the partitions that will be needed."""
-        if added := self._store.months.add(datetime.now(UTC)):
-            logger.info("months added", extra={"months": added})
-
-    def expire(self) -> None:
-        """Delete finished responses past their time, with all that Redis has of them."""
-        now = datetime.now(UTC)
-        upkeep = self._store.upkeep
-        if num_dead := self._store.deliveries.give_up():
-            logger.warning("webhooks given up", extra={"count": num_dead})
-        if dropped := self._store.months.drop(created_before=now - self._retention):
-            logger.info("months dropped", extra={"months": dropped})
-        while expired := (
-            upkeep.expire(created_before=now - self._retention)
-            or upkeep.expire_unstored(created_before=now - UNSTORED)
-        ):
-            self._log.forget(expired)
-            logger.info("responses expired", extra={"count": len(expired)})
-        upkeep.forget_workers()
-
     def _attempt(self, step: Callable[[], None]) -> None:
         try:
             step()
@@ -117,15 +86,21 @@ def main(settings: Settings) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    deliveries = threading.Thread(target=_deliver, args=[settings, stopping], name="webhooks")
-    deliveries.start()
+    deliverer, retention = Deliverer(settings), Retention(settings)
+    beside = [
+        threading.Thread(target=_run, args=[run, stopping], name=name)
+        for name, run in (("webhooks", deliverer.run), ("retention", retention.run))
+    ]
+    for thread in beside:
+        thread.start()
     Maintenance(settings).run(stopping)
-    deliveries.join()
+    for thread in beside:
+        thread.join()
 
 
-def _deliver(settings: Settings, stopping: threading.Event) -> None:
-    """Deliver webhooks; a fault that ends it ends the process, which is then started again."""
+def _run(part: Callable[[threading.Event], None], stopping: threading.Event) -> None:
+    """Run a part; a fault that ends it ends the process, which is then started again."""
     try:
-        Deliverer(settings).run(stopping)
+        part(stopping)
     finally:
         stopping.set()

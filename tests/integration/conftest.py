@@ -19,6 +19,7 @@ from models.store import Store
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from worker.maintenance import Maintenance
+from worker.retention import Retention
 
 NO_DATABASE = {"database_url": "postgresql+psycopg://nobody@127.0.0.1:1/none"}
 NO_REDIS = {"redis_url": "redis://127.0.0.1:1"}
@@ -121,6 +122,13 @@ def worker(make_worker: MakeWorker) -> InProcessWorker:
 def maintenance(settings: Settings) -> Iterator[Maintenance]:
     """The maintenance loop, its rounds made by the test."""
     with contextlib.closing(Maintenance(settings)) as made:
+        yield made
+
+
+@pytest.fixture
+def retention(settings: Settings) -> Iterator[Retention]:
+    """Retention, its sweeps made by the test."""
+    with contextlib.closing(Retention(settings)) as made:
         yield made
 
 

@@ -12,13 +12,14 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
+from models.errors import UnavailableError
 from models.ids import id_floor
 from models.settings import Settings
 from models.store import Store
 from models.store.months import NUM_AHEAD, partitioned_tables
 from tests.factories import output_message
 from tests.integration.desk import Desk
-from worker.maintenance import Maintenance
+from worker.retention import Retention
 
 _ROOT = Path(__file__).parents[3]
 _NOW = datetime.now(UTC)
@@ -158,7 +159,7 @@ def test_only_what_is_declared_by_month_is_partitioned(own_desk: Desk) -> None:
     assert {name for (name,) in parents} == set(partitioned_tables())
 
 
-def test_the_maintenance_loop_drops_months_and_makes_new_ones(
+def test_retention_drops_months_and_makes_new_ones(
     own_desk: Desk, empty_database_url: str, redis_url: str
 ) -> None:
     ended(own_desk, _NOW)
@@ -166,9 +167,22 @@ def test_the_maintenance_loop_drops_months_and_makes_new_ones(
         own_desk.sql(f"ALTER TABLE {table}_{_NOW:%Y_%m} RENAME TO {table}_2026_03")
     settings = Settings(database_url=empty_database_url, redis_url=redis_url)
 
-    with closing(Maintenance(settings)) as maintenance:
-        maintenance.expire()
-        assert own_desk.sql("SELECT id FROM responses") == []
-        maintenance.add_months()
+    with closing(Retention(settings)) as retention:
+        retention.sweep()
 
+    assert own_desk.sql("SELECT id FROM responses") == []
     assert f"responses_{_NOW:%Y_%m}" in partitions(own_desk)
+
+
+def test_a_month_that_somebody_reads_is_dropped_later(
+    own_desk: Desk, empty_database_url: str
+) -> None:
+    ended(own_desk, _NOW)
+    with psycopg.connect(empty_database_url) as reader:
+        reader.execute("SELECT count(*) FROM responses")
+
+        with pytest.raises(UnavailableError):
+            own_desk.store.months.drop(created_before=month(1))
+
+        assert own_desk.sql("SELECT count(*) FROM responses") == [(1,)]
+    assert own_desk.store.months.drop(created_before=month(1)) != []

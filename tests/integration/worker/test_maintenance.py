@@ -3,28 +3,23 @@
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
-from uuid import UUID
 
 import pytest
 import redis
 from flask.testing import FlaskClient
 
-from models.ids import id_floor, response_wire_id
 from models.live.event_log import EventLog
-from models.recorder import EndingCause, Recorder
+from models.recorder import Recorder
 from models.settings import Settings
 from models.status import ResponseStatus
 from models.stored import StoredResponse
 from models.weights import SCRIPTED_MODEL
 from tests.factories import say
 from tests.integration.api.requests import DONE, create, event_of, events, fetch, frames, stream
-from tests.integration.conftest import NO_REDIS, MakeWorker, RunSql
+from tests.integration.conftest import NO_REDIS, MakeWorker
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
-from tests.integration.traces import keys_that_mention, rows_that_mention
 from tests.polling import eventually
 from worker.maintenance import POISON, Maintenance
 from worker.queue import queue_name
@@ -77,27 +72,6 @@ def crash(desk: Desk, maintenance: Maintenance, *, times: int) -> None:
         desk.claim()
         desk.lapse_leases()
         maintenance.reclaim()
-
-
-def aged(**age: float) -> UUID:
-    """The id of a response that was created so long ago."""
-    return id_floor(datetime.now(UTC) - timedelta(**age))
-
-
-def end(desk: Desk, log: EventLog, **changes: Any) -> StoredResponse:
-    """A response that has ended, with text in its items, its archive and its log."""
-    claimed = desk.running(**changes)
-    recorder = Recorder(claimed, log)
-    recorder.begin()
-    say(recorder, "Hello.", [1])
-    ending = recorder.seal(EndingCause(status=ResponseStatus.COMPLETED))
-    assert desk.store.claims.finish(claimed, ending)
-    recorder.publish_end()
-    return claimed
-
-
-def is_kept(desk: Desk, response: StoredResponse) -> bool:
-    return bool(desk.sql("SELECT id FROM responses WHERE id = %s", response.id))
 
 
 @pytest.mark.usefixtures("loop")
@@ -318,84 +292,3 @@ def test_a_response_is_given_up_also_while_valkey_is_out_of_reach(
     crash(desk, cut_off, times=3)
 
     assert desk.status(response) is ResponseStatus.FAILED
-
-
-def test_nothing_is_left_of_a_response_past_its_retention(
-    desk: Desk, log: EventLog, maintenance: Maintenance, sql: RunSql, client: redis.Redis
-) -> None:
-    expired = end(desk, log, id=aged(days=31))
-    assert keys_that_mention(client, expired.id.hex)
-
-    maintenance.expire()
-
-    assert rows_that_mention(sql, str(expired.id)) == []
-    assert rows_that_mention(sql, expired.id.hex) == []
-    assert keys_that_mention(client, expired.id.hex) == []
-
-
-def test_a_response_within_its_retention_is_kept_whole(
-    http: FlaskClient, desk: Desk, log: EventLog, maintenance: Maintenance
-) -> None:
-    wire_id = response_wire_id(end(desk, log, id=aged(days=29)).id)
-    before = fetch(http, wire_id), events(stream(http, wire_id))
-
-    maintenance.expire()
-
-    assert (fetch(http, wire_id), events(stream(http, wire_id))) == before
-
-
-def test_the_retention_is_a_setting(settings: Settings, desk: Desk, log: EventLog) -> None:
-    older, younger = end(desk, log, id=aged(hours=13)), end(desk, log, id=aged(hours=11))
-
-    with closing(Maintenance(settings.model_copy(update={"retention_days": 0.5}))) as half_a_day:
-        half_a_day.expire()
-
-    assert not is_kept(desk, older)
-    assert is_kept(desk, younger)
-
-
-@pytest.mark.parametrize("status", [ResponseStatus.QUEUED, ResponseStatus.IN_PROGRESS])
-def test_what_has_not_ended_does_not_expire(
-    desk: Desk, maintenance: Maintenance, status: ResponseStatus
-) -> None:
-    response = desk.create(id=aged(days=31))
-    if status is ResponseStatus.IN_PROGRESS:
-        desk.claim()
-
-    maintenance.expire()
-
-    assert desk.status(response) is status
-
-
-def test_a_response_that_is_not_to_be_stored_is_kept_for_ten_minutes(
-    desk: Desk, log: EventLog, maintenance: Maintenance
-) -> None:
-    unstored = {"store": False, "parameters": {}}
-    older = end(desk, log, id=aged(minutes=11), **unstored)
-    younger = end(desk, log, id=aged(minutes=9), **unstored)
-
-    maintenance.expire()
-
-    assert not is_kept(desk, older)
-    assert is_kept(desk, younger)
-
-
-def test_the_events_of_a_response_that_is_not_stored_go_with_its_row(
-    desk: Desk, log: EventLog, maintenance: Maintenance, client: redis.Redis
-) -> None:
-    expired = end(desk, log, id=aged(minutes=11), store=False, parameters={})
-
-    maintenance.expire()
-
-    assert keys_that_mention(client, expired.id.hex) == []
-
-
-def test_workers_that_were_lost_long_ago_are_forgotten(
-    desk: Desk, maintenance: Maintenance, sql: RunSql
-) -> None:
-    desk.hire()
-    sql("UPDATE workers SET lease_until = now() - interval '2 hours'")
-
-    maintenance.expire()
-
-    assert sql("SELECT id FROM workers") == []

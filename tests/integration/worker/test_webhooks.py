@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.integration.conftest import RunSql
 from tests.integration.desk import Desk
 from tests.integration.receiver import ALLOWED, Received, Receiver
 from tests.polling import eventually
-from worker.maintenance import Maintenance
+from worker.retention import Retention
 from worker.webhooks import Deliverer, retry_delay_s
 
 
@@ -229,7 +230,7 @@ def test_a_delivery_is_given_up_after_three_days(
     sql: RunSql,
     receiver: Receiver,
     endpoint: dict[str, Any],
-    maintenance: Maintenance,
+    retention: Retention,
 ) -> None:
     receiver.answer = lambda _: 503
     end(desk)
@@ -242,7 +243,7 @@ def test_a_delivery_is_given_up_after_three_days(
     sql(
         "UPDATE webhook_deliveries SET give_up_at = now(), next_attempt_at = now() + interval '1 h'"
     )
-    maintenance.expire()
+    retention.sweep()
 
     [dead] = deliveries(http, endpoint, "?status=dead")
     assert dead["last_error"] == "answered 503"
@@ -338,6 +339,88 @@ def test_a_receiver_that_fails_is_tried_with_one_delivery_at_a_time(
 
     eventually(lambda: sql("SELECT 1 FROM webhook_endpoints WHERE next_probe_at > now()"))
     assert len(receiver.received) == failing + 1
+
+
+@pytest.mark.usefixtures("deliverer")
+def test_a_receiver_that_fails_for_long_is_tried_again_within_45_seconds(
+    sql: RunSql, receiver: Receiver, failing: int
+) -> None:
+    sql(
+        "UPDATE webhook_endpoints SET failing_since = now() - interval '1 d', next_probe_at = now()"
+    )
+
+    eventually(lambda: len(receiver.received) > failing)
+
+    [[wait_s]] = eventually(
+        lambda: sql(
+            "SELECT extract(epoch FROM next_probe_at - now()) FROM webhook_endpoints"
+            " WHERE next_probe_at < now() + interval '59 s'"  # its lease while it is tried
+        )
+    )
+    assert 30 < wait_s <= 45
+
+
+@pytest.mark.usefixtures("deliverer")
+def test_a_receiver_that_hangs_holds_up_no_other_and_no_thread(
+    http: FlaskClient, desk: Desk, receiver: Receiver
+) -> None:
+    release = threading.Event()
+    with Receiver() as hanging:
+        hanging.answer = lambda _: 200 if release.wait(30) else 500
+        for _ in range(4):
+            add_endpoint(http, hanging.url)
+        for _ in range(10):
+            end(desk)
+        eventually(lambda: len(hanging.received) >= 4)
+        num_threads = sum("asyncio" in thread.name for thread in threading.enumerate())
+
+        well = add_endpoint(http, receiver.url)
+        end(desk)
+
+        eventually(lambda: deliveries(http, well, "?status=delivered"), within_s=3)
+        assert sum("asyncio" in thread.name for thread in threading.enumerate()) <= num_threads + 1
+        release.set()
+
+
+def test_a_delivery_that_was_taken_and_not_settled_is_taken_again(
+    http: FlaskClient, desk: Desk, sql: RunSql, receiver: Receiver, endpoint: dict[str, Any]
+) -> None:
+    end(desk)
+    [lost] = desk.store.deliveries.take()
+    assert desk.store.deliveries.take() == []
+
+    make_due(sql)
+
+    [again] = desk.store.deliveries.take()
+    assert again.num_attempts == lost.num_attempts + 1
+    desk.store.deliveries.delivered(lost, 200)
+    assert sql("SELECT status FROM webhook_deliveries") == [("pending",)]
+    desk.store.deliveries.delivered(again, 200)
+    assert sql("SELECT status FROM webhook_deliveries") == [("delivered",)]
+
+
+def test_two_processes_do_not_take_the_same(
+    desk: Desk, settings: Settings, endpoint: dict[str, Any]
+) -> None:
+    for _ in range(5):
+        end(desk)
+    with ThreadPoolExecutor(4) as pool:
+        taken = [
+            each.result() for each in [pool.submit(desk.store.deliveries.take) for _ in "1234"]
+        ]
+
+    assert sorted(len(each) for each in taken) == [0, 0, 0, 5]
+
+
+def test_what_is_pending_for_an_endpoint_that_is_gone_is_forgotten(
+    http: FlaskClient, desk: Desk, sql: RunSql, endpoint: dict[str, Any], retention: Retention
+) -> None:
+    end(desk)
+    sql("DELETE FROM webhook_endpoints")  # as if it had been deleted while the response ended
+
+    retention.sweep()
+
+    assert sql("SELECT 1 FROM webhook_deliveries") == []
 
 
 def test_retries_wait_longer_each_time_and_never_the_same() -> None:

@@ -1,0 +1,202 @@
+"""Retention: what is old is deleted, whatever else goes on."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import redis
+from flask.testing import FlaskClient
+
+from models.ids import id_floor, response_wire_id
+from models.live.event_log import EventLog
+from models.recorder import EndingCause, Recorder
+from models.settings import Settings
+from models.status import ResponseStatus
+from models.stored import StoredResponse
+from tests.factories import say
+from tests.integration.api.requests import events, fetch, stream
+from tests.integration.conftest import NO_REDIS, RunSql
+from tests.integration.desk import Desk
+from tests.integration.traces import keys_that_mention, rows_that_mention
+from tests.polling import eventually
+from worker.retention import Retention
+
+
+@pytest.fixture
+def running(settings: Settings) -> Iterator[None]:
+    """Retention as the maintenance process runs it; it must end when it is told to."""
+    stopping = threading.Event()
+    with closing(Retention(settings)) as retention:
+        thread = threading.Thread(target=retention.run, args=[stopping])
+        thread.start()
+        yield
+        stopping.set()
+        thread.join(timeout=5)
+        assert not thread.is_alive()
+
+
+def aged(**age: float) -> UUID:
+    """The id of a response that was created so long ago."""
+    return id_floor(datetime.now(UTC) - timedelta(**age))
+
+
+def end(desk: Desk, log: EventLog, **changes: Any) -> StoredResponse:
+    """A response that has ended, with text in its items, its archive and its log."""
+    claimed = desk.running(**changes)
+    recorder = Recorder(claimed, log)
+    recorder.begin()
+    say(recorder, "Hello.", [1])
+    ending = recorder.seal(EndingCause(status=ResponseStatus.COMPLETED))
+    assert desk.store.claims.finish(claimed, ending)
+    recorder.publish_end()
+    return claimed
+
+
+def is_kept(desk: Desk, response: StoredResponse) -> bool:
+    return bool(desk.sql("SELECT id FROM responses WHERE id = %s", response.id))
+
+
+def old_rows(sql: RunSql, count: int) -> None:
+    """As many responses, each with an item and an archive, that ended long ago."""
+    ids = [id_floor(datetime.now(UTC) - timedelta(days=40, seconds=n)) for n in range(count)]
+    sql(
+        "INSERT INTO responses (id, project_id, model, status, background, store, finished_at)"
+        " SELECT id, 'default', 'scripted', 'completed', true, true, now() - interval '40 d'"
+        " FROM unnest(%s::uuid[]) id",
+        ids,
+    )
+    sql(
+        "INSERT INTO items SELECT id, 'input', 0, 'default', '{}' FROM unnest(%s::uuid[]) id",
+        ids,
+    )
+    sql(
+        "INSERT INTO event_archives SELECT id, 'default', 0, '' FROM unnest(%s::uuid[]) id",
+        ids,
+    )
+
+
+def test_it_works(sql: RunSql, request: pytest.FixtureRequest) -> None:
+    old_rows(sql, 1)
+
+    request.getfixturevalue("running")
+
+    eventually(lambda: sql("SELECT count(*) FROM responses") == [(0,)])
+
+
+def test_a_backlog_is_worked_off_in_batches(sql: RunSql, retention: Retention) -> None:
+    old_rows(sql, 1201)
+
+    retention.sweep()
+
+    for table in ("responses", "items", "event_archives"):
+        assert sql(f"SELECT count(*) FROM {table}") == [(0,)]
+
+
+def test_a_sweep_of_much_ends_when_the_process_stops(
+    sql: RunSql, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.retention.REST", 1e6)
+    old_rows(sql, 501)
+
+    request.getfixturevalue("running")
+
+    eventually(lambda: sql("SELECT count(*) FROM responses") == [(1,)])
+
+
+def test_a_step_that_fails_keeps_no_other_from_being_done(
+    settings: Settings, sql: RunSql, desk: Desk
+) -> None:
+    old_rows(sql, 1)
+    desk.hire()
+    sql("UPDATE workers SET lease_until = now() - interval '2 hours'")
+
+    with closing(Retention(settings.model_copy(update=NO_REDIS))) as cut_off:
+        cut_off.sweep()
+
+    assert sql("SELECT id FROM responses") == []
+    assert sql("SELECT id FROM workers") == []
+
+
+def test_nothing_is_left_of_a_response_past_its_retention(
+    desk: Desk, log: EventLog, retention: Retention, sql: RunSql, client: redis.Redis
+) -> None:
+    expired = end(desk, log, id=aged(days=31))
+    assert keys_that_mention(client, expired.id.hex)
+
+    retention.sweep()
+
+    assert rows_that_mention(sql, str(expired.id)) == []
+    assert rows_that_mention(sql, expired.id.hex) == []
+    assert keys_that_mention(client, expired.id.hex) == []
+
+
+def test_a_response_within_its_retention_is_kept_whole(
+    http: FlaskClient, desk: Desk, log: EventLog, retention: Retention
+) -> None:
+    wire_id = response_wire_id(end(desk, log, id=aged(days=29)).id)
+    before = fetch(http, wire_id), events(stream(http, wire_id))
+
+    retention.sweep()
+
+    assert (fetch(http, wire_id), events(stream(http, wire_id))) == before
+
+
+def test_the_retention_is_a_setting(settings: Settings, desk: Desk, log: EventLog) -> None:
+    older, younger = end(desk, log, id=aged(hours=13)), end(desk, log, id=aged(hours=11))
+
+    with closing(Retention(settings.model_copy(update={"retention_days": 0.5}))) as half_a_day:
+        half_a_day.sweep()
+
+    assert not is_kept(desk, older)
+    assert is_kept(desk, younger)
+
+
+@pytest.mark.parametrize("status", [ResponseStatus.QUEUED, ResponseStatus.IN_PROGRESS])
+def test_what_has_not_ended_does_not_expire(
+    desk: Desk, retention: Retention, status: ResponseStatus
+) -> None:
+    response = desk.create(id=aged(days=31))
+    if status is ResponseStatus.IN_PROGRESS:
+        desk.claim()
+
+    retention.sweep()
+
+    assert desk.status(response) is status
+
+
+def test_a_response_that_is_not_to_be_stored_is_kept_for_ten_minutes(
+    desk: Desk, log: EventLog, retention: Retention
+) -> None:
+    unstored = {"store": False, "parameters": {}}
+    older = end(desk, log, id=aged(minutes=11), **unstored)
+    younger = end(desk, log, id=aged(minutes=9), **unstored)
+
+    retention.sweep()
+
+    assert not is_kept(desk, older)
+    assert is_kept(desk, younger)
+
+
+def test_the_events_of_a_response_that_is_not_stored_go_with_its_row(
+    desk: Desk, log: EventLog, retention: Retention, client: redis.Redis
+) -> None:
+    expired = end(desk, log, id=aged(minutes=11), store=False, parameters={})
+
+    retention.sweep()
+
+    assert keys_that_mention(client, expired.id.hex) == []
+
+
+def test_workers_that_were_lost_long_ago_are_forgotten(
+    desk: Desk, retention: Retention, sql: RunSql
+) -> None:
+    desk.hire()
+    sql("UPDATE workers SET lease_until = now() - interval '2 hours'")
+
+    retention.sweep()
+
+    assert sql("SELECT id FROM workers") == []

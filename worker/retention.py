@@ -1,0 +1,90 @@
+"""Retention: what is past its time is deleted, and the months that will be needed are made.
+
+In a thread of its own: a sweep may take minutes, and the maintenance loop reclaims every second.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import redis
+
+from models.errors import UnavailableError
+from models.live.connection import connect
+from models.live.event_log import EventLog
+from models.live.unstored import UNSTORED_TTL_S
+from models.settings import Settings
+from models.store import Store
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 60.0
+UNSTORED = timedelta(seconds=UNSTORED_TTL_S)
+REST = 3.0
+"""Times as long as a batch took, the database is left to others before the next."""
+
+
+class Retention:
+    """One sweep after the other; any number of processes may sweep."""
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.database_url is not None
+        assert settings.redis_url is not None
+        self._store = Store.open(settings.database_url, pool_size=1)
+        self._client = connect(settings.redis_url, max_connections=1)
+        self._log = EventLog(self._client)
+        self._retention = timedelta(days=settings.retention_days)
+        self._stopping = threading.Event()
+
+    def run(self, stopping: threading.Event) -> None:
+        """Sweep until told to stop, which also ends a sweep."""
+        self._stopping = stopping
+        while not stopping.is_set():
+            self.sweep()
+            stopping.wait(INTERVAL_S)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._store.close()
+        self._client.close()
+
+    def sweep(self) -> None:
+        """Every step once; one that fails is tried again in the next sweep."""
+        for step in (self._drop_months, self._add_months, self._expire, self._tidy):
+            try:
+                step()
+            except (UnavailableError, redis.RedisError) as error:
+                about = {"step": step.__name__, "error": str(error)}
+                logger.warning("retention step failed", extra=about)
+
+    def _add_months(self) -> None:
+        if added := self._store.months.add(datetime.now(UTC)):
+            logger.info("months added", extra={"months": added})
+
+    def _drop_months(self) -> None:
+        before = datetime.now(UTC) - self._retention
+        if dropped := self._store.months.drop(created_before=before):
+            logger.info("months dropped", extra={"months": dropped})
+
+    def _expire(self) -> None:
+        """Delete finished responses past their time, with all that Redis has of them."""
+        now = datetime.now(UTC)
+        upkeep = self._store.upkeep
+        self._delete(lambda: upkeep.expire(created_before=now - self._retention))
+        self._delete(lambda: upkeep.expire_unstored(created_before=now - UNSTORED))
+
+    def _delete(self, batch: Callable[[], list[UUID]]) -> None:
+        began = time.monotonic()
+        while not self._stopping.is_set() and (expired := batch()):
+            self._log.forget(expired)
+            logger.info("responses expired", extra={"count": len(expired)})
+            self._stopping.wait(REST * (time.monotonic() - began))
+            began = time.monotonic()
+
+    def _tidy(self) -> None:
+        self._store.upkeep.forget_workers()
+        if num_dead := self._store.deliveries.give_up():
+            logger.warning("webhooks given up", extra={"count": num_dead})
