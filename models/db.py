@@ -59,6 +59,10 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 16) -> None:
         self._engine: Engine = create_engine(
             url,
+            isolation_level="AUTOCOMMIT",
+            # No transaction is left open, so nothing is to be rolled back on the way to the pool.
+            pool_reset_on_return=None,
+            skip_autocommit_rollback=True,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
@@ -71,7 +75,7 @@ class Database:
                 "application_name": "antiphon",
             },
         )
-        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._transactional = self._engine.execution_options(isolation_level="READ COMMITTED")
 
     @contextmanager
     def statement(self) -> Iterator[Connection]:
@@ -80,13 +84,13 @@ class Database:
         Raises `UnavailableError` when Postgres cannot be reached or went away underway: whether
         the statement took effect is then not known.
         """
-        with _translated(), self._autocommit.connect() as connection:
+        with _translated(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A connection for several statements that take effect together; raises the same."""
-        with _translated(), self._engine.begin() as connection:
+        with _translated(), self._transactional.begin() as connection:
             yield connection
 
     def close(self) -> None:

@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 
 TASK_NAME = "responses.run"
 
-MAX_WAITING = 256
+MAX_WAITING = 32
 """Hints that may wait for one model: with so many, every worker is busy, and a busy worker goes on
-to the next response without being told."""
+to the next response without being told. To send one costs as much as the rest of a request."""
 
 VISIBILITY_S = 60
 """After so long a hint that was delivered and not acknowledged is delivered again."""

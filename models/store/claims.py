@@ -13,13 +13,13 @@ from sqlalchemy import text
 from models.db import Database
 from models.status import CONTINUABLE, ResponseStatus, sources_of
 from models.store.deliveries import GIVE_UP_H
-from models.store.rows import COLUMNS, to_stored
+from models.store.rows import COLUMNS, to_stored, yielding_stored
 from models.stored import StoredResponse
 
 # The fairest queued response of a model: the head of each project's queue, then the higher
 # priority, then the project with the fewest running, then age. A worker without a lease gets none.
 # Sub-selects, not a join: a join may be planned as a walk through all that is queued.
-_CLAIM = text(f"""
+_CLAIM = yielding_stored(f"""
     WITH running AS (
         SELECT project_id, count(*) AS num FROM responses
         WHERE status = 'in_progress' AND model = :model GROUP BY project_id
@@ -110,7 +110,7 @@ _HAND_BACK = text("""
     RETURNING r.id
 """)
 
-_REQUEST_CANCEL = text(f"""
+_REQUEST_CANCEL = yielding_stored(f"""
     UPDATE responses r SET cancel_requested = true
     WHERE r.project_id = :project_id AND r.id = :id AND r.status IN ('queued', 'in_progress')
     RETURNING {COLUMNS}
@@ -131,7 +131,7 @@ class Ending:
     """The JSON of every event, the terminal one included, from sequence number 0."""
 
 
-_TAKE_OVER = text(f"""
+_TAKE_OVER = yielding_stored(f"""
     UPDATE responses r SET attempt = r.attempt + 1, worker_id = NULL
     WHERE r.project_id = :project_id AND r.id = :id AND r.attempt = :attempt
       AND r.status IN ('queued', 'in_progress')

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from models.db import Database
 from models.status import ResponseStatus
-from models.store.rows import COLUMNS, OUTPUT, OUTPUT_OF_ID, to_stored
+from models.store.rows import COLUMNS, OUTPUT, OUTPUT_OF_ID, to_stored, yielding_stored
 from models.stored import StoredResponse
 
 MAX_CHAIN = 1000
@@ -42,10 +42,13 @@ _CREATE = text("""
     SELECT id FROM created
 """)
 
-_GET = text(f"""
+_GET = yielding_stored(
+    f"""
     SELECT {COLUMNS}, {OUTPUT_OF_ID} FROM responses r
     WHERE r.project_id = :project_id AND r.id = :id AND r.store
-""")
+""",
+    "output",
+)
 
 _LIST = """
     SELECT {columns}, {output} FROM responses r

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from sqlalchemy import TextualSelect, column, text
+
 from models.status import ResponseStatus
 from models.stored import StoredResponse
 
@@ -20,6 +22,16 @@ OUTPUT = """
 
 # A parameter says while the statement is planned which partition it is; a column does not.
 OUTPUT_OF_ID = OUTPUT.replace("r.id", ":id")
+
+_NAMES = [each.strip().removeprefix("r.") for each in COLUMNS.split(",")]
+
+
+def yielding_stored(sql: str, *more: str) -> TextualSelect:
+    """A statement whose rows are `COLUMNS` and then the columns named in `more`.
+
+    Told so, SQLAlchemy need not find out at every execution.
+    """
+    return text(sql).columns(*map(column, (*_NAMES, *more)))
 
 
 def to_stored(row: Any) -> StoredResponse:
