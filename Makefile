@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
 
-.PHONY: help up test chaos chaos-mutants nightly guarantees lint format types check migrate migration bench compose-test clean
+.PHONY: help up test chaos chaos-mutants nightly guarantees lint format types check migrate migration bench grammars compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ migration: $(VENV)/.dev ## Write a migration for changed tables: m="what it does
 bench: $(VENV)/.dev ## Measure, and append to bench/RESULTS.md
 	$(BIN)/python -m bench.queue
 	$(BIN)/python -m bench.serve
+
+grammars: $(VENV)/.dev ## Hold the default weights to every kind of grammar, 200 seeds each: some minutes
+	GRAMMAR_SEEDS=200 $(BIN)/python -m pytest -s tests/acceptance/test_grammar_seeds.py
 
 compose-test: ## Build and start docker-compose.yml, run a response through it, tear it down
 	deploy/compose_test.sh

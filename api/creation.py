@@ -18,7 +18,6 @@ from models.errors import (
     ContextLengthExceededError,
     ConversationLockedError,
     InvalidRequestError,
-    ModelNotFoundError,
 )
 from models.grammar import grammar_of
 from models.ids import input_item_id, new_id
@@ -29,8 +28,6 @@ from models.status import ResponseStatus
 from models.stored import StoredResponse
 from models.wire.parameters import GenerationParameters
 from models.wire.request import CreateResponse
-
-MODEL_ALIAS = "default"
 
 _PRIORITIES = {"flex": -1, "priority": 1}
 """Of the service tiers that are not like all others; higher is claimed first."""
@@ -56,6 +53,7 @@ def create_response(
         raise InvalidRequestError("background needs store to be true.", param="background")
     if body.stream_options is not None and not body.stream:
         raise InvalidRequestError("stream_options needs stream to be true.", param="stream_options")
+    at = at.for_model(body.model)
     prepared = prepare(at, project_id, body, remembered)
     context, items, parameters = prepared.context, prepared.items, prepared.parameters
     _check_length(at, num_input_tokens(at, project_id, prepared))
@@ -89,7 +87,7 @@ def prepare(
     at: Services, project_id: str, body: CreateResponse, remembered: Context | None = None
 ) -> Prepared:
     """Find all that the request speaks of, and check it; nothing is written."""
-    _check_model(at, body.model)
+    at = at.for_model(body.model)
     context = remembered or stored_context(at, project_id, body)
     parameters = _in_force(at, body)
     _check_bias(at, parameters)
@@ -117,13 +115,6 @@ def _store(at: Services, new: StoredResponse, items: list[dict[str, Any]]) -> No
         at.unstored.put(new.id, content)
         at.store.responses.create(replace(new, parameters={}, metadata={}), [])
         undo.pop_all()
-
-
-def _check_model(at: Services, model: str | None) -> None:
-    served = at.encoder.model_id
-    if model not in (None, MODEL_ALIAS, served):
-        message = f"The model '{model}' is not served here; '{served}' is."
-        raise ModelNotFoundError(message, param="model")
 
 
 def _check_ids(items: list[dict[str, Any]], context: Context) -> None:

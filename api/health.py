@@ -21,12 +21,12 @@ def livez() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """200 when database, Redis and a worker with loaded weights are there, else 503."""
+    """200 when database, Redis and a worker with the weights of each model are there, else 503."""
     checks = {"database": False, "redis": False, "worker": False}
     at = services()
     try:
         served = at.store.workers.served_models(project_id())
-        checks |= {"database": True, "worker": at.encoder.model_id in served}
+        checks |= {"database": True, "worker": set(at.served) <= set(served)}
     except UnavailableError as error:
         logger.warning("not ready", extra={"error": str(error)})
     try:

@@ -47,7 +47,7 @@ def create(body: CreateResponse) -> Response:
 @blueprint.post("/input_tokens", responses={200: InputTokens})
 def count_input_tokens(body: CreateResponse) -> Response:
     """Count what a request would put before the model; it is not made."""
-    at = services()
+    at = services().for_model(body.model)
     prepared = prepare(at, project_id(), body)
     return _json(InputTokens(input_tokens=num_input_tokens(at, project_id(), prepared)))
 

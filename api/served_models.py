@@ -25,14 +25,14 @@ class ModelPath(BaseModel):
 @blueprint.get("", responses={200: ModelList})
 def list_models() -> Response:
     """List the served models."""
-    models = [Model(id=services().encoder.model_id, created=_STARTED_AT)]
+    models = [Model(id=model_id, created=_STARTED_AT) for model_id in services().served]
     return Response(ModelList(data=models).model_dump_json(), mimetype="application/json")
 
 
 @blueprint.get("/<path:model>", responses={200: Model})
 def retrieve_model(path: ModelPath) -> Response:
     """Read one served model."""
-    if path.model != services().encoder.model_id:
+    if path.model not in services().served:
         raise ModelNotFoundError(f"The model '{path.model}' is not served here.", param="model")
     model = Model(id=path.model, created=_STARTED_AT)
     return Response(model.model_dump_json(), mimetype="application/json")

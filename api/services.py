@@ -1,6 +1,6 @@
 """What the views work with: one of each per process, made after the fork."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import cast
 
@@ -10,7 +10,7 @@ from flask import current_app
 from api.hub import Hub
 from api.kept import KeptContexts
 from models.chat import ChatEncoder, TemplateEncoder, load_encoder
-from models.errors import InvalidRequestError
+from models.errors import InvalidRequestError, ModelNotFoundError
 from models.grammar_check import GrammarChecker
 from models.live.connection import connect, connect_subscriber
 from models.live.event_log import EventLog
@@ -20,6 +20,9 @@ from models.settings import Settings
 from models.store import Store
 from models.tables import DEFAULT_PROJECT
 from worker.queue import HintQueue
+
+MODEL_ALIAS = "default"
+"""What clients may call the first of the served models."""
 
 STREAM_RESERVE = 40
 """Threads that streams leave to the other requests."""
@@ -37,7 +40,10 @@ class Services:
     hub: Hub
     hints: HintQueue
     encoder: ChatEncoder
+    """Of the model that a request names, or of the first."""
     sealer: Sealer
+    served: dict[str, "Services"] = field(default_factory=dict)
+    """These services with the encoder of each served model, by its id."""
     kept: KeptContexts = field(default_factory=KeptContexts)
 
     @classmethod
@@ -52,7 +58,8 @@ class Services:
             store.responses.statuses,
             max_streams=settings.api_threads - STREAM_RESERVE,
         )
-        return cls(
+        encoders = [load_encoder(each) for each in settings.each_model()]
+        at = cls(
             settings=settings,
             store=store,
             client=client,
@@ -60,9 +67,20 @@ class Services:
             unstored=UnstoredContents(client),
             hub=hub,
             hints=HintQueue(settings.redis_url),
-            encoder=load_encoder(settings),
+            encoder=encoders[0],
             sealer=Sealer(store.projects.sealing_key),
         )
+        at.served.update({each.model_id: replace(at, encoder=each) for each in encoders})
+        return at
+
+    def for_model(self, model: str | None) -> "Services":
+        """These services for the model that a request names; raises a 404 for one not served."""
+        name = self.encoder.model_id if model in (None, MODEL_ALIAS) else model
+        if name not in self.served:
+            known = ", ".join(f"'{each}'" for each in self.served)
+            message = f"The model '{model}' is not served here; served: {known}."
+            raise ModelNotFoundError(message, param="model")
+        return self.served[str(name)]
 
     @cached_property
     def _grammar_checker(self) -> GrammarChecker | None:

@@ -2,13 +2,14 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 
 _BANNER = """
 Antiphon is up.
 
   API    {url}/v1   (open on loopback: no key needed, only this machine can reach it)
   Docs   {url}/docs
-  Model  {model_id}
+  Model  {models}
   Files  {data_dir}
 
 Try it:
@@ -18,11 +19,11 @@ Try it:
 Ctrl-C stops everything."""
 
 
-def render_banner(url: str, model_id: str, data_dir: str) -> str:
-    """The banner with a curl command that works as it stands."""
-    body = {"model": model_id, "input": "Say hello in five words.", "max_output_tokens": 50}
+def render_banner(url: str, models: Sequence[str], data_dir: str) -> str:
+    """The banner with a curl command that works as it stands, for the first of the models."""
+    body = {"model": models[0], "input": "Say hello in five words.", "max_output_tokens": 50}
     curl = (
         f"curl -s {url}/v1/responses -H 'content-type: application/json' \\\n"
         f"  -d {shlex.quote(json.dumps(body))}"
     )
-    return _BANNER.format(url=url, model_id=model_id, data_dir=data_dir, curl=curl)
+    return _BANNER.format(url=url, models=", ".join(models), data_dir=data_dir, curl=curl)

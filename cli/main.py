@@ -6,7 +6,6 @@ must not load torch, nor a worker Flask.
 
 import os
 import socket
-import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -70,12 +69,21 @@ def api() -> None:
 @app.command()
 def worker(
     name: Annotated[str, typer.Option(help="Unique among the running workers.")] = "",
+    model: Annotated[str, typer.Option(help="One of the served; the first by default.")] = "",
 ) -> None:
-    """Generate responses until SIGTERM; the name defaults to the host's."""
-    settings = _connected_settings()
+    """Generate responses of one model until SIGTERM; the name defaults to the host's."""
+    served = _connected_settings().each_model()
+    chosen = [each for each in served if model in ("", each.model)]
+    if not chosen:
+        known = ", ".join(each.model for each in served)
+        _fail(f"--model {model} is none of the served models: {known}", code=2)
+    from worker.engine import ModelTooLargeError, UnsupportedModelError
     from worker.main import main
 
-    main(settings, name or socket.gethostname())
+    try:
+        main(chosen[0], name or socket.gethostname())
+    except (ModelTooLargeError, UnsupportedModelError) as error:
+        _fail(f"{chosen[0].model} cannot be served: {error}", code=2)
 
 
 @app.command()
@@ -88,22 +96,27 @@ def maintenance() -> None:
 
 
 @models_app.command()
-def pull() -> None:
-    """Fetch and convert the weights of ANTIPHON_MODEL unless they are there."""
+def pull(
+    model: Annotated[
+        str, typer.Argument(help="owner/name[@revision], or a .gguf file; else all that is served.")
+    ] = "",
+) -> None:
+    """Fetch and convert the weights of a model, or of every served one, unless they are there."""
     from rich.console import Console
 
     from cli.console import StepConsole
     from models.weights import locate_weights
 
     settings = _settings()
-    weights = locate_weights(settings)
-    if weights.source != "hub" or not sys.stderr.isatty():
-        # Only the hub's bars say something; read when the libraries are imported.
-        os.environ["TQDM_DISABLE"] = "1"
+    chosen = [settings.model_copy(update={"model": model})] if model else settings.each_model()
+    # The libraries' own bars would show between ours; read when they are imported.
+    os.environ["TQDM_DISABLE"] = "1"
     from worker.weights import WeightsError, prepare_weights
 
+    console = StepConsole(Console())
     try:
-        prepare_weights(settings, weights, StepConsole(Console()).step)
+        for each in chosen:
+            prepare_weights(each, locate_weights(each), console.step)
     except WeightsError as error:
         _fail(str(error), code=1)
 

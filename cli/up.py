@@ -17,7 +17,7 @@ from cli.readiness import base_url, is_api_ready, is_loopback
 from cli.run_folder import RunFolder
 from cli.supervisor import StopRequested, Supervisor
 from models.settings import Settings, SettingsError
-from models.weights import SCRIPTED_MODEL, locate_weights
+from models.weights import locate_weights, served_model_id
 
 logger = logging.getLogger(__name__)
 
@@ -69,13 +69,14 @@ class _Up:
         with self._console.step("loading the weights"):
             self._start_own()
             self._supervisor.wait(lambda: is_api_ready(self._settings), max_crashes=_MAX_CRASHES)
-        url, model_id = base_url(self._settings), self._model_id()
-        self._console.say(render_banner(url, model_id, str(self._settings.data_dir)))
+        models = [served_model_id(each) for each in self._settings.each_model()]
+        data_dir = str(self._settings.data_dir)
+        self._console.say(render_banner(base_url(self._settings), models, data_dir))
         self._supervisor.run_forever()
 
     def _fetch_weights(self) -> None:
-        weights = locate_weights(self._settings)
-        if self._settings.engine == "scripted" or weights.is_ready:
+        served = map(locate_weights, self._settings.each_model())
+        if self._settings.engine == "scripted" or all(each.is_ready for each in served):
             return
         # In a child: neither torch nor what it leaves behind belongs into the supervisor.
         self._supervisor.run_once(self._own("weights", "models", "pull"), inherits_output=True)
@@ -100,19 +101,17 @@ class _Up:
 
     def _start_own(self) -> None:
         stop_s = self._settings.drain_seconds + _WORKER_STOP_EXTRA_S
-        names = [f"worker-{number + 1}" for number in range(self._settings.workers)]
-        workers = [self._own(name, "worker", "--name", name, stop_s=stop_s) for name in names]
-        self._supervisor.start(*workers, self._own("maintenance", "maintenance"))
+        models = [each.model for each in self._settings.each_model()] * self._settings.workers
+        for number, model in enumerate(models, start=1):
+            name = f"worker-{number}"
+            arguments = ("worker", "--name", name, "--model", model)
+            self._supervisor.start(self._own(name, *arguments, stop_s=stop_s))
+        self._supervisor.start(self._own("maintenance", "maintenance"))
         self._supervisor.start(self._own("api", "api", stop_s=_API_STOP_S))
 
     def _own(self, name: str, *arguments: str, stop_s: float = 10.0) -> Program:
         argv = (sys.executable, str(_EXECUTABLE), *arguments)
         return Program(name=name, argv=argv, env=self._env, stop_timeout_s=stop_s)
-
-    def _model_id(self) -> str:
-        if self._settings.engine == "scripted":
-            return SCRIPTED_MODEL
-        return locate_weights(self._settings).model_id
 
 
 def _check_port(settings: Settings) -> None:

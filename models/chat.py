@@ -17,7 +17,7 @@ from models.errors import InvalidRequestError
 from models.images import gradient_url, read_image_part
 from models.settings import Settings
 from models.vision import ImageReader, PlacedImage, load_image_reader
-from models.weights import SCRIPTED_MODEL, Weights, locate_weights
+from models.weights import SCRIPTED_MODEL, Weights, locate_weights, served_model_id
 from models.wire.items import message_text
 
 SCRIPTED_CONTEXT = 1 << 20
@@ -156,12 +156,14 @@ class TemplateEncoder:
 class ScriptedEncoder:
     """For the scripted engine: a prompt's tokens are the bytes of its text."""
 
-    model_id = SCRIPTED_MODEL
     context_length = SCRIPTED_CONTEXT
     vocab_size = SCRIPTED_VOCAB
     default_temperature = 1.0
     default_top_p = 1.0
     media: frozenset[str] = frozenset()
+
+    def __init__(self, model_id: str = SCRIPTED_MODEL) -> None:
+        self.model_id = model_id
 
     def encode(self, prompt: Prompt) -> list[int]:
         """UTF-8 bytes, one message a line."""
@@ -183,7 +185,7 @@ class ScriptedEncoder:
 def load_encoder(settings: Settings) -> TemplateEncoder | ScriptedEncoder:
     """The encoder of the model that the settings name."""
     if settings.engine == "scripted":
-        return ScriptedEncoder()
+        return ScriptedEncoder(served_model_id(settings))
     weights = locate_weights(settings)
     if not weights.is_ready:
         raise FileNotFoundError(

@@ -32,7 +32,12 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535)
     data_dir: Path = Path(".antiphon")
     model: str = Field(DEFAULT_MODEL, min_length=1)
+    more_models: str = ""
+    """Models served beside it, separated by commas; each has workers and a queue of its own."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    quantization: Literal["none", "int8"] = "none"
+    """`int8` keeps the weights of linear layers in one byte each."""
     engine: Literal["transformers", "scripted"] = "transformers"
     workers: int = Field(1, ge=1, le=64)
     database_url: Annotated[str | None, Field(validation_alias="DATABASE_URL")] = None
@@ -54,6 +59,12 @@ class Settings(BaseSettings):
     """Tokens of each answer of the scripted engine."""
     script_interval_ms: Amount = Field(10.0, ge=0)
     """Time between two steps of the scripted engine."""
+
+    def each_model(self) -> "list[Settings]":
+        """These settings for each served model alone; the first is for requests that name none."""
+        more = [name.strip() for name in self.more_models.split(",")]
+        names = dict.fromkeys([self.model, *filter(None, more)])
+        return [self.model_copy(update={"model": name, "more_models": ""}) for name in names]
 
     @field_validator("data_dir")
     @classmethod

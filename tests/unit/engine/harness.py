@@ -15,8 +15,9 @@ StepHook = Callable[[list[Delta]], None]
 class Harness:
     """A listener that remembers every delta and lets a test act within a step."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadline_s: float = DEADLINE_S) -> None:
         self.engine: Engine
+        self._deadline_s = deadline_s
         self.deltas: dict[str, list[Delta]] = defaultdict(list)
         self.steps: list[list[Delta]] = []
         self.on_step_hook: StepHook = lambda deltas: None
@@ -36,7 +37,9 @@ class Harness:
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         with self._changed:
-            assert self._changed.wait_for(condition, DEADLINE_S), "the engine did not get there"
+            assert self._changed.wait_for(condition, self._deadline_s), (
+                "the engine did not get there"
+            )
 
     def run(self, *requests: GenerationRequest) -> list[list[int]]:
         """Submit all, wait for all, return their tokens."""

@@ -6,7 +6,7 @@ judges (jsonschema, re, lark) share no code with the engine's compiler.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jsonschema
@@ -70,7 +70,7 @@ def chosen(kind: str, value: Any) -> dict[str, Any]:
     return {"grammar": {"type": kind, "value": value}}
 
 
-_KINDS: dict[str, tuple[dict[str, Any], Judge]] = {
+KINDS: dict[str, tuple[dict[str, Any], Judge]] = {
     "json_object": ({"text": {"format": {"type": "json_object"}}}, instance_of({"type": "object"})),
     "text.format": (
         {"text": {"format": {"type": "json_schema", "name": "a", "schema": _PERSON}}},
@@ -95,13 +95,23 @@ _KINDS: dict[str, tuple[dict[str, Any], Judge]] = {
 }
 
 
-def request_of(fields: dict[str, Any], seed: int, max_tokens: int = 300) -> GenerationRequest:
+def request_of(
+    fields: dict[str, Any],
+    seed: int,
+    max_tokens: int = 300,
+    *,
+    prompt: Sequence[int] = (1, 2, 3),
+    sequence_id: str = "",
+) -> GenerationRequest:
     parameters = CreateResponse.model_validate({"input": "a"} | fields).parameters()
     params = SamplingParams(
         max_tokens=min(parameters.output_limit or max_tokens, max_tokens), seed=seed
     )
     return GenerationRequest(
-        sequence_id=str(seed), prompt=[1, 2, 3], params=params, grammar=grammar_of(parameters)
+        sequence_id=sequence_id or str(seed),
+        prompt=prompt,
+        params=params,
+        grammar=grammar_of(parameters),
     )
 
 
@@ -109,7 +119,7 @@ def text_of(tokens: list[int]) -> str:
     return str(byte_tokenizer().decode(tokens))
 
 
-@pytest.mark.parametrize(("fields", "judge"), _KINDS.values(), ids=_KINDS)
+@pytest.mark.parametrize(("fields", "judge"), KINDS.values(), ids=KINDS)
 def test_what_a_random_network_writes_obeys(
     harness: Harness,
     oracle: Oracle,

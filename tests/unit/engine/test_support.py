@@ -6,12 +6,15 @@ from transformers import (
     BartConfig,
     BloomConfig,
     FalconConfig,
+    Gemma2Config,
+    Gemma3TextConfig,
     LlamaConfig,
     MambaConfig,
     MistralConfig,
+    Qwen3NextConfig,
 )
 
-from tests.unit.engine.test_forward import SIZES, saved
+from tests.unit.engine.tiny_networks import SIZES, saved
 from worker.engine import EngineConfig, UnsupportedModelError
 from worker.engine.forward import ModelRunner
 
@@ -24,9 +27,13 @@ BART: dict[str, Any] = {
     "encoder_attention_heads": 4,
     "decoder_attention_heads": 4,
 }
+_FULL = ["full_attention"] * 2
 DYNAMIC_ROPE: dict[str, Any] = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
 
 REFUSED = {
+    "sliding layers": (Gemma3TextConfig(**SIZES, head_dim=16), "sliding_attention"),
+    "softly capped scores": (Gemma2Config(**SIZES, head_dim=16, layer_types=_FULL), "softcap"),
+    "linear layers": (Qwen3NextConfig(**SIZES, head_dim=16, num_experts=4), "linear_attention"),
     "sliding window": (MistralConfig(**SIZES, sliding_window=8), "sliding_window"),
     "state space": (
         MambaConfig(vocab_size=128, hidden_size=32, num_hidden_layers=2),

@@ -1,0 +1,30 @@
+"""Random networks of any architecture, too small to take time."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 128,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "initializer_range": 0.2,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "pad_token_id": None,
+}
+"""Of a configuration; decisive enough that rounding does not change a choice."""
+
+
+def saved(config: Any, folder: Path) -> Any:
+    """Write a network's folder; returns the network."""
+    torch.manual_seed(1)
+    auto: Any = AutoModelForCausalLM
+    model = auto.from_config(config).eval()
+    model.save_pretrained(folder)
+    return model

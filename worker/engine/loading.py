@@ -1,0 +1,71 @@
+"""From a folder to a network on its device: which class, type and attention, and does it fit.
+
+Only safetensors are read, and nothing of a model is ever executed.
+"""
+
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+
+from worker.engine.attention import ATTENTION_NAME, register_attention
+from worker.engine.device import resolve_device, resolve_dtype
+from worker.engine.interface import EngineConfig, UnsupportedModelError
+from worker.engine.memory import check_fits, free_bytes, stored_weights_bytes
+from worker.engine.quantize import quantize_linear_layers
+from worker.engine.vision import text_config_name
+
+
+def load_model(config: EngineConfig) -> Any:
+    """Load the network for inference.
+
+    Raises `ModelTooLargeError` before it reads any weights, and `UnsupportedModelError` for what
+    transformers cannot load this way.
+    """
+    register_attention()
+    device = resolve_device(config.device)
+    dtype = resolve_dtype(config.dtype, device)
+    stored_bytes = stored_weights_bytes(config.folder, dtype)
+    # On a GPU the cache takes what the weights leave.
+    cache_bytes = 0 if device.type == "cuda" else config.kv_cache_bytes
+    check_fits(stored_bytes, cache_bytes, free_bytes(device))
+    try:
+        with device:
+            model = _from_folder(config, dtype)
+    except (KeyError, ValueError) as error:
+        raise UnsupportedModelError(f"transformers cannot load it so: {error!r}") from error
+    model = model.to(device).eval()
+    if config.quantization == "int8":
+        quantize_linear_layers(model)
+    return model
+
+
+def end_token_ids(model: Any) -> frozenset[int]:
+    """The tokens with which the model ends an answer."""
+    generation = model.generation_config
+    ids = generation.eos_token_id if generation is not None else None
+    if ids is None:
+        ids = model.config.get_text_config().eos_token_id
+    if ids is None:
+        return frozenset()
+    return frozenset([ids] if isinstance(ids, int) else ids)
+
+
+def _from_folder(config: EngineConfig, dtype: torch.dtype) -> Any:
+    known = AutoConfig.from_pretrained(config.folder, local_files_only=True)
+    text_config = text_config_name(known)
+    if text_config and config.quantization != "none":
+        raise UnsupportedModelError("a network with a part for images cannot be kept in int8")
+    # Only the language model's attention is ours; a vision network keeps its own.
+    loader: Any = AutoModelForImageTextToText if text_config else AutoModelForCausalLM
+    attention = {text_config: ATTENTION_NAME}
+    if config.has_random_weights:
+        return loader.from_config(known, dtype=dtype, attn_implementation=attention)
+    return loader.from_pretrained(
+        config.folder,
+        dtype=dtype,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        attn_implementation=attention,
+    )
