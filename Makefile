@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
 
-.PHONY: help up test chaos chaos-mutants nightly guarantees lint format types check migrate migration bench grammars compose-test clean
+.PHONY: help up test fuzz chaos chaos-mutants nightly guarantees lint format types check migrate migration bench grammars compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ nightly: $(VENV)/.dev ## What takes too long for every change: the mutants, kill
 
 guarantees: $(VENV)/.dev ## Measure every recovery of docs/guarantees.md
 	$(BIN)/python -m tests.chaos.measure
+
+fuzz: $(VENV)/.dev ## Ask the API whatever its document allows, for ten minutes
+	FUZZ_SECONDS=600 $(BIN)/python -m pytest tests/conformance/test_fuzz.py
 
 lint: $(VENV)/.dev ## Check style, types and who imports what
 	$(BIN)/ruff check

@@ -7,11 +7,12 @@ import orjson
 from api.context import Context
 from api.creation import create_response, prepare
 from api.foreground import wait_for_end
+from api.item_pages import IMAGE_URL, shown_item
 from api.services import Services
 from models.chat import Prompt
 from models.compaction import ASK, compaction_item
 from models.errors import AppError, InvalidRequestError
-from models.ids import response_wire_id
+from models.ids import new_item_id, response_wire_id
 from models.status import CONTINUABLE
 from models.wire.compaction import CompactRequest, CompactResource
 from models.wire.request import CreateResponse
@@ -82,7 +83,7 @@ def _said_by_users(at: Services, items: list[dict[str, Any]]) -> list[dict[str, 
             room -= _num_tokens(at, [item])
             if room < 0:
                 break
-            kept.append(item)
+            kept.append(shown_item({"id": new_item_id("message"), **item}, (IMAGE_URL,)))
     return kept[::-1]
 
 

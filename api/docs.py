@@ -7,6 +7,8 @@ import flask_openapi3_scalar
 from flask import Blueprint, Response, current_app, jsonify
 from flask_openapi3.openapi import OpenAPI
 
+from api.document import make_document
+
 _ASSETS = Path(flask_openapi3_scalar.__file__).parent / "templates" / "scalar"
 
 blueprint = Blueprint("docs", __name__, static_folder=_ASSETS, static_url_path="/docs/assets")
@@ -31,7 +33,10 @@ _PAGE = """<!doctype html>
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
     """The OpenAPI 3.1 document, from the types that validate."""
-    return jsonify(cast(OpenAPI, current_app).api_doc)
+    app = cast(OpenAPI, current_app)
+    if "document" not in app.extensions:
+        app.extensions["document"] = make_document(app)
+    return jsonify(app.extensions["document"])
 
 
 @blueprint.get("/docs")

@@ -7,7 +7,8 @@ from api.queries import ItemsQuery
 from models.errors import InvalidRequestError
 from models.wire.pages import ItemPage
 
-_IMAGE_URL = "message.input_image.image_url"
+IMAGE_URL = "message.input_image.image_url"
+"""The value of `include` that shows the addresses of images."""
 
 
 def item_page(items: list[dict[str, Any]], query: ItemsQuery) -> ItemPage:
@@ -35,7 +36,7 @@ def shown_item(item: dict[str, Any], include: Collection[str]) -> dict[str, Any]
         content = [{"type": kind, "text": content}]
     if content is None:
         return {"status": "completed", **item}
-    if _IMAGE_URL not in include:
+    if IMAGE_URL not in include:
         content = [_without_url(part) for part in content]
     return {"status": "completed", **item, "content": content}
 

@@ -32,7 +32,11 @@ def test_it_works(http: FlaskClient) -> None:
     compaction, *kept = made["output"]
     assert set(compaction) == {"type", "id", "encrypted_content"}
     assert compaction["type"] == "compaction"
-    assert [item["content"] for item in kept] == [SAID[0]["content"], SAID[2]["content"]]
+    assert [text_of({"output": [item]}) for item in kept] == [
+        SAID[0]["content"],
+        SAID[2]["content"],
+    ]
+    assert all(item["id"] and item["status"] == "completed" for item in kept)
     assert made["usage"]["output_tokens"] > 0
 
 

@@ -1,0 +1,422 @@
+"""Every field of the body of POST /v1/responses: what it does, and what is refused by which name.
+
+`shown` are values with what the response object must show of them, `asked` values with what the
+engine must be asked for, `refused` values with the code and the field of the error.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from worker.engine import GenerationRequest
+
+Body = dict[str, Any]
+Asked = Callable[[GenerationRequest], bool]
+
+UNKNOWN_ID = "0" * 32
+SCHEMA: Body = {"type": "object", "properties": {"a": {"type": "string"}}}
+FORMAT: Body = {"type": "json_schema", "name": "a", "schema": SCHEMA}
+FUNCTION: Body = {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True}
+TOOL: Body = {"type": "function", **FUNCTION}
+TOOLS: Body = {"tools": [TOOL]}
+JSON_TEXT: Body = {
+    "format": {**FORMAT, "description": None, "strict": False},
+    "verbosity": "medium",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What holds of one field."""
+
+    shown: tuple[tuple[Body, Body], ...] = ()
+    asked: tuple[tuple[Body, Asked], ...] = ()
+    refused: tuple[tuple[Body, str, str], ...] = ()
+
+
+def echoed(name: str, *values: Any) -> tuple[tuple[Body, Body], ...]:
+    """Values that are shown as they were given."""
+    return tuple(({name: value}, {name: value}) for value in values)
+
+
+def bounded(name: str, kind: str, *, below: Any = None, above: Any = None) -> Any:
+    """A value below and one above what is allowed, and one of a wrong type."""
+    refused = [({name: {}}, "invalid_type", name)]
+    if below is not None:
+        refused.append(({name: below}, f"{kind}_below_min_value", name))
+    if above is not None:
+        refused.append(({name: above}, f"{kind}_above_max_value", name))
+    return tuple(refused)
+
+
+def tuned(name: str, *values: Any, attribute: str | None = None) -> tuple[tuple[Body, Asked], ...]:
+    """Values that reach the engine's sampling parameters as they are."""
+
+    def reaches(value: Any) -> Asked:
+        return lambda request: getattr(request.params, attribute or name) == value
+
+    return tuple(({name: value}, reaches(value)) for value in values)
+
+
+def dry(**expected: Any) -> Asked:
+    return lambda request: (
+        request.params.dry is not None
+        and all(getattr(request.params.dry, name) == value for name, value in expected.items())
+    )
+
+
+def label(name: str) -> Row:
+    return Row(
+        shown=echoed(name, "x" * 64),
+        refused=(
+            ({name: "x" * 65}, "string_above_max_length", name),
+            ({name: 7}, "invalid_type", name),
+        ),
+    )
+
+
+def constrained(request: GenerationRequest) -> bool:
+    return request.grammar is not None
+
+
+ROWS: dict[str, Row] = {
+    "model": Row(
+        shown=tuple(({"model": given}, {"model": "scripted"}) for given in ("default", None)),
+        refused=(
+            ({"model": "other"}, "model_not_found", "model"),
+            ({"model": 7}, "invalid_type", "model"),
+        ),
+    ),
+    "input": Row(
+        asked=(
+            ({"input": "Hi."}, lambda request: bytes(request.prompt) == b"Hi."),
+            (
+                {"input": [{"role": "user", "content": [{"type": "input_text", "text": "Hi."}]}]},
+                lambda request: bytes(request.prompt) == b"Hi.",
+            ),
+        ),
+        refused=(
+            ({"input": None}, "invalid_type", "input"),
+            ({"input": ""}, "string_below_min_length", "input"),
+            ({"input": []}, "array_below_min_length", "input"),
+            ({"input": [{"role": "root", "content": "x"}]}, "invalid_value", "input[0].role"),
+            ({"input": [{"id": "msg_x"}]}, "item_not_found", "input[0].id"),
+        ),
+    ),
+    "instructions": Row(
+        shown=echoed("instructions", "Be brief."),
+        asked=(
+            ({"instructions": "Be brief."}, lambda r: bytes(r.prompt).startswith(b"Be brief.")),
+        ),
+        refused=(({"instructions": 7}, "invalid_type", "instructions"),),
+    ),
+    "previous_response_id": Row(
+        refused=(
+            (
+                {"previous_response_id": f"resp_{UNKNOWN_ID}"},
+                "previous_response_not_found",
+                "previous_response_id",
+            ),
+        ),
+    ),
+    "conversation": Row(
+        refused=(
+            (
+                {"conversation": {"id": f"conv_{UNKNOWN_ID}"}},
+                "conversation_not_found",
+                "conversation",
+            ),
+            ({"conversation": 7}, "invalid_type", "conversation"),
+        ),
+    ),
+    "store": Row(
+        shown=echoed("store", True, False),
+        refused=(({"store": "no"}, "invalid_type", "store"),),
+    ),
+    "background": Row(
+        shown=(({"background": True}, {"background": True, "status": "queued", "output": []}),),
+        refused=(({"background": True, "store": False}, "invalid_value", "background"),),
+    ),
+    "stream": Row(refused=(({"stream": "yes"}, "invalid_type", "stream"),)),
+    "stream_options": Row(
+        refused=(
+            ({"stream_options": {"include_usage": True}}, "invalid_value", "stream_options"),
+            (
+                {"stream": True, "stream_options": {"a": 1}},
+                "unknown_parameter",
+                "stream_options.a",
+            ),
+        ),
+    ),
+    "include": Row(
+        shown=tuple(
+            ({"include": [name]}, {"status": "completed"})
+            for name in (
+                "code_interpreter_call.outputs",
+                "computer_call_output.output.image_url",
+                "file_search_call.results",
+                "message.input_image.image_url",
+                "message.output_text.logprobs",
+                "reasoning.encrypted_content",
+                "web_search_call.action.sources",
+            )
+        ),
+        refused=(({"include": ["everything"]}, "invalid_value", "include[0]"),),
+    ),
+    "metadata": Row(
+        shown=echoed("metadata", {"k" * 64: "v" * 512}, {str(n): "" for n in range(16)}),
+        refused=(
+            ({"metadata": {"k": 1}}, "invalid_type", "metadata.k"),
+            ({"metadata": {"k": "v" * 513}}, "string_above_max_length", "metadata.k"),
+            (
+                {"metadata": {str(n): "" for n in range(17)}},
+                "object_above_max_length",
+                "metadata",
+            ),
+        ),
+    ),
+    "max_output_tokens": Row(
+        shown=(
+            (
+                {"max_output_tokens": 3},
+                {
+                    "max_output_tokens": 3,
+                    "status": "incomplete",
+                    "incomplete_details": {"reason": "max_output_tokens"},
+                },
+            ),
+        ),
+        asked=tuned("max_output_tokens", 3, attribute="max_tokens"),
+        refused=bounded("max_output_tokens", "integer", below=0, above=2**31),
+    ),
+    **{
+        alias: Row(
+            shown=(({alias: 3}, {"max_output_tokens": 3, "status": "incomplete"}),),
+            refused=(
+                *bounded(alias, "integer", below=0),
+                ({alias: 3, "max_output_tokens": 4}, "invalid_value", alias),
+            ),
+        )
+        for alias in ("max_tokens", "max_completion_tokens")
+    },
+    "max_tool_calls": Row(
+        shown=(({**TOOLS, "max_tool_calls": 3}, {"max_tool_calls": 3}),),
+        refused=bounded("max_tool_calls", "integer", below=0),
+    ),
+    "parallel_tool_calls": Row(
+        shown=(
+            ({**TOOLS, "parallel_tool_calls": False}, {"parallel_tool_calls": False}),
+            ({}, {"parallel_tool_calls": True}),
+        ),
+        refused=(({"parallel_tool_calls": "no"}, "invalid_type", "parallel_tool_calls"),),
+    ),
+    "tools": Row(
+        shown=(
+            (TOOLS, {"tools": [TOOL]}),
+            ({"tools": [{"type": "function", "function": FUNCTION}]}, {"tools": [TOOL]}),
+        ),
+        refused=(
+            ({"tools": [TOOL] * 129}, "array_above_max_length", "tools"),
+            ({"tools": [{**TOOL, "name": "a b"}]}, "invalid_value", "tools[0].name"),
+        ),
+    ),
+    "tool_choice": Row(
+        shown=tuple(
+            ({**TOOLS, "tool_choice": mode}, {"tool_choice": mode}) for mode in ("none", "auto")
+        ),
+        refused=(({**TOOLS, "tool_choice": "perhaps"}, "invalid_value", "tool_choice"),),
+    ),
+    "temperature": Row(
+        shown=echoed("temperature", 0.0, 2.0),
+        asked=tuned("temperature", 0.0, 0.5),
+        refused=bounded("temperature", "decimal", below=-0.1, above=2.1),
+    ),
+    "top_p": Row(
+        shown=echoed("top_p", 1.0, 0.1),
+        asked=tuned("top_p", 0.5),
+        refused=bounded("top_p", "decimal", below=0.0, above=1.1),
+    ),
+    "top_k": Row(
+        asked=tuned("top_k", 0, 5),
+        refused=bounded("top_k", "integer", below=-1),
+    ),
+    "min_p": Row(
+        asked=tuned("min_p", 0.0, 1.0),
+        refused=bounded("min_p", "decimal", below=-0.1, above=1.1),
+    ),
+    **{
+        name: Row(
+            shown=echoed(name, -2.0, 2.0),
+            asked=tuned(name, 0.5),
+            refused=bounded(name, "decimal", below=-2.1, above=2.1),
+        )
+        for name in ("frequency_penalty", "presence_penalty")
+    },
+    "repetition_penalty": Row(
+        asked=tuned("repetition_penalty", 1.5),
+        refused=bounded("repetition_penalty", "decimal", below=0.0),
+    ),
+    "dry_multiplier": Row(
+        asked=(
+            ({"dry_multiplier": 0.8}, dry(multiplier=0.8, base=1.75, allowed_length=2)),
+            ({"dry_multiplier": 0}, lambda request: request.params.dry is None),
+        ),
+        refused=bounded("dry_multiplier", "decimal", below=-0.1),
+    ),
+    "dry_base": Row(
+        asked=(({"dry_multiplier": 1, "dry_base": 2.0}, dry(base=2.0)),),
+        refused=bounded("dry_base", "decimal", below=-0.1),
+    ),
+    "dry_allowed_length": Row(
+        asked=(({"dry_multiplier": 1, "dry_allowed_length": 4}, dry(allowed_length=4)),),
+        refused=bounded("dry_allowed_length", "integer", below=-1),
+    ),
+    "dry_sequence_breakers": Row(
+        asked=(
+            ({"dry_multiplier": 1, "dry_sequence_breakers": []}, dry(breaker_moves={})),
+            (
+                {"dry_multiplier": 1, "dry_sequence_breakers": ["a"]},
+                lambda r: r.params.dry is not None and list(r.params.dry.breaker_moves) == [97],
+            ),
+        ),
+        refused=(
+            (
+                {"dry_sequence_breakers": [""]},
+                "string_below_min_length",
+                "dry_sequence_breakers[0]",
+            ),
+        ),
+    ),
+    "logit_bias": Row(
+        asked=(({"logit_bias": {"5": -100}}, lambda r: r.params.logit_bias == {5: -100}),),
+        refused=(
+            ({"logit_bias": {"x": 1}}, "invalid_value", "logit_bias.x"),
+            ({"logit_bias": {"999": 1}}, "invalid_value", "logit_bias.999"),
+            ({"logit_bias": {"5": 100.5}}, "decimal_above_max_value", "logit_bias.5"),
+        ),
+    ),
+    "logprobs": Row(
+        asked=(({"logprobs": True}, lambda r: r.params.num_top_logprobs == 0),),
+        refused=(({"logprobs": "x"}, "invalid_type", "logprobs"),),
+    ),
+    "top_logprobs": Row(
+        shown=(({"logprobs": True, "top_logprobs": 3}, {"top_logprobs": 3}),),
+        asked=(({"logprobs": True, "top_logprobs": 3}, lambda r: r.params.num_top_logprobs == 3),),
+        refused=bounded("top_logprobs", "integer", below=-1, above=21),
+    ),
+    "stop": Row(
+        shown=(({"stop": " is"}, {"status": "completed"}), ({"stop": None}, {})),
+        refused=(
+            ({"stop": [str(n) for n in range(65)]}, "array_above_max_length", "stop"),
+            ({"stop": [""]}, "string_below_min_length", "stop[0]"),
+        ),
+    ),
+    "n": Row(refused=bounded("n", "integer", below=0, above=17)),
+    "seed": Row(
+        asked=tuned("seed", 0, 2**62),
+        refused=bounded("seed", "integer", above=2**63),
+    ),
+    "ignore_eos": Row(
+        asked=tuned("ignore_eos", True),
+        refused=(({"ignore_eos": "yes"}, "invalid_type", "ignore_eos"),),
+    ),
+    "truncation": Row(
+        shown=(*echoed("truncation", "auto", "disabled"), ({}, {"truncation": "disabled"})),
+        refused=(({"truncation": "bad"}, "invalid_value", "truncation"),),
+    ),
+    "text": Row(
+        shown=(
+            ({"text": {"format": {"type": "text"}}}, {}),
+            ({"text": {"format": FORMAT}}, {"text": JSON_TEXT}),
+            (
+                {"text": {"verbosity": "low"}},
+                {"text": {"format": {"type": "text"}, "verbosity": "low"}},
+            ),
+        ),
+        asked=(
+            ({"text": {"format": FORMAT}}, constrained),
+            ({"text": {"format": {"type": "json_object"}}}, constrained),
+        ),
+        refused=(
+            ({"text": {"verbosity": "loud"}}, "invalid_value", "text.verbosity"),
+            ({"text": {"format": {"type": "xml"}}}, "invalid_value", "text.format.type"),
+        ),
+    ),
+    "response_format": Row(
+        shown=(({"response_format": FORMAT}, {"text": JSON_TEXT}),),
+        asked=(
+            (
+                {
+                    "response_format": {
+                        "type": "json_schema",
+                        "json_schema": {"name": "a", "schema": SCHEMA},
+                    }
+                },
+                constrained,
+            ),
+        ),
+        refused=(
+            (
+                {"response_format": FORMAT, "text": {"format": {"type": "json_object"}}},
+                "invalid_value",
+                "response_format",
+            ),
+        ),
+    ),
+    "grammar": Row(
+        asked=(
+            ({"grammar": {"type": "regex", "value": "a+"}}, constrained),
+            ({"grammar": {"type": "json_schema", "value": SCHEMA}}, constrained),
+            ({"grammar": {"type": "lark", "value": 'start: "a"'}}, constrained),
+            (
+                {
+                    "grammar": {
+                        "type": "llguidance",
+                        "value": {"grammars": [{"json_schema": SCHEMA}], "max_tokens": 9},
+                    }
+                },
+                constrained,
+            ),
+        ),
+        refused=(
+            (
+                {
+                    "grammar": {"type": "regex", "value": "a"},
+                    "text": {"format": {"type": "json_object"}},
+                },
+                "invalid_value",
+                "grammar",
+            ),
+            ({"grammar": {"type": "bnf", "value": "a"}}, "invalid_value", "grammar.type"),
+        ),
+    ),
+    "reasoning": Row(
+        shown=tuple(
+            (
+                {"reasoning": {"effort": effort, "summary": "auto"}},
+                {"reasoning": {"effort": effort, "summary": "auto"}},
+            )
+            for effort in ("none", "minimal", "low", "medium", "high", "xhigh")
+        ),
+        refused=(({"reasoning": {"effort": "huge"}}, "invalid_value", "reasoning.effort"),),
+    ),
+    "web_search_options": Row(
+        refused=(
+            (
+                {"web_search_options": {"search_context_size": "huge"}},
+                "invalid_value",
+                "web_search_options.search_context_size",
+            ),
+        ),
+    ),
+    "service_tier": Row(
+        shown=(
+            *echoed("service_tier", "default", "flex", "priority"),
+            ({"service_tier": "auto"}, {"service_tier": "default"}),
+        ),
+        refused=(({"service_tier": "bad"}, "invalid_value", "service_tier"),),
+    ),
+    "safety_identifier": label("safety_identifier"),
+    "prompt_cache_key": label("prompt_cache_key"),
+    "user": label("user"),
+}
