@@ -82,7 +82,8 @@ def new_item_id(kind: str) -> str:
 def output_item_id(kind: str, response_id: UUID, position: int, choice: int = 0) -> str:
     """Derived, not drawn, so that a second attempt writes the same events as the first.
 
-    `position` counts the items of one of `n` choices.
+    `position` counts the items of one of `n` choices. `models/store/responses.py` tells those of
+    the first by this form.
     """
     place = f"c{choice}_{position}" if choice else str(position)
     return f"{_ITEM_PREFIXES[kind]}_{response_id.hex}_{place}"

@@ -40,20 +40,25 @@ class ItemWriter:
         self._num_said = last.num_written if last else 0
         """Characters of it that have been said."""
         self._tokens: list[int] = []
+        self._logprobs: list[TokenLogprob] = []
 
     def rewind(self) -> None:
         """What is said next is said from the beginning, by the next attempt."""
         self._place, self._kind, self._num_said = -1, "", 0
 
-    def note(self, token_ids: Sequence[int]) -> None:
-        """Tokens that what is said next comes from; they are kept until there is an event."""
-        self._tokens += token_ids
+    def note(self, token_ids: Sequence[int], logprobs: Sequence[TokenLogprob] = ()) -> None:
+        """Tokens that what is said next comes from; they are kept until there is an event.
 
-    def add_text(self, delta: str, logprobs: Sequence[TokenLogprob] = ()) -> None:
+        Log probabilities are shown with text, and with nothing else.
+        """
+        self._tokens += token_ids
+        self._logprobs += logprobs
+
+    def add_text(self, delta: str) -> None:
         """Text of a message, the open one or a new one."""
         events = self._enter("message")
         if new := self._unsaid(delta):
-            events += self._machine.add_text(self._index, new, logprobs)
+            events += self._machine.add_text(self._index, new, self._logprobs)
         self._write(events)
 
     def add_reasoning(self, delta: str) -> None:
@@ -130,3 +135,4 @@ class ItemWriter:
         if events:
             self._record(events, tuple(self._tokens))
             self._tokens.clear()
+            self._logprobs.clear()

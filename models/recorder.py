@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 import redis
 from pydantic import TypeAdapter
 
+from models.generated import GeneratedToken
+from models.ids import choice_of
 from models.item_writer import ItemWriter
 from models.live.event_log import Append, AppendResult, EventLog, LoggedEvent
 from models.status import ResponseStatus
 from models.store.claims import Ending
 from models.stored import StoredResponse, opening_resource, running_resource, to_resource
 from models.wire.events import Event
-from models.wire.item_events import BaseEvent
+from models.wire.item_events import BaseEvent, ItemEvent
 from models.wire.items import ItemStatus
 from models.wire.machine import EventMachine, StreamState
 from models.wire.response import Usage
@@ -53,21 +55,28 @@ class Recorder:
         self._unpublished: list[BaseEvent] = []
         self.is_stale = False
 
-    def resume(self) -> list[int]:
+    def resume(self) -> list[GeneratedToken]:
         """Take over what an earlier attempt logged; returns the tokens that it generated."""
+        tokens: list[GeneratedToken] = []
         logged_events = self._log.take_over(
             self.stored.id, self.stored.attempt, start=self._first_logged
         )
         for logged in logged_events:
             if logged.is_terminal:
                 break
-            self._machine.replay(_EVENT.validate_json(logged.data))
+            event = _EVENT.validate_json(logged.data)
+            self._machine.replay(event)
             self._events.append(logged)
+            if isinstance(event, ItemEvent):
+                choice = choice_of(self._machine.output[event.output_index].id)
+                tokens += [GeneratedToken(choice, token_id) for token_id in logged.token_ids]
         self._num_logged = len(self._events)
-        return [token for event in self._events for token in event.token_ids]
+        return tokens
 
     @classmethod
-    def take_up(cls, stored: StoredResponse, log: EventLog) -> tuple["Recorder", list[int]]:
+    def take_up(
+        cls, stored: StoredResponse, log: EventLog
+    ) -> tuple["Recorder", list[GeneratedToken]]:
         """Go on after the earlier attempts, whose tokens are returned.
 
         While the log is out of reach, from the beginning: equal tokens make the same events again.

@@ -4,6 +4,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable
+from uuid import UUID
 
 from models.live.event_log import AppendResult, EventLog
 from worker.engine import Delta
@@ -44,7 +45,8 @@ class Emitter:
 
     def add(self, generation: Generation) -> None:
         """Take over a generation, before it is submitted to the engine."""
-        self._generations[generation.sequence_id] = generation
+        for sequence_id in generation.sequence_ids:
+            self._generations[sequence_id] = generation
 
     def on_step(self, deltas: list[Delta]) -> None:
         """The engine's listener: hand a step over, on the engine thread."""
@@ -62,24 +64,26 @@ class Emitter:
             self._emit(deltas)
 
     def _emit(self, deltas: list[Delta]) -> None:
-        touched: dict[str, Generation] = {}
-        ended: dict[str, Generation] = {}
+        touched: dict[UUID, Generation] = {}
+        ended: dict[UUID, Generation] = {}
         for delta in deltas:
             generation = self._generations.get(delta.sequence_id)
             if generation is None:
                 continue
-            if len(touched) == _MAX_TOGETHER and delta.sequence_id not in touched:
+            response_id = generation.stored.id
+            if len(touched) == _MAX_TOGETHER and response_id not in touched:
                 self._settle(touched, ended)
                 touched, ended = {}, {}
-            touched[delta.sequence_id] = generation
+            touched[response_id] = generation
             if self._advance(generation, delta):
-                del self._generations[delta.sequence_id]
-                ended[delta.sequence_id] = generation
-                if delta.finish_reason is None:
-                    self._abort(delta.sequence_id)
+                ended[response_id] = generation
+                for sequence_id in generation.sequence_ids:
+                    self._generations.pop(sequence_id, None)
+            for sequence_id in generation.take_unwanted():
+                self._abort(sequence_id)
         self._settle(touched, ended)
 
-    def _settle(self, touched: dict[str, Generation], ended: dict[str, Generation]) -> None:
+    def _settle(self, touched: dict[UUID, Generation], ended: dict[UUID, Generation]) -> None:
         self._log_pending(touched.values())
         for generation in ended.values():
             generation.end()
@@ -106,4 +110,5 @@ class Emitter:
         for generation in generations:
             if generation.recorder.is_stale and not generation.is_released:
                 generation.is_released = True
-                self._abort(generation.sequence_id)
+                for sequence_id in generation.sequence_ids:
+                    self._abort(sequence_id)

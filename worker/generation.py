@@ -1,39 +1,20 @@
-"""One response while it is generated: tokens in, text and events out.
+"""One response while it is generated: the deltas of its choices in, events and its end out.
 
 Touched by one thread at a time: the task thread until it is submitted, the emitter until its last
 token, then the task thread again.
 """
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from models.generated import GeneratedToken, by_choice
 from models.recorder import EndingCause, Recorder
 from models.status import ResponseStatus
 from models.stored import StoredResponse
 from models.wire.response import Usage
-from worker.engine import Delta, Detokenizer, FinishReason, StopMatcher, Tokenizer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextPipeline:
-    """From tokens to text that may be shown: whole code points, and no stop string."""
-
-    detokenizer: Detokenizer
-    stop_matcher: StopMatcher
-
-    @classmethod
-    def of(cls, tokenizer: Tokenizer, stop: list[str]) -> "TextPipeline":
-        """A pipeline at its beginning."""
-        return cls(detokenizer=Detokenizer(tokenizer), stop_matcher=StopMatcher(stop))
-
-    def add(self, token_id: int) -> tuple[str, bool]:
-        """The text that has become sure, and whether a stop string was reached."""
-        return self.stop_matcher.add(self.detokenizer.add(token_id))
-
-    def flush(self) -> tuple[str, bool]:
-        """What was held back, at the end of the tokens, and whether a stop string was in it."""
-        text, is_stopped = self.stop_matcher.add(self.detokenizer.flush())
-        return (text if is_stopped else text + self.stop_matcher.flush()), is_stopped
+from worker.choice import COMPLETE, Choice, Spell
+from worker.engine import Delta, FinishReason
+from worker.text import TextPipeline
 
 
 class Generation:
@@ -43,18 +24,23 @@ class Generation:
         self,
         stored: StoredResponse,
         recorder: Recorder,
-        pipeline: TextPipeline,
+        pipelines: Sequence[TextPipeline],
         *,
         num_prompt_tokens: int,
+        spell: Spell,
     ) -> None:
+        """There is one choice for each of the `pipelines`."""
         self.stored = stored
         self.recorder = recorder
-        self.sequence_id = f"{stored.id.hex}/{stored.attempt}"
+        self.choices = [
+            Choice(_sequence_id(stored, number), recorder.writer(number), pipeline, spell=spell)
+            for number, pipeline in enumerate(pipelines)
+        ]
+        self.sequence_ids = [choice.sequence_id for choice in self.choices]
         self._num_prompt_tokens = num_prompt_tokens
-        self._pipeline = pipeline
-        self._writer = recorder.writer()
-        self._num_generated = 0
-        self._num_cached = 0
+        self._num_tokens = 0
+        """Of all choices."""
+        self._is_open = len(self.choices) == 1
         self._cause: EndingCause | None = None
         self._ended = threading.Event()
         self.is_released = False
@@ -66,86 +52,101 @@ class Generation:
         assert self._cause is not None
         return self._cause
 
-    def restore(self, token_ids: list[int]) -> bool:
-        """Take up after an earlier attempt; True if it had reached a stop string.
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is generated, and only the end is still to be written."""
+        return self._ended.is_set()
 
-        Whether its tokens were all there was to generate is for the engine to say.
-        """
-        is_stopped = False
-        self._writer.rewind()
-        for token_id in token_ids:
-            text, is_stopped = self._pipeline.add(token_id)
-            self._add_text(text)
-        self._num_generated = len(token_ids)
-        if is_stopped:
-            self._cause = EndingCause(status=ResponseStatus.COMPLETED, usage=self.usage())
-        return is_stopped
+    def restore(self, tokens: Sequence[GeneratedToken]) -> bool:
+        """Take up after an earlier attempt, whose events are on record; True if it was over."""
+        found = by_choice(tokens)
+        for number, choice in enumerate(self.choices):
+            choice.restore(found.get(number, ()))
+        self._num_tokens += len(tokens)
+        return self._settle()
 
     def advance(self, delta: Delta) -> bool:
         """Take one delta of the engine; True if it ends the generation."""
-        self._num_cached = max(self._num_cached, delta.num_cached_tokens)
-        is_stopped = delta.token_id is not None and self._add_token(delta.token_id)
-        if not is_stopped and delta.finish_reason is not None and not self.is_released:
-            is_stopped = self._flush()
-        if is_stopped:
-            self._cause = EndingCause(status=ResponseStatus.COMPLETED, usage=self.usage())
-        elif delta.finish_reason is not None:
-            self._cause = cause_of(delta, self.usage())
-        return self._cause is not None
+        choice = self.choices[self.sequence_ids.index(delta.sequence_id)]
+        if choice.reason is None and delta.token_id is not None:
+            self._note_token()
+        choice.advance(delta, is_released=self.is_released)
+        return self._settle()
 
-    def _add_token(self, token_id: int) -> bool:
-        self._num_generated += 1
-        self._writer.note([token_id])
-        text, is_stopped = self._pipeline.add(token_id)
-        self._add_text(text)
-        return is_stopped
-
-    def _add_text(self, text: str) -> None:
-        if text:
-            self._writer.add_text(text)
-
-    def _flush(self) -> bool:
-        """Nothing follows: show what was held back. The next attempt of a released one does."""
-        text, is_stopped = self._pipeline.flush()
-        if text:
-            self._add_text(text)
-        return is_stopped
+    def take_unwanted(self) -> list[str]:
+        """The sequences that the engine is to stop; each is named once."""
+        unwanted = [
+            choice
+            for choice in self.choices
+            if choice.is_generating and (self._cause is not None or choice.reason is not None)
+        ]
+        for choice in unwanted:
+            choice.is_generating = False
+        return [choice.sequence_id for choice in unwanted]
 
     def fail(self) -> None:
         """End it for a fault of our own."""
-        error = {"code": "server_error", "message": "The worker failed."}
-        self._cause = EndingCause(status=ResponseStatus.FAILED, usage=self.usage(), error=error)
+        self._cause = self._failed("The worker failed.")
 
     def end(self) -> None:
         """Give the generation, its cause known and its events logged, back to its task."""
         self._ended.set()
 
     def usage(self) -> Usage:
-        """The tokens so far."""
+        """The tokens so far, the prompt counted once."""
         return Usage.of(
             input_tokens=self._num_prompt_tokens,
-            cached_tokens=self._num_cached,
-            output_tokens=self._num_generated,
+            cached_tokens=self.choices[0].num_cached,
+            output_tokens=self._num_tokens,
         )
 
     def wait(self) -> None:
         """Block until it has ended."""
         self._ended.wait()
 
+    def _note_token(self) -> None:
+        self._num_tokens += 1
+        if not self._is_open:
+            # In order, whichever choice is the first to speak.
+            for choice in self.choices:
+                choice.open()
+            self._is_open = True
 
-def cause_of(delta: Delta, usage: Usage) -> EndingCause:
-    """The end of a response that belongs to the end of its sequence."""
-    match delta.finish_reason:
-        case FinishReason.LENGTH:
+    def _settle(self) -> bool:
+        """See whether all choices have ended, or one has ended all."""
+        self._cause = self._cause or self._find_cause()
+        if self._cause is None:
+            return False
+        if len(self.choices) > 1:
+            # Now and not when each has ended: tokens alone do not tell when that was. What is
+            # still open when the response ends was cut off if that was.
+            for choice in self.choices:
+                if choice.reason in COMPLETE:
+                    choice.close()
+        return True
+
+    def _find_cause(self) -> EndingCause | None:
+        reasons = [choice.reason for choice in self.choices]
+        if FinishReason.ERROR in reasons:
+            error = self.choices[reasons.index(FinishReason.ERROR)].error
+            return self._failed(error or "The engine failed.")
+        if None in reasons:
+            return None
+        if FinishReason.ABORTED in reasons:
+            return EndingCause(status=ResponseStatus.CANCELLED, usage=self.usage())
+        if FinishReason.LENGTH in reasons:
             return EndingCause(
                 status=ResponseStatus.INCOMPLETE,
-                usage=usage,
+                usage=self.usage(),
                 incomplete_details={"reason": "max_output_tokens"},
             )
-        case FinishReason.ABORTED:
-            return EndingCause(status=ResponseStatus.CANCELLED, usage=usage)
-        case FinishReason.ERROR:
-            error = {"code": "server_error", "message": delta.error or "The engine failed."}
-            return EndingCause(status=ResponseStatus.FAILED, usage=usage, error=error)
-        case _:
-            return EndingCause(status=ResponseStatus.COMPLETED, usage=usage)
+        return EndingCause(status=ResponseStatus.COMPLETED, usage=self.usage())
+
+    def _failed(self, message: str) -> EndingCause:
+        error = {"code": "server_error", "message": message}
+        return EndingCause(status=ResponseStatus.FAILED, usage=self.usage(), error=error)
+
+
+def _sequence_id(stored: StoredResponse, choice: int) -> str:
+    """Each attempt is another sequence to the engine."""
+    return f"{stored.id.hex}/{stored.attempt}/{choice}"

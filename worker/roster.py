@@ -40,7 +40,7 @@ class Roster:
         """Stop a response if it runs here; its end is then `cancelled`."""
         generation = self._running.get(response_id)
         if generation is not None:
-            self._abort(generation.sequence_id)
+            self._abort_all(generation)
 
     def close(self) -> None:
         """Let no more generations in."""
@@ -58,5 +58,9 @@ class Roster:
             released = list(self._running.values())
         for generation in released:
             generation.is_released = True
-            self._abort(generation.sequence_id)
+            self._abort_all(generation)
         return [generation.stored for generation in released]
+
+    def _abort_all(self, generation: Generation) -> None:
+        for sequence_id in generation.sequence_ids:
+            self._abort(sequence_id)

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import redis
 
-from models.chat import ChatEncoder, EncodedPrompt
+from models.chat import ChatEncoder
 from models.compaction import open_compactions
 from models.errors import AppError, UnavailableError
-from models.grammar import grammar_of
+from models.generated import by_choice
 from models.live.event_log import EventLog
 from models.live.unstored import UnstoredContents
 from models.prompting import encode_prompt
@@ -21,15 +21,15 @@ from models.sealing import Sealer
 from models.status import ResponseStatus
 from models.store import Store
 from models.stored import StoredResponse
-from models.wire.parameters import GenerationParameters
 from worker.breakers import BreakerCompiler
 from worker.content import ContentLostError, load_content
 from worker.emitter import Emitter
 from worker.engine import Delta, Engine, FinishReason, GenerationRequest, Tokenizer
-from worker.generation import Generation, TextPipeline
-from worker.images import engine_images
+from worker.generation import Generation
+from worker.requests import requests_of
 from worker.roster import Roster
-from worker.sampling import sampling_params
+from worker.spelling import Speller
+from worker.text import TextPipeline
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +61,7 @@ class Runner:
     def __init__(self, workplace: Workplace) -> None:
         self._at = workplace
         self._breakers = BreakerCompiler(workplace.encoder.token_texts)
+        self._speller = Speller(workplace.encoder.token_texts, workplace.tokenizer)
 
     def run_next(self, worker_id: UUID) -> bool:
         """Claim and run the fairest queued response; False if there was none."""
@@ -97,43 +98,36 @@ class Runner:
         recorder.begin()
         items = open_compactions(self._at.sealer, stored.project_id, items)
         prompt = encode_prompt(self._at.encoder, parameters, items)
-        pipeline = TextPipeline.of(self._at.tokenizer, parameters.stop)
-        generation = Generation(stored, recorder, pipeline, num_prompt_tokens=len(prompt))
-        self._generate(generation, self._request(generation, parameters, prompt, tokens))
-
-    def _request(
-        self,
-        generation: Generation,
-        parameters: GenerationParameters,
-        prompt: EncodedPrompt,
-        tokens: list[int],
-    ) -> GenerationRequest:
-        stored = generation.stored
-        room = self._at.encoder.context_length - len(prompt)
-        return GenerationRequest(
-            sequence_id=generation.sequence_id,
-            prompt=prompt.token_ids,
-            images=engine_images(prompt),
-            generated=tokens,
-            # Drawn from the id when the client gave no seed: a second attempt draws the same.
-            params=sampling_params(
-                parameters, self._breakers, seed=stored.id.int % 2**63, max_tokens=room
-            ),
-            grammar=grammar_of(parameters),
-            cache_salt=cache_salt(stored.project_id, parameters.prompt_cache_key),
+        generation = Generation(
+            stored,
+            recorder,
+            [TextPipeline(self._at.tokenizer, parameters.stop) for _ in range(parameters.n or 1)],
+            num_prompt_tokens=len(prompt),
+            spell=self._speller.spell,
         )
+        if generation.restore(tokens):
+            self._finish(recorder, generation.cause)
+            return
+        requests = requests_of(
+            generation,
+            parameters,
+            prompt,
+            by_choice(tokens),
+            breakers=self._breakers,
+            context_length=self._at.encoder.context_length,
+        )
+        self._generate(generation, requests)
 
-    def _generate(self, generation: Generation, request: GenerationRequest) -> None:
+    def _generate(self, generation: Generation, requests: list[GenerationRequest]) -> None:
         """Hand the generation to the engine and the emitter, and wait for its end."""
         if not self._at.roster.enter(generation):
             self._at.store.claims.hand_back([generation.stored])
             return
         try:
-            is_over = generation.restore(list(request.generated))
-            if not is_over:
-                self._at.emitter.add(generation)
+            self._at.emitter.add(generation)
+            for request in requests:
                 self._submit(generation, request)
-                generation.wait()
+            generation.wait()
             if not generation.is_released:
                 self._finish(generation.recorder, generation.cause)
         finally:
@@ -147,13 +141,16 @@ class Runner:
             self._at.emitter.on_step(
                 [
                     Delta(
-                        sequence_id=generation.sequence_id,
+                        sequence_id=request.sequence_id,
                         token_id=None,
                         finish_reason=FinishReason.ERROR,
                         error=str(error),
                     )
                 ]
             )
+        if generation.is_released or generation.is_over:
+            # It was stopped before the engine knew of this one.
+            self._at.engine.abort(request.sequence_id)
 
     def _finish(self, recorder: Recorder, cause: EndingCause) -> None:
         stored = recorder.stored
@@ -209,11 +206,6 @@ class Runner:
                 self._at.log.forget([stored.id])
         except redis.RedisError:
             logger.warning("readers not told", extra=_about(stored))
-
-
-def cache_salt(project_id: str, prompt_cache_key: str | None) -> bytes:
-    """Prefixes are shared within a project among requests with the same `prompt_cache_key`."""
-    return "\0".join(filter(None, (project_id, prompt_cache_key))).encode()
 
 
 def _about(stored: StoredResponse) -> dict[str, object]:

@@ -9,7 +9,10 @@ from worker.engine import DryParams, SamplingParams
 def sampling_params(
     parameters: GenerationParameters, breakers: BreakerCompiler, *, seed: int, max_tokens: int
 ) -> SamplingParams:
-    """The parameters in force; `seed` counts where the client gave none."""
+    """The parameters in force; `seed` counts where the client gave none.
+
+    They are those of the first choice; each further one has a seed of its own.
+    """
     assert parameters.temperature is not None
     assert parameters.top_p is not None
     return SamplingParams(
@@ -25,6 +28,7 @@ def sampling_params(
         dry=_dry_params(parameters, breakers),
         seed=seed if parameters.seed is None else parameters.seed % 2**64,
         ignore_eos=bool(parameters.ignore_eos),
+        num_top_logprobs=parameters.num_top_logprobs,
     )
 
 

@@ -100,6 +100,7 @@ _CHAIN = text("""
     )
     SELECT i.body FROM chain JOIN items i ON i.response_id = chain.id
     WHERE i.project_id = :project_id
+      AND NOT (i.direction = 'output' AND i.body ->> 'id' ~ '^[a-z]+_[0-9a-f]{32}_c[0-9]+_')
     ORDER BY chain.age DESC, i.direction, i.position
 """)
 
@@ -211,7 +212,10 @@ class Responses:
             return {row.id: row.body for row in rows}
 
     def chain_items(self, project_id: str, response_id: UUID) -> list[dict[str, Any]]:
-        """Input and output of a response and all before it, oldest turn first (§6)."""
+        """Input and output of a response and all before it, oldest turn first (§6).
+
+        Where there were several choices, later turns go on from the first.
+        """
         values = {"project_id": project_id, "id": response_id, "max_age": MAX_CHAIN - 1}
         with self._database.statement() as connection:
             return list(connection.execute(_CHAIN, values).scalars())

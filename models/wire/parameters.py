@@ -20,6 +20,8 @@ from models.wire.tools import (
 )
 
 SEED_LIMIT = 2**63
+LOGPROBS = "message.output_text.logprobs"
+"""What to include to be shown log probabilities."""
 
 StopString = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -82,6 +84,13 @@ class GenerationParameters(SamplingFields):
         if value is None:
             return []
         return [value] if isinstance(value, str) else value
+
+    @property
+    def num_top_logprobs(self) -> int | None:
+        """How many of the likeliest tokens to show beside each that was drawn; None if there are
+        to be no log probabilities."""
+        asks = self.logprobs or self.top_logprobs or LOGPROBS in self.include
+        return (self.top_logprobs or 0) if asks else None
 
     @property
     def output_limit(self) -> int | None:

@@ -95,6 +95,27 @@ class CreateResponse(GenerationParameters):
         return self
 
     @model_validator(mode="after")
+    def _settle_logprobs(self) -> Self:
+        """`logprobs` and `include` say the same."""
+        if self.logprobs is False and self.num_top_logprobs is not None:
+            raise PydanticCustomError(
+                "conflicting_values",
+                "it disagrees with top_logprobs or include, which ask for log probabilities",
+                {"field": "logprobs"},
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_choice_for_a_conversation(self) -> Self:
+        if self.conversation is not None and (self.n or 1) > 1:
+            raise PydanticCustomError(
+                "conflicting_values",
+                "it must be 1 where a conversation is to go on",
+                {"field": "n"},
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_constraint(self) -> Self:
         """`response_format` becomes `text.format`; a grammar goes with neither."""
         if self.response_format is not None:

@@ -10,12 +10,9 @@ UNSERVED_FIELDS: dict[str, tuple[object, ...]] = {
     "background_options": (None,),
     "context_management": (None,),
     "files": (None,),
-    "include": (None, []),
-    "logprobs": (None, False),
     "max_tool_calls": (None,),
     "max_tool_rounds": (None,),
     "moderation": (None,),
-    "n": (None, 1),
     "parallel_tool_calls": (None, True),
     "prompt": (None,),
     "prompt_cache_options": (None,),
@@ -23,7 +20,6 @@ UNSERVED_FIELDS: dict[str, tuple[object, ...]] = {
     "reasoning": (None,),
     "tool_choice": (None, "auto", "none"),
     "tools": (None, []),
-    "top_logprobs": (None, 0),
     "web_search_options": (None,),
 }
 """Fields, each with the values that ask for nothing."""
@@ -58,9 +54,6 @@ UNSERVED_TOOLS = frozenset(
 )
 """Types of tools."""
 
-UNSERVED_INCLUDES = frozenset({"message.output_text.logprobs"})
-"""What may be asked to be included; the others that are known have nothing to apply to."""
-
 
 def split_unserved(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     """Take the fields of `UNSERVED_FIELDS` out of `body`.
@@ -77,17 +70,13 @@ def split_unserved(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
 
 
 def unserved_within(body: dict[str, Any]) -> str | None:
-    """The path of the first item, tool or include that is known and unserved, if any."""
+    """The path of the first item or tool that is known and unserved, if any."""
     for position, item in enumerate(_objects(body.get("input"))):
         if str(item.get("type")) in UNSERVED_ITEMS:
             return f"input[{position}].type"
     for position, tool in enumerate(_objects(body.get("tools"))):
         if str(tool.get("type")) in UNSERVED_TOOLS:
             return f"tools[{position}].type"
-    include = body.get("include")
-    for position, name in enumerate(include if isinstance(include, list) else ()):
-        if str(name) in UNSERVED_INCLUDES:
-            return f"include[{position}]"
     return None
 
 

@@ -7,6 +7,7 @@ import orjson
 import pytest
 import redis
 
+from models.generated import GeneratedToken
 from models.live.event_log import EventLog, LoggedEvent
 from models.recorder import EndingCause, Recorder, opening_events
 from models.status import ResponseStatus
@@ -86,7 +87,7 @@ def test_a_second_attempt_goes_on_where_the_first_was_lost(
     second.begin()
     say(second, _WORDS[2], [2])
 
-    assert tokens == [0, 1]
+    assert tokens == [GeneratedToken(0, 0), GeneratedToken(0, 1)]
     lines = [list(each.seal(_COMPLETED).events) for each in (undisturbed, second)]
     assert lines[0][:-1] == lines[1][:-1]
 

@@ -167,7 +167,10 @@ def test_werkzeugs_errors_have_the_same_body(error: Exception, status: int, code
             "grammar.value.grammars[0].name",
         ),
         ({"metadata": {"text": None}}, "invalid_type", "metadata.text"),
-        ({"logprobs": True}, "unsupported_parameter", "logprobs"),
+        ({"logprobs": False, "top_logprobs": 2}, "invalid_value", "logprobs"),
+        ({"include": ["a"]}, "invalid_value", "include[0]"),
+        ({"n": 17}, "integer_above_max_value", "n"),
+        ({"n": 2, "conversation": "conv_1"}, "invalid_value", "n"),
     ],
 )
 def test_a_refusal_names_the_field_by_its_path_in_the_body(

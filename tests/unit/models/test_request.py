@@ -297,17 +297,11 @@ def test_an_unserved_field_that_asks_for_nothing_changes_nothing(name: str) -> N
 @pytest.mark.parametrize(
     ("name", "neutral", "asking"),
     [
-        ("n", 1, 2),
-        ("n", 1, True),
-        ("logprobs", False, 0),
-        ("logprobs", False, True),
         ("parallel_tool_calls", True, False),
         ("parallel_tool_calls", True, 1),
         ("tools", [], [{"type": "function"}]),
         ("tools", [], {}),
         ("tool_choice", "auto", "required"),
-        ("include", [], ["reasoning.encrypted_content"]),
-        ("top_logprobs", 0, 1),
     ],
 )
 def test_only_the_neutral_value_of_an_unserved_field_is_accepted(
@@ -315,6 +309,53 @@ def test_only_the_neutral_value_of_an_unserved_field_is_accepted(
 ) -> None:
     assert parse(**{name: neutral}) == parse()
     assert fault_of(**{name: asking})[0] == "unsupported_parameter"
+
+
+@pytest.mark.parametrize(
+    ("fields", "num_top"),
+    [
+        ({}, None),
+        ({"logprobs": False, "top_logprobs": 0}, None),
+        ({"include": ["reasoning.encrypted_content"]}, None),
+        ({"logprobs": True}, 0),
+        ({"include": ["message.output_text.logprobs"]}, 0),
+        ({"include": ["message.output_text.logprobs"], "top_logprobs": 20}, 20),
+        ({"top_logprobs": 3}, 3),
+    ],
+)
+def test_log_probabilities_are_asked_for_in_three_ways(
+    fields: dict[str, Any], num_top: int | None
+) -> None:
+    assert parse(**fields).num_top_logprobs == num_top
+
+
+@pytest.mark.parametrize(
+    "others", [{"top_logprobs": 1}, {"include": ["message.output_text.logprobs"]}]
+)
+def test_log_probabilities_that_are_asked_for_and_declined_are_refused(
+    others: dict[str, Any],
+) -> None:
+    with pytest.raises(ValidationError) as raised:
+        parse(logprobs=False, **others)
+
+    [error] = raised.value.errors()
+    assert (error["type"], error["ctx"]) == ("conflicting_values", {"field": "logprobs"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("n", 0, "greater_than_equal"),
+        ("n", 17, "less_than_equal"),
+        ("n", True, "int_type"),
+        ("top_logprobs", -1, "greater_than_equal"),
+        ("top_logprobs", 21, "less_than_equal"),
+        ("logprobs", 1, "bool_type"),
+        ("include", ["message.output_text.logprobs", "everything"], "literal_error"),
+    ],
+)
+def test_choices_and_log_probabilities_have_limits(name: str, value: Any, kind: str) -> None:
+    assert fault_of(**{name: value})[0] == kind
 
 
 @pytest.mark.parametrize("kind", UNSERVED_ITEMS)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from models.wire.unserved import UNSERVED_INCLUDES, UNSERVED_TOOLS, unserved_within
+from models.wire.unserved import UNSERVED_TOOLS, unserved_within
 
 
 @pytest.mark.parametrize("kind", UNSERVED_TOOLS)
@@ -14,19 +14,14 @@ def test_a_tool_is_found(kind: str) -> None:
     assert unserved_within({"tools": tools}) == "tools[1].type"
 
 
-@pytest.mark.parametrize("name", UNSERVED_INCLUDES)
-def test_an_include_is_found(name: str) -> None:
-    assert unserved_within({"include": ["reasoning.encrypted_content", name]}) == "include[1]"
-
-
 @pytest.mark.parametrize(
     "body",
     [
         {},
-        {"input": "a", "tools": None, "include": None},
+        {"input": "a", "tools": None},
         {"input": [1, {}, {"type": None}, {"type": []}, {"type": "message"}]},
-        {"tools": {"type": "mcp"}, "include": "a"},
-        {"tools": [[], {"type": "function"}], "include": [{}, 1]},
+        {"tools": {"type": "mcp"}},
+        {"tools": [[], {"type": "function"}]},
     ],
 )
 def test_what_is_served_or_no_such_thing_is_left_to_others(body: dict[str, Any]) -> None:

@@ -7,13 +7,16 @@ from uuid import UUID
 
 import orjson
 
+from models.generated import GeneratedToken
 from models.live.event_log import Append, AppendResult, LoggedEvent
 from models.recorder import Recorder
 from models.status import ResponseStatus
 from models.stored import StoredResponse
 from tests.factories import stored_response
 from worker.engine import ScriptedTokenizer, Tokenizer
-from worker.generation import Generation, TextPipeline
+from worker.generation import Generation
+from worker.spelling import Speller
+from worker.text import TextPipeline
 
 
 class MemoryLog:
@@ -67,21 +70,33 @@ def begin(
     *,
     stop: Sequence[str] = (),
     tokenizer: Tokenizer | None = None,
+    n: int = 1,
 ) -> Generation:
     """A generation as the runner makes it; its tokens are bytes unless it has a tokenizer."""
     recorder = Recorder(stored or claimed_response(), log)
     recorder.begin()
-    pipeline = TextPipeline.of(tokenizer or ScriptedTokenizer(), list(stop))
-    return Generation(recorder.stored, recorder, pipeline, num_prompt_tokens=7)
+    return _generation(recorder, stop, tokenizer or ScriptedTokenizer(), n)
 
 
 def take_over(
     log: MemoryLog, first: Generation, *, stop: Sequence[str] = ()
-) -> tuple[Generation, list[int]]:
+) -> tuple[Generation, list[GeneratedToken]]:
     """The next attempt at a response, and the tokens that it found."""
     stored = replace(first.stored, attempt=first.stored.attempt + 1)
     recorder = Recorder(stored, log)
-    token_ids = recorder.resume()
+    tokens = recorder.resume()
     recorder.begin()
-    pipeline = TextPipeline.of(ScriptedTokenizer(), list(stop))
-    return Generation(stored, recorder, pipeline, num_prompt_tokens=7), token_ids
+    return _generation(recorder, stop, ScriptedTokenizer(), len(first.choices)), tokens
+
+
+def _generation(
+    recorder: Recorder, stop: Sequence[str], tokenizer: Tokenizer, n: int
+) -> Generation:
+    speller = Speller(lambda: [bytes([byte]) for byte in range(256)], tokenizer)
+    return Generation(
+        recorder.stored,
+        recorder,
+        [TextPipeline(tokenizer, list(stop)) for _ in range(n)],
+        num_prompt_tokens=7,
+        spell=speller.spell,
+    )

@@ -44,7 +44,7 @@ def desk() -> Desk:
 
 def token(generation: Generation, letter: str, finish_reason: FinishReason | None = None) -> Delta:
     return Delta(
-        sequence_id=generation.sequence_id, token_id=ord(letter), finish_reason=finish_reason
+        sequence_id=generation.sequence_ids[0], token_id=ord(letter), finish_reason=finish_reason
     )
 
 
@@ -114,7 +114,7 @@ def test_a_sequence_that_reached_a_stop_string_is_aborted(desk: Desk) -> None:
 
     desk.run([token(generation, "a")], [token(generation, "b")])
 
-    assert desk.aborted == [generation.sequence_id]
+    assert desk.aborted == [generation.sequence_ids[0]]
     assert desk.ended == [generation]
     assert generation.cause.status is ResponseStatus.COMPLETED
 
@@ -151,7 +151,7 @@ def test_one_responses_fault_ends_only_that_response(desk: Desk) -> None:
     )
 
     assert broken.cause.status is ResponseStatus.FAILED
-    assert desk.aborted == [broken.sequence_id]
+    assert desk.aborted == [broken.sequence_ids[0]]
     assert healthy.cause.status is ResponseStatus.COMPLETED
     assert desk.log.text(healthy) == "ab"
     assert desk.ended == [broken, healthy]
@@ -169,7 +169,7 @@ def test_a_response_that_another_attempt_took_over_is_aborted_and_released_once(
         [token(stale, "c", FinishReason.ABORTED)],
     )
 
-    assert desk.aborted == [stale.sequence_id]
+    assert desk.aborted == [stale.sequence_ids[0]]
     assert stale.is_released
     assert not other.is_released
     assert desk.ended == [stale]

@@ -1,7 +1,10 @@
 """One response while it is generated: tokens to text, the causes of its end, a second attempt."""
 
+from collections.abc import Iterable
+
 import pytest
 
+from models.generated import GeneratedToken
 from models.status import ResponseStatus
 from tests.unit.worker.memory_log import MemoryLog, begin, claimed_response, take_over
 from worker.engine import Delta, FinishReason
@@ -20,7 +23,7 @@ def feed(generation: Generation, tokens: bytes, finish_reason: FinishReason | No
     is_over = False
     for position, token in enumerate(tokens, start=1):
         reason = finish_reason if position == len(tokens) else None
-        delta = Delta(sequence_id=generation.sequence_id, token_id=token, finish_reason=reason)
+        delta = Delta(sequence_id=generation.sequence_ids[0], token_id=token, finish_reason=reason)
         is_over = generation.advance(delta)
         if is_over:
             break
@@ -30,11 +33,17 @@ def feed(generation: Generation, tokens: bytes, finish_reason: FinishReason | No
 def end(generation: Generation, reason: FinishReason, error: str | None = None) -> bool:
     """Deliver an end without a token."""
     return generation.advance(
-        Delta(sequence_id=generation.sequence_id, token_id=None, finish_reason=reason, error=error)
+        Delta(
+            sequence_id=generation.sequence_ids[0], token_id=None, finish_reason=reason, error=error
+        )
     )
 
 
-def finish_again(second: Generation, found: list[int], reason: FinishReason) -> None:
+def ids(tokens: Iterable[GeneratedToken]) -> list[int]:
+    return [token.token_id for token in tokens]
+
+
+def finish_again(second: Generation, found: list[GeneratedToken], reason: FinishReason) -> None:
     """Restore; if that is not the end, the engine finds at once what ended the first attempt."""
     if not second.restore(found):
         end(second, reason)
@@ -68,9 +77,17 @@ def test_no_half_character_is_shown_before_the_end(log: MemoryLog) -> None:
     assert log.text(generation).startswith("a\N{REPLACEMENT CHARACTER}")
 
 
+def test_the_character_that_postgres_does_not_keep_is_replaced(log: MemoryLog) -> None:
+    generation = begin(log)
+
+    feed(generation, b"a\0b", FinishReason.STOP)
+
+    assert log.text(generation) == "a\N{REPLACEMENT CHARACTER}b"
+
+
 def test_usage_counts_every_token_that_was_generated(log: MemoryLog) -> None:
     generation = begin(log, stop=["END"])
-    first = Delta(sequence_id="", token_id=ord("a"), num_cached_tokens=4)
+    first = Delta(sequence_id=generation.sequence_ids[0], token_id=ord("a"), num_cached_tokens=4)
 
     generation.advance(first)
     feed(generation, b"bEND")
@@ -185,7 +202,7 @@ def test_each_attempt_is_another_sequence_to_the_engine(log: MemoryLog) -> None:
 
     second, _ = take_over(log, first)
 
-    assert first.sequence_id != second.sequence_id
+    assert first.sequence_ids != second.sequence_ids
 
 
 @pytest.mark.parametrize("num_before", range(12))
@@ -201,7 +218,7 @@ def test_a_second_attempt_adds_up_to_the_same_text_wherever_the_first_was_lost(
     assert not second.restore(found)
     feed(second, tokens[len(found) :], FinishReason.STOP)
 
-    assert bytes(found) == tokens[: len(found)]
+    assert bytes(ids(found)) == tokens[: len(found)]
     assert log.text(second) == "aEß END€b"
     assert second.usage().output_tokens == len(tokens)
 
@@ -234,7 +251,7 @@ def test_an_attempt_whose_stop_string_was_logged_has_nothing_to_generate(log: Me
 
     second = begin(log, claimed_response(2), stop=["END"], tokenizer=_Words())
 
-    assert second.restore([0, 2])
+    assert second.restore([GeneratedToken(0, 0), GeneratedToken(0, 2)])
     assert second.cause.status is ResponseStatus.COMPLETED
     assert second.usage().output_tokens == 2
 
@@ -264,7 +281,7 @@ def test_what_the_first_attempt_showed_at_its_end_is_not_shown_again(
     second, found = take_over(log, first, stop=["END"])
     finish_again(second, found, reason)
 
-    assert bytes(found) == tokens
+    assert bytes(ids(found)) == tokens
     assert log.text(second) == log.text(first)
 
 

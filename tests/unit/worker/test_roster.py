@@ -35,7 +35,7 @@ def test_a_cancelled_response_is_aborted_and_its_end_is_still_ours(
 
     roster.cancel(generation.stored.id)
 
-    assert aborted == [generation.sequence_id]
+    assert aborted == [generation.sequence_ids[0]]
     assert not generation.is_released
 
 
@@ -81,7 +81,7 @@ def test_everything_that_runs_is_released_and_aborted(roster: Roster, aborted: l
 
     assert released == [generation.stored for generation in generations]
     assert all(generation.is_released for generation in generations)
-    assert aborted == [generation.sequence_id for generation in generations]
+    assert aborted == [generation.sequence_ids[0] for generation in generations]
 
 
 def test_waiting_ends_when_the_last_one_leaves(roster: Roster) -> None:
@@ -115,4 +115,4 @@ def test_an_older_attempt_that_leaves_does_not_take_the_newer_off(
     roster.leave(first)
     roster.cancel(second.stored.id)
 
-    assert aborted == [second.sequence_id]
+    assert aborted == [second.sequence_ids[0]]
