@@ -64,6 +64,7 @@ migration: $(VENV)/.dev ## Write a migration for changed tables: m="what it does
 	@$(WITH_SERVERS) $(BIN)/alembic revision --autogenerate -m '$(m)'
 
 bench: $(VENV)/.dev ## Measure, and append to bench/RESULTS.md
+	$(BIN)/python -m bench.prompts
 	$(BIN)/python -m bench.queue
 	$(BIN)/python -m bench.serve
 

@@ -31,6 +31,7 @@ class SummaryFailedError(AppError):
 def compact(at: Services, project_id: str, body: CompactRequest) -> CompactResource:
     """Generate the summary and seal it; raises an `AppError` for what cannot be compacted."""
     at = at.for_model(body.model)
+    at = at.for_model(body.model)
     items = _conversation(at, project_id, body)
     request = CreateResponse(
         model=body.model,
@@ -88,7 +89,7 @@ def _said_by_users(at: Services, items: list[dict[str, Any]]) -> list[dict[str, 
 
 
 def _num_tokens(at: Services, items: list[dict[str, Any]]) -> int:
-    return len(at.encoder.encode(Prompt(instructions=None, items=items)))
+    return len(at.encoder.encode_media(Prompt(instructions=None, items=items)))
 
 
 def _text(output: list[dict[str, Any]]) -> str:

@@ -19,6 +19,8 @@ MAX_RESERVED = 0.25
 
 IMAGE_SIZE = 1000
 """What an image takes of a prompt, guessed in characters."""
+CHARACTERS_PER_TOKEN = 10
+"""No text worth reading has more, on average."""
 
 Item = dict[str, Any]
 
@@ -38,23 +40,26 @@ def fit(encode: Callable[[Prompt], Encoded], prompt: Prompt, room: int) -> Encod
 
     It is longer than `room` where what must stay is.
     """
-    encoded = encode(prompt)
     sizes = [_size(item) for item in prompt.items]
     turns = _droppable_turns(prompt.items)
     gone: set[int] = set()
-    while len(encoded) > room and turns:
-        # A guess by the length of the texts: encoding each item would cost more than a second try.
-        excess = sum(sizes) * (len(encoded) - room) / len(encoded)
-        gone |= _oldest(turns, sizes, excess)
+    # What is too long by far is not encoded whole only to find that out.
+    excess: float = sum(sizes) - room * CHARACTERS_PER_TOKEN
+    while True:
+        if excess > 0:
+            gone |= _oldest(turns, sizes, excess)
         kept = [item for position, item in enumerate(prompt.items) if position not in gone]
         encoded = encode(replace(prompt, items=kept))
-    return encoded
+        if len(encoded) <= room or not turns:
+            return encoded
+        # A guess by the length of the texts: encoding each item would cost more than a second try.
+        excess = max(1, sum(sizes) * (len(encoded) - room) / len(encoded))
 
 
 def _oldest(turns: list[set[int]], sizes: list[int], excess: float) -> set[int]:
-    """Take the oldest turns until they are `excess` characters long, one at least."""
+    """Take the oldest turns until they are `excess` characters long."""
     gone: set[int] = set()
-    while turns and (excess > 0 or not gone):
+    while turns and excess > 0:
         gone |= turns.pop(0)
         for position in gone:
             excess -= sizes[position]

@@ -311,7 +311,10 @@ ROWS: dict[str, Row] = {
             ({"stop": [""]}, "string_below_min_length", "stop[0]"),
         ),
     ),
-    "n": Row(refused=bounded("n", "integer", below=0, above=17)),
+    "n": Row(
+        shown=(({"n": 16}, {"status": "completed"}),),
+        refused=bounded("n", "integer", below=0, above=17),
+    ),
     "seed": Row(
         asked=tuned("seed", 0, 2**62),
         refused=bounded("seed", "integer", above=2**63),
