@@ -12,7 +12,7 @@ from models.db import Database
 
 GIVE_UP_H = 72
 """How long after the end of its response a delivery is tried."""
-LEASE_S = 60.0
+LEASE_S = 20.0
 """How long whoever takes a delivery has to settle it; then it is taken again."""
 BATCH = 8
 """Deliveries to one endpoint at a time."""
@@ -31,7 +31,8 @@ _TAKE = text(f"""
         FROM webhook_endpoints e CROSS JOIN LATERAL (
             SELECT each.response_id, each.endpoint_id FROM webhook_deliveries each
             WHERE each.endpoint_id = e.id AND each.status = 'pending'
-              AND (each.next_attempt_at <= now() OR e.next_probe_at IS NOT NULL)
+              AND each.next_attempt_at <=
+                  CASE WHEN e.next_probe_at IS NULL THEN now() ELSE 'infinity' END
             ORDER BY each.next_attempt_at
             LIMIT CASE WHEN e.next_probe_at IS NULL THEN {BATCH} ELSE 1 END
             FOR UPDATE SKIP LOCKED

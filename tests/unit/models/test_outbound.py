@@ -5,16 +5,22 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from models.outbound import Destinations, OutboundClient, OutboundError, UrlRefusedError
 from tests.integration.receiver import ALLOWED, Receiver
 
 HERE = Destinations([ip_network(ALLOWED)])
-Resolve = Callable[..., list[str]]
 
 
 def post(url: str, destinations: Destinations = HERE, *, total_s: float = 5) -> int:
@@ -110,6 +116,57 @@ def test_a_name_that_does_not_resolve_is_said_to_be_so(monkeypatch: pytest.Monke
 
     with pytest.raises(OutboundError, match="does not resolve"):
         post("http://hook.example/")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for hook.example, signed with its own key, which follows it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hook.example")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("hook.example")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = Encoding.PEM
+    path = tmp_path / "hook.pem"
+    private = key.private_bytes(pem, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(made.public_bytes(pem) + private)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("host", "is_trusted", "is_reached"),
+    [
+        ("hook.example", True, True),
+        ("hook.example", False, False),
+        ("other.example", True, False),
+    ],
+)
+def test_a_certificate_must_be_trusted_and_name_the_host(
+    names: list[list[str]],
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    is_trusted: bool,
+    is_reached: bool,
+) -> None:
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    names.append(["127.0.0.1"])
+    with Receiver(certificate) as receiver:
+        url = f"https://{host}:{receiver.port}/"
+
+        if is_reached:
+            assert post(url) == 200
+        else:
+            with pytest.raises(OutboundError, match="no connection"):
+                post(url)
+
+        assert bool(receiver.received) == is_reached
 
 
 def _say_nothing(connection: socket.socket) -> None:
