@@ -1,7 +1,8 @@
 """What sampling adds to a step of the engine: `python -m bench.sampling`.
 
-The engine alone, in this process, on the default weights. A figure is the median over the steps in
-which all rows got a token, in CPU time of this process: what else runs on the machine counts less.
+The engine alone, in this process, on the default weights. In every step in which all rows get a
+token, the CPU time of the forward pass is compared with that of all the rest of the same step, so
+that what else runs on the machine slows both alike.
 """
 
 import random
@@ -15,12 +16,14 @@ from threading import Event
 from typing import Annotated, Any
 
 import typer
+from torch import Tensor
 from transformers import AutoTokenizer
 
 from bench.bodies import story_prompt
 from bench.report import RESULTS, Circumstances, Goal, Measure, publish
 from models.settings import DEFAULT_MODEL
 from worker.engine import Delta, EngineConfig, GenerationRequest, SamplingParams, TransformersEngine
+from worker.engine.scheduler import Chunk
 
 NUM_ROWS = 32
 TIMEOUT_S = 300.0
@@ -37,33 +40,52 @@ GOALS = {"temperature 0.8, top-p 0.95": Goal(at_least=0.9)}
 
 
 class Recorder:
-    """The CPU time of every step, and when all rows have ended."""
+    """CPU times of the engine's thread, step by step, and when all rows have ended."""
 
     def __init__(self) -> None:
         self.is_over = Event()
         self._num_left = 0
         self._began_s = 0.0
+        self._forward_s = 0.0
+        self._shares: list[float] = []
         self._steps_s: list[float] = []
 
     def begin(self) -> None:
         """Forget what was; `NUM_ROWS` rows are about to come."""
-        self._num_left, self._steps_s = NUM_ROWS, []
-        self._began_s = time.process_time()
+        self._num_left, self._shares, self._steps_s = NUM_ROWS, [], []
         self.is_over.clear()
 
+    def watch(self, engine: TransformersEngine) -> None:
+        """Time the forward passes of an engine."""
+        forward = engine._runner.forward
+
+        def timed(batch: list[Chunk]) -> Tensor:
+            began_s = time.thread_time()
+            logits = forward(batch)
+            self._forward_s = time.thread_time() - began_s
+            return logits
+
+        engine._runner.forward = timed  # type: ignore[method-assign]
+
     def on_step(self, deltas: list[Delta]) -> None:
-        """The engine's listener."""
-        now = time.process_time()
+        """The engine's listener, on its thread."""
+        now_s = time.thread_time()
+        step_s = now_s - self._began_s
         if len(deltas) == NUM_ROWS:
-            self._steps_s.append(now - self._began_s)
-        self._began_s = now
+            self._steps_s.append(step_s)
+            self._shares.append(1 - self._forward_s / step_s)
         self._num_left -= sum(delta.finish_reason is not None for delta in deltas)
         if self._num_left == 0:
             self.is_over.set()
+        self._began_s = time.thread_time()
 
     def step_ms(self) -> float:
         """The median of the steps with all rows, but the first: it had prompts in it."""
         return statistics.median(self._steps_s[1:]) * 1000
+
+    def share(self) -> float:
+        """Which part of such a step is not the forward pass."""
+        return statistics.median(self._shares[1:])
 
 
 def main(
@@ -77,30 +99,35 @@ def main(
     """Measure a step of 32 rows, greedy and sampled in turn."""
     where = Circumstances.now(shlex.join(["python", "-m", "bench.sampling", *sys.argv[1:]]))
     recorder = Recorder()
-    config = EngineConfig(folder=weights, kv_cache_bytes=2**30, max_sequences=NUM_ROWS)
+    # One thread: its CPU time is that of the whole step.
+    config = EngineConfig(
+        folder=weights, kv_cache_bytes=2**30, max_sequences=NUM_ROWS, num_threads=1
+    )
     engine = TransformersEngine(config, recorder.on_step)
+    recorder.watch(engine)
     engine.start()
     tokenizer: Any = AutoTokenizer.from_pretrained(weights, local_files_only=True)
     prompts = [tokenizer.encode(story_prompt(seed)) for seed in range(NUM_ROWS)]
     ids = count()
-    found: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
     try:
         for _ in range(rounds):
             for kind in random.sample(list(KINDS), len(KINDS)):
                 params = {"max_tokens": num_tokens, "ignore_eos": True, **KINDS[kind]}
-                found[kind].append(_step_ms(engine, recorder, prompts, params, ids))
+                found[kind].append(_run(engine, recorder, prompts, params, ids))
     finally:
         engine.stop()
     publish(f"Sampling: a step of {NUM_ROWS} rows", where, _measures(found), results)
 
 
-def _step_ms(
+def _run(
     engine: TransformersEngine,
     recorder: Recorder,
     prompts: list[list[int]],
     params: dict[str, Any],
     ids: "count[int]",
-) -> float:
+) -> tuple[float, float]:
+    """The CPU time of a step in ms, and the part of it outside the forward pass."""
     recorder.begin()
     for prompt in prompts:
         number = next(ids)
@@ -113,21 +140,36 @@ def _step_ms(
         )
     if not recorder.is_over.wait(TIMEOUT_S):
         raise TimeoutError("the engine did not finish")
-    return recorder.step_ms()
+    return recorder.step_ms(), recorder.share()
 
 
-def _measures(found: dict[str, list[float]]) -> list[Measure]:
-    steps = [Measure(name=f"{kind}: CPU ms", rounds=each) for kind, each in found.items()]
-    shares = [
+def _measures(found: dict[str, list[tuple[float, float]]]) -> list[Measure]:
+    steps = [
+        Measure(name=f"{kind}: CPU ms of a step", rounds=[step_ms for step_ms, _ in rounds])
+        for kind, rounds in found.items()
+    ]
+    outside = [
+        Measure(
+            name=f"{kind}: % of a step outside the forward pass",
+            rounds=[share * 100 for _, share in rounds],
+        )
+        for kind, rounds in found.items()
+    ]
+    # The forward passes are the same, so their shares tell the speeds.
+    greedy = [1 - share for _, share in found[GREEDY]]
+    speeds = [
         Measure(
             name=f"{kind}: speed over greedy",
-            rounds=[greedy / own for greedy, own in zip(found[GREEDY], each, strict=True)],
+            rounds=[
+                (1 - share) / of_greedy
+                for (_, share), of_greedy in zip(rounds, greedy, strict=True)
+            ],
             goal=GOALS.get(kind),
         )
-        for kind, each in found.items()
+        for kind, rounds in found.items()
         if kind != GREEDY
     ]
-    return [*steps, *shares]
+    return [*steps, *outside, *speeds]
 
 
 if __name__ == "__main__":
