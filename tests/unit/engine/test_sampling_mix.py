@@ -1,8 +1,10 @@
 """All that decides about a token together, in one batch, against all the definitions together."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -113,14 +115,51 @@ def test_a_greedy_row_obeys_bias_and_penalties() -> None:
     assert token(dry=params_for(allowed_length=1)) == 0
 
 
-def test_frequencies_follow_the_penalised_probabilities() -> None:
-    params = SamplingParams(max_tokens=1, seed=3, frequency_penalty=0.5, logit_bias={2: 1.0})
-    asked = GenerationRequest(sequence_id="it", prompt=[0], generated=[1, 1], params=params)
-    logits = torch.zeros(20_000, 3)
+ALONE: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "temperature below 1": {"temperature": 0.6},
+    "temperature above 1": {"temperature": 1.8},
+    "top-k": {"top_k": 4},
+    "top-p": {"top_p": 0.7},
+    "min-p": {"min_p": 0.2},
+    "bias": {"logit_bias": {2: 2.0, 5: -3.0}},
+    "frequency": {"frequency_penalty": 0.5},
+    "presence": {"presence_penalty": -1.0},
+    "repetition": {"repetition_penalty": 1.6},
+    "DRY": {"dry": params_for(base=1.5, allowed_length=1)},
+    "DRY with breakers": {"dry": params_for(BREAKERS, allowed_length=1)},
+    "all": {
+        "temperature": 1.3,
+        "top_k": 6,
+        "top_p": 0.9,
+        "min_p": 0.05,
+        "logit_bias": {4: 1.0},
+        "frequency_penalty": 0.3,
+        "presence_penalty": 0.2,
+        "repetition_penalty": 1.2,
+        "dry": params_for(allowed_length=1),
+    },
+}
 
-    penalise(logits, [Penalties.of(asked)] * len(logits))
-    tokens = sample(logits, [Draw(params, position) for position in range(len(logits))])
 
-    expected = np.exp([0.0, -1.0, 1.0]) / np.exp([0.0, -1.0, 1.0]).sum()
-    shares = np.bincount(np.array(tokens), minlength=3) / len(tokens)
-    assert np.abs(shares - expected).max() < 0.015
+@pytest.mark.parametrize("asked", ALONE.values(), ids=ALONE)
+def test_frequencies_follow_the_probabilities_that_are_defined(asked: dict[str, Any]) -> None:
+    num_draws = 20_000
+    logits = np.random.default_rng(1).normal(0, 1.5, 9).astype(np.float32)
+    params = SamplingParams(max_tokens=1, seed=3, **asked)
+    request = GenerationRequest(
+        sequence_id="it", prompt=[0, 1, 2], generated=[5, 0, 1, 1, 0, 1], params=params
+    )
+    rows = torch.from_numpy(logits).repeat(num_draws, 1)
+
+    penalise(rows, [Penalties.of(request)] * num_draws)
+    tokens = sample(rows, [Draw(params, position) for position in range(num_draws)])
+
+    ends = interval_of_each_token(scores_by_definition(logits, request), params)
+    expected = np.zeros(len(logits))
+    for token, start, end in zip(ends, [0.0, *ends.values()], ends.values(), strict=False):
+        expected[token] = end - start
+    counts = np.bincount(np.array(tokens), minlength=len(logits))
+    # Of a share, four times the deviation that chance gives it.
+    tolerance = 4 * np.sqrt(expected * (1 - expected) / num_draws)
+    assert (np.abs(counts / num_draws - expected) <= tolerance + 1e-9).all()
