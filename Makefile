@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
 
-.PHONY: help up test fuzz chaos chaos-mutants nightly guarantees lint format types check migrate migration bench grammars compose-test clean
+.PHONY: help up test fuzz chaos chaos-mutants nightly guarantees lint format types check migrate migration bench peers grammars compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,8 +68,11 @@ bench: $(VENV)/.dev ## Measure, and append to bench/RESULTS.md
 	$(BIN)/python -m bench.queue
 	$(BIN)/python -m bench.serve
 
+peers: $(VENV)-peers/.done ## Measure beside transformers' own server
+	$(BIN)/python -m bench.peers
+
 grammars: $(VENV)/.dev ## Hold the default weights to every kind of grammar, 200 seeds each: some minutes
-	GRAMMAR_SEEDS=200 $(BIN)/python -m pytest -s tests/acceptance/test_grammar_seeds.py
+	GRAMMAR_SEEDS=200 $(BIN)/python -m pytest -s tests/acceptance/test_default_weights.py -k obeys
 
 compose-test: ## Build and start docker-compose.yml, run a response through it, tear it down
 	deploy/compose_test.sh
@@ -84,6 +87,14 @@ $(VENV)/.runtime: pyproject.toml constraints.txt
 		|| { echo '$(PYTHON) is older than Python 3.11: make PYTHON=/path/to/a/newer'; exit 2; }
 	test -x $(BIN)/pip || '$(PYTHON)' -m venv $(VENV)
 	$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+# Torch and transformers are ours, seen through a .pth file: the same build, and no second download.
+$(VENV)-peers/.done: bench/peers.txt $(VENV)/.dev
+	'$(PYTHON)' -m venv $(VENV)-peers
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(VENV)-peers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth"
+	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install -r bench/peers.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime

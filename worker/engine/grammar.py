@@ -113,4 +113,7 @@ class GrammarMasker:
         bits = self._bits[: len(raw)].view(np.uint8)
         allowed = np.unpackbits(bits, axis=1, count=self._vocab_size, bitorder="little")
         is_allowed = torch.from_numpy(allowed.view(np.bool_)).to(logits.device)
-        logits[rows] = logits[rows].masked_fill(~is_allowed, -torch.inf)
+        if len(rows) == len(logits):
+            logits.masked_fill_(~is_allowed, -torch.inf)  # without two copies of all scores
+        else:
+            logits[rows] = logits[rows].masked_fill(~is_allowed, -torch.inf)

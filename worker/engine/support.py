@@ -28,7 +28,7 @@ _MIN_CORRELATION_SHORT_TYPES = 0.9
 _CHECK_LENGTHS = (7, 4)
 
 
-class _PlainAttention:
+class PlainAttention:
     """Attends over the given tokens alone, and remembers in which layers and shapes."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ def layer_shapes(model: Any) -> list[LayerShape]:
         raise UnsupportedModelError(f"it has layers of type {', '.join(sorted(others))}")
     if "logits_to_keep" not in inspect.signature(model.forward).parameters:
         raise UnsupportedModelError("it cannot limit which logits it computes")
-    attention = _PlainAttention()
+    attention = PlainAttention()
     try:
         _logits_alone(model, [0, 1], attention)
     except TypeError as error:
@@ -86,7 +86,7 @@ def check_packing(model: Any, forward: Callable[[list[Chunk]], Tensor], pool: Bl
         for chunk in batch:
             chunk.sequence.num_computed += chunk.num_tokens
     for sequence, logits in zip(sequences, packed, strict=True):
-        alone = _logits_alone(model, sequence.tokens, _PlainAttention())
+        alone = _logits_alone(model, sequence.tokens, PlainAttention())
         if not is_alike(logits, alone, model.dtype):
             raise UnsupportedModelError("its results depend on what else is in the batch")
 
@@ -104,7 +104,7 @@ def _sequence(length: int, vocab_size: int) -> Sequence:
 
 
 @torch.inference_mode()
-def _logits_alone(model: Any, tokens: list[int], attention: _PlainAttention) -> Tensor:
+def _logits_alone(model: Any, tokens: list[int], attention: PlainAttention) -> Tensor:
     output = model(
         input_ids=torch.tensor([tokens], device=model.device),
         position_ids=torch.arange(len(tokens), device=model.device)[None],

@@ -55,3 +55,21 @@ def test_pulling_from_a_folder_without_a_config_names_the_folder(tmp_path: Path)
 
     assert result.exit_code == 1
     assert str(tmp_path) in result.stderr
+
+
+def test_a_worker_of_a_model_that_is_not_served_names_those_that_are() -> None:
+    servers = {"DATABASE_URL": "postgresql://localhost/x", "REDIS_URL": "redis://localhost"}
+    result = _invoke(
+        "worker", "--model", "c", ANTIPHON_MODEL="a", ANTIPHON_MORE_MODELS="b", **servers
+    )
+
+    assert result.exit_code == 2
+    assert "c is none of the served models: a, b" in result.stderr
+
+
+def test_pulling_a_model_by_name_names_it_when_it_is_not_there(tmp_path: Path) -> None:
+    file = str(tmp_path / "none.gguf")
+    result = _invoke("models", "pull", file, ANTIPHON_DATA_DIR=str(tmp_path))
+
+    assert result.exit_code == 1
+    assert file in result.stderr

@@ -5,12 +5,10 @@ late, computed in chunks, short of blocks so that sequences are preempted; then 
 the blocks of the first, and a resume at every position.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from transformers import (
     DeepseekV3Config,
     GemmaConfig,
@@ -26,7 +24,7 @@ from transformers import (
 
 from tests.unit.engine.conftest import EngineFactory
 from tests.unit.engine.harness import Harness, greedy
-from tests.unit.engine.tiny_networks import SIZES, saved
+from tests.unit.engine.tiny_networks import SIZES, generated, saved
 from worker.engine import Delta
 from worker.engine.forward import BLOCK_SIZE
 
@@ -54,25 +52,12 @@ CONFIGS: dict[str, Any] = {
 PROMPTS = [[(7 * n + 3 * size) % 120 for n in range(size)] for size in (40, 1, 18, 16)]
 
 
-def generated(model: Any, prompt: Sequence[int]) -> list[int]:
-    ids = torch.tensor([list(prompt)])
-    output = model.generate(
-        ids,
-        attention_mask=torch.ones_like(ids),
-        max_new_tokens=NUM_TOKENS,
-        do_sample=False,
-        pad_token_id=0,
-    )
-    return list(output[0, len(prompt) :].tolist())
-
-
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=list(CONFIGS))
 def test_an_architecture_gets_what_generate_gives(
     config: Any, tmp_path: Path, make_engine: EngineFactory
 ) -> None:
     model = saved(config, tmp_path)
-    model.generation_config.eos_token_id = None
-    expected = [generated(model, prompt) for prompt in PROMPTS]
+    expected = [generated(model, prompt, NUM_TOKENS) for prompt in PROMPTS]
     block_bytes = BLOCK_SIZE * _token_bytes(make_engine(folder=tmp_path))
     harness = make_engine(
         folder=tmp_path, kv_cache_bytes=NUM_BLOCKS * block_bytes, max_batch_tokens=24
@@ -80,7 +65,9 @@ def test_an_architecture_gets_what_generate_gives(
 
     assert _with_late_ones(harness) == expected
     follow_up = [*PROMPTS[0], *expected[0], 5, 6, 7]
-    assert harness.run(greedy("second", follow_up, NUM_TOKENS)) == [generated(model, follow_up)]
+    assert harness.run(greedy("second", follow_up, NUM_TOKENS)) == [
+        generated(model, follow_up, NUM_TOKENS)
+    ]
     assert harness.deltas["second"][0].num_cached_tokens >= BLOCK_SIZE
     resumed = [
         greedy(f"from {n}", PROMPTS[2], NUM_TOKENS, generated=expected[2][:n])

@@ -8,7 +8,7 @@ from tests.unit.engine.conftest import EngineFactory
 from tests.unit.engine.harness import greedy
 from worker.engine import UnsupportedModelError
 from worker.engine.quantize import quantize_linear_layers
-from worker.engine.support import _logits_alone, _PlainAttention
+from worker.engine.support import PlainAttention, _logits_alone
 
 SHAPES = {"small": (48, 32), "large": (1024, 512)}
 
@@ -112,5 +112,5 @@ def test_int8_gives_a_prompt_the_same_alone_and_in_a_batch(
 
 @torch.inference_mode()
 def _scores(model: Any, tokens: list[int]) -> torch.Tensor:
-    scores: torch.Tensor = _logits_alone(model, tokens, _PlainAttention())
+    scores: torch.Tensor = _logits_alone(model, tokens, PlainAttention())
     return scores

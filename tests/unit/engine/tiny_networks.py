@@ -1,5 +1,6 @@
 """Random networks of any architecture, too small to take time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +29,17 @@ def saved(config: Any, folder: Path) -> Any:
     model = auto.from_config(config).eval()
     model.save_pretrained(folder)
     return model
+
+
+def generated(model: Any, prompt: Sequence[int], num_tokens: int) -> list[int]:
+    """What `model.generate` goes on with, greedily and without an early end."""
+    model.generation_config.eos_token_id = None
+    ids = torch.tensor([list(prompt)])
+    output = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=num_tokens,
+        do_sample=False,
+        pad_token_id=0,
+    )
+    return list(output[0, len(prompt) :].tolist())

@@ -1,0 +1,159 @@
+"""The engine on the default weights: equal to `model.generate`, close to it in int8, and held to
+every kind of grammar.
+
+Of grammars the suite takes a few seeds each, drawn at temperature 1 among free answers; `make
+grammars` takes 200. The judges (jsonschema, re, lark) share no code with the engine's compiler.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from models.chat import Prompt, TemplateEncoder
+from models.grammar_check import GRAMMAR_LIMITS
+from models.settings import Settings
+from models.weights import locate_weights
+from tests.unit.engine.harness import Harness, greedy
+from tests.unit.engine.test_grammar_kinds import KINDS, NUM_FREE, request_of
+from tests.unit.engine.tiny_networks import generated
+from worker.engine import EngineConfig, FinishReason, TransformersEngine
+from worker.engine.loading import load_model
+from worker.engine.support import PlainAttention
+
+NUM_SEEDS = int(os.environ.get("GRAMMAR_SEEDS", "2"))
+MAX_TOKENS = 64
+DEADLINE_S = 1500.0
+MIN_ENDED = 0.5
+"""Of the answers, those that end before `MAX_TOKENS` cut them off; the others cannot be judged."""
+
+NUM_EQUAL = 16
+MAX_DIVERGENCE = 0.01
+"""Nats, of the mean; measured: 0.004, and 0.001 for bfloat16."""
+MIN_AGREEMENT = 0.85
+QUESTIONS = ("What is the capital of France?", "Write a haiku about rain.", "2 + 2 =", "Hi!")
+TEXT = (
+    "The lighthouse keeper climbed the stairs every evening, lit the lamp, and wrote down what he "
+    "saw: the weather, the ships, and how high the water stood. He had done so for thirty years, "
+    "and nobody had ever read a line of it. Then, one morning, a letter came."
+)
+
+QUESTION = "Answer with an example, as short as you can."
+
+
+@pytest.fixture(scope="module")
+def encoder(weights_dir: Path) -> TemplateEncoder:
+    return TemplateEncoder(locate_weights(Settings(data_dir=weights_dir.parent)))
+
+
+@pytest.fixture(scope="module")
+def harness(encoder: TemplateEncoder) -> Iterator[Harness]:
+    made = Harness(deadline_s=DEADLINE_S)
+    config = EngineConfig(
+        folder=encoder.folder,
+        dtype="float32",
+        kv_cache_bytes=1 << 30,
+        max_sequences=64,
+        grammar_limits=GRAMMAR_LIMITS,
+    )
+    made.engine = TransformersEngine(config, made.on_step)
+    made.engine.start()
+    yield made
+    made.engine.stop()
+
+
+def ask(encoder: TemplateEncoder, question: str) -> list[int]:
+    message = {"type": "message", "role": "user", "content": question}
+    return encoder.encode(Prompt(instructions=None, items=[message]))
+
+
+def network(harness: Harness) -> Any:
+    return harness.engine._runner._model  # type: ignore[attr-defined]
+
+
+def test_answers_are_those_of_generate_from_every_position(
+    encoder: TemplateEncoder, harness: Harness
+) -> None:
+    model = AutoModelForCausalLM.from_pretrained(encoder.folder, dtype=torch.float32)
+    prompts = [ask(encoder, question) for question in QUESTIONS]
+
+    outputs = harness.run(
+        *(
+            greedy(question, prompt, NUM_EQUAL)
+            for question, prompt in zip(QUESTIONS, prompts, strict=True)
+        )
+    )
+
+    for prompt, output in zip(prompts, outputs, strict=True):
+        assert output == generated(model, prompt, NUM_EQUAL)
+    resumed = [
+        greedy(f"from {n}", prompts[1], NUM_EQUAL, generated=outputs[1][:n])
+        for n in range(NUM_EQUAL)
+    ]
+    assert harness.run(*resumed) == [outputs[1][n:] for n in range(NUM_EQUAL)]
+
+
+@torch.inference_mode()
+def test_int8_scores_the_next_tokens_nearly_as_full_weights_do(
+    encoder: TemplateEncoder, harness: Harness
+) -> None:
+    tokens = encoder.tokenizer.backend_tokenizer.encode(TEXT).ids
+    config = EngineConfig(
+        folder=encoder.folder,
+        dtype="float32",
+        quantization="int8",
+        kv_cache_bytes=1 << 28,
+        max_sequences=1,
+    )
+    full, int8 = (scores(each, tokens) for each in (network(harness), load_model(config)))
+
+    divergence = (full.exp() * (full - int8)).sum(-1)
+    assert divergence.mean() < MAX_DIVERGENCE
+    assert (full.argmax(-1) == int8.argmax(-1)).float().mean() >= MIN_AGREEMENT
+
+
+def scores(model: Any, tokens: list[int]) -> torch.Tensor:
+    """Log probabilities [tokens, vocab] of what follows each token."""
+    output = model(
+        input_ids=torch.tensor([tokens]),
+        position_ids=torch.arange(len(tokens))[None],
+        use_cache=False,
+        paged=PlainAttention(),
+    )
+    return torch.log_softmax(output.logits[0].float(), -1)
+
+
+@pytest.mark.timeout(DEADLINE_S)
+def test_what_the_default_weights_write_obeys(encoder: TemplateEncoder, harness: Harness) -> None:
+    prompt = ask(encoder, QUESTION)
+    alone = harness.run(*(greedy(f"alone {n}", prompt[n:], MAX_TOKENS) for n in range(NUM_FREE)))
+    free = [greedy(f"free {n}", prompt[n:], MAX_TOKENS) for n in range(NUM_FREE)]
+    held = [
+        request_of(fields, seed, MAX_TOKENS, prompt=prompt, sequence_id=f"{kind} {seed}")
+        for seed in range(NUM_SEEDS)
+        for kind, (fields, _) in KINDS.items()
+    ]
+
+    outputs = harness.run(*free, *held)
+
+    assert outputs[:NUM_FREE] == alone
+    ended = [each.sequence_id for each in held if _is_whole(harness.reason(each.sequence_id))]
+    assert len(ended) >= MIN_ENDED * len(held)
+    for name in ended:
+        kind, _, seed = name.rpartition(" ")
+        text = encoder.tokenizer.backend_tokenizer.decode(harness.tokens(name))
+        try:
+            KINDS[kind][1](text)
+        except Exception as error:
+            raise AssertionError(f"{kind}, seed {seed}: {text!r}") from error
+    print(f"\n{len(ended)} of {len(held)} answers judged, {NUM_SEEDS} seeds of {len(KINDS)} kinds")
+
+
+def _is_whole(reason: FinishReason | None) -> bool:
+    """Whether the answer ended by itself; one that failed fails the test."""
+    assert reason in (FinishReason.STOP, FinishReason.GRAMMAR, FinishReason.LENGTH)
+    return reason is not FinishReason.LENGTH
