@@ -14,7 +14,7 @@ from api.cancelling import request_cancel
 from api.services import Services
 from api.stream import event_stream
 from api.tail import Tail, final_response
-from models.errors import AppError
+from models.errors import AppError, OverloadedError
 from models.stored import StoredResponse
 
 LISTEN_S = 0.5
@@ -27,7 +27,11 @@ class ClientGoneError(AppError):
 
 def stream_foreground(at: Services, stored: StoredResponse) -> Response:
     """The events as they come; what is not stored is gone once it was delivered."""
-    response = event_stream(at, stored, start=0, on_gone=lambda: _abandon(at, stored))
+    try:
+        response = event_stream(at, stored, start=0, on_gone=lambda: _abandon(at, stored))
+    except OverloadedError:
+        _abandon(at, stored)
+        raise
     response.call_on_close(lambda: forget_unstored(at, stored))
     return response
 
@@ -42,6 +46,9 @@ def wait_for_end(at: Services, stored: StoredResponse) -> bytes:
     try:
         with at.hub.place():
             return _wait(at, stored)
+    except OverloadedError:
+        _abandon(at, stored)
+        raise
     finally:
         forget_unstored(at, stored)
 

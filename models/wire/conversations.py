@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
+from models.wire.item_bodies import ItemBody
 from models.wire.items import InputItem
 from models.wire.request import MetadataKey, MetadataValue
 from models.wire.strict import WireModel
@@ -14,7 +15,7 @@ MAX_NEW_ITEMS = 20
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)]
 
 
-class CreateConversation(WireModel):
+class CreateConversation(ItemBody):
     """The body of POST /v1/conversations; nothing is required."""
 
     items: list[InputItem] = Field(default_factory=list, max_length=MAX_NEW_ITEMS)
@@ -37,7 +38,7 @@ class UpdateConversation(WireModel):
     metadata: Metadata
 
 
-class CreateItems(WireModel):
+class CreateItems(ItemBody):
     """The body of POST /v1/conversations/{id}/items."""
 
     items: list[InputItem] = Field(min_length=1, max_length=MAX_NEW_ITEMS)

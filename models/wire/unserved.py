@@ -71,12 +71,17 @@ def split_unserved(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
 
 def unserved_within(body: dict[str, Any]) -> str | None:
     """The path of the first item or tool that is known and unserved, if any."""
-    for position, item in enumerate(_objects(body.get("input"))):
-        if str(item.get("type")) in UNSERVED_ITEMS:
-            return f"input[{position}].type"
     for position, tool in enumerate(_objects(body.get("tools"))):
         if str(tool.get("type")) in UNSERVED_TOOLS:
             return f"tools[{position}].type"
+    return unserved_item(body, "input")
+
+
+def unserved_item(body: dict[str, Any], field: str) -> str | None:
+    """The path of the first item in a field that is known and unserved, if any."""
+    for position, item in enumerate(_objects(body.get(field))):
+        if str(item.get("type")) in UNSERVED_ITEMS:
+            return f"{field}[{position}].type"
     return None
 
 

@@ -17,6 +17,7 @@ from tests.integration.api.requests import (
     events,
     fetch,
     frames,
+    parsed,
     stream,
     text_of,
     wait_for_end,
@@ -287,6 +288,22 @@ def test_a_server_full_of_streams_refuses_more_and_takes_other_requests(
     assert refused.status_code == 503
     assert error_of(refused)["code"] == "server_overloaded"
     assert refused.headers["Retry-After"]
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_nothing_runs_for_a_client_that_was_refused_a_place(
+    app: OpenAPI, http: FlaskClient, is_stream: bool
+) -> None:
+    hub = app.extensions["antiphon"].hub
+
+    with contextlib.ExitStack() as places:
+        for _ in range(24):
+            places.enter_context(hub.place())
+        refused = http.post("/v1/responses", json={"input": "Hello.", "stream": is_stream})
+
+    assert refused.status_code == 503
+    [response] = parsed(http.get("/v1/responses"))["data"]
+    assert response["status"] == "cancelled"
 
 
 def test_a_stream_that_ends_gives_its_place_back(

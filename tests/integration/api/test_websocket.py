@@ -1,6 +1,5 @@
 """WebSocket on /v1/responses: turns on one connection, and what it alone remembers."""
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,10 +9,10 @@ import redis
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 from simple_websocket import Client, ConnectionClosed
-from werkzeug.serving import make_server
 
 from tests.integration.api.requests import create_and_wait, fetch, text_of
 from tests.integration.conftest import MakeWorker
+from tests.integration.http_server import serving
 from tests.integration.in_process import InProcessWorker
 from tests.polling import eventually
 
@@ -25,22 +24,17 @@ NOT_FOUND = "previous_response_not_found"
 @pytest.fixture
 def connect(app: OpenAPI) -> Iterator[Connect]:
     """Opens connections to the app behind a server of its own."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
     opened: list[Client] = []
+    with serving(app) as address:
 
-    def open_one() -> Client:
-        opened.append(Client.connect(f"ws://127.0.0.1:{server.port}/v1/responses"))
-        return opened[-1]
+        def open_one() -> Client:
+            opened.append(Client.connect(f"ws://{address}/v1/responses"))
+            return opened[-1]
 
-    yield open_one
-    for each in opened:
-        if each.connected:
-            each.close()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+        yield open_one
+        for each in opened:
+            if each.connected:
+                each.close()
 
 
 def send(socket: Client, **body: Any) -> None:

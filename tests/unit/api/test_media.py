@@ -20,6 +20,7 @@ class Seeing(ScriptedEncoder):
     media = frozenset({"input_image"})
 
     def __init__(self) -> None:
+        super().__init__()
         self.num_checked = 0
 
     def check_part(self, part: dict[str, Any], param: str) -> None:
