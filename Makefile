@@ -67,6 +67,7 @@ bench: $(VENV)/.dev ## Measure, and append to bench/RESULTS.md
 	$(BIN)/python -m bench.prompts
 	$(BIN)/python -m bench.queue
 	$(BIN)/python -m bench.serve
+	$(BIN)/python -m bench.sampling
 
 peers: $(VENV)-peers/.done ## Measure beside transformers' own server
 	$(BIN)/python -m bench.peers
