@@ -30,8 +30,9 @@ _AT_ONCE = 10_000.0
 _WEIGHTS = Path(".antiphon/weights")
 _MODEL = "SmolLM2-135M-Instruct"
 _SAMPLED = {"temperature": 0.8, "top_p": 0.95}
-# As free as text can be, yet masked at every token.
-_HELD = {"grammar": {"type": "regex", "value": r"[a-zA-Z0-9 ,.'\n-]{2000}"}}
+# An answer that never ends, most of it as free as strings are, yet masked at every token.
+_SCHEMA = {"type": "array", "items": {"type": "string"}, "minItems": 1000}
+_HELD = {"text": {"format": {"type": "json_schema", "name": "endless", "schema": _SCHEMA}}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
