@@ -12,7 +12,6 @@ from tests.integration.api.requests import (
     create_and_wait,
     event_of,
     events,
-    fetch,
     frames,
     stream,
     wait_for_end,
@@ -116,7 +115,7 @@ def test_each_choice_goes_on_where_a_lost_worker_left_it(
 
     make_worker(**_FAST).run_queued().result()
 
-    ended = fetch(http, response["id"])
+    ended = wait_for_end(http, response["id"])
     assert ended["status"] == "completed"
     assert ended["usage"]["output_tokens"] == 20 * n
     assert len(set(texts_of(ended))) == 1
