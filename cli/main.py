@@ -70,6 +70,9 @@ def api() -> None:
 def worker(
     name: Annotated[str, typer.Option(help="Unique among the running workers.")] = "",
     model: Annotated[str, typer.Option(help="One of the served; the first by default.")] = "",
+    pulse: Annotated[
+        Path | None, typer.Option(help="File to touch four times a second while all is well.")
+    ] = None,
 ) -> None:
     """Generate responses of one model until SIGTERM; the name defaults to the host's."""
     served = _connected_settings().each_model()
@@ -81,18 +84,20 @@ def worker(
     from worker.main import main
 
     try:
-        main(chosen[0], name or socket.gethostname())
+        main(chosen[0], name or socket.gethostname(), pulse)
     except (ModelTooLargeError, UnsupportedModelError) as error:
         _fail(f"{chosen[0].model} cannot be served: {error}", code=2)
 
 
 @app.command()
-def maintenance() -> None:
+def maintenance(
+    pulse: Annotated[Path | None, typer.Option(help="File to touch in every round.")] = None,
+) -> None:
     """Repeat lost hints, reclaim responses of dead workers and apply retention until SIGTERM."""
     settings = _connected_settings()
     from worker.maintenance import main
 
-    main(settings)
+    main(settings, pulse)
 
 
 @models_app.command()

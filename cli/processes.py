@@ -46,6 +46,8 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 10.0
     """How long the child may take to stop before it is killed."""
+    pulse: Path | None = None
+    """A file that the child touches while it is well: once it has begun to, it must go on."""
 
 
 def spawn(program: Program, log: Path | None) -> subprocess.Popen[bytes]:

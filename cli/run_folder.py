@@ -60,8 +60,12 @@ class RunFolder:
         """Where the process of this name logs to."""
         return self._log / f"{name}.log"
 
+    def pulse_path(self, name: str) -> Path:
+        """The file by which the process of this name shows that it is well."""
+        return self._run / f"{name}.pulse"
+
     def _remove_leftovers(self) -> None:
-        for path in (*self._run.glob("*.pid"), self._run / "env"):
+        for path in (*self._run.glob("*.pid"), *self._run.glob("*.pulse"), self._run / "env"):
             path.unlink(missing_ok=True)
 
     def _describe_owner(self) -> str:

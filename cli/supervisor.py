@@ -19,6 +19,13 @@ logger = logging.getLogger(__name__)
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLL_S = 0.2
+PULSE_EVERY_S = 1.0
+MAX_SILENT = 7
+"""Looks at a pulse that find no change before its child is killed. Not seconds: when the whole
+machine was asleep, nobody has hung."""
+
+OnDeath = Callable[[Program, int], None]
+"""Called with a child that ended by itself and the pid it had; must not wait."""
 
 
 class StopRequested(Exception):  # noqa: N818 - not an error
@@ -36,6 +43,10 @@ class _Child:
     started_at: float
     restart_at: float | None = None
     """When to start it again; None while it is up."""
+    looked_at: float = 0.0
+    pulse: int | None = None
+    """The pulse at the last look; None before the first."""
+    num_silent: int = 0
     backoff: Backoff = field(default_factory=Backoff)
 
 
@@ -46,8 +57,9 @@ class Supervisor:
     the last started first. A second Ctrl-C kills instead of waiting.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, on_death: OnDeath = lambda *_: None) -> None:
         self._folder = folder
+        self._on_death = on_death
         self._stages: list[list[_Child]] = []
         self._must_stop = False
         self._num_interrupts = 0
@@ -117,6 +129,8 @@ class Supervisor:
     def _tick(self, timeout_s: float | None) -> None:
         """Sleep until a signal, a due restart or the timeout; then look after the children."""
         due = [child.restart_at for child in self._children if child.restart_at is not None]
+        if any(child.program.pulse is not None for child in self._children):
+            due.append(time.monotonic() + PULSE_EVERY_S)
         if due:
             until_due_s = max(0.0, min(due) - time.monotonic())
             timeout_s = until_due_s if timeout_s is None else min(timeout_s, until_due_s)
@@ -132,8 +146,10 @@ class Supervisor:
         if child.restart_at is None:
             returncode = child.process.poll()
             if returncode is None:
+                self._check_pulse(child, now)
                 return
             kill_group(child.process)
+            self._on_death(child.program, child.process.pid)
             delay_s = child.backoff.next_delay_s(now - child.started_at)
             child.restart_at = now + delay_s
             self._folder.remove_pid(child.program.name)
@@ -142,8 +158,27 @@ class Supervisor:
         if child.restart_at <= now:
             child.process = self._spawn(child.program)
             child.started_at, child.restart_at = now, None
+            child.pulse, child.num_silent = None, 0
+
+    def _check_pulse(self, child: _Child, now: float) -> None:
+        """Kill a child that has fallen silent: stopped, or hung beyond helping itself."""
+        program = child.program
+        if program.pulse is None or now - child.looked_at < PULSE_EVERY_S:
+            return
+        child.looked_at = now
+        try:
+            pulse = program.pulse.stat().st_mtime_ns
+        except FileNotFoundError:
+            return  # it still loads
+        child.num_silent = child.num_silent + 1 if pulse == child.pulse else 0
+        child.pulse = pulse
+        if child.num_silent >= MAX_SILENT:
+            logger.error("%s hangs, pid %d; killed", program.name, child.process.pid)
+            kill_group(child.process)
 
     def _spawn(self, program: Program) -> Popen[bytes]:
+        if program.pulse is not None:
+            program.pulse.unlink(missing_ok=True)
         process = spawn(program, self._folder.log_path(program.name))
         self._folder.write_pid(program.name, process.pid)
         logger.info("%s started, pid %d", program.name, process.pid)

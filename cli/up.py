@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from cli.banner import render_banner
 from cli.console import StepConsole
 from cli.embedded import EmbeddedPostgres, EmbeddedValkey
 from cli.embedded.ports import is_free
+from cli.leases import LeaseEnder
 from cli.processes import Program
 from cli.readiness import base_url, is_api_ready, is_loopback
 from cli.run_folder import RunFolder
@@ -44,9 +46,10 @@ def run(settings: Settings) -> None:
     with folder.locked():
         _check_port(settings)
         _log_to(folder.log_path("supervisor"))
-        with Supervisor(folder) as supervisor:
+        env = dict(os.environ) | {"ANTIPHON_DATA_DIR": str(settings.data_dir)}
+        with Supervisor(folder, LeaseEnder(env).on_death) as supervisor:
             try:
-                _Up(settings, folder, supervisor).run()
+                _Up(settings, folder, supervisor, env).run()
             except StopRequested:
                 logger.warning("stopping")
 
@@ -54,12 +57,14 @@ def run(settings: Settings) -> None:
 class _Up:
     """One start, step by step."""
 
-    def __init__(self, settings: Settings, folder: RunFolder, supervisor: Supervisor) -> None:
+    def __init__(
+        self, settings: Settings, folder: RunFolder, supervisor: Supervisor, env: dict[str, str]
+    ) -> None:
         self._settings = settings
         self._folder = folder
         self._supervisor = supervisor
         self._console = StepConsole(Console())
-        self._env = dict(os.environ) | {"ANTIPHON_DATA_DIR": str(settings.data_dir)}
+        self._env = env
 
     def run(self) -> None:
         self._fetch_weights()
@@ -105,13 +110,19 @@ class _Up:
         for number, model in enumerate(models, start=1):
             name = f"worker-{number}"
             arguments = ("worker", "--name", name, "--model", model)
-            self._supervisor.start(self._own(name, *arguments, stop_s=stop_s))
-        self._supervisor.start(self._own("maintenance", "maintenance"))
+            self._supervisor.start(self._watched(name, *arguments, stop_s=stop_s))
+        self._supervisor.start(self._watched("maintenance", "maintenance"))
         self._supervisor.start(self._own("api", "api", stop_s=_API_STOP_S))
 
     def _own(self, name: str, *arguments: str, stop_s: float = 10.0) -> Program:
         argv = (sys.executable, str(_EXECUTABLE), *arguments)
         return Program(name=name, argv=argv, env=self._env, stop_timeout_s=stop_s)
+
+    def _watched(self, name: str, *arguments: str, stop_s: float = 10.0) -> Program:
+        """One that shows by a pulse that it is well."""
+        pulse = self._folder.pulse_path(name)
+        program = self._own(name, *arguments, "--pulse", str(pulse), stop_s=stop_s)
+        return replace(program, pulse=pulse)
 
 
 def _check_port(settings: Settings) -> None:

@@ -87,6 +87,11 @@ class Recorder:
         except redis.RedisError:
             return cls(stored, log), []
 
+    @property
+    def next_sequence_number(self) -> int:
+        """The number that the next event will have."""
+        return len(self._events)
+
     def begin(self) -> None:
         """Announce that a worker is at it, unless an earlier attempt has."""
         if self._machine.state in (StreamState.CREATED, StreamState.QUEUED):

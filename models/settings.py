@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     """Memory for cached keys and values, GiB; on CUDA nine tenths of what is free are taken."""
     drain_seconds: Amount = Field(5.0, ge=0)
     """How long a stopping worker lets running responses finish before it hands them back."""
+    checkpoint_seconds: Amount = Field(2.0, ge=0)
+    """Time between two checkpoints of what a worker runs; 0 makes none."""
     retention_days: Amount = Field(30.0, gt=0, le=36_500)
     webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     """Networks that webhooks may be delivered to besides public addresses."""

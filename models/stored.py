@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from models.checkpoint import Checkpoint
 from models.echo import (
     echo_conversation,
     echo_reasoning,
@@ -43,6 +44,8 @@ class StoredResponse:
     error: dict[str, Any] | None = None
     incomplete_details: dict[str, str] | None = None
     output: list[dict[str, Any]] = field(default_factory=list)
+    checkpoint: Checkpoint | None = None
+    """Known to who has just claimed or taken over the response, and to nobody else."""
 
     def generation_parameters(self) -> GenerationParameters:
         """The stored parameters as their type; they were validated when they were accepted."""

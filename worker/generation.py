@@ -6,7 +6,9 @@ token, then the task thread again.
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
+from models.checkpoint import Checkpoint
 from models.generated import GeneratedToken, by_choice
 from models.recorder import EndingCause, Recorder
 from models.status import ResponseStatus
@@ -38,8 +40,11 @@ class Generation:
         ]
         self.sequence_ids = [choice.sequence_id for choice in self.choices]
         self._num_prompt_tokens = num_prompt_tokens
-        self._num_tokens = 0
-        """Of all choices."""
+        self._tokens: list[GeneratedToken] = []
+        """Of all choices, as they came."""
+        self._reached = (0, recorder.next_sequence_number)
+        """How many of the tokens have become events, and the number of the next event."""
+        self._can_be_replayed = stored.store
         self._is_open = len(self.choices) == 1
         self._cause: EndingCause | None = None
         self._ended = threading.Event()
@@ -62,16 +67,41 @@ class Generation:
         found = by_choice(tokens)
         for number, choice in enumerate(self.choices):
             choice.restore(found.get(number, ()))
-        self._num_tokens += len(tokens)
+        self._tokens += tokens
         return self._settle()
+
+    def replay(self, tokens: Sequence[GeneratedToken]) -> bool:
+        """Make the events of tokens that an earlier attempt generated and no log holds.
+
+        Returns whether they end the generation. Equal tokens make equal events.
+        """
+        return any(
+            self.advance(Delta(sequence_id=self.sequence_ids[choice], token_id=token_id))
+            for choice, token_id in tokens
+        )
+
+    def reached(self) -> StoredResponse | None:
+        """The response with a checkpoint; None while there is nothing to go on from.
+
+        Safe from any thread: tokens are only ever added.
+        """
+        num_tokens, next_number = self._reached
+        if not num_tokens or not self._can_be_replayed:
+            return None
+        tokens = tuple(self._tokens[:num_tokens])
+        checkpoint = Checkpoint(next_sequence_number=next_number, tokens=tokens)
+        return replace(self.stored, checkpoint=checkpoint)
 
     def advance(self, delta: Delta) -> bool:
         """Take one delta of the engine; True if it ends the generation."""
-        choice = self.choices[self.sequence_ids.index(delta.sequence_id)]
-        if choice.reason is None and delta.token_id is not None:
-            self._note_token()
+        number = self.sequence_ids.index(delta.sequence_id)
+        choice = self.choices[number]
+        if choice.reason is None:
+            self._note(number, delta)
         choice.advance(delta, is_released=self.is_released)
-        return self._settle()
+        is_over = self._settle()
+        self._reached = (len(self._tokens), self.recorder.next_sequence_number)
+        return is_over
 
     def take_unwanted(self) -> list[str]:
         """The sequences that the engine is to stop; each is named once."""
@@ -97,15 +127,19 @@ class Generation:
         return Usage.of(
             input_tokens=self._num_prompt_tokens,
             cached_tokens=self.choices[0].num_cached,
-            output_tokens=self._num_tokens,
+            output_tokens=len(self._tokens),
         )
 
     def wait(self) -> None:
         """Block until it has ended."""
         self._ended.wait()
 
-    def _note_token(self) -> None:
-        self._num_tokens += 1
+    def _note(self, number: int, delta: Delta) -> None:
+        if delta.token_id is None:
+            return
+        self._tokens.append(GeneratedToken(number, delta.token_id))
+        # Tokens alone do not tell their log probabilities: such a response is generated again.
+        self._can_be_replayed &= delta.logprobs is None
         if not self._is_open:
             # In order, whichever choice is the first to speak.
             for choice in self.choices:
@@ -118,7 +152,7 @@ class Generation:
         if self._cause is None:
             return False
         if len(self.choices) > 1:
-            # Now and not when each has ended: tokens alone do not tell when that was. What is
+            # Now and not when each has ended: a checkpoint does not tell when that was. What is
             # still open when the response ends was cut off if that was.
             for choice in self.choices:
                 if choice.reason in COMPLETE:

@@ -1,4 +1,4 @@
-"""The worker's sign of life: keeps its lease, and learns what is to be cancelled.
+"""The worker's sign of life: keeps its lease, and learns what the store says it is running.
 
 A thread of its own, outside the engine: a long step must not cost the lease.
 """
@@ -7,18 +7,22 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
-from uuid import UUID
+import time
+from collections.abc import Callable, Sequence
 
 from models.errors import UnavailableError
 from models.ids import new_id
 from models.store import Store
-from models.store.workers import LeaseLostError, WorkerIdentity
+from models.store.workers import LEASE_S, HeldRow, LeaseLostError, WorkerIdentity
 from models.tables import DEFAULT_PROJECT
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
+MARGIN_S = 1.0
+"""So long before its lease ends a worker that could not renew it stops by itself."""
+
+Rows = Sequence[HeldRow]
 
 
 class Heartbeat:
@@ -30,19 +34,29 @@ class Heartbeat:
         self._model = model
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-        self._on_cancel: Callable[[UUID], None] = lambda _: None
+        self._on_beat: Callable[[Rows], None] = lambda _: None
         self._on_lost: Callable[[], None] = lambda: None
+        self._renewed_at = time.monotonic()
         self.identity = self._new_identity()
 
-    def start(self, on_cancel: Callable[[UUID], None], on_lost: Callable[[], None]) -> None:
+    def start(self, on_beat: Callable[[Rows], None], on_lost: Callable[[], None]) -> None:
         """Register, then renew every second.
 
-        `on_cancel` gets each running response that is to be cancelled; `on_lost` is called when
-        the lease has run out and the worker's responses are no longer its own.
+        `on_beat` gets the responses that are in progress here according to the store; `on_lost` is
+        called when the lease has run out and the worker's responses are no longer its own.
         """
-        self._on_cancel, self._on_lost = on_cancel, on_lost
+        self._on_beat, self._on_lost = on_beat, on_lost
+        self._renewed_at = time.monotonic()
         self._store.workers.register(self.identity)
         self._thread.start()
+
+    @property
+    def is_lease_good(self) -> bool:
+        """Whether the worker's word still counts, by its own monotonic clock.
+
+        Counted from before the renewal was sent, so never later than the database has it.
+        """
+        return time.monotonic() < self._renewed_at + LEASE_S - MARGIN_S
 
     def stop(self) -> None:
         """Give the lease up."""
@@ -50,6 +64,13 @@ class Heartbeat:
         self._thread.join()
         try:
             self._store.workers.leave(self.identity)
+        except UnavailableError:
+            logger.warning("lease left to run out: the database is out of reach")
+
+    def give_up(self) -> None:
+        """End the lease at once; whatever runs here is lost."""
+        try:
+            self._store.workers.give_up(self.identity)
         except UnavailableError:
             logger.warning("lease left to run out: the database is out of reach")
 
@@ -61,14 +82,17 @@ class Heartbeat:
                 logger.warning("lease not renewed", extra={"error": str(error)})
 
     def _beat(self) -> None:
+        began = time.monotonic()
         try:
-            for response_id in self._store.workers.renew(self.identity):
-                self._on_cancel(response_id)
+            rows = self._store.workers.renew(self.identity)
         except LeaseLostError:
             logger.warning("lease lost; starting over", extra={"worker": self._name})
             self._on_lost()
-            self.identity = self._new_identity()
-            self._store.workers.register(self.identity)
+            successor = self._new_identity()
+            self._store.workers.register(successor)
+            self.identity, rows = successor, []
+        self._renewed_at = began
+        self._on_beat(rows)
 
     def _new_identity(self) -> WorkerIdentity:
         return WorkerIdentity(

@@ -3,6 +3,7 @@
 import gc
 import logging
 import threading
+from pathlib import Path
 
 from celery import signals
 
@@ -14,11 +15,11 @@ from worker.runtime import Runtime
 logger = logging.getLogger(__name__)
 
 
-def main(settings: Settings, name: str) -> None:
+def main(settings: Settings, name: str, pulse: Path | None = None) -> None:
     """Load the weights, work until SIGTERM, then drain and hand back."""
     configure_logging(settings.log_level)
     assert settings.redis_url is not None
-    runtime = Runtime(settings, name)
+    runtime = Runtime(settings, name, pulse)
     app = make_celery(settings.redis_url)
 
     @app.task(name=TASK_NAME, ignore_result=True)

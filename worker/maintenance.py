@@ -6,7 +6,10 @@ Any number may run; each step is safe beside itself, so none needs to lead.
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import redis
 
@@ -25,7 +28,9 @@ from worker.webhooks import Deliverer
 
 logger = logging.getLogger(__name__)
 
-INTERVAL_S = 1.0
+INTERVAL_S = 0.5
+GRACE_S = 3.0
+"""After the database was away, workers renew or hand back before anything is taken from them."""
 POISON = EndingCause(
     status=ResponseStatus.FAILED,
     error={"code": "server_error", "message": "Its workers were lost three times over."},
@@ -33,20 +38,26 @@ POISON = EndingCause(
 
 
 class Maintenance:
-    """One round after the other, every second."""
+    """One round after the other, twice a second."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, pulse: Path | None = None) -> None:
         assert settings.database_url is not None
         assert settings.redis_url is not None
         self._store = Store.open(settings.database_url, pool_size=2)
         self._client = connect(settings.redis_url)
         self._log = EventLog(self._client)
         self._hints = HintQueue(settings.redis_url)
+        self._pulse = pulse
+        self._reclaim_from = 0.0
 
     def run(self, stopping: threading.Event) -> None:
         """Work until told to stop; a round that fails is tried again in the next."""
         while not stopping.wait(INTERVAL_S):
-            self._attempt(self.reclaim)
+            if self._pulse is not None:
+                with suppress(OSError):
+                    self._pulse.touch()
+            if time.monotonic() >= self._reclaim_from:
+                self._attempt(self.reclaim)
             self._attempt(self.hint)
 
     def close(self) -> None:
@@ -75,12 +86,14 @@ class Maintenance:
         try:
             step()
         except (UnavailableError, redis.RedisError) as error:
+            if isinstance(error, UnavailableError):
+                self._reclaim_from = time.monotonic() + GRACE_S
             logger.warning(
                 "maintenance step failed", extra={"step": step.__name__, "error": str(error)}
             )
 
 
-def main(settings: Settings) -> None:
+def main(settings: Settings, pulse: Path | None = None) -> None:
     """Run the loop until SIGTERM."""
     configure_logging(settings.log_level)
     stopping = threading.Event()
@@ -93,7 +106,7 @@ def main(settings: Settings) -> None:
     ]
     for thread in beside:
         thread.start()
-    Maintenance(settings).run(stopping)
+    Maintenance(settings, pulse).run(stopping)
     for thread in beside:
         thread.join()
 

@@ -1,7 +1,9 @@
 """The generations that are running here, for whoever has to stop them."""
 
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from models.stored import StoredResponse
@@ -9,10 +11,14 @@ from worker.generation import Generation
 
 
 class Roster:
-    """Who is running. Closed once, when the worker stops; no generation enters after."""
+    """Who is running, and what else is held here, from its claim until its end is written.
+
+    Closed once, when the worker stops; no generation enters after.
+    """
 
     def __init__(self) -> None:
         self._running: dict[UUID, Generation] = {}
+        self._held: Counter[tuple[UUID, int]] = Counter()
         self._changed = threading.Condition()
         self.is_closed = False
         self._abort: Callable[[str], None] = lambda _: None
@@ -20,6 +26,23 @@ class Roster:
     def bind(self, abort: Callable[[str], None]) -> None:
         """Say how a sequence is aborted."""
         self._abort = abort
+
+    @contextmanager
+    def holding(self, stored: StoredResponse) -> Iterator[None]:
+        """Whatever happens to a claimed response inside is for its task to bring to an end."""
+        key = (stored.id, stored.attempt)
+        with self._changed:
+            self._held[key] += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= Counter({key: 1})
+
+    def holds(self, response_id: UUID, attempt: int) -> bool:
+        """Whether a task is at work on this attempt."""
+        with self._changed:
+            return (response_id, attempt) in self._held
 
     def enter(self, generation: Generation) -> bool:
         """Add a generation; False if the worker is stopping."""
@@ -52,14 +75,24 @@ class Roster:
         with self._changed:
             return self._changed.wait_for(lambda: not self._running, timeout_s)
 
-    def release_all(self) -> list[StoredResponse]:
-        """Stop everything without ending it; the rows are for another worker to take."""
+    def reached(self) -> list[StoredResponse]:
+        """How far each running response that can be taken up again has come."""
         with self._changed:
-            released = list(self._running.values())
+            running = list(self._running.values())
+        return [reached for each in running if not each.is_released and (reached := each.reached())]
+
+    def release_all(self, *, is_lost: bool = False) -> list[Generation]:
+        """Stop everything that generates without ending it; other workers are to take it up.
+
+        What has come to its end is left to its task. If the lease is lost, nothing more is logged.
+        """
+        with self._changed:
+            released = [each for each in self._running.values() if not each.is_over]
         for generation in released:
             generation.is_released = True
+            generation.recorder.is_stale |= is_lost
             self._abort_all(generation)
-        return [generation.stored for generation in released]
+        return released
 
     def _abort_all(self, generation: Generation) -> None:
         for sequence_id in generation.sequence_ids:

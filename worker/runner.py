@@ -70,6 +70,11 @@ class Runner:
         claimed = self._at.store.claims.claim(worker_id, self._at.encoder.model_id)
         if claimed is None:
             return False
+        with self._at.roster.holding(claimed):
+            self._run_claimed(claimed)
+        return True
+
+    def _run_claimed(self, claimed: StoredResponse) -> None:
         logger.info("response claimed", extra=_about(claimed))
         try:
             self._run(claimed)
@@ -86,13 +91,13 @@ class Runner:
             self._forget_unwanted(claimed)
         else:
             self._forget_unwanted(claimed)
-        return True
 
     def _run(self, claimed: StoredResponse) -> None:
         stored, items = load_content(claimed, self._at.store, self._at.unstored)
         parameters = stored.generation_parameters()
-        recorder, tokens = Recorder.take_up(stored, self._at.log)
-        if stored.cancel_requested:
+        recorder, logged = Recorder.take_up(stored, self._at.log)
+        unlogged = stored.checkpoint.beyond(logged) if stored.checkpoint else ()
+        if stored.cancel_requested and not unlogged:
             self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED))
             return
         recorder.begin()
@@ -105,14 +110,21 @@ class Runner:
             num_prompt_tokens=len(prompt),
             spell=self._speller.spell,
         )
-        if generation.restore(tokens):
+        is_over = generation.restore(logged) or generation.replay(unlogged)
+        if stored.cancel_requested:
+            usage = generation.usage()
+            self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED, usage=usage))
+            return
+        if is_over:
             self._finish(recorder, generation.cause)
             return
+        if unlogged:
+            recorder.flush()
         requests = requests_of(
             generation,
             parameters,
             prompt,
-            by_choice(tokens),
+            by_choice([*logged, *unlogged]),
             breakers=self._breakers,
             context_length=self._at.encoder.context_length,
         )

@@ -1,7 +1,9 @@
 """A worker process put together: what it starts, how it drains, how it stops."""
 
 import logging
+import os
 import threading
+from pathlib import Path
 
 from models.chat import ScriptedEncoder, TemplateEncoder, load_encoder
 from models.errors import UnavailableError
@@ -12,7 +14,9 @@ from models.live.unstored import UnstoredContents
 from models.sealing import Sealer
 from models.settings import Settings
 from models.store import Store
+from worker.checkpointer import Checkpointer
 from worker.control import CancelListener
+from worker.custody import Custody
 from worker.emitter import Emitter
 from worker.engine import Engine, EngineConfig, ScriptedEngine, ScriptedTokenizer, Tokenizer
 from worker.heartbeat import Heartbeat
@@ -20,14 +24,19 @@ from worker.images import image_sample
 from worker.queue import HintQueue
 from worker.roster import Roster
 from worker.runner import Runner, Workplace
+from worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
+
+EXIT_STUCK = 70
+"""`EX_SOFTWARE` of sysexits.h: the engine hung."""
 
 
 class Runtime:
     """One model, one engine, and the threads around it."""
 
-    def __init__(self, settings: Settings, name: str) -> None:
+    def __init__(self, settings: Settings, name: str, pulse: Path | None = None) -> None:
+        """`pulse` is a file whose time of change shows that the process lives."""
         assert settings.database_url is not None
         assert settings.redis_url is not None
         self._settings = settings
@@ -40,8 +49,19 @@ class Runtime:
         self._emitter = Emitter(log)
         self._engine, tokenizer = _make_engine(settings, encoder, self._emitter)
         self._roster = Roster()
+        self._checkpointer = Checkpointer(
+            self._store, self._roster, interval_s=settings.checkpoint_seconds
+        )
         self._hints = HintQueue(settings.redis_url)
         self._heartbeat = Heartbeat(self._lease_store, name, encoder.model_id)
+        self._custody = Custody(self._lease_store, self._roster, self._hints, encoder.model_id)
+        self._watchdog = Watchdog(
+            self._engine,
+            self._heartbeat,
+            pulse=pulse,
+            on_lease_ending=self._custody.lose,
+            on_hang=self._die,
+        )
         self._control = CancelListener(connect_subscriber(settings.redis_url))
         self._draining = threading.Lock()
         self.model_id = encoder.model_id
@@ -64,8 +84,10 @@ class Runtime:
         self._roster.bind(self._engine.abort)
         self._engine.start()
         self._emitter.start(self._engine.abort)
+        self._checkpointer.start()
         self._control.start(self._roster.cancel)
-        self._heartbeat.start(self._roster.cancel, self._on_lease_lost)
+        self._heartbeat.start(self._custody.look, self._custody.lose)
+        self._watchdog.start()
         logger.info("worker ready", extra={"model": self.model_id})
 
     def run_queued(self) -> None:
@@ -84,23 +106,28 @@ class Runtime:
                 return
             released = self._roster.release_all()
             self._roster.wait_empty(self._settings.drain_seconds)
-            handed_back = self._store.claims.hand_back(released)
+            held = [generation.reached() or generation.stored for generation in released]
+            handed_back = self._store.claims.hand_back(held)
             self._hints.hint(self.model_id, len(handed_back))
             logger.info("responses handed back", extra={"count": len(handed_back)})
 
     def stop(self) -> None:
         """Stop every thread; call after `drain`."""
+        self._watchdog.stop()
         self._engine.stop()
         self._emitter.stop()
+        self._checkpointer.stop()
         self._control.stop()
         self._heartbeat.stop()
         self._hints.close()
         self._store.close()
         self._lease_store.close()
 
-    def _on_lease_lost(self) -> None:
-        """Others may have our responses by now: stop writing."""
-        self._roster.release_all()
+    def _die(self) -> None:
+        """Let others have what runs here, at once, and be started again."""
+        self._roster.release_all(is_lost=True)
+        self._heartbeat.give_up()
+        os._exit(EXIT_STUCK)
 
 
 def _make_engine(

@@ -4,11 +4,19 @@
 -- ARGV[1] attempt  ARGV[2] seconds to keep  ARGV[3] channel  ARGV[4] sequence number that starts a log
 -- ARGV[5..] triples: sequence number, event, token ids
 --
--- Returns OK; STALE when a newer attempt has written; LOST when the log's beginning is missing.
+-- Returns OK; STALE when a newer attempt has written; LOST when events before these are missing: at the
+-- beginning, or in between, as after a restart of a Redis that had not written its last second down.
 local fence = tonumber(redis.call('GET', KEYS[2]) or '0')
 local attempt = tonumber(ARGV[1])
 if attempt < fence then return 'STALE' end
-if ARGV[5] ~= ARGV[4] and redis.call('EXISTS', KEYS[1]) == 0 then return 'LOST' end
+if ARGV[5] ~= ARGV[4] then
+    local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+    if not last then return 'LOST' end
+    if tonumber(string.match(last[1], '^%d+')) < tonumber(ARGV[5]) then
+        redis.call('DEL', KEYS[1])
+        return 'LOST'
+    end
+end
 redis.call('SET', KEYS[2], attempt, 'EX', ARGV[2])
 local message = {}
 for i = 5, #ARGV, 3 do

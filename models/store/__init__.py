@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from models.db import Database
+from models.store.checkpoints import Checkpoints
 from models.store.claims import Claims
 from models.store.conversations import Conversations
 from models.store.deliveries import Deliveries
@@ -21,6 +22,7 @@ class Store:
     database: Database
     responses: Responses
     claims: Claims
+    checkpoints: Checkpoints
     workers: Workers
     upkeep: Upkeep
     projects: Projects
@@ -37,6 +39,7 @@ class Store:
             database=database,
             responses=Responses(database),
             claims=Claims(database),
+            checkpoints=Checkpoints(database),
             workers=Workers(database),
             upkeep=Upkeep(database),
             projects=Projects(database),

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import orjson
@@ -13,7 +13,7 @@ from sqlalchemy import text
 from models.db import Database
 from models.status import CONTINUABLE, ResponseStatus, sources_of
 from models.store.deliveries import GIVE_UP_H
-from models.store.rows import COLUMNS, to_stored, yielding_stored
+from models.store.rows import COLUMNS, HELD_COLUMNS, to_stored, yielding_stored
 from models.stored import StoredResponse
 
 # The fairest queued response of a model: the head of each project's queue, then the higher
@@ -40,7 +40,7 @@ _CLAIM = yielding_stored(f"""
     WHERE r.project_id = (SELECT project_id FROM fairest) AND r.id = (SELECT id FROM fairest)
       AND r.model = :model AND r.status = 'queued'
       AND EXISTS (SELECT FROM workers w WHERE w.id = :worker_id AND w.lease_until > now())
-    RETURNING {COLUMNS}
+    RETURNING {HELD_COLUMNS}
 """)
 
 # Status, output, usage, events and what webhooks are to be told in one transaction, or nothing if
@@ -49,7 +49,7 @@ _FINISH = text("""
     WITH finished AS (
         UPDATE responses
         SET status = :status, usage = :usage, error = :error, finished_at = :finished_at,
-            incomplete_details = :incomplete_details
+            incomplete_details = :incomplete_details, checkpoint = NULL
         WHERE project_id = :project_id AND id = :id AND attempt = :attempt
           AND status = ANY(:sources)
         RETURNING id, project_id, store, background, conversation_id
@@ -102,9 +102,10 @@ _FINISH = text("""
 """)
 
 _HAND_BACK = text("""
-    UPDATE responses r SET status = 'queued', worker_id = NULL
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:project_ids AS text[]), CAST(:attempts AS int[]))
-         AS mine (id, project_id, attempt)
+    UPDATE responses r
+    SET status = 'queued', worker_id = NULL, checkpoint = coalesce(mine.checkpoint, r.checkpoint)
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:project_ids AS text[]), CAST(:attempts AS int[]),
+                CAST(:checkpoints AS bytea[])) AS mine (id, project_id, attempt, checkpoint)
     WHERE r.project_id = mine.project_id AND r.id = mine.id AND r.attempt = mine.attempt
       AND r.status = 'in_progress'
     RETURNING r.id
@@ -115,6 +116,17 @@ _REQUEST_CANCEL = yielding_stored(f"""
     WHERE r.project_id = :project_id AND r.id = :id AND r.status IN ('queued', 'in_progress')
     RETURNING {COLUMNS}
 """)
+
+
+class Held(Protocol):
+    """What says which attempt at which response is meant."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def project_id(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +147,7 @@ _TAKE_OVER = yielding_stored(f"""
     UPDATE responses r SET attempt = r.attempt + 1, worker_id = NULL
     WHERE r.project_id = :project_id AND r.id = :id AND r.attempt = :attempt
       AND r.status IN ('queued', 'in_progress')
-    RETURNING {COLUMNS}
+    RETURNING {HELD_COLUMNS}
 """)
 
 
@@ -173,13 +185,17 @@ class Claims:
         with self._database.statement() as connection:
             return connection.execute(_FINISH, values).first() is not None
 
-    def hand_back(self, claimed: Iterable[StoredResponse]) -> set[UUID]:
-        """Put running responses back into the queue; the ids that were still ours."""
+    def hand_back(self, claimed: Iterable[Held]) -> set[UUID]:
+        """Put running responses back into the queue; the ids that were still ours.
+
+        With each goes its checkpoint, if it has one and is to be stored.
+        """
         rows = list(claimed)
         values = {
             "ids": [row.id for row in rows],
             "project_ids": [row.project_id for row in rows],
             "attempts": [row.attempt for row in rows],
+            "checkpoints": [_checkpoint_of(row) for row in rows],
         }
         with self._database.statement() as connection:
             return set(connection.execute(_HAND_BACK, values).scalars())
@@ -197,6 +213,12 @@ class Claims:
             values = {"project_id": held.project_id, "id": held.id, "attempt": held.attempt}
             row = connection.execute(_TAKE_OVER, values).first()
         return to_stored(row) if row else None
+
+
+def _checkpoint_of(row: Held) -> bytes | None:
+    if not isinstance(row, StoredResponse) or not row.store or row.checkpoint is None:
+        return None
+    return row.checkpoint.to_bytes()
 
 
 def _json_or_null(value: dict[str, Any] | None) -> str | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import TextualSelect, column, text
 
+from models.checkpoint import Checkpoint
 from models.status import ResponseStatus
 from models.stored import StoredResponse
 
@@ -13,6 +14,9 @@ COLUMNS = """
     r.created_at, r.parameters, r.metadata, r.previous_response_id, r.conversation_id,
     r.finished_at, r.usage, r.error, r.incomplete_details
 """
+
+HELD_COLUMNS = COLUMNS + ", r.checkpoint"
+"""What whoever holds a response is told beyond what its readers are."""
 
 OUTPUT = """
     (SELECT coalesce(json_agg(i.body ORDER BY i.position), '[]') FROM items i
@@ -37,4 +41,6 @@ def yielding_stored(sql: str, *more: str) -> TextualSelect:
 def to_stored(row: Any) -> StoredResponse:
     """A row selected with `COLUMNS`, and perhaps `OUTPUT`, as a value."""
     fields = dict(row._mapping)
+    if fields.get("checkpoint") is not None:
+        fields["checkpoint"] = Checkpoint.from_bytes(fields["checkpoint"])
     return StoredResponse(**{**fields, "status": ResponseStatus(fields["status"])})

@@ -22,9 +22,19 @@ _RENEW = text("""
         WHERE project_id = :project_id AND id = :id AND lease_until > now()
         RETURNING id
     )
-    SELECT r.id FROM renewed LEFT JOIN responses r
-      ON r.worker_id = renewed.id AND r.status = 'in_progress' AND r.cancel_requested
-     AND r.project_id IS NOT NULL
+    SELECT r.id, r.project_id, r.attempt, r.cancel_requested
+    FROM renewed LEFT JOIN responses r
+      ON r.worker_id = renewed.id AND r.status = 'in_progress' AND r.project_id IS NOT NULL
+""")
+
+_GIVE_UP = text("""
+    UPDATE workers SET lease_until = now() WHERE project_id = :project_id AND id = :id
+""")
+
+_END_LEASES = text("""
+    UPDATE workers SET lease_until = now()
+    WHERE project_id IS NOT NULL AND host = :host AND pid = :pid AND lease_until > now()
+    RETURNING id
 """)
 
 _LEAVE = text("DELETE FROM workers WHERE project_id = :project_id AND id = :id")
@@ -44,6 +54,16 @@ class WorkerIdentity:
     model: str
     host: str
     pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRow:
+    """A response that is in progress with a worker, as its row says."""
+
+    id: UUID
+    project_id: str
+    attempt: int
+    cancel_requested: bool = False
 
 
 class LeaseLostError(Exception):
@@ -70,17 +90,28 @@ class Workers:
         with self._database.statement() as connection:
             connection.execute(_REGISTER, values)
 
-    def renew(self, worker: WorkerIdentity) -> list[UUID]:
-        """Extend the lease; returns the worker's responses that are to be cancelled.
+    def renew(self, worker: WorkerIdentity) -> list[HeldRow]:
+        """Extend the lease; returns the responses that are in progress with the worker.
 
         Raises `LeaseLostError` if the lease had run out.
         """
         values = {"id": worker.id, "project_id": worker.project_id, "lease_s": LEASE_S}
         with self._database.statement() as connection:
-            found = list(connection.execute(_RENEW, values).scalars())
+            found = connection.execute(_RENEW, values).all()
         if not found:
             raise LeaseLostError(f"the lease of worker {worker.name} has run out")
-        return [response_id for response_id in found if response_id is not None]
+        return [HeldRow(**row._mapping) for row in found if row.id is not None]
+
+    def give_up(self, worker: WorkerIdentity) -> None:
+        """End a worker's own lease at once: it cannot go on with what it has claimed."""
+        with self._database.statement() as connection:
+            connection.execute(_GIVE_UP, {"id": worker.id, "project_id": worker.project_id})
+
+    def end_leases(self, host: str, pid: int) -> list[UUID]:
+        """End the leases of a process that was seen to die; the ids of its workers."""
+        with self._database.statement() as connection:
+            values = {"host": host, "pid": pid}
+            return list(connection.execute(_END_LEASES, values).scalars())
 
     def leave(self, worker: WorkerIdentity) -> None:
         """Take a worker that has handed everything back off the table."""

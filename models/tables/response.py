@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Index, SmallInteger, Text, func, text
+from sqlalchemy import DateTime, ForeignKey, Index, LargeBinary, SmallInteger, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.db import Base
@@ -35,6 +35,8 @@ class Response(Base):
     """Times its worker was lost; a hand-back does not count."""
     worker_id: Mapped[UUID | None]
     cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
+    checkpoint: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """`Checkpoint` of a running response that is stored; none once it has ended."""
     previous_response_id: Mapped[UUID | None]
     conversation_id: Mapped[UUID | None]
     """The conversation that it goes on from and is added to when it ends well."""

@@ -1,9 +1,13 @@
-"""A supervisor in a process of its own, over stages of [[name, argv, stop_timeout_s]] as JSON."""
+"""A supervisor in a process of its own, over stages of [[name, argv, stop_timeout_s]] as JSON.
+
+A child that is to have a pulse finds its path in its arguments as `{pulse}`.
+"""
 
 import json
 import sys
 from pathlib import Path
 
+import cli.supervisor as supervisor_module
 from cli.processes import Program
 from cli.run_folder import RunFolder
 from cli.supervisor import StopRequested, Supervisor
@@ -11,17 +15,28 @@ from cli.supervisor import StopRequested, Supervisor
 
 def main(data_dir: Path, stages: list[list[tuple[str, list[str], float]]]) -> None:
     folder = RunFolder(data_dir)
-    with folder.locked(), Supervisor(folder) as supervisor:
+
+    def note_death(program: Program, pid: int) -> None:
+        (data_dir / f"{program.name}.died").write_text(str(pid))
+
+    supervisor_module.PULSE_EVERY_S = 0.1
+    with folder.locked(), Supervisor(folder, note_death) as supervisor:
         try:
             for stage in stages:
-                programs = [
-                    Program(name=name, argv=tuple(argv), stop_timeout_s=stop_timeout_s)
-                    for name, argv, stop_timeout_s in stage
-                ]
-                supervisor.start(*programs)
+                supervisor.start(*(program(folder, *each) for each in stage))
             supervisor.run_forever()
         except StopRequested:
             return
+
+
+def program(folder: RunFolder, name: str, argv: list[str], stop_timeout_s: float) -> Program:
+    pulse = folder.pulse_path(name)
+    return Program(
+        name=name,
+        argv=tuple(part.replace("{pulse}", str(pulse)) for part in argv),
+        stop_timeout_s=stop_timeout_s,
+        pulse=pulse if "{pulse}" in " ".join(argv) else None,
+    )
 
 
 if __name__ == "__main__":

@@ -203,3 +203,28 @@ def test_what_a_crashed_child_had_started_does_not_survive_it(supervised: Superv
     os.kill(supervised.pid("api") or 0, signal.SIGKILL)
 
     wait_until(lambda: not is_alive(helper_pid))
+
+
+_BEATING = """
+import pathlib, time
+with open({journal!r}, "a") as file:
+    file.write("start beating\\n")
+while True:
+    pathlib.Path("{{pulse}}").touch()
+    time.sleep(0.02)
+"""
+
+
+def test_a_child_that_falls_silent_is_killed_and_started_again(supervised: Supervised) -> None:
+    code = _BEATING.format(journal=str(supervised.journal))
+    supervised.start([["beating", [sys.executable, "-c", code], 1]])
+    first = supervised.pid("beating")
+    assert first is not None
+    pulse = supervised.data_dir / "run" / "beating.pulse"
+    wait_until(pulse.exists)
+
+    os.kill(first, signal.SIGSTOP)
+
+    wait_until(lambda: supervised.lines("start") == ["beating", "beating"])
+    assert not is_alive(first)
+    assert (supervised.data_dir / "beating.died").read_text() == str(first)

@@ -96,6 +96,7 @@ class TransformersEngine(EngineLoop):
         batch = self._scheduler.schedule()
         if not batch:
             return []
+        self._has_prompts = any(chunk.num_tokens > 1 for chunk in batch)
         logits = self._runner.forward(batch)
         due = self._scheduler.advance(batch)
         if not due:

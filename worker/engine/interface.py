@@ -161,6 +161,10 @@ class Engine(Protocol):
         """Seconds since the last step ended or work arrived; None while idle."""
 
     @property
+    def is_stuck(self) -> bool:
+        """Whether the step in progress takes longer than any that does its work should."""
+
+    @property
     def num_running(self) -> int:
         """Sequences in the batch."""
 

@@ -21,6 +21,13 @@ from worker.engine.sequence import Sequence, SequenceStatus
 
 logger = logging.getLogger(__name__)
 
+STEP_LIMIT_S = 10.0
+"""A step of decodes that takes longer, and many times as long as any before, hangs."""
+PROMPT_LIMIT_S = 300.0
+"""The same for a step that computes prompts, and for the first steps, which may compile."""
+_LIMIT_FACTOR = 5
+_NUM_FIRST_STEPS = 5
+
 Command = Callable[[], list[Delta]]
 
 
@@ -36,6 +43,10 @@ class EngineLoop(ABC):
         self._lock = Lock()
         self._live: dict[str, Sequence] = {}
         self._stepped_at = time.monotonic()
+        self._num_steps = 0
+        self._longest_step_s = 0.0
+        self._has_prompts = False
+        """Whether the step in progress computes more than a token of any sequence."""
         self._is_stopping = Event()
         self._thread = Thread(target=self._run, name="engine", daemon=True)
 
@@ -74,6 +85,18 @@ class EngineLoop(ABC):
     def last_step_age_s(self) -> float | None:
         """Seconds since the last step ended or work arrived; None while idle."""
         return time.monotonic() - self._stepped_at if self._live else None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the step in progress takes longer than any that does its work should."""
+        age_s = self.last_step_age_s
+        if age_s is None or self._is_stopping.is_set() or self._thread.ident is None:
+            return False
+        if self._has_prompts or self._num_steps < _NUM_FIRST_STEPS:
+            limit_s = PROMPT_LIMIT_S
+        else:
+            limit_s = max(STEP_LIMIT_S, _LIMIT_FACTOR * self._longest_step_s)
+        return age_s > limit_s
 
     @property
     def num_running(self) -> int:
@@ -122,13 +145,18 @@ class EngineLoop(ABC):
         return [delta for command in commands for delta in command()]
 
     def _guarded_step(self) -> list[Delta]:
+        began = time.monotonic()
         try:
-            return self._step()
+            deltas = self._step()
         except Exception as error:
             logger.exception("engine step failed", extra={"num_running": self.num_running})
             # With nothing running the fault is in choosing what to run: nothing would ever end.
             victims = self._running() or self._live.values()
             return self._end_all(FinishReason.ERROR, victims, f"{type(error).__name__}: {error}")
+        if deltas and not self._has_prompts:
+            self._num_steps += 1
+            self._longest_step_s = max(self._longest_step_s, time.monotonic() - began)
+        return deltas
 
     def _end_all(
         self, reason: FinishReason, sequences: Collection[Sequence], error: str | None = None

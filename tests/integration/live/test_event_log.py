@@ -194,3 +194,14 @@ def test_a_log_out_of_reach_is_a_result_and_no_exception() -> None:
         results = EventLog(nowhere).append([append(new_id()), append(new_id())])
 
     assert results == [AppendResult.UNREACHABLE] * 2
+
+
+def test_a_log_that_lacks_events_in_between_is_written_anew(
+    log: EventLog, client: redis.Redis
+) -> None:
+    response_id = new_id()
+    log.append([append(response_id, (2, 3, 4))])
+    client.xdel(f"antiphon:log:{response_id.hex}", "5-0")
+
+    assert log.append([append(response_id, (5,))]) == [AppendResult.LOST]
+    assert log.read(response_id, start=2) == []

@@ -40,7 +40,7 @@ def test_a_lease_that_has_run_out_cannot_be_renewed(desk: Desk) -> None:
     assert desk.store.workers.served_models(DEFAULT_PROJECT) == []
 
 
-def test_a_renewal_tells_the_worker_which_of_its_own_responses_are_to_be_cancelled(
+def test_a_renewal_tells_the_worker_of_its_own_responses_and_which_are_to_be_cancelled(
     desk: Desk,
 ) -> None:
     worker = desk.hire()
@@ -48,11 +48,12 @@ def test_a_renewal_tells_the_worker_which_of_its_own_responses_are_to_be_cancell
     for holder in (worker, worker, desk.hire()):
         desk.create()
         responses.append(desk.claim(holder))
-    mine, _kept, theirs = responses
+    mine, kept, theirs = responses
     for cancelled in (mine, theirs):
         desk.store.claims.request_cancel(DEFAULT_PROJECT, cancelled.id)
 
-    assert desk.store.workers.renew(worker) == [mine.id]
+    found = {row.id: row.cancel_requested for row in desk.store.workers.renew(worker)}
+    assert found == {mine.id: True, kept.id: False}
 
 
 def test_a_worker_that_leaves_serves_nothing(desk: Desk) -> None:

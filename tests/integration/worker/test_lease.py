@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from models.errors import UnavailableError
 from models.ids import parse_response_id
 from models.settings import Settings
+from models.store.claims import Claims
+from models.store.workers import Workers
 from models.tables import DEFAULT_PROJECT
 from tests.integration.api.requests import (
     create,
@@ -143,3 +146,74 @@ def test_a_heartbeat_cancels_no_other_response(
 
     assert wait_for_end(http, cancelled["id"])["status"] == "cancelled"
     assert fetch(http, other["id"])["status"] == "in_progress"
+
+
+@pytest.fixture
+def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker stops by itself after 0.3 s without a renewal."""
+    monkeypatch.setattr("worker.heartbeat.LEASE_S", 0.4)
+    monkeypatch.setattr("worker.heartbeat.MARGIN_S", 0.1)
+    monkeypatch.setattr("worker.watchdog.INTERVAL_S", 0.02)
+
+
+@pytest.mark.usefixtures("short_lease")
+def test_a_worker_that_cannot_renew_stops_writing_and_hands_back_later(
+    http: FlaskClient, make_worker: MakeWorker, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = make_worker(**_LONG | {"script_tokens": 100})
+    response = create(http)
+    wait_for_text(http, response["id"])
+    renew, is_down = Workers.renew, [True]
+
+    def renew_unless_down(*arguments: Any) -> Any:
+        if is_down:
+            raise UnavailableError
+        return renew(*arguments)
+
+    monkeypatch.setattr(Workers, "renew", renew_unless_down)
+
+    worker.wait_idle()
+    assert fetch(http, response["id"])["status"] == "in_progress"
+    is_down.clear()
+
+    assert wait_for_end(http, response["id"])["status"] == "completed"
+    assert desk.sql("SELECT attempt, num_crashes FROM responses") == [(2, 0)]
+
+
+def test_a_claim_whose_answer_was_lost_is_handed_back(
+    http: FlaskClient, make_worker: MakeWorker, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, faults = Claims.claim, [UnavailableError()]
+
+    def claim_unheard(*arguments: Any) -> Any:
+        claimed = claim(*arguments)
+        if claimed is not None and faults:
+            raise faults.pop()
+        return claimed
+
+    monkeypatch.setattr(Claims, "claim", claim_unheard)
+    make_worker()
+
+    response = create(http)
+
+    assert wait_for_end(http, response["id"])["status"] == "completed"
+    assert desk.sql("SELECT attempt, num_crashes FROM responses") == [(2, 0)]
+
+
+def test_a_worker_whose_engine_hangs_gives_its_lease_up_and_ends(
+    http: FlaskClient, make_worker: MakeWorker, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.watchdog.INTERVAL_S", 0.02)
+    exits: list[int] = []
+    monkeypatch.setattr("worker.runtime.os._exit", exits.append)
+    make_worker(**_ENDLESS)
+    response = create(http)
+    wait_for_text(http, response["id"])
+    [[worker_id]] = desk.sql(_LEASED)
+
+    monkeypatch.setattr("worker.engine.loop.STEP_LIMIT_S", -1.0)
+    monkeypatch.setattr("worker.engine.loop._LIMIT_FACTOR", -1)
+
+    eventually(lambda: exits)
+    [[is_ended]] = desk.sql("SELECT lease_until <= now() FROM workers WHERE id = %s", worker_id)
+    assert is_ended

@@ -172,6 +172,24 @@ def test_each_choice_goes_on_where_it_was_lost(log: MemoryLog, num_steps: int) -
     assert list(ending.events)[2 : 2 + len(before)] == [event.data for event in before]
 
 
+@pytest.mark.parametrize("num_steps", [1, 4, 9])
+def test_a_checkpoint_makes_the_same_events_again(log: MemoryLog, num_steps: int) -> None:
+    first = begin(log, n=4, stop=["END"])
+    run(first, num_steps=num_steps)
+    first.recorder.flush()
+    reached = first.reached()
+    assert reached is not None
+    assert reached.checkpoint is not None
+
+    again = MemoryLog()
+    second, found = take_over(again, first, stop=["END"])
+    second.restore(found)
+    second.replay(reached.checkpoint.beyond(found))
+    second.recorder.flush()
+
+    assert again.events[first.stored.id] == log.events[first.stored.id]
+
+
 def test_a_cancel_ends_all_that_still_generate(log: MemoryLog) -> None:
     generation = begin(log, n=3)
     tell(generation, 0, ord("a"), FinishReason.STOP)

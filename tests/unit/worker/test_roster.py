@@ -71,7 +71,7 @@ def test_those_who_run_stay_when_the_roster_is_closed(roster: Roster) -> None:
     roster.close()
 
     assert not roster.wait_empty(0)
-    assert [stored.id for stored in roster.release_all()] == [generation.stored.id]
+    assert [each.stored.id for each in roster.release_all()] == [generation.stored.id]
 
 
 def test_everything_that_runs_is_released_and_aborted(roster: Roster, aborted: list[str]) -> None:
@@ -79,7 +79,7 @@ def test_everything_that_runs_is_released_and_aborted(roster: Roster, aborted: l
 
     released = roster.release_all()
 
-    assert released == [generation.stored for generation in generations]
+    assert released == generations
     assert all(generation.is_released for generation in generations)
     assert aborted == [generation.sequence_ids[0] for generation in generations]
 

@@ -106,6 +106,14 @@ def test_a_second_attempt_shows_each_once(log: MemoryLog, num_before: int) -> No
     assert text_of(item["content"][0]["logprobs"]) == tokens.decode()
 
 
+def test_without_a_log_such_a_response_is_generated_again(log: MemoryLog) -> None:
+    generation = begin(log)
+
+    feed(generation, b"a")
+
+    assert generation.reached() is None
+
+
 def test_half_a_character_is_told_by_its_bytes() -> None:
     speller = Speller(lambda: [b"\xe2", b"a", b"\0"], ScriptedTokenizer())
 
