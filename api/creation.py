@@ -18,6 +18,7 @@ from models.errors import (
     ContextLengthExceededError,
     ConversationLockedError,
     InvalidRequestError,
+    UnavailableError,
 )
 from models.grammar import grammar_of
 from models.ids import input_item_id, new_id
@@ -25,6 +26,7 @@ from models.live.unstored import UnstoredContent
 from models.prompting import encode_prompt
 from models.sealing import SealBrokenError
 from models.status import ResponseStatus
+from models.store.keys import RequestKey
 from models.stored import StoredResponse
 from models.wire.parameters import GenerationParameters
 from models.wire.request import CreateResponse
@@ -43,11 +45,16 @@ class Prepared:
 
 
 def create_response(
-    at: Services, project_id: str, body: CreateResponse, remembered: Context | None = None
+    at: Services,
+    project_id: str,
+    body: CreateResponse,
+    remembered: Context | None = None,
+    key: RequestKey | None = None,
 ) -> StoredResponse:
     """Check, store and hint a request; raises an `AppError` for what cannot be served.
 
     `remembered` is a context that is stored nowhere; without it, the request says what it is.
+    Raises `KeyTakenError` if another request has taken the key meanwhile.
     """
     if body.background and not body.store:
         raise InvalidRequestError("background needs store to be true.", param="background")
@@ -78,7 +85,7 @@ def create_response(
         previous_response_id=context.previous_id,
         conversation_id=context.conversation_id,
     )
-    _store(at, new, context.items + items if context.is_remembered else items)
+    _store(at, new, context.items + items if context.is_remembered else items, key)
     at.hints.hint(new.model)
     return new
 
@@ -104,17 +111,31 @@ def num_input_tokens(at: Services, project_id: str, prepared: Prepared) -> int:
     return len(encode_prompt(at.encoder, prepared.parameters, items))
 
 
-def _store(at: Services, new: StoredResponse, items: list[dict[str, Any]]) -> None:
+def _store(
+    at: Services, new: StoredResponse, items: list[dict[str, Any]], key: RequestKey | None
+) -> None:
     if new.store:
-        if not at.store.responses.create(new, items):
+        if not _create(at, new, items, key):
             raise ConversationLockedError
         return
     content = UnstoredContent(parameters=new.parameters, metadata=new.metadata, items=items)
     with ExitStack() as undo:
         undo.callback(at.unstored.forget, new.id)
         at.unstored.put(new.id, content)
-        at.store.responses.create(replace(new, parameters={}, metadata={}), [])
+        _create(at, replace(new, parameters={}, metadata={}), [], key)
         undo.pop_all()
+
+
+def _create(
+    at: Services, new: StoredResponse, items: list[dict[str, Any]], key: RequestKey | None
+) -> bool:
+    try:
+        return at.store.responses.create(new, items, key)
+    except UnavailableError:
+        # Cut off underway: whether it was committed is for the store to say, if it is back.
+        if at.store.responses.statuses([(new.project_id, new.id)]):
+            return True
+        return at.store.responses.create(new, items, key)
 
 
 def _check_ids(items: list[dict[str, Any]], context: Context) -> None:

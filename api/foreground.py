@@ -53,7 +53,13 @@ def wait_for_end(at: Services, stored: StoredResponse) -> bytes:
         forget_unstored(at, stored)
 
 
-def _wait(at: Services, stored: StoredResponse) -> bytes:
+def wait_again(at: Services, stored: StoredResponse) -> Response:
+    """The final object of a response that another connection waits for and may abandon."""
+    with at.hub.place():
+        return Response(_wait(at, stored, may_abandon=False), mimetype="application/json")
+
+
+def _wait(at: Services, stored: StoredResponse, *, may_abandon: bool = True) -> bytes:
     connection: socket.socket | None = request.environ.get("gunicorn.socket")
     looked_at = time.monotonic()
     for event in Tail(at, stored).follow(idle_s=LISTEN_S):
@@ -62,7 +68,8 @@ def _wait(at: Services, stored: StoredResponse) -> bytes:
         if connection is not None and time.monotonic() - looked_at >= LISTEN_S:
             looked_at = time.monotonic()
             if _is_closed(connection):
-                _abandon(at, stored)
+                if may_abandon:
+                    _abandon(at, stored)
                 raise ClientGoneError
     raise AssertionError("a stream of events ended without its terminal event")
 

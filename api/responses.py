@@ -12,14 +12,16 @@ from pydantic import BaseModel
 from api.cancelling import cancel, request_cancel
 from api.compaction import compact
 from api.creation import create_response, num_input_tokens, prepare
-from api.foreground import stream_foreground, wait_foreground
+from api.foreground import stream_foreground, wait_again, wait_foreground
+from api.idempotency import find_earlier, key_of_request
 from api.item_pages import item_page
 from api.queries import ItemsQuery, ListQuery, ResponsePath, RetrieveQuery
 from api.services import project_id, services
 from api.stream import event_stream
-from models.errors import InvalidRequestError, ResponseNotFoundError
+from models.errors import InvalidRequestError, ResponseNotFoundError, UnavailableError
 from models.ids import parse_response_id
 from models.status import TERMINAL
+from models.store.keys import KeyTakenError
 from models.store.responses import ListFilter
 from models.stored import StoredResponse, to_resource
 from models.wire.compaction import CompactRequest, CompactResource, InputTokens
@@ -37,8 +39,17 @@ blueprint = APIBlueprint(
 @blueprint.post("", responses={200: ResponseResource})
 def create(body: CreateResponse) -> Response:
     """Create a response: at once in the background, or as a stream, or when it has ended."""
-    at = services()
-    stored = create_response(at, project_id(), body)
+    at, key = services(), key_of_request()
+    if key and (earlier := find_earlier(at, project_id(), key)):
+        return _repeat(body, earlier)
+    try:
+        stored = create_response(at, project_id(), body, key=key)
+    except KeyTakenError:
+        assert key is not None
+        earlier = find_earlier(at, project_id(), key)
+        if earlier is None:
+            raise UnavailableError from None
+        return _repeat(body, earlier)
     if body.background:
         return event_stream(at, stored, start=0) if body.stream else _object(stored)
     return stream_foreground(at, stored) if body.stream else wait_foreground(at, stored)
@@ -139,6 +150,15 @@ def _cursor(wire_id: str | None, param: str) -> UUID | None:
     if response_id is None:
         raise InvalidRequestError(f"{param} must be the id of a response.", param=param)
     return response_id
+
+
+def _repeat(body: CreateResponse, earlier: StoredResponse) -> Response:
+    """What the first request with this key was answered, or would be; it alone can be abandoned."""
+    if body.stream:
+        return event_stream(services(), earlier, start=0)
+    if body.background or earlier.status in TERMINAL:
+        return _object(earlier)
+    return wait_again(services(), earlier)
 
 
 def _find(wire_id: str) -> StoredResponse:

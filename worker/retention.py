@@ -86,5 +86,6 @@ class Retention:
 
     def _tidy(self) -> None:
         self._store.upkeep.forget_workers()
+        self._store.keys.expire()
         if num_dead := self._store.deliveries.give_up():
             logger.warning("webhooks given up", extra={"count": num_dead})

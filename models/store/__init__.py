@@ -7,6 +7,7 @@ from models.store.checkpoints import Checkpoints
 from models.store.claims import Claims
 from models.store.conversations import Conversations
 from models.store.deliveries import Deliveries
+from models.store.keys import Keys
 from models.store.months import Months
 from models.store.projects import Projects
 from models.store.responses import Responses
@@ -30,6 +31,7 @@ class Store:
     conversations: Conversations
     webhooks: Webhooks
     deliveries: Deliveries
+    keys: Keys
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 16) -> "Store":
@@ -47,6 +49,7 @@ class Store:
             conversations=Conversations(database),
             webhooks=Webhooks(database),
             deliveries=Deliveries(database),
+            keys=Keys(database),
         )
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from models.db import Database
 from models.status import ResponseStatus
+from models.store.keys import RequestKey, take_key
 from models.store.rows import COLUMNS, OUTPUT, OUTPUT_OF_ID, to_stored, yielding_stored
 from models.stored import StoredResponse
 
@@ -50,6 +51,11 @@ _GET = yielding_stored(
     "output",
 )
 
+_GET_UNSTORED = text(f"""
+    SELECT {COLUMNS} FROM responses r
+    WHERE r.project_id = :project_id AND r.id = :id AND NOT r.store
+""")
+
 _LIST = """
     SELECT {columns}, {output} FROM responses r
     WHERE r.project_id = :project_id AND r.store {where}
@@ -65,6 +71,9 @@ _DELETE = text("""
     WITH deleted AS (
         DELETE FROM responses r WHERE r.project_id = :project_id AND r.id = :id AND r.store
         RETURNING r.id, r.project_id, r.status, r.conversation_id
+    ), unkeyed AS (
+        DELETE FROM idempotency_keys k USING deleted d
+        WHERE k.project_id = d.project_id AND k.response_id = d.id
     ), freed AS (
         UPDATE conversations c SET running_id = NULL FROM deleted d
         WHERE c.project_id = d.project_id AND c.id = d.conversation_id AND c.running_id = d.id
@@ -143,10 +152,13 @@ class Responses:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, new: StoredResponse, items: Sequence[dict[str, Any]]) -> bool:
-        """Store a queued response with its input items, atomically.
+    def create(
+        self, new: StoredResponse, items: Sequence[dict[str, Any]], key: RequestKey | None = None
+    ) -> bool:
+        """Store a queued response with its input items, and the key its client gave, atomically.
 
-        False if its conversation is unknown or another response works on it.
+        False if its conversation is unknown or another response works on it. Raises
+        `KeyTakenError` if the key is taken. Either way nothing is stored.
         """
         values = {
             "id": new.id,
@@ -162,8 +174,22 @@ class Responses:
             "created_at": new.created_at,
             "items": orjson.dumps(list(items)).decode(),
         }
+        if key is None:
+            with self._database.statement() as connection:
+                return connection.execute(_CREATE, values).first() is not None
+        with self._database.transaction() as connection:
+            take_key(connection, new, key)
+            if connection.execute(_CREATE, values).first() is not None:
+                return True
+            connection.rollback()
+        return False
+
+    def get_unstored(self, project_id: str, response_id: UUID) -> StoredResponse | None:
+        """The row of a response that is not stored, without its content."""
+        values = {"project_id": project_id, "id": response_id}
         with self._database.statement() as connection:
-            return connection.execute(_CREATE, values).first() is not None
+            row = connection.execute(_GET_UNSTORED, values).first()
+        return to_stored(row) if row else None
 
     def get(self, project_id: str, response_id: UUID) -> StoredResponse | None:
         """The stored response with its output; None if unknown, foreign or not stored."""

@@ -2,6 +2,7 @@
 
 from models.tables.conversation import Conversation, ConversationItem
 from models.tables.event_archive import EventArchive
+from models.tables.idempotency_key import IdempotencyKey
 from models.tables.item import Item
 from models.tables.project import DEFAULT_PROJECT, Project
 from models.tables.response import Response
@@ -14,6 +15,7 @@ __all__ = [
     "Conversation",
     "ConversationItem",
     "EventArchive",
+    "IdempotencyKey",
     "Item",
     "Project",
     "Response",
