@@ -3,22 +3,17 @@
 When that client goes away the response is cancelled; a background one goes on.
 """
 
-import select
-import socket
 import time
-from typing import Any
 
-from flask import Response, request
+from flask import Response
 
 from api.cancelling import request_cancel
+from api.liveness import LISTEN_S, connection_of_request, is_closed
 from api.services import Services
 from api.stream import event_stream
 from api.tail import Tail, final_response
 from models.errors import AppError, OverloadedError
 from models.stored import StoredResponse
-
-LISTEN_S = 0.5
-"""How often a waiting request looks whether its client is still there."""
 
 
 class ClientGoneError(AppError):
@@ -60,27 +55,18 @@ def wait_again(at: Services, stored: StoredResponse) -> Response:
 
 
 def _wait(at: Services, stored: StoredResponse, *, may_abandon: bool = True) -> bytes:
-    connection: socket.socket | None = request.environ.get("gunicorn.socket")
+    connection = connection_of_request()
     looked_at = time.monotonic()
     for event in Tail(at, stored).follow(idle_s=LISTEN_S):
         if event is not None and event.is_terminal:
             return final_response(event)
-        if connection is not None and time.monotonic() - looked_at >= LISTEN_S:
+        if time.monotonic() - looked_at >= LISTEN_S:
             looked_at = time.monotonic()
-            if _is_closed(connection):
+            if is_closed(connection):
                 if may_abandon:
                     _abandon(at, stored)
                 raise ClientGoneError
     raise AssertionError("a stream of events ended without its terminal event")
-
-
-def _is_closed(connection: Any) -> bool:
-    """A closed peer reads as ready with nothing to read."""
-    readable, _, _ = select.select([connection], [], [], 0)
-    try:
-        return bool(readable) and not connection.recv(1, socket.MSG_PEEK)
-    except OSError:
-        return True
 
 
 def _abandon(at: Services, stored: StoredResponse) -> None:

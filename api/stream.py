@@ -1,10 +1,13 @@
 """Server-sent events: frames, keep-alive comments, and what a client's leaving means."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from flask import Response
 
+from api.liveness import LISTEN_S, connection_of_request, is_closed
 from api.obfuscation import padded
 from api.services import Services
 from api.tail import Tail, error_event
@@ -37,7 +40,8 @@ def event_stream(
     if is_padded is None:
         options = stored.parameters.get("stream_options") or {}
         is_padded = options.get("include_obfuscation", True)
-    frames = _frames(Tail(at, stored, start), is_padded, on_gone)
+    is_gone = partial(is_closed, connection_of_request()) if on_gone else None
+    frames = _frames(Tail(at, stored, start), is_padded, is_gone, on_gone)
     response = Response(frames, mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Accel-Buffering"] = "no"
@@ -45,10 +49,21 @@ def event_stream(
     return response
 
 
-def _frames(tail: Tail, is_padded: bool, on_gone: Callable[[], None] | None) -> Iterator[bytes]:
-    is_over = False
+def _frames(
+    tail: Tail,
+    is_padded: bool,
+    is_gone: Callable[[], bool] | None,
+    on_gone: Callable[[], None] | None,
+) -> Iterator[bytes]:
+    """`is_gone` is asked while nothing is sent: nothing else tells of a client's leaving."""
+    is_over, sent_at = False, time.monotonic()
     try:
-        for event in tail.follow(idle_s=KEEP_ALIVE_S):
+        for event in tail.follow(idle_s=LISTEN_S if is_gone else KEEP_ALIVE_S):
+            if event is None and is_gone and time.monotonic() - sent_at < KEEP_ALIVE_S:
+                if is_gone():
+                    return
+                continue
+            sent_at = time.monotonic()
             yield _KEEP_ALIVE if event is None else frame(event, is_padded=is_padded)
         is_over = True
         yield _DONE

@@ -19,7 +19,8 @@ from api.cancelling import request_cancel
 from api.context import Context
 from api.creation import create_response
 from api.errors import as_app_error, refusal_of
-from api.foreground import LISTEN_S, forget_unstored
+from api.foreground import forget_unstored
+from api.liveness import LISTEN_S
 from api.services import Services, project_id, services
 from api.strict_json import MAX_BODY_BYTES, parse_object
 from api.tail import Tail

@@ -2,6 +2,7 @@
 
 from models.live.event_log import EventLog
 from models.recorder import EndingCause, Recorder
+from models.status import ResponseStatus
 from models.store import Store
 from models.stored import StoredResponse
 
@@ -14,8 +15,13 @@ def close_response(store: Store, log: EventLog, held: StoredResponse, cause: End
     taken = store.claims.take_over(held)
     if taken is None:
         return False
-    # While the log is out of reach, the response ends without the text it had.
-    recorder, _ = Recorder.take_up(taken, log)
+    recorder, logged = Recorder.take_up(taken, log)
+    is_cancel = cause.status is ResponseStatus.CANCELLED
+    if is_cancel and taken.checkpoint and taken.checkpoint.beyond(logged):
+        # Only a worker can make events of tokens, and clients may have read them: the next to claim
+        # it ends it, with the text it had.
+        store.claims.hand_back([taken])
+        return False
     written = store.claims.finish(taken, recorder.seal(cause))
     if written:
         recorder.publish_end()

@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     """How long a stopping worker lets running responses finish before it hands them back."""
     checkpoint_seconds: Amount = Field(2.0, ge=0)
     """Time between two checkpoints of what a worker runs; 0 makes none."""
+    max_response_seconds: Amount = Field(3600.0, gt=0)
+    """How long a response may run, from its first start and through all its attempts."""
     retention_days: Amount = Field(30.0, gt=0, le=36_500)
     webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     """Networks that webhooks may be delivered to besides public addresses."""

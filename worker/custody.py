@@ -22,11 +22,15 @@ Key = tuple[UUID, int]
 class Custody:
     """What the heartbeat does beside renewing the lease. Used by its thread, `lose` by any."""
 
-    def __init__(self, store: Store, roster: Roster, hints: HintQueue, model: str) -> None:
+    def __init__(
+        self, store: Store, roster: Roster, hints: HintQueue, model: str, *, max_response_s: float
+    ) -> None:
+        """`max_response_s`: how long a response may run, all its attempts together."""
         self._store = store
         self._roster = roster
         self._hints = hints
         self._model = model
+        self._max_response_s = max_response_s
         self._owed: list[Held] = []
         """Released without having been handed back."""
         self._unknown: set[Key] = set()
@@ -44,6 +48,8 @@ class Custody:
         for row in rows:
             if row.cancel_requested:
                 self._roster.cancel(row.id)
+            elif row.running_s > self._max_response_s:
+                self._roster.cut(row.id)
         nobodys = [row for row in rows if not self._roster.holds(row.id, row.attempt)]
         # Twice: between the commit of a claim and its answer, a row is nobody's for a moment.
         orphans = [row for row in nobodys if (row.id, row.attempt) in self._unknown]

@@ -50,6 +50,8 @@ class Generation:
         self._ended = threading.Event()
         self.is_released = False
         """Given up by this worker: its row was handed back or fenced off."""
+        self.is_overdue = False
+        """Stopped because it has run for as long as any may."""
 
     @property
     def cause(self) -> EndingCause:
@@ -167,14 +169,19 @@ class Generation:
         if None in reasons:
             return None
         if FinishReason.ABORTED in reasons:
+            if self.is_overdue:
+                return self._cut("max_response_seconds")
             return EndingCause(status=ResponseStatus.CANCELLED, usage=self.usage())
         if FinishReason.LENGTH in reasons:
-            return EndingCause(
-                status=ResponseStatus.INCOMPLETE,
-                usage=self.usage(),
-                incomplete_details={"reason": "max_output_tokens"},
-            )
+            return self._cut("max_output_tokens")
         return EndingCause(status=ResponseStatus.COMPLETED, usage=self.usage())
+
+    def _cut(self, reason: str) -> EndingCause:
+        return EndingCause(
+            status=ResponseStatus.INCOMPLETE,
+            usage=self.usage(),
+            incomplete_details={"reason": reason},
+        )
 
     def _failed(self, message: str) -> EndingCause:
         error = {"code": "server_error", "message": message}

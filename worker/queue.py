@@ -52,6 +52,8 @@ def make_celery(redis_url: str) -> Celery:
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
         broker_connection_timeout=2,
+        # For ever: a worker without a broker still finds work by itself.
+        broker_connection_max_retries=None,
         broker_transport_options={
             "socket_timeout": 30,
             "socket_connect_timeout": 2,

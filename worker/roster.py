@@ -39,6 +39,12 @@ class Roster:
             with self._changed:
                 self._held -= Counter({key: 1})
 
+    @property
+    def num_held(self) -> int:
+        """Responses that tasks are at work on."""
+        with self._changed:
+            return self._held.total()
+
     def holds(self, response_id: UUID, attempt: int) -> bool:
         """Whether a task is at work on this attempt."""
         with self._changed:
@@ -63,6 +69,13 @@ class Roster:
         """Stop a response if it runs here; its end is then `cancelled`."""
         generation = self._running.get(response_id)
         if generation is not None:
+            self._abort_all(generation)
+
+    def cut(self, response_id: UUID) -> None:
+        """Stop a response that has run for as long as any may; its end is then `incomplete`."""
+        generation = self._running.get(response_id)
+        if generation is not None:
+            generation.is_overdue = True
             self._abort_all(generation)
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -20,6 +21,7 @@ from models.recorder import EndingCause, Recorder
 from models.sealing import Sealer
 from models.status import ResponseStatus
 from models.store import Store
+from models.store.claims import Ending
 from models.stored import StoredResponse
 from worker.breakers import BreakerCompiler
 from worker.content import ContentLostError, load_content
@@ -38,6 +40,8 @@ T = TypeVar("T")
 HOLD_S = 60.0
 """How long an end or a hand-back is held while the database is out of reach."""
 RETRY_S = 0.5
+PUBLISH_S = 4.0
+"""How long the end of what is not stored is kept while Redis is away: no reader waits longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,24 +68,25 @@ class Runner:
         self._speller = Speller(workplace.encoder.token_texts, workplace.tokenizer)
 
     def run_next(self, worker_id: UUID) -> bool:
-        """Claim and run the fairest queued response; False if there was none."""
+        """Claim and run the fairest queued response; False if there is none to go on with."""
         if self._at.roster.is_closed:
             return False
         claimed = self._at.store.claims.claim(worker_id, self._at.encoder.model_id)
         if claimed is None:
             return False
         with self._at.roster.holding(claimed):
-            self._run_claimed(claimed)
-        return True
+            return self._run_claimed(claimed)
 
-    def _run_claimed(self, claimed: StoredResponse) -> None:
+    def _run_claimed(self, claimed: StoredResponse) -> bool:
+        """Returns False if a server is away: the next response would fare no better."""
         logger.info("response claimed", extra=_about(claimed))
         try:
             self._run(claimed)
-        except UnavailableError:
+        except (UnavailableError, redis.RedisError) as error:
             # This worker's lease may be good, so nobody else would take the response from it.
-            logger.exception("response handed back", extra=_about(claimed))
+            logger.warning("response handed back", extra={**_about(claimed), "error": str(error)})
             self._hold(claimed, lambda: self._at.store.claims.hand_back([claimed]))
+            return False
         except ContentLostError as error:
             logger.warning("content lost", extra=_about(claimed))
             self._fail(claimed, error)
@@ -91,6 +96,7 @@ class Runner:
             self._forget_unwanted(claimed)
         else:
             self._forget_unwanted(claimed)
+        return True
 
     def _run(self, claimed: StoredResponse) -> None:
         stored, items = load_content(claimed, self._at.store, self._at.unstored)
@@ -168,13 +174,37 @@ class Runner:
         stored = recorder.stored
         recorder.flush()
         ending = recorder.seal(cause)
-        if self._hold(stored, lambda: self._at.store.claims.finish(stored, ending)):
-            recorder.publish_end()
+        if self._write_end(stored, ending):
+            self._publish_end(recorder)
             logger.info("response finished", extra={**_about(stored), "status": cause.status})
         else:
-            # Another end came first, or an earlier try was committed after all.
+            # Another end came first.
             logger.info("end not written: the attempt is stale", extra=_about(stored))
             self._yield_to_other(stored)
+
+    def _write_end(self, stored: StoredResponse, ending: Ending) -> bool:
+        """Commit the end; one whose commit was cut off is looked up, and not taken for stale."""
+        claims, was_cut = self._at.store.claims, False
+
+        def write() -> bool:
+            nonlocal was_cut
+            try:
+                return claims.finish(stored, ending) or (was_cut and claims.has_ended(stored))
+            except UnavailableError:
+                was_cut = True
+                raise
+
+        return self._hold(stored, write)
+
+    def _publish_end(self, recorder: Recorder) -> None:
+        """What is not stored has its end in the log alone: while Redis is away, wait for it."""
+        recorder.publish_end()
+        pause = threading.Event()
+        for _ in range(0 if recorder.stored.store else int(PUBLISH_S / RETRY_S)):
+            if recorder.pending() is None:
+                return
+            pause.wait(RETRY_S)
+            recorder.flush()
 
     def _forget_unwanted(self, stored: StoredResponse) -> None:
         """What is not stored and has no client any more leaves no log."""
@@ -191,8 +221,8 @@ class Runner:
 
         `write` is fenced by the attempt: doing it twice, or too late, changes nothing.
         """
-        pause = threading.Event()
-        for _ in range(int(HOLD_S / RETRY_S)):
+        pause, deadline = threading.Event(), time.monotonic() + HOLD_S
+        while time.monotonic() < deadline:
             try:
                 return write()
             except UnavailableError:

@@ -21,6 +21,7 @@ from worker.emitter import Emitter
 from worker.engine import Engine, EngineConfig, ScriptedEngine, ScriptedTokenizer, Tokenizer
 from worker.heartbeat import Heartbeat
 from worker.images import image_sample
+from worker.poller import Poller
 from worker.queue import HintQueue
 from worker.roster import Roster
 from worker.runner import Runner, Workplace
@@ -54,7 +55,13 @@ class Runtime:
         )
         self._hints = HintQueue(settings.redis_url)
         self._heartbeat = Heartbeat(self._lease_store, name, encoder.model_id)
-        self._custody = Custody(self._lease_store, self._roster, self._hints, encoder.model_id)
+        self._custody = Custody(
+            self._lease_store,
+            self._roster,
+            self._hints,
+            encoder.model_id,
+            max_response_s=settings.max_response_seconds,
+        )
         self._watchdog = Watchdog(
             self._engine,
             self._heartbeat,
@@ -79,6 +86,14 @@ class Runtime:
             )
         )
 
+        self._poller = Poller(
+            self._store,
+            self._roster,
+            model=self.model_id,
+            max_sequences=settings.max_sequences,
+            run_queued=self.run_queued,
+        )
+
     def start(self) -> None:
         """Start every thread; the lease, and with it readiness, comes last."""
         self._roster.bind(self._engine.abort)
@@ -88,6 +103,7 @@ class Runtime:
         self._control.start(self._roster.cancel)
         self._heartbeat.start(self._custody.look, self._custody.lose)
         self._watchdog.start()
+        self._poller.start()
         logger.info("worker ready", extra={"model": self.model_id})
 
     def run_queued(self) -> None:
@@ -114,6 +130,7 @@ class Runtime:
     def stop(self) -> None:
         """Stop every thread; call after `drain`."""
         self._watchdog.stop()
+        self._poller.stop()
         self._engine.stop()
         self._emitter.stop()
         self._checkpointer.stop()

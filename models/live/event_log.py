@@ -4,6 +4,7 @@ The id of an entry is `<sequence_number + 1>-0`, so Redis itself refuses repeats
 two or fewer opening events follow from the stored row and are not in the log.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ RUNNING_TTL_S = 3600
 """Kept this long after the last event of a response that has not ended."""
 FINISHED_TTL_S = 300
 """Kept this long after the end: the archive has the events by then."""
+
+AWAY_S = 0.5
+"""After a failure nothing is appended for so long: each try may take its whole timeout."""
 
 _APPEND = Path(__file__).with_name("append.lua").read_text()
 _OPEN = Path(__file__).with_name("open.lua").read_text()
@@ -87,14 +91,18 @@ class EventLog:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        self._away_until = 0.0
         self._script_sha: str | None = None
 
     def append(self, appends: Sequence[Append]) -> list[AppendResult]:
         """Append for many responses in one round trip; one result for each."""
+        if time.monotonic() < self._away_until:
+            return [AppendResult.UNREACHABLE] * len(appends)
         try:
             return self._append(appends)
         except redis.RedisError:
             self._script_sha = None
+            self._away_until = time.monotonic() + AWAY_S
             return [AppendResult.UNREACHABLE] * len(appends)
 
     def _append(self, appends: Sequence[Append]) -> list[AppendResult]:

@@ -111,6 +111,17 @@ _HAND_BACK = text("""
     RETURNING r.id
 """)
 
+# Whoever ends a response in a worker's place raises the attempt first.
+_HAS_ENDED = text("""
+    SELECT id FROM responses
+    WHERE project_id = :project_id AND id = :id AND attempt = :attempt AND finished_at IS NOT NULL
+""")
+
+_HAS_QUEUED = text("""
+    SELECT id FROM responses
+    WHERE project_id IS NOT NULL AND model = :model AND status = 'queued' LIMIT 1
+""")
+
 _REQUEST_CANCEL = yielding_stored(f"""
     UPDATE responses r SET cancel_requested = true
     WHERE r.project_id = :project_id AND r.id = :id AND r.status IN ('queued', 'in_progress')
@@ -184,6 +195,17 @@ class Claims:
         }
         with self._database.statement() as connection:
             return connection.execute(_FINISH, values).first() is not None
+
+    def has_ended(self, claimed: StoredResponse) -> bool:
+        """Whether this attempt has written the end of its response."""
+        values = {"project_id": claimed.project_id, "id": claimed.id, "attempt": claimed.attempt}
+        with self._database.statement() as connection:
+            return connection.execute(_HAS_ENDED, values).first() is not None
+
+    def has_queued(self, model: str) -> bool:
+        """Whether a response of a model waits for a worker."""
+        with self._database.statement() as connection:
+            return connection.execute(_HAS_QUEUED, {"model": model}).first() is not None
 
     def hand_back(self, claimed: Iterable[Held]) -> set[UUID]:
         """Put running responses back into the queue; the ids that were still ours.

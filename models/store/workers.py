@@ -22,7 +22,8 @@ _RENEW = text("""
         WHERE project_id = :project_id AND id = :id AND lease_until > now()
         RETURNING id
     )
-    SELECT r.id, r.project_id, r.attempt, r.cancel_requested
+    SELECT r.id, r.project_id, r.attempt, r.cancel_requested,
+           CAST(extract(epoch FROM now() - r.started_at) AS float) AS running_s
     FROM renewed LEFT JOIN responses r
       ON r.worker_id = renewed.id AND r.status = 'in_progress' AND r.project_id IS NOT NULL
 """)
@@ -64,6 +65,8 @@ class HeldRow:
     project_id: str
     attempt: int
     cancel_requested: bool = False
+    running_s: float = 0.0
+    """Since its first attempt began."""
 
 
 class LeaseLostError(Exception):

@@ -104,6 +104,7 @@ def http(app: OpenAPI) -> FlaskClient:
 @pytest.fixture
 def make_worker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorker]:
     monkeypatch.setattr("worker.control.POLL_S", 0.02)  # else each stop waits for half a second
+    monkeypatch.setattr("worker.poller.INTERVAL_S", 60)  # only hints tell of work
     with contextlib.ExitStack() as stack:
 
         def make(**changes: Any) -> InProcessWorker:

@@ -42,6 +42,7 @@ _ENDLESS: dict[str, Any] = {"script_interval_ms": 10, "script_tokens": 100_000}
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The API gives up on a silent worker at once, and often looks for its client."""
     monkeypatch.setattr("api.foreground.LISTEN_S", 0.05)
+    monkeypatch.setattr("api.stream.LISTEN_S", 0.05)
     monkeypatch.setattr("api.cancelling.WORKER_ANSWERS_S", 0.05)
     monkeypatch.setattr("api.hub.CONFIRM_S", 0.05)
 

@@ -217,3 +217,15 @@ def test_a_worker_whose_engine_hangs_gives_its_lease_up_and_ends(
     eventually(lambda: exits)
     [[is_ended]] = desk.sql("SELECT lease_until <= now() FROM workers WHERE id = %s", worker_id)
     assert is_ended
+
+
+def test_a_response_that_has_run_for_too_long_is_cut(
+    http: FlaskClient, make_worker: MakeWorker
+) -> None:
+    make_worker(**_ENDLESS | {"max_response_seconds": 0.2})
+
+    cut = wait_for_end(http, create(http)["id"])
+
+    assert cut["status"] == "incomplete"
+    assert cut["incomplete_details"] == {"reason": "max_response_seconds"}
+    assert cut["output"][0]["status"] == "incomplete"

@@ -1,0 +1,105 @@
+"""Servers that are away, or go away at the worst moment: nothing is lost, doubled or stuck."""
+
+from typing import Any
+
+import pytest
+import redis
+from flask.testing import FlaskClient
+
+from models.errors import UnavailableError
+from models.live.unstored import UnstoredContents
+from models.settings import Settings
+from models.store.claims import Claims
+from tests.integration.api.requests import create, event_of, events, frames, stream, wait_for_end
+from tests.integration.conftest import NO_REDIS, MakeWorker, RunSql
+from tests.integration.desk import Desk
+from tests.polling import eventually
+from worker.runtime import Runtime
+
+_UNSTORED = {"input": "Hello.", "store": False, "stream": True}
+
+
+def cut_off_finish(monkeypatch: pytest.MonkeyPatch, *, after: bool) -> None:
+    """The first end is cut off, before or after it was committed."""
+    finish, faults = Claims.finish, [UnavailableError()]
+
+    def cut_off(*arguments: Any) -> Any:
+        if not faults:
+            return finish(*arguments)
+        if after:
+            finish(*arguments)
+        raise faults.pop()
+
+    monkeypatch.setattr(Claims, "finish", cut_off)
+    monkeypatch.setattr("worker.runner.RETRY_S", 0.02)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_an_end_whose_commit_is_cut_off_is_written_once_and_published(
+    http: FlaskClient,
+    make_worker: MakeWorker,
+    sql: RunSql,
+    monkeypatch: pytest.MonkeyPatch,
+    after: bool,
+) -> None:
+    cut_off_finish(monkeypatch, after=after)
+    make_worker()
+
+    streamed = events(http.post("/v1/responses", json=_UNSTORED))
+
+    assert streamed[-1]["type"] == "response.completed"
+    assert sql("SELECT status, attempt FROM responses") == [("completed", 1)]
+
+
+def test_a_worker_without_redis_finds_what_is_queued(
+    http: FlaskClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.poller.INTERVAL_S", 0.05)
+    runtime = Runtime(settings.model_copy(update=NO_REDIS), "cut off")
+    runtime.start()
+    try:
+        assert wait_for_end(http, create(http)["id"])["status"] == "completed"
+    finally:
+        runtime.drain()
+        runtime.stop()
+
+
+def test_content_that_cannot_be_read_now_is_read_later(
+    http: FlaskClient, make_worker: MakeWorker, sql: RunSql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get, faults = UnstoredContents.get, [redis.ConnectionError()]
+
+    def get_after_a_fault(*arguments: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return get(*arguments)
+
+    monkeypatch.setattr(UnstoredContents, "get", get_after_a_fault)
+    worker = make_worker()
+    streamed = frames(http.post("/v1/responses", json=_UNSTORED))
+    next(streamed)
+    eventually(lambda: sql("SELECT 1 FROM responses WHERE attempt = 1 AND status = 'queued'"))
+
+    worker.run_queued()
+
+    *_, last, _done = streamed
+    assert event_of(last)["type"] == "response.completed"
+
+
+def test_a_cancel_in_a_lost_workers_place_keeps_the_text_that_only_a_checkpoint_has(
+    http: FlaskClient, make_worker: MakeWorker, desk: Desk, client: redis.Redis
+) -> None:
+    worker = make_worker(script_interval_ms=30, script_tokens=100, drain_seconds=0)
+    response = create(http)
+    streamed = frames(stream(http, response["id"]))
+    seen = [next(streamed) for _ in range(8)]
+    worker.drain()
+    client.flushall()
+    desk.claim()
+
+    http.post(f"/v1/responses/{response['id']}/cancel")
+    make_worker().run_queued().result()
+
+    seen += streamed
+    assert event_of(seen[-2])["response"]["status"] == "cancelled"
+    assert seen == list(frames(stream(http, response["id"])))
