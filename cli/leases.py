@@ -1,6 +1,7 @@
 """Ends the lease of a worker that the supervisor saw die, so that others need not wait for it."""
 
 import logging
+import signal
 import socket
 import threading
 import time
@@ -24,12 +25,13 @@ class LeaseEnder:
         """`env` has the DATABASE_URL by the time a worker dies."""
         self._env = env
 
-    def on_death(self, program: Program, pid: int) -> None:
+    def on_death(self, program: Program, pid: int, returncode: int) -> None:
         """Let the responses of a dead worker be taken up; any other child has no lease."""
         if program.name.startswith("worker"):
-            threading.Thread(target=self._end, args=[pid], daemon=True).start()
+            is_killed = returncode in (0, -signal.SIGKILL, -signal.SIGTERM)
+            threading.Thread(target=self._end, args=[pid, not is_killed], daemon=True).start()
 
-    def _end(self, pid: int) -> None:
+    def _end(self, pid: int, is_suspect: bool) -> None:
         url = self._env["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://", 1)
         store = Store.open(url, pool_size=1)
         deadline = time.monotonic() + _TRY_FOR_S
@@ -37,7 +39,8 @@ class LeaseEnder:
             while time.monotonic() < deadline:
                 try:
                     ended = store.workers.end_leases(socket.gethostname(), pid)
-                    reclaimed = store.upkeep.reclaim() if ended else []
+                    suspects = ended if is_suspect else []
+                    reclaimed = store.upkeep.reclaim(suspects) if ended else []
                 except UnavailableError:
                     time.sleep(_RETRY_S)
                     continue

@@ -24,8 +24,8 @@ MAX_SILENT = 7
 """Looks at a pulse that find no change before its child is killed. Not seconds: when the whole
 machine was asleep, nobody has hung."""
 
-OnDeath = Callable[[Program, int], None]
-"""Called with a child that ended by itself and the pid it had; must not wait."""
+OnDeath = Callable[[Program, int, int], None]
+"""Called with a child that ended, its pid and its return code; must not wait."""
 
 
 class StopRequested(Exception):  # noqa: N818 - not an error
@@ -149,7 +149,7 @@ class Supervisor:
                 self._check_pulse(child, now)
                 return
             kill_group(child.process)
-            self._on_death(child.program, child.process.pid)
+            self._on_death(child.program, child.process.pid, returncode)
             delay_s = child.backoff.next_delay_s(now - child.started_at)
             child.restart_at = now + delay_s
             self._folder.remove_pid(child.program.name)

@@ -44,6 +44,8 @@ class StoredResponse:
     error: dict[str, Any] | None = None
     incomplete_details: dict[str, str] | None = None
     output: list[dict[str, Any]] = field(default_factory=list)
+    isolated: bool = False
+    """To run alone in its worker. Known as the checkpoint is."""
     checkpoint: Checkpoint | None = None
     """Known to who has just claimed or taken over the response, and to nobody else."""
 

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
 from models.errors import UnavailableError
 from models.store import Store
@@ -27,12 +28,14 @@ class Poller:
         *,
         model: str,
         max_sequences: int,
+        worker_id: Callable[[], UUID],
         run_queued: Callable[[], None],
     ) -> None:
         self._store = store
         self._roster = roster
         self._model = model
         self._max_sequences = max_sequences
+        self._worker_id = worker_id
         self._run_queued = run_queued
         self._was_queued = False
         self._stopping = threading.Event()
@@ -51,8 +54,10 @@ class Poller:
 
     def look(self) -> None:
         """Run what is queued now, was queued at the last look, and finds room here."""
+        claims = self._store.claims
+        self._roster.stands_by = claims.is_due_to_stand_by(self._worker_id(), self._model)
         num_free = self._max_sequences - self._roster.num_held
-        is_queued = num_free > 0 and self._store.claims.has_queued(self._model)
+        is_queued = num_free > 0 and claims.has_queued(self._model)
         if is_queued and self._was_queued and not self._roster.is_closed:
             # One task claims one after the other; a few more each second fill the worker.
             for _ in range(min(num_free, 8)):

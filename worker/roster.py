@@ -21,6 +21,8 @@ class Roster:
         self._held: Counter[tuple[UUID, int]] = Counter()
         self._changed = threading.Condition()
         self.is_closed = False
+        self.stands_by = False
+        """Makes room for a response that is to run alone."""
         self._abort: Callable[[str], None] = lambda _: None
 
     def bind(self, abort: Callable[[str], None]) -> None:

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
@@ -64,18 +65,35 @@ class Runner:
 
     def __init__(self, workplace: Workplace) -> None:
         self._at = workplace
+        self._claiming = threading.Lock()
+        """One claim at a time: whether a response may run here depends on what else does."""
+        self._is_isolating = False
         self._breakers = BreakerCompiler(workplace.encoder.token_texts)
         self._speller = Speller(workplace.encoder.token_texts, workplace.tokenizer)
 
     def run_next(self, worker_id: UUID) -> bool:
         """Claim and run the fairest queued response; False if there is none to go on with."""
-        if self._at.roster.is_closed:
-            return False
-        claimed = self._at.store.claims.claim(worker_id, self._at.encoder.model_id)
-        if claimed is None:
-            return False
-        with self._at.roster.holding(claimed):
+        roster = self._at.roster
+        with ExitStack() as held:
+            with self._claiming:
+                if roster.is_closed or self._is_isolating:
+                    return False
+                claimed = self._at.store.claims.claim(
+                    worker_id,
+                    self._at.encoder.model_id,
+                    is_idle=roster.num_held == 0,
+                    stands_by=roster.stands_by,
+                )
+                if claimed is None:
+                    return False
+                held.enter_context(roster.holding(claimed))
+                if claimed.isolated:
+                    held.callback(self._end_isolation)
+                    self._is_isolating = True
             return self._run_claimed(claimed)
+
+    def _end_isolation(self) -> None:
+        self._is_isolating = False
 
     def _run_claimed(self, claimed: StoredResponse) -> bool:
         """Returns False if a server is away: the next response would fare no better."""

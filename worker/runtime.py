@@ -91,6 +91,7 @@ class Runtime:
             self._roster,
             model=self.model_id,
             max_sequences=settings.max_sequences,
+            worker_id=lambda: self._heartbeat.identity.id,
             run_queued=self.run_queued,
         )
 

@@ -28,6 +28,7 @@ _CLAIM = yielding_stored(f"""
         FROM projects p CROSS JOIN LATERAL (
             SELECT q.id, q.priority FROM responses q
             WHERE q.project_id = p.project_id AND q.model = :model AND q.status = 'queued'
+              AND CASE WHEN q.isolated THEN :is_idle ELSE NOT :stands_by END
             ORDER BY q.priority DESC, q.id LIMIT 1 FOR UPDATE SKIP LOCKED
         ) oldest
     ), fairest AS (
@@ -117,6 +118,15 @@ _HAS_ENDED = text("""
     WHERE project_id = :project_id AND id = :id AND attempt = :attempt AND finished_at IS NOT NULL
 """)
 
+_STANDS_BY = text("""
+    SELECT r.id FROM responses r
+    WHERE r.project_id IS NOT NULL AND r.model = :model AND r.status = 'queued' AND r.isolated
+      AND :worker_id = (SELECT w.id FROM workers w
+                        WHERE w.project_id IS NOT NULL AND w.model = :model
+                          AND w.lease_until > now() ORDER BY w.id LIMIT 1)
+    LIMIT 1
+""")
+
 _HAS_QUEUED = text("""
     SELECT id FROM responses
     WHERE project_id IS NOT NULL AND model = :model AND status = 'queued' LIMIT 1
@@ -168,11 +178,32 @@ class Claims:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def claim(self, worker_id: UUID, model: str) -> StoredResponse | None:
-        """Take the fairest queued response of a model; None if there is none."""
+    def claim(
+        self, worker_id: UUID, model: str, *, is_idle: bool = True, stands_by: bool = False
+    ) -> StoredResponse | None:
+        """Take the fairest queued response of a model; None if there is none.
+
+        One that is to run alone goes only to a worker that `is_idle`; one that `stands_by` takes
+        no other.
+        """
+        values = {
+            "worker_id": worker_id,
+            "model": model,
+            "is_idle": is_idle,
+            "stands_by": stands_by,
+        }
         with self._database.statement() as connection:
-            row = connection.execute(_CLAIM, {"worker_id": worker_id, "model": model}).first()
+            row = connection.execute(_CLAIM, values).first()
         return to_stored(row) if row else None
+
+    def is_due_to_stand_by(self, worker_id: UUID, model: str) -> bool:
+        """Whether a response waits to run alone, and this is the worker that makes room for it.
+
+        It is the one that has been there for longest, so that the others go on.
+        """
+        with self._database.statement() as connection:
+            values = {"worker_id": worker_id, "model": model}
+            return connection.execute(_STANDS_BY, values).first() is not None
 
     def finish(self, claimed: StoredResponse, ending: Ending) -> bool:
         """End a response; False if this attempt is stale or another end came first."""

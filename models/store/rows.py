@@ -15,7 +15,7 @@ COLUMNS = """
     r.finished_at, r.usage, r.error, r.incomplete_details
 """
 
-HELD_COLUMNS = COLUMNS + ", r.checkpoint"
+HELD_COLUMNS = COLUMNS + ", r.checkpoint, r.isolated"
 """What whoever holds a response is told beyond what its readers are."""
 
 OUTPUT = """

@@ -1,5 +1,6 @@
 """What the maintenance loop does to the store: reclaim, count, expire."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -21,12 +22,14 @@ _LOST = """
 
 _RECLAIM = text(f"""
     WITH lost AS (
-        SELECT r.project_id, r.id FROM responses r
+        SELECT r.project_id, r.id, r.worker_id FROM responses r
         WHERE {_LOST} AND r.num_crashes + 1 < :max_crashes
         FOR UPDATE SKIP LOCKED LIMIT 500
     )
     UPDATE responses r
-    SET status = 'queued', worker_id = NULL, num_crashes = r.num_crashes + 1
+    SET status = 'queued', worker_id = NULL, num_crashes = r.num_crashes + 1,
+        isolated = r.isolated OR r.num_crashes > 0
+                   OR lost.worker_id = ANY(CAST(:suspects AS uuid[]))
     FROM lost WHERE r.project_id = lost.project_id AND r.id = lost.id
     RETURNING r.id
 """)
@@ -72,10 +75,15 @@ class Upkeep:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def reclaim(self) -> list[UUID]:
-        """Put the responses of lost workers back into the queue."""
+    def reclaim(self, suspects: Sequence[UUID] = ()) -> list[UUID]:
+        """Put the responses of lost workers back into the queue.
+
+        What has lost its second worker is to run alone from then on, and so is what ran in one of
+        the `suspects`: workers that came to grief by themselves, and were not killed.
+        """
+        values = {"max_crashes": MAX_CRASHES, "suspects": list(suspects)}
         with self._database.statement() as connection:
-            return list(connection.execute(_RECLAIM, {"max_crashes": MAX_CRASHES}).scalars())
+            return list(connection.execute(_RECLAIM, values).scalars())
 
     def poisonous(self) -> list[StoredResponse]:
         """Responses that have lost their last worker; they are to be failed."""

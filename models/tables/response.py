@@ -33,6 +33,8 @@ class Response(Base):
     """Times claimed; every later write names it, so that a stale worker writes nothing."""
     num_crashes: Mapped[int] = mapped_column(server_default="0")
     """Times its worker was lost; a hand-back does not count."""
+    isolated: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Suspected of having taken its workers down: nothing else may run beside it."""
     worker_id: Mapped[UUID | None]
     cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
     checkpoint: Mapped[bytes | None] = mapped_column(LargeBinary)

@@ -16,7 +16,7 @@ from cli.supervisor import StopRequested, Supervisor
 def main(data_dir: Path, stages: list[list[tuple[str, list[str], float]]]) -> None:
     folder = RunFolder(data_dir)
 
-    def note_death(program: Program, pid: int) -> None:
+    def note_death(program: Program, pid: int, returncode: int) -> None:
         (data_dir / f"{program.name}.died").write_text(str(pid))
 
     supervisor_module.PULSE_EVERY_S = 0.1

@@ -109,3 +109,33 @@ def test_workers_lost_long_ago_are_forgotten_unless_they_hold_a_response(
     desk.store.upkeep.forget_workers()
 
     assert set(sql("SELECT id FROM workers")) == {(holder.id,), (alive.id,)}
+
+
+def test_what_has_lost_one_worker_may_run_beside_others(desk: Desk) -> None:
+    desk.running()
+    desk.lapse_leases()
+
+    desk.store.upkeep.reclaim()
+
+    assert not desk.claim().isolated
+
+
+def test_what_has_lost_two_workers_runs_alone(desk: Desk) -> None:
+    desk.create()
+    for _ in range(2):
+        desk.claim()
+        desk.lapse_leases()
+        desk.store.upkeep.reclaim()
+
+    assert desk.claim().isolated
+
+
+def test_what_ran_in_a_worker_that_came_to_grief_by_itself_runs_alone(desk: Desk) -> None:
+    worker = desk.hire()
+    desk.create()
+    desk.claim(worker)
+    ended = desk.store.workers.end_leases(worker.host, worker.pid)
+
+    desk.store.upkeep.reclaim(ended)
+
+    assert desk.claim().isolated

@@ -185,8 +185,8 @@ def test_a_claim_whose_answer_was_lost_is_handed_back(
 ) -> None:
     claim, faults = Claims.claim, [UnavailableError()]
 
-    def claim_unheard(*arguments: Any) -> Any:
-        claimed = claim(*arguments)
+    def claim_unheard(*arguments: Any, **more: Any) -> Any:
+        claimed = claim(*arguments, **more)
         if claimed is not None and faults:
             raise faults.pop()
         return claimed

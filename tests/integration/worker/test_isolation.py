@@ -1,0 +1,73 @@
+"""A response that is suspected runs alone: nothing beside it, and in no busy worker."""
+
+from typing import Any
+
+import pytest
+
+from models.status import ResponseStatus
+from tests.integration.conftest import MakeWorker
+from tests.integration.desk import Desk
+from tests.polling import eventually
+
+_SLOW: dict[str, Any] = {"script_interval_ms": 20}
+_RUNNING = "SELECT id FROM responses WHERE status = 'in_progress'"
+
+
+def suspect(desk: Desk) -> Any:
+    """A queued response that is to run alone, older than what comes later."""
+    response = desk.create()
+    desk.sql("UPDATE responses SET isolated = true WHERE id = %s", response.id)
+    return response
+
+
+def test_nothing_is_claimed_beside_it(desk: Desk, make_worker: MakeWorker) -> None:
+    alone = suspect(desk)
+    worker = make_worker(**_SLOW)
+    task = worker.run_queued()
+    eventually(lambda: desk.sql(_RUNNING) == [(alone.id,)])
+    other = desk.create()
+
+    worker.run_queued().result()
+
+    assert desk.status(other) is ResponseStatus.QUEUED
+    task.result()
+    assert desk.status(alone) is ResponseStatus.COMPLETED
+    assert desk.status(other) is ResponseStatus.COMPLETED
+
+
+def test_a_busy_worker_leaves_it(desk: Desk, make_worker: MakeWorker) -> None:
+    busy = desk.create()
+    worker = make_worker(**_SLOW)
+    task = worker.run_queued()
+    eventually(lambda: desk.sql(_RUNNING) == [(busy.id,)])
+    alone = suspect(desk)
+
+    worker.run_queued().result()
+
+    assert desk.status(alone) is ResponseStatus.QUEUED
+    task.result()
+    assert desk.status(alone) is ResponseStatus.COMPLETED
+
+
+def test_a_worker_that_is_never_idle_makes_room(
+    desk: Desk, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.poller.INTERVAL_S", 0.02)
+    busy = desk.create()
+    worker = make_worker(**_SLOW)
+    worker.run_queued()
+    eventually(lambda: desk.sql(_RUNNING) == [(busy.id,)])
+    alone = suspect(desk)
+    eventually(lambda: worker.runtime._roster.stands_by)
+    later = desk.create()
+
+    worker.run_queued().result()
+
+    eventually(lambda: desk.status(later) is ResponseStatus.COMPLETED)
+    [[is_first]] = desk.sql(
+        "SELECT a.started_at < b.started_at FROM responses a, responses b"
+        " WHERE a.id = %s AND b.id = %s",
+        alone.id,
+        later.id,
+    )
+    assert is_first
