@@ -1,7 +1,7 @@
 """The connection to Postgres: one pool per process, and the base class of the tables."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 from typing import Any
 
@@ -13,10 +13,15 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, Timeout
 from sqlalchemy.orm import DeclarativeBase
 
 from models.errors import UnavailableError
+from models.statement_timer import StatementTimer
 from models.status import ResponseStatus
 
 set_json_dumps(orjson.dumps)
 set_json_loads(orjson.loads)
+
+
+LIMIT_S = 15.0
+"""How long a statement may take, before the database counts as out of reach."""
 
 
 def _by_value(kind: type[StrEnum]) -> Enum:
@@ -56,7 +61,9 @@ class Database:
     trip instead of three.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 16) -> None:
+    def __init__(self, url: str, *, pool_size: int = 16, limit_s: float = LIMIT_S) -> None:
+        """No statement takes longer than `limit_s`."""
+        self._timer = StatementTimer(limit_s)
         self._engine: Engine = create_engine(
             url,
             isolation_level="AUTOCOMMIT",
@@ -84,18 +91,28 @@ class Database:
         Raises `UnavailableError` when Postgres cannot be reached or went away underway: whether
         the statement took effect is then not known.
         """
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self._engine.connect() as connection, self._limiting(connection):
             yield connection
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A connection for several statements that take effect together; raises the same."""
-        with _translated(), self._transactional.begin() as connection:
+        with (
+            _translated(),
+            self._transactional.connect() as connection,
+            self._limiting(connection),
+            connection.begin(),
+        ):
             yield connection
 
     def close(self) -> None:
         """Close every pooled connection."""
         self._engine.dispose()
+        self._timer.stop()
+
+    def _limiting(self, connection: Connection) -> AbstractContextManager[None]:
+        driver: Any = connection.connection.dbapi_connection
+        return self._timer.limiting(driver.fileno())
 
 
 @contextmanager

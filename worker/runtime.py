@@ -29,6 +29,8 @@ from worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
+RENEWAL_S = 2.0
+"""How long a renewal may take: two of them fit into a lease."""
 EXIT_STUCK = 70
 """`EX_SOFTWARE` of sysexits.h: the engine hung."""
 
@@ -43,9 +45,10 @@ class Runtime:
         self._settings = settings
         self._store = Store.open(settings.database_url, pool_size=16)
         # Leases must be renewed also when all other connections are busy.
-        self._lease_store = Store.open(settings.database_url, pool_size=1)
+        self._lease_store = Store.open(settings.database_url, pool_size=1, limit_s=RENEWAL_S)
         client = connect(settings.redis_url)
-        log = EventLog(client)
+        # Its own connections: the emitter waits no longer than this for a Redis that is silent.
+        log = EventLog(connect(settings.redis_url, timeout_s=1))
         encoder = load_encoder(settings)
         self._emitter = Emitter(log)
         self._engine, tokenizer = _make_engine(settings, encoder, self._emitter)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from models.db import Database
+from models.db import LIMIT_S, Database
 from models.store.checkpoints import Checkpoints
 from models.store.claims import Claims
 from models.store.conversations import Conversations
@@ -34,9 +34,9 @@ class Store:
     keys: Keys
 
     @classmethod
-    def open(cls, url: str, *, pool_size: int = 16) -> "Store":
+    def open(cls, url: str, *, pool_size: int = 16, limit_s: float = LIMIT_S) -> "Store":
         """A store on the database at `url`; connections are made when first needed."""
-        database = Database(url, pool_size=pool_size)
+        database = Database(url, pool_size=pool_size, limit_s=limit_s)
         return cls(
             database=database,
             responses=Responses(database),
