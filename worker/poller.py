@@ -63,6 +63,20 @@ class Poller:
             for _ in range(min(num_free, 8)):
                 self._tasks.submit(self._run_queued)
         self._was_queued = is_queued
+        if num_free <= 0 and claims.has_queued(self._model, least_priority=1):
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Put a `flex` response off, between two of its tokens, for a `priority` one that waits.
+
+        The task that ran it goes on with the fairest that is queued, which is that one.
+        """
+        generation = self._roster.release_flex()
+        if generation is None:
+            return
+        generation.wait()
+        self._store.claims.hand_back([generation.reached() or generation.stored])
+        logger.info("response put off", extra={"response_id": generation.stored.id.hex})
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_S):

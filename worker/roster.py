@@ -96,6 +96,17 @@ class Roster:
             running = list(self._running.values())
         return [reached for each in running if not each.is_released and (reached := each.reached())]
 
+    def release_flex(self) -> Generation | None:
+        """Stop the youngest response of the tier that may be put off; None if there is none."""
+        with self._changed:
+            flex = [each for each in self._running.values() if each.stored.priority < 0]
+            flex = [each for each in flex if not each.is_released and not each.is_over]
+        if not flex:
+            return None
+        flex[-1].is_released = True
+        self._abort_all(flex[-1])
+        return flex[-1]
+
     def release_all(self, *, is_lost: bool = False) -> list[Generation]:
         """Stop everything that generates without ending it; other workers are to take it up.
 

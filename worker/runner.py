@@ -96,7 +96,7 @@ class Runner:
         self._is_isolating = False
 
     def _run_claimed(self, claimed: StoredResponse) -> bool:
-        """Returns False if a server is away: the next response would fare no better."""
+        """Returns False if Redis is away: the next response would fare no better."""
         logger.info("response claimed", extra=_about(claimed))
         try:
             self._run(claimed)
@@ -104,7 +104,8 @@ class Runner:
             # This worker's lease may be good, so nobody else would take the response from it.
             logger.warning("response handed back", extra={**_about(claimed), "error": str(error)})
             self._hold(claimed, lambda: self._at.store.claims.hand_back([claimed]))
-            return False
+            # The database has just answered; Redis may be away for long.
+            return isinstance(error, UnavailableError)
         except ContentLostError as error:
             logger.warning("content lost", extra=_about(claimed))
             self._fail(claimed, error)

@@ -129,7 +129,8 @@ _STANDS_BY = text("""
 
 _HAS_QUEUED = text("""
     SELECT id FROM responses
-    WHERE project_id IS NOT NULL AND model = :model AND status = 'queued' LIMIT 1
+    WHERE project_id IS NOT NULL AND model = :model AND status = 'queued'
+      AND priority >= :least_priority LIMIT 1
 """)
 
 _REQUEST_CANCEL = yielding_stored(f"""
@@ -233,10 +234,11 @@ class Claims:
         with self._database.statement() as connection:
             return connection.execute(_HAS_ENDED, values).first() is not None
 
-    def has_queued(self, model: str) -> bool:
-        """Whether a response of a model waits for a worker."""
+    def has_queued(self, model: str, *, least_priority: int = -1) -> bool:
+        """Whether a response of a model, and of at least that priority, waits for a worker."""
         with self._database.statement() as connection:
-            return connection.execute(_HAS_QUEUED, {"model": model}).first() is not None
+            values = {"model": model, "least_priority": least_priority}
+            return connection.execute(_HAS_QUEUED, values).first() is not None
 
     def hand_back(self, claimed: Iterable[Held]) -> set[UUID]:
         """Put running responses back into the queue; the ids that were still ours.

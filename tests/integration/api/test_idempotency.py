@@ -24,7 +24,7 @@ from tests.integration.api.requests import (
 )
 from tests.integration.conftest import MakeWorker, RunSql
 from tests.integration.traces import keys_that_mention, rows_that_mention
-from worker.maintenance import Maintenance
+from worker.retention import Retention
 
 _BODY: dict[str, Any] = {"input": "Hello.", "background": True}
 _SLOW: dict[str, Any] = {"script_interval_ms": 20}
@@ -151,9 +151,7 @@ def test_what_is_not_stored_is_found_until_it_was_delivered(
     assert post(http, **body).status_code == 404
 
 
-def test_a_key_past_its_time_is_free(
-    http: FlaskClient, sql: RunSql, maintenance: Maintenance
-) -> None:
+def test_a_key_past_its_time_is_free(http: FlaskClient, sql: RunSql, retention: Retention) -> None:
     first = parsed(post(http))
     sql("UPDATE idempotency_keys SET created_at = now() - interval '25 hours'")
 
@@ -161,7 +159,7 @@ def test_a_key_past_its_time_is_free(
 
     assert second["id"] != first["id"]
     sql("UPDATE idempotency_keys SET created_at = now() - interval '25 hours'")
-    maintenance.expire()
+    retention.sweep()
     assert sql("SELECT key FROM idempotency_keys") == []
 
 
