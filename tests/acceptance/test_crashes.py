@@ -1,10 +1,15 @@
 """Processes are killed; nothing accepted is lost, and no stream skips or repeats an event."""
 
 import contextlib
+import itertools
 import os
+import shlex
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
+import pytest
 from openai import OpenAI
 
 from tests.acceptance.server import AntiphonServer
@@ -62,6 +67,40 @@ def test_a_killed_worker_is_restarted_and_its_response_completes_once(make_serve
     archived = list(client.responses.retrieve(response.id, stream=True))
     assert [event.sequence_number for event in archived] == list(range(len(archived)))
     assert sum(event.type == "response.completed" for event in archived) == 1
+
+
+@pytest.mark.parametrize(("number", "within_s"), [(signal.SIGKILL, 2.0), (signal.SIGSTOP, 15.0)])
+def test_another_worker_goes_on_soon_after_one_is_lost(make_server, number, within_s):
+    server = make_server(workers="2", script_interval_ms="50", script_tokens="400")
+    client = server.client()
+    stream = client.responses.create(model="default", input="hi", background=True, stream=True)
+    events, came_at, lost_at = [], [], None
+
+    for event in stream:
+        events.append(event)
+        came_at.append(time.monotonic())
+        if len(events) == 20:
+            os.kill(worker_of(server, events[0].response.id), number)
+            lost_at = time.monotonic()
+        if lost_at and came_at[-1] > lost_at + within_s:
+            break
+    client.responses.cancel(events[0].response.id)
+
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    gap_s = max(later - sooner for sooner, later in itertools.pairwise(came_at[10:]))
+    assert gap_s < within_s
+
+
+def worker_of(server: AntiphonServer, response_id: str) -> int:
+    """The process that runs a response."""
+    words = shlex.split((server.data_dir / "run" / "env").read_text())
+    url = dict(word.split("=", 1) for word in words)["DATABASE_URL"]
+    query = (
+        "SELECT w.pid FROM responses r JOIN workers w ON w.id = r.worker_id"
+        f" WHERE r.id = '{response_id.removeprefix('resp_')}'"
+    )
+    with psycopg.connect(url) as connection:
+        return int(connection.execute(query).fetchone()[0])
 
 
 def submit_backlog(server: AntiphonServer, count: int) -> list[str]:
