@@ -10,11 +10,12 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+PROCESSES := tests/acceptance tests/chaos
 # The addresses of a running `make up`, unless they are given.
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
 
-.PHONY: help up test fuzz chaos chaos-mutants nightly guarantees lint format types check migrate migration bench peers grammars compose-test clean
+.PHONY: help up test test-processes test-parts fuzz chaos chaos-mutants nightly guarantees lint format types check migrate migration bench peers grammars compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +24,18 @@ up: $(VENV)/.runtime ## Start everything; Ctrl-C stops it
 	@exec ./antiphon up
 
 test: $(VENV)/.dev ## Run the tests, or those in T=path
+ifdef T
 	$(BIN)/python -m pytest $(T)
+else
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 test-processes test-parts
+endif
+
+# Those that watch whole systems wait most of the time: the others run beside them.
+test-processes: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/processes $(PROCESSES)
+
+test-parts: $(VENV)/.dev
+	$(BIN)/python -m pytest -q $(PROCESSES:%=--ignore=%)
 
 chaos: $(VENV)/.dev ## 10,000 responses under faults, 20 minutes; SEED=n repeats a run
 	$(BIN)/python -m tests.chaos --jobs 10000 $(if $(SEED),--seed $(SEED))
