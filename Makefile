@@ -11,6 +11,10 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	&& echo $$python && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PROCESSES := tests/acceptance tests/chaos
+# What the client programs of the acceptance tests run in, apart from the server's own packages.
+CLIENTS := tests/acceptance/clients
+CLIENTS_VENV := .venv-clients
+NODE_MODULES := $(if $(shell command -v npm),$(CLIENTS)/node_modules/.package-lock.json)
 # The addresses of a running `make up`, unless they are given.
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
@@ -23,7 +27,7 @@ help: ## Show what can be made
 up: $(VENV)/.runtime ## Start everything; Ctrl-C stops it
 	@exec ./antiphon up
 
-test: $(VENV)/.dev ## Run the tests, or those in T=path
+test: $(VENV)/.dev $(CLIENTS_VENV)/.installed $(NODE_MODULES) ## Run the tests, or those in T=path
 ifdef T
 	$(BIN)/python -m pytest $(T)
 else
@@ -91,7 +95,7 @@ compose-test: ## Build and start docker-compose.yml, run a response through it, 
 	deploy/compose_test.sh
 
 clean: ## Remove what was made here, but no data
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(CLIENTS_VENV) $(CLIENTS)/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.runtime: pyproject.toml constraints.txt
@@ -108,6 +112,15 @@ $(VENV)-peers/.done: bench/peers.txt $(VENV)/.dev
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 		> "$$($(VENV)-peers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth"
 	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install -r bench/peers.txt
+	@touch $@
+
+$(CLIENTS_VENV)/.installed: $(CLIENTS)/requirements.txt
+	test -x $(CLIENTS_VENV)/bin/pip || '$(PYTHON)' -m venv $(CLIENTS_VENV)
+	$(CLIENTS_VENV)/bin/pip --disable-pip-version-check install --quiet --no-deps -r $<
+	@touch $@
+
+$(CLIENTS)/node_modules/.package-lock.json: $(CLIENTS)/package-lock.json
+	npm ci --prefix $(CLIENTS)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime

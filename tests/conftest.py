@@ -1,4 +1,5 @@
-"""Postgres and Valkey for the tests: started once, in folders of their own, gone afterwards.
+"""Postgres, Valkey and a whole server for the tests: started once, in folders of their own, gone
+afterwards.
 
 The settings of whoever runs the tests do not reach them.
 """
@@ -17,6 +18,7 @@ import redis
 from cli.embedded import EmbeddedPostgres, EmbeddedValkey
 from models.db import Base
 from models.tables import DEFAULT_PROJECT
+from tests.acceptance.server import AntiphonServer, make_in
 
 ROOT = Path(__file__).parents[1]
 _END_OTHERS = """
@@ -85,6 +87,25 @@ def redis_url(valkey: EmbeddedValkey) -> str:
     with redis.Redis.from_url(valkey.url) as client:
         client.flushall()
     return valkey.url
+
+
+@pytest.fixture(scope="session")
+def weights_dir() -> Path:
+    """The default weights, fetched once for this checkout."""
+    data_dir = ROOT / ".antiphon"
+    environment = dict(os.environ) | {"ANTIPHON_DATA_DIR": str(data_dir)}
+    command = [sys.executable, str(ROOT / "antiphon"), "models", "pull"]
+    subprocess.run(command, env=environment, check=True, cwd=ROOT)
+    return data_dir / "weights"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path) -> Iterator[AntiphonServer]:
+    """One running server with the default weights."""
+    started = make_in(tmp_path_factory.mktemp("shared") / "data", weights_dir, {})
+    started.start()
+    yield started
+    assert started.stop() == 0
 
 
 def _create_database(postgres: EmbeddedPostgres, name: str) -> str:

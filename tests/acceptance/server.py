@@ -87,3 +87,11 @@ class AntiphonServer:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(STOP_S)
+
+
+def make_in(data_dir: Path, weights_dir: Path | None, settings: dict[str, str]) -> AntiphonServer:
+    """A server that is not started yet, in a folder of its own."""
+    data_dir.mkdir()
+    if weights_dir is not None:
+        (data_dir / "weights").symlink_to(weights_dir)
+    return AntiphonServer(data_dir, **settings)

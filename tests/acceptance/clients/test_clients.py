@@ -1,0 +1,108 @@
+"""Programs as users write them, over the official clients and the frameworks above them.
+
+They run in environments of their own: `make test` installs both (`.venv-clients` and
+`node_modules`). What each scenario returns is the same for every client.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.server import ROOT, AntiphonServer
+
+HERE = Path(__file__).parent
+PYTHON = ROOT / ".venv-clients" / "bin" / "python"
+TIMEOUT_S = 120
+
+PROGRAMS = [
+    "with_openai.py",
+    "with_openai.mjs",
+    "with_agents.py",
+    "with_langchain.py",
+    "with_pydantic_ai.py",
+]
+
+Run = Callable[[str, str], Any]
+
+
+@pytest.fixture(scope="module")
+def run(server: AntiphonServer) -> Run:
+    """The result of a scenario; each program runs once, with all of its scenarios."""
+    results: dict[str, dict[str, Any]] = {}
+
+    def result_of(program: str, scenario: str) -> Any:
+        if program not in results:
+            results[program] = _run(program, f"{server.url}/v1")
+        result = results[program][scenario]
+        assert "error" not in result, result["error"]
+        return result
+
+    return result_of
+
+
+def _run(program: str, url: str) -> dict[str, Any]:
+    if program.endswith(".mjs") and shutil.which("node") is None:
+        pytest.skip("there is no Node on this machine")
+    interpreter = "node" if program.endswith(".mjs") else str(PYTHON)
+    done = subprocess.run(
+        [interpreter, program, url],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return {name: result for line in lines for name, result in line.items()}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_chat(run: Run, program: str, server: AntiphonServer) -> None:
+    result = run(program, "chat")
+
+    assert result["text"]
+    assert server.client().responses.retrieve(result["id"]).output_text == result["text"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_stream(run: Run, program: str, server: AntiphonServer) -> None:
+    result = run(program, "stream")
+
+    assert len(result["deltas"]) > 1
+    assert "".join(result["deltas"]) == result["text"]
+    assert server.client().responses.retrieve(result["id"]).output_text == result["text"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_structured_output(run: Run, program: str) -> None:
+    value = run(program, "structured")["value"]
+
+    assert set(value) == {"name", "population"}
+    assert isinstance(value["name"], str)
+    assert isinstance(value["population"], int)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_chain_of_turns(run: Run, program: str, server: AntiphonServer) -> None:
+    result = run(program, "chain")
+
+    first, second = map(server.client().responses.retrieve, result["ids"])
+    assert second.previous_response_id == first.id
+    assert first.usage is not None
+    assert second.usage is not None
+    assert second.usage.input_tokens > first.usage.total_tokens
+    assert result["text"]
+
+
+def test_the_background_mode_of_pydantic_ai(run: Run, server: AntiphonServer) -> None:
+    result = run("with_pydantic_ai.py", "background")
+
+    response = server.client().responses.retrieve(result["id"])
+    assert response.background
+    assert response.output_text == result["text"]

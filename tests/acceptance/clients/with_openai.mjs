@@ -1,0 +1,91 @@
+// The official Node client.
+
+import OpenAI from "openai";
+
+const MODEL = "default";
+const client = new OpenAI({ baseURL: process.argv[2], apiKey: "unused", maxRetries: 0 });
+
+const CITY = {
+  type: "object",
+  properties: { name: { type: "string" }, population: { type: "integer" } },
+  required: ["name", "population"],
+  additionalProperties: false,
+};
+const TOOL = {
+  type: "function",
+  name: "get_weather",
+  description: "The weather in a city.",
+  strict: true,
+  parameters: {
+    type: "object",
+    properties: { city: { type: "string" } },
+    required: ["city"],
+    additionalProperties: false,
+  },
+};
+
+const scenarios = {
+  async chat() {
+    const response = await client.responses.create({
+      model: MODEL, input: "Say hello.", temperature: 0,
+    });
+    return { id: response.id, text: response.output_text };
+  },
+
+  async stream() {
+    const deltas = [];
+    const stream = client.responses.stream({ model: MODEL, input: "Say hello.", temperature: 0 });
+    for await (const event of stream) {
+      if (event.type === "response.output_text.delta") deltas.push(event.delta);
+    }
+    const final = await stream.finalResponse();
+    return { id: final.id, deltas, text: final.output_text };
+  },
+
+  async structured() {
+    const response = await client.responses.parse({
+      model: MODEL,
+      input: "Which city is the capital of France, and how many people live there?",
+      text: { format: { type: "json_schema", name: "city", schema: CITY, strict: true } },
+      temperature: 0,
+    });
+    return { id: response.id, value: JSON.parse(response.output_text) };
+  },
+
+  async chain() {
+    const first = await client.responses.create({
+      model: MODEL, input: "My name is Ada.", temperature: 0,
+    });
+    const second = await client.responses.create({
+      model: MODEL, input: "What is my name?", previous_response_id: first.id, temperature: 0,
+    });
+    return { ids: [first.id, second.id], text: second.output_text };
+  },
+
+  async tool() {
+    const first = await client.responses.create({
+      model: MODEL,
+      input: "What is the weather in Paris?",
+      tools: [TOOL],
+      tool_choice: { type: "function", name: "get_weather" },
+      temperature: 0,
+    });
+    const [call] = first.output.filter((item) => item.type === "function_call");
+    const second = await client.responses.create({
+      model: MODEL,
+      input: [
+        { type: "function_call_output", call_id: call.call_id, output: "Rain, 8 degrees." },
+      ],
+      previous_response_id: first.id,
+      tools: [TOOL],
+      tool_choice: "none",
+      temperature: 0,
+    });
+    return { id: second.id, arguments: JSON.parse(call.arguments), text: second.output_text };
+  },
+};
+
+for (const [name, run] of Object.entries(scenarios)) {
+  const result = await run().catch((error) => ({ error: error.stack }));
+  console.log(JSON.stringify({ [name]: result }));
+}

@@ -1,0 +1,133 @@
+"""What the specification says of any reply: its types, and the rules that types cannot express."""
+
+import json
+from typing import Any
+
+import httpx2 as httpx
+from openresponses_types import types as spec
+from pydantic import BaseModel, TypeAdapter
+
+Json = dict[str, Any]
+
+TERMINAL = ("response.completed", "response.incomplete", "response.failed")
+
+
+def _event_types() -> dict[str, TypeAdapter[Any]]:
+    found = {}
+    for each in vars(spec).values():
+        if isinstance(each, type) and issubclass(each, BaseModel) and "Streaming" in each.__name__:
+            [name] = each.model_fields["type"].annotation
+            found[name.value] = TypeAdapter(each)
+    return found
+
+
+EVENT_TYPES = _event_types()
+
+
+def judge_response(body: Json) -> Json:
+    """Fail unless this is a response as the specification has it; returns it."""
+    spec.ResponseResource.model_validate_json(json.dumps(body))
+    for position, item in enumerate(body["output"]):
+        assert {"id", "type", "status"} <= item.keys()
+        if item["status"] == "incomplete":
+            assert position == len(body["output"]) - 1
+            assert body["status"] == "incomplete"
+    assert (body["status"] == "completed") <= (body["completed_at"] is not None)
+    assert (body["status"] == "incomplete") == (body["incomplete_details"] is not None)
+    if usage := body["usage"]:
+        assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+    return body
+
+
+def judge_events(events: list[Json]) -> Json:
+    """Fail unless these are the whole story of one response; returns the response at its end."""
+    for event in events:
+        EVENT_TYPES[event["type"]].validate_json(json.dumps(event))
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert events[0]["type"] == "response.created"
+    assert events[1]["type"] in ("response.queued", "response.in_progress")
+    assert [event["type"] in TERMINAL for event in events].index(True) == len(events) - 1
+    story = _Story()
+    for event in events[:-1]:
+        story.tell(event)
+    final = judge_response(events[-1]["response"])
+    assert events[-1]["type"] == f"response.{final['status']}"
+    assert final["output"] == story.done
+    return final
+
+
+class _Story:
+    """Items as they open, grow and close."""
+
+    def __init__(self) -> None:
+        self.open: dict[int, Json] = {}
+        self.done: list[Json] = []
+        self._parts: dict[tuple[int, int], str] = {}
+        self._arguments: dict[int, str] = {}
+
+    def tell(self, event: Json) -> None:
+        kind = event["type"].removeprefix("response.")
+        if kind in ("created", "queued", "in_progress"):
+            assert not self.open
+            assert not self.done
+            return
+        index = event["output_index"]
+        if kind == "output_item.added":
+            assert index == len(self.open) + len(self.done)
+            assert event["item"]["status"] == "in_progress"
+            self.open[index] = event["item"]
+            return
+        item = self.open[index]
+        if kind == "output_item.done":
+            assert event["item"]["id"] == item["id"]
+            assert not [place for place in self._parts if place[0] == index]
+            self.done.append(self.open.pop(index) | event["item"])
+            return
+        assert event["item_id"] == item["id"]
+        self._grow(kind, index, event)
+
+    def _grow(self, kind: str, index: int, event: Json) -> None:
+        if kind.startswith("function_call_arguments"):
+            so_far = self._arguments.get(index, "")
+            self._arguments[index] = so_far + event.get("delta", "")
+            assert event.get("arguments", so_far) == so_far
+            return
+        place = (index, event.get("content_index", event.get("summary_index", 0)))
+        if kind.endswith("part.added"):
+            assert place not in self._parts
+            self._parts[place] = ""
+        elif kind.endswith("part.done"):
+            assert event["part"]["text"] == self._parts.pop(place)
+        elif kind.endswith(".delta"):
+            self._parts[place] += event["delta"]
+        elif kind.endswith(".done"):
+            assert event["text"] == self._parts[place]
+
+
+def judge_stream(answer: httpx.Response) -> Json:
+    """Fail unless this is a stream as the specification frames it; returns the final response."""
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    frames = [frame for frame in answer.text.split("\n\n") if frame and not frame.startswith(":")]
+    assert frames.pop() == "data: [DONE]"
+    events = []
+    for frame in frames:
+        name, data = frame.split("\n")
+        event = json.loads(data.removeprefix("data: "))
+        assert name == f"event: {event['type']}"
+        events.append(event)
+    return judge_events(events)
+
+
+def text_of(response: Json) -> str:
+    """What the model said."""
+    return "".join(
+        part["text"]
+        for item in response["output"]
+        if item["type"] == "message"
+        for part in item["content"]
+    )
+
+
+def calls_of(response: Json) -> list[Json]:
+    """The functions that the model called."""
+    return [item for item in response["output"] if item["type"] == "function_call"]
