@@ -10,7 +10,7 @@ from models.settings import Settings
 from worker.queue import queue_name
 from worker.runtime import Runtime
 
-_NUM_THREADS = 16
+_MAX_THREADS = 16
 _WAIT_S = 0.05
 _IDLE_WITHIN_S = 10
 
@@ -22,7 +22,7 @@ class InProcessWorker:
         assert settings.redis_url is not None
         self.runtime = Runtime(settings, "in-process")
         self._client = connect(settings.redis_url)
-        self._tasks = ThreadPoolExecutor(_NUM_THREADS)
+        self._tasks = ThreadPoolExecutor(min(settings.max_sequences, _MAX_THREADS))
         self._taken: list[Future[None]] = []
         self._stopping = threading.Event()
         self._consumer = threading.Thread(target=self._consume)

@@ -24,7 +24,7 @@ _BODIES: dict[str, tuple[dict[str, Any], str, str]] = {
     "prototype": ({"__proto__": {}}, "unknown_parameter", "__proto__"),
     "best_of": ({"best_of": 2}, "unknown_parameter", "best_of"),
     "remote code": ({"trust_remote_code": True}, "unknown_parameter", "trust_remote_code"),
-    "many answers": ({"n": 2}, "unsupported_parameter", "n"),
+    "too many answers": ({"n": 17}, "integer_above_max_value", "n"),
     "tools": ({"tools": [{"type": "function"}]}, "unsupported_parameter", "tools"),
     "service tier": ({"service_tier": "bad"}, "invalid_value", "service_tier"),
     "model of wrong type": ({"model": 7}, "invalid_type", "model"),

@@ -10,7 +10,7 @@ from tests.integration.api.requests import create, fetch, text_of, wait_for_end,
 from tests.integration.conftest import MakeWorker
 from tests.integration.desk import Desk
 
-_FULL: dict[str, Any] = {"script_interval_ms": 20, "script_tokens": 60, "max_sequences": 1}
+_FULL: dict[str, Any] = {"script_interval_ms": 60, "script_tokens": 60, "max_sequences": 1}
 _ENDED_FIRST = """
     SELECT a.finished_at < b.finished_at FROM responses a, responses b
     WHERE a.id = %s AND b.id = %s
