@@ -29,6 +29,9 @@ from worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
+_STOP_S = 2.0
+"""How long a released response may take to stop: far more than a step."""
+
 RENEWAL_S = 2.0
 """How long a renewal may take: two of them fit into a lease."""
 EXIT_STUCK = 70
@@ -125,7 +128,8 @@ class Runtime:
             if self._roster.wait_empty(self._settings.drain_seconds):
                 return
             released = self._roster.release_all()
-            self._roster.wait_empty(self._settings.drain_seconds)
+            # They stop at the next step; what that step still shows must be in the checkpoint.
+            self._roster.wait_empty(max(self._settings.drain_seconds, _STOP_S))
             held = [generation.reached() or generation.stored for generation in released]
             handed_back = self._store.claims.hand_back(held)
             self._hints.hint(self.model_id, len(handed_back))

@@ -39,7 +39,9 @@ const scenarios = {
       if (event.type === "response.output_text.delta") deltas.push(event.delta);
     }
     const final = await stream.finalResponse();
-    return { id: final.id, deltas, text: final.output_text };
+    // This client adds output_text to what `create` returns alone.
+    const text = final.output.flatMap((item) => item.content).map((part) => part.text).join("");
+    return { id: final.id, deltas, text };
   },
 
   async structured() {
