@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-PROCESSES := tests/acceptance tests/chaos
+PROCESSES := tests/acceptance tests/chaos tests/conformance/suite
 # What the client programs of the acceptance tests run in, apart from the server's own packages.
 CLIENTS := tests/acceptance/clients
 CLIENTS_VENV := .venv-clients

@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance.server import AntiphonServer
 from tests.conformance.suite.judge import Json, judge_response
 
-LIMIT_S = 120
+LIMIT_S = 240
 
 
 class Api:
