@@ -11,7 +11,7 @@ from api.cancelling import request_cancel
 from api.liveness import LISTEN_S, connection_of_request, is_closed
 from api.services import Services
 from api.stream import event_stream
-from api.tail import Tail, final_response
+from api.tail import EventsLostError, Tail, final_response
 from models.errors import AppError, OverloadedError
 from models.stored import StoredResponse
 
@@ -57,15 +57,22 @@ def wait_again(at: Services, stored: StoredResponse) -> Response:
 def _wait(at: Services, stored: StoredResponse, *, may_abandon: bool = True) -> bytes:
     connection = connection_of_request()
     looked_at = time.monotonic()
-    for event in Tail(at, stored).follow(idle_s=LISTEN_S):
-        if event is not None and event.is_terminal:
-            return final_response(event)
-        if time.monotonic() - looked_at >= LISTEN_S:
-            looked_at = time.monotonic()
-            if is_closed(connection):
-                if may_abandon:
-                    _abandon(at, stored)
-                raise ClientGoneError
+    tail = Tail(at, stored)
+    try:
+        for event in tail.follow(idle_s=LISTEN_S):
+            if event is not None and event.is_terminal:
+                return final_response(event)
+            if time.monotonic() - looked_at >= LISTEN_S:
+                looked_at = time.monotonic()
+                if is_closed(connection):
+                    if may_abandon:
+                        _abandon(at, stored)
+                    raise ClientGoneError
+    except EventsLostError:
+        if tail.end is None:
+            raise
+        # Whoever waits for the end has seen no event that could contradict it.
+        return final_response(tail.end)
     raise AssertionError("a stream of events ended without its terminal event")
 
 

@@ -38,6 +38,8 @@ class Tail:
     at: Services
     stored: StoredResponse
     next_number: int = 0
+    end: LoggedEvent | None = None
+    """The terminal event, where it does not follow on what was read."""
     _gone_at: float | None = None
     """When events that are in no archive are given up."""
 
@@ -57,9 +59,15 @@ class Tail:
         self, subscription: Subscription, idle_s: float
     ) -> Iterator[LoggedEvent | None]:
         batch: list[LoggedEvent] = self._logged()
+        first_number = self.next_number
         while True:
             yield from self._take(batch)
             if batch and batch[-1].is_terminal and batch[-1].sequence_number < self.next_number:
+                if first_number <= batch[-1].sequence_number < self.next_number - 1:
+                    # Redis lost events together with the worker that had made them, and then the
+                    # response was ended by another: this reader knows more than anybody else.
+                    self.end = batch[-1]
+                    raise EventsLostError
                 return
             message = subscription.get(idle_s)
             if message is None:

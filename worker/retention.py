@@ -53,7 +53,13 @@ class Retention:
 
     def sweep(self) -> None:
         """Every step once; one that fails is tried again in the next sweep."""
-        for step in (self._drop_months, self._add_months, self._expire, self._tidy):
+        for step in (
+            self._drop_months,
+            self._add_months,
+            self._expire,
+            self._forget_logs,
+            self._tidy,
+        ):
             try:
                 step()
             except (UnavailableError, redis.RedisError) as error:
@@ -83,6 +89,17 @@ class Retention:
             logger.info("responses expired", extra={"count": len(expired)})
             self._stopping.wait(REST * (time.monotonic() - began))
             began = time.monotonic()
+
+    def _forget_logs(self) -> None:
+        """Forget the logs of what is deleted or has ended without a word in Redis.
+
+        Redis was away at that moment, or a worker that was killed since has written once more.
+        """
+        unended = self._log.unended()
+        left = set(unended) - self._store.upkeep.unfinished(unended)
+        if left:
+            self._log.forget(left)
+            logger.info("logs forgotten", extra={"count": len(left)})
 
     def _tidy(self) -> None:
         self._store.upkeep.forget_workers()

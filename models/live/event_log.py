@@ -27,6 +27,9 @@ AWAY_S = 0.5
 
 _APPEND = Path(__file__).with_name("append.lua").read_text()
 _OPEN = Path(__file__).with_name("open.lua").read_text()
+_FENCE = "antiphon:fence:"
+_SCAN = 1000
+"""Keys that Redis looks at in one step of a scan."""
 _TYPE_START = len(b'{"type":"')
 
 
@@ -140,6 +143,19 @@ class EventLog:
         with suppress(redis.RedisError):
             self._client.publish(events_channel(response_id), b"")
 
+    def unended(self) -> list[UUID]:
+        """The responses whose log has no terminal event, and so is kept for long."""
+        keys: list[bytes] = list(self._client.scan_iter(match=f"{_FENCE}*", count=_SCAN))
+        pipeline = self._client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.ttl(key)
+        lives_s: list[int] = pipeline.execute()
+        return [
+            UUID(hex=key.decode().removeprefix(_FENCE))
+            for key, life_s in zip(keys, lives_s, strict=True)
+            if life_s > FINISHED_TTL_S
+        ]
+
     def forget(self, response_ids: Iterable[UUID]) -> None:
         """Remove every trace of responses."""
         keys = [key for each in response_ids for key in (_log_key(each), _fence_key(each))]
@@ -178,4 +194,4 @@ def _log_key(response_id: UUID) -> str:
 
 
 def _fence_key(response_id: UUID) -> str:
-    return f"antiphon:fence:{response_id.hex}"
+    return f"{_FENCE}{response_id.hex}"

@@ -50,6 +50,11 @@ _QUEUED = text("""
     WHERE project_id IS NOT NULL AND status = 'queued' GROUP BY model
 """)
 
+_UNFINISHED = text("""
+    SELECT id FROM responses
+    WHERE project_id IS NOT NULL AND id = ANY(:ids) AND status IN ('queued', 'in_progress')
+""")
+
 # Ids are in order of time, so the primary key finds what is old.
 _EXPIRE = text("""
     DELETE FROM responses WHERE (project_id, id) IN (
@@ -95,6 +100,11 @@ class Upkeep:
         """Queued responses of each model."""
         with self._database.statement() as connection:
             return {row.model: row.num for row in connection.execute(_QUEUED)}
+
+    def unfinished(self, response_ids: list[UUID]) -> set[UUID]:
+        """Those that are there and have not ended."""
+        with self._database.statement() as connection:
+            return set(connection.execute(_UNFINISHED, {"ids": response_ids}).scalars())
 
     def expire(self, *, created_before: datetime) -> list[UUID]:
         """Delete up to 500 finished responses with their items and events."""

@@ -46,7 +46,7 @@ def stream(
     events: list[Received] = []
     with Http("127.0.0.1", server.port).stream("POST", PATH, body) as received:
         assert not isinstance(received, Answer), received
-        for event in received:
+        for event in filter(None, received):
             events.append(event)
             if event.type == DELTA:
                 on_delta(sum(each.type == DELTA for each in events))

@@ -110,10 +110,18 @@ class Client:
             self._wait()
 
     def _take_events(
-        self, record: Record, connection: Connection, events: Iterator[Received], drops: list[int]
+        self,
+        record: Record,
+        connection: Connection,
+        events: Iterator[Received | None],
+        drops: list[int],
     ) -> None:
         limit = drops.pop(0) if drops else None
         for event in events:
+            if self._is_over():
+                return
+            if event is None:
+                continue
             if event.type == "error":
                 self._take_error(record, event)
                 return
@@ -126,8 +134,6 @@ class Client:
             if limit is not None and len(connection.events) >= limit:
                 if not record.job.background:
                     record.left_at = time.monotonic()
-                return
-            if self._is_over():
                 return
 
     def _take_error(self, record: Record, event: Received) -> None:

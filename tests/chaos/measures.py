@@ -112,7 +112,7 @@ def of_disconnect(cluster: Cluster, count: int) -> Iterator[float]:
     for _ in range(count):
         body = {"input": "hi", "max_output_tokens": 1_000_000, "stream": True}
         with cluster.web.stream("POST", PATH, body) as events:
-            response_id = orjson.loads(next(iter(events)).data)["response"]["id"]
+            response_id = orjson.loads(next(each for each in events if each).data)["response"]["id"]
             wait_until(lambda rid=response_id: _status(cluster, rid) == "in_progress", _LOST_S)
         began = time.monotonic()
         wait_until(lambda rid=response_id: _status(cluster, rid) == "cancelled", _LOST_S)
@@ -129,7 +129,7 @@ def of_resume(cluster: Cluster, count: int) -> Iterator[float]:
             path = f"{PATH}/{stream.response_id}?stream=true&starting_after={following}"
             began = time.monotonic()
             with cluster.web.stream("GET", path) as events:
-                event = next(iter(events))
+                event = next(each for each in events if each)
             assert event.number == following + 1
             yield event.at - began
     finally:

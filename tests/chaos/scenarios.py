@@ -21,8 +21,8 @@ def _trial(num_jobs: int, steps: list[Step], **more: object) -> Trial:
 
 ZOMBIE = _trial(
     40,
-    [_signal(2.0, "worker-1", Signals.SIGSTOP), _signal(8.5, "worker-1", Signals.SIGCONT)],
-    settings=_SLOW,
+    [_signal(3.0, "worker-1", Signals.SIGSTOP), _signal(11.0, "worker-1", Signals.SIGCONT)],
+    settings={"script_interval_ms": "120"},
 )
 """A worker is stopped past its lease and goes on while another has its responses."""
 

@@ -61,8 +61,10 @@ class Stopwatch:
                 pass
             self._stopping.wait(_RETRY_S)
 
-    def _take(self, events: Iterator[Received]) -> None:
+    def _take(self, events: Iterator[Received | None]) -> None:
         for event in events:
+            if event is None:
+                continue
             if self._stopping.is_set() or event.type == "error":
                 return
             assert event.number == len(self._arrivals), f"{event.number} came next"

@@ -231,7 +231,7 @@ BROKEN = [
     ),
     ("I13", "a hint", history(unacked_for_s=[300.0])),
     ("I13", "a key for ever", history(redis_keys={"antiphon:fence:1": -1})),
-    ("I13", "a log for long", history(redis_keys={"antiphon:log:1": 3600})),
+    ("I13", "a log for long", history(redis_keys={"antiphon:log:1": 3000})),
     ("no answer", "a traceback", history([record(bad_answers=["500: {}"])])),
 ]
 

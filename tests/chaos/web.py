@@ -44,8 +44,8 @@ class Http:
     @contextmanager
     def stream(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
-    ) -> Iterator[Answer | Iterator[Received]]:
-        """Send; yields the events of the stream, or the answer if it is no stream."""
+    ) -> Iterator[Answer | Iterator[Received | None]]:
+        """Send; yields the events of the stream (None: keep-alive), or the answer."""
         with self._sent(method, path, body, headers) as response:
             is_stream = response.getheader("content-type", "").startswith("text/event-stream")
             yield _events(response) if is_stream else _read(response)
@@ -74,12 +74,14 @@ def _read(response: http.client.HTTPResponse) -> Answer:
     return Answer(response.status, body, response.getheader("retry-after"))
 
 
-def _events(response: http.client.HTTPResponse) -> Iterator[Received]:
-    """Events until `[DONE]`; a stream that ends without it was cut off."""
+def _events(response: http.client.HTTPResponse) -> Iterator[Received | None]:
+    """Events until `[DONE]`, None for each keep-alive; without `[DONE]` it was cut off."""
     kind = ""
     while line := response.readline():
         if line.startswith(b"event: "):
             kind = line[7:].strip().decode()
+        elif line.startswith(b": keep-alive"):
+            yield None
         elif line.startswith(b"data: [DONE]"):
             return
         elif line.startswith(b"data: "):

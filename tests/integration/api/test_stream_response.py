@@ -8,6 +8,12 @@ import redis
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
+from models.closing import close_response
+from models.live.event_log import EventLog, events_channel
+from models.recorder import EndingCause, Recorder
+from models.status import ResponseStatus
+from models.weights import SCRIPTED_MODEL
+from tests.factories import say
 from tests.integration.api.requests import (
     DONE,
     create,
@@ -26,6 +32,7 @@ from tests.integration.api.requests import (
 from tests.integration.conftest import MakeWorker
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
+from tests.polling import eventually
 
 _SLOW: dict[str, Any] = {"script_interval_ms": 20, "script_tokens": 40}
 _ENDLESS: dict[str, Any] = {"script_interval_ms": 10, "script_tokens": 100_000}
@@ -220,6 +227,49 @@ def test_a_stream_goes_on_when_redis_loses_everything_midway(
     seen = [*first, *streamed]
 
     assert seen == list(frames(stream(http, response["id"])))
+
+
+def test_a_stream_that_has_shown_more_than_its_end_knows_of_says_so(
+    http: FlaskClient, desk: Desk, log: EventLog, client: redis.Redis
+) -> None:
+    response = create(http)
+    worker = Recorder(desk.claim(), log)
+    worker.begin()
+    say(worker, "lost with worker and Redis", [1])
+    worker.flush()
+    streamed = frames(stream(http, response["id"]))
+    shown = list(islice(streamed, 6))
+
+    client.flushall()
+    cause = EndingCause(status=ResponseStatus.CANCELLED)
+    assert close_response(desk.store, log, worker.stored, cause)
+    *_, error, done = [*shown, *streamed]
+
+    assert event_of(error)["error"]["code"] == "events_lost"
+    assert done == DONE
+
+
+def test_a_foreground_request_gets_an_end_that_does_not_follow_on_its_events(
+    app: OpenAPI, http: FlaskClient, desk: Desk, log: EventLog, client: redis.Redis
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(app.test_client().post, "/v1/responses", json={"input": "Hello."})
+        claimed = eventually(lambda: desk.store.claims.claim(desk.hire().id, SCRIPTED_MODEL))
+        channel = events_channel(claimed.id)
+        eventually(lambda: dict(client.pubsub_numsub(channel))[channel.encode()])
+        worker = Recorder(claimed, log)
+        worker.begin()
+        say(worker, "lost with worker and Redis", [1])
+        worker.flush()
+
+        client.flushall()
+        cause = EndingCause(status=ResponseStatus.CANCELLED)
+        assert close_response(desk.store, log, claimed, cause)
+
+        answer = waiting.result()
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json["status"] == "cancelled"
 
 
 def test_a_stream_catches_up_when_its_subscription_was_cut(

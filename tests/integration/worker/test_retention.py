@@ -200,3 +200,40 @@ def test_workers_that_were_lost_long_ago_are_forgotten(
     retention.sweep()
 
     assert sql("SELECT id FROM workers") == []
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_a_log_that_a_lost_worker_left_behind_is_forgotten(
+    desk: Desk, log: EventLog, retention: Retention, client: redis.Redis, is_deleted: bool
+) -> None:
+    claimed = desk.running()
+    begin(claimed, log)
+    if is_deleted:
+        desk.store.responses.delete(claimed.project_id, claimed.id)
+    else:
+        desk.finish(claimed)
+    assert keys_that_mention(client, claimed.id.hex)
+
+    retention.sweep()
+
+    assert keys_that_mention(client, claimed.id.hex) == []
+
+
+def test_the_log_of_what_is_running_is_kept(
+    desk: Desk, log: EventLog, retention: Retention
+) -> None:
+    claimed = desk.running()
+    begin(claimed, log)
+    logged = log.read(claimed.id, start=2)
+
+    retention.sweep()
+
+    assert logged
+    assert log.read(claimed.id, start=2) == logged
+
+
+def begin(claimed: StoredResponse, log: EventLog) -> None:
+    """What the worker does first."""
+    recorder = Recorder(claimed, log)
+    recorder.begin()
+    recorder.flush()
