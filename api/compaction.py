@@ -31,7 +31,6 @@ class SummaryFailedError(AppError):
 def compact(at: Services, project_id: str, body: CompactRequest) -> CompactResource:
     """Generate the summary and seal it; raises an `AppError` for what cannot be compacted."""
     at = at.for_model(body.model)
-    at = at.for_model(body.model)
     items = _conversation(at, project_id, body)
     request = CreateResponse(
         model=body.model,

@@ -12,6 +12,7 @@ from models.errors import (
 )
 from models.ids import parse_conversation_id, parse_response_id
 from models.status import CONTINUABLE
+from models.store.conversations import StoredConversation
 from models.wire.request import CreateResponse
 
 
@@ -59,10 +60,16 @@ def _earlier_turns(at: Services, project_id: str, wire_id: str) -> Context:
     return Context(previous_id=previous.id, items=items)
 
 
-def _conversation(at: Services, project_id: str, wire_id: str) -> Context:
+def find_conversation(at: Services, project_id: str, wire_id: str) -> StoredConversation:
+    """A conversation of the project; raises `ConversationNotFoundError`."""
     conversation_id = parse_conversation_id(wire_id)
     found = at.store.conversations.get(project_id, conversation_id) if conversation_id else None
     if found is None:
         raise ConversationNotFoundError(wire_id)
+    return found
+
+
+def _conversation(at: Services, project_id: str, wire_id: str) -> Context:
+    found = find_conversation(at, project_id, wire_id)
     items = at.store.conversations.items(project_id, found.id)
     return Context(conversation_id=found.id, items=items)

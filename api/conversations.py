@@ -9,6 +9,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
+from api.context import find_conversation
 from api.item_pages import item_page, shown_item
 from api.item_references import resolve_references
 from api.queries import IncludeQuery, ItemsQuery
@@ -19,7 +20,7 @@ from models.errors import (
     InvalidRequestError,
     ItemNotFoundError,
 )
-from models.ids import conversation_wire_id, new_id, new_item_id, parse_conversation_id
+from models.ids import conversation_wire_id, new_id, new_item_id
 from models.store.conversations import StoredConversation
 from models.wire.conversations import (
     AnyItem,
@@ -132,15 +133,6 @@ def delete_item(path: ItemPath) -> Response:
     if not at.store.conversations.delete_item(found.project_id, found.id, path.item_id):
         raise _locked_or_gone(at, found)
     return _object(found)
-
-
-def find_conversation(at: Services, project_id: str, wire_id: str) -> StoredConversation:
-    """A conversation of the project; raises `ConversationNotFoundError`."""
-    conversation_id = parse_conversation_id(wire_id)
-    found = at.store.conversations.get(project_id, conversation_id) if conversation_id else None
-    if found is None:
-        raise ConversationNotFoundError(wire_id)
-    return found
 
 
 def _find_item(at: Services, found: StoredConversation, item_id: str) -> dict[str, Any]:
