@@ -54,16 +54,12 @@ class Custody:
         # Twice: between the commit of a claim and its answer, a row is nobody's for a moment.
         orphans = [row for row in nobodys if (row.id, row.attempt) in self._unknown]
         self._unknown = {(row.id, row.attempt) for row in nobodys}
-        owed, self._owed = self._owed, []
-        if owed or orphans:
-            self._hand_back([*owed, *orphans], owed)
-
-    def _hand_back(self, held: Sequence[Held], owed: Sequence[Held]) -> None:
-        try:
-            handed_back = self._store.claims.hand_back(held)
-        except Exception:
-            self._owed += owed
-            raise
+        owed = list(self._owed)
+        if not owed and not orphans:
+            return
+        handed_back = self._store.claims.hand_back([*owed, *orphans])
+        # Not before: what could not be handed back now is owed still.
+        del self._owed[: len(owed)]
         if handed_back:
             logger.warning("responses handed back", extra={"count": len(handed_back)})
             self._hints.hint(self._model, len(handed_back))
