@@ -19,6 +19,8 @@ from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3I
 from transformers.models.idefics3.processing_idefics3 import Idefics3Processor
 from transformers.models.llava.processing_llava import LlavaProcessor
 
+from tests.tiny_llama import tiny_llama
+
 Kind = Literal["llava", "idefics3"]
 
 CHAT_TEMPLATE = (
@@ -56,21 +58,8 @@ def write_vision_model(
     tokenizer.add_special_tokens({"additional_special_tokens": _IMAGE_TOKENS})
     tokenizer.chat_template = CHAT_TEMPLATE
     image_token_id = tokenizer.convert_tokens_to_ids("<image>")
-    language = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        initializer_range=0.2,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.eos_token_id,
-    )
-    for name, value in text.items():
-        setattr(language, name, value)
+    ending = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.eos_token_id}
+    language = tiny_llama(vocab_size=len(tokenizer), **ending | text)
     make = _llava if kind == "llava" else _idefics3
     model, processor = make(language, tokenizer, image_token_id)
     with torch.no_grad():

@@ -1,7 +1,6 @@
 """Several models behind one API: each has its workers, its queue and its own name."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -14,18 +13,9 @@ FIRST, SECOND = "scripted", "scripted-second"
 
 
 @pytest.fixture
-def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+def settings(settings: Settings) -> Settings:
     """Two models on the scripted engine."""
-    return Settings(
-        engine="scripted",
-        more_models="second",
-        database_url=database_url,
-        redis_url=redis_url,
-        data_dir=tmp_path,
-        api_threads=64,
-        drain_seconds=0.2,
-        script_interval_ms=1,
-    )
+    return settings.model_copy(update={"more_models": "second"})
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
-    LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
 )
 
 from models.grammar_check import GRAMMAR_LIMITS
+from tests.tiny_llama import tiny_llama
 from tests.unit.engine.harness import Harness
 from worker.engine import EngineConfig, TransformersEngine
 
@@ -43,20 +43,9 @@ def byte_tokenizer() -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Llama, decisive enough that rounding does not change its choices."""
+    """A random Llama."""
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=VOCAB_SIZE,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        initializer_range=0.2,
-        bos_token_id=None,
-        eos_token_id=EOS,
-    )
+    config = tiny_llama(vocab_size=VOCAB_SIZE, eos_token_id=EOS)
     path = tmp_path_factory.mktemp("tiny-llama")
     LlamaForCausalLM(config).save_pretrained(path)
     wrap: Any = PreTrainedTokenizerFast
