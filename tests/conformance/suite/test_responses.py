@@ -80,6 +80,21 @@ def test_a_turn_knows_the_one_before(api: Api) -> None:
     assert second["usage"]["input_tokens"] > first["usage"]["total_tokens"]
 
 
+def test_a_conversation_is_compacted_and_goes_on(api: Api) -> None:
+    turns = [
+        message("user", "We agreed to launch on Tuesday and notify support first."),
+        message("assistant", "Understood. The launch is Tuesday."),
+    ]
+    answer = api.post("/responses/compact", input=turns, temperature=None)
+    assert answer.status_code == 200, answer.text
+    compacted = answer.json()
+
+    assert compacted["object"] == "response.compaction"
+    assert [item["type"] for item in compacted["output"]].count("compaction") == 1
+    going_on = [*compacted["output"], message("user", "When is the launch?")]
+    assert api.create(going_on)["status"] == "completed"
+
+
 REFUSED: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
     "a temperature in words": ("/responses", {"input": "hi", "temperature": "hot"}, (400, 422)),
     "no token at all": ("/responses", {"input": "hi", "max_output_tokens": 0}, (400, 422)),
