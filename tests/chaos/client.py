@@ -98,7 +98,7 @@ class Client:
         start = max(0, following - self._dice.choice((0, 0, self._dice.randint(1, _MAX_OVERLAP))))
         query = f"&starting_after={start - 1}" if start else ""
         try:
-            path = f"{PATH}/{record.response_id}?stream=true{query}"
+            path = f"{PATH}/{record.response_id}?stream=true&include_obfuscation=false{query}"
             with self._web.stream("GET", path) as answer:
                 if isinstance(answer, Answer):
                     self._take_miss(record, answer)
@@ -191,4 +191,7 @@ def _body(record: Record, num_posts: int) -> dict[str, object]:
     }
     if record.previous_id is not None:
         body["previous_response_id"] = record.previous_id
+    if job.stream:
+        # Padding is no part of what is archived.
+        body["stream_options"] = {"include_obfuscation": False}
     return body

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 POISON = "antiphon-test-poison"
 """Input that holds this kills its worker, in the test build only (see `build`)."""
 
-KEYED = 0.0
+KEYED = 0.05
 """Share of jobs that are sent twice under one key."""
 
 SCRIPT_TOKENS = 100
@@ -76,5 +76,6 @@ def _draw_job(dice: random.Random, number: int, turn: int) -> Job:
     if kind < 0.17:
         return replace(job, delete_after_s=dice.uniform(0, 4))
     if kind < 0.174 and job.background:
-        return replace(job, is_poison=True, follows=False)
+        # Long enough for the poison to work.
+        return replace(job, is_poison=True, follows=False, max_tokens=SCRIPT_TOKENS)
     return job
