@@ -13,6 +13,7 @@ from api.context import find_conversation
 from api.item_pages import item_page, shown_item
 from api.item_references import resolve_references
 from api.queries import IncludeQuery, ItemsQuery
+from api.seals import check_seals
 from api.services import Services, project_id, services
 from models.errors import (
     ConversationLockedError,
@@ -154,8 +155,10 @@ def _locked_or_gone(
 def _new_items(
     at: Services, items: list[dict[str, Any]], taken: set[str | UUID]
 ) -> list[dict[str, Any]]:
-    """Items with ids of their own; raises a 400 for one that is taken."""
-    for position, item in enumerate(resolve_references(at, project_id(), items, field="items")):
+    """Items with ids of their own; raises a 400 for one that is taken, or cannot be opened."""
+    items = resolve_references(at, project_id(), items, field="items")
+    check_seals(at, project_id(), items, field="items")
+    for position, item in enumerate(items):
         item["id"] = item.get("id") or new_item_id(item["type"])
         if item["id"] in taken:
             message = f"The conversation has an item with the id '{item['id']}' already."

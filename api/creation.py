@@ -12,8 +12,8 @@ from typing import Any
 from api.context import Context, stored_context
 from api.item_references import resolve_references
 from api.media import check_media
+from api.seals import check_seals
 from api.services import Services
-from models.compaction import open_compactions
 from models.errors import (
     ContextLengthExceededError,
     ConversationLockedError,
@@ -24,7 +24,7 @@ from models.grammar import grammar_of
 from models.ids import input_item_id, new_id
 from models.live.unstored import UnstoredContent
 from models.prompting import encode_prompt
-from models.sealing import SealBrokenError
+from models.sealed_items import open_items
 from models.status import ResponseStatus
 from models.store.keys import RequestKey
 from models.stored import StoredResponse
@@ -101,13 +101,13 @@ def prepare(
     items = resolve_references(at, project_id, body.input_items())
     _check_ids(items, context)
     check_media(items, at.encoder)
-    _check_seals(at, project_id, items)
+    check_seals(at, project_id, items)
     return Prepared(context=context, items=items, parameters=parameters)
 
 
 def num_input_tokens(at: Services, project_id: str, prepared: Prepared) -> int:
     """The length of the prompt, counted as the worker will."""
-    items = open_compactions(at.sealer, project_id, prepared.context.items + prepared.items)
+    items = open_items(at.sealer, project_id, prepared.context.items + prepared.items)
     return len(encode_prompt(at.encoder, prepared.parameters, items))
 
 
@@ -168,18 +168,6 @@ def _check_bias(at: Services, parameters: GenerationParameters) -> None:
         if int(token_id) >= at.encoder.vocab_size:
             message = f"{at.encoder.model_id} has no token {token_id}."
             raise InvalidRequestError(message, param=f"logit_bias.{token_id}")
-
-
-def _check_seals(at: Services, project_id: str, items: list[dict[str, Any]]) -> None:
-    for position, item in enumerate(items):
-        try:
-            open_compactions(at.sealer, project_id, [item])
-        except SealBrokenError:
-            raise InvalidRequestError(
-                "This compaction was not made here.",
-                param=f"input[{position}].encrypted_content",
-                code="invalid_encrypted_content",
-            ) from None
 
 
 def _check_length(at: Services, num_tokens: int) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import orjson
 import redis
 
+from api.dialect import spelled
 from api.hub import Subscription
 from api.services import Services
 from models.errors import AppError, ResponseNotFoundError
@@ -83,7 +84,7 @@ class Tail:
         for event in events:
             if event.sequence_number == self.next_number:
                 self.next_number += 1
-                yield event
+                yield spelled(event, self.at.settings.reasoning_events)
 
     def _without_gap(self, events: list[LoggedEvent]) -> list[LoggedEvent]:
         """A message, or the log when a message before it was missed."""

@@ -15,7 +15,9 @@ from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from models.errors import InvalidRequestError
 from models.images import gradient_url, read_image_part
+from models.reasoning import attach_thoughts
 from models.settings import Settings
+from models.thinking import ThinkingStyle
 from models.vision import ImageReader, PlacedImage, load_image_reader
 from models.weights import SCRIPTED_MODEL, Weights, locate_weights, served_model_id
 from models.wire.items import message_text
@@ -34,6 +36,8 @@ class Prompt:
     instructions: str | None
     items: Sequence[dict[str, Any]]
     verbosity: str | None = None
+    effort: str | None = None
+    """How much the model is to think; None leaves it to the template."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +88,7 @@ class TemplateEncoder:
         self.tokenizer = PreTrainedTokenizerFast.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
+        self._thinking = ThinkingStyle(str(self.tokenizer.chat_template or ""))
         config = _text_config(folder)
         self.context_length = int(config["max_position_embeddings"])
         self.vocab_size = int(config.get("vocab_size") or len(self.tokenizer))
@@ -99,7 +104,7 @@ class TemplateEncoder:
 
     def encode_media(self, prompt: Prompt) -> EncodedPrompt:
         """The same with the images among the items, prepared for the vision network."""
-        messages = _messages(prompt, self._images)
+        messages = _messages(prompt, self._thinking, self._images)
         if self._images is None:
             return EncodedPrompt(token_ids=self._tokenise(self._render(messages, prompt)))
         # Templates of vision models go through the parts of every message.
@@ -131,6 +136,7 @@ class TemplateEncoder:
                 tokenize=False,
                 add_generation_prompt=True,
                 verbosity=prompt.verbosity or "medium",
+                **self._thinking.keywords(prompt.effort),
             )
         except TemplateError as error:
             raise InvalidRequestError(
@@ -167,7 +173,7 @@ class ScriptedEncoder:
 
     def encode(self, prompt: Prompt) -> list[int]:
         """UTF-8 bytes, one message a line."""
-        lines = (message["content"] for message in _messages(prompt))
+        lines = (message["content"] for message in _messages(prompt, ThinkingStyle("")))
         return list("\n".join(lines).encode())
 
     def encode_media(self, prompt: Prompt) -> EncodedPrompt:
@@ -194,10 +200,15 @@ def load_encoder(settings: Settings) -> TemplateEncoder | ScriptedEncoder:
     return TemplateEncoder(weights)
 
 
-def _messages(prompt: Prompt, images: ImageReader | None = None) -> list[dict[str, Any]]:
+def _messages(
+    prompt: Prompt, thinking: ThinkingStyle, images: ImageReader | None = None
+) -> list[dict[str, Any]]:
     """Items as chat messages; instructions come first and belong to this turn only."""
     messages: list[dict[str, Any]] = [
-        {"role": _role(item["role"]), "content": _content(item, images)} for item in prompt.items
+        thinking.with_thought(
+            {"role": _role(item["role"]), "content": _content(item, images)}, item.get("thought")
+        )
+        for item in attach_thoughts(prompt.items)
     ]
     if prompt.instructions:
         messages.insert(0, {"role": "system", "content": prompt.instructions})

@@ -1,6 +1,5 @@
 """Compactions: a long conversation as a summary that its client carries sealed."""
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +12,9 @@ ASK = (
 )
 """The last message of the prompt that a summary is generated from."""
 
+PURPOSE = "compaction"
+"""What a summary is sealed for."""
+
 _INTRODUCTION = "Summary of the conversation so far:\n\n"
 
 
@@ -23,25 +25,15 @@ def compaction_item(
     return {
         "type": "compaction",
         "id": f"cmp_{response_id.hex}",
-        "encrypted_content": sealer.seal(project_id, {"summary": summary}),
+        "encrypted_content": sealer.seal(project_id, PURPOSE, {"summary": summary}),
     }
 
 
-def open_compactions(
-    sealer: Sealer, project_id: str, items: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Items with a system message in place of each compaction, as models read them.
+def open_compaction(sealer: Sealer, project_id: str, item: dict[str, Any]) -> dict[str, Any]:
+    """The system message that models read in its place.
 
-    Raises `SealBrokenError` if one was not made here for this project.
+    Raises `SealBrokenError` if it was not made here for this project.
     """
-    return [
-        _message(sealer.open(project_id, item["encrypted_content"])["summary"])
-        if item.get("type") == "compaction"
-        else item
-        for item in items
-    ]
-
-
-def _message(summary: str) -> dict[str, Any]:
+    summary = sealer.open(project_id, PURPOSE, item["encrypted_content"])["summary"]
     part = {"type": "input_text", "text": _INTRODUCTION + summary}
     return {"type": "message", "role": "system", "content": [part]}

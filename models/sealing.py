@@ -1,43 +1,62 @@
 """Content that clients carry but cannot read or change: `encrypted_content`.
 
-Sealed with a key of the project's own, so that what one project was given is nothing to another.
+Sealed with a key of the project's own, so that what one project was given is nothing to another,
+and for a purpose, so that one kind of content is never taken for another.
 """
 
+import base64
+import secrets
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import orjson
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+_KEY_BYTES = 32
 
 
 class SealBrokenError(Exception):
-    """The text was not sealed here for this project, or was changed since."""
+    """The text was not sealed here for this project and purpose, or was changed since."""
+
+
+def new_sealing_key() -> str:
+    """A key as a `Sealer` takes it, in base64."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
 
 
 class Sealer:
-    """Seals and opens JSON objects; keys are fetched once per project."""
+    """Seals and opens JSON objects; keys are fetched once per project.
+
+    AES-SIV (RFC 5297): equal content has an equal seal, so that an attempt that makes an event
+    again makes the same bytes.
+    """
 
     def __init__(self, key_of: Callable[[str], str]) -> None:
-        """`key_of` gives a project's key, as `Fernet.generate_key` writes it."""
+        """`key_of` gives a project's key, as `new_sealing_key` writes it."""
         self._key_of = key_of
-        self._boxes: dict[str, Fernet] = {}
+        self._boxes: dict[str, AESSIV] = {}
         self._lock = threading.Lock()
 
-    def seal(self, project_id: str, content: dict[str, Any]) -> str:
+    def seal(self, project_id: str, purpose: str, content: dict[str, Any]) -> str:
         """An opaque text that `open` turns back into `content`."""
-        return self._box(project_id).encrypt(orjson.dumps(content)).decode()
+        sealed = self._box(project_id).encrypt(orjson.dumps(content), [purpose.encode()])
+        return base64.urlsafe_b64encode(sealed).decode()
 
-    def open(self, project_id: str, sealed: str) -> dict[str, Any]:
-        """What was sealed for this project; raises `SealBrokenError` for any other text."""
+    def open(self, project_id: str, purpose: str, sealed: str) -> dict[str, Any]:
+        """What was sealed for this project and purpose; `SealBrokenError` for any other text."""
         try:
-            content: dict[str, Any] = orjson.loads(self._box(project_id).decrypt(sealed.encode()))
-        except (InvalidToken, UnicodeEncodeError) as error:
+            data = base64.b64decode(sealed, altchars=b"-_", validate=True)
+            opened = self._box(project_id).decrypt(data, [purpose.encode()])
+        except (InvalidTag, ValueError) as error:
             raise SealBrokenError from error
+        content: dict[str, Any] = orjson.loads(opened)
         return content
 
-    def _box(self, project_id: str) -> Fernet:
+    def _box(self, project_id: str) -> AESSIV:
         with self._lock:
             if project_id not in self._boxes:
-                self._boxes[project_id] = Fernet(self._key_of(project_id))
+                key = base64.urlsafe_b64decode(self._key_of(project_id))
+                self._boxes[project_id] = AESSIV(key)
             return self._boxes[project_id]

@@ -12,13 +12,13 @@ from uuid import UUID
 import redis
 
 from models.chat import ChatEncoder
-from models.compaction import open_compactions
 from models.errors import AppError, UnavailableError
 from models.generated import by_choice
 from models.live.event_log import EventLog
 from models.live.unstored import UnstoredContents
 from models.prompting import encode_prompt
 from models.recorder import EndingCause, Recorder
+from models.sealed_items import open_items
 from models.sealing import Sealer
 from models.status import ResponseStatus
 from models.store import Store
@@ -126,7 +126,7 @@ class Runner:
             self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED))
             return
         recorder.begin()
-        items = open_compactions(self._at.sealer, stored.project_id, items)
+        items = open_items(self._at.sealer, stored.project_id, items)
         prompt = encode_prompt(self._at.encoder, parameters, items)
         generation = Generation(
             stored,

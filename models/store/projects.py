@@ -1,9 +1,9 @@
 """Projects, and the keys that are theirs."""
 
-from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from models.db import Database
+from models.sealing import new_sealing_key
 
 # Whoever comes first gives the project its key; all others are given that one.
 _SEALING_KEY = text("""
@@ -20,6 +20,6 @@ class Projects:
 
     def sealing_key(self, project_id: str) -> str:
         """The key that seals what the project's clients carry; made when first asked for."""
-        values = {"project_id": project_id, "fresh": Fernet.generate_key().decode()}
+        values = {"project_id": project_id, "fresh": new_sealing_key()}
         with self._database.statement() as connection:
             return str(connection.execute(_SEALING_KEY, values).scalar_one())

@@ -1,6 +1,9 @@
 """The smaller fields of a request: how much to think, what to include, which way to run."""
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from models.wire.items import ItemId
 from models.wire.strict import WireModel
@@ -18,6 +21,8 @@ Include = Literal[
     "web_search_call.results",
 ]
 
+SummaryLength = Literal["auto", "concise", "detailed"]
+
 ServiceTier = Literal["auto", "default", "flex", "priority"]
 
 
@@ -25,7 +30,20 @@ class ReasoningOptions(WireModel):
     """How much the model thinks, and whether that is summarised."""
 
     effort: Effort | None = None
-    summary: Literal["auto", "concise", "detailed"] | None = None
+    summary: SummaryLength | None = None
+    generate_summary: SummaryLength | None = Field(None, exclude=True)
+    """An older name of `summary`."""
+
+    @model_validator(mode="after")
+    def _one_summary(self) -> Self:
+        if self.generate_summary is not None and self.summary not in (None, self.generate_summary):
+            raise PydanticCustomError(
+                "conflicting_values",
+                "it disagrees with reasoning.summary",
+                {"field": "reasoning.generate_summary"},
+            )
+        self.summary = self.summary or self.generate_summary
+        return self
 
 
 class StreamOptions(WireModel):

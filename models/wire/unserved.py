@@ -17,7 +17,6 @@ UNSERVED_FIELDS: dict[str, tuple[object, ...]] = {
     "prompt": (None,),
     "prompt_cache_options": (None,),
     "prompt_cache_retention": (None,),
-    "reasoning": (None,),
     "tool_choice": (None, "auto", "none"),
     "tools": (None, []),
     "web_search_options": (None,),
@@ -28,7 +27,6 @@ UNSERVED_ITEMS = frozenset(
     {
         "function_call",
         "function_call_output",
-        "reasoning",
         "web_search_call",
     }
 )

@@ -401,7 +401,14 @@ ROWS: dict[str, Row] = {
             )
             for effort in ("none", "minimal", "low", "medium", "high", "xhigh")
         ),
-        refused=(({"reasoning": {"effort": "huge"}}, "invalid_value", "reasoning.effort"),),
+        refused=(
+            ({"reasoning": {"effort": "huge"}}, "invalid_value", "reasoning.effort"),
+            (
+                {"reasoning": {"summary": "auto", "generate_summary": "concise"}},
+                "invalid_value",
+                "reasoning.generate_summary",
+            ),
+        ),
     ),
     "web_search_options": Row(
         refused=(
