@@ -129,7 +129,7 @@ def delete(path: ResponsePath) -> Response:
     try:
         at.log.forget([stored.id])
     except redis.RedisError as error:
-        # It is gone from the store; what Redis has of it goes by itself within the hour.
+        # It is gone from the store; retention removes what Redis has of it.
         logger.warning("log not deleted", extra={"error": str(error)})
     at.log.nudge(stored.id)  # who reads it now finds it gone
     return _json(DeletedResponse(id=path.response_id))

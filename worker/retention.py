@@ -22,6 +22,8 @@ from models.store import Store
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 60.0
+LOGS_INTERVAL_S = 10.0
+"""What was deleted while Redis was away is in there no longer than this once it is back."""
 UNSTORED = timedelta(seconds=UNSTORED_TTL_S)
 REST = 3.0
 """Times as long as a batch took, the database is left to others before the next."""
@@ -42,9 +44,14 @@ class Retention:
     def run(self, stopping: threading.Event) -> None:
         """Sweep until told to stop, which also ends a sweep."""
         self._stopping = stopping
+        next_sweep = 0.0
         while not stopping.is_set():
-            self.sweep()
-            stopping.wait(INTERVAL_S)
+            if time.monotonic() < next_sweep:
+                self._attempt(self._forget_logs)
+            else:
+                self.sweep()
+                next_sweep = time.monotonic() + INTERVAL_S
+            stopping.wait(LOGS_INTERVAL_S)
 
     def close(self) -> None:
         """Close every connection."""
@@ -60,11 +67,14 @@ class Retention:
             self._forget_logs,
             self._tidy,
         ):
-            try:
-                step()
-            except (UnavailableError, redis.RedisError) as error:
-                about = {"step": step.__name__, "error": str(error)}
-                logger.warning("retention step failed", extra=about)
+            self._attempt(step)
+
+    def _attempt(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except (UnavailableError, redis.RedisError) as error:
+            about = {"step": step.__name__, "error": str(error)}
+            logger.warning("retention step failed", extra=about)
 
     def _add_months(self) -> None:
         if added := self._store.months.add(datetime.now(UTC)):
@@ -93,13 +103,20 @@ class Retention:
     def _forget_logs(self) -> None:
         """Forget the logs of what is deleted or has ended without a word in Redis.
 
-        Redis was away at that moment, or a worker that was killed since has written once more.
+        Redis was away at that moment, or brought back what it had forgotten, or a worker that was
+        killed since has written once more.
         """
-        unended = self._log.unended()
-        left = set(unended) - self._store.upkeep.unfinished(unended)
-        if left:
-            self._log.forget(left)
-            logger.info("logs forgotten", extra={"count": len(left)})
+        for logs in self._log.kept():
+            ends = self._store.upkeep.have_ended(list(logs))
+            # Of what is not there, all; of what has ended, what is kept as if it had not.
+            left = [
+                each
+                for each, has_end in logs.items()
+                if each not in ends or (ends[each] and not has_end)
+            ]
+            if left:
+                self._log.forget(left)
+                logger.info("logs forgotten", extra={"count": len(left)})
 
     def _tidy(self) -> None:
         self._store.upkeep.forget_workers()

@@ -5,7 +5,7 @@ two or fewer opening events follow from the stored row and are not in the log.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -143,18 +143,21 @@ class EventLog:
         with suppress(redis.RedisError):
             self._client.publish(events_channel(response_id), b"")
 
-    def unended(self) -> list[UUID]:
-        """The responses whose log has no terminal event, and so is kept for long."""
-        keys: list[bytes] = list(self._client.scan_iter(match=f"{_FENCE}*", count=_SCAN))
-        pipeline = self._client.pipeline(transaction=False)
-        for key in keys:
-            pipeline.ttl(key)
-        lives_s: list[int] = pipeline.execute()
-        return [
-            UUID(hex=key.decode().removeprefix(_FENCE))
-            for key, life_s in zip(keys, lives_s, strict=True)
-            if life_s > FINISHED_TTL_S
-        ]
+    def kept(self) -> Iterator[dict[UUID, bool]]:
+        """All logs, some at a time, and whether each has its terminal event and is kept briefly."""
+        cursor = 0
+        while True:
+            page: Any = self._client.scan(cursor, match=f"{_FENCE}*", count=_SCAN)
+            cursor, keys = page
+            pipeline = self._client.pipeline(transaction=False)
+            for key in keys:
+                pipeline.ttl(key)
+            yield {
+                UUID(hex=key.decode().removeprefix(_FENCE)): life_s <= FINISHED_TTL_S
+                for key, life_s in zip(keys, pipeline.execute(), strict=True)
+            }
+            if not cursor:
+                return
 
     def forget(self, response_ids: Iterable[UUID]) -> None:
         """Remove every trace of responses."""

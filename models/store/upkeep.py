@@ -50,9 +50,9 @@ _QUEUED = text("""
     WHERE project_id IS NOT NULL AND status = 'queued' GROUP BY model
 """)
 
-_UNFINISHED = text("""
-    SELECT id FROM responses
-    WHERE project_id IS NOT NULL AND id = ANY(:ids) AND status IN ('queued', 'in_progress')
+_HAVE_ENDED = text("""
+    SELECT id, finished_at IS NOT NULL AS has_ended FROM responses
+    WHERE project_id IS NOT NULL AND id = ANY(:ids)
 """)
 
 # Ids are in order of time, so the primary key finds what is old.
@@ -101,10 +101,11 @@ class Upkeep:
         with self._database.statement() as connection:
             return {row.model: row.num for row in connection.execute(_QUEUED)}
 
-    def unfinished(self, response_ids: list[UUID]) -> set[UUID]:
-        """Those that are there and have not ended."""
+    def have_ended(self, response_ids: list[UUID]) -> dict[UUID, bool]:
+        """For those that are there, whether they have ended."""
         with self._database.statement() as connection:
-            return set(connection.execute(_UNFINISHED, {"ids": response_ids}).scalars())
+            rows = connection.execute(_HAVE_ENDED, {"ids": response_ids})
+            return {row.id: row.has_ended for row in rows}
 
     def expire(self, *, created_before: datetime) -> list[UUID]:
         """Delete up to 500 finished responses with their items and events."""

@@ -12,6 +12,7 @@ import psycopg
 import redis
 
 from models.ids import response_wire_id
+from models.live.event_log import FINISHED_TTL_S
 from tests.chaos.cluster import Cluster
 from tests.chaos.journal import output_text
 
@@ -124,6 +125,24 @@ def wait_for_rest(cluster: Cluster, *, within_s: float) -> int:
         if num_unfinished == 0 or time.monotonic() > deadline:
             return num_unfinished
         time.sleep(0.2)
+
+
+def wait_for_sweep(cluster: Cluster, deleted: set[str], *, within_s: float) -> None:
+    """Wait until Redis holds no log of what was deleted, and none as if its response still ran."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        with cluster.redis() as client:
+            keys = _keys(client)
+        if not any(is_left(key, ttl_s, deleted) for key, ttl_s in keys.items()):
+            return
+        time.sleep(0.5)
+
+
+def is_left(key: str, ttl_s: int, deleted: set[str]) -> bool:
+    """Whether a key has outlived its response; `deleted` are wire ids."""
+    if f"resp_{key.rpartition(':')[2]}" in deleted:
+        return True
+    return key.startswith(("antiphon:log:", "antiphon:fence:")) and ttl_s > FINISHED_TTL_S
 
 
 def collect(cluster: Cluster) -> Kept:

@@ -58,12 +58,13 @@ class Client:
         while record.response_id is None and not self._is_over() and not record.bad_answers:
             body = _body(record, num_posts)
             num_posts += 1
+            opened_at = time.monotonic()
             try:
                 with self._web.stream("POST", PATH, body, self._headers(record)) as answer:
                     if isinstance(answer, Answer):
                         self._take_answer(record, answer)
                     else:
-                        connection = Connection(0, time.monotonic())
+                        connection = Connection(0, opened_at)
                         record.connections.append(connection)
                         self._take_events(record, connection, answer, drops)
             except Unreachable:
@@ -97,13 +98,14 @@ class Client:
         following = max(known) + 1 if known else 0
         start = max(0, following - self._dice.choice((0, 0, self._dice.randint(1, _MAX_OVERLAP))))
         query = f"&starting_after={start - 1}" if start else ""
+        opened_at = time.monotonic()
         try:
             path = f"{PATH}/{record.response_id}?stream=true&include_obfuscation=false{query}"
             with self._web.stream("GET", path) as answer:
                 if isinstance(answer, Answer):
                     self._take_miss(record, answer)
                 else:
-                    connection = Connection(start, time.monotonic())
+                    connection = Connection(start, opened_at)
                     record.connections.append(connection)
                     self._take_events(record, connection, answer, drops)
         except Unreachable:

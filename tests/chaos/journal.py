@@ -37,6 +37,7 @@ class Connection:
 
     start: int
     opened_at: float
+    """When it was asked for."""
     events: list[Received] = field(default_factory=list)
 
 

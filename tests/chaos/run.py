@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.audit import Kept, collect, install_audit, wait_for_rest
+from tests.chaos.audit import Kept, collect, install_audit, wait_for_rest, wait_for_sweep
 from tests.chaos.cluster import MAX_SEQUENCES, Cluster, running
 from tests.chaos.driver import Driver
 from tests.chaos.history import History
@@ -16,6 +16,8 @@ from tests.chaos.ledger import check
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.plan import draw_plan
 from tests.chaos.schedule import Step, draw_schedule
+
+_SWEPT_WITHIN_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,8 @@ def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
         install_audit(cluster)
         driver, nemesis = _strike(cluster, trial)
         num_unfinished = wait_for_rest(cluster, within_s=trial.rest_s)
+        deleted = {each.response_id for each in driver.journal if each.deleted_at is not None}
+        wait_for_sweep(cluster, deleted, within_s=_SWEPT_WITHIN_S)
         kept = collect(cluster)
         if keep is not None:
             shutil.copytree(cluster.data_dir / "log", keep, dirs_exist_ok=True)

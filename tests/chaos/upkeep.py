@@ -3,15 +3,13 @@
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 
-from models.ids import parse_response_id
-from models.live.event_log import FINISHED_TTL_S, RUNNING_TTL_S
+from tests.chaos.audit import is_left
 from tests.chaos.history import History
 from worker.queue import VISIBILITY_S
 
 _FOR_EVER = -1
 _CELERYS_OWN = ("_kombu.", "unacked")
 _RESTORED_WITHIN_S = 30.0
-_SWEPT_WITHIN_S = 90.0
 
 
 def no_overtaking(history: History) -> Iterator[str]:
@@ -49,14 +47,10 @@ def deleted_is_gone(history: History) -> Iterator[str]:
             for connection in record.connections
         ):
             yield f"{about} was deleted and streamed"
-        response_id = parse_response_id(record.response_id or "")
-        keys = [
-            key
-            for key, ttl_s in history.kept.redis_keys.items()
-            if response_id and response_id.hex in key and not _is_fresh(ttl_s)
-        ]
-        if keys:
-            yield f"{about} was deleted and Redis has {keys}"
+        keys = history.kept.redis_keys
+        left = [key for key, ttl_s in keys.items() if is_left(key, ttl_s, {record.response_id})]
+        if left:
+            yield f"{about} was deleted and Redis has {left}"
 
 
 def one_response_per_key(history: History) -> Iterator[str]:
@@ -84,13 +78,8 @@ def nothing_left_over(history: History) -> Iterator[str]:
             continue
         if ttl_s == _FOR_EVER:
             yield f"{key} stays for ever"
-        elif key.startswith("antiphon:log:") and ttl_s > FINISHED_TTL_S and not _is_fresh(ttl_s):
+        elif is_left(key, ttl_s, set()):
             yield f"{key} stays for {ttl_s} s"
-
-
-def _is_fresh(ttl_s: int) -> bool:
-    """Whether the log was written to since the last sweep of maintenance."""
-    return RUNNING_TTL_S - ttl_s < _SWEPT_WITHIN_S
 
 
 def no_bad_answers(history: History) -> Iterator[str]:

@@ -19,7 +19,7 @@ from models.status import ResponseStatus
 from models.stored import StoredResponse
 from tests.factories import say
 from tests.integration.api.requests import events, fetch, stream
-from tests.integration.conftest import NO_REDIS, RunSql
+from tests.integration.conftest import NO_REDIS, RunSql, running_app
 from tests.integration.desk import Desk
 from tests.integration.traces import keys_that_mention, rows_that_mention
 from tests.polling import eventually
@@ -217,6 +217,43 @@ def test_a_log_that_a_lost_worker_left_behind_is_forgotten(
     retention.sweep()
 
     assert keys_that_mention(client, claimed.id.hex) == []
+
+
+def test_an_ended_log_that_could_not_be_deleted_is_forgotten_soon(
+    settings: Settings,
+    desk: Desk,
+    log: EventLog,
+    client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    monkeypatch.setattr("worker.retention.LOGS_INTERVAL_S", 0.02)
+    kept = end(desk, log)
+    sweeps = count_sweeps(monkeypatch)
+    request.getfixturevalue("running")
+    eventually(lambda: sweeps)
+    ended = end(desk, log)
+
+    with running_app(settings.model_copy(update=NO_REDIS)) as cut_off:
+        answer = cut_off.test_client().delete(f"/v1/responses/{response_wire_id(ended.id)}")
+
+    assert answer.status_code == 200
+    eventually(lambda: keys_that_mention(client, ended.id.hex) == [])
+    assert keys_that_mention(client, kept.id.hex)
+    assert len(sweeps) == 1
+
+
+def count_sweeps(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Grows with each whole sweep."""
+    sweeps: list[None] = []
+    sweep = Retention.sweep
+
+    def counted(retention: Retention) -> None:
+        sweep(retention)
+        sweeps.append(None)
+
+    monkeypatch.setattr(Retention, "sweep", counted)
+    return sweeps
 
 
 def test_the_log_of_what_is_running_is_kept(
