@@ -54,4 +54,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 def serve(settings: Settings) -> None:
     """Serve HTTP until SIGTERM."""
     configure_logging(settings.log_level)
+    if settings.engine != "scripted":
+        # Seconds to import: once, before the fork, and not where nothing is tokenised.
+        import models.grammar_check  # noqa: F401
     Server(settings).run()

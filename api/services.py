@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import redis
 from flask import current_app
@@ -11,7 +11,6 @@ from api.hub import Hub
 from api.kept import KeptContexts
 from models.chat import ChatEncoder, TemplateEncoder, load_encoder
 from models.errors import InvalidRequestError, ModelNotFoundError
-from models.grammar_check import GrammarChecker
 from models.live.connection import connect, connect_subscriber
 from models.live.event_log import EventLog
 from models.live.unstored import UnstoredContents
@@ -20,6 +19,9 @@ from models.settings import Settings
 from models.store import Store
 from models.tables import DEFAULT_PROJECT
 from worker.queue import HintQueue
+
+if TYPE_CHECKING:
+    from models.grammar_check import GrammarChecker
 
 MODEL_ALIAS = "default"
 """What clients may call the first of the served models."""
@@ -83,9 +85,11 @@ class Services:
         return self.served[str(name)]
 
     @cached_property
-    def _grammar_checker(self) -> GrammarChecker | None:
+    def _grammar_checker(self) -> "GrammarChecker | None":
         if not isinstance(self.encoder, TemplateEncoder):
             return None
+        from models.grammar_check import GrammarChecker
+
         return GrammarChecker(self.encoder.tokenizer)
 
     def check_grammar(self, grammar: str, *, param: str) -> None:

@@ -1,6 +1,7 @@
 """From items to the token ids of a prompt: the chat template and tokenizer of the served model.
 
-The API counts with it before it accepts a request, the worker generates from it. No torch.
+The API counts with it before it accepts a request, the worker generates from it. No torch, and
+transformers, which takes seconds to import, only where something is tokenised.
 """
 
 from collections.abc import Sequence
@@ -8,10 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import llguidance.hf
 import orjson
 from jinja2.exceptions import TemplateError
-from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from models.errors import InvalidRequestError
 from models.images import gradient_url, read_image_part
@@ -82,6 +81,8 @@ class TemplateEncoder:
     """The chat template and tokenizer that came with the weights."""
 
     def __init__(self, weights: Weights) -> None:
+        from transformers import PreTrainedTokenizerFast
+
         folder = weights.folder
         self.model_id = weights.model_id
         self.folder = folder
@@ -155,7 +156,9 @@ class TemplateEncoder:
 
         The byte 255 is its own mark and left out; it is no part of any text in UTF-8.
         """
-        tokens = llguidance.hf.from_tokenizer(self.tokenizer, slices=[])
+        from llguidance.hf import from_tokenizer
+
+        tokens = from_tokenizer(self.tokenizer, slices=[])
         return [tokens.decode_bytes([token_id]) for token_id in range(tokens.vocab_size)]
 
 
@@ -261,6 +264,8 @@ def _text_config(folder: Path) -> dict[str, Any]:
     config = _read_json(folder / "config.json")
     if "text_config" not in config:
         return config
+    from transformers import AutoConfig
+
     whole = AutoConfig.from_pretrained(folder, local_files_only=True)
     text_config: dict[str, Any] = whole.get_text_config().to_dict()
     return text_config

@@ -12,7 +12,6 @@ from typing import Any
 import llguidance
 import orjson
 from jsonschema.exceptions import SchemaError
-from outlines.types import JsonSchema
 
 from models.errors import InvalidRequestError
 from models.wire.formats import JsonObjectFormat, JsonSchemaFormat
@@ -97,6 +96,9 @@ def _check_lark(text: str) -> None:
 @lru_cache(maxsize=_MAX_CACHED)
 def _from_schema(schema: str, param: str) -> str:
     """The order of keys is kept: it is the order in which properties are written."""
+    # It brings transformers along: seconds, for a server that may never see a schema.
+    from outlines.types import JsonSchema
+
     _check_size(schema, param)
     try:
         described = JsonSchema(schema)

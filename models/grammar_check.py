@@ -15,6 +15,7 @@ from typing import Any
 import llguidance
 import llguidance.hf
 import numpy as np
+import outlines.types  # noqa: F401 - now, so that the first request with a schema need not wait
 from transformers import PreTrainedTokenizerFast
 
 from models.grammar import refusal

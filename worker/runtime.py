@@ -7,7 +7,6 @@ from pathlib import Path
 
 from models.chat import ScriptedEncoder, TemplateEncoder, load_encoder
 from models.errors import UnavailableError
-from models.grammar_check import GRAMMAR_LIMITS
 from models.live.connection import connect, connect_subscriber
 from models.live.event_log import EventLog
 from models.live.unstored import UnstoredContents
@@ -166,7 +165,8 @@ def _make_engine(
             on_step=emitter.on_step,
         )
         return scripted, ScriptedTokenizer()
-    # Only the real engine needs torch.
+    # Only the real engine needs torch, and what knows of grammars loads half of it.
+    from models.grammar_check import GRAMMAR_LIMITS
     from worker.engine import TransformersEngine
 
     config = EngineConfig(
