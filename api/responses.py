@@ -1,6 +1,7 @@
 """/v1/responses: create, read, list, cancel, delete."""
 
 import logging
+from dataclasses import replace
 from uuid import UUID
 
 import redis
@@ -20,6 +21,7 @@ from api.services import project_id, services
 from api.stream import event_stream
 from models.errors import InvalidRequestError, ResponseNotFoundError, UnavailableError
 from models.ids import parse_response_id
+from models.reasoning import ENCRYPTED_CONTENT, seal_items
 from models.status import TERMINAL
 from models.store.keys import KeyTakenError
 from models.store.responses import ListFilter
@@ -101,6 +103,9 @@ def retrieve(path: ResponsePath, query: RetrieveQuery) -> Response:
     if query.starting_after is not None:
         message = "starting_after needs stream to be true."
         raise InvalidRequestError(message, param="starting_after")
+    if ENCRYPTED_CONTENT in query.include:
+        output = seal_items(services().sealer, stored.project_id, stored.output)
+        stored = replace(stored, output=output)
     return _object(stored)
 
 

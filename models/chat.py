@@ -5,7 +5,7 @@ transformers, which takes seconds to import, only where something is tokenised.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +16,8 @@ from models.errors import InvalidRequestError
 from models.images import gradient_url, read_image_part
 from models.reasoning import attach_thoughts
 from models.settings import Settings
-from models.thinking import ThinkingStyle
+from models.thinking import ThinkingStyle, ThinkTags
+from models.visible_tokens import show_tokens
 from models.vision import ImageReader, PlacedImage, load_image_reader
 from models.weights import SCRIPTED_MODEL, Weights, locate_weights, served_model_id
 from models.wire.items import message_text
@@ -45,6 +46,8 @@ class EncodedPrompt:
 
     token_ids: list[int]
     images: list[PlacedImage] = field(default_factory=list)
+    opens_thought: bool = False
+    """Whether it ends within a thought, which the model goes on with."""
 
     def __len__(self) -> int:
         """Its number of tokens."""
@@ -63,6 +66,8 @@ class ChatEncoder(Protocol):
     default_top_p: float
     media: frozenset[str]
     """The types of content parts that the model takes beside text."""
+    think_tags: ThinkTags | None
+    """How the model spells its thoughts; None if it is not known to have any."""
 
     def encode(self, prompt: Prompt) -> list[int]:
         """The token ids of a prompt, ending where the assistant's turn begins."""
@@ -89,7 +94,11 @@ class TemplateEncoder:
         self.tokenizer = PreTrainedTokenizerFast.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-        self._thinking = ThinkingStyle(str(self.tokenizer.chat_template or ""))
+        self._thinking = ThinkingStyle(
+            str(self.tokenizer.chat_template or ""), self.tokenizer.get_added_vocab()
+        )
+        self.think_tags = self._thinking.tags
+        show_tokens(self.tokenizer, self.think_tags or ())
         config = _text_config(folder)
         self.context_length = int(config["max_position_embeddings"])
         self.vocab_size = int(config.get("vocab_size") or len(self.tokenizer))
@@ -107,15 +116,15 @@ class TemplateEncoder:
         """The same with the images among the items, prepared for the vision network."""
         messages = _messages(prompt, self._thinking, self._images)
         if self._images is None:
-            return EncodedPrompt(token_ids=self._tokenise(self._render(messages, prompt)))
+            return self._encoded(self._render(messages, prompt))
         # Templates of vision models go through the parts of every message.
         messages = [message | {"content": _parts(message["content"])} for message in messages]
         images = [
             part["image"] for message in messages for part in message["content"] if "image" in part
         ]
         text = self._images.expand(self._render(messages, prompt), images)
-        token_ids = self._tokenise(text)
-        return EncodedPrompt(token_ids=token_ids, images=self._images.place(token_ids, images))
+        encoded = self._encoded(text)
+        return replace(encoded, images=self._images.place(encoded.token_ids, images))
 
     def image_sample(self) -> EncodedPrompt | None:
         """A short prompt with an image; None if the model takes none."""
@@ -144,7 +153,11 @@ class TemplateEncoder:
                 f"The chat template of {self.model_id} refuses these messages: {error}",
                 param="input",
             ) from error
-        return text
+        return self._thinking.settle(text, prompt.effort)
+
+    def _encoded(self, text: str) -> EncodedPrompt:
+        token_ids = self._tokenise(text)
+        return EncodedPrompt(token_ids=token_ids, opens_thought=self._thinking.opens_thought(text))
 
     def _tokenise(self, text: str) -> list[int]:
         # The backend's own call: transformers' wrapper costs three times the tokenising.
@@ -171,12 +184,15 @@ class ScriptedEncoder:
     default_top_p = 1.0
     media: frozenset[str] = frozenset()
 
-    def __init__(self, model_id: str = SCRIPTED_MODEL) -> None:
+    def __init__(self, model_id: str = SCRIPTED_MODEL, script: str = "") -> None:
+        """`script` is what the engine says, if that is not its usual words."""
         self.model_id = model_id
+        self._thinking = ThinkingStyle(script)
+        self.think_tags = self._thinking.tags
 
     def encode(self, prompt: Prompt) -> list[int]:
         """UTF-8 bytes, one message a line."""
-        lines = (message["content"] for message in _messages(prompt, ThinkingStyle("")))
+        lines = (message["content"] for message in _messages(prompt, self._thinking))
         return list("\n".join(lines).encode())
 
     def encode_media(self, prompt: Prompt) -> EncodedPrompt:
@@ -194,7 +210,7 @@ class ScriptedEncoder:
 def load_encoder(settings: Settings) -> TemplateEncoder | ScriptedEncoder:
     """The encoder of the model that the settings name."""
     if settings.engine == "scripted":
-        return ScriptedEncoder(served_model_id(settings))
+        return ScriptedEncoder(served_model_id(settings), settings.script_text)
     weights = locate_weights(settings)
     if not weights.is_ready:
         raise FileNotFoundError(

@@ -93,25 +93,28 @@ class ItemWriter:
 
     def close(self, status: ItemStatus = "completed", **changes: Any) -> None:
         """End the open item, if one is; `changes` are other fields of its final form."""
-        if self._kind and not self._machine.drafts[self._index].is_closed:
-            self._write(self._machine.close(self._index, status, **changes))
-        self._kind = ""
+        self._write(self._closing(status, **changes))
 
     @property
     def _index(self) -> int:
         return self._indexes[self._place]
 
+    def _closing(self, status: ItemStatus = "completed", **changes: Any) -> list[BaseEvent]:
+        is_open = self._kind and not self._machine.drafts[self._index].is_closed
+        self._kind = ""
+        return self._machine.close(self._index, status, **changes) if is_open else []
+
     def _enter(self, kind: str, **fields: Any) -> list[BaseEvent]:
         """Be in an item of a type: the open one if it is of it, else the next."""
         if self._kind == kind:
             return []
-        self.close()
+        events = self._closing()
         self._place += 1
         self._kind, self._num_said = kind, 0
         if self._place < len(self._indexes):
-            return []
+            return events
         self._indexes.append(len(self._machine.drafts))
-        return self._open(kind, fields)
+        return events + self._open(kind, fields)
 
     def _open(self, kind: str, fields: dict[str, Any]) -> list[BaseEvent]:
         item_id = output_item_id(kind, self._response_id, self._place, self._choice)

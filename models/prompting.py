@@ -19,7 +19,7 @@ def encode_prompt(
         instructions=parameters.instructions,
         items=items,
         verbosity=parameters.text.verbosity if parameters.text else None,
-        effort=parameters.reasoning.effort if parameters.reasoning else None,
+        effort=parameters.effort,
     )
     if parameters.truncation != "auto":
         return encoder.encode_media(prompt)

@@ -1,9 +1,13 @@
 """Reasoning items: what a model thought, sealed for its client, and on its way back to a model."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from models.sealing import Sealer
+from models.stored import StoredResponse
+from models.summary import summarise
+from models.wire.item_writing import ThoughtEpilogue
 
 ENCRYPTED_CONTENT = "reasoning.encrypted_content"
 """The value of `include` that has thoughts sealed."""
@@ -12,9 +16,32 @@ PURPOSE = "reasoning"
 """What a thought is sealed for."""
 
 
+def epilogue_of(stored: StoredResponse, sealer: Sealer | None) -> ThoughtEpilogue:
+    """What its request wants of each thought beside its text."""
+    parameters = stored.parameters
+    length = (parameters.get("reasoning") or {}).get("summary")
+    is_sealed = sealer is not None and ENCRYPTED_CONTENT in parameters.get("include", ())
+    return ThoughtEpilogue(
+        summarise=partial(summarise, length=length) if length else None,
+        seal=partial(seal_thought, sealer, stored.project_id) if is_sealed and sealer else None,
+    )
+
+
 def seal_thought(sealer: Sealer, project_id: str, thought: str) -> str:
     """A thought as `encrypted_content`."""
     return sealer.seal(project_id, PURPOSE, {"thought": thought})
+
+
+def seal_items(
+    sealer: Sealer, project_id: str, items: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Items, those of reasoning with their thought sealed as well."""
+    return [
+        item | {"encrypted_content": seal_thought(sealer, project_id, _thought(item))}
+        if item["type"] == "reasoning"
+        else item
+        for item in items
+    ]
 
 
 def open_reasoning(sealer: Sealer, project_id: str, item: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from models.generated import GeneratedToken
 from models.ids import choice_of
 from models.item_writer import ItemWriter
 from models.live.event_log import Append, AppendResult, EventLog, LoggedEvent
+from models.reasoning import epilogue_of
+from models.sealing import Sealer
 from models.status import ResponseStatus
 from models.store.claims import Ending
 from models.stored import StoredResponse, opening_resource, running_resource, to_resource
@@ -44,10 +46,11 @@ def opening_events(stored: StoredResponse) -> list[LoggedEvent]:
 class Recorder:
     """The events of one response from sequence number 0, and which of them are logged yet."""
 
-    def __init__(self, stored: StoredResponse, log: EventLog) -> None:
+    def __init__(self, stored: StoredResponse, log: EventLog, sealer: Sealer | None = None) -> None:
+        """Without a `sealer` thoughts are shown in the open alone."""
         self.stored = stored
         self._log = log
-        self._machine = EventMachine()
+        self._machine = EventMachine(epilogue_of(stored, sealer))
         self._events = _serialise(self._machine.open_stream(opening_resource(stored)))
         self._first_logged = len(self._events)
         self._num_logged = len(self._events)
@@ -75,17 +78,17 @@ class Recorder:
 
     @classmethod
     def take_up(
-        cls, stored: StoredResponse, log: EventLog
+        cls, stored: StoredResponse, log: EventLog, sealer: Sealer | None = None
     ) -> tuple["Recorder", list[GeneratedToken]]:
         """Go on after the earlier attempts, whose tokens are returned.
 
         While the log is out of reach, from the beginning: equal tokens make the same events again.
         """
-        recorder = cls(stored, log)
+        recorder = cls(stored, log, sealer)
         try:
             return recorder, recorder.resume() if stored.attempt > 1 else []
         except redis.RedisError:
-            return cls(stored, log), []
+            return cls(stored, log, sealer), []
 
     @property
     def next_sequence_number(self) -> int:

@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     script_tokens: int = Field(20, ge=1)
     """Tokens of each answer of the scripted engine."""
+    script_text: str = ""
+    """What the scripted engine says instead of its words, a byte a token."""
     script_interval_ms: Amount = Field(10.0, ge=0)
     """Time between two steps of the scripted engine."""
 

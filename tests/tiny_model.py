@@ -13,10 +13,10 @@ _NUM_TOKENS = 257
 """The bytes and the end token."""
 
 
-def save_tiny_model(folder: Path) -> Path:
+def save_tiny_model(folder: Path, template: str = _TEMPLATE) -> Path:
     """Save it; returns the folder."""
     torch.manual_seed(0)
     config = tiny_llama(vocab_size=_NUM_TOKENS, eos_token_id=_NUM_TOKENS - 1)
     LlamaForCausalLM(config).save_pretrained(folder)
-    tiny_tokenizer(_TEMPLATE).save_pretrained(folder)
+    tiny_tokenizer(template).save_pretrained(folder)
     return folder

@@ -7,9 +7,12 @@ from typing import NamedTuple
 from models.item_writer import ItemWriter
 from models.wire.parts import TokenLogprob
 from worker.engine import Delta, FinishReason, Logprobs
-from worker.text import TextPipeline
+from worker.formats.thoughts import Kind
+from worker.text import Sure, TextPipeline
 
 Spell = Callable[[int, Logprobs], TokenLogprob]
+
+_OF_THOUGHTS = (Kind.THOUGHT, Kind.TAG)
 
 COMPLETE = frozenset({FinishReason.STOP, FinishReason.GRAMMAR})
 """The ends of a choice that was not cut off."""
@@ -34,7 +37,9 @@ class Choice:
         pipeline: TextPipeline,
         *,
         spell: Spell,
+        hides_thoughts: bool = False,
     ) -> None:
+        """One that `hides_thoughts` shows no item of them, should there be any."""
         self.sequence_id = sequence_id
         self.num_cached = 0
         """Prompt tokens that were found in the prefix cache."""
@@ -46,6 +51,9 @@ class Choice:
         self._writer = writer
         self._pipeline = pipeline
         self._spell = spell
+        self._hides_thoughts = hides_thoughts
+        self.num_thought = 0
+        """Tokens that begin in a thought, tags included."""
         self._unshown: deque[_Unshown] = deque()
 
     def restore(self, token_ids: Sequence[int]) -> None:
@@ -55,17 +63,23 @@ class Choice:
         have reached a stop string.
         """
         self._writer.rewind()
+        starts: deque[int] = deque()
         for token_id in token_ids:
-            text, is_stopped = self._pipeline.add(token_id)
-            if text:
-                self._writer.add_text(text)
+            starts.append(self._pipeline.num_decoded)
+            sure, is_stopped = self._pipeline.add(token_id)
+            for text in sure:
+                while starts and starts[0] < text.end:
+                    starts.popleft()
+                    self.num_thought += text.kind in _OF_THOUGHTS
+                self._say(text)
             if is_stopped:
                 self.reason = FinishReason.STOP
                 self.is_generating = False
 
     def open(self) -> None:
-        """Begin its message, if it has none yet."""
-        self._writer.add_text("")
+        """Begin its message, if it has none yet and what comes first is sure to be one."""
+        if not self._pipeline.may_think:
+            self._writer.add_text("")
 
     def advance(self, delta: Delta, *, is_released: bool) -> None:
         """Take one delta; what comes after its end is ignored."""
@@ -91,12 +105,20 @@ class Choice:
         self._unshown.append(_Unshown(token_id, self._pipeline.num_decoded, logprob))
         return self._show(*self._pipeline.add(token_id))
 
-    def _show(self, text: str, is_stopped: bool) -> bool:
+    def _show(self, sure: list[Sure], is_stopped: bool) -> bool:
         """Record text with the tokens that have a part in it: others are generated again, should
         this attempt be lost, and none of a stop string has its log probability shown."""
-        while self._unshown and self._unshown[0].start < self._pipeline.num_shown:
-            token = self._unshown.popleft()
-            self._writer.note([token.token_id], [token.logprob] if token.logprob else [])
-        if text:
-            self._writer.add_text(text)
+        for text in sure:
+            while self._unshown and self._unshown[0].start < text.end:
+                token = self._unshown.popleft()
+                logprob = token.logprob if text.kind is Kind.ANSWER else None
+                self._writer.note([token.token_id], [logprob] if logprob else [])
+                self.num_thought += text.kind in _OF_THOUGHTS
+            self._say(text)
         return is_stopped
+
+    def _say(self, text: Sure) -> None:
+        if text.kind is Kind.ANSWER:
+            self._writer.add_text(text.text)
+        elif text.kind is Kind.THOUGHT and not self._hides_thoughts:
+            self._writer.add_reasoning(text.text)

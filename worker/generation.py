@@ -30,12 +30,19 @@ class Generation:
         *,
         num_prompt_tokens: int,
         spell: Spell,
+        hides_thoughts: bool = False,
     ) -> None:
         """There is one choice for each of the `pipelines`."""
         self.stored = stored
         self.recorder = recorder
         self.choices = [
-            Choice(_sequence_id(stored, number), recorder.writer(number), pipeline, spell=spell)
+            Choice(
+                _sequence_id(stored, number),
+                recorder.writer(number),
+                pipeline,
+                spell=spell,
+                hides_thoughts=hides_thoughts,
+            )
             for number, pipeline in enumerate(pipelines)
         ]
         self.sequence_ids = [choice.sequence_id for choice in self.choices]
@@ -130,6 +137,7 @@ class Generation:
             input_tokens=self._num_prompt_tokens,
             cached_tokens=self.choices[0].num_cached,
             output_tokens=len(self._tokens),
+            reasoning_tokens=sum(choice.num_thought for choice in self.choices),
         )
 
     def wait(self) -> None:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from models.chat import EncodedPrompt
+from models.chat import ChatEncoder, EncodedPrompt
 from models.grammar import grammar_of
+from models.grammar_after import after_thought
 from models.stored import StoredResponse
+from models.thinking import thinks
 from models.wire.parameters import GenerationParameters
 from worker.breakers import BreakerCompiler
 from worker.engine import GenerationRequest, choice_seed
@@ -21,16 +23,18 @@ def requests_of(
     found: Mapping[int, list[int]],
     *,
     breakers: BreakerCompiler,
-    context_length: int,
+    encoder: ChatEncoder,
 ) -> list[GenerationRequest]:
     """One for each choice that is still to be generated, after the tokens `found` of it."""
     params = sampling_params(
         parameters,
         breakers,
         seed=_seed_without_one(generation.stored),
-        max_tokens=context_length - len(prompt),
+        max_tokens=encoder.context_length - len(prompt),
     )
     grammar = grammar_of(parameters)
+    if grammar and encoder.think_tags and thinks(parameters.effort):
+        grammar = after_thought(grammar, encoder.think_tags, is_open=prompt.opens_thought)
     images = engine_images(prompt)
     return [
         GenerationRequest(

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import redis
 
-from models.chat import ChatEncoder
+from models.chat import ChatEncoder, EncodedPrompt
 from models.errors import AppError, UnavailableError
 from models.generated import by_choice
 from models.live.event_log import EventLog
@@ -24,10 +24,12 @@ from models.status import ResponseStatus
 from models.store import Store
 from models.store.claims import Ending
 from models.stored import StoredResponse
+from models.wire.parameters import GenerationParameters
 from worker.breakers import BreakerCompiler
 from worker.content import ContentLostError, load_content
 from worker.emitter import Emitter
 from worker.engine import Delta, Engine, FinishReason, GenerationRequest, Tokenizer
+from worker.formats.thoughts import ThoughtSplitter
 from worker.generation import Generation
 from worker.requests import requests_of
 from worker.roster import Roster
@@ -120,7 +122,7 @@ class Runner:
     def _run(self, claimed: StoredResponse) -> None:
         stored, items = load_content(claimed, self._at.store, self._at.unstored)
         parameters = stored.generation_parameters()
-        recorder, logged = Recorder.take_up(stored, self._at.log)
+        recorder, logged = Recorder.take_up(stored, self._at.log, self._at.sealer)
         unlogged = stored.checkpoint.beyond(logged) if stored.checkpoint else ()
         if stored.cancel_requested and not unlogged:
             self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED))
@@ -131,9 +133,10 @@ class Runner:
         generation = Generation(
             stored,
             recorder,
-            [TextPipeline(self._at.tokenizer, parameters.stop) for _ in range(parameters.n or 1)],
+            [self._pipeline(parameters, prompt) for _ in range(parameters.n or 1)],
             num_prompt_tokens=len(prompt),
             spell=self._speller.spell,
+            hides_thoughts=parameters.effort == "none",
         )
         is_over = generation.restore(logged) or generation.replay(unlogged)
         if stored.cancel_requested:
@@ -151,9 +154,14 @@ class Runner:
             prompt,
             by_choice([*logged, *unlogged]),
             breakers=self._breakers,
-            context_length=self._at.encoder.context_length,
+            encoder=self._at.encoder,
         )
         self._generate(generation, requests)
+
+    def _pipeline(self, parameters: GenerationParameters, prompt: EncodedPrompt) -> TextPipeline:
+        tags = self._at.encoder.think_tags
+        splitter = ThoughtSplitter(tags, is_open=prompt.opens_thought)
+        return TextPipeline(self._at.tokenizer, parameters.stop, splitter)
 
     def _generate(self, generation: Generation, requests: list[GenerationRequest]) -> None:
         """Hand the generation to the engine and the emitter, and wait for its end."""

@@ -163,6 +163,7 @@ def _make_engine(
             interval_s=settings.script_interval_ms / 1000,
             max_sequences=settings.max_sequences,
             on_step=emitter.on_step,
+            text=settings.script_text,
         )
         return scripted, ScriptedTokenizer()
     # Only the real engine needs torch, and what knows of grammars loads half of it.

@@ -4,7 +4,8 @@ Every item has its own place, its output index; any number are written at the sa
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from models.wire.draft import Draft, IllegalEventError, ItemState
@@ -34,10 +35,21 @@ from models.wire.parts import OutputText, ReasoningText, SummaryText, TokenLogpr
 E = TypeVar("E", bound=BaseEvent)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThoughtEpilogue:
+    """What a reasoning item has beside its text, made from it when it ends."""
+
+    summarise: Callable[[str], str] | None = None
+    """Its summary; of what was cut off, none is made."""
+    seal: Callable[[str], str] | None = None
+    """Its `encrypted_content`."""
+
+
 class ItemWriting(ABC):
     """What the machine can be asked to write of items."""
 
     drafts: list[Draft]
+    _epilogue: ThoughtEpilogue
 
     @abstractmethod
     def _write(self, kind: type[E], **fields: Any) -> E: ...
@@ -117,13 +129,27 @@ class ItemWriting(ABC):
             case FunctionCall():
                 changes |= {"arguments": draft.text}
             case Reasoning():
+                events += self._summarise(index, status)
                 changes |= {"content": list(draft.content), "summary": list(draft.summary)}
+                changes |= self._sealed(draft)
             case OutputMessage():
                 changes |= {"content": list(draft.content)}
             case WebSearchCall():
                 pass
         item = draft.item.model_copy(update={"status": status, **changes})
         return [*events, self._write(OutputItemDone, output_index=index, item=item)]
+
+    def _summarise(self, index: int, status: ItemStatus) -> list[BaseEvent]:
+        summarise, draft = self._epilogue.summarise, self._draft(index)
+        if summarise is None or status != "completed" or draft.summary:
+            return []
+        return self.summarise(index, summarise(draft.text))
+
+    def _sealed(self, draft: Draft) -> dict[str, str]:
+        if self._epilogue.seal is None:
+            return {}
+        thought = "".join(part.text for part in draft.content)
+        return {"encrypted_content": self._epilogue.seal(thought)}
 
     def _add(self, item: Any) -> list[BaseEvent]:
         return [self._write(OutputItemAdded, output_index=len(self.drafts), item=item)]

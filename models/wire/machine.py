@@ -20,7 +20,7 @@ from models.wire.events import (
     ResponseQueued,
 )
 from models.wire.item_events import BaseEvent, ItemEvent, OutputItemAdded
-from models.wire.item_writing import ItemWriting
+from models.wire.item_writing import ItemWriting, ThoughtEpilogue
 from models.wire.output import OutputItem
 from models.wire.response import ResponseResource
 
@@ -52,7 +52,9 @@ STREAM_TABLE: dict[StreamState, dict[str, StreamState]] = {
 class EventMachine(ItemWriting):
     """Makes the events of one response, in legal order, numbered from 0 without gaps."""
 
-    def __init__(self) -> None:
+    def __init__(self, epilogue: ThoughtEpilogue | None = None) -> None:
+        """`epilogue` says what else a thought has when it is complete."""
+        self._epilogue = epilogue or ThoughtEpilogue()
         self.state = StreamState.NEW
         self.next_sequence_number = 0
         self.drafts: list[Draft] = []

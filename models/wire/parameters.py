@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from models.wire.formats import TextConfig
 from models.wire.grammars import Grammar, LlguidanceGrammar
-from models.wire.options import Include, ReasoningOptions, ServiceTier, StreamOptions
+from models.wire.options import Effort, Include, ReasoningOptions, ServiceTier, StreamOptions
 from models.wire.sampling import SamplingFields
 from models.wire.strict import MAX_TEXT, Label
 from models.wire.tools import (
@@ -91,6 +91,11 @@ class GenerationParameters(SamplingFields):
         to be no log probabilities."""
         asks = self.logprobs or self.top_logprobs or LOGPROBS in self.include
         return (self.top_logprobs or 0) if asks else None
+
+    @property
+    def effort(self) -> Effort | None:
+        """How much the model is to think; None leaves it to its chat template."""
+        return self.reasoning.effort if self.reasoning else None
 
     @property
     def output_limit(self) -> int | None:

@@ -34,13 +34,20 @@ class Usage(BaseModel):
     total_tokens: int
 
     @classmethod
-    def of(cls, *, input_tokens: int, cached_tokens: int, output_tokens: int) -> "Usage":
+    def of(
+        cls,
+        *,
+        input_tokens: int,
+        cached_tokens: int,
+        output_tokens: int,
+        reasoning_tokens: int = 0,
+    ) -> "Usage":
         """Usage from the engine's counts."""
         return cls(
             input_tokens=input_tokens,
             input_tokens_details=InputTokensDetails(cached_tokens=cached_tokens),
             output_tokens=output_tokens,
-            output_tokens_details=OutputTokensDetails(reasoning_tokens=0),
+            output_tokens_details=OutputTokensDetails(reasoning_tokens=reasoning_tokens),
             total_tokens=input_tokens + output_tokens,
         )
 

@@ -46,11 +46,22 @@ class ScriptedEngine(EngineLoop):
     """
 
     def __init__(
-        self, *, num_tokens: int, interval_s: float, max_sequences: int, on_step: StepListener
+        self,
+        *,
+        num_tokens: int,
+        interval_s: float,
+        max_sequences: int,
+        on_step: StepListener,
+        text: str = "",
     ) -> None:
-        """Sequences end with `STOP` after `num_tokens`; a step takes `interval_s`."""
+        """Sequences end with `STOP` after `num_tokens`; a step takes `interval_s`.
+
+        With a `text` they say its bytes instead, and end with it.
+        """
         super().__init__(on_step)
-        self._num_tokens = num_tokens
+        words = range(_NUM_BYTES, _NUM_BYTES + len(_WORDS))
+        self._script = ScriptedTokenizer().encode(text) or list(words)
+        self._num_tokens = len(self._script) if text else num_tokens
         self._interval_s = interval_s
         self._max_sequences = max_sequences
         self._sequences: dict[str, Sequence] = {}
@@ -89,14 +100,19 @@ class ScriptedEngine(EngineLoop):
         return [self._append(sequence) for sequence in self._running()]
 
     def _append(self, sequence: Sequence) -> Delta:
-        token = _NUM_BYTES + sequence.num_generated % len(_WORDS)
+        position = sequence.num_generated
+        [token] = self._words(position, 1)
         sequence.tokens.append(token)
         reason = self._finish_reason(sequence)
         if reason is not None:
             self._remove(sequence)
         num_top = sequence.params.num_top_logprobs
-        logprobs = None if num_top is None else _logprobs(token, num_top)
+        logprobs = None if num_top is None else _logprobs(self._words(position, num_top))
         return sequence.delta(token, reason, logprobs=logprobs)
+
+    def _words(self, position: int, count: int) -> list[int]:
+        """The words of the script from a position on, which begins again after its end."""
+        return [self._script[(position + n) % len(self._script)] for n in range(count)]
 
     def _finish_reason(self, sequence: Sequence) -> FinishReason | None:
         if sequence.num_generated >= self._num_tokens:
@@ -104,9 +120,8 @@ class ScriptedEngine(EngineLoop):
         return sequence.finish_reason(frozenset(), _CONTEXT_LENGTH)
 
 
-def _logprobs(token: int, num_top: int) -> Logprobs:
-    words = [_NUM_BYTES + (token - _NUM_BYTES + n) % len(_WORDS) for n in range(num_top)]
-    top = tuple((each, 0.0 if each == token else LOGPROB_FLOOR) for each in words)
+def _logprobs(words: list[int]) -> Logprobs:
+    top = tuple((word, LOGPROB_FLOOR if n else 0.0) for n, word in enumerate(words))
     return Logprobs(0.0, top)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import AddedToken
 
 from models.chat import Prompt, ScriptedEncoder, TemplateEncoder, load_encoder
 from models.errors import InvalidRequestError
@@ -112,6 +113,31 @@ def test_the_template_is_told_how_wordy_to_be(
     tokens = encoder.encode(Prompt(instructions="i", items=[], verbosity=verbosity))
 
     assert encoder.tokenizer.decode(tokens) == shown
+
+
+@pytest.mark.parametrize(("effort", "opens"), [(None, True), ("none", False)])
+def test_a_prompt_that_ends_within_a_thought_says_so(
+    tmp_path: Path, effort: str | None, opens: bool
+) -> None:
+    encoder = make_encoder(tmp_path, "<think></think><think>\n")
+
+    encoded = encoder.encode_media(Prompt(instructions="i", items=[], effort=effort))
+
+    assert encoded.opens_thought is opens
+
+
+def test_tags_that_are_special_tokens_are_text_like_any_other(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer("x")
+    special = [AddedToken(text, special=True) for text in ("[THINK]", "[/THINK]")]
+    tokenizer.add_tokens(special, special_tokens=True)
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text('{"max_position_embeddings": 512}')
+
+    encoder = TemplateEncoder(Weights(model_id="tiny", source="folder", folder=tmp_path))
+
+    assert encoder.think_tags == ("[THINK]", "[/THINK]")
+    assert encoder.tokenizer.backend_tokenizer.decode([257, 64, 258]) == "[THINK]a[/THINK]"
+    assert encoder.token_texts()[257] == b"[THINK]"
 
 
 def test_limits_and_defaults_come_with_the_weights(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from models.thinking import ThinkingStyle
+from models.thinking import KNOWN_TAGS, ThinkingStyle
 
 QWEN = "{% if enable_thinking is defined and enable_thinking is false %}{% endif %}"
 GPT_OSS = "{% if reasoning_effort is not defined %}{% set reasoning_effort = 'medium' %}{% endif %}"
@@ -63,3 +63,29 @@ def test_a_template_that_reads_none_gets_it_in_tags(content: Any, spelled: Any) 
 
 def test_without_a_thought_a_message_stays_as_it_is() -> None:
     assert ThinkingStyle("").with_thought({"content": "a"}, None) == {"content": "a"}
+
+
+@pytest.mark.parametrize(
+    ("template", "vocabulary", "number"),
+    [
+        ("{{ m.content.split('</think>')[-1] }}", (), 0),
+        ("", ("[THINK]", "[/THINK]"), 4),
+        ("", ("<end>",), None),
+    ],
+)
+def test_tags_are_known_from_the_template_or_the_tokens(
+    template: str, vocabulary: tuple[str, ...], number: int | None
+) -> None:
+    expected = None if number is None else KNOWN_TAGS[number]
+
+    assert ThinkingStyle(template, vocabulary).tags == expected
+
+
+def test_a_thought_that_the_template_begins_is_closed_if_there_is_to_be_none() -> None:
+    style = ThinkingStyle("<think></think>")
+
+    assert style.opens_thought("a<think>\n")
+    assert style.settle("a<think>\n", None) == "a<think>\n"
+    assert style.settle("a<think>\n", "none") == "a<think>\n\n</think>\n\n"
+    assert style.settle("a", "none") == "a"
+    assert not ThinkingStyle("").opens_thought("a<think>\n")

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import orjson
@@ -10,13 +10,31 @@ import orjson
 from models.generated import GeneratedToken
 from models.live.event_log import Append, AppendResult, LoggedEvent
 from models.recorder import Recorder
+from models.sealing import Sealer, new_sealing_key
 from models.status import ResponseStatus
 from models.stored import StoredResponse
+from models.thinking import KNOWN_TAGS, ThinkTags
 from tests.factories import stored_response
 from worker.engine import ScriptedTokenizer, Tokenizer
+from worker.formats.thoughts import ThoughtSplitter
 from worker.generation import Generation
 from worker.spelling import Speller
 from worker.text import TextPipeline
+
+_KEY = new_sealing_key()
+SEALER = Sealer(lambda _: _KEY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thinking:
+    """How the model of a generation thinks."""
+
+    tags: ThinkTags | None = KNOWN_TAGS[0]
+    is_open: bool = False
+    is_hidden: bool = False
+
+    def splitter(self) -> ThoughtSplitter:
+        return ThoughtSplitter(self.tags, is_open=self.is_open)
 
 
 class MemoryLog:
@@ -71,32 +89,44 @@ def begin(
     stop: Sequence[str] = (),
     tokenizer: Tokenizer | None = None,
     n: int = 1,
+    thinking: Thinking | None = None,
 ) -> Generation:
     """A generation as the runner makes it; its tokens are bytes unless it has a tokenizer."""
-    recorder = Recorder(stored or claimed_response(), log)
+    recorder = Recorder(stored or claimed_response(), log, SEALER)
     recorder.begin()
-    return _generation(recorder, stop, tokenizer or ScriptedTokenizer(), n)
+    return _generation(recorder, stop, tokenizer or ScriptedTokenizer(), n, thinking)
 
 
 def take_over(
-    log: MemoryLog, first: Generation, *, stop: Sequence[str] = ()
+    log: MemoryLog,
+    first: Generation,
+    *,
+    stop: Sequence[str] = (),
+    thinking: Thinking | None = None,
 ) -> tuple[Generation, list[GeneratedToken]]:
     """The next attempt at a response, and the tokens that it found."""
     stored = replace(first.stored, attempt=first.stored.attempt + 1)
-    recorder = Recorder(stored, log)
+    recorder = Recorder(stored, log, SEALER)
     tokens = recorder.resume()
     recorder.begin()
-    return _generation(recorder, stop, ScriptedTokenizer(), len(first.choices)), tokens
+    tokenizer, n = ScriptedTokenizer(), len(first.choices)
+    return _generation(recorder, stop, tokenizer, n, thinking), tokens
 
 
 def _generation(
-    recorder: Recorder, stop: Sequence[str], tokenizer: Tokenizer, n: int
+    recorder: Recorder,
+    stop: Sequence[str],
+    tokenizer: Tokenizer,
+    n: int,
+    thinking: Thinking | None,
 ) -> Generation:
+    thinking = thinking or Thinking(tags=None)
     speller = Speller(lambda: [bytes([byte]) for byte in range(256)], tokenizer)
     return Generation(
         recorder.stored,
         recorder,
-        [TextPipeline(tokenizer, list(stop)) for _ in range(n)],
+        [TextPipeline(tokenizer, list(stop), thinking.splitter()) for _ in range(n)],
         num_prompt_tokens=7,
         spell=speller.spell,
+        hides_thoughts=thinking.is_hidden,
     )

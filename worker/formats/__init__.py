@@ -1,0 +1,1 @@
+"""How models write what is not plain text: read off the text as it comes."""
