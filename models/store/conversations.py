@@ -66,11 +66,11 @@ _DELETE_ITEM = text("""
     RETURNING i.item_id
 """)
 
-_ITEMS = text("""
+_ITEMS = text(f"""
     SELECT body FROM (
         SELECT position, body FROM conversation_items
         WHERE project_id = :project_id AND conversation_id = :id
-        ORDER BY position DESC LIMIT :max_items
+        ORDER BY position DESC LIMIT {MAX_ITEMS}
     ) newest ORDER BY position
 """)
 
@@ -123,7 +123,7 @@ class Conversations:
 
     def items(self, project_id: str, conversation_id: UUID) -> list[dict[str, Any]]:
         """The items in order; of a very long conversation the newest."""
-        values = {"project_id": project_id, "id": conversation_id, "max_items": MAX_ITEMS}
+        values = {"project_id": project_id, "id": conversation_id}
         with self._database.statement() as connection:
             return list(connection.execute(_ITEMS, values).scalars())
 

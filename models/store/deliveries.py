@@ -228,7 +228,7 @@ class Deliveries:
             "after": after,
             "limit": limit,
         }
-        with self._database.statement() as connection:
+        with self._database.search() as connection:
             return [StoredDelivery(**row._mapping) for row in connection.execute(_LIST, values)]
 
     def replay(

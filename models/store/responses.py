@@ -213,7 +213,7 @@ class Responses:
                 values[name] = value
         order = "ASC" if chosen.ascending != chosen.is_backward else "DESC"
         statement = _LIST.format(columns=COLUMNS, output=OUTPUT, where=where, order=order)
-        with self._database.statement() as connection:
+        with self._database.search() as connection:
             found = [to_stored(row) for row in connection.execute(text(statement), values)]
         return found[::-1] if chosen.is_backward else found
 

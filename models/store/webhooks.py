@@ -120,7 +120,7 @@ class Webhooks:
         self, project_id: str, *, after: UUID | None, limit: int
     ) -> Sequence[StoredEndpoint]:
         """The project's endpoints, newest first."""
-        with self._database.statement() as connection:
+        with self._database.search() as connection:
             values = {"project_id": project_id, "after": after, "limit": limit}
             return [StoredEndpoint(**row._mapping) for row in connection.execute(_LIST, values)]
 

@@ -7,7 +7,9 @@ from contextlib import closing
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import text
 
+from models.db import Database
 from models.store import Store
 from tests.integration.conftest import RunSql
 from tests.integration.desk import Desk
@@ -26,6 +28,8 @@ _EXPLAINED = " ".join(
         "enable_seqscan=off",
     )
 )
+
+_PLANS_MADE = text("SELECT generic_plans, custom_plans FROM pg_prepared_statements")
 
 Planned = Callable[[], str]
 
@@ -84,3 +88,35 @@ def test_a_response_is_read_from_one_partition(explained: Desk, plan: Planned) -
 
         assert len(re.findall("Index Scan using .* on responses_.*", plan())) == 1
         assert len(reads_of(plan(), "i")) == 1
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A pool of one connection, which remembers how its statements were planned."""
+    url = database_url.replace("postgresql://", "postgresql+psycopg://")
+    with closing(Database(url, pool_size=1)) as database:
+        yield database
+
+
+def test_a_statement_is_planned_once_for_all_values(database: Database) -> None:
+    for value in range(_NUM_PLANS):
+        with database.statement() as connection:
+            connection.execute(text("SELECT CAST(:value AS int)"), {"value": value})
+
+    with database.statement() as connection:
+        generic, custom = connection.execute(_PLANS_MADE).one()
+    assert generic > 0
+    assert custom == 0
+
+
+def test_a_search_is_planned_for_its_values(database: Database) -> None:
+    for value in range(_NUM_PLANS):
+        with database.search() as connection:
+            connection.execute(text("SELECT CAST(:value AS int)"), {"value": value})
+
+    with database.statement() as connection:
+        generic, custom = connection.execute(
+            text(f"{_PLANS_MADE} WHERE statement LIKE 'SELECT CAST%'")
+        ).one()
+    assert generic == 0
+    assert custom > 0
