@@ -3,8 +3,10 @@
 When that client goes away the response is cancelled; a background one goes on.
 """
 
+import logging
 import time
 
+import redis
 from flask import Response
 
 from api.cancelling import request_cancel
@@ -14,6 +16,8 @@ from api.stream import event_stream
 from api.tail import EventsLostError, Tail, final_response
 from models.errors import AppError, OverloadedError
 from models.stored import StoredResponse
+
+logger = logging.getLogger(__name__)
 
 
 class ClientGoneError(AppError):
@@ -82,6 +86,10 @@ def _abandon(at: Services, stored: StoredResponse) -> None:
 
 def forget_unstored(at: Services, stored: StoredResponse) -> None:
     """Remove what is not to be stored, now that it was delivered."""
-    if not stored.store:
+    if stored.store:
+        return
+    try:
         at.unstored.forget(stored.id)
         at.log.forget([stored.id])
+    except redis.RedisError as error:
+        logger.warning("left to run out", extra={"id": stored.id.hex, "error": str(error)})

@@ -1,6 +1,9 @@
 """gunicorn around the app: a few processes, many threads, one app made in each after the fork."""
 
 import gc
+import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,8 @@ from models.log import configure_logging
 from models.settings import Settings
 
 _SHARED_MEMORY = Path("/dev/shm")
+_GRACE_S = 5
+"""How long requests may still take once the server is to stop."""
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -31,7 +36,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "worker_connections": settings.api_threads * 2,
             "backlog": 2048,
             "timeout": 60,
-            "graceful_timeout": 5,
+            "graceful_timeout": _GRACE_S,
             "keepalive": 75,
             "loglevel": settings.log_level.lower(),
             "control_socket_disable": True,
@@ -45,10 +50,28 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Any:
         """Called in every server process."""
         configure_logging(self._settings.log_level)
+        end_with_parent()
         app = create_app(self._settings)
         # What is loaded by now stays: the collector need not look at it after every few requests.
         gc.freeze()
         return app
+
+
+def end_with_parent() -> None:
+    """End this process soon after its master, however many streams are open.
+
+    By itself it would go on until the last of them has ended; and where the master was killed, the
+    database may have been, and be back elsewhere: clients would wait here for ever.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        time.sleep(_GRACE_S)
+        os._exit(0)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def serve(settings: Settings) -> None:

@@ -18,7 +18,7 @@ from models.errors import AppError, ResponseNotFoundError
 from models.ids import response_wire_id
 from models.live.event_log import LoggedEvent, parse_message
 from models.recorder import opening_events
-from models.status import TERMINAL
+from models.status import TERMINAL, ResponseStatus
 from models.stored import StoredResponse
 from models.wire.events import ErrorEvent
 
@@ -50,6 +50,7 @@ class Tail:
         if self.stored.status in TERMINAL:
             archived = self._archive()
             if archived is None:
+                self._check_not_deleted()
                 raise EventsLostError
             yield from self._take(archived)
             return
@@ -99,14 +100,17 @@ class Tail:
 
     def _from_store(self) -> list[LoggedEvent]:
         """The store was told to know more: the rest of a finished response, or its deletion."""
+        if self._check_not_deleted() not in TERMINAL:
+            return self._logged()
+        archived = self._archive()
+        return self._unarchived() if archived is None else archived
+
+    def _check_not_deleted(self) -> ResponseStatus:
         key = (self.stored.project_id, self.stored.id)
         status = self.at.store.responses.statuses([key]).get(self.stored.id)
         if status is None:
             raise ResponseNotFoundError(response_wire_id(self.stored.id))
-        if status not in TERMINAL:
-            return self._logged()
-        archived = self._archive()
-        return self._unarchived() if archived is None else archived
+        return status
 
     def _archive(self) -> list[LoggedEvent] | None:
         events = self.at.store.responses.archived_events(self.stored.project_id, self.stored.id)

@@ -43,6 +43,8 @@ T = TypeVar("T")
 HOLD_S = 60.0
 """How long an end or a hand-back is held while the database is out of reach."""
 RETRY_S = 0.5
+AWAY_S = 1.0
+"""After Redis was out of reach, what has its content there is left in the queue for so long."""
 PUBLISH_S = 4.0
 """How long the end of what is not stored is kept while Redis is away: no reader waits longer."""
 
@@ -70,11 +72,12 @@ class Runner:
         self._claiming = threading.Lock()
         """One claim at a time: whether a response may run here depends on what else does."""
         self._is_isolating = False
+        self._away_until = 0.0
         self._breakers = BreakerCompiler(workplace.encoder.token_texts)
         self._speller = Speller(workplace.encoder.token_texts, workplace.tokenizer)
 
     def run_next(self, worker_id: UUID) -> bool:
-        """Claim and run the fairest queued response; False if there is none to go on with."""
+        """Claim and run the fairest queued response; False if there is none."""
         roster = self._at.roster
         with ExitStack() as held:
             with self._claiming:
@@ -85,6 +88,8 @@ class Runner:
                     self._at.encoder.model_id,
                     is_idle=roster.num_held == 0,
                     stands_by=roster.stands_by,
+                    # Else it would come to the head of the queue again and again.
+                    only_stored=time.monotonic() < self._away_until,
                 )
                 if claimed is None:
                     return False
@@ -92,22 +97,22 @@ class Runner:
                 if claimed.isolated:
                     held.callback(self._end_isolation)
                     self._is_isolating = True
-            return self._run_claimed(claimed)
+            self._run_claimed(claimed)
+        return True
 
     def _end_isolation(self) -> None:
         self._is_isolating = False
 
-    def _run_claimed(self, claimed: StoredResponse) -> bool:
-        """Returns False if Redis is away: the next response would fare no better."""
+    def _run_claimed(self, claimed: StoredResponse) -> None:
         logger.info("response claimed", extra=_about(claimed))
         try:
             self._run(claimed)
         except (UnavailableError, redis.RedisError) as error:
             # This worker's lease may be good, so nobody else would take the response from it.
             logger.warning("response handed back", extra={**_about(claimed), "error": str(error)})
+            if isinstance(error, redis.RedisError):
+                self._away_until = time.monotonic() + AWAY_S
             self._hold(claimed, lambda: self._at.store.claims.hand_back([claimed]))
-            # The database has just answered; Redis may be away for long.
-            return isinstance(error, UnavailableError)
         except ContentLostError as error:
             logger.warning("content lost", extra=_about(claimed))
             self._fail(claimed, error)
@@ -117,7 +122,6 @@ class Runner:
             self._forget_unwanted(claimed)
         else:
             self._forget_unwanted(claimed)
-        return True
 
     def _run(self, claimed: StoredResponse) -> None:
         stored, items = load_content(claimed, self._at.store, self._at.unstored)

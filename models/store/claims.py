@@ -29,6 +29,7 @@ _CLAIM = yielding_stored(f"""
             SELECT q.id, q.priority FROM responses q
             WHERE q.project_id = p.project_id AND q.model = :model AND q.status = 'queued'
               AND CASE WHEN q.isolated THEN :is_idle ELSE NOT :stands_by END
+              AND (q.store OR NOT :only_stored)
             ORDER BY q.priority DESC, q.id LIMIT 1 FOR UPDATE SKIP LOCKED
         ) oldest
     ), fairest AS (
@@ -180,14 +181,21 @@ class Claims:
         self._database = database
 
     def claim(
-        self, worker_id: UUID, model: str, *, is_idle: bool = True, stands_by: bool = False
+        self,
+        worker_id: UUID,
+        model: str,
+        *,
+        is_idle: bool = True,
+        stands_by: bool = False,
+        only_stored: bool = False,
     ) -> StoredResponse | None:
         """Take the fairest queued response of a model; None if there is none.
 
         One that is to run alone goes only to a worker that `is_idle`; one that `stands_by` takes
-        no other.
+        no other. `only_stored` passes over those whose content is in Redis.
         """
         values = {
+            "only_stored": only_stored,
             "worker_id": worker_id,
             "model": model,
             "is_idle": is_idle,

@@ -68,6 +68,8 @@ class Outcome:
     journal: list[Record]
     kept: Kept
     seconds: float
+    phases: dict[str, float]
+    """What it spent its seconds on."""
 
     def report(self) -> str:
         """For people: the seed first, everything that is needed to do it again."""
@@ -75,6 +77,7 @@ class Outcome:
         lines = [
             f"chaos seed {trial.seed}: {len(self.journal)} jobs in {self.seconds:.0f} s, "
             f"{len(self.nemesis_log)} steps of the nemesis, {summary(self.kept)}",
+            "  " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.phases.items()),
             *(f"  {line}" for line in self.nemesis_log),
         ]
         for invariant, breaks in self.breaks.items():
@@ -95,21 +98,41 @@ def summary(kept: Kept) -> str:
     return f"{ended}; {num_again} taken up again"
 
 
+class Phases:
+    """How long each part of a run took."""
+
+    def __init__(self) -> None:
+        self._began = self._last = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    def end(self, name: str) -> None:
+        """The part since the last one was this."""
+        now = time.monotonic()
+        self.seconds[name], self._last = now - self._last, now
+
+    def total(self) -> float:
+        """Of all."""
+        return time.monotonic() - self._began
+
+
 def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
     """Run it; the cluster is gone afterwards, but for its logs if there is a folder to keep them.
 
     The folder gets the history too, pickled.
     """
-    began = time.monotonic()
+    phases = Phases()
     with running(num_workers=trial.num_workers, mutant=trial.mutant, **trial.settings) as cluster:
         install_audit(cluster)
-        driver, nemesis = _strike(cluster, trial)
+        phases.end("start")
+        driver, nemesis = _strike(cluster, trial, phases)
         num_unfinished = wait_for_rest(cluster, within_s=trial.rest_s)
         deleted = {each.response_id for each in driver.journal if each.deleted_at is not None}
         wait_for_sweep(cluster, deleted, within_s=_SWEPT_WITHIN_S)
+        phases.end("rest")
         kept = collect(cluster)
         if keep is not None:
             shutil.copytree(cluster.data_dir / "log", keep, dirs_exist_ok=True)
+    phases.end("stop")
     history = History(
         journal=driver.journal,
         kept=kept,
@@ -124,11 +147,12 @@ def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
         nemesis_log=nemesis.log,
         journal=driver.journal,
         kept=kept,
-        seconds=time.monotonic() - began,
+        seconds=phases.total(),
+        phases=phases.seconds,
     )
 
 
-def _strike(cluster: Cluster, trial: Trial) -> tuple[Driver, Nemesis]:
+def _strike(cluster: Cluster, trial: Trial, phases: Phases) -> tuple[Driver, Nemesis]:
     plan = draw_plan(trial.seed, trial.num_jobs)
     driver = Driver(cluster.web, plan, seed=trial.seed, num_clients=trial.num_clients)
     nemesis = Nemesis(cluster, trial.schedule(), driver.journal)
@@ -137,8 +161,11 @@ def _strike(cluster: Cluster, trial: Trial) -> tuple[Driver, Nemesis]:
     driver.start()
     if trial.steps is None:
         driver.wait_until_all_begun()
+        phases.end("faults")
         nemesis.stop()
     else:
         nemesis.finish()
+    phases.end("heal")
     driver.join(trial.grace_s)
+    phases.end("last clients")
     return driver, nemesis

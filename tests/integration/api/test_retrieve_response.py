@@ -1,18 +1,21 @@
 """GET /v1/responses/{id}: the object as it stands, or its events."""
 
 from itertools import islice
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
 
 from models.ids import new_id, response_wire_id
 from models.settings import Settings
+from models.store.responses import Responses
 from tests.factories import output_message
 from tests.integration.api.requests import (
     DONE,
     create,
     create_and_wait,
     error_of,
+    event_of,
     fetch,
     frames,
     stream,
@@ -134,3 +137,18 @@ def test_a_stream_from_beyond_the_end_closes_when_the_response_ends(
     answer.close()
 
     assert seen[-1] == DONE
+
+
+def test_a_stream_of_what_is_deleted_meanwhile_says_that_it_is_not_found(
+    http: FlaskClient, worker: InProcessWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    response = create_and_wait(http)
+
+    def archived_events(responses: Responses, project_id: str, response_id: UUID) -> None:
+        responses.delete(project_id, response_id)
+
+    monkeypatch.setattr(Responses, "archived_events", archived_events)
+
+    *_, last, _done = frames(stream(http, response["id"]))
+
+    assert event_of(last)["error"]["code"] == "response_not_found"

@@ -8,6 +8,7 @@ import redis
 from flask.testing import FlaskClient
 
 from models.live.event_log import EventLog
+from models.live.unstored import UnstoredContents
 from models.recorder import EndingCause, Recorder
 from models.settings import Settings
 from models.status import ResponseStatus
@@ -242,3 +243,14 @@ def test_what_it_said_is_no_part_of_the_chain(http: FlaskClient, worker: InProce
     third = create_and_wait(http, input="Three.", previous_response_id=first["id"])
 
     assert third["usage"]["input_tokens"] == len(f"One.\n{text_of(first)}\nThree.")
+
+
+def test_its_answer_is_delivered_when_valkey_is_out_of_reach_by_then(
+    http: FlaskClient, worker: InProcessWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(UnstoredContents, "forget", fail)
+
+    assert ask(http)["status"] == "completed"

@@ -75,6 +75,7 @@ def test_content_that_cannot_be_read_now_is_read_later(
         return get(*arguments)
 
     monkeypatch.setattr(UnstoredContents, "get", get_after_a_fault)
+    monkeypatch.setattr("worker.runner.AWAY_S", 0)
     worker = make_worker()
     streamed = frames(http.post("/v1/responses", json=_UNSTORED))
     next(streamed)
@@ -84,6 +85,22 @@ def test_content_that_cannot_be_read_now_is_read_later(
 
     *_, last, _done = streamed
     assert event_of(last)["type"] == "response.completed"
+
+
+def test_what_cannot_be_read_now_holds_up_nothing_behind_it(
+    http: FlaskClient, make_worker: MakeWorker, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(UnstoredContents, "get", fail)
+    unstored = desk.create(store=False, parameters={})
+    behind = desk.create()
+
+    make_worker(max_sequences=1).run_queued().result()
+
+    assert desk.status(behind) == "completed"
+    assert desk.status(unstored) == "queued"
 
 
 def test_a_cancel_in_a_lost_workers_place_keeps_the_text_that_only_a_checkpoint_has(

@@ -1,0 +1,23 @@
+"""The processes of the server, apart from what they serve."""
+
+import subprocess
+import sys
+
+_ORPHAN = """
+import os, threading
+from api import server
+
+server._GRACE_S = 0.1
+reading, writing = os.pipe()
+if os.fork():
+    os.read(reading, 1)
+    os._exit(0)
+server.end_with_parent()
+threading.Thread(target=threading.Event().wait).start()  # a stream that does not end
+os.write(writing, b"x")
+"""
+
+
+def test_a_process_whose_master_is_gone_ends_whatever_it_still_serves() -> None:
+    # Returns when nobody holds the output any more: both processes are gone.
+    subprocess.run([sys.executable, "-c", _ORPHAN], capture_output=True, check=True, timeout=20)
