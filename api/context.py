@@ -56,7 +56,7 @@ def _earlier_turns(at: Services, project_id: str, wire_id: str) -> Context:
     if previous.conversation_id is not None:
         message = f"Response '{wire_id}' is part of a conversation; go on with `conversation`."
         raise InvalidRequestError(message, param=param)
-    items = at.store.responses.chain_items(project_id, previous.id)
+    items = at.store.items.of_chain(project_id, previous.id)
     return Context(previous_id=previous.id, items=items)
 
 

@@ -13,7 +13,7 @@ def resolve_references(
     wanted = [item["id"] for item in items if _is_reference(item)]
     if not wanted:
         return items
-    found = at.store.responses.items_by_id(project_id, wanted)
+    found = at.store.items.by_id(project_id, wanted)
     for position, item in enumerate(items):
         if _is_reference(item):
             if item["id"] not in found:

@@ -144,7 +144,7 @@ def delete(path: ResponsePath) -> Response:
 def list_input_items(path: ResponsePath, query: ItemsQuery) -> Response:
     """List the input items of a response, last first."""
     stored = _find(path.response_id)
-    items = services().store.responses.input_items(stored.project_id, stored.id)
+    items = services().store.items.of_input(stored.project_id, stored.id)
     return _json(item_page(items, query))
 
 

@@ -150,7 +150,7 @@ class Connection:
         if content is None:
             return
         before = stored.previous_response_id
-        chain = self._at.store.responses.chain_items(self._project_id, before) if before else []
+        chain = self._at.store.items.of_chain(self._project_id, before) if before else []
         self._keep(stored)
         self._at.kept.keep(stored.id, chain + content.items + response["output"])
 

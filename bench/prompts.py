@@ -31,7 +31,7 @@ from models.prompting import encode_prompt
 from models.settings import load_settings
 from models.status import ResponseStatus
 from models.store import Store
-from models.store.claims import Ending
+from models.store.endings import Ending
 from models.store.workers import WorkerIdentity
 from models.stored import StoredResponse
 from models.tables import DEFAULT_PROJECT
@@ -68,7 +68,7 @@ def main(
     with _chain() as (store, last_id):
 
         def rendered(truncation: Any) -> int:
-            items = store.responses.chain_items(DEFAULT_PROJECT, last_id)
+            items = store.items.of_chain(DEFAULT_PROJECT, last_id)
             return len(encode_prompt(encoder, GenerationParameters(truncation=truncation), items))
 
         num_tokens = rendered("disabled")
@@ -150,7 +150,7 @@ def _write_turns(store: Store) -> UUID:
         ending = Ending(
             status=ResponseStatus.COMPLETED, finished_at=datetime.now(UTC), output=output
         )
-        assert store.claims.finish(claimed, ending)
+        assert store.endings.finish(claimed, ending)
         store.workers.renew(worker)
         previous_id = turn.id
     assert previous_id is not None

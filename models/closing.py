@@ -22,7 +22,7 @@ def close_response(store: Store, log: EventLog, held: StoredResponse, cause: End
         # it ends it, with the text it had.
         store.claims.hand_back([taken])
         return False
-    written = store.claims.finish(taken, recorder.seal(cause))
+    written = store.endings.finish(taken, recorder.seal(cause))
     if written:
         recorder.publish_end()
     return written

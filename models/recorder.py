@@ -17,7 +17,7 @@ from models.live.event_log import Append, AppendResult, EventLog, LoggedEvent
 from models.reasoning import epilogue_of
 from models.sealing import Sealer
 from models.status import ResponseStatus
-from models.store.claims import Ending
+from models.store.endings import Ending
 from models.stored import StoredResponse, opening_resource, running_resource, to_resource
 from models.wire.events import Event
 from models.wire.item_events import BaseEvent, ItemEvent

@@ -18,7 +18,7 @@ def load_content(
 ) -> tuple[StoredResponse, list[dict[str, Any]]]:
     """The response with its parameters, and all items before its output, oldest first."""
     if stored.store:
-        items = store.responses.chain_items(stored.project_id, stored.id)
+        items = store.items.of_chain(stored.project_id, stored.id)
         if stored.conversation_id is None:
             return stored, items
         # Nobody adds to a conversation while a response works on it.
@@ -28,6 +28,6 @@ def load_content(
         raise ContentLostError
     before: list[dict[str, Any]] = []
     if stored.previous_response_id:
-        before = store.responses.chain_items(stored.project_id, stored.previous_response_id)
+        before = store.items.of_chain(stored.project_id, stored.previous_response_id)
     whole = replace(stored, parameters=content.parameters, metadata=content.metadata)
     return whole, before + content.items

@@ -22,7 +22,7 @@ from models.sealed_items import open_items
 from models.sealing import Sealer
 from models.status import ResponseStatus
 from models.store import Store
-from models.store.claims import Ending
+from models.store.endings import Ending
 from models.stored import StoredResponse
 from models.wire.parameters import GenerationParameters
 from worker.breakers import BreakerCompiler
@@ -215,12 +215,12 @@ class Runner:
 
     def _write_end(self, stored: StoredResponse, ending: Ending) -> bool:
         """Commit the end; one whose commit was cut off is looked up, and not taken for stale."""
-        claims, was_cut = self._at.store.claims, False
+        endings, was_cut = self._at.store.endings, False
 
         def write() -> bool:
             nonlocal was_cut
             try:
-                return claims.finish(stored, ending) or (was_cut and claims.has_ended(stored))
+                return endings.finish(stored, ending) or (was_cut and endings.has_ended(stored))
             except UnavailableError:
                 was_cut = True
                 raise

@@ -7,6 +7,8 @@ from models.store.checkpoints import Checkpoints
 from models.store.claims import Claims
 from models.store.conversations import Conversations
 from models.store.deliveries import Deliveries
+from models.store.endings import Endings
+from models.store.items import Items
 from models.store.keys import Keys
 from models.store.months import Months
 from models.store.projects import Projects
@@ -22,7 +24,9 @@ class Store:
 
     database: Database
     responses: Responses
+    items: Items
     claims: Claims
+    endings: Endings
     checkpoints: Checkpoints
     workers: Workers
     upkeep: Upkeep
@@ -40,7 +44,9 @@ class Store:
         return cls(
             database=database,
             responses=Responses(database),
+            items=Items(database),
             claims=Claims(database),
+            endings=Endings(database),
             checkpoints=Checkpoints(database),
             workers=Workers(database),
             upkeep=Upkeep(database),

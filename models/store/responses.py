@@ -1,4 +1,4 @@
-"""Responses as their clients use them: create, read, list, delete, and the chain of turns."""
+"""Responses as their clients use them: create, read, list, delete."""
 
 import zlib
 from collections.abc import Sequence
@@ -14,9 +14,6 @@ from models.status import ResponseStatus
 from models.store.keys import RequestKey, take_key
 from models.store.rows import COLUMNS, OUTPUT, OUTPUT_OF_ID, to_stored, yielding_stored
 from models.stored import StoredResponse
-
-MAX_CHAIN = 1000
-"""Turns that `previous_response_id` is followed back."""
 
 # One statement is one transaction: the row and its items are there together or not at all. With a
 # conversation, so is its lock, which is free again when the response has ended.
@@ -79,38 +76,6 @@ _DELETE = text("""
         WHERE c.project_id = d.project_id AND c.id = d.conversation_id AND c.running_id = d.id
     )
     SELECT status FROM deleted
-""")
-
-_INPUT_ITEMS = text("""
-    SELECT body FROM items
-    WHERE project_id = :project_id AND response_id = :id AND direction = 'input'
-    ORDER BY position
-""")
-
-# Of copies of one item, the newest; conversations may outlive the responses.
-_ITEMS_BY_ID = text("""
-    SELECT DISTINCT ON (id) id, body FROM (
-        SELECT body ->> 'id' AS id, body, response_id AS age FROM items
-        WHERE project_id = :project_id AND body ->> 'id' = ANY(:ids)
-        UNION ALL
-        SELECT item_id, body, conversation_id FROM conversation_items
-        WHERE project_id = :project_id AND item_id = ANY(:ids)
-    ) found ORDER BY id, age DESC
-""")
-
-_CHAIN = text("""
-    WITH RECURSIVE chain (id, previous_response_id, age) AS (
-        SELECT id, previous_response_id, 0 FROM responses
-        WHERE project_id = :project_id AND id = :id AND store
-        UNION ALL
-        SELECT r.id, r.previous_response_id, chain.age + 1
-        FROM chain JOIN responses r ON r.id = chain.previous_response_id
-        WHERE r.project_id = :project_id AND r.store AND chain.age < :max_age
-    )
-    SELECT i.body FROM chain JOIN items i ON i.response_id = chain.id
-    WHERE i.project_id = :project_id
-      AND NOT (i.direction = 'output' AND i.body ->> 'id' ~ '^[a-z]+_[0-9a-f]{32}_c[0-9]+_')
-    ORDER BY chain.age DESC, i.direction, i.position
 """)
 
 _ARCHIVE = text("""
@@ -224,27 +189,6 @@ class Responses:
                 _DELETE, {"project_id": project_id, "id": response_id}
             ).scalar()
         return ResponseStatus(status) if status else None
-
-    def input_items(self, project_id: str, response_id: UUID) -> list[dict[str, Any]]:
-        """The input items of one response, in order."""
-        with self._database.statement() as connection:
-            values = {"project_id": project_id, "id": response_id}
-            return list(connection.execute(_INPUT_ITEMS, values).scalars())
-
-    def items_by_id(self, project_id: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """The project's stored items with these ids."""
-        with self._database.statement() as connection:
-            rows = connection.execute(_ITEMS_BY_ID, {"project_id": project_id, "ids": list(ids)})
-            return {row.id: row.body for row in rows}
-
-    def chain_items(self, project_id: str, response_id: UUID) -> list[dict[str, Any]]:
-        """Input and output of a response and all before it, oldest turn first (§6).
-
-        Where there were several choices, later turns go on from the first.
-        """
-        values = {"project_id": project_id, "id": response_id, "max_age": MAX_CHAIN - 1}
-        with self._database.statement() as connection:
-            return list(connection.execute(_CHAIN, values).scalars())
 
     def archived_events(self, project_id: str, response_id: UUID) -> list[bytes] | None:
         """All events of a finished response as JSON, from sequence number 0."""

@@ -10,7 +10,7 @@ from models.live.event_log import EventLog
 from models.recorder import EndingCause, Recorder
 from models.status import ResponseStatus
 from models.store import Store
-from models.store.claims import Ending
+from models.store.endings import Ending
 from models.store.workers import WorkerIdentity
 from models.stored import StoredResponse
 from tests.factories import input_message, stored_response, worker_identity
@@ -55,13 +55,13 @@ class Desk:
     ) -> bool:
         """End a claimed response."""
         ending = Ending(status=status, finished_at=datetime.now(UTC), **more)
-        return self.store.claims.finish(claimed, ending)
+        return self.store.endings.finish(claimed, ending)
 
     def fail(self, claimed: StoredResponse, error: dict[str, str]) -> None:
         """End a claimed response, its events complete in the archive and nowhere else."""
         cause = EndingCause(status=ResponseStatus.FAILED, error=error)
         nowhere = EventLog(redis.Redis())
-        assert self.store.claims.finish(claimed, Recorder(claimed, nowhere).seal(cause))
+        assert self.store.endings.finish(claimed, Recorder(claimed, nowhere).seal(cause))
 
     def lapse_leases(self) -> None:
         """As if every worker had been silent for long."""

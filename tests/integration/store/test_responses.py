@@ -20,7 +20,7 @@ def test_it_works(store: Store) -> None:
     store.responses.create(new, [input_message(new.id)])
 
     assert store.responses.get(DEFAULT_PROJECT, new.id) == new
-    assert store.responses.input_items(DEFAULT_PROJECT, new.id) == [input_message(new.id)]
+    assert store.items.of_input(DEFAULT_PROJECT, new.id) == [input_message(new.id)]
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def test_a_foreign_project_sees_nothing_of_a_response(desk: Desk) -> None:
 
     assert store.responses.get(ours, theirs.id) is None
     assert store.responses.list_responses(ours, ListFilter()) == []
-    assert store.responses.input_items(ours, theirs.id) == []
-    assert store.responses.chain_items(ours, theirs.id) == []
+    assert store.items.of_input(ours, theirs.id) == []
+    assert store.items.of_chain(ours, theirs.id) == []
     assert store.responses.statuses([(ours, theirs.id)]) == {}
 
 
@@ -137,7 +137,7 @@ def test_a_chain_of_three_turns_is_read_oldest_first(desk: Desk) -> None:
         texts += [turn, f"answer to {turn}"]
 
     assert previous is not None
-    items = desk.store.responses.chain_items(DEFAULT_PROJECT, previous)
+    items = desk.store.items.of_chain(DEFAULT_PROJECT, previous)
 
     assert [item["content"][0]["text"] for item in items] == texts
 
@@ -146,7 +146,7 @@ def test_a_chain_stops_at_a_turn_that_belongs_to_another_project(desk: Desk) -> 
     theirs = desk.create("theirs", project_id=desk.add_project("theirs"))
     ours = desk.create("ours", previous_response_id=theirs.id)
 
-    items = desk.store.responses.chain_items(DEFAULT_PROJECT, ours.id)
+    items = desk.store.items.of_chain(DEFAULT_PROJECT, ours.id)
 
     assert [item["content"][0]["text"] for item in items] == ["ours"]
 

@@ -51,7 +51,7 @@ def end(desk: Desk, log: EventLog, **changes: Any) -> StoredResponse:
     recorder.begin()
     say(recorder, "Hello.", [1])
     ending = recorder.seal(EndingCause(status=ResponseStatus.COMPLETED))
-    assert desk.store.claims.finish(claimed, ending)
+    assert desk.store.endings.finish(claimed, ending)
     recorder.publish_end()
     return claimed
 

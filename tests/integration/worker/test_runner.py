@@ -10,7 +10,7 @@ from models.errors import UnavailableError
 from models.ids import response_wire_id
 from models.live.unstored import UnstoredContent, UnstoredContents
 from models.status import ResponseStatus
-from models.store.responses import Responses
+from models.store.items import Items
 from tests.factories import input_message, stored_response
 from tests.integration.api.requests import (
     DONE,
@@ -177,14 +177,14 @@ def test_a_fault_of_the_database_midway_costs_no_response(
     desk: Desk, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     response = desk.create()
-    read, faults = Responses.chain_items, [UnavailableError()]
+    read, faults = Items.of_chain, [UnavailableError()]
 
     def read_after_a_fault(*arguments: Any) -> Any:
         if faults:
             raise faults.pop()
         return read(*arguments)
 
-    monkeypatch.setattr(Responses, "chain_items", read_after_a_fault)
+    monkeypatch.setattr(Items, "of_chain", read_after_a_fault)
 
     make_worker().run_queued().result()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from models.status import TERMINAL, TRANSITIONS
 from models.store.claims import Claims
+from models.store.endings import Endings
 from models.store.responses import Responses
 from models.store.upkeep import Upkeep
 
@@ -48,7 +49,7 @@ def test_every_verb_is_a_method_of_the_store() -> None:
     verbs = {verb for _, _, verbs in _drawing() for verb in verbs}
 
     assert {
-        v for v in verbs if not any(hasattr(k, v) for k in (Claims, Responses, Upkeep))
+        v for v in verbs if not any(hasattr(k, v) for k in (Claims, Endings, Responses, Upkeep))
     } == set()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from models.generated import by_choice
 from models.status import ResponseStatus
-from models.store.claims import Ending
+from models.store.endings import Ending
 from tests.unit.worker.memory_log import MemoryLog, begin, take_over
 from tests.unit.worker.test_emitter import Desk
 from worker.engine import Delta, FinishReason
