@@ -15,13 +15,16 @@ _COMMIT_LATE_S = 0.7
 _CLOCK_AHEAD = "(now() + interval '1 hour')"
 
 
-def _without_attempts(claims: Any) -> None:
-    """A worker may end or hand back what is another's by now."""
-    for name, fence in (
-        ("_FINISH", "AND attempt = :attempt"),
-        ("_HAND_BACK", "AND r.attempt = mine.attempt"),
-    ):
-        setattr(claims, name, claims.text(_without(getattr(claims, name).text, fence)))
+def _end_unfenced(endings: Any) -> None:
+    """A worker may end what is another's by now."""
+    fence = "AND attempt = :attempt"
+    endings._FINISH = endings.text(_without(endings._FINISH.text, fence))
+
+
+def _hand_back_unfenced(claims: Any) -> None:
+    """A worker may hand back what is another's by now."""
+    fence = "AND r.attempt = mine.attempt"
+    claims._HAND_BACK = claims.text(_without(claims._HAND_BACK.text, fence))
 
 
 def _without_log_fence(event_log: Any) -> None:
@@ -103,7 +106,8 @@ def _without(text: str, part: str) -> str:
 
 
 FENCING: dict[str, Patch] = {
-    "models.store.claims": _without_attempts,
+    "models.store.endings": _end_unfenced,
+    "models.store.claims": _hand_back_unfenced,
     "models.live.event_log": _without_log_fence,
 }
 DEAFNESS: dict[str, Patch] = {"worker.heartbeat": _deaf}
