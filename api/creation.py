@@ -14,6 +14,7 @@ from api.item_references import resolve_references
 from api.media import check_media
 from api.seals import check_seals
 from api.services import Services
+from api.tools import check_tools
 from models.errors import (
     ContextLengthExceededError,
     ConversationLockedError,
@@ -95,6 +96,7 @@ def prepare(
 ) -> Prepared:
     """Find all that the request speaks of, and check it; nothing is written."""
     at = at.for_model(body.model)
+    check_tools(at, body)
     context = remembered or stored_context(at, project_id, body)
     parameters = _in_force(at, body)
     _check_bias(at, parameters)

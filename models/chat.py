@@ -19,6 +19,7 @@ from models.settings import Settings
 from models.thinking import ThinkingStyle, ThinkTags
 from models.visible_tokens import show_tokens
 from models.vision import ImageReader, PlacedImage, load_image_reader
+from models.web_search import messages_of
 from models.weights import SCRIPTED_MODEL, Weights, locate_weights, served_model_id
 from models.wire.items import message_text
 
@@ -27,6 +28,9 @@ SCRIPTED_CONTEXT = 1 << 20
 
 SCRIPTED_VOCAB = 276
 """The bytes and the words of the script."""
+
+_CALL_MARK = "(the call)"
+"""Stands for a call where only what comes after it is of interest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,8 @@ class Prompt:
     verbosity: str | None = None
     effort: str | None = None
     """How much the model is to think; None leaves it to the template."""
+    tool_prompt: str | None = None
+    """What the system message says of tools of the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +80,9 @@ class ChatEncoder(Protocol):
 
     def encode_media(self, prompt: Prompt) -> EncodedPrompt:
         """The same with what the tokens of images stand for."""
+
+    def encode_result(self, result: str, effort: str | None) -> list[int]:
+        """What comes after a call of a tool: its result, and that it is the assistant's turn."""
 
     def check_part(self, part: dict[str, Any], param: str) -> None:
         """Raise an `InvalidRequestError` for a part that a prompt cannot hold."""
@@ -125,6 +134,16 @@ class TemplateEncoder:
         text = self._images.expand(self._render(messages, prompt), images)
         encoded = self._encoded(text)
         return replace(encoded, images=self._images.place(encoded.token_ids, images))
+
+    def encode_result(self, result: str, effort: str | None) -> list[int]:
+        """The end of the assistant's message and a user's that has the result."""
+        said = (("user", "?"), ("assistant", _CALL_MARK), ("user", result))
+        messages: list[dict[str, Any]] = [
+            {"role": role, "content": text if self._images is None else _parts(text)}
+            for role, text in said
+        ]
+        text = self._render(messages, Prompt(instructions=None, items=[], effort=effort))
+        return self._tokenise(text.partition(_CALL_MARK)[2])
 
     def image_sample(self) -> EncodedPrompt | None:
         """A short prompt with an image; None if the model takes none."""
@@ -199,6 +218,10 @@ class ScriptedEncoder:
         """The same: there are only texts."""
         return EncodedPrompt(token_ids=self.encode(prompt))
 
+    def encode_result(self, result: str, effort: str | None) -> list[int]:
+        """The result on lines of its own."""
+        return list(f"\n{result}\n".encode())
+
     def check_part(self, part: dict[str, Any], param: str) -> None:
         """Every text can be a part of a prompt."""
 
@@ -227,11 +250,22 @@ def _messages(
         thinking.with_thought(
             {"role": _role(item["role"]), "content": _content(item, images)}, item.get("thought")
         )
-        for item in attach_thoughts(prompt.items)
+        for item in _with_searches(attach_thoughts(prompt.items))
     ]
-    if prompt.instructions:
-        messages.insert(0, {"role": "system", "content": prompt.instructions})
+    for text in filter(None, (prompt.tool_prompt, prompt.instructions)):
+        messages.insert(0, {"role": "system", "content": text})
     return _join_leading_system(messages)
+
+
+def _with_searches(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Items with the messages that stand for searches of the web in their places."""
+    shown: list[dict[str, Any]] = []
+    for item in items:
+        is_search = item.get("type") == "web_search_call"
+        found = messages_of(item) if is_search else [item]
+        thought = {"thought": item["thought"]} if is_search and "thought" in item else {}
+        shown += [found[0] | thought, *found[1:]] if found else []
+    return shown
 
 
 def _content(item: dict[str, Any], images: ImageReader | None) -> str | list[dict[str, Any]]:

@@ -4,10 +4,12 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.generated import GeneratedToken, by_choice
+from models.generated import GeneratedToken, by_choice, complement
 
 _TOKEN_BITS = 27
-"""A token and its choice, 0 to 15, share 32 bits; no vocabulary is near 2**27."""
+"""A token and its choice, 0 to 15, share 31 bits; no vocabulary is near 2**27."""
+_GIVEN = 1 << 31
+"""The last bit says that it was given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,10 @@ class Checkpoint:
 
     def to_bytes(self) -> bytes:
         """Both as 32-bit integers, the least byte first: the number, then the tokens."""
-        packed = (choice << _TOKEN_BITS | token_id for choice, token_id in self.tokens)
+        packed = (
+            choice << _TOKEN_BITS | (_GIVEN | complement(token_id) if token_id < 0 else token_id)
+            for choice, token_id in self.tokens
+        )
         numbers = (self.next_sequence_number, *packed)
         return struct.pack(f"<{len(numbers)}I", *numbers)
 
@@ -28,9 +33,7 @@ class Checkpoint:
     def from_bytes(cls, data: bytes) -> "Checkpoint":
         """What `to_bytes` has written."""
         number, *packed = struct.unpack(f"<{len(data) // 4}I", data)
-        mask = (1 << _TOKEN_BITS) - 1
-        tokens = tuple(GeneratedToken(each >> _TOKEN_BITS, each & mask) for each in packed)
-        return cls(next_sequence_number=number, tokens=tokens)
+        return cls(next_sequence_number=number, tokens=tuple(map(_unpacked, packed)))
 
     def beyond(self, logged: Sequence[GeneratedToken]) -> tuple[GeneratedToken, ...]:
         """The tokens that follow those of the log; none if the log has more, or others.
@@ -49,3 +52,9 @@ class Checkpoint:
             else:
                 found.append(token)
         return tuple(found)
+
+
+def _unpacked(number: int) -> GeneratedToken:
+    token_id = number & (1 << _TOKEN_BITS) - 1
+    choice = (number & ~_GIVEN) >> _TOKEN_BITS
+    return GeneratedToken(choice, complement(token_id) if number & _GIVEN else token_id)

@@ -9,13 +9,34 @@ from typing import Any
 from uuid import UUID
 
 from models.ids import call_id_of, choice_of, output_item_id
-from models.wire.item_events import BaseEvent, SearchEvent
-from models.wire.items import ItemStatus
+from models.wire.draft import ItemState
+from models.wire.item_events import (
+    BaseEvent,
+    SearchCompleted,
+    SearchEvent,
+    SearchInProgress,
+    SearchSearching,
+)
+from models.wire.item_writing import ItemEnd
 from models.wire.machine import EventMachine
 from models.wire.parts import TokenLogprob, UrlCitation
 
 Record = Callable[[Sequence[BaseEvent], Sequence[int]], None]
 """Takes events with the tokens that they came from."""
+
+_SEARCH_STATES = (
+    ItemState.OPEN,
+    ItemState.STARTED,
+    ItemState.SEARCHING,
+    ItemState.READY,
+    ItemState.CLOSED,
+)
+_PASSED: dict[type[SearchEvent], int] = {
+    SearchInProgress: 1,
+    SearchSearching: 2,
+    SearchCompleted: 3,
+}
+"""Where in the states of a search an event leads."""
 
 
 class ItemWriter:
@@ -39,12 +60,15 @@ class ItemWriter:
         """Its type; empty between items."""
         self._num_said = last.num_written if last else 0
         """Characters of it that have been said."""
+        self._num_cited = len(last.annotations) if last else 0
+        """Its annotations that have been said."""
         self._tokens: list[int] = []
         self._logprobs: list[TokenLogprob] = []
 
     def rewind(self) -> None:
         """What is said next is said from the beginning, by the next attempt."""
-        self._place, self._kind, self._num_said = -1, "", 0
+        self._place, self._kind = -1, ""
+        self._num_said = self._num_cited = 0
 
     def note(self, token_ids: Sequence[int], logprobs: Sequence[TokenLogprob] = ()) -> None:
         """Tokens that what is said next comes from; they are kept until there is an event.
@@ -80,7 +104,9 @@ class ItemWriter:
 
     def add_annotation(self, annotation: UrlCitation) -> None:
         """Where a passage of the open message comes from."""
-        self._write(self._machine.add_annotation(self._index, annotation))
+        self._num_cited += 1
+        if self._num_cited > len(self._machine.drafts[self._index].annotations):
+            self._write(self._machine.add_annotation(self._index, annotation))
 
     def open_search(self, action: dict[str, Any]) -> None:
         """A search of the web begins."""
@@ -89,9 +115,10 @@ class ItemWriter:
 
     def advance_search(self, kind: type[SearchEvent]) -> None:
         """The open search has come one step further."""
-        self._write(self._machine.advance_search(self._index, kind))
+        if _PASSED[kind] > _SEARCH_STATES.index(self._machine.drafts[self._index].state):
+            self._write(self._machine.advance_search(self._index, kind))
 
-    def close(self, status: ItemStatus = "completed", **changes: Any) -> None:
+    def close(self, status: ItemEnd = "completed", **changes: Any) -> None:
         """End the open item, if one is; `changes` are other fields of its final form."""
         self._write(self._closing(status, **changes))
 
@@ -99,7 +126,7 @@ class ItemWriter:
     def _index(self) -> int:
         return self._indexes[self._place]
 
-    def _closing(self, status: ItemStatus = "completed", **changes: Any) -> list[BaseEvent]:
+    def _closing(self, status: ItemEnd = "completed", **changes: Any) -> list[BaseEvent]:
         is_open = self._kind and not self._machine.drafts[self._index].is_closed
         self._kind = ""
         return self._machine.close(self._index, status, **changes) if is_open else []
@@ -110,7 +137,7 @@ class ItemWriter:
             return []
         events = self._closing()
         self._place += 1
-        self._kind, self._num_said = kind, 0
+        self._kind, self._num_said, self._num_cited = kind, 0, 0
         if self._place < len(self._indexes):
             return events
         self._indexes.append(len(self._machine.drafts))

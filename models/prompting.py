@@ -8,6 +8,7 @@ from typing import Any
 
 from models.chat import ChatEncoder, EncodedPrompt, Prompt
 from models.truncation import fit, room_for_prompt
+from models.web_search import offered_search, tool_prompt
 from models.wire.parameters import GenerationParameters
 
 
@@ -15,11 +16,13 @@ def encode_prompt(
     encoder: ChatEncoder, parameters: GenerationParameters, items: Sequence[dict[str, Any]]
 ) -> EncodedPrompt:
     """The prompt; with `truncation: auto`, without its oldest turns if need be."""
+    search = offered_search(parameters)
     prompt = Prompt(
         instructions=parameters.instructions,
         items=items,
         verbosity=parameters.text.verbosity if parameters.text else None,
         effort=parameters.effort,
+        tool_prompt=tool_prompt(search) if search else None,
     )
     if parameters.truncation != "auto":
         return encoder.encode_media(prompt)

@@ -9,6 +9,8 @@ from models.stored import StoredResponse
 from models.summary import summarise
 from models.wire.item_writing import ThoughtEpilogue
 
+_CALLS = ("function_call", "web_search_call")
+
 ENCRYPTED_CONTENT = "reasoning.encrypted_content"
 """The value of `include` that has thoughts sealed."""
 
@@ -82,7 +84,7 @@ def _thought(item: dict[str, Any]) -> str:
 
 
 def _is_said_by_assistant(item: dict[str, Any]) -> bool:
-    return item.get("role") == "assistant" or item.get("type") == "function_call"
+    return item.get("role") == "assistant" or item.get("type") in _CALLS
 
 
 def _silent(thoughts: list[str]) -> dict[str, Any]:

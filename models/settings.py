@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     retention_days: Amount = Field(30.0, gt=0, le=36_500)
     webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     """Networks that webhooks may be delivered to besides public addresses."""
+    searxng_url: str | None = Field(None, pattern=r"^https?://[^\s]+$")
+    """The SearXNG server that `web_search` asks."""
     reasoning_events: Literal["specification", "openai"] = "specification"
     """How the events of reasoning text are named in streams."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -1,13 +1,20 @@
 """One of the `n` completions of a response: its tokens in, its text and events out."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal, NamedTuple
 
+from models.citations import Citations
+from models.generated import complement
 from models.item_writer import ItemWriter
+from models.web_search import parse_call, parse_result
+from models.wire.item_events import SearchCompleted, SearchInProgress, SearchSearching
+from models.wire.items import SearchResult
 from models.wire.parts import TokenLogprob
 from worker.engine import Delta, FinishReason, Logprobs
-from worker.formats.thoughts import Kind
+from worker.formats.pieces import Kind
 from worker.text import Sure, TextPipeline
 
 Spell = Callable[[int, Logprobs], TokenLogprob]
@@ -16,6 +23,21 @@ _OF_THOUGHTS = (Kind.THOUGHT, Kind.TAG)
 
 COMPLETE = frozenset({FinishReason.STOP, FinishReason.GRAMMAR})
 """The ends of a choice that was not cut off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputRules:
+    """What a request wants to be shown."""
+
+    hides_thoughts: bool = False
+    """No item of thoughts, should there be any."""
+    shows_sources: bool = False
+    """The addresses that a search has found, in its action."""
+    max_searches: int = 0
+    """Of all choices together."""
+
+
+PLAIN_RULES = OutputRules()
 
 
 class _Unshown(NamedTuple):
@@ -28,7 +50,10 @@ class _Unshown(NamedTuple):
 
 
 class Choice:
-    """A sequence of the engine, written into the record as items of its own."""
+    """A sequence of the engine, written into the record as items of its own.
+
+    Where it searches, each turn between two searches is another sequence to the engine.
+    """
 
     def __init__(
         self,
@@ -37,10 +62,10 @@ class Choice:
         pipeline: TextPipeline,
         *,
         spell: Spell,
-        hides_thoughts: bool = False,
+        rules: OutputRules = PLAIN_RULES,
+        may_search: Callable[[], bool] = lambda: False,
     ) -> None:
-        """One that `hides_thoughts` shows no item of them, should there be any."""
-        self.sequence_id = sequence_id
+        self._sequence_id = sequence_id
         self.num_cached = 0
         """Prompt tokens that were found in the prefix cache."""
         self.reason: FinishReason | None = None
@@ -48,13 +73,42 @@ class Choice:
         self.error: str | None = None
         self.is_generating = True
         """Whether the engine has not ended its sequence, as far as is known."""
+        self.query: str | None = None
+        """What it waits to be told of, if it does."""
+        self.num_searches = 0
+        self.opens_thought = pipeline.opens_thought
+        """Whether what its turn goes on from ends within a thought."""
+        self._turn = 0
+        """How many searches it was told of."""
+        self.num_thought = 0
+        """Tokens that begin in a thought, tags included."""
         self._writer = writer
         self._pipeline = pipeline
         self._spell = spell
-        self._hides_thoughts = hides_thoughts
-        self.num_thought = 0
-        """Tokens that begin in a thought, tags included."""
+        self._rules = rules
+        self._may_search = may_search
+        self._citations = Citations()
         self._unshown: deque[_Unshown] = deque()
+
+    @property
+    def sequence_id(self) -> str:
+        """The name of its sequence in the engine."""
+        return f"{self._sequence_id}/{self._turn}" if self._turn else self._sequence_id
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether tokens that come now are its own."""
+        return self.reason is None and self.query is None
+
+    @property
+    def num_found(self) -> int:
+        """Pages that its searches have found."""
+        return len(self._citations.hits)
+
+    @property
+    def turn(self) -> int:
+        """Its turn, from 0; another begins after each search."""
+        return self._turn
 
     def restore(self, token_ids: Sequence[int]) -> None:
         """Take up after an earlier attempt, whose events are on record.
@@ -63,8 +117,58 @@ class Choice:
         have reached a stop string.
         """
         self._writer.rewind()
+        for is_given, group in groupby(token_ids, key=lambda token_id: token_id < 0):
+            if is_given:
+                self._go_on([complement(token_id) for token_id in group])
+            else:
+                self._restore_turn(group)
+        self.is_generating = self.reason is None
+
+    def open(self) -> None:
+        """Begin its message, if it has none yet and what comes first is sure to be one."""
+        if self._pipeline.is_plain:
+            self._writer.add_text("")
+
+    def advance(self, delta: Delta, *, is_released: bool) -> None:
+        """Take one delta; what comes after its end is ignored."""
+        self.is_generating &= delta.finish_reason is None
+        if not self.is_listening:
+            return
+        self.num_cached = max(self.num_cached, delta.num_cached_tokens)
+        is_stopped = delta.token_id is not None and self._add_token(delta.token_id, delta.logprobs)
+        if self.reason is not None:
+            return
+        if self.query is not None and delta.finish_reason in (None, FinishReason.STOP):
+            return
+        # The next attempt of one that is released shows what is held back.
+        if not is_stopped and delta.finish_reason is not None and not is_released:
+            is_stopped = self._show(*self._pipeline.flush())
+        self.reason = FinishReason.STOP if is_stopped else delta.finish_reason
+        self.error = delta.error
+
+    def give(self, token_ids: Sequence[int]) -> None:
+        """Tell it what was found: the tokens that its next turn goes on from."""
+        self._writer.note([each.token_id for each in self._unshown])
+        self._unshown.clear()
+        self._writer.note([complement(token_id) for token_id in token_ids])
+        self._go_on(token_ids)
+        self.is_generating = True
+
+    def cut(self, reason: FinishReason) -> None:
+        """End it for a reason that the engine does not know."""
+        self.reason, self.is_generating = reason, False
+
+    def close(self) -> None:
+        """End its items; the last event accounts for all of its tokens."""
+        self._writer.note([each.token_id for each in self._unshown])
+        self._unshown.clear()
+        self._writer.close()
+
+    def _restore_turn(self, token_ids: Iterable[int]) -> None:
         starts: deque[int] = deque()
         for token_id in token_ids:
+            if not self.is_listening:
+                continue
             starts.append(self._pipeline.num_decoded)
             sure, is_stopped = self._pipeline.add(token_id)
             for text in sure:
@@ -74,31 +178,21 @@ class Choice:
                 self._say(text)
             if is_stopped:
                 self.reason = FinishReason.STOP
-                self.is_generating = False
 
-    def open(self) -> None:
-        """Begin its message, if it has none yet and what comes first is sure to be one."""
-        if not self._pipeline.may_think:
-            self._writer.add_text("")
-
-    def advance(self, delta: Delta, *, is_released: bool) -> None:
-        """Take one delta; what comes after its end is ignored."""
-        self.is_generating &= delta.finish_reason is None
-        if self.reason is not None:
-            return
-        self.num_cached = max(self.num_cached, delta.num_cached_tokens)
-        is_stopped = delta.token_id is not None and self._add_token(delta.token_id, delta.logprobs)
-        # The next attempt of one that is released shows what is held back.
-        if not is_stopped and delta.finish_reason is not None and not is_released:
-            is_stopped = self._show(*self._pipeline.flush())
-        self.reason = FinishReason.STOP if is_stopped else delta.finish_reason
-        self.error = delta.error
-
-    def close(self) -> None:
-        """End its items; the last event accounts for all of its tokens."""
-        self._writer.note([each.token_id for each in self._unshown])
-        self._unshown.clear()
-        self._writer.close()
+    def _go_on(self, token_ids: Sequence[int]) -> None:
+        hits, error = parse_result(self._pipeline.begin_turn(token_ids))
+        self.opens_thought = self._pipeline.opens_thought
+        action: dict[str, Any] = {"type": "search", "query": self.query}
+        if self._rules.shows_sources:
+            action["sources"] = [{"type": "url", "url": hit.url} for hit in hits]
+        results = [SearchResult(url=hit.url, title=hit.title, text=hit.text) for hit in hits]
+        if error is None:
+            self._writer.advance_search(SearchCompleted)
+        status: Literal["completed", "failed"] = "completed" if error is None else "failed"
+        self._writer.close(status, action=action, results=results)
+        self._citations.add_hits(hits)
+        self.query = None
+        self._turn += 1
 
     def _add_token(self, token_id: int, logprobs: Logprobs | None) -> bool:
         logprob = None if logprobs is None else self._spell(token_id, logprobs)
@@ -118,7 +212,29 @@ class Choice:
         return is_stopped
 
     def _say(self, text: Sure) -> None:
-        if text.kind is Kind.ANSWER:
+        if not self.is_listening:
+            return
+        match text.kind:
+            case Kind.ANSWER:
+                self._writer.add_text(text.text)
+                for citation in self._citations.add(text.text):
+                    self._writer.add_annotation(citation)
+            case Kind.THOUGHT if not self._rules.hides_thoughts:
+                self._writer.add_reasoning(text.text)
+                self._citations.begin()
+            case Kind.CALL:
+                self._call(text)
+
+    def _call(self, text: Sure) -> None:
+        query = parse_call(text.text)
+        if query is None:
             self._writer.add_text(text.text)
-        elif text.kind is Kind.THOUGHT and not self._hides_thoughts:
-            self._writer.add_reasoning(text.text)
+        elif not self._may_search():
+            self.reason = FinishReason.STOP
+        else:
+            self.query = query
+            self.num_searches += 1
+            self._writer.open_search({"type": "search", "query": query})
+            self._writer.advance_search(SearchInProgress)
+            self._writer.advance_search(SearchSearching)
+            self._citations.begin()

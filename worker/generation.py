@@ -7,14 +7,15 @@ token, then the task thread again.
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from models.checkpoint import Checkpoint
-from models.generated import GeneratedToken, by_choice
+from models.generated import GeneratedToken, by_choice, complement
 from models.recorder import EndingCause, Recorder
 from models.status import ResponseStatus
 from models.stored import StoredResponse
 from models.wire.response import Usage
-from worker.choice import COMPLETE, Choice, Spell
+from worker.choice import COMPLETE, PLAIN_RULES, Choice, OutputRules, Spell
 from worker.engine import Delta, FinishReason
 from worker.text import TextPipeline
 
@@ -30,7 +31,7 @@ class Generation:
         *,
         num_prompt_tokens: int,
         spell: Spell,
-        hides_thoughts: bool = False,
+        rules: OutputRules = PLAIN_RULES,
     ) -> None:
         """There is one choice for each of the `pipelines`."""
         self.stored = stored
@@ -41,11 +42,12 @@ class Generation:
                 recorder.writer(number),
                 pipeline,
                 spell=spell,
-                hides_thoughts=hides_thoughts,
+                rules=rules,
+                may_search=self._may_search,
             )
             for number, pipeline in enumerate(pipelines)
         ]
-        self.sequence_ids = [choice.sequence_id for choice in self.choices]
+        self._max_searches = rules.max_searches
         self._num_prompt_tokens = num_prompt_tokens
         self._tokens: list[GeneratedToken] = []
         """Of all choices, as they came."""
@@ -59,6 +61,20 @@ class Generation:
         """Given up by this worker: its row was handed back or fenced off."""
         self.is_overdue = False
         """Stopped because it has run for as long as any may."""
+        self.is_interrupted = False
+        """To be stopped, whether it generates at the moment or not."""
+
+    @property
+    def sequence_ids(self) -> list[str]:
+        """The sequences of its choices in the engine."""
+        return [choice.sequence_id for choice in self.choices]
+
+    @property
+    def waiting(self) -> list[Choice]:
+        """The choices that go on when they are told what a search has found."""
+        if self._cause is not None:
+            return []
+        return [choice for choice in self.choices if choice.reason is None and choice.query]
 
     @property
     def cause(self) -> EndingCause:
@@ -70,6 +86,15 @@ class Generation:
     def is_over(self) -> bool:
         """Whether nothing more is generated, and only the end is still to be written."""
         return self._ended.is_set()
+
+    def catch_up(
+        self, logged: Sequence[GeneratedToken], unlogged: Sequence[GeneratedToken]
+    ) -> bool:
+        """Take up after earlier attempts; True if they have come to the end."""
+        self.restore(logged)
+        if self._cause is None:
+            self.replay(unlogged)
+        return self._cause is not None
 
     def restore(self, tokens: Sequence[GeneratedToken]) -> bool:
         """Take up after an earlier attempt, whose events are on record; True if it was over."""
@@ -84,10 +109,31 @@ class Generation:
 
         Returns whether they end the generation. Equal tokens make equal events.
         """
-        return any(
-            self.advance(Delta(sequence_id=self.sequence_ids[choice], token_id=token_id))
-            for choice, token_id in tokens
-        )
+        is_over = False
+        for (number, is_given), group in groupby(tokens, key=_choice_and_kind):
+            token_ids = [token.token_id for token in group]
+            if is_given:
+                self.give(self.choices[number], [complement(each) for each in token_ids])
+                continue
+            for token_id in token_ids:
+                sequence_id = self.choices[number].sequence_id
+                is_over = self.advance(Delta(sequence_id=sequence_id, token_id=token_id))
+        return is_over
+
+    def give(self, choice: Choice, token_ids: Sequence[int]) -> None:
+        """Tell a choice that waits what was found."""
+        number = self.choices.index(choice)
+        self._tokens += [GeneratedToken(number, complement(token_id)) for token_id in token_ids]
+        choice.give(token_ids)
+        self._reached = (len(self._tokens), self.recorder.next_sequence_number)
+
+    def resume(self) -> bool:
+        """Go on after all that waited were told; True if nothing is left to be generated."""
+        return self._settle()
+
+    def tokens_of(self, choice: Choice) -> list[int]:
+        """All tokens of a choice, those that were given as their complements."""
+        return by_choice(self._tokens).get(self.choices.index(choice), [])
 
     def reached(self) -> StoredResponse | None:
         """The response with a checkpoint; None while there is nothing to go on from.
@@ -105,7 +151,7 @@ class Generation:
         """Take one delta of the engine; True if it ends the generation."""
         number = self.sequence_ids.index(delta.sequence_id)
         choice = self.choices[number]
-        if choice.reason is None:
+        if choice.is_listening:
             self._note(number, delta)
         choice.advance(delta, is_released=self.is_released)
         is_over = self._settle()
@@ -117,7 +163,7 @@ class Generation:
         unwanted = [
             choice
             for choice in self.choices
-            if choice.is_generating and (self._cause is not None or choice.reason is not None)
+            if choice.is_generating and (self._cause is not None or not choice.is_listening)
         ]
         for choice in unwanted:
             choice.is_generating = False
@@ -127,22 +173,33 @@ class Generation:
         """End it for a fault of our own."""
         self._cause = self._failed("The worker failed.")
 
+    def interrupt(self) -> None:
+        """End it while nothing generates, as its being stopped does otherwise."""
+        if self.is_released:
+            return
+        for choice in self.waiting:
+            choice.cut(FinishReason.ABORTED)
+        self._settle()
+
     def end(self) -> None:
         """Give the generation, its cause known and its events logged, back to its task."""
         self._ended.set()
 
     def usage(self) -> Usage:
-        """The tokens so far, the prompt counted once."""
+        """The tokens so far; the prompt and what searches have found are counted once."""
+        num_given = sum(token.is_given for token in self._tokens)
         return Usage.of(
-            input_tokens=self._num_prompt_tokens,
-            cached_tokens=self.choices[0].num_cached,
-            output_tokens=len(self._tokens),
+            input_tokens=self._num_prompt_tokens + num_given,
+            cached_tokens=min(self.choices[0].num_cached, self._num_prompt_tokens),
+            output_tokens=len(self._tokens) - num_given,
             reasoning_tokens=sum(choice.num_thought for choice in self.choices),
         )
 
     def wait(self) -> None:
-        """Block until it has ended."""
+        """Block until it has ended, or waits to be told what its searches have found."""
         self._ended.wait()
+        if self._cause is None:
+            self._ended.clear()
 
     def _note(self, number: int, delta: Delta) -> None:
         if delta.token_id is None:
@@ -160,7 +217,7 @@ class Generation:
         """See whether all choices have ended, or one has ended all."""
         self._cause = self._cause or self._find_cause()
         if self._cause is None:
-            return False
+            return not any(choice.is_listening for choice in self.choices)
         if len(self.choices) > 1:
             # Now and not when each has ended: a checkpoint does not tell when that was. What is
             # still open when the response ends was cut off if that was.
@@ -168,6 +225,9 @@ class Generation:
                 if choice.reason in COMPLETE:
                     choice.close()
         return True
+
+    def _may_search(self) -> bool:
+        return sum(choice.num_searches for choice in self.choices) < self._max_searches
 
     def _find_cause(self) -> EndingCause | None:
         reasons = [choice.reason for choice in self.choices]
@@ -194,6 +254,10 @@ class Generation:
     def _failed(self, message: str) -> EndingCause:
         error = {"code": "server_error", "message": message}
         return EndingCause(status=ResponseStatus.FAILED, usage=self.usage(), error=error)
+
+
+def _choice_and_kind(token: GeneratedToken) -> tuple[int, bool]:
+    return token.choice, token.is_given
 
 
 def _sequence_id(stored: StoredResponse, choice: int) -> str:

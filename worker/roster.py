@@ -121,5 +121,6 @@ class Roster:
         return released
 
     def _abort_all(self, generation: Generation) -> None:
+        generation.is_interrupted = True
         for sequence_id in generation.sequence_ids:
             self._abort(sequence_id)

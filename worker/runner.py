@@ -13,7 +13,6 @@ import redis
 
 from models.chat import ChatEncoder, EncodedPrompt
 from models.errors import AppError, UnavailableError
-from models.generated import by_choice
 from models.live.event_log import EventLog
 from models.live.unstored import UnstoredContents
 from models.prompting import encode_prompt
@@ -24,15 +23,19 @@ from models.status import ResponseStatus
 from models.store import Store
 from models.store.endings import Ending
 from models.stored import StoredResponse
+from models.web_search import SOURCES, offered_search
 from models.wire.parameters import GenerationParameters
 from worker.breakers import BreakerCompiler
+from worker.choice import OutputRules
 from worker.content import ContentLostError, load_content
 from worker.emitter import Emitter
 from worker.engine import Delta, Engine, FinishReason, GenerationRequest, Tokenizer
-from worker.formats.thoughts import ThoughtSplitter
+from worker.formats.turns import TurnFormat
 from worker.generation import Generation
 from worker.requests import requests_of
 from worker.roster import Roster
+from worker.search import SearchProvider
+from worker.searching import Searching
 from worker.spelling import Speller
 from worker.text import TextPipeline
 
@@ -45,6 +48,8 @@ HOLD_S = 60.0
 RETRY_S = 0.5
 AWAY_S = 1.0
 """After Redis was out of reach, what has its content there is left in the queue for so long."""
+MAX_SEARCHES = 32
+"""Of one response that does not say how many it wants, or wants more."""
 PUBLISH_S = 4.0
 """How long the end of what is not stored is kept while Redis is away: no reader waits longer."""
 
@@ -62,6 +67,7 @@ class Workplace:
     emitter: Emitter
     roster: Roster
     sealer: Sealer
+    search: SearchProvider | None
 
 
 class Runner:
@@ -73,6 +79,7 @@ class Runner:
         """One claim at a time: whether a response may run here depends on what else does."""
         self._is_isolating = False
         self._away_until = 0.0
+        self._searching = Searching(workplace.search, workplace.encoder)
         self._breakers = BreakerCompiler(workplace.encoder.token_texts)
         self._speller = Speller(workplace.encoder.token_texts, workplace.tokenizer)
 
@@ -140,9 +147,9 @@ class Runner:
             [self._pipeline(parameters, prompt) for _ in range(parameters.n or 1)],
             num_prompt_tokens=len(prompt),
             spell=self._speller.spell,
-            hides_thoughts=parameters.effort == "none",
+            rules=_rules_of(parameters),
         )
-        is_over = generation.restore(logged) or generation.replay(unlogged)
+        is_over = generation.catch_up(logged, unlogged)
         if stored.cancel_requested:
             usage = generation.usage()
             self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED, usage=usage))
@@ -152,35 +159,53 @@ class Runner:
             return
         if unlogged:
             recorder.flush()
-        requests = requests_of(
-            generation,
-            parameters,
-            prompt,
-            by_choice([*logged, *unlogged]),
-            breakers=self._breakers,
-            encoder=self._at.encoder,
-        )
-        self._generate(generation, requests)
+        self._generate(generation, parameters, prompt)
 
     def _pipeline(self, parameters: GenerationParameters, prompt: EncodedPrompt) -> TextPipeline:
-        tags = self._at.encoder.think_tags
-        splitter = ThoughtSplitter(tags, is_open=prompt.opens_thought)
-        return TextPipeline(self._at.tokenizer, parameters.stop, splitter)
+        turn_format = TurnFormat(
+            think_tags=self._at.encoder.think_tags,
+            has_calls=offered_search(parameters) is not None,
+        )
+        opens_thought = prompt.opens_thought
+        return TextPipeline(
+            self._at.tokenizer, parameters.stop, turn_format, opens_thought=opens_thought
+        )
 
-    def _generate(self, generation: Generation, requests: list[GenerationRequest]) -> None:
+    def _generate(
+        self, generation: Generation, parameters: GenerationParameters, prompt: EncodedPrompt
+    ) -> None:
         """Hand the generation to the engine and the emitter, and wait for its end."""
         if not self._at.roster.enter(generation):
             self._at.store.claims.hand_back([generation.stored])
             return
         try:
-            self._at.emitter.add(generation)
-            for request in requests:
-                self._submit(generation, request)
-            generation.wait()
+            while self._take_turn(generation, parameters, prompt):
+                pass
             if not generation.is_released:
                 self._finish(generation.recorder, generation.cause)
         finally:
             self._at.roster.leave(generation)
+
+    def _take_turn(
+        self, generation: Generation, parameters: GenerationParameters, prompt: EncodedPrompt
+    ) -> bool:
+        """Let it generate up to its end or its next searches; True if there is more to come."""
+        if generation.waiting:
+            self._searching.tell_all(generation, parameters, len(prompt))
+            if generation.is_interrupted:
+                generation.interrupt()
+                return False
+            generation.recorder.flush()
+            if generation.resume():
+                return bool(generation.waiting)
+        requests = requests_of(
+            generation, parameters, prompt, breakers=self._breakers, encoder=self._at.encoder
+        )
+        self._at.emitter.add(generation)
+        for request in requests:
+            self._submit(generation, request)
+        generation.wait()
+        return bool(generation.waiting)
 
     def _submit(self, generation: Generation, request: GenerationRequest) -> None:
         try:
@@ -197,7 +222,7 @@ class Runner:
                     )
                 ]
             )
-        if generation.is_released or generation.is_over:
+        if generation.is_interrupted or generation.is_over:
             # It was stopped before the engine knew of this one.
             self._at.engine.abort(request.sequence_id)
 
@@ -279,6 +304,14 @@ class Runner:
                 self._at.log.forget([stored.id])
         except redis.RedisError:
             logger.warning("readers not told", extra=_about(stored))
+
+
+def _rules_of(parameters: GenerationParameters) -> OutputRules:
+    return OutputRules(
+        hides_thoughts=parameters.effort == "none",
+        shows_sources=SOURCES in parameters.include,
+        max_searches=min(parameters.max_tool_calls or MAX_SEARCHES, MAX_SEARCHES),
+    )
 
 
 def _about(stored: StoredResponse) -> dict[str, object]:

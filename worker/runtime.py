@@ -24,6 +24,7 @@ from worker.poller import Poller
 from worker.queue import HintQueue
 from worker.roster import Roster
 from worker.runner import Runner, Workplace
+from worker.search import Searxng
 from worker.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ class Runtime:
                 emitter=self._emitter,
                 roster=self._roster,
                 sealer=Sealer(self._store.projects.sealing_key),
+                search=Searxng(settings.searxng_url) if settings.searxng_url else None,
             )
         )
 

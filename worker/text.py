@@ -1,9 +1,14 @@
 """From tokens to text that may be shown: whole code points, thoughts apart, and no stop string."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from worker.engine import Detokenizer, StopMatcher, Tokenizer
-from worker.formats.thoughts import Kind, Piece, ThoughtSplitter
+from worker.formats.pieces import Kind, Piece
+from worker.formats.turns import TurnFormat
+
+PLAIN = TurnFormat()
+"""All is answer."""
 
 
 def storable(text: str) -> str:
@@ -27,16 +32,22 @@ class TextPipeline:
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, stop: list[str], splitter: ThoughtSplitter | None = None
+        self,
+        tokenizer: Tokenizer,
+        stop: list[str],
+        turn_format: TurnFormat = PLAIN,
+        *,
+        opens_thought: bool = False,
     ) -> None:
-        """Without a `splitter` all text is an answer."""
-        self._detokenizer = Detokenizer(tokenizer)
-        self._splitter = splitter or ThoughtSplitter(None)
-        self._stop_matcher = StopMatcher(stop)
-        self.may_think = self._splitter.may_think
+        """`opens_thought`: the prompt ends within a thought."""
+        self._tokenizer = tokenizer
+        self._stop = stop
+        self._format = turn_format
+        self.is_plain = turn_format.is_plain
         self.num_decoded = 0
         """With what is held back."""
         self._num_sure = 0
+        self._begin(opens_thought)
 
     def add(self, token_id: int) -> tuple[list[Sure], bool]:
         """The text that has become sure, and whether a stop string was reached."""
@@ -50,6 +61,19 @@ class TextPipeline:
             self._put(sure, Kind.ANSWER, self._stop_matcher.flush())
         return sure, is_stopped
 
+    def begin_turn(self, token_ids: Sequence[int]) -> str:
+        """Go on after tokens that were given, whose text is returned; what is held is dropped."""
+        text = self._tokenizer.decode(list(token_ids))
+        self._num_sure = self.num_decoded
+        self._begin(self._format.opens_thought(text))
+        return text
+
+    def _begin(self, opens_thought: bool) -> None:
+        self.opens_thought = opens_thought
+        self._detokenizer = Detokenizer(self._tokenizer)
+        self._splitter = self._format.splitter(opens_thought=opens_thought)
+        self._stop_matcher = StopMatcher(self._stop)
+
     def _split(self, decoded: str) -> list[Piece]:
         self.num_decoded += len(decoded)
         return self._splitter.add(storable(decoded))
@@ -58,6 +82,7 @@ class TextPipeline:
         sure: list[Sure] = []
         for kind, text in ((piece.kind, piece.text) for piece in pieces):
             if kind is not Kind.ANSWER:
+                self._put(sure, Kind.ANSWER, self._stop_matcher.flush())
                 self._put(sure, kind, text)
                 continue
             shown, is_stopped = self._stop_matcher.add(text)

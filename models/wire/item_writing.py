@@ -33,6 +33,8 @@ from models.wire.output import FunctionCall, OutputMessage, Reasoning, WebSearch
 from models.wire.parts import OutputText, ReasoningText, SummaryText, TokenLogprob, UrlCitation
 
 E = TypeVar("E", bound=BaseEvent)
+ItemEnd = ItemStatus | Literal["failed"]
+"""The status of an item that has ended; a search may fail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,7 @@ class ItemWriting(ABC):
             self._write(SummaryPartDone, **place, part=SummaryText(text=text)),
         ]
 
-    def close(self, index: int, status: ItemStatus, **changes: Any) -> list[BaseEvent]:
+    def close(self, index: int, status: ItemEnd, **changes: Any) -> list[BaseEvent]:
         """End an item and what is open in it; `changes` are other fields of its final form."""
         draft = self._draft(index)
         events = self._end_part(index)
@@ -139,7 +141,7 @@ class ItemWriting(ABC):
         item = draft.item.model_copy(update={"status": status, **changes})
         return [*events, self._write(OutputItemDone, output_index=index, item=item)]
 
-    def _summarise(self, index: int, status: ItemStatus) -> list[BaseEvent]:
+    def _summarise(self, index: int, status: ItemEnd) -> list[BaseEvent]:
         summarise, draft = self._epilogue.summarise, self._draft(index)
         if summarise is None or status != "completed" or draft.summary:
             return []

@@ -82,6 +82,14 @@ class GivenCompaction(WireModel):
     created_by: str | None = None
 
 
+class SearchResult(WireModel):
+    """A page that a search has found."""
+
+    url: str
+    title: str = ""
+    text: str = ""
+
+
 class GivenSearch(WireModel):
     """A search of the web that was made in an earlier turn."""
 
@@ -89,6 +97,7 @@ class GivenSearch(WireModel):
     id: ItemId | None = None
     status: str | None = None
     action: dict[str, Any] | None = None
+    results: list[SearchResult] | None = Field(None, max_length=MAX_PARTS)
 
 
 def _kind(value: object) -> object:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from models.wire.items import ItemStatus
+from models.wire.items import ItemStatus, SearchResult
 from models.wire.parts import OutputText, ReasoningText, SummaryText
 from models.wire.strict import WireModel
 
@@ -53,6 +53,8 @@ class WebSearchCall(WireModel):
     id: str
     status: Literal["in_progress", "searching", "completed", "failed", "incomplete"]
     action: dict[str, Any] | None = Field(None, exclude_if=_is_none)
+    results: list[SearchResult] | None = Field(None, exclude_if=_is_none)
+    """What was found, as the model read it."""
 
 
 OutputItem = Annotated[

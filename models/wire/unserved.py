@@ -10,7 +10,6 @@ UNSERVED_FIELDS: dict[str, tuple[object, ...]] = {
     "background_options": (None,),
     "context_management": (None,),
     "files": (None,),
-    "max_tool_calls": (None,),
     "max_tool_rounds": (None,),
     "moderation": (None,),
     "parallel_tool_calls": (None, True),
@@ -19,15 +18,15 @@ UNSERVED_FIELDS: dict[str, tuple[object, ...]] = {
     "prompt_cache_retention": (None,),
     "tool_choice": (None, "auto", "none"),
     "tools": (None, []),
-    "web_search_options": (None,),
 }
 """Fields, each with the values that ask for nothing."""
+
+_OF_TOOLS = ("tools", "tool_choice")
 
 UNSERVED_ITEMS = frozenset(
     {
         "function_call",
         "function_call_output",
-        "web_search_call",
     }
 )
 """Types of input items."""
@@ -44,10 +43,6 @@ UNSERVED_TOOLS = frozenset(
         "local_shell",
         "mcp",
         "shell",
-        "web_search",
-        "web_search_2025_08_26",
-        "web_search_preview",
-        "web_search_preview_2025_03_11",
     }
 )
 """Types of tools."""
@@ -60,7 +55,7 @@ def split_unserved(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     """
     served: dict[str, Any] = {}
     for name, value in body.items():
-        if name not in UNSERVED_FIELDS:
+        if name not in UNSERVED_FIELDS or (name in _OF_TOOLS and _are_hosted(body.get("tools"))):
             served[name] = value
         elif not _asks_for_nothing(value, UNSERVED_FIELDS[name]):
             return body, name
@@ -81,6 +76,12 @@ def unserved_item(body: dict[str, Any], field: str) -> str | None:
         if str(item.get("type")) in UNSERVED_ITEMS:
             return f"{field}[{position}].type"
     return None
+
+
+def _are_hosted(tools: object) -> bool:
+    """Whether there are tools, and the server has all of them; functions it does not call yet."""
+    kinds = [each.get("type") for each in _objects(tools)]
+    return bool(kinds) and all(str(kind).startswith("web_search") for kind in kinds)
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

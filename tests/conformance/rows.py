@@ -412,6 +412,7 @@ ROWS: dict[str, Row] = {
     ),
     "web_search_options": Row(
         refused=(
+            ({"web_search_options": {}}, "search_not_configured", "web_search_options"),
             (
                 {"web_search_options": {"search_context_size": "huge"}},
                 "invalid_value",

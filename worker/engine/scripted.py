@@ -56,12 +56,14 @@ class ScriptedEngine(EngineLoop):
     ) -> None:
         """Sequences end with `STOP` after `num_tokens`; a step takes `interval_s`.
 
-        With a `text` they say its bytes instead, and end with it.
+        With a `text` they say its bytes instead, and end with it. It may have several turns, with
+        a form feed between: a sequence says the first that is not in its prompt.
         """
         super().__init__(on_step)
-        words = range(_NUM_BYTES, _NUM_BYTES + len(_WORDS))
-        self._script = ScriptedTokenizer().encode(text) or list(words)
-        self._num_tokens = len(self._script) if text else num_tokens
+        words = list(range(_NUM_BYTES, _NUM_BYTES + len(_WORDS)))
+        turns = text.encode().split(b"\f")
+        self._scripts = [list(turn) for turn in turns] if text else [words]
+        self._num_tokens = None if text else num_tokens
         self._interval_s = interval_s
         self._max_sequences = max_sequences
         self._sequences: dict[str, Sequence] = {}
@@ -101,23 +103,35 @@ class ScriptedEngine(EngineLoop):
 
     def _append(self, sequence: Sequence) -> Delta:
         position = sequence.num_generated
-        [token] = self._words(position, 1)
+        script = self._script_of(sequence)
+        [token] = _words(script, position, 1)
         sequence.tokens.append(token)
         reason = self._finish_reason(sequence)
         if reason is not None:
             self._remove(sequence)
         num_top = sequence.params.num_top_logprobs
-        logprobs = None if num_top is None else _logprobs(self._words(position, num_top))
+        logprobs = None if num_top is None else _logprobs(_words(script, position, num_top))
         return sequence.delta(token, reason, logprobs=logprobs)
 
-    def _words(self, position: int, count: int) -> list[int]:
-        """The words of the script from a position on, which begins again after its end."""
-        return [self._script[(position + n) % len(self._script)] for n in range(count)]
+    def _script_of(self, sequence: Sequence) -> list[int]:
+        """The first turn that is not in the prompt."""
+        if len(self._scripts) == 1:
+            return self._scripts[0]
+        prompt = bytes(each for each in sequence.tokens[: sequence.num_prompt] if each < 256)
+        return next(
+            (turn for turn in self._scripts if bytes(turn) not in prompt), self._scripts[-1]
+        )
 
     def _finish_reason(self, sequence: Sequence) -> FinishReason | None:
-        if sequence.num_generated >= self._num_tokens:
+        length = self._num_tokens or len(self._script_of(sequence))
+        if sequence.num_generated >= length:
             return FinishReason.STOP
         return sequence.finish_reason(frozenset(), _CONTEXT_LENGTH)
+
+
+def _words(script: list[int], position: int, count: int) -> list[int]:
+    """The words of a script from a position on; it begins again after its end."""
+    return [script[(position + n) % len(script)] for n in range(count)]
 
 
 def _logprobs(words: list[int]) -> Logprobs:

@@ -4,29 +4,10 @@ A thought is looked for where a turn begins, and again after each thought: an an
 `<think>` later on is an answer.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from models.thinking import ThinkTags
-
-
-class Kind(StrEnum):
-    """What a piece of generated text is."""
-
-    THOUGHT = "thought"
-    TAG = "tag"
-    """Tags, and the white space just within them: part of the thought, shown nowhere."""
-    SPACE = "space"
-    """White space between thought and answer, shown nowhere."""
-    ANSWER = "answer"
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Generated text of one kind."""
-
-    kind: Kind
-    text: str
+from worker.formats.pieces import Kind, Piece, begun
 
 
 class _Place(StrEnum):
@@ -47,7 +28,6 @@ class ThoughtSplitter:
         if tags and is_open:
             self._place = _Place.OPENED
         self._is_after_thought = False
-        self.may_think = tags is not None
 
     def add(self, text: str) -> list[Piece]:
         """The pieces that have become sure."""
@@ -85,12 +65,12 @@ class ThoughtSplitter:
 
     def _look_for_opener(self, pieces: list[Piece]) -> bool:
         opener, num_space = self._tags.opener, self._num_leading()
-        begun = self._held[num_space:]
-        if begun.startswith(opener):
+        rest = self._held[num_space:]
+        if rest.startswith(opener):
             self._put(pieces, Kind.TAG, num_space + len(opener))
             self._place = _Place.OPENED
             return True
-        if opener.startswith(begun):
+        if opener.startswith(rest):
             return False
         self._put(pieces, self._kind_of_space(), num_space)
         self._place = _Place.ANSWER
@@ -100,19 +80,13 @@ class ThoughtSplitter:
         closer = self._tags.closer
         end = self._held.find(closer)
         if end < 0:
-            sure = self._held[: len(self._held) - self._num_of_closer()]
+            sure = self._held[: len(self._held) - begun(self._held, closer)]
             self._put(pieces, Kind.THOUGHT, len(sure.rstrip()))
             return False
         self._put(pieces, Kind.THOUGHT, len(self._held[:end].rstrip()))
         self._put(pieces, Kind.TAG, self._held.index(closer) + len(closer))
         self._place, self._is_after_thought = _Place.START, True
         return True
-
-    def _num_of_closer(self) -> int:
-        """Length of the longest end of what is held with which the closer begins."""
-        closer = self._tags.closer
-        lengths = range(min(len(closer) - 1, len(self._held)), 0, -1)
-        return next((n for n in lengths if closer.startswith(self._held[-n:])), 0)
 
     def _num_leading(self) -> int:
         return len(self._held) - len(self._held.lstrip())

@@ -6,7 +6,7 @@ def tokens_of(*pairs: tuple[int, int]) -> tuple[GeneratedToken, ...]:
     return tuple(GeneratedToken(*pair) for pair in pairs)
 
 
-_TOKENS = tokens_of((0, 1), (1, 9), (0, 2), (15, 2**27 - 1), (0, 151_935))
+_TOKENS = tokens_of((0, 1), (1, 9), (0, 2), (15, 2**27 - 1), (0, 151_935), (15, ~7), (0, ~0))
 _REACHED = Checkpoint(next_sequence_number=7, tokens=_TOKENS)
 
 

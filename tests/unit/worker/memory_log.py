@@ -15,8 +15,9 @@ from models.status import ResponseStatus
 from models.stored import StoredResponse
 from models.thinking import KNOWN_TAGS, ThinkTags
 from tests.factories import stored_response
+from worker.choice import PLAIN_RULES, OutputRules
 from worker.engine import ScriptedTokenizer, Tokenizer
-from worker.formats.thoughts import ThoughtSplitter
+from worker.formats.turns import TurnFormat
 from worker.generation import Generation
 from worker.spelling import Speller
 from worker.text import TextPipeline
@@ -27,14 +28,17 @@ SEALER = Sealer(lambda _: _KEY)
 
 @dataclass(frozen=True, kw_only=True)
 class Thinking:
-    """How the model of a generation thinks."""
+    """What the model of a generation may write beside its answer."""
 
     tags: ThinkTags | None = KNOWN_TAGS[0]
-    is_open: bool = False
-    is_hidden: bool = False
+    opens_thought: bool = False
+    has_calls: bool = False
+    rules: OutputRules = PLAIN_RULES
 
-    def splitter(self) -> ThoughtSplitter:
-        return ThoughtSplitter(self.tags, is_open=self.is_open)
+    def pipeline(self, tokenizer: Tokenizer, stop: Sequence[str]) -> TextPipeline:
+        turn_format = TurnFormat(think_tags=self.tags, has_calls=self.has_calls)
+        opens_thought = self.opens_thought
+        return TextPipeline(tokenizer, list(stop), turn_format, opens_thought=opens_thought)
 
 
 class MemoryLog:
@@ -125,8 +129,8 @@ def _generation(
     return Generation(
         recorder.stored,
         recorder,
-        [TextPipeline(tokenizer, list(stop), thinking.splitter()) for _ in range(n)],
+        [thinking.pipeline(tokenizer, stop) for _ in range(n)],
         num_prompt_tokens=7,
         spell=speller.spell,
-        hides_thoughts=thinking.is_hidden,
+        rules=thinking.rules,
     )

@@ -9,6 +9,7 @@ from models.status import ResponseStatus
 from models.wire.response import Usage
 from tests.factories import stored_response
 from tests.unit.worker.memory_log import SEALER, MemoryLog, Thinking, begin, take_over
+from worker.choice import OutputRules
 from worker.engine import Delta, FinishReason, Logprobs
 from worker.generation import Generation
 
@@ -80,7 +81,7 @@ def test_its_events_are_those_of_reasoning(log: MemoryLog) -> None:
 
 
 def test_one_that_the_prompt_began_counts_from_the_first_token(log: MemoryLog) -> None:
-    generation = begin(log, thinking=Thinking(is_open=True))
+    generation = begin(log, thinking=Thinking(opens_thought=True))
 
     feed(generation, b"Hm.</think>Yes.")
 
@@ -101,7 +102,7 @@ def test_the_limit_within_a_thought_leaves_it_incomplete(log: MemoryLog) -> None
 
 
 def test_a_thought_that_is_to_be_none_is_shown_nowhere(log: MemoryLog) -> None:
-    generation = begin(log, thinking=Thinking(is_hidden=True))
+    generation = begin(log, thinking=Thinking(rules=OutputRules(hides_thoughts=True)))
 
     feed(generation, b"<think>a</think>b")
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.thinking import KNOWN_TAGS, ThinkTags
-from worker.formats.thoughts import Kind, Piece, ThoughtSplitter
+from worker.formats.pieces import Kind, Piece
+from worker.formats.thoughts import ThoughtSplitter
 
 TAGS = KNOWN_TAGS[0]
 _SCRAPS = st.sampled_from(["<think>", "</think>", "<th", "</th", " ", "\n", "a", "b.", "<"])

@@ -1,0 +1,53 @@
+"""A SearXNG that finds what a test puts into it, over real HTTP."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+
+class FakeSearxng:
+    """Remembers the queries that it was asked."""
+
+    def __init__(self, results: list[Any], *, status: int = 200, body: bytes | None = None) -> None:
+        self.queries: list[str] = []
+        self.results = list(results)
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked = parse_qs(urlsplit(self.path).query)
+                assert asked["format"] == ["json"]
+                fake.queries += asked["q"]
+                self.send_response(status)
+                self.end_headers()
+                found = json.dumps({"results": fake.results}).encode()
+                self.wfile.write(found if body is None else body)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def result(url: str, title: str = "A title", content: str = "A text.") -> dict[str, str]:
+    """One of SearXNG's results."""
+    return {"url": url, "title": title, "content": content, "engine": "fake"}

@@ -1,0 +1,52 @@
+"""One turn of a model: what it thinks, what it calls, what it answers."""
+
+from dataclasses import dataclass
+
+from models.thinking import ThinkTags
+from worker.formats.calls import CallSplitter
+from worker.formats.pieces import Kind, Piece
+from worker.formats.thoughts import ThoughtSplitter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnFormat:
+    """What a model may write beside its answer."""
+
+    think_tags: ThinkTags | None = None
+    has_calls: bool = False
+    """Whether it was offered tools of the server."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all is answer."""
+        return self.think_tags is None and not self.has_calls
+
+    def opens_thought(self, text: str) -> bool:
+        """Whether what comes before a turn begins its thought."""
+        return self.think_tags is not None and text.rstrip().endswith(self.think_tags.opener)
+
+    def splitter(self, *, opens_thought: bool) -> "TurnSplitter":
+        """For the text of one turn."""
+        return TurnSplitter(self, opens_thought=opens_thought)
+
+
+class TurnSplitter:
+    """The text of one turn in pieces; calls are looked for in the answer alone."""
+
+    def __init__(self, turn_format: TurnFormat, *, opens_thought: bool) -> None:
+        self._thoughts = ThoughtSplitter(turn_format.think_tags, is_open=opens_thought)
+        self._calls = CallSplitter() if turn_format.has_calls else None
+
+    def add(self, text: str) -> list[Piece]:
+        """The pieces that have become sure."""
+        return [each for piece in self._thoughts.add(text) for each in self._split(piece)]
+
+    def flush(self) -> list[Piece]:
+        """What was held back, for the end of the text."""
+        pieces = [each for piece in self._thoughts.flush() for each in self._split(piece)]
+        return [*pieces, *self._calls.flush()] if self._calls else pieces
+
+    def _split(self, piece: Piece) -> list[Piece]:
+        if self._calls is None or piece.kind is not Kind.ANSWER:
+            return [piece]
+        return self._calls.add(piece.text)
