@@ -2,7 +2,8 @@
 every kind of grammar.
 
 Of grammars the suite takes a few seeds each, drawn at temperature 1 among free answers; `make
-grammars` takes 200. The judges (jsonschema, re, lark) share no code with the engine's compiler.
+grammars` takes 200, or as many from another on: `GRAMMAR_FIRST_SEED=150 GRAMMAR_SEEDS=50`. The
+judges (jsonschema, re, lark) share no code with the engine's compiler.
 """
 
 import os
@@ -26,6 +27,7 @@ from worker.engine.loading import load_model
 from worker.engine.support import PlainAttention
 
 NUM_SEEDS = int(os.environ.get("GRAMMAR_SEEDS", "2"))
+FIRST_SEED = int(os.environ.get("GRAMMAR_FIRST_SEED", "0"))
 MAX_TOKENS = 64
 DEADLINE_S = 1500.0
 MIN_ENDED = 0.5
@@ -134,7 +136,7 @@ def test_what_the_default_weights_write_obeys(encoder: TemplateEncoder, harness:
     free = [greedy(f"free {n}", prompt[n:], MAX_TOKENS) for n in range(NUM_FREE)]
     held = [
         request_of(fields, seed, MAX_TOKENS, prompt=prompt, sequence_id=f"{kind} {seed}")
-        for seed in range(NUM_SEEDS)
+        for seed in range(FIRST_SEED, FIRST_SEED + NUM_SEEDS)
         for kind, (fields, _) in KINDS.items()
     ]
 

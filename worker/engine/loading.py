@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
+from worker.engine.allocation import keep_freed_memory
 from worker.engine.attention import ATTENTION_NAME, register_attention
 from worker.engine.device import resolve_device, resolve_dtype
 from worker.engine.interface import EngineConfig, UnsupportedModelError
 from worker.engine.memory import check_fits, free_bytes, stored_weights_bytes
 from worker.engine.quantize import quantize_linear_layers
 from worker.engine.vision import text_config_name
+from worker.engine.wide_linear import split_output_layer
 
 
 def load_model(config: EngineConfig) -> Any:
@@ -23,6 +25,7 @@ def load_model(config: EngineConfig) -> Any:
     transformers cannot load this way.
     """
     register_attention()
+    keep_freed_memory()
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
     stored_bytes = stored_weights_bytes(config.folder, dtype)
@@ -37,6 +40,7 @@ def load_model(config: EngineConfig) -> Any:
     model = model.to(device).eval()
     if config.quantization == "int8":
         quantize_linear_layers(model)
+    split_output_layer(model)
     return model
 
 

@@ -97,4 +97,4 @@ def _token_bytes(harness: Harness) -> int:
     """What one token takes in the cache of this network."""
     pool = harness.engine._runner._pool  # type: ignore[attr-defined]
     tensors = [*pool.keys, *pool.values]
-    return sum(each[0].numel() * each.element_size() for each in tensors)
+    return sum(each[:, 0].numel() * each.element_size() for each in tensors)
