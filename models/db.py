@@ -53,13 +53,19 @@ class Base(DeclarativeBase):
     }
 
 
+_FOR_SHORT_STATEMENTS = """
+    SELECT set_config('plan_cache_mode', 'force_generic_plan', false),
+           set_config('jit', 'off', false)
+"""
+
+
 def _plan_once(connection: psycopg.Connection[Any], _record: object) -> None:
     """Most statements name an id, and one plan fits all values.
 
     Postgres would plan each anew, through every month's partitions: more work than the statement
-    itself.
+    itself. A plan for all values looks expensive, and would be compiled for longer than it runs.
     """
-    connection.execute("SET plan_cache_mode = force_generic_plan")
+    connection.execute(_FOR_SHORT_STATEMENTS)
 
 
 def _primary_message(error: DBAPIError) -> str:

@@ -28,19 +28,27 @@ _ITEMS_BY_ID = text("""
     ) found ORDER BY id, age DESC
 """)
 
+# Each turn is looked up by itself: joined, all that the project has would be read to find it.
 _CHAIN = text("""
     WITH RECURSIVE chain (id, previous_response_id, age) AS (
         SELECT id, previous_response_id, 0 FROM responses
         WHERE project_id = :project_id AND id = :id AND store
         UNION ALL
-        SELECT r.id, r.previous_response_id, chain.age + 1
-        FROM chain JOIN responses r ON r.id = chain.previous_response_id
-        WHERE r.project_id = :project_id AND r.store AND chain.age < :max_age
+        SELECT earlier.id, earlier.previous_response_id, chain.age + 1
+        FROM chain CROSS JOIN LATERAL (
+            SELECT r.id, r.previous_response_id FROM responses r
+            WHERE r.project_id = :project_id AND r.id = chain.previous_response_id AND r.store
+            OFFSET 0
+        ) earlier
+        WHERE chain.age < :max_age
     )
-    SELECT i.body FROM chain JOIN items i ON i.response_id = chain.id
-    WHERE i.project_id = :project_id
-      AND NOT (i.direction = 'output' AND i.body ->> 'id' ~ '^[a-z]+_[0-9a-f]{32}_c[0-9]+_')
-    ORDER BY chain.age DESC, i.direction, i.position
+    SELECT said.body FROM chain CROSS JOIN LATERAL (
+        SELECT i.body, i.direction, i.position FROM items i
+        WHERE i.project_id = :project_id AND i.response_id = chain.id
+          AND NOT (i.direction = 'output' AND i.body ->> 'id' ~ '^[a-z]+_[0-9a-f]{32}_c[0-9]+_')
+        OFFSET 0
+    ) said
+    ORDER BY chain.age DESC, said.direction, said.position
 """)
 
 

@@ -59,6 +59,12 @@ def reads_of(plan: str, alias: str) -> list[str]:
     return [found[0] for found in scan.finditer(plan) if not found[0].endswith("(never executed)")]
 
 
+def _num_rows_read(plan: str, alias: str) -> int:
+    """Rows that the scans of a table gave, over all of their loops."""
+    rows = (re.search(r"actual rows=([\d.]+) loops=(\d+)", scan) for scan in reads_of(plan, alias))
+    return round(sum(float(found[1]) * int(found[2]) for found in rows if found))
+
+
 def test_a_claim_reads_the_heads_of_the_queues_and_writes_one_partition(
     explained: Desk, plan: Planned
 ) -> None:
@@ -88,6 +94,17 @@ def test_a_response_is_read_from_one_partition(explained: Desk, plan: Planned) -
 
         assert len(re.findall("Index Scan using .* on responses_.*", plan())) == 1
         assert len(reads_of(plan(), "i")) == 1
+
+
+def test_a_chain_of_turns_is_looked_up_turn_by_turn(explained: Desk, plan: Planned) -> None:
+    turns = [explained.create()]
+    for _ in range(_NUM_PLANS):
+        turns.append(explained.create(previous_response_id=turns[-1].id))
+        explained.store.items.of_chain(turns[1].project_id, turns[1].id)
+
+        # Joined by hash, it would read all that the project has.
+        assert "Hash Join" not in plan()
+        assert _num_rows_read(plan(), "i") == 2
 
 
 @pytest.fixture
