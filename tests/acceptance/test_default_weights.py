@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import torch
+from llguidance import LLMatcher, grammar_from
+from llguidance.hf import from_tokenizer
 from transformers import AutoModelForCausalLM
 
 from models.chat import Prompt, TemplateEncoder
@@ -43,6 +45,9 @@ TEXT = (
     "saw: the weather, the ships, and how high the water stood. He had done so for thirty years, "
     "and nobody had ever read a line of it. Then, one morning, a letter came."
 )
+
+LETTER = 81
+"""The token that is an `a`."""
 
 QUESTION = "Answer with an example, as short as you can."
 
@@ -153,6 +158,19 @@ def test_what_the_default_weights_write_obeys(encoder: TemplateEncoder, harness:
         except Exception as error:
             raise AssertionError(f"{kind}, seed {seed}: {text!r}") from error
     print(f"\n{len(ended)} of {len(held)} answers judged, {NUM_SEEDS} seeds of {len(KINDS)} kinds")
+
+
+@pytest.mark.parametrize("pattern", ["[a-zA-Z ,.]{90}", r"[a-z ]{4}\d", "[a-z]{40}!", r"\w{9} "])
+def test_shortcuts_of_the_mask_allow_the_same_tokens(
+    encoder: TemplateEncoder, harness: Harness, pattern: str
+) -> None:
+    plain = LLMatcher(from_tokenizer(encoder.tokenizer), grammar_from("regex", pattern))
+
+    ours = harness.engine._grammars.matcher(grammar_from("regex", pattern)).raw  # type: ignore[attr-defined]
+
+    for _ in range(4):
+        assert ours.compute_bitmask() == plain.compute_bitmask()
+        assert ours.consume_tokens([LETTER]) == plain.consume_tokens([LETTER])
 
 
 def _is_whole(reason: FinishReason | None) -> bool:

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 
 from worker.engine.blocks import BlockPool
 from worker.engine.forward import BLOCK_SIZE, ModelRunner
-from worker.engine.grammar import GrammarCompiler, GrammarMasker
+from worker.engine.grammar import MASK_SLICES, GrammarCompiler, GrammarMasker
 from worker.engine.interface import (
     Delta,
     EngineConfig,
@@ -59,7 +59,7 @@ class TransformersEngine(EngineLoop):
     def _load_tokenizer(self) -> LLTokenizer:
         tokenizer: Any = AutoTokenizer.from_pretrained(self._config.folder, local_files_only=True)
         eos_token_ids = sorted(self._runner.eos_token_ids) or None
-        return from_tokenizer(tokenizer, self._runner.vocab_size, eos_token_ids)
+        return from_tokenizer(tokenizer, self._runner.vocab_size, eos_token_ids, MASK_SLICES)
 
     def _prepare(self, request: GenerationRequest) -> Sequence:
         if not request.prompt:

@@ -15,6 +15,14 @@ import torch
 from llguidance import LLExecutor, LLMatcher, LLParserLimits, LLTokenizer
 from torch import Tensor
 
+MASK_SLICES = [
+    *LLTokenizer.json_slices(),
+    *(r"[a-z]{1,24}", r"[a-z ]{1,24}", r"[a-zA-Z ]{1,24}"),
+]
+"""Where a grammar allows all that matches one of these, its tokens are not tried one by one. The
+library's own are for strings of JSON; with those of plain text a mask of `[a-zA-Z ,.]{1000}` takes
+0.02 ms instead of 0.5."""
+
 
 class Matcher:
     """The state of one grammar in one sequence; a fault shows in `error` and stays there."""
