@@ -35,7 +35,7 @@ _STOP_S = 2.0
 RENEWAL_S = 2.0
 """How long a renewal may take: two of them fit into a lease."""
 EXIT_STUCK = 70
-"""`EX_SOFTWARE` of sysexits.h: the engine hung."""
+"""`EX_SOFTWARE` of sysexits.h: the engine hung, or lost its device."""
 
 
 class Runtime:
@@ -73,7 +73,7 @@ class Runtime:
             self._heartbeat,
             pulse=pulse,
             on_lease_ending=self._custody.lose,
-            on_hang=self._die,
+            on_end=self._die,
         )
         self._control = CancelListener(connect_subscriber(settings.redis_url))
         self._draining = threading.Lock()

@@ -1,7 +1,7 @@
 """Watches the worker from a thread that waits for nothing: neither the engine nor a server.
 
 It tells the supervisor that the process lives, stops what is running in time when the lease cannot
-be renewed, and ends the process when the engine hangs.
+be renewed, and ends the process when the engine hangs or has lost its device.
 """
 
 import logging
@@ -28,14 +28,15 @@ class Watchdog:
         *,
         pulse: Path | None,
         on_lease_ending: Callable[[], None],
-        on_hang: Callable[[], None],
+        on_end: Callable[[], None],
     ) -> None:
-        """`pulse` is the file whose time of change tells the supervisor of life."""
+        """`pulse` is the file whose time of change tells the supervisor of life; `on_end` is called
+        when nothing more can come of this process."""
         self._engine = engine
         self._heartbeat = heartbeat
         self._pulse = pulse
         self._on_lease_ending = on_lease_ending
-        self._on_hang = on_hang
+        self._on_end = on_end
         self._was_lease_good = True
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
@@ -61,7 +62,10 @@ class Watchdog:
         self._was_lease_good = is_good
         if self._engine.is_stuck:
             logger.critical("engine stuck", extra={"step_age_s": self._engine.last_step_age_s})
-            self._on_hang()
+            self._on_end()
+        elif self._engine.is_lost:
+            logger.critical("device lost", extra={"num_running": self._engine.num_running})
+            self._on_end()
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_S):

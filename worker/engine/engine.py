@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from llguidance import LLTokenizer
 from llguidance.hf import from_tokenizer
+from torch import Tensor
 from transformers import AutoTokenizer
 
 from worker.engine.blocks import BlockPool
+from worker.engine.faults import is_device_lost, is_out_of_memory, release_memory
 from worker.engine.forward import BLOCK_SIZE, ModelRunner
 from worker.engine.grammar import MASK_SLICES, GrammarCompiler, GrammarMasker
 from worker.engine.interface import (
@@ -28,7 +30,7 @@ from worker.engine.logprobs import RawScores
 from worker.engine.loop import EngineLoop
 from worker.engine.penalties import Penalties, penalise
 from worker.engine.sampler import Draw, sample
-from worker.engine.scheduler import Scheduler
+from worker.engine.scheduler import Scheduler, due_sequences
 from worker.engine.sequence import Sequence
 
 
@@ -98,15 +100,30 @@ class TransformersEngine(EngineLoop):
             return []
         self._has_prompts = any(chunk.num_tokens > 1 for chunk in batch)
         logits = self._runner.forward(batch)
-        due = self._scheduler.advance(batch)
-        if not due:
-            return []
+        due = due_sequences(batch)
+        drawn = self._draw(logits, due) if due else []
+        # Not before: a step that runs out of memory until here is done again.
+        self._scheduler.advance(batch)
+        return [self._append(*each) for each in drawn]
+
+    def _draw(
+        self, logits: Tensor, due: list[Sequence]
+    ) -> list[tuple[Sequence, int | None, Logprobs | None]]:
+        """Choose the next token of each sequence."""
         raw = RawScores(logits, [each.params.num_top_logprobs for each in due])
         penalise(logits, [sequence.penalties for sequence in due])
         self._masker.apply(logits, [sequence.matcher for sequence in due])
         tokens = sample(logits, [Draw(each.params, each.num_generated) for each in due])
-        drawn = zip(due, tokens, raw.logprobs(tokens), strict=True)
-        return [self._append(*each) for each in drawn]
+        return list(zip(due, tokens, raw.logprobs(tokens), strict=True))
+
+    def _makes_room(self, error: Exception) -> bool:
+        if not is_out_of_memory(error):
+            return False
+        release_memory(error)
+        return self._scheduler.shed()
+
+    def _loses_device(self, error: Exception) -> bool:
+        return is_device_lost(error)
 
     def _append(self, sequence: Sequence, token: int | None, logprobs: Logprobs | None) -> Delta:
         if token is None or sequence.grammar_error is not None:

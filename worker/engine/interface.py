@@ -165,6 +165,13 @@ class Engine(Protocol):
         """Whether the step in progress takes longer than any that does its work should."""
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the device has failed, so that this process can compute nothing any more.
+
+        What is running then gets no more deltas, not even its last, until the engine is stopped.
+        """
+
+    @property
     def num_running(self) -> int:
         """Sequences in the batch."""
 

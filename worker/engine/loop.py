@@ -48,6 +48,7 @@ class EngineLoop(ABC):
         self._has_prompts = False
         """Whether the step in progress computes more than a token of any sequence."""
         self._is_stopping = Event()
+        self._is_lost = False
         self._thread = Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -70,6 +71,8 @@ class EngineLoop(ABC):
         with self._lock:
             if self._is_stopping.is_set():
                 raise EngineStoppedError("the engine has been stopped")
+            if self._is_lost:
+                raise EngineStoppedError("the engine has lost its device")
             if sequence.id in self._live:
                 raise ValueError(f"sequence id {sequence.id!r} is still in use")
             if not self._live:
@@ -97,6 +100,14 @@ class EngineLoop(ABC):
         else:
             limit_s = max(STEP_LIMIT_S, _LIMIT_FACTOR * self._longest_step_s)
         return age_s > limit_s
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the device has failed, so that this process can compute nothing any more.
+
+        What is running then gets no more deltas, not even its last, until the engine is stopped.
+        """
+        return self._is_lost
 
     @property
     def num_running(self) -> int:
@@ -128,8 +139,19 @@ class EngineLoop(ABC):
     def _step(self) -> list[Delta]:
         """Advance the batch once; a sequence whose delta is its last is already removed."""
 
+    def _makes_room(self, _error: Exception) -> bool:
+        """Whether the step was only too large, and the next will be smaller."""
+        return False
+
+    def _loses_device(self, _error: Exception) -> bool:
+        """Whether no step can succeed after this error."""
+        return False
+
     def _run(self) -> None:
         while not self._is_stopping.is_set():
+            if self._is_lost:
+                self._is_stopping.wait()
+                break
             deltas = self._apply_commands()
             deltas += self._guarded_step()
             self._deliver(deltas)
@@ -149,14 +171,25 @@ class EngineLoop(ABC):
         try:
             deltas = self._step()
         except Exception as error:
-            logger.exception("engine step failed", extra={"num_running": self.num_running})
-            # With nothing running the fault is in choosing what to run: nothing would ever end.
-            victims = self._running() or self._live.values()
-            return self._end_all(FinishReason.ERROR, victims, f"{type(error).__name__}: {error}")
+            return self._after_fault(error)
         if deltas and not self._has_prompts:
             self._num_steps += 1
             self._longest_step_s = max(self._longest_step_s, time.monotonic() - began)
         return deltas
+
+    def _after_fault(self, error: Exception) -> list[Delta]:
+        """Go on with less, give up for good, or end what was running: never raises."""
+        num_running = self.num_running
+        if self._makes_room(error):
+            logger.warning("engine step too large", extra={"num_running": num_running})
+            return []
+        logger.error("engine step failed", exc_info=error, extra={"num_running": num_running})
+        if self._loses_device(error):
+            self._is_lost = True
+            return []
+        # With nothing running the fault is in choosing what to run: nothing would ever end.
+        victims = self._running() or self._live.values()
+        return self._end_all(FinishReason.ERROR, victims, f"{type(error).__name__}: {error}")
 
     def _end_all(
         self, reason: FinishReason, sequences: Collection[Sequence], error: str | None = None

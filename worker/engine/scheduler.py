@@ -23,6 +23,11 @@ class Chunk:
         return self.num_tokens == self.sequence.num_pending
 
 
+def due_sequences(batch: list[Chunk]) -> list[Sequence]:
+    """The sequences due a token once the batch is computed, in batch order."""
+    return [chunk.sequence for chunk in batch if chunk.is_last]
+
+
 class Scheduler:
     """Decodes first, then chunks of prompts under the token budget; short of blocks, the youngest
     sequence goes back to the head of the queue and is computed again later.
@@ -36,6 +41,8 @@ class Scheduler:
         self._pool = pool
         self._max_sequences = max_sequences
         self._max_batch_tokens = max_batch_tokens
+        self._room = max_sequences
+        self._budget = max_batch_tokens
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         """In order of admission, the youngest last."""
@@ -48,6 +55,8 @@ class Scheduler:
         """Forget a sequence, wherever it is, and free its blocks."""
         if sequence.status is SequenceStatus.RUNNING:
             self.running.remove(sequence)
+            self._room = min(self._room + 1, self._max_sequences)
+            self._budget = self._max_batch_tokens
         elif sequence in self.waiting:
             self.waiting.remove(sequence)
         self._pool.release(sequence)
@@ -59,13 +68,24 @@ class Scheduler:
         self._admit()
         return self._fill_budget()
 
-    def advance(self, batch: list[Chunk]) -> list[Sequence]:
-        """Record that the batch is computed; return the sequences due a token, in batch order."""
-        due = [chunk.sequence for chunk in batch if chunk.is_last]
+    def shed(self) -> bool:
+        """Run less at a time, because a step did not fit into the device's memory: do without the
+        youngest sequence, or, where one is alone, take fewer of its tokens. False if that is all.
+
+        A sequence that ends makes room for another beside its own, and for all tokens of a step.
+        """
+        if len(self.running) > 1:
+            self._preempt_youngest()
+            self._room = len(self.running)
+            return True
+        self._budget //= 2
+        return self._budget >= self._pool.block_size
+
+    def advance(self, batch: list[Chunk]) -> None:
+        """Record that the batch is computed."""
         for chunk in batch:
             chunk.sequence.num_computed += chunk.num_tokens
             self._pool.publish(chunk.sequence)
-        return due
 
     def _grow_running(self) -> None:
         for sequence in list(self.running):
@@ -82,7 +102,7 @@ class Scheduler:
 
     def _admit(self) -> None:
         for sequence in list(self.waiting):
-            if len(self.running) >= self._max_sequences:
+            if len(self.running) >= self._room:
                 return
             self._pool.adopt_prefix(sequence)
             if self._pool.is_being_computed(sequence, self.running):
@@ -101,7 +121,7 @@ class Scheduler:
     def _fill_budget(self) -> list[Chunk]:
         decodes = [Chunk(sequence, 1) for sequence in self.running if sequence.num_pending == 1]
         # A batch full of decodes still lets the oldest prompt creep on.
-        budget = max(self._max_batch_tokens - len(decodes), self._pool.block_size)
+        budget = max(self._budget - len(decodes), self._pool.block_size)
         prefills = []
         for sequence in self.running:
             if sequence.num_pending > 1 and budget > 0:

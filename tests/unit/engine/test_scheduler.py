@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from tests.unit.engine.harness import greedy
 from worker.engine.blocks import BlockPool
-from worker.engine.scheduler import Scheduler
+from worker.engine.scheduler import Scheduler, due_sequences
 from worker.engine.sequence import Sequence, SequenceStatus
 
 BLOCK_SIZE = 4
@@ -25,7 +25,9 @@ def step(scheduler: Scheduler) -> dict[str, int]:
     """Run a step as an engine would; return the tokens computed of each sequence."""
     batch = scheduler.schedule()
     sizes = {chunk.sequence.id: chunk.num_tokens for chunk in batch}
-    for sequence in scheduler.advance(batch):
+    due = due_sequences(batch)
+    scheduler.advance(batch)
+    for sequence in due:
         sequence.tokens.append(7)
     return sizes
 
@@ -116,3 +118,33 @@ def test_every_sequence_ends_and_every_block_comes_back(
 
     assert scheduler.schedule() == []
     assert pool.num_available == num_blocks
+
+
+def test_what_does_not_fit_into_memory_runs_later_and_everything_ends() -> None:
+    scheduler, _ = scheduler_with(max_sequences=3, max_batch_tokens=16)
+    first, second, third = (sequence_of(name, 2) for name in "abc")
+    for each in (first, second, third):
+        scheduler.add(each)
+    scheduler.schedule()
+
+    assert scheduler.shed()
+
+    assert set(step(scheduler)) == {"a", "b"}
+    scheduler.remove(first)
+    assert set(step(scheduler)) == {"b", "c"}
+
+
+def test_a_sequence_alone_is_computed_in_smaller_chunks_until_they_are_blocks() -> None:
+    scheduler, _ = scheduler_with(max_batch_tokens=16)
+    long, other = sequence_of("long", 40), sequence_of("other", 40)
+    scheduler.add(long)
+    scheduler.schedule()
+
+    assert [scheduler.shed(), step(scheduler), scheduler.shed(), step(scheduler)] == [
+        *(True, {"long": 8}),
+        *(True, {"long": 4}),
+    ]
+    assert not scheduler.shed()
+    scheduler.remove(long)
+    scheduler.add(other)
+    assert step(scheduler) == {"other": 16}

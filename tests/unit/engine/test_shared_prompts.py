@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.unit.engine.harness import greedy
 from worker.engine.blocks import BlockPool
-from worker.engine.scheduler import Scheduler
+from worker.engine.scheduler import Scheduler, due_sequences
 from worker.engine.sequence import Sequence
 
 BLOCK_SIZE = 4
@@ -41,7 +41,9 @@ class Bench:
             for position in range(chunk.sequence.num_computed + chunk.num_tokens):
                 seen = self.slots[self._slot(chunk.sequence, position)]
                 assert seen == self._history(chunk.sequence, position)
-        for sequence in self.scheduler.advance(batch):
+        due = due_sequences(batch)
+        self.scheduler.advance(batch)
+        for sequence in due:
             sequence.tokens.append(len(sequence.tokens) * 7 + ord(sequence.id[-1]))
             if sequence.num_generated >= sequence.params.max_tokens:
                 self.remove(sequence)
