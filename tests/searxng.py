@@ -14,6 +14,8 @@ class FakeSearxng:
     def __init__(self, results: list[Any], *, status: int = 200, body: bytes | None = None) -> None:
         self.queries: list[str] = []
         self.results = list(results)
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -21,6 +23,7 @@ class FakeSearxng:
                 asked = parse_qs(urlsplit(self.path).query)
                 assert asked["format"] == ["json"]
                 fake.queries += asked["q"]
+                fake.may_answer.wait(10)
                 self.send_response(status)
                 self.end_headers()
                 found = json.dumps({"results": fake.results}).encode()

@@ -1,6 +1,7 @@
 """A tiny random network with its tokenizer, in a folder as weights come."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import LlamaForCausalLM
@@ -13,10 +14,10 @@ _NUM_TOKENS = 257
 """The bytes and the end token."""
 
 
-def save_tiny_model(folder: Path, template: str = _TEMPLATE) -> Path:
-    """Save it; returns the folder."""
+def save_tiny_model(folder: Path, template: str = _TEMPLATE, **changes: Any) -> Path:
+    """Save it, with changes of its config; returns the folder."""
     torch.manual_seed(0)
-    config = tiny_llama(vocab_size=_NUM_TOKENS, eos_token_id=_NUM_TOKENS - 1)
+    config = tiny_llama(vocab_size=_NUM_TOKENS, eos_token_id=_NUM_TOKENS - 1, **changes)
     LlamaForCausalLM(config).save_pretrained(folder)
     tiny_tokenizer(template).save_pretrained(folder)
     return folder

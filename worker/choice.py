@@ -138,7 +138,7 @@ class Choice:
         is_stopped = delta.token_id is not None and self._add_token(delta.token_id, delta.logprobs)
         if self.reason is not None:
             return
-        if self.query is not None and delta.finish_reason in (None, FinishReason.STOP):
+        if self.query is not None and delta.finish_reason in (None, *COMPLETE):
             return
         # The next attempt of one that is released shows what is held back.
         if not is_stopped and delta.finish_reason is not None and not is_released:

@@ -43,7 +43,7 @@ class Generation:
                 pipeline,
                 spell=spell,
                 rules=rules,
-                may_search=self._may_search,
+                may_search=self.may_search,
             )
             for number, pipeline in enumerate(pipelines)
         ]
@@ -85,7 +85,7 @@ class Generation:
     @property
     def is_over(self) -> bool:
         """Whether nothing more is generated, and only the end is still to be written."""
-        return self._ended.is_set()
+        return self._ended.is_set() and self._cause is not None
 
     def catch_up(
         self, logged: Sequence[GeneratedToken], unlogged: Sequence[GeneratedToken]
@@ -175,11 +175,11 @@ class Generation:
 
     def interrupt(self) -> None:
         """End it while nothing generates, as its being stopped does otherwise."""
-        if self.is_released:
-            return
-        for choice in self.waiting:
-            choice.cut(FinishReason.ABORTED)
-        self._settle()
+        if not self.is_released:
+            for choice in self.waiting:
+                choice.cut(FinishReason.ABORTED)
+            self._settle()
+        self._ended.set()
 
     def end(self) -> None:
         """Give the generation, its cause known and its events logged, back to its task."""
@@ -198,8 +198,10 @@ class Generation:
     def wait(self) -> None:
         """Block until it has ended, or waits to be told what its searches have found."""
         self._ended.wait()
-        if self._cause is None:
-            self._ended.clear()
+
+    def pause(self) -> None:
+        """Its task searches now; whoever waits for its end waits on."""
+        self._ended.clear()
 
     def _note(self, number: int, delta: Delta) -> None:
         if delta.token_id is None:
@@ -226,7 +228,8 @@ class Generation:
                     choice.close()
         return True
 
-    def _may_search(self) -> bool:
+    def may_search(self) -> bool:
+        """Whether one more search would not be too many."""
         return sum(choice.num_searches for choice in self.choices) < self._max_searches
 
     def _find_cause(self) -> EndingCause | None:

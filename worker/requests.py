@@ -54,6 +54,7 @@ def requests_of(
                     parameters,
                     encoder,
                     turn=choice.turn,
+                    may_search=generation.may_search(),
                     opens_thought=choice.opens_thought,
                 ),
                 cache_salt=cache_salt(generation.stored.project_id, parameters.prompt_cache_key),
@@ -63,11 +64,16 @@ def requests_of(
 
 
 def turn_grammar(
-    parameters: GenerationParameters, encoder: ChatEncoder, *, turn: int, opens_thought: bool
+    parameters: GenerationParameters,
+    encoder: ChatEncoder,
+    *,
+    turn: int,
+    may_search: bool,
+    opens_thought: bool,
 ) -> str | None:
     """What a turn must follow: a thought is free, a search may or must come before the answer."""
     grammar = grammar_of(parameters)
-    if offered_search(parameters) is not None:
+    if may_search and offered_search(parameters) is not None:
         if must_search(parameters) and turn == 0:
             grammar = search_alone()
         elif grammar is not None:

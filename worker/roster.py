@@ -101,6 +101,8 @@ class Roster:
         with self._changed:
             flex = [each for each in self._running.values() if each.stored.priority < 0]
             flex = [each for each in flex if not each.is_released and not each.is_over]
+            # One that searches does not stop before it has found something.
+            flex = [each for each in flex if not each.waiting]
         if not flex:
             return None
         flex[-1].is_released = True

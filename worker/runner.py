@@ -191,6 +191,7 @@ class Runner:
     ) -> bool:
         """Let it generate up to its end or its next searches; True if there is more to come."""
         if generation.waiting:
+            generation.pause()
             self._searching.tell_all(generation, parameters, len(prompt))
             if generation.is_interrupted:
                 generation.interrupt()

@@ -1,6 +1,8 @@
 """The search of the web as clients see it, over a SearXNG that finds what it is told."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from flask.testing import FlaskClient
 from models.settings import Settings
 from models.web_search import call_text
 from tests.integration.api.requests import (
+    cancel,
     create,
     create_and_wait,
     error_of,
@@ -23,6 +26,8 @@ from tests.integration.conftest import MakeWorker, running_app
 from tests.integration.desk import Desk
 from tests.polling import eventually
 from tests.searxng import FakeSearxng, result
+from tests.tiny_model import save_tiny_model
+from tests.unit.models.tiny_tokenizer import tiny_tokenizer
 from worker.maintenance import Maintenance
 
 PAGES = [result("https://a.example/1", "One", "It is 7."), result("https://b.example/2", "Two")]
@@ -159,6 +164,23 @@ def test_what_cannot_be_is_refused_by_name(
     assert error_of(answer)["param"] == param
 
 
+@pytest.mark.usefixtures("worker")
+def test_one_that_is_cancelled_while_it_searches_is_told_nothing(
+    http: FlaskClient, web: FakeSearxng
+) -> None:
+    web.may_answer.clear()
+    response = create(http, **SEARCH)
+    eventually(lambda: web.queries == ["seven"])
+
+    cancel(http, response["id"])
+    web.may_answer.set()
+
+    ended = wait_for_end(http, response["id"])
+    assert ended["status"] == "cancelled"
+    assert search_of(ended)["status"] == "incomplete"
+    assert "results" not in search_of(ended)
+
+
 def test_another_worker_goes_on_with_what_the_lost_one_was_told(
     http: FlaskClient,
     make_worker: MakeWorker,
@@ -190,3 +212,37 @@ def test_another_worker_goes_on_with_what_the_lost_one_was_told(
     assert search_of(ended)["results"][0]["title"] == "One"
     assert list(frames(stream(http, response["id"])))[: len(seen)] == seen
     assert events(stream(http, response["id"]))[-1]["response"] == ended
+
+
+class TestRealEngine:
+    """A tiny random network that is made to search before it answers."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings, tmp_path: Path) -> Settings:
+        folder = save_tiny_model(tmp_path, max_position_embeddings=2048)
+        real = {"engine": "transformers", "model": str(folder)}
+        limits = {"dtype": "float32", "kv_cache_gib": 0.02}
+        return settings.model_copy(update=real | limits)
+
+    def test_it_searches_because_it_must_and_answers_within_its_schema(
+        self, http: FlaskClient, make_worker: MakeWorker, web: FakeSearxng
+    ) -> None:
+        make_worker()
+        [quote] = tiny_tokenizer().backend_tokenizer.encode('"').ids
+
+        response = create_and_wait(
+            http,
+            **SEARCH,
+            tool_choice="required",
+            max_tool_calls=1,
+            grammar={"type": "regex", "value": "[0-9]{4}"},
+            logit_bias={str(quote): 100},
+            seed=7,
+        )
+
+        assert response["status"] == "completed"
+        search, message = response["output"]
+        assert web.queries == [search["action"]["query"]]
+        assert [each["title"] for each in search["results"]] == ["One", "Two"]
+        assert re.fullmatch("[0-9]{4}", message["content"][0]["text"])
+        assert response["usage"]["output_tokens"] < 120

@@ -44,13 +44,14 @@ def output_of(generation: Generation) -> list[dict[str, Any]]:
     return generation.recorder.seal(generation.cause).output
 
 
-def test_it_works(log: MemoryLog) -> None:
+@pytest.mark.parametrize("end", [None, FinishReason.STOP, FinishReason.GRAMMAR])
+def test_it_works(log: MemoryLog, end: FinishReason | None) -> None:
     generation = begin(log, thinking=SEARCHING)
 
-    feed(generation, FIRST)
+    feed(generation, FIRST, end)
     assert [choice.query for choice in generation.waiting] == ["seven"]
     old_id = generation.sequence_ids
-    assert generation.take_unwanted() == old_id
+    assert generation.take_unwanted() == ([] if end else old_id)
     tell(generation)
     assert generation.sequence_ids != old_id
     assert not generation.resume()
@@ -142,6 +143,19 @@ def test_one_that_is_cancelled_while_it_searches_ends_at_once(log: MemoryLog) ->
     generation.interrupt()
 
     assert generation.cause.status is ResponseStatus.CANCELLED
+
+
+def test_one_that_is_released_while_it_searches_is_left_to_the_next_attempt(log: MemoryLog) -> None:
+    generation = begin(log, thinking=SEARCHING)
+    feed(generation, FIRST)
+    generation.pause()
+
+    generation.is_released = True
+    generation.interrupt()
+
+    generation.wait()
+    assert not generation.is_over
+    assert generation.reached() is not None
 
 
 @pytest.mark.parametrize("is_log_lost", [False, True])
