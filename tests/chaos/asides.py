@@ -9,6 +9,9 @@ from tests.chaos.web import PATH, Answer, Http, Unreachable
 
 PAUSE_S = 0.4
 
+_NOT_KEPT = ("events_lost", "response_not_found")
+"""What a client may hear of a response that is not stored, on its connection or under its key."""
+
 
 class Asides:
     """The cancels and deletes of one client."""
@@ -79,7 +82,7 @@ def judge(record: Record, answer: Answer) -> bool:
         return True
     error = answer.body.get("error")
     code = error.get("code") if isinstance(error, dict) else None
-    if not record.job.store and code == "events_lost":
+    if not record.job.store and code in _NOT_KEPT:
         return False
     record.bad_answers.append(f"{answer.status}: {answer.body}")
     return False

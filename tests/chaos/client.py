@@ -68,7 +68,9 @@ class Client:
                         record.connections.append(connection)
                         self._take_events(record, connection, answer, drops)
             except Unreachable:
-                if record.response_id is not None and not record.job.background:
+                # Under a key, the next answer may be about the response that this one left.
+                is_known = record.response_id is not None or record.job.posts_twice
+                if is_known and not record.job.background:
                     record.left_at = time.monotonic()
             if record.response_id is None:
                 record.connections.clear()

@@ -125,16 +125,17 @@ class Cluster(AntiphonServer):
 
     def end(self) -> None:
         """Stop it all, with force if need be, and delete the folder."""
-        pids = [pid for path in (self.data_dir / "run").glob("*.pid") for pid in _pid_in(path)]
         self.wake_all()
         if self.is_up():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.stop()
         if self.is_up():
             self.stop(signal.SIGKILL)
+        # Also what a supervisor that was killed has left behind, and what is stopped.
+        pids = [pid for pid in _all_pids() if _names(pid, self.data_dir)]
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
         eventually(lambda: not any(map(_is_alive, pids)), within_s=_GONE_S)
         shutil.rmtree(self.data_dir)
 
@@ -181,6 +182,19 @@ def _pid_in(path: Path) -> list[int]:
         return [int(path.read_text())]
     except (FileNotFoundError, ValueError):
         return []
+
+
+def _all_pids() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _names(pid: int, folder: Path) -> bool:
+    """Whether a process was started for a folder."""
+    try:
+        about = [Path(f"/proc/{pid}/{name}").read_bytes() for name in ("environ", "cmdline")]
+    except OSError:
+        return False
+    return pid != os.getpid() and any(os.fsencode(folder) in each for each in about)
 
 
 def _is_alive(pid: int) -> bool:

@@ -17,12 +17,15 @@ def every_response_ends(history: History) -> Iterator[str]:
     """Every id that was answered with 2xx ends once, and as its request deserves."""
     if history.num_unfinished:
         yield f"{history.num_unfinished} responses are stuck"
+    ended = {change.response_id for change in history.kept.changes if _is_end(change)}
     for record in history.journal:
         if record.response_id is None or record.delete_asked_at is not None:
             continue
         row = history.row_of(record)
         if row is None:
-            yield f"{_about(record)} is lost"
+            # What is not stored goes ten minutes after its end.
+            if record.job.store or record.response_id not in ended:
+                yield f"{_about(record)} is lost"
         elif row.status not in TERMINAL:
             yield f"{_about(record)} is still {row.status}"
         elif row.status not in _deserved(record, row):

@@ -33,19 +33,19 @@ def _without_log_fence(event_log: Any) -> None:
     event_log._APPEND = _without(event_log._APPEND, fence)
 
 
-def _deaf(heartbeat: Any) -> None:
-    """A worker whose lease has run out does not stop by itself."""
-    start = heartbeat.Heartbeat.start
-
-    def start_deaf(self: Any, on_cancel: Any, on_lost: Any) -> None:
-        start(self, on_cancel, lambda: None)
-
-    heartbeat.Heartbeat.start = start_deaf
+def _deaf(custody: Any) -> None:
+    """A worker whose lease has run out, or is about to, does not stop by itself."""
+    custody.Custody.lose = lambda self: None
 
 
 def _without_hints(maintenance: Any) -> None:
     """A hint that was lost is not sent again."""
     maintenance.Maintenance.hint = lambda self: None
+
+
+def _blind(poller: Any) -> None:
+    """A worker that no hint tells of work does not look for it by itself."""
+    poller.Poller.look = lambda self: None
 
 
 def _answer_early(responses: Any) -> None:
@@ -110,12 +110,13 @@ FENCING: dict[str, Patch] = {
     "models.store.claims": _hand_back_unfenced,
     "models.live.event_log": _without_log_fence,
 }
-DEAFNESS: dict[str, Patch] = {"worker.heartbeat": _deaf}
+DEAFNESS: dict[str, Patch] = {"worker.custody": _deaf}
 
 MUTANTS: dict[str, dict[str, Patch]] = {
     "fencing": FENCING | DEAFNESS,
     "self-stop": DEAFNESS,
-    "re-hint": {"worker.maintenance": _without_hints},
+    "re-hint": {"worker.maintenance": _without_hints, "worker.poller": _blind},
+    "hints": {"worker.maintenance": _without_hints},
     "answer after commit": {"models.store.responses": _answer_early},
     "end after commit": {"worker.runner": _end_early},
     "database clock": {"models.store.workers": _by_host_clock},
@@ -123,5 +124,6 @@ MUTANTS: dict[str, dict[str, Patch]] = {
 }
 """By the guarantee that is switched off.
 
-`self-stop` alone must break nothing: the fence holds without it. That is why `fencing` has both.
+`self-stop` alone must break nothing: the fence holds without it. So must `hints`: workers look for
+themselves. That is why `fencing` and `re-hint` have both.
 """

@@ -21,8 +21,18 @@ def _trial(num_jobs: int, steps: list[Step], **more: object) -> Trial:
 
 ZOMBIE = _trial(
     40,
-    [_signal(3.0, "worker-1", Signals.SIGSTOP), _signal(11.0, "worker-1", Signals.SIGCONT)],
+    [
+        # It would kill what is silent for so long.
+        _signal(2.9, "supervisor", Signals.SIGSTOP),
+        _signal(3.0, "worker-1", Signals.SIGSTOP),
+        # By now it has taken over, and is to come to the end later than the zombie.
+        _signal(10.0, "worker-2", Signals.SIGSTOP),
+        _signal(10.1, "worker-1", Signals.SIGCONT),
+        _signal(13.5, "worker-2", Signals.SIGCONT),
+        _signal(15.0, "supervisor", Signals.SIGCONT),
+    ],
     settings={"script_interval_ms": "120"},
+    grace_s=30.0,
 )
 """A worker is stopped past its lease and goes on while another has its responses."""
 
@@ -74,9 +84,9 @@ CASES: dict[str, tuple[Trial, str]] = {
 CONTROLS: dict[str, tuple[Trial, str | None]] = {
     "a zombie": (ZOMBIE, None),
     "a zombie that does not stop by itself": (ZOMBIE, "self-stop"),
-    "lost hints": (LOST_HINTS, None),
+    "lost hints": (LOST_HINTS, "hints"),
     "kills of API processes": (API_KILLS, None),
     "an orphan": (ORPHANS, None),
     "stale events": (STALE_EVENTS, None),
 }
-"""The same faults with every guarantee on, or all but the first of two: nothing may break."""
+"""The same faults with every guarantee on, or all but one of two: nothing may break."""

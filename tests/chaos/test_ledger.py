@@ -82,8 +82,13 @@ def test_a_clean_history_breaks_nothing():
                 ),
             ]
         ),
+        history(
+            [record(job=Job(number=7, max_tokens=NUM_TOKENS, store=False))],
+            [],
+            changes=[*life(), change("incomplete", None)],
+        ),
     ],
-    ids=["reconnects", "deleted", "never answered", "reclaimed", "taken over"],
+    ids=["reconnects", "deleted", "never answered", "reclaimed", "taken over", "run out"],
 )
 def test_what_is_allowed_breaks_nothing(clean):
     assert check(clean) == {}

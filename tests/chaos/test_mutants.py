@@ -33,4 +33,4 @@ def test_the_same_faults_break_nothing_else(faults):
 
 
 def test_every_mutant_has_a_case():
-    assert set(MUTANTS) == {*CASES, "self-stop"}
+    assert set(MUTANTS) == {*CASES, "self-stop", "hints"}

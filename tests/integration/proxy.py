@@ -17,6 +17,8 @@ class Proxy:
         self.flows = threading.Event()
         """Cleared: nothing is forwarded, and nobody is told."""
         self.flows.set()
+        self.swallows: bytes | None = None
+        """The answer to the next request that holds this is not passed on: the line is cut."""
 
     @property
     def port(self) -> int:
@@ -54,10 +56,19 @@ class Proxy:
                 for pair in ((near, far), (far, near)):
                     threading.Thread(target=self._forward, args=pair, daemon=True).start()
 
+    def _swallow(self, data: bytes, near: socket.socket, far: socket.socket) -> None:
+        """Let the server do it, then cut the line: the client cannot know whether it was done."""
+        near.shutdown(socket.SHUT_RDWR)
+        far.sendall(data)
+
     def _forward(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self.flows.wait()
+                if self.swallows is not None and self.swallows in data:
+                    self.swallows = None
+                    self._swallow(data, source, sink)
+                    return
                 sink.sendall(data)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)

@@ -1,0 +1,78 @@
+"""The line to Postgres is cut while it commits: what was done is found out, and not done again."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from flask.testing import FlaskClient
+
+from models.settings import Settings
+from tests.integration.api.requests import create, events, parsed, stream, wait_for_end
+from tests.integration.conftest import MakeWorker, RunSql, running_app
+from tests.integration.proxy import Proxy
+
+_ROWS = "SELECT status, attempt, num_crashes FROM responses"
+
+
+@pytest.fixture
+def proxy(database_url: str) -> Iterator[Proxy]:
+    parts = urlsplit(database_url)
+    with Proxy((parts.hostname or "", parts.port or 0)) as made:
+        yield made
+
+
+@pytest.fixture
+def through_proxy(settings: Settings, database_url: str, proxy: Proxy) -> Settings:
+    port = urlsplit(database_url).port
+    url = database_url.replace(f":{port}/", f":{proxy.port}/")
+    return settings.model_copy(update={"database_url": url})
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.heartbeat.INTERVAL_S", 0.05)
+    monkeypatch.setattr("worker.poller.INTERVAL_S", 0.05)
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("statement", [b"event_archives", b"WITH running AS"])
+def test_a_worker_writes_an_end_once_and_keeps_no_claim_that_it_does_not_know_of(
+    http: FlaskClient,
+    proxy: Proxy,
+    through_proxy: Settings,
+    make_worker: MakeWorker,
+    sql: RunSql,
+    statement: bytes,
+) -> None:
+    proxy.swallows = statement
+    make_worker(database_url=through_proxy.database_url)
+
+    response = wait_for_end(http, create(http)["id"])
+
+    assert proxy.swallows is None
+    assert response["status"] == "completed"
+    # An end is looked up; a claim whose answer was lost goes back into the queue.
+    attempts = 1 if statement == b"event_archives" else 2
+    assert sql(_ROWS) == [("completed", attempts, 0)]
+    streamed = events(stream(http, response["id"]))
+    assert [each["sequence_number"] for each in streamed] == list(range(len(streamed)))
+    assert sql("SELECT count(*) FROM event_archives") == [(1,)]
+
+
+def test_a_request_whose_commit_is_unknown_is_found_by_its_key(
+    http: FlaskClient, through_proxy: Settings, proxy: Proxy, sql: RunSql
+) -> None:
+    body = {"input": "Hello.", "background": True}
+    key = {"idempotency-key": "one"}
+    with running_app(through_proxy) as cut:
+        proxy.swallows = b"COMMIT"
+        refused = cut.test_client().post("/v1/responses", json=body, headers=key)
+
+        again = cut.test_client().post("/v1/responses", json=body, headers=key)
+
+    assert proxy.swallows is None
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"]
+    assert again.status_code == 200
+    assert sql(_ROWS) == [("queued", 0, 0)]
+    assert parsed(http.post("/v1/responses", json=body, headers=key))["id"] == parsed(again)["id"]
