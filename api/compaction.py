@@ -9,10 +9,10 @@ from api.creation import create_response, prepare
 from api.foreground import wait_for_end
 from api.item_pages import IMAGE_URL, shown_item
 from api.services import Services
-from models.chat import Prompt
 from models.compaction import ASK, compaction_item
 from models.errors import AppError, InvalidRequestError
 from models.ids import new_item_id, response_wire_id
+from models.prompt import Prompt
 from models.status import CONTINUABLE
 from models.wire.compaction import CompactRequest, CompactResource
 from models.wire.request import CreateResponse

@@ -14,7 +14,7 @@ from api.item_references import resolve_references
 from api.media import check_media
 from api.seals import check_seals
 from api.services import Services
-from api.tools import check_tools
+from api.tools import check_calls, check_pairs, check_tools
 from models.errors import (
     ContextLengthExceededError,
     ConversationLockedError,
@@ -67,6 +67,7 @@ def create_response(
     _check_length(at, num_input_tokens(at, project_id, prepared))
     if grammar := grammar_of(parameters, param=body.grammar_param):
         at.check_grammar(grammar, param=body.grammar_param)
+    check_calls(at, parameters)
     response_id = new_id()
     for position, item in enumerate(items):
         item["id"] = item.get("id") or input_item_id(item["type"], response_id, position)
@@ -104,6 +105,7 @@ def prepare(
     _check_ids(items, context)
     check_media(items, at.encoder)
     check_seals(at, project_id, items)
+    check_pairs(items, context.items)
     return Prepared(context=context, items=items, parameters=parameters)
 
 

@@ -4,9 +4,9 @@ or where they break a limit."""
 from collections.abc import Iterator
 from typing import Any
 
-from models.chat import ChatEncoder
 from models.errors import InvalidRequestError
 from models.images import MAX_IMAGES
+from models.prompt import ChatEncoder
 from models.wire.parts import MEDIA_PARTS
 
 

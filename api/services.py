@@ -9,11 +9,12 @@ from flask import current_app
 
 from api.hub import Hub
 from api.kept import KeptContexts
-from models.chat import ChatEncoder, TemplateEncoder, load_encoder
+from models.chat import TemplateEncoder, load_encoder
 from models.errors import InvalidRequestError, ModelNotFoundError
 from models.live.connection import connect, connect_subscriber
 from models.live.event_log import EventLog
 from models.live.unstored import UnstoredContents
+from models.prompt import ChatEncoder
 from models.sealing import Sealer
 from models.settings import Settings
 from models.store import Store

@@ -1,9 +1,16 @@
-"""Tools of the server: refused where it is not configured to have them."""
+"""Tools, and the calls among the input: what can be said of them only when all is at hand."""
+
+from typing import Any
 
 from api.services import Services
+from models.chat import ScriptedEncoder
 from models.errors import InvalidRequestError
+from models.grammar import schema_grammar
+from models.tool_choice import call_rule
+from models.tool_grammar import arguments_schema, calls_grammar
+from models.wire.parameters import GenerationParameters
 from models.wire.request import CreateResponse
-from models.wire.tools import WebSearchTool
+from models.wire.tools import FunctionTool, WebSearchTool
 
 
 def check_tools(at: Services, body: CreateResponse) -> None:
@@ -20,3 +27,42 @@ def check_tools(at: Services, body: CreateResponse) -> None:
             is_option = body.web_search_options is not None
             param = "web_search_options" if is_option else f"tools[{position}]"
             raise InvalidRequestError(message, param=param, code="search_not_configured")
+
+
+def check_calls(at: Services, parameters: GenerationParameters) -> None:
+    """Raise a 400 for calls that the served model cannot be held to."""
+    rule = call_rule(parameters)
+    if not rule.tools:
+        return
+    is_strict = False
+    for position, tool in enumerate(parameters.tools):
+        if isinstance(tool, FunctionTool) and tool.strict and tool in rule.tools:
+            _check_strict(at, tool, f"tools[{position}].parameters")
+            is_strict = True
+    # The engine of the tests may call, but cannot be made to.
+    if rule.is_forced or is_strict or not isinstance(at.encoder, ScriptedEncoder):
+        param = "tool_choice" if rule.is_forced else "tools"
+        at.check_grammar(calls_grammar(parameters, at.encoder), param=param)
+
+
+def check_pairs(items: list[dict[str, Any]], before: list[dict[str, Any]]) -> None:
+    """Raise a 400 for the output of a call that was never made.
+
+    `before` is what the items go on from.
+    """
+    called = {item["call_id"] for item in before if item.get("type") == "function_call"}
+    for position, item in enumerate(items):
+        if item.get("type") == "function_call":
+            called.add(item["call_id"])
+        elif item.get("type") == "function_call_output" and item["call_id"] not in called:
+            message = f"There is no function call with the call_id '{item['call_id']}' before it."
+            raise InvalidRequestError(message, param=f"input[{position}].call_id")
+
+
+def _check_strict(at: Services, tool: FunctionTool, param: str) -> None:
+    """What is strict is enforced as it stands, or refused."""
+    schema = arguments_schema(tool)
+    if schema["type"] != "object":
+        message = "The parameters of a function must be a schema of type 'object'."
+        raise InvalidRequestError(message, param=param, code="invalid_json_schema")
+    at.check_grammar(schema_grammar(schema, param=param), param=param)

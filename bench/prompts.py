@@ -25,8 +25,9 @@ from api.strict_json import parse_object
 from bench.bodies import story_prompt
 from bench.report import RESULTS, Circumstances, Goal, Measure, publish
 from cli.embedded import EmbeddedPostgres
-from models.chat import ChatEncoder, load_encoder
+from models.chat import load_encoder
 from models.ids import input_item_id, new_id, output_item_id
+from models.prompt import ChatEncoder
 from models.prompting import encode_prompt
 from models.settings import load_settings
 from models.status import ResponseStatus

@@ -4,24 +4,24 @@ The API counts with it before it accepts a request, the worker generates from it
 transformers, which takes seconds to import, only where something is tokenised.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 from jinja2.exceptions import TemplateError
 
+from models.call_format import CallFormat
 from models.errors import InvalidRequestError
 from models.images import gradient_url, read_image_part
-from models.reasoning import attach_thoughts
+from models.messages import content_parts, is_native, to_messages
+from models.profile import Profile, read_profile
+from models.prompt import EncodedPrompt, Prompt
 from models.settings import Settings
-from models.thinking import ThinkingStyle, ThinkTags
+from models.thinking import ThinkingStyle
 from models.visible_tokens import show_tokens
-from models.vision import ImageReader, PlacedImage, load_image_reader
-from models.web_search import messages_of
+from models.vision import load_image_reader
 from models.weights import SCRIPTED_MODEL, Weights, locate_weights, served_model_id
-from models.wire.items import message_text
 
 SCRIPTED_CONTEXT = 1 << 20
 """Tokens that the scripted engine takes as a context."""
@@ -33,68 +33,14 @@ _CALL_MARK = "(the call)"
 """Stands for a call where only what comes after it is of interest."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
-    """What a turn puts before the model."""
-
-    instructions: str | None
-    items: Sequence[dict[str, Any]]
-    verbosity: str | None = None
-    effort: str | None = None
-    """How much the model is to think; None leaves it to the template."""
-    tool_prompt: str | None = None
-    """What the system message says of tools of the server."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncodedPrompt:
-    """A prompt as the engine takes it."""
-
-    token_ids: list[int]
-    images: list[PlacedImage] = field(default_factory=list)
-    opens_thought: bool = False
-    """Whether it ends within a thought, which the model goes on with."""
-
-    def __len__(self) -> int:
-        """Its number of tokens."""
-        return len(self.token_ids)
-
-
-class ChatEncoder(Protocol):
-    """Renders prompts for one model and knows the model's limits and defaults."""
-
-    model_id: str
-    context_length: int
-    """Tokens of prompt and output together."""
-    vocab_size: int
-    """Token ids are smaller than this."""
-    default_temperature: float
-    default_top_p: float
-    media: frozenset[str]
-    """The types of content parts that the model takes beside text."""
-    think_tags: ThinkTags | None
-    """How the model spells its thoughts; None if it is not known to have any."""
-
-    def encode(self, prompt: Prompt) -> list[int]:
-        """The token ids of a prompt, ending where the assistant's turn begins."""
-
-    def encode_media(self, prompt: Prompt) -> EncodedPrompt:
-        """The same with what the tokens of images stand for."""
-
-    def encode_result(self, result: str, effort: str | None) -> list[int]:
-        """What comes after a call of a tool: its result, and that it is the assistant's turn."""
-
-    def check_part(self, part: dict[str, Any], param: str) -> None:
-        """Raise an `InvalidRequestError` for a part that a prompt cannot hold."""
-
-    def token_texts(self) -> list[bytes]:
-        """The text of every token by its id; takes a second."""
-
-
 class TemplateEncoder:
     """The chat template and tokenizer that came with the weights."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, call_margin: float | None = None) -> None:
+        """`call_margin` is the setting that counts before the profile's own, if it is given.
+
+        Raises `SettingsError` for a profile that cannot be read.
+        """
         from transformers import PreTrainedTokenizerFast
 
         folder = weights.folder
@@ -103,11 +49,16 @@ class TemplateEncoder:
         self.tokenizer = PreTrainedTokenizerFast.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-        self._thinking = ThinkingStyle(
-            str(self.tokenizer.chat_template or ""), self.tokenizer.get_added_vocab()
-        )
+        template = _template(self.tokenizer)
+        self._thinking = ThinkingStyle(template, self.tokenizer.get_added_vocab())
         self.think_tags = self._thinking.tags
-        show_tokens(self.tokenizer, self.think_tags or ())
+        self.profile = read_profile(folder, weights.model_id, template, call_margin)
+        self._special_ids = {
+            token.content: token_id
+            for token_id, token in self.tokenizer.added_tokens_decoder.items()
+            if token.special
+        }
+        show_tokens(self.tokenizer, [*(self.think_tags or ()), *self.profile.call_format.marks])
         config = _text_config(folder)
         self.context_length = int(config["max_position_embeddings"])
         self.vocab_size = int(config.get("vocab_size") or len(self.tokenizer))
@@ -123,11 +74,11 @@ class TemplateEncoder:
 
     def encode_media(self, prompt: Prompt) -> EncodedPrompt:
         """The same with the images among the items, prepared for the vision network."""
-        messages = _messages(prompt, self._thinking, self._images)
+        messages = to_messages(prompt, self.profile, self._thinking, self._images)
         if self._images is None:
             return self._encoded(self._render(messages, prompt))
         # Templates of vision models go through the parts of every message.
-        messages = [message | {"content": _parts(message["content"])} for message in messages]
+        messages = [each | {"content": content_parts(each["content"])} for each in messages]
         images = [
             part["image"] for message in messages for part in message["content"] if "image" in part
         ]
@@ -139,7 +90,7 @@ class TemplateEncoder:
         """The end of the assistant's message and a user's that has the result."""
         said = (("user", "?"), ("assistant", _CALL_MARK), ("user", result))
         messages: list[dict[str, Any]] = [
-            {"role": role, "content": text if self._images is None else _parts(text)}
+            {"role": role, "content": text if self._images is None else content_parts(text)}
             for role, text in said
         ]
         text = self._render(messages, Prompt(instructions=None, items=[], effort=effort))
@@ -153,6 +104,17 @@ class TemplateEncoder:
         message = {"role": "user", "content": [part, {"type": "input_text", "text": "This?"}]}
         return self.encode_media(Prompt(instructions=None, items=[message]))
 
+    def opener_ids(self, call_format: CallFormat) -> list[int]:
+        """Where a call has no opener of its own, all of its beginning but the function's name."""
+        return self._tokenise(call_format.opener or '{"name": "')
+
+    def special_id(self, text: str) -> int | None:
+        """The token that a text is, if the tokenizer that came with the weights calls it special.
+
+        The engine's does so: what it takes for text has no such token in it.
+        """
+        return self._special_ids.get(text)
+
     def check_part(self, part: dict[str, Any], param: str) -> None:
         """Prepare an image, as the prompt with it soon will."""
         if part["type"] == "input_image" and self._images is not None:
@@ -164,6 +126,7 @@ class TemplateEncoder:
                 messages,
                 tokenize=False,
                 add_generation_prompt=True,
+                tools=self._native_tools(prompt),
                 verbosity=prompt.verbosity or "medium",
                 **self._thinking.keywords(prompt.effort),
             )
@@ -173,6 +136,9 @@ class TemplateEncoder:
                 param="input",
             ) from error
         return self._thinking.settle(text, prompt.effort)
+
+    def _native_tools(self, prompt: Prompt) -> list[dict[str, Any]] | None:
+        return list(prompt.tools) or None if is_native(prompt, self.profile) else None
 
     def _encoded(self, text: str) -> EncodedPrompt:
         token_ids = self._tokenise(text)
@@ -208,10 +174,21 @@ class ScriptedEncoder:
         self.model_id = model_id
         self._thinking = ThinkingStyle(script)
         self.think_tags = self._thinking.tags
+        self.profile = Profile()
+
+    def opener_ids(self, call_format: CallFormat) -> list[int]:
+        """Its bytes."""
+        return list(call_format.opener.encode())
+
+    def special_id(self, text: str) -> int | None:
+        """There are none."""
+        del text
+        return None
 
     def encode(self, prompt: Prompt) -> list[int]:
         """UTF-8 bytes, one message a line."""
-        lines = (message["content"] for message in _messages(prompt, self._thinking))
+        messages = to_messages(prompt, self.profile, self._thinking)
+        lines = (str(message["content"]) for message in messages)
         return list("\n".join(lines).encode())
 
     def encode_media(self, prompt: Prompt) -> EncodedPrompt:
@@ -239,74 +216,15 @@ def load_encoder(settings: Settings) -> TemplateEncoder | ScriptedEncoder:
         raise FileNotFoundError(
             f"no weights in {weights.folder}; fetch them with: ./antiphon models pull"
         )
-    return TemplateEncoder(weights)
+    return TemplateEncoder(weights, settings.call_margin)
 
 
-def _messages(
-    prompt: Prompt, thinking: ThinkingStyle, images: ImageReader | None = None
-) -> list[dict[str, Any]]:
-    """Items as chat messages; instructions come first and belong to this turn only."""
-    messages: list[dict[str, Any]] = [
-        thinking.with_thought(
-            {"role": _role(item["role"]), "content": _content(item, images)}, item.get("thought")
-        )
-        for item in _with_searches(attach_thoughts(prompt.items))
-    ]
-    for text in filter(None, (prompt.tool_prompt, prompt.instructions)):
-        messages.insert(0, {"role": "system", "content": text})
-    return _join_leading_system(messages)
-
-
-def _with_searches(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Items with the messages that stand for searches of the web in their places."""
-    shown: list[dict[str, Any]] = []
-    for item in items:
-        is_search = item.get("type") == "web_search_call"
-        found = messages_of(item) if is_search else [item]
-        thought = {"thought": item["thought"]} if is_search and "thought" in item else {}
-        shown += [found[0] | thought, *found[1:]] if found else []
-    return shown
-
-
-def _content(item: dict[str, Any], images: ImageReader | None) -> str | list[dict[str, Any]]:
-    """A message's text, or its parts if there are images among them."""
-    content = item["content"]
-    if images is None or isinstance(content, str):
-        return message_text(item)
-    if not any(part["type"] == "input_image" for part in content):
-        return message_text(item)
-    return [_part(part, images) for part in content]
-
-
-def _part(part: dict[str, Any], images: ImageReader) -> dict[str, Any]:
-    if part["type"] == "input_image":
-        prepared = images.prepare(read_image_part(part, "input"), "input")
-        return {"type": "image", "image": prepared}
-    return {"type": "text", "text": part.get("text") or part.get("refusal") or ""}
-
-
-def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
-
-
-def _role(role: str) -> str:
-    """`developer` is the newer name of `system`; templates know the older."""
-    return "system" if role == "developer" else role
-
-
-def _join_leading_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Many templates take one system message, at the beginning."""
-    count = 0
-    while count < len(messages) and _is_system_text(messages[count]):
-        count += 1
-    if count < 2:
-        return messages
-    content = "\n\n".join(message["content"] for message in messages[:count])
-    return [{"role": "system", "content": content}, *messages[count:]]
-
-
-def _is_system_text(message: dict[str, Any]) -> bool:
-    return message["role"] == "system" and isinstance(message["content"], str)
+def _template(tokenizer: Any) -> str:
+    """The chat template; of several, the one with tools."""
+    template = tokenizer.chat_template
+    if isinstance(template, dict):
+        return str(template.get("tool_use") or template.get("default") or "")
+    return template or ""
 
 
 def _text_config(folder: Path) -> dict[str, Any]:

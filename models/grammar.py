@@ -57,6 +57,11 @@ def grammar_of(
             return None
 
 
+def schema_grammar(schema: dict[str, Any], *, param: str) -> str:
+    """The llguidance grammar of a schema's instances; raises a 400 for what is no schema."""
+    return _from_schema(_text_of(schema, param), param)
+
+
 def _from_grammar(grammar: Grammar) -> str:
     match grammar:
         case RegexGrammar():

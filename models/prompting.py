@@ -4,9 +4,12 @@ The API counts with it before it accepts a request, the worker generates from it
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from models.chat import ChatEncoder, EncodedPrompt, Prompt
+from models.prompt import ChatEncoder, EncodedPrompt, Prompt
+from models.tool_choice import call_rule
+from models.tool_prompt import chat_tools
 from models.truncation import fit, room_for_prompt
 from models.web_search import offered_search, tool_prompt
 from models.wire.parameters import GenerationParameters
@@ -22,9 +25,13 @@ def encode_prompt(
         items=items,
         verbosity=parameters.text.verbosity if parameters.text else None,
         effort=parameters.effort,
+        tools=chat_tools(call_rule(parameters).shown),
         tool_prompt=tool_prompt(search) if search else None,
     )
     if parameters.truncation != "auto":
-        return encoder.encode_media(prompt)
-    room = room_for_prompt(encoder.context_length, parameters.output_limit)
-    return fit(encoder.encode_media, prompt, room)
+        encoded = encoder.encode_media(prompt)
+    else:
+        room = room_for_prompt(encoder.context_length, parameters.output_limit)
+        encoded = fit(encoder.encode_media, prompt, room)
+    is_output = bool(items) and items[-1].get("type") == "function_call_output"
+    return replace(encoded, answers_call=is_output)

@@ -9,7 +9,7 @@ from models.web_search import CALL_CLOSER, CALL_OPENER, MAX_QUERY, NAME
 
 _CALL = "search_call"
 _ANSWER = "answer_or_call"
-_ARGUMENTS: dict[str, Any] = {
+ARGUMENTS: dict[str, Any] = {
     "type": "object",
     "properties": {"query": {"type": "string", "minLength": 1, "maxLength": MAX_QUERY}},
     "required": ["query"],
@@ -17,7 +17,7 @@ _ARGUMENTS: dict[str, Any] = {
 }
 _SCHEMA: dict[str, Any] = {
     "type": "object",
-    "properties": {"name": {"const": NAME}, "arguments": _ARGUMENTS},
+    "properties": {"name": {"const": NAME}, "arguments": ARGUMENTS},
     "required": ["name", "arguments"],
     "additionalProperties": False,
 }

@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     retention_days: Amount = Field(30.0, gt=0, le=36_500)
     webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     """Networks that webhooks may be delivered to besides public addresses."""
+    call_margin: Amount | None = Field(None, ge=0, le=100)
+    """Takes the place of `call_margin` in the profiles of all served models."""
     searxng_url: str | None = Field(None, pattern=r"^https?://[^\s]+$")
     """The SearXNG server that `web_search` asks."""
     reasoning_events: Literal["specification", "openai"] = "specification"

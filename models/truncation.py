@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from models.chat import Prompt
+from models.prompt import Prompt
 
 USUAL_OUTPUT = 1024
 """Tokens that are kept free for the output of a request that does not say how much it wants."""

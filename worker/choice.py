@@ -15,6 +15,7 @@ from models.wire.items import SearchResult
 from models.wire.parts import TokenLogprob
 from worker.engine import Delta, FinishReason, Logprobs
 from worker.formats.pieces import Kind
+from worker.formats.whole_calls import parse_function_call
 from worker.text import Sure, TextPipeline
 
 Spell = Callable[[int, Logprobs], TokenLogprob]
@@ -35,6 +36,10 @@ class OutputRules:
     """The addresses that a search has found, in its action."""
     max_searches: int = 0
     """Of all choices together."""
+    max_calls: int | None = None
+    """Of functions, in each choice; it ends with the last."""
+    functions: frozenset[str] = frozenset()
+    """What may be called that the client runs."""
 
 
 PLAIN_RULES = OutputRules()
@@ -63,8 +68,9 @@ class Choice:
         *,
         spell: Spell,
         rules: OutputRules = PLAIN_RULES,
-        may_search: Callable[[], bool] = lambda: False,
+        may_call: Callable[[bool], bool],
     ) -> None:
+        """`may_call` says whether there may be one call more, one of a search if it is true."""
         self._sequence_id = sequence_id
         self.num_cached = 0
         """Prompt tokens that were found in the prefix cache."""
@@ -76,6 +82,8 @@ class Choice:
         self.query: str | None = None
         """What it waits to be told of, if it does."""
         self.num_searches = 0
+        self.num_calls = 0
+        """Functions that it has called."""
         self.opens_thought = pipeline.opens_thought
         """Whether what its turn goes on from ends within a thought."""
         self._turn = 0
@@ -86,7 +94,7 @@ class Choice:
         self._pipeline = pipeline
         self._spell = spell
         self._rules = rules
-        self._may_search = may_search
+        self._may_call = may_call
         self._citations = Citations()
         self._unshown: deque[_Unshown] = deque()
 
@@ -224,12 +232,39 @@ class Choice:
                 self._citations.begin()
             case Kind.CALL:
                 self._call(text)
+            case Kind.CALL_BEGIN:
+                self._begin_call(text.name)
+            case Kind.ARGUMENTS:
+                self._writer.add_arguments(text.text)
+            case Kind.CALL_END:
+                self._end_call()
+
+    def _begin_call(self, name: str) -> None:
+        if not self._may_call(False):
+            self.reason = FinishReason.STOP
+            return
+        self.num_calls += 1
+        self._citations.begin()
+        self._writer.open_call(name)
+
+    def _end_call(self) -> None:
+        self._writer.close()
+        if self._rules.max_calls is not None and self.num_calls >= self._rules.max_calls:
+            self.reason = FinishReason.STOP
 
     def _call(self, text: Sure) -> None:
-        query = parse_call(text.text)
+        """A call that was held back as a whole: one of a search, or in a spelling of its own."""
+        function = parse_function_call(text.text, self._rules.functions)
+        if function is not None:
+            self._begin_call(function.name)
+            if self.reason is None:
+                self._writer.add_arguments(function.arguments)
+                self._end_call()
+            return
+        query = parse_call(text.text) if self._rules.max_searches else None
         if query is None:
             self._writer.add_text(text.text)
-        elif not self._may_search():
+        elif not self._may_call(True):
             self.reason = FinishReason.STOP
         else:
             self.query = query

@@ -43,11 +43,12 @@ class Generation:
                 pipeline,
                 spell=spell,
                 rules=rules,
-                may_search=self.may_search,
+                may_call=self.may_call,
             )
             for number, pipeline in enumerate(pipelines)
         ]
         self._max_searches = rules.max_searches
+        self._max_tool_calls = stored.parameters.get("max_tool_calls")
         self._num_prompt_tokens = num_prompt_tokens
         self._tokens: list[GeneratedToken] = []
         """Of all choices, as they came."""
@@ -228,9 +229,13 @@ class Generation:
                     choice.close()
         return True
 
-    def may_search(self) -> bool:
-        """Whether one more search would not be too many."""
-        return sum(choice.num_searches for choice in self.choices) < self._max_searches
+    def may_call(self, is_search: bool) -> bool:
+        """Whether one more call, or search, would not be too many for all choices together."""
+        num_searches = sum(choice.num_searches for choice in self.choices)
+        num_calls = num_searches + sum(choice.num_calls for choice in self.choices)
+        if is_search and num_searches >= self._max_searches:
+            return False
+        return self._max_tool_calls is None or num_calls < self._max_tool_calls
 
     def _find_cause(self) -> EndingCause | None:
         reasons = [choice.reason for choice in self.choices]

@@ -1,6 +1,7 @@
 """A prompt's images, as the engine takes them."""
 
-from models.chat import EncodedPrompt, TemplateEncoder
+from models.chat import TemplateEncoder
+from models.prompt import EncodedPrompt
 from worker.engine import GenerationRequest, PromptImage, SamplingParams
 
 

@@ -1,18 +1,22 @@
 """From a response and its parameters to what the engine is asked for: one sequence a choice."""
 
 from dataclasses import replace
+from math import inf
 
-from models.chat import ChatEncoder, EncodedPrompt
 from models.generated import last_turn
 from models.grammar import grammar_of
 from models.grammar_after import after_thought
+from models.prompt import ChatEncoder, EncodedPrompt
 from models.search_grammar import search_alone, search_or
 from models.stored import StoredResponse
 from models.thinking import thinks
+from models.tool_choice import call_rule, format_of
+from models.tool_grammar import calls_grammar
 from models.web_search import must_search, offered_search
 from models.wire.parameters import GenerationParameters
 from worker.breakers import BreakerCompiler
-from worker.engine import GenerationRequest, choice_seed
+from worker.choice import Choice
+from worker.engine import GenerationRequest, Opening, choice_seed
 from worker.generation import Generation
 from worker.images import engine_images
 from worker.sampling import sampling_params
@@ -50,11 +54,12 @@ def requests_of(
                 images=images,
                 generated=written,
                 params=replace(params, seed=seed, max_tokens=room),
+                opening=_opening(parameters, encoder, prompt, choice),
                 grammar=turn_grammar(
                     parameters,
                     encoder,
                     turn=choice.turn,
-                    may_search=generation.may_search(),
+                    may_search=generation.may_call(True),
                     opens_thought=choice.opens_thought,
                 ),
                 cache_salt=cache_salt(generation.stored.project_id, parameters.prompt_cache_key),
@@ -72,8 +77,14 @@ def turn_grammar(
     opens_thought: bool,
 ) -> str | None:
     """What a turn must follow: a thought is free, a search may or must come before the answer."""
-    grammar = grammar_of(parameters)
-    if may_search and offered_search(parameters) is not None:
+    grammar, rule = grammar_of(parameters), call_rule(parameters)
+    if rule.tools:
+        # Where calls are free to come, so is all that comes before them.
+        is_free = grammar is None and not rule.is_forced
+        grammar = calls_grammar(parameters, encoder, turn=turn)
+        if is_free:
+            return grammar
+    elif may_search and offered_search(parameters) is not None:
         if must_search(parameters) and turn == 0:
             grammar = search_alone()
         elif grammar is not None:
@@ -81,6 +92,27 @@ def turn_grammar(
     if grammar and encoder.think_tags and thinks(parameters.effort):
         return after_thought(grammar, encoder.think_tags, is_open=opens_thought)
     return grammar
+
+
+def _opening(
+    parameters: GenerationParameters, encoder: ChatEncoder, prompt: EncodedPrompt, choice: Choice
+) -> Opening | None:
+    """How a call begins, where it is for the model to choose and its profile has a say in it.
+
+    The margin does not count after what a function has returned or a search has found: that is
+    to be answered.
+    """
+    rule, profile = call_rule(parameters), encoder.profile
+    may_think = encoder.think_tags is not None and thinks(parameters.effort)
+    if not rule.tools or rule.is_forced or may_think:
+        return None
+    margin = profile.call_margin
+    if prompt.answers_call or choice.turn > 0:
+        margin = 0.0 if profile.calls_again else -inf
+    if not margin:
+        return None
+    token_ids = encoder.opener_ids(format_of(parameters, encoder.profile))
+    return Opening(token_ids=token_ids, margin=margin)
 
 
 def cache_salt(project_id: str, prompt_cache_key: str | None) -> bytes:

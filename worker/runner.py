@@ -11,10 +11,10 @@ from uuid import UUID
 
 import redis
 
-from models.chat import ChatEncoder, EncodedPrompt
 from models.errors import AppError, UnavailableError
 from models.live.event_log import EventLog
 from models.live.unstored import UnstoredContents
+from models.prompt import ChatEncoder, EncodedPrompt
 from models.prompting import encode_prompt
 from models.recorder import EndingCause, Recorder
 from models.sealed_items import open_items
@@ -23,6 +23,7 @@ from models.status import ResponseStatus
 from models.store import Store
 from models.store.endings import Ending
 from models.stored import StoredResponse
+from models.tool_choice import call_rule, format_of
 from models.web_search import SOURCES, offered_search
 from models.wire.parameters import GenerationParameters
 from worker.breakers import BreakerCompiler
@@ -162,9 +163,12 @@ class Runner:
         self._generate(generation, parameters, prompt)
 
     def _pipeline(self, parameters: GenerationParameters, prompt: EncodedPrompt) -> TextPipeline:
+        encoder, rule = self._at.encoder, call_rule(parameters)
+        may_call = rule.tools or offered_search(parameters)
         turn_format = TurnFormat(
-            think_tags=self._at.encoder.think_tags,
-            has_calls=offered_search(parameters) is not None,
+            think_tags=encoder.think_tags,
+            call_format=format_of(parameters, encoder.profile) if may_call else None,
+            functions=rule.names,
         )
         opens_thought = prompt.opens_thought
         return TextPipeline(
@@ -307,11 +311,20 @@ class Runner:
             logger.warning("readers not told", extra=_about(stored))
 
 
+def _max_searches(parameters: GenerationParameters) -> int:
+    if offered_search(parameters) is None:
+        return 0
+    return min(parameters.max_tool_calls or MAX_SEARCHES, MAX_SEARCHES)
+
+
 def _rules_of(parameters: GenerationParameters) -> OutputRules:
+    rule = call_rule(parameters)
     return OutputRules(
         hides_thoughts=parameters.effort == "none",
         shows_sources=SOURCES in parameters.include,
-        max_searches=min(parameters.max_tool_calls or MAX_SEARCHES, MAX_SEARCHES),
+        max_searches=_max_searches(parameters),
+        max_calls=rule.max_calls,
+        functions=rule.names,
     )
 
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from models.chat import ChatEncoder
+from models.prompt import ChatEncoder
 from models.stored import StoredResponse
 from models.web_search import Hit, error_text, offered_search, place_of, result_text
 from models.wire.parameters import GenerationParameters

@@ -23,6 +23,8 @@ class Sure(NamedTuple):
     text: str
     end: int
     """Where it ends in the text of the sequence, in characters."""
+    name: str = ""
+    """Of the function that a call begins with."""
 
 
 class TextPipeline:
@@ -80,10 +82,11 @@ class TextPipeline:
 
     def _match(self, pieces: list[Piece]) -> tuple[list[Sure], bool]:
         sure: list[Sure] = []
-        for kind, text in ((piece.kind, piece.text) for piece in pieces):
+        for piece in pieces:
+            kind, text = piece.kind, piece.text
             if kind is not Kind.ANSWER:
                 self._put(sure, Kind.ANSWER, self._stop_matcher.flush())
-                self._put(sure, kind, text)
+                self._put(sure, kind, text, piece.name)
                 continue
             shown, is_stopped = self._stop_matcher.add(text)
             self._put(sure, kind, shown)
@@ -91,7 +94,7 @@ class TextPipeline:
                 return sure, True
         return sure, False
 
-    def _put(self, sure: list[Sure], kind: Kind, text: str) -> None:
+    def _put(self, sure: list[Sure], kind: Kind, text: str, name: str = "") -> None:
         if text:
             self._num_sure += len(text)
-            sure.append(Sure(kind, text, self._num_sure))
+            sure.append(Sure(kind, text, self._num_sure, name))

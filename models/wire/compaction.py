@@ -4,15 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 
-from models.wire.item_bodies import ItemBody
 from models.wire.items import InputItem
 from models.wire.options import ServiceTier
 from models.wire.request import MAX_ITEMS
 from models.wire.response import Usage
-from models.wire.strict import MAX_TEXT, Label, text_or_items
+from models.wire.strict import MAX_TEXT, Label, WireModel, text_or_items
 
 
-class CompactRequest(ItemBody):
+class CompactRequest(WireModel):
     """What is to be compacted; the model is required (specification §3)."""
 
     model: str

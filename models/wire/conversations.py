@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
-from models.wire.item_bodies import ItemBody
 from models.wire.items import InputItem
 from models.wire.request import MetadataKey, MetadataValue
 from models.wire.strict import WireModel
@@ -15,7 +14,7 @@ MAX_NEW_ITEMS = 20
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)]
 
 
-class CreateConversation(ItemBody):
+class CreateConversation(WireModel):
     """The body of POST /v1/conversations; nothing is required."""
 
     items: list[InputItem] = Field(default_factory=list, max_length=MAX_NEW_ITEMS)
@@ -38,7 +37,7 @@ class UpdateConversation(WireModel):
     metadata: Metadata
 
 
-class CreateItems(ItemBody):
+class CreateItems(WireModel):
     """The body of POST /v1/conversations/{id}/items."""
 
     items: list[InputItem] = Field(min_length=1, max_length=MAX_NEW_ITEMS)

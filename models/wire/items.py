@@ -123,6 +123,9 @@ InputItem = Annotated[
 def message_text(item: dict[str, Any]) -> str:
     """The text of a stored message item, its parts joined."""
     content = item["content"]
-    if isinstance(content, str):
-        return content
-    return "".join(part.get("text") or part.get("refusal") or "" for part in content)
+    return content if isinstance(content, str) else parts_text(content)
+
+
+def parts_text(parts: list[dict[str, Any]]) -> str:
+    """The text of content parts; those of other kinds have none."""
+    return "".join(part.get("text") or part.get("refusal") or "" for part in parts)

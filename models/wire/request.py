@@ -22,14 +22,8 @@ from models.wire.items import InputItem, ItemId
 from models.wire.options import ConversationId
 from models.wire.parameters import GenerationParameters, TokenLimit
 from models.wire.strict import MAX_TEXT, text_or_items, text_or_object
-from models.wire.tools import (
-    AllowedTools,
-    FunctionChoice,
-    FunctionTool,
-    HostedChoice,
-    WebSearchOptions,
-    WebSearchTool,
-)
+from models.wire.tool_checks import check_tools
+from models.wire.tools import WebSearchOptions, WebSearchTool
 from models.wire.unserved import split_unserved, unserved_within
 
 MAX_ITEMS = 10_000
@@ -151,22 +145,8 @@ class CreateResponse(GenerationParameters):
         return self
 
     @model_validator(mode="after")
-    def _choose_among_tools(self) -> Self:
-        chosen = self.tool_choice
-        named = chosen.tools if isinstance(chosen, AllowedTools) else [chosen]
-        has_search = any(isinstance(tool, WebSearchTool) for tool in self.tools)
-        for each in named:
-            is_missing = isinstance(each, FunctionChoice) and not any(
-                isinstance(tool, FunctionTool) and tool.name == each.name for tool in self.tools
-            )
-            if is_missing or (isinstance(each, HostedChoice) and not has_search):
-                raise PydanticCustomError(
-                    "unknown_tool", "it names a tool that is not given", {"field": "tool_choice"}
-                )
-        if chosen == "required" and not self.tools:
-            raise PydanticCustomError(
-                "unknown_tool", "there is no tool to be called", {"field": "tool_choice"}
-            )
+    def _check_tools(self) -> Self:
+        check_tools(self)
         return self
 
     @property

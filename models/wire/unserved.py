@@ -12,24 +12,11 @@ UNSERVED_FIELDS: dict[str, tuple[object, ...]] = {
     "files": (None,),
     "max_tool_rounds": (None,),
     "moderation": (None,),
-    "parallel_tool_calls": (None, True),
     "prompt": (None,),
     "prompt_cache_options": (None,),
     "prompt_cache_retention": (None,),
-    "tool_choice": (None, "auto", "none"),
-    "tools": (None, []),
 }
 """Fields, each with the values that ask for nothing."""
-
-_OF_TOOLS = ("tools", "tool_choice")
-
-UNSERVED_ITEMS = frozenset(
-    {
-        "function_call",
-        "function_call_output",
-    }
-)
-"""Types of input items."""
 
 UNSERVED_TOOLS = frozenset(
     {
@@ -55,7 +42,7 @@ def split_unserved(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     """
     served: dict[str, Any] = {}
     for name, value in body.items():
-        if name not in UNSERVED_FIELDS or (name in _OF_TOOLS and _are_hosted(body.get("tools"))):
+        if name not in UNSERVED_FIELDS:
             served[name] = value
         elif not _asks_for_nothing(value, UNSERVED_FIELDS[name]):
             return body, name
@@ -63,25 +50,11 @@ def split_unserved(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
 
 
 def unserved_within(body: dict[str, Any]) -> str | None:
-    """The path of the first item or tool that is known and unserved, if any."""
+    """The path of the first tool that is known and unserved, if any."""
     for position, tool in enumerate(_objects(body.get("tools"))):
         if str(tool.get("type")) in UNSERVED_TOOLS:
             return f"tools[{position}].type"
-    return unserved_item(body, "input")
-
-
-def unserved_item(body: dict[str, Any], field: str) -> str | None:
-    """The path of the first item in a field that is known and unserved, if any."""
-    for position, item in enumerate(_objects(body.get(field))):
-        if str(item.get("type")) in UNSERVED_ITEMS:
-            return f"{field}[{position}].type"
     return None
-
-
-def _are_hosted(tools: object) -> bool:
-    """Whether there are tools, and the server has all of them; functions it does not call yet."""
-    kinds = [each.get("type") for each in _objects(tools)]
-    return bool(kinds) and all(str(kind).startswith("web_search") for kind in kinds)
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

@@ -17,8 +17,9 @@ from llguidance import LLMatcher, grammar_from
 from llguidance.hf import from_tokenizer
 from transformers import AutoModelForCausalLM
 
-from models.chat import Prompt, TemplateEncoder
+from models.chat import TemplateEncoder
 from models.grammar_check import GRAMMAR_LIMITS
+from models.prompt import Prompt
 from models.settings import Settings
 from models.weights import locate_weights
 from tests.unit.engine.harness import Harness, greedy

@@ -19,6 +19,9 @@ FORMAT: Body = {"type": "json_schema", "name": "a", "schema": SCHEMA}
 FUNCTION: Body = {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True}
 TOOL: Body = {"type": "function", **FUNCTION}
 TOOLS: Body = {"tools": [TOOL]}
+OTHER: Body = {**TOOL, "name": "g"}
+NAMED: Body = {"type": "function", "name": "f"}
+ALLOWED: Body = {"type": "allowed_tools", "mode": "required", "tools": [NAMED]}
 JSON_TEXT: Body = {
     "format": {**FORMAT, "description": None, "strict": False},
     "verbosity": "medium",
@@ -77,6 +80,15 @@ def label(name: str) -> Row:
 
 def constrained(request: GenerationRequest) -> bool:
     return request.grammar is not None
+
+
+def may_write(text: str) -> Asked:
+    """Whether what the output must follow speaks of a text."""
+    return lambda request: text in (request.grammar or "")
+
+
+def may_not_write(text: str) -> Asked:
+    return lambda request: text not in (request.grammar or "")
 
 
 ROWS: dict[str, Row] = {
@@ -201,12 +213,17 @@ ROWS: dict[str, Row] = {
     },
     "max_tool_calls": Row(
         shown=(({**TOOLS, "max_tool_calls": 3}, {"max_tool_calls": 3}),),
+        asked=(({**TOOLS, "max_tool_calls": 3}, may_write("{0,2}")),),
         refused=bounded("max_tool_calls", "integer", below=0),
     ),
     "parallel_tool_calls": Row(
         shown=(
             ({**TOOLS, "parallel_tool_calls": False}, {"parallel_tool_calls": False}),
             ({}, {"parallel_tool_calls": True}),
+        ),
+        asked=(
+            ({**TOOLS, "parallel_tool_calls": True}, may_write("{0,")),
+            ({**TOOLS, "parallel_tool_calls": False}, may_not_write("{0,")),
         ),
         refused=(({"parallel_tool_calls": "no"}, "invalid_type", "parallel_tool_calls"),),
     ),
@@ -215,16 +232,45 @@ ROWS: dict[str, Row] = {
             (TOOLS, {"tools": [TOOL]}),
             ({"tools": [{"type": "function", "function": FUNCTION}]}, {"tools": [TOOL]}),
         ),
+        asked=(
+            (TOOLS, lambda request: b'"name":"f"' in bytes(request.prompt)),
+            (TOOLS, may_write('"f')),
+        ),
         refused=(
             ({"tools": [TOOL] * 129}, "array_above_max_length", "tools"),
             ({"tools": [{**TOOL, "name": "a b"}]}, "invalid_value", "tools[0].name"),
+            ({"tools": [TOOL, TOOL]}, "invalid_value", "tools[1].name"),
+            (
+                {"tools": [{**TOOL, "parameters": {"type": "array"}}]},
+                "invalid_json_schema",
+                "tools[0].parameters",
+            ),
         ),
     ),
     "tool_choice": Row(
         shown=tuple(
-            ({**TOOLS, "tool_choice": mode}, {"tool_choice": mode}) for mode in ("none", "auto")
+            ({**TOOLS, "tool_choice": choice}, {"tool_choice": choice})
+            for choice in ("none", "auto", "required", NAMED, ALLOWED)
         ),
-        refused=(({**TOOLS, "tool_choice": "perhaps"}, "invalid_value", "tool_choice"),),
+        asked=(
+            ({**TOOLS, "tool_choice": "none"}, lambda request: request.grammar is None),
+            ({**TOOLS, "tool_choice": "auto"}, may_write("plain")),
+            ({**TOOLS, "tool_choice": "required"}, may_not_write("plain")),
+            ({"tools": [TOOL, OTHER], "tool_choice": NAMED}, may_not_write("call_1")),
+            ({"tools": [TOOL, OTHER], "tool_choice": ALLOWED}, may_not_write("call_1")),
+            (
+                {
+                    "tools": [TOOL, OTHER],
+                    "tool_choice": {"type": "function", "function": {"name": "g"}},
+                },
+                may_write('\\\\\\"g\\\\\\"'),
+            ),
+        ),
+        refused=(
+            ({**TOOLS, "tool_choice": "perhaps"}, "invalid_value", "tool_choice"),
+            ({**TOOLS, "tool_choice": {**NAMED, "name": "g"}}, "invalid_value", "tool_choice"),
+            ({"tool_choice": "required"}, "invalid_value", "tool_choice"),
+        ),
     ),
     "temperature": Row(
         shown=echoed("temperature", 0.0, 2.0),

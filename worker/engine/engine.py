@@ -28,6 +28,7 @@ from worker.engine.interface import (
 )
 from worker.engine.logprobs import RawScores
 from worker.engine.loop import EngineLoop
+from worker.engine.opening import prefer
 from worker.engine.penalties import Penalties, penalise
 from worker.engine.sampler import Draw, sample
 from worker.engine.scheduler import Scheduler, due_sequences
@@ -74,7 +75,8 @@ class TransformersEngine(EngineLoop):
         matcher = None if request.grammar is None else self._grammars.matcher(request.grammar)
         images = self._runner.encode_images(request.images, request.cache_salt)
         sequence = Sequence(request, matcher, Penalties.of(request), images)
-        named = [*sequence.tokens, *request.params.logit_bias]
+        opening = request.opening.token_ids if request.opening else ()
+        named = [*sequence.tokens, *request.params.logit_bias, *opening]
         if min(named) < 0 or max(named) >= self._runner.vocab_size:
             raise ValueError(f"token ids must lie in 0..{self._runner.vocab_size - 1}")
         if matcher is not None:
@@ -112,6 +114,7 @@ class TransformersEngine(EngineLoop):
         """Choose the next token of each sequence."""
         raw = RawScores(logits, [each.params.num_top_logprobs for each in due])
         penalise(logits, [sequence.penalties for sequence in due])
+        prefer(logits, [sequence.beginning for sequence in due])
         self._masker.apply(logits, [sequence.matcher for sequence in due])
         tokens = sample(logits, [Draw(each.params, each.num_generated) for each in due])
         return list(zip(due, tokens, raw.logprobs(tokens), strict=True))

@@ -54,6 +54,15 @@ class PromptImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """Tokens that an answer begins with if the first of them comes near enough to the likeliest."""
+
+    token_ids: Sequence[int]
+    margin: float
+    """How far the logit of the first may lie below the highest; with -inf, none begins with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """One generation; `generated` holds the tokens of an earlier attempt that it continues.
 
@@ -67,6 +76,7 @@ class GenerationRequest:
     generated: Sequence[int] = ()
     grammar: str | None = None
     """An llguidance grammar, as `LLMatcher.grammar_from_…` write it."""
+    opening: Opening | None = None
     cache_salt: bytes = b""
     """Cached prompt prefixes are shared among equal salts only."""
     images: Sequence[PromptImage] = ()

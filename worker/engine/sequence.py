@@ -4,7 +4,7 @@ import collections.abc
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from worker.engine.interface import Delta, FinishReason, GenerationRequest, Logprobs
+from worker.engine.interface import Delta, FinishReason, GenerationRequest, Logprobs, Opening
 
 if TYPE_CHECKING:
     from worker.engine.grammar import Matcher
@@ -34,6 +34,7 @@ class Sequence:
         "num_computed",
         "num_prompt",
         "num_published",
+        "opening",
         "params",
         "penalties",
         "status",
@@ -53,6 +54,7 @@ class Sequence:
         self.matcher = matcher
         self.penalties = penalties
         self.images = images
+        self.opening: Opening | None = request.opening
         self.tokens = [*request.prompt, *request.generated]
         self.num_prompt = len(request.prompt)
         self.num_computed = 0
@@ -61,6 +63,14 @@ class Sequence:
         self.blocks: list[int] = []
         self.digests: list[bytes] = []
         self.status = SequenceStatus.WAITING
+
+    @property
+    def beginning(self) -> tuple[Opening | None, list[int]]:
+        """How it is to begin, and the tokens that it has as far as they matter for that."""
+        if self.opening is None:
+            return None, []
+        end = self.num_prompt + len(self.opening.token_ids)
+        return self.opening, self.tokens[self.num_prompt : end]
 
     @property
     def num_generated(self) -> int:

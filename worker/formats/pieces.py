@@ -11,9 +11,15 @@ class Kind(StrEnum):
     TAG = "tag"
     """Tags, and the white space just within them: part of the thought, shown nowhere."""
     SPACE = "space"
-    """White space between thought and answer, shown nowhere."""
+    """White space between thought, answer and calls, shown nowhere."""
     CALL = "call"
-    """A call of a tool, with its tags."""
+    """A call of a tool as a whole, with its tags."""
+    CALL_BEGIN = "call_begin"
+    """A call of a function up to its arguments; `name` says which."""
+    ARGUMENTS = "arguments"
+    """Arguments of the call that has begun, as they are written."""
+    CALL_END = "call_end"
+    """What comes after them."""
     ANSWER = "answer"
 
 
@@ -23,6 +29,8 @@ class Piece:
 
     kind: Kind
     text: str
+    name: str = ""
+    """Of the function that a call begins with."""
 
 
 def begun(text: str, tag: str) -> int:

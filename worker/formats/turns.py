@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from models.call_format import CallFormat
 from models.thinking import ThinkTags
 from worker.formats.calls import CallSplitter
 from worker.formats.pieces import Kind, Piece
@@ -13,13 +14,15 @@ class TurnFormat:
     """What a model may write beside its answer."""
 
     think_tags: ThinkTags | None = None
-    has_calls: bool = False
-    """Whether it was offered tools of the server."""
+    call_format: CallFormat | None = None
+    """How it spells calls; None if it was offered no tools."""
+    functions: frozenset[str] = frozenset()
+    """What it may call that the client runs."""
 
     @property
     def is_plain(self) -> bool:
         """Whether all is answer."""
-        return self.think_tags is None and not self.has_calls
+        return self.think_tags is None and self.call_format is None
 
     def opens_thought(self, text: str) -> bool:
         """Whether what comes before a turn begins its thought."""
@@ -35,7 +38,8 @@ class TurnSplitter:
 
     def __init__(self, turn_format: TurnFormat, *, opens_thought: bool) -> None:
         self._thoughts = ThoughtSplitter(turn_format.think_tags, is_open=opens_thought)
-        self._calls = CallSplitter() if turn_format.has_calls else None
+        form = turn_format.call_format
+        self._calls = CallSplitter(form, turn_format.functions) if form else None
 
     def add(self, text: str) -> list[Piece]:
         """The pieces that have become sure."""

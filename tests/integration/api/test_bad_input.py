@@ -25,7 +25,7 @@ _BODIES: dict[str, tuple[dict[str, Any], str, str]] = {
     "best_of": ({"best_of": 2}, "unknown_parameter", "best_of"),
     "remote code": ({"trust_remote_code": True}, "unknown_parameter", "trust_remote_code"),
     "too many answers": ({"n": 17}, "integer_above_max_value", "n"),
-    "tools": ({"tools": [{"type": "function"}]}, "unsupported_parameter", "tools"),
+    "tools": ({"tools": [{"type": "function"}]}, "missing_required_parameter", "tools[0].name"),
     "service tier": ({"service_tier": "bad"}, "invalid_value", "service_tier"),
     "model of wrong type": ({"model": 7}, "invalid_type", "model"),
     "no input": ({"input": ...}, "missing_required_parameter", "input"),

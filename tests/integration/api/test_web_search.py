@@ -137,6 +137,18 @@ def test_a_search_that_fails_is_told_to_the_model(
     assert search_of(response)["status"] == "failed"
 
 
+@pytest.mark.usefixtures("worker")
+def test_it_works_beside_functions(http: FlaskClient, web: FakeSearxng) -> None:
+    tools = [*SEARCH["tools"], {"type": "function", "name": "f"}]
+
+    response = create_and_wait(http, tools=tools)
+
+    assert [item["type"] for item in response["output"]] == [
+        *("message", "web_search_call", "message")
+    ]
+    assert web.queries == ["seven"]
+
+
 def test_without_a_provider_it_is_refused_with_the_way_to_have_one(settings: Settings) -> None:
     with running_app(settings.model_copy(update={"searxng_url": None})) as app:
         for body, param in ((SEARCH, "tools[0]"), (OPTIONS, "web_search_options")):
@@ -152,7 +164,6 @@ def test_without_a_provider_it_is_refused_with_the_way_to_have_one(settings: Set
     [
         ({**SEARCH, **OPTIONS}, "web_search_options"),
         ({**SEARCH, "tool_choice": {"type": "function", "name": "f"}}, "tool_choice"),
-        ({**SEARCH, "tools": [*SEARCH["tools"], {"type": "function", "name": "f"}]}, "tools"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from models.chat import Prompt, TemplateEncoder
+from models.chat import TemplateEncoder
 from models.errors import InvalidRequestError
+from models.prompt import Prompt
 from models.weights import Weights
 from tests.pictures import picture_url
 from tests.tiny_vision import write_vision_model

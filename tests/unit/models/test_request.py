@@ -10,7 +10,7 @@ from models.wire.parameters import GenerationParameters
 from models.wire.request import CreateResponse
 from models.wire.sampling import SamplingFields
 from models.wire.strict import MAX_PARTS, MAX_TEXT
-from models.wire.unserved import UNSERVED_FIELDS, UNSERVED_ITEMS
+from models.wire.unserved import UNSERVED_FIELDS
 
 _SPECIFIED = [
     *("model", "instructions", "previous_response_id", "include", "tools", "tool_choice"),
@@ -294,21 +294,52 @@ def test_an_unserved_field_that_asks_for_nothing_changes_nothing(name: str) -> N
         assert parse(**{name: neutral}) == parse()
 
 
+_TOOL = {"type": "function", "name": "f"}
+
+
 @pytest.mark.parametrize(
-    ("name", "neutral", "asking"),
+    ("fields", "kind", "field"),
     [
-        ("parallel_tool_calls", True, False),
-        ("parallel_tool_calls", True, 1),
-        ("tools", [], [{"type": "function"}]),
-        ("tools", [], {}),
-        ("tool_choice", "auto", "required"),
+        ({"tools": [_TOOL, _TOOL]}, "duplicate_name", "tools[1].name"),
+        (
+            {"tools": [{"type": "web_search"}, {"type": "function", "name": "web_search"}]},
+            "duplicate_name",
+            "tools[1].name",
+        ),
+        ({"tool_choice": "required"}, "unknown_tool", "tool_choice"),
+        ({"tools": [_TOOL], "tool_choice": _TOOL | {"name": "g"}}, "unknown_tool", "tool_choice"),
+        (
+            {
+                "tools": [_TOOL],
+                "tool_choice": {"type": "allowed_tools", "tools": [_TOOL | {"name": "g"}]},
+            },
+            "unknown_tool",
+            "tool_choice",
+        ),
+        (
+            {
+                "tools": [_TOOL],
+                "tool_choice": "required",
+                "grammar": {"type": "regex", "value": "a"},
+            },
+            "conflicting_constraints",
+            "grammar",
+        ),
     ],
 )
-def test_only_the_neutral_value_of_an_unserved_field_is_accepted(
-    name: str, neutral: Any, asking: Any
+def test_tools_that_do_not_go_together_are_refused_by_name(
+    fields: dict[str, Any], kind: str, field: str
 ) -> None:
-    assert parse(**{name: neutral}) == parse()
-    assert fault_of(**{name: asking})[0] == "unsupported_parameter"
+    with pytest.raises(ValidationError) as raised:
+        parse(**fields)
+
+    [error] = raised.value.errors()
+    assert (error["type"], error["ctx"]) == (kind, {"field": field})
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a" * 65, "ä"])
+def test_a_function_has_a_name_as_the_specification_has_it(name: str) -> None:
+    assert fault_of(tools=[_TOOL | {"name": name}])[0] == "string_pattern_mismatch"
 
 
 @pytest.mark.parametrize(
@@ -356,15 +387,6 @@ def test_log_probabilities_that_are_asked_for_and_declined_are_refused(
 )
 def test_choices_and_log_probabilities_have_limits(name: str, value: Any, kind: str) -> None:
     assert fault_of(**{name: value})[0] == kind
-
-
-@pytest.mark.parametrize("kind", UNSERVED_ITEMS)
-def test_an_item_of_an_unserved_type_is_refused_by_name(kind: str) -> None:
-    with pytest.raises(ValidationError) as raised:
-        parse(input=[_MESSAGE, {"type": kind}])
-
-    [error] = raised.value.errors()
-    assert (error["type"], error["ctx"]) == ("unsupported_parameter", {"field": "input[1].type"})
 
 
 def test_a_string_is_one_message_of_the_user() -> None:

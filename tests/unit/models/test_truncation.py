@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.chat import Prompt
+from models.prompt import Prompt
 from models.truncation import fit, room_for_prompt
 
 Item = dict[str, Any]

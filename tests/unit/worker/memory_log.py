@@ -7,6 +7,7 @@ from uuid import UUID
 
 import orjson
 
+from models.call_format import CallFormat
 from models.generated import GeneratedToken
 from models.live.event_log import Append, AppendResult, LoggedEvent
 from models.recorder import Recorder
@@ -32,11 +33,14 @@ class Thinking:
 
     tags: ThinkTags | None = KNOWN_TAGS[0]
     opens_thought: bool = False
-    has_calls: bool = False
+    call_format: CallFormat | None = None
+    functions: frozenset[str] = frozenset()
     rules: OutputRules = PLAIN_RULES
 
     def pipeline(self, tokenizer: Tokenizer, stop: Sequence[str]) -> TextPipeline:
-        turn_format = TurnFormat(think_tags=self.tags, has_calls=self.has_calls)
+        turn_format = TurnFormat(
+            think_tags=self.tags, call_format=self.call_format, functions=self.functions
+        )
         opens_thought = self.opens_thought
         return TextPipeline(tokenizer, list(stop), turn_format, opens_thought=opens_thought)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from models.call_format import GENERIC
 from models.status import ResponseStatus
 from models.web_search import Hit, call_text, error_text, result_text
 from tests.factories import stored_response
@@ -12,7 +13,7 @@ from worker.choice import OutputRules
 from worker.engine import Delta, FinishReason
 from worker.generation import Generation
 
-SEARCHING = Thinking(has_calls=True, rules=OutputRules(max_searches=2, shows_sources=True))
+SEARCHING = Thinking(call_format=GENERIC, rules=OutputRules(max_searches=2, shows_sources=True))
 HIT = Hit(url="https://a.example/", title="A", text="It is 7.")
 FIRST = f"<think>Hm.</think>I look. {call_text('seven')}".encode()
 TOLD = f"\n{result_text([HIT])}\n".encode()

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.call_format import GENERIC
 from models.thinking import KNOWN_TAGS
 from worker.formats.calls import MAX_CALL
 from worker.formats.pieces import Kind
 from worker.formats.turns import TurnFormat
 
 CALL = '<tool_call>{"name": "f"}</tool_call>'
-FORMAT = TurnFormat(think_tags=KNOWN_TAGS[0], has_calls=True)
+FORMAT = TurnFormat(think_tags=KNOWN_TAGS[0], call_format=GENERIC)
 _SCRAPS = st.sampled_from(["<think>", "</think>", "<tool_call>", "</tool_call>", "<tool", "a", " "])
 
 
