@@ -3,9 +3,9 @@
 from typing import Any
 
 from api.services import Services
-from models.chat import ScriptedEncoder
 from models.errors import InvalidRequestError
 from models.grammar import schema_grammar
+from models.scripted_encoder import ScriptedEncoder
 from models.tool_choice import call_rule
 from models.tool_grammar import arguments_schema, calls_grammar
 from models.wire.parameters import GenerationParameters

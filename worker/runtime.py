@@ -5,11 +5,12 @@ import os
 import threading
 from pathlib import Path
 
-from models.chat import ScriptedEncoder, TemplateEncoder, load_encoder
+from models.chat import TemplateEncoder, load_encoder
 from models.errors import UnavailableError
 from models.live.connection import connect, connect_subscriber
 from models.live.event_log import EventLog
 from models.live.unstored import UnstoredContents
+from models.scripted_encoder import ScriptedEncoder
 from models.sealing import Sealer
 from models.settings import Settings
 from models.store import Store

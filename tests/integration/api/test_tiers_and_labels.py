@@ -6,8 +6,8 @@ import orjson
 import pytest
 from flask.testing import FlaskClient
 
-from models.chat import ScriptedEncoder
 from models.ids import response_wire_id
+from models.scripted_encoder import ScriptedEncoder
 from tests.integration.api.requests import (
     create,
     create_and_wait,

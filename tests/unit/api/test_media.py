@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from api.media import check_media
-from models.chat import ScriptedEncoder
 from models.errors import InvalidRequestError
 from models.images import MAX_IMAGES, read_image_part
+from models.scripted_encoder import ScriptedEncoder
 from tests.pictures import picture_url
 
 _TEXT = {"type": "input_text", "text": "a"}

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from models.chat import SCRIPTED_VOCAB
+from models.scripted_encoder import SCRIPTED_VOCAB
 from tests.unit.engine.harness import Harness, greedy
 from worker.engine import (
     FinishReason,

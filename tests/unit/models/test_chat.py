@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from tokenizers import AddedToken
 
-from models.chat import ScriptedEncoder, TemplateEncoder, load_encoder
+from models.chat import TemplateEncoder, load_encoder
 from models.errors import InvalidRequestError
 from models.prompt import Prompt
+from models.scripted_encoder import ScriptedEncoder
 from models.settings import Settings
 from models.weights import Weights
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.chat import ScriptedEncoder
+from models.scripted_encoder import ScriptedEncoder
 from worker.breakers import BreakerCompiler, Moves
 from worker.engine import BREAKER_END, BREAKER_START
 

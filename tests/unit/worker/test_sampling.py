@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from models.chat import ScriptedEncoder
+from models.scripted_encoder import ScriptedEncoder
 from models.wire.parameters import GenerationParameters
 from worker.breakers import BreakerCompiler
 from worker.engine import DryParams, SamplingParams
