@@ -41,8 +41,8 @@ test-processes: $(VENV)/.dev
 test-parts: $(VENV)/.dev
 	$(BIN)/python -m pytest -q $(PROCESSES:%=--ignore=%)
 
-chaos: $(VENV)/.dev ## 10,000 responses under faults, 20 minutes; SEED=n repeats a run
-	$(BIN)/python -m tests.chaos --jobs 10000 $(if $(SEED),--seed $(SEED))
+chaos: $(VENV)/.dev ## 10,000 responses under faults, some 20 minutes; SEED=n for other faults
+	$(BIN)/python -m tests.chaos --jobs 10000 --clients 64 --seed $(or $(SEED),1)
 
 chaos-mutants: $(VENV)/.dev ## Switch each guarantee off and see that the checker finds it
 	NIGHTLY=1 $(BIN)/python -m pytest tests/chaos/test_mutants.py
