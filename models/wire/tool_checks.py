@@ -28,12 +28,10 @@ def check_tools(parameters: GenerationParameters) -> None:
         raise PydanticCustomError(
             "unknown_tool", "there is no tool to be called", {"field": "tool_choice"}
         )
-    mode = chosen.mode if isinstance(chosen, AllowedTools) else chosen
-    is_forced = mode == "required" or isinstance(chosen, FunctionChoice)
-    if parameters.grammar is not None and is_forced:
+    if parameters.grammar is not None and _must_call(parameters):
         raise PydanticCustomError(
             "conflicting_constraints",
-            "it cannot be combined with a tool_choice that requires a call",
+            "it cannot be combined with a tool_choice that requires a function",
             {"field": "grammar"},
         )
 
@@ -51,6 +49,14 @@ def _check_names(parameters: GenerationParameters) -> None:
                 {"field": f"tools[{position}].name"},
             )
         seen.add(tool.name)
+
+
+def _must_call(parameters: GenerationParameters) -> bool:
+    """Whether the output is a function's call and nothing else; an answer follows a search."""
+    chosen = parameters.tool_choice
+    mode = chosen.mode if isinstance(chosen, AllowedTools) else chosen
+    has_functions = any(isinstance(tool, FunctionTool) for tool in parameters.tools)
+    return has_functions and (mode == "required" or isinstance(chosen, FunctionChoice))
 
 
 def _is_missing(chosen: object, parameters: GenerationParameters) -> bool:
