@@ -10,6 +10,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 
 from api.app import create_app
+from api.cores import bind_to_core, choose_core
 from models.log import configure_logging
 from models.settings import Settings
 
@@ -41,6 +42,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             "loglevel": settings.log_level.lower(),
             "control_socket_disable": True,
         }
+        if settings.api_bound and hasattr(os, "sched_setaffinity"):
+            options |= {"pre_fork": choose_core, "post_fork": bind_to_core}
         if _SHARED_MEMORY.is_dir():
             # Heartbeats are files; on a disk, a slow write would look like a hung process.
             options["worker_tmp_dir"] = str(_SHARED_MEMORY)

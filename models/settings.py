@@ -45,6 +45,8 @@ class Settings(BaseSettings):
 
     api_processes: int = Field(2, ge=1, le=64)
     api_threads: int = Field(600, ge=64, le=10_000)
+    api_bound: bool = True
+    """Whether each API process keeps to one core; only where the system can bind it."""
     max_sequences: int = Field(64, ge=1, le=4096)
     """Responses one worker generates at a time."""
     kv_cache_gib: Amount = Field(2.0, gt=0)
