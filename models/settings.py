@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     redis_url: Annotated[str | None, Field(validation_alias="REDIS_URL")] = None
 
     api_processes: int = Field(2, ge=1, le=64)
-    api_threads: int = Field(600, ge=64, le=10_000)
+    api_threads: int = Field(1200, ge=64, le=10_000)
     api_bound: bool = True
     """Whether each API process keeps to one core; only where the system can bind it."""
     max_sequences: int = Field(64, ge=1, le=4096)
