@@ -46,7 +46,7 @@ class Trial:
     @classmethod
     def slice(cls, seed: int) -> "Trial":
         """Of the size that the continuous integration runs."""
-        return cls(seed=seed, num_jobs=150, num_clients=48, every_s=(2.5, 5.0))
+        return cls(seed=seed, num_jobs=500, every_s=(2.5, 5.0))
 
     def schedule(self) -> Iterator[Step]:
         """The nemesis' steps in order of time."""
