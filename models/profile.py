@@ -42,6 +42,9 @@ class Profile(BaseModel):
     """Whether an answer to the output of a function may begin with another call; weights that are
     too small do little else."""
 
+    max_calls: int | None = Field(None, ge=1)
+    """Most calls of one output; weights that are too small repeat theirs without end."""
+
     @property
     def call_format(self) -> CallFormat:
         """How its calls are spelled."""
@@ -80,4 +83,5 @@ def profile_of(template: str, model_id: str = "") -> Profile:
         takes_tools=takes_tools,
         call_margin=_CALL_MARGINS.get(model_id, 0.0),
         calls_again=model_id not in _CALL_MARGINS,
+        max_calls=1 if model_id in _CALL_MARGINS else None,
     )

@@ -33,10 +33,15 @@ _LLAMA_CALL = r'/[ \n\t]*\{[ \n\t]*"name"(.|\n)*/'
 
 def calls_grammar(parameters: GenerationParameters, encoder: ChatEncoder, *, turn: int = 0) -> str:
     """The grammar of a request that may call functions; after a search none has to come."""
-    rule = call_rule(parameters)
-    call_format = format_of(parameters, encoder.profile)
+    rule, profile = call_rule(parameters), encoder.profile
+    call_format = format_of(parameters, profile)
+    limits = [each for each in (rule.max_calls, profile.max_calls) if each is not None]
     return tool_grammar(
-        replace(rule, is_forced=rule.is_forced and turn == 0),
+        replace(
+            rule,
+            is_forced=rule.is_forced and turn == 0,
+            max_calls=min(limits, default=None),
+        ),
         call_format,
         opener_id=encoder.special_id(call_format.opener),
         body=grammar_of(parameters),

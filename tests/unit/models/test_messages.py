@@ -9,7 +9,8 @@ import pytest
 from models.chat import TemplateEncoder
 from models.profile import profile_of, read_profile
 from models.prompting import encode_prompt
-from models.settings import SettingsError
+from models.settings import DEFAULT_MODEL, SettingsError
+from models.tool_grammar import calls_grammar
 from models.wire.parameters import GenerationParameters
 from tests.unit.models.test_chat import make_encoder, message
 
@@ -135,3 +136,14 @@ def test_mistral_takes_short_ids(tmp_path: Path) -> None:
 
     assert len(set(ids)) == 1
     assert len(ids[0]) == 9
+
+
+def test_the_profile_of_small_weights_bounds_their_calls(tmp_path: Path) -> None:
+    encoder = make_encoder(tmp_path, PLAIN)
+    parameters = GenerationParameters.model_validate({"tools": [TOOL]})
+    unbounded = calls_grammar(parameters, encoder)
+
+    encoder.profile = profile_of(PLAIN, DEFAULT_MODEL)
+
+    assert "{0,127}" in unbounded
+    assert "{0," not in calls_grammar(parameters, encoder)
