@@ -100,6 +100,16 @@ def test_a_chain_of_turns(run: Run, program: str, server: AntiphonServer) -> Non
     assert result["text"]
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_tool_round_trip(run: Run, program: str, server: AntiphonServer) -> None:
+    result = run(program, "tool")
+
+    assert list(result["arguments"]) == ["city"]
+    assert isinstance(result["arguments"]["city"], str)
+    answer = server.client().responses.retrieve(result["id"])
+    assert answer.output_text == result["text"] != ""
+
+
 def test_the_background_mode_of_pydantic_ai(run: Run, server: AntiphonServer) -> None:
     result = run("with_pydantic_ai.py", "background")
 
