@@ -44,7 +44,7 @@ def test_a_model_calls_when_it_needs_to(api: Api) -> None:
 
 
 def test_a_model_answers_when_it_needs_no_call(api: Api) -> None:
-    response = api.create("Tell me a joke.", tools=[WEATHER])
+    response = api.create("Tell me a joke.", tools=[WEATHER], max_output_tokens=40)
 
     assert not calls_of(response)
     assert text_of(response)
@@ -88,7 +88,9 @@ def test_an_output_without_its_call_is_refused(api: Api) -> None:
 
 
 def test_nothing_is_called_where_nothing_may_be(api: Api) -> None:
-    response = api.create([QUESTION], tools=[WEATHER], tool_choice="none")
+    response = api.create(
+        [QUESTION], tools=[WEATHER], tool_choice="none", max_output_tokens=40
+    )
 
     assert not calls_of(response)
 
