@@ -88,9 +88,7 @@ def test_an_output_without_its_call_is_refused(api: Api) -> None:
 
 
 def test_nothing_is_called_where_nothing_may_be(api: Api) -> None:
-    response = api.create(
-        [QUESTION], tools=[WEATHER], tool_choice="none", max_output_tokens=40
-    )
+    response = api.create([QUESTION], tools=[WEATHER], tool_choice="none", max_output_tokens=40)
 
     assert not calls_of(response)
 
