@@ -60,9 +60,8 @@ class TemplateEncoder:
         self._images = load_image_reader(folder)
         self.media = frozenset({"input_image"} if self._images else ())
         defaults = _read_json(folder / "generation_config.json")
-        profile = self.profile
-        self.default_temperature = _first(profile.temperature, defaults.get("temperature"))
-        self.default_top_p = _first(profile.top_p, defaults.get("top_p"))
+        self.default_temperature = float(defaults.get("temperature") or 1.0)
+        self.default_top_p = float(defaults.get("top_p") or 1.0)
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Render the chat template and tokenise; raises if the template refuses the messages."""
@@ -192,8 +191,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     """A JSON file of the weights; one that is optional may be missing."""
     content: dict[str, Any] = orjson.loads(path.read_bytes()) if path.is_file() else {}
     return content
-
-
-def _first(*values: float | None) -> float:
-    """The first that is given, else 1: what changes nothing."""
-    return float(next((value for value in values if value is not None), 1.0))

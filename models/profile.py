@@ -5,7 +5,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,17 +22,8 @@ _MARKS: tuple[tuple[str, CallStyle], ...] = (
 _OTHER_MARKS = ("<function=", "<|tool_call", "[ARGS]", "<|channel|>", "<arg_key>")
 """Of styles that are not read here: such weights are asked in the generic one."""
 
-_KNOWN: dict[str, dict[str, Any]] = {
-    DEFAULT_MODEL: {
-        "call_margin": 3.5,
-        "calls_again": False,
-        "max_calls": 1,
-        # As its model card has it; drawn from all that is possible, its answers have no end.
-        "temperature": 0.2,
-        "top_p": 0.9,
-    }
-}
-"""Weights that are too small to do as others; see docs/operations.md."""
+_CALL_MARGINS = {DEFAULT_MODEL: 3.5}
+"""Weights that are too small to begin a call by themselves; see docs/operations.md."""
 
 
 class Profile(BaseModel):
@@ -54,12 +44,6 @@ class Profile(BaseModel):
 
     max_calls: int | None = Field(None, ge=1)
     """Most calls of one output; weights that are too small repeat theirs without end."""
-
-    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
-    """Where a request has none; without one, that of `generation_config.json`, else 1."""
-
-    top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
-    """The same."""
 
     @property
     def call_format(self) -> CallFormat:
@@ -97,5 +81,7 @@ def profile_of(template: str, model_id: str = "") -> Profile:
     return Profile(
         call_style=style if style and takes_tools else GENERIC.style,
         takes_tools=takes_tools,
-        **_KNOWN.get(model_id, {}),
+        call_margin=_CALL_MARGINS.get(model_id, 0.0),
+        calls_again=model_id not in _CALL_MARGINS,
+        max_calls=1 if model_id in _CALL_MARGINS else None,
     )

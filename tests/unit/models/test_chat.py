@@ -11,7 +11,7 @@ from models.chat import TemplateEncoder, load_encoder
 from models.errors import InvalidRequestError
 from models.prompt import Prompt
 from models.scripted_encoder import ScriptedEncoder
-from models.settings import DEFAULT_MODEL, Settings
+from models.settings import Settings
 from models.weights import Weights
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer
 
@@ -157,24 +157,6 @@ def test_the_vocabulary_is_what_the_network_scores_padding_included(
     encoder = make_encoder(tmp_path, config={"max_position_embeddings": 512} | config)
 
     assert encoder.vocab_size == size
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({}, (0.2, 0.9)),
-        ({"profile": {"temperature": 0.0}}, (0.0, 0.9)),
-        ({"generation_config": {"temperature": 0.7}}, (0.2, 0.9)),
-    ],
-)
-def test_the_profile_says_how_tokens_are_drawn(
-    tmp_path: Path, files: dict[str, Any], expected: tuple[float, float]
-) -> None:
-    make_encoder(tmp_path, **files)
-
-    encoder = TemplateEncoder(Weights(model_id=DEFAULT_MODEL, source="builtin", folder=tmp_path))
-
-    assert (encoder.default_temperature, encoder.default_top_p) == expected
 
 
 def test_every_token_has_a_text_half_characters_and_special_ones_too(
