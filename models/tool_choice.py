@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from models.call_format import GENERIC, CallFormat
 from models.profile import Profile
-from models.search_grammar import ARGUMENTS
-from models.web_search import NAME, offered_search
+from models.web_search import ARGUMENTS, NAME, offered_search
 from models.wire.parameters import GenerationParameters
 from models.wire.tools import AllowedTools, FunctionChoice, FunctionTool, HostedChoice
 

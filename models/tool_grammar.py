@@ -11,11 +11,11 @@ from typing import Any
 import llguidance
 import orjson
 
-from models.call_format import CallFormat
+from models.call_format import GENERIC, CallFormat
 from models.errors import InvalidRequestError
 from models.grammar import grammar_of, schema_grammar
 from models.prompt import ChatEncoder
-from models.tool_choice import CallRule, call_rule, format_of
+from models.tool_choice import SEARCH_FUNCTION, CallRule, call_rule, format_of
 from models.wire.parameters import GenerationParameters
 from models.wire.tools import FunctionTool
 
@@ -46,6 +46,12 @@ def calls_grammar(parameters: GenerationParameters, encoder: ChatEncoder, *, tur
         opener_id=encoder.special_id(call_format.opener),
         body=grammar_of(parameters),
     )
+
+
+def search_grammar(body: str | None) -> str:
+    """The grammar of a turn that is a search, or what `body` allows, should it allow anything."""
+    rule = CallRule(tools=(SEARCH_FUNCTION,), is_forced=body is None, max_calls=1)
+    return tool_grammar(rule, GENERIC, body=body)
 
 
 def tool_grammar(

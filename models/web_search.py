@@ -11,12 +11,19 @@ from typing import Any
 
 import orjson
 
+from models.call_format import GENERIC
 from models.wire.parameters import GenerationParameters
 from models.wire.tools import AllowedTools, HostedChoice, WebSearchTool
 
-CALL_OPENER, CALL_CLOSER = "<tool_call>", "</tool_call>"
+CALL_OPENER, CALL_CLOSER = GENERIC.opener, GENERIC.closer.strip()
 NAME = "web_search"
 MAX_QUERY = 1000
+ARGUMENTS: dict[str, Any] = {
+    "type": "object",
+    "properties": {"query": {"type": "string", "minLength": 1, "maxLength": MAX_QUERY}},
+    "required": ["query"],
+    "additionalProperties": False,
+}
 SOURCES = "web_search_call.action.sources"
 """The value of `include` that has the addresses listed in the item's action."""
 

@@ -7,11 +7,10 @@ from models.generated import last_turn
 from models.grammar import grammar_of
 from models.grammar_after import after_thought
 from models.prompt import ChatEncoder, EncodedPrompt
-from models.search_grammar import search_alone, search_or
 from models.stored import StoredResponse
 from models.thinking import thinks
 from models.tool_choice import call_rule, format_of
-from models.tool_grammar import calls_grammar
+from models.tool_grammar import calls_grammar, search_grammar
 from models.web_search import must_search, offered_search
 from models.wire.parameters import GenerationParameters
 from worker.breakers import BreakerCompiler
@@ -86,9 +85,9 @@ def turn_grammar(
             return grammar
     elif may_search and offered_search(parameters) is not None:
         if must_search(parameters) and turn == 0:
-            grammar = search_alone()
+            grammar = search_grammar(None)
         elif grammar is not None:
-            grammar = search_or(grammar)
+            grammar = search_grammar(grammar)
     if grammar and encoder.think_tags and thinks(parameters.effort):
         return after_thought(grammar, encoder.think_tags, is_open=opens_thought)
     return grammar

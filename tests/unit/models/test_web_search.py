@@ -3,7 +3,7 @@
 import pytest
 
 from models.citations import Citations
-from models.search_grammar import search_alone, search_or
+from models.tool_grammar import search_grammar
 from models.web_search import (
     Hit,
     call_text,
@@ -118,8 +118,8 @@ def test_a_search_may_be_demanded_or_stand_in_the_place_of_the_answer() -> None:
     answer = grammar_from({"type": "array", "items": {"type": "integer"}})
     call = call_text("a b")
 
-    assert follows(search_alone(), call)
-    assert not follows(search_alone(), "[1]")
-    assert follows(search_or(answer), call)
-    assert follows(search_or(answer), "[1]")
-    assert not follows(search_or(answer), "a")
+    assert follows(search_grammar(None), call)
+    assert not follows(search_grammar(None), "[1]")
+    assert follows(search_grammar(answer), call)
+    assert follows(search_grammar(answer), "[1]")
+    assert not follows(search_grammar(answer), "a")
