@@ -97,6 +97,7 @@ def make_vision_engine(vision: Vision) -> Iterator[MakeVisionEngine]:
 
     def make(**overrides: Any) -> Harness:
         settings = {"kv_cache_bytes": 64 * BLOCK_BYTES, "max_sequences": 8, "num_threads": 1}
+        settings["dtype"] = "float32"
         settings["image_sample"] = vision.request("sample", "<image>?", picture(99, 7, 9))
         config = EngineConfig(folder=vision.folder, **{**settings, **overrides})
         harness = Harness()
