@@ -62,7 +62,9 @@ class TransformersEngine(EngineLoop):
     def _load_tokenizer(self) -> LLTokenizer:
         tokenizer: Any = AutoTokenizer.from_pretrained(self._config.folder, local_files_only=True)
         eos_token_ids = sorted(self._runner.eos_token_ids) or None
-        return from_tokenizer(tokenizer, self._runner.vocab_size, eos_token_ids, MASK_SLICES)
+        # Some tokenizers have a token more than the network: one for padding, say.
+        num_tokens = max(self._runner.vocab_size, len(tokenizer))
+        return from_tokenizer(tokenizer, num_tokens, eos_token_ids, MASK_SLICES)
 
     def _prepare(self, request: GenerationRequest) -> Sequence:
         if not request.prompt:

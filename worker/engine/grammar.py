@@ -27,8 +27,10 @@ library's own are for strings of JSON; with those of plain text a mask of `[a-zA
 class Matcher:
     """The state of one grammar in one sequence; a fault shows in `error` and stays there."""
 
-    def __init__(self, matcher: LLMatcher) -> None:
+    def __init__(self, matcher: LLMatcher, num_tokens: int) -> None:
+        """`num_tokens` is the length of its masks."""
         self.raw = matcher
+        self.num_tokens = num_tokens
 
     @property
     def error(self) -> str | None:
@@ -76,15 +78,19 @@ class GrammarCompiler:
         with self._cache_lock:
             if grammar in self._cache:
                 self._cache.move_to_end(grammar)
-                return Matcher(self._cache[grammar].deep_copy())
+                return self._matcher(self._cache[grammar].deep_copy())
         compiled = self._compile(grammar)
         if compiled.is_error():
-            return Matcher(compiled)
+            return self._matcher(compiled)
         with self._cache_lock:
             self._cache[grammar] = compiled
             if len(self._cache) > self._cache_size:
                 self._cache.popitem(last=False)
-            return Matcher(compiled.deep_copy())
+            return self._matcher(compiled.deep_copy())
+
+    def _matcher(self, compiled: LLMatcher) -> Matcher:
+        assert self._tokenizer is not None
+        return Matcher(compiled, self._tokenizer.vocab_size)
 
     def _compile(self, grammar: str) -> LLMatcher:
         with self._tokenizer_lock:
@@ -101,9 +107,9 @@ class GrammarMasker:
     """Forbids, in the rows that have a matcher, the tokens that their grammar does not allow."""
 
     def __init__(self, max_rows: int, vocab_size: int) -> None:
-        num_words = -(-vocab_size // 32)
+        self._max_rows = max_rows
         self._vocab_size = vocab_size
-        self._bits = np.zeros((max_rows, num_words), dtype=np.int32)
+        self._bits = np.zeros((0, 0), dtype=np.int32)
         self._executor = LLExecutor(max(1, (os.cpu_count() or 2) - 1))
 
     def apply(self, logits: Tensor, matchers: Sequence[Matcher | None]) -> None:
@@ -112,6 +118,7 @@ class GrammarMasker:
         if not rows:
             return
         raw = [matcher.raw for matcher in matchers if matcher is not None]
+        self._make_room(next(matcher.num_tokens for matcher in matchers if matcher is not None))
         self._executor.unsafe_compute_mask_ptr(
             [(matcher, index) for index, matcher in enumerate(raw)],
             self._bits.ctypes.data,
@@ -125,3 +132,9 @@ class GrammarMasker:
             logits.masked_fill_(~is_allowed, -torch.inf)  # without two copies of all scores
         else:
             logits[rows] = logits[rows].masked_fill(~is_allowed, -torch.inf)
+
+    def _make_room(self, num_tokens: int) -> None:
+        """A tokenizer may know tokens that the network does not score, and the other way round."""
+        num_words = -(-max(num_tokens, self._vocab_size) // 32)
+        if self._bits.shape[1] != num_words:
+            self._bits = np.zeros((self._max_rows, num_words), dtype=np.int32)

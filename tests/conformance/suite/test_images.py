@@ -1,0 +1,74 @@
+"""Images in the input, against a model that sees them: tiny, random, with a real processor."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.server import make_in
+from tests.conformance.suite.conftest import Api, Json, message
+from tests.conformance.suite.judge import judge_stream, text_of
+from tests.pictures import picture_url
+from tests.tiny_vision import write_vision_model
+from tests.unit.models.tiny_tokenizer import tiny_tokenizer
+
+SEED = 3
+
+
+@pytest.fixture(scope="module")
+def seeing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    folder = tmp_path_factory.mktemp("seeing")
+    model = write_vision_model(folder / "model", tiny_tokenizer(), "idefics3", eos_scale=4.0)
+    settings = {"engine": "transformers", "model": str(model), "dtype": "float32"}
+    server = make_in(folder / "data", None, settings)
+    try:
+        server.start()
+        opened = Api(f"{server.url}/v1")
+        yield opened
+        opened.close()
+    finally:
+        server.stop()
+
+
+def shown(seed: int) -> Json:
+    """A user's question about a picture."""
+    return message(
+        "user",
+        [
+            {
+                "type": "input_text",
+                "text": "What do you see in this image? Answer in one sentence.",
+            },
+            {"type": "input_image", "image_url": picture_url(seed)},
+        ],
+    )
+
+
+def test_a_question_about_an_image_is_answered(seeing: Api) -> None:
+    response = seeing.create([shown(0)], temperature=1, seed=SEED)
+
+    assert response["status"] == "completed"
+    assert response["output"]
+
+
+def test_the_answer_is_streamed(seeing: Api) -> None:
+    final = judge_stream(seeing.post(input=[shown(0)], temperature=1, seed=SEED, stream=True))
+
+    assert final["status"] == "completed"
+
+
+def test_the_answer_depends_on_the_image(seeing: Api) -> None:
+    answers = {text_of(seeing.create([shown(each)], max_output_tokens=16)) for each in range(4)}
+
+    assert len(answers) > 1
+
+
+def test_the_answer_is_held_to_a_schema(seeing: Api) -> None:
+    schema = {"type": "object", "properties": {"n": {"enum": [1, 2]}}, "required": ["n"]}
+    text = {"format": {"type": "json_schema", "name": "n", "schema": schema, "strict": False}}
+
+    # The specification's own schema has no place for one in the answer.
+    response = seeing.post(input=[shown(0)], temperature=1, seed=SEED, text=text).json()
+
+    assert response["status"] == "completed", response["error"]
+    assert json.loads(text_of(response)) in ({"n": 1}, {"n": 2})
