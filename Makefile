@@ -84,6 +84,7 @@ bench: $(VENV)/.dev ## Measure, and append to bench/RESULTS.md
 	$(BIN)/python -m bench.queue
 	$(BIN)/python -m bench.serve
 	$(BIN)/python -m bench.sampling
+	$(BIN)/python -m bench.checkpoints
 
 peers: $(VENV)-peers/.done ## Measure beside transformers' own server
 	$(BIN)/python -m bench.peers

@@ -34,6 +34,7 @@ def greedy_body(seed: int, num_tokens: int) -> bytes:
             "input": story_prompt(seed),
             "max_output_tokens": num_tokens,
             "temperature": 0,
+            "frequency_penalty": 0,
             "stream": True,
         }
     )

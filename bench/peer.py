@@ -44,8 +44,8 @@ class Peer:
     def body(self, ours: bytes) -> bytes:
         """One of our greedy requests as it understands it: greedy is its default."""
         fields = orjson.loads(ours)
-        fields.pop("temperature")
-        return orjson.dumps(fields | {"model": self.model})
+        asked = {name: fields[name] for name in ("input", "max_output_tokens", "stream")}
+        return orjson.dumps(asked | {"model": self.model})
 
 
 @contextmanager

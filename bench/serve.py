@@ -64,8 +64,10 @@ def main(
 def measure(server: Server, rounds: int) -> list[Measure]:
     """All concurrencies in turn in every round, so that a slow minute hits each alike."""
     seeds = count()
-    _run(server, 1, seeds)
-    found = [{each: _run(server, each, seeds) for each in CONCURRENCIES} for _ in range(rounds)]
+    run_round(server, 1, seeds)
+    found = [
+        {each: run_round(server, each, seeds) for each in CONCURRENCIES} for _ in range(rounds)
+    ]
     measures = [
         figure
         for each in CONCURRENCIES
@@ -93,9 +95,12 @@ def _figures(concurrency: int, rounds: list[Round]) -> list[Measure]:
     return figures
 
 
-def _run(server: Server, concurrency: int, seeds: Iterator[int]) -> Round:
+def run_round(
+    server: Server, concurrency: int, seeds: Iterator[int], num_tokens: int = NUM_TOKENS
+) -> Round:
+    """Send so many requests at once and wait for the end of all; raises `BenchError`."""
     requests = [
-        stream_request(PATH, greedy_body(next(seeds), NUM_TOKENS)) for _ in range(concurrency)
+        stream_request(PATH, greedy_body(next(seeds), num_tokens)) for _ in range(concurrency)
     ]
     cpu_before_s = server.worker_cpu_s()
     began = time.monotonic()
