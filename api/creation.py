@@ -99,7 +99,7 @@ def prepare(
     at = at.for_model(body.model)
     check_tools(at, body)
     context = remembered or stored_context(at, project_id, body)
-    parameters = _in_force(at, body)
+    parameters = at.encoder.sampling.fill(body.parameters())
     _check_bias(at, parameters)
     items = resolve_references(at, project_id, body.input_items())
     _check_ids(items, context)
@@ -154,17 +154,6 @@ def _check_ids(items: list[dict[str, Any]], context: Context) -> None:
             raise InvalidRequestError(message, param=f"input[{position}].id")
         if item_id is not None:
             seen.add(item_id)
-
-
-def _in_force(at: Services, body: CreateResponse) -> GenerationParameters:
-    """The parameters with the model's defaults where the client gave none."""
-    given = body.parameters()
-    update: dict[str, object] = {}
-    if given.temperature is None:
-        update["temperature"] = at.encoder.default_temperature
-    if given.top_p is None:
-        update["top_p"] = at.encoder.default_top_p
-    return given.model_copy(update=update)
 
 
 def _check_bias(at: Services, parameters: GenerationParameters) -> None:

@@ -17,6 +17,7 @@ from models.images import gradient_url, read_image_part
 from models.messages import content_parts, is_native, to_messages
 from models.profile import read_profile
 from models.prompt import EncodedPrompt, Prompt
+from models.sampling_defaults import of_generation_config
 from models.scripted_encoder import ScriptedEncoder
 from models.settings import Settings
 from models.thinking import ThinkingStyle
@@ -59,9 +60,8 @@ class TemplateEncoder:
         self.vocab_size = int(config.get("vocab_size") or len(self.tokenizer))
         self._images = load_image_reader(folder)
         self.media = frozenset({"input_image"} if self._images else ())
-        defaults = _read_json(folder / "generation_config.json")
-        self.default_temperature = float(defaults.get("temperature") or 1.0)
-        self.default_top_p = float(defaults.get("top_p") or 1.0)
+        came_with_them = of_generation_config(_read_json(folder / "generation_config.json"))
+        self.sampling = self.profile.sampling.over(came_with_them)
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Render the chat template and tokenise; raises if the template refuses the messages."""

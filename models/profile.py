@@ -5,10 +5,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.call_format import CALL_FORMATS, GENERIC, CallFormat, CallStyle
+from models.sampling_defaults import SamplingDefaults
 from models.settings import DEFAULT_MODEL, SettingsError
 
 FILE_NAME = "profile.json"
@@ -22,8 +24,16 @@ _MARKS: tuple[tuple[str, CallStyle], ...] = (
 _OTHER_MARKS = ("<function=", "<|tool_call", "[ARGS]", "<|channel|>", "<arg_key>")
 """Of styles that are not read here: such weights are asked in the generic one."""
 
-_CALL_MARGINS = {DEFAULT_MODEL: 3.5}
-"""Weights that are too small to begin a call by themselves; see docs/operations.md."""
+_KNOWN: dict[str, dict[str, Any]] = {
+    DEFAULT_MODEL: {
+        "call_margin": 3.5,
+        "calls_again": False,
+        "max_calls": 1,
+        # The model card's, and a penalty without which many of its answers have no end.
+        "sampling": SamplingDefaults(temperature=0.2, top_p=0.9, frequency_penalty=0.2),
+    }
+}
+"""Weights that are too small to do as others; see docs/operations.md."""
 
 
 class Profile(BaseModel):
@@ -45,6 +55,9 @@ class Profile(BaseModel):
     max_calls: int | None = Field(None, ge=1)
     """Most calls of one output; weights that are too small repeat theirs without end."""
 
+    sampling: SamplingDefaults = SamplingDefaults()
+    """For fields that a request leaves out; counts before `generation_config.json`."""
+
     @property
     def call_format(self) -> CallFormat:
         """How its calls are spelled."""
@@ -65,7 +78,9 @@ def read_profile(
             changes = Profile.model_validate_json(given.read_bytes())
         except ValidationError as error:
             raise SettingsError(f"{given}: {error}") from None
-        profile = profile.model_copy(update=changes.model_dump(exclude_unset=True))
+        sampling = changes.sampling.over(profile.sampling)
+        update = {name: getattr(changes, name) for name in changes.model_fields_set}
+        profile = profile.model_copy(update=update | {"sampling": sampling})
     if call_margin is not None:
         profile = profile.model_copy(update={"call_margin": call_margin})
     return profile
@@ -81,7 +96,5 @@ def profile_of(template: str, model_id: str = "") -> Profile:
     return Profile(
         call_style=style if style and takes_tools else GENERIC.style,
         takes_tools=takes_tools,
-        call_margin=_CALL_MARGINS.get(model_id, 0.0),
-        calls_again=model_id not in _CALL_MARGINS,
-        max_calls=1 if model_id in _CALL_MARGINS else None,
+        **_KNOWN.get(model_id, {}),
     )

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from models.call_format import CallFormat
 from models.profile import Profile
+from models.sampling_defaults import SamplingDefaults
 from models.thinking import ThinkTags
 from models.vision import PlacedImage
 
@@ -49,8 +50,8 @@ class ChatEncoder(Protocol):
     """Tokens of prompt and output together."""
     vocab_size: int
     """Token ids are smaller than this."""
-    default_temperature: float
-    default_top_p: float
+    sampling: SamplingDefaults
+    """How its tokens are drawn where a request does not say."""
     media: frozenset[str]
     """The types of content parts that the model takes beside text."""
     think_tags: ThinkTags | None

@@ -6,6 +6,7 @@ from models.call_format import CallFormat
 from models.messages import to_messages
 from models.profile import Profile
 from models.prompt import EncodedPrompt, Prompt
+from models.sampling_defaults import SamplingDefaults
 from models.thinking import ThinkingStyle
 from models.weights import SCRIPTED_MODEL
 
@@ -21,8 +22,7 @@ class ScriptedEncoder:
 
     context_length = SCRIPTED_CONTEXT
     vocab_size = SCRIPTED_VOCAB
-    default_temperature = 1.0
-    default_top_p = 1.0
+    sampling = SamplingDefaults()
     media: frozenset[str] = frozenset()
 
     def __init__(self, model_id: str = SCRIPTED_MODEL, script: str = "") -> None:

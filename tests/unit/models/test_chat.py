@@ -13,6 +13,7 @@ from models.prompt import Prompt
 from models.scripted_encoder import ScriptedEncoder
 from models.settings import Settings
 from models.weights import Weights
+from models.wire.parameters import GenerationParameters
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer
 
 _SHOW_ALL = (
@@ -143,11 +144,11 @@ def test_tags_that_are_special_tokens_are_text_like_any_other(tmp_path: Path) ->
 
 
 def test_limits_and_defaults_come_with_the_weights(tmp_path: Path) -> None:
-    defaults = {"temperature": 0.6, "top_p": 0.9}
+    defaults = {"temperature": 0.6, "top_p": 0.9, "top_k": 50, "repetition_penalty": 1.1}
     encoder = make_encoder(tmp_path, generation_config=defaults)
 
     assert (encoder.model_id, encoder.context_length) == ("tiny", 512)
-    assert (encoder.default_temperature, encoder.default_top_p) == (0.6, 0.9)
+    assert encoder.sampling.model_dump(exclude_none=True) == defaults
 
 
 @pytest.mark.parametrize(("config", "size"), [({}, 257), ({"vocab_size": 512}, 512)])
@@ -174,7 +175,9 @@ def test_weights_without_defaults_have_those_of_the_protocol(
 ) -> None:
     encoder = make_encoder(tmp_path, **files)
 
-    assert (encoder.default_temperature, encoder.default_top_p) == (1.0, 1.0)
+    in_force = encoder.sampling.fill(GenerationParameters())
+
+    assert in_force == GenerationParameters(temperature=1.0, top_p=1.0)
 
 
 def test_the_scripted_encoder_counts_bytes_one_message_a_line() -> None:
