@@ -64,6 +64,8 @@ def make_celery(redis_url: str) -> Celery:
             "visibility_timeout": VISIBILITY_S,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
+            # A worker that was killed while it restored holds the lock for so many seconds.
+            "unacked_mutex_expire": 10,
         },
     )
     return app

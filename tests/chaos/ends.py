@@ -5,12 +5,9 @@ from collections.abc import Iterator
 
 from models.status import TRANSITIONS, ResponseStatus
 from tests.chaos.audit import Change, Row
-from tests.chaos.history import History
+from tests.chaos.history import GIVEN_UP_AFTER, History
 from tests.chaos.journal import TERMINAL, Record
 from tests.chaos.plan import SCRIPT_TOKENS
-
-_GIVEN_UP_AFTER = 2
-"""Crashes in the row of a response that lost its third worker: the last is not counted any more."""
 
 
 def every_response_ends(history: History) -> Iterator[str]:
@@ -39,7 +36,7 @@ def _deserved(record: Record, row: Row) -> set[str]:
     deserved = {"completed" if job.max_tokens >= SCRIPT_TOKENS else "incomplete"}
     if job.cancel_after_s is not None or record.left_at is not None:
         deserved.add("cancelled")
-    if row.num_crashes >= _GIVEN_UP_AFTER:
+    if row.num_crashes >= GIVEN_UP_AFTER:
         deserved.add("failed")
     if not job.store:
         # Its content was in Redis alone, its client on the one connection.

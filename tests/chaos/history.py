@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from tests.chaos.audit import Kept, Row
 from tests.chaos.journal import Record
 
+GIVEN_UP_AFTER = 2
+"""Crashes in the row of a response that lost its third worker: the last is not counted any more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
@@ -17,6 +20,8 @@ class History:
     """Responses that had not ended when the time to come to rest was up."""
     num_parallel: int = 64
     """Responses that all workers together generate at a time."""
+    log_lost_at: tuple[float, ...] = ()
+    """When Redis forgot the logs of all running streams."""
 
     def stored(self) -> Iterator[tuple[Record, Row]]:
         """The responses whose id a client got and that are still stored, content and all."""
@@ -24,6 +29,16 @@ class History:
             row = self.kept.rows.get(record.response_id or "")
             if row is not None and row.store:
                 yield record, row
+
+    def text_is_lost(self, record: Record) -> bool:
+        """The known limit: three workers and, once events were shown, their log were lost.
+
+        Nobody is left to say what was shown; the stream ends with an error that says so.
+        """
+        row = self.row_of(record)
+        if row is None or row.status != "failed" or row.num_crashes < GIVEN_UP_AFTER:
+            return False
+        return any(at > record.events[0].at for at in self.log_lost_at if record.events)
 
     def row_of(self, record: Record) -> Row | None:
         """The row of a record's response."""

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from signal import Signals
 
 import redis
 
@@ -15,6 +16,7 @@ from tests.chaos.schedule import Step
 from worker.queue import queue_name
 
 _QUEUE = queue_name(SCRIPTED_MODEL)
+_ENDING = (Signals.SIGKILL, Signals.SIGTERM)
 
 
 class Nemesis:
@@ -28,6 +30,8 @@ class Nemesis:
         self._thread = threading.Thread(target=self._run, name="nemesis", daemon=True)
         self._old_hints: list[bytes] = []
         self.log: list[str] = []
+        self.log_lost_at: list[float] = []
+        """When it made Redis forget, on the clock of the clients' journal."""
 
     def start(self) -> None:
         """Begin to strike."""
@@ -52,7 +56,11 @@ class Nemesis:
                 # A supervisor that was hit during its start has given up.
                 self._cluster.start_again()
                 self.log.append(f"{step.at_s:7.2f} s  (supervisor started again)")
-            self.log.append(f"{step}{'' if self._do(step) else '  (without effect)'}")
+            began_at = time.monotonic()
+            has_effect = self._do(step)
+            self.log.append(f"{step}{'' if has_effect else '  (without effect)'}")
+            if has_effect and _loses_the_log(step):
+                self.log_lost_at += [began_at, time.monotonic()]
 
     def _do(self, step: Step) -> bool:
         if step.act == "signal":
@@ -99,3 +107,10 @@ class Nemesis:
                     message = b"%d %b" % (event.number, event.data)
                     client.publish(events_channel(response_id), message)
         return bool(streams)
+
+
+def _loses_the_log(step: Step) -> bool:
+    """Redis keeps nothing on disk; with its supervisor it is started anew."""
+    if step.act != "signal":
+        return step.act in ("flush", "start_again")
+    return step.target in ("valkey", "supervisor") and step.sent in _ENDING

@@ -67,6 +67,8 @@ class Outcome:
     nemesis_log: list[str]
     journal: list[Record]
     kept: Kept
+    num_texts_lost: int
+    """Responses that met the known limit (docs/guarantees.md)."""
     seconds: float
     phases: dict[str, float]
     """What it spent its seconds on."""
@@ -77,6 +79,7 @@ class Outcome:
         lines = [
             f"chaos seed {trial.seed}: {len(self.journal)} jobs in {self.seconds:.0f} s, "
             f"{len(self.nemesis_log)} steps of the nemesis, {summary(self.kept)}",
+            f"  {self.num_texts_lost} lost three workers and their log after events were shown",
             "  " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.phases.items()),
             *(f"  {line}" for line in self.nemesis_log),
         ]
@@ -138,6 +141,7 @@ def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
         kept=kept,
         num_unfinished=num_unfinished,
         num_parallel=trial.num_workers * MAX_SEQUENCES,
+        log_lost_at=tuple(nemesis.log_lost_at),
     )
     if keep is not None:
         (keep / "history.pickle").write_bytes(pickle.dumps(history))
@@ -147,6 +151,7 @@ def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
         nemesis_log=nemesis.log,
         journal=driver.journal,
         kept=kept,
+        num_texts_lost=sum(map(history.text_is_lost, history.journal)),
         seconds=phases.total(),
         phases=phases.seconds,
     )

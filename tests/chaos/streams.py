@@ -38,8 +38,11 @@ def deltas_add_up(history: History) -> Iterator[str]:
         if row.store and row.events is not None:
             yield from _unlike_its_archive(row)
     for record in history.journal:
-        yield from _unlike_itself(record)
+        if not history.text_is_lost(record):
+            yield from _unlike_itself(record)
     for record, row in history.stored():
+        if history.text_is_lost(record):
+            continue
         for event in record.events:
             if row.events is None or event.number >= len(row.events):
                 yield f"{_about(record)}: event {event.number} is not archived"

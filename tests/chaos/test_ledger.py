@@ -39,6 +39,25 @@ def archived(*data: bytes) -> History:
     return history([record(connections=[], job=POLLED)], [row(events=list(data))])
 
 
+def third_loss(*, num_crashes: int, log_lost_at: float) -> History:
+    """Failed after three events were shown, none of which is archived."""
+    failed = event(1, "response.failed", response={"status": "failed", "output": []})
+    kept = row(
+        status="failed",
+        num_crashes=num_crashes,
+        usage=None,
+        text="",
+        events=[events()[0].data, failed.data],
+    )
+    shown = record(
+        connections=[Connection(0, 0.0, events()[:3])],
+        seen=[Seen(9.0, "failed", "", "get")],
+        bad_answers=["error event events_lost"],
+    )
+    changes = [*life()[:2], change("in_progress", "failed")]
+    return replace(history([shown], [kept], changes), log_lost_at=(log_lost_at,))
+
+
 def test_a_clean_history_breaks_nothing():
     assert check(history()) == {}
 
@@ -87,8 +106,12 @@ def test_a_clean_history_breaks_nothing():
             [],
             changes=[*life(), change("incomplete", None)],
         ),
+        third_loss(num_crashes=2, log_lost_at=3.5),
     ],
-    ids=["reconnects", "deleted", "never answered", "reclaimed", "taken over", "run out"],
+    ids=[
+        *("reconnects", "deleted", "never answered", "reclaimed", "taken over", "run out"),
+        "the known limit",
+    ],
 )
 def test_what_is_allowed_breaks_nothing(clean):
     assert check(clean) == {}
@@ -237,6 +260,8 @@ BROKEN = [
     ("I13", "a hint", history(unacked_for_s=[300.0])),
     ("I13", "a key for ever", history(redis_keys={"antiphon:fence:1": -1})),
     ("I13", "a log for long", history(redis_keys={"antiphon:log:1": 3000})),
+    ("I5", "shown, and no log was lost", third_loss(num_crashes=2, log_lost_at=-1.0)),
+    ("I5", "shown, and few workers were lost", third_loss(num_crashes=1, log_lost_at=3.5)),
     ("no answer", "a traceback", history([record(bad_answers=["500: {}"])])),
 ]
 
