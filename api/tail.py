@@ -53,6 +53,7 @@ class Tail:
                 self._check_not_deleted()
                 raise EventsLostError
             yield from self._take(archived)
+            self._check_not_behind(archived)
             return
         with self.at.hub.subscribe(self.stored.project_id, self.stored.id) as subscription:
             yield from self._follow_live(subscription, idle_s)
@@ -61,15 +62,10 @@ class Tail:
         self, subscription: Subscription, idle_s: float
     ) -> Iterator[LoggedEvent | None]:
         batch: list[LoggedEvent] = self._logged()
-        first_number = self.next_number
         while True:
             yield from self._take(batch)
             if batch and batch[-1].is_terminal and batch[-1].sequence_number < self.next_number:
-                if first_number <= batch[-1].sequence_number < self.next_number - 1:
-                    # Redis lost events together with the worker that had made them, and then the
-                    # response was ended by another: this reader knows more than anybody else.
-                    self.end = batch[-1]
-                    raise EventsLostError
+                self._check_not_behind(batch)
                 return
             message = subscription.get(idle_s)
             if message is None:
@@ -86,6 +82,17 @@ class Tail:
             if event.sequence_number == self.next_number:
                 self.next_number += 1
                 yield spelled(event, self.at.settings.reasoning_events)
+
+    def _check_not_behind(self, events: list[LoggedEvent]) -> None:
+        """Raise if this reader knows more than anybody else.
+
+        Redis lost events together with the worker that had made them, and then the response was
+        ended by another.
+        """
+        if events[-1].sequence_number < self.next_number - 1:
+            self.end = events[-1]
+            message = f"The response ended with event {self.end.sequence_number}; others are gone."
+            raise EventsLostError(message)
 
     def _without_gap(self, events: list[LoggedEvent]) -> list[LoggedEvent]:
         """A message, or the log when a message before it was missed."""

@@ -1,5 +1,6 @@
 """All clients together: they work a plan off, each client one chain at a time."""
 
+import math
 import threading
 import time
 from collections import deque
@@ -35,9 +36,10 @@ class Driver:
         for thread in self._threads:
             thread.start()
 
-    def wait_until_all_begun(self) -> None:
-        """Return when the last chain has its client."""
-        while self._chains:
+    def wait_until_all_begun(self, limit_s: float = math.inf) -> None:
+        """Return when the last chain has its client, or after so many seconds."""
+        give_up_at = time.monotonic() + limit_s
+        while self._chains and time.monotonic() < give_up_at:
             time.sleep(_POLL_S)
 
     def join(self, grace_s: float) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 
 from tests.chaos.audit import Kept, Row
 from tests.chaos.journal import Record
@@ -38,7 +39,10 @@ class History:
         row = self.row_of(record)
         if row is None or row.status != "failed" or row.num_crashes < GIVEN_UP_AFTER:
             return False
-        return any(at > record.events[0].at for at in self.log_lost_at if record.events)
+        if not record.events:
+            return False
+        ended_at = min((seen.at for seen in record.seen if seen.status == row.status), default=inf)
+        return any(record.events[0].at < at < ended_at for at in self.log_lost_at)
 
     def row_of(self, record: Record) -> Row | None:
         """The row of a record's response."""

@@ -1,5 +1,6 @@
 """One run: a cluster, clients, a nemesis; then rest, and the ledger. `python -m tests.chaos`."""
 
+import math
 import pickle
 import shutil
 import time
@@ -30,6 +31,8 @@ class Trial:
     num_workers: int = 4
     every_s: tuple[float, float] = (5.0, 15.0)
     """Shortest and longest time between two faults."""
+    faults_for_s: float = math.inf
+    """After so long the nemesis rests, though there are still jobs to begin."""
     only: str = ""
     """Faults whose name begins so, all if empty."""
     steps: tuple[Step, ...] | None = None
@@ -46,7 +49,7 @@ class Trial:
     @classmethod
     def slice(cls, seed: int) -> "Trial":
         """Of the size that the continuous integration runs."""
-        return cls(seed=seed, num_jobs=500, every_s=(2.5, 5.0))
+        return cls(seed=seed, num_jobs=500, every_s=(2.5, 5.0), faults_for_s=40.0)
 
     def schedule(self) -> Iterator[Step]:
         """The nemesis' steps in order of time."""
@@ -165,9 +168,10 @@ def _strike(cluster: Cluster, trial: Trial, phases: Phases) -> tuple[Driver, Nem
     time.sleep(trial.head_start_s)
     driver.start()
     if trial.steps is None:
-        driver.wait_until_all_begun()
+        driver.wait_until_all_begun(trial.faults_for_s)
         phases.end("faults")
         nemesis.stop()
+        driver.wait_until_all_begun()
     else:
         nemesis.finish()
     phases.end("heal")

@@ -113,14 +113,26 @@ def test_a_stream_begins_after_the_event_that_the_client_names(
     assert list(frames(stream(http, response["id"], after=after))) == whole[after + 1 :]
 
 
-@pytest.mark.parametrize("beyond", [0, 1000])
 def test_after_the_last_event_comes_only_the_closing_frame(
-    http: FlaskClient, worker: InProcessWorker, beyond: int
+    http: FlaskClient, worker: InProcessWorker
 ) -> None:
     response = create_and_wait(http)
     last = events(stream(http, response["id"]))[-1]["sequence_number"]
 
-    assert list(frames(stream(http, response["id"], after=last + beyond))) == [DONE]
+    assert list(frames(stream(http, response["id"], after=last))) == [DONE]
+
+
+def test_who_knows_of_events_after_the_last_is_told_which_that_is(
+    http: FlaskClient, worker: InProcessWorker
+) -> None:
+    response = create_and_wait(http)
+    last = events(stream(http, response["id"]))[-1]["sequence_number"]
+
+    error, done = frames(stream(http, response["id"], after=last + 1))
+
+    assert event_of(error)["error"]["code"] == "events_lost"
+    assert f"event {last};" in event_of(error)["error"]["message"]
+    assert done == DONE
 
 
 def test_a_dropped_stream_is_resumed_with_exactly_the_rest(
@@ -245,6 +257,9 @@ def test_a_stream_that_has_shown_more_than_its_end_knows_of_says_so(
     assert close_response(desk.store, log, worker.stored, cause)
     *_, error, done = [*shown, *streamed]
 
+    assert event_of(error)["error"]["code"] == "events_lost"
+    assert done == DONE
+    error, done = frames(stream(http, response["id"], after=5))
     assert event_of(error)["error"]["code"] == "events_lost"
     assert done == DONE
 
