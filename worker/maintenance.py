@@ -71,7 +71,10 @@ class Maintenance:
         reclaimed = self._store.upkeep.reclaim()
         if reclaimed:
             logger.warning("responses reclaimed", extra={"count": len(reclaimed)})
-        for stored in self._store.upkeep.poisonous():
+        poisonous = self._store.upkeep.poisonous()
+        if poisonous:
+            self._client.ping()  # what was shown is in the log: it may be away, and not lost
+        for stored in poisonous:
             if close_response(self._store, self._log, stored, POISON):
                 logger.error("response given up", extra={"response_id": stored.id.hex})
 

@@ -32,14 +32,17 @@ class History:
                 yield record, row
 
     def text_is_lost(self, record: Record) -> bool:
-        """The known limit: three workers and, once events were shown, their log were lost.
+        """The known limit: once events were shown, worker and log were lost, and it ended so.
 
+        It was cancelled, or its third worker lost, before another worker made the events again.
         Nobody is left to say what was shown; the stream ends with an error that says so.
         """
         row = self.row_of(record)
-        if row is None or row.status != "failed" or row.num_crashes < GIVEN_UP_AFTER:
+        if row is None or not record.events:
             return False
-        if not record.events:
+        is_given_up = row.status == "failed" and row.num_crashes >= GIVEN_UP_AFTER
+        is_taken_away = row.status == "cancelled" and row.attempt > 1
+        if not is_given_up and not is_taken_away:
             return False
         ended_at = min((seen.at for seen in record.seen if seen.status == row.status), default=inf)
         return any(record.events[0].at < at < ended_at for at in self.log_lost_at)

@@ -82,7 +82,7 @@ class Outcome:
         lines = [
             f"chaos seed {trial.seed}: {len(self.journal)} jobs in {self.seconds:.0f} s, "
             f"{len(self.nemesis_log)} steps of the nemesis, {summary(self.kept)}",
-            f"  {self.num_texts_lost} lost three workers and their log after events were shown",
+            f"  {self.num_texts_lost} ended by others than a worker, their log lost meanwhile",
             "  " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.phases.items()),
             *(f"  {line}" for line in self.nemesis_log),
         ]

@@ -39,22 +39,33 @@ def archived(*data: bytes) -> History:
     return history([record(connections=[], job=POLLED)], [row(events=list(data))])
 
 
-def third_loss(*, num_crashes: int, log_lost_at: float) -> History:
-    """Failed after three events were shown, none of which is archived."""
-    failed = event(1, "response.failed", response={"status": "failed", "output": []})
+def lost_text(
+    *, log_lost_at: float, status: str = "failed", num_crashes: int = 2, attempt: int = 4
+) -> History:
+    """Ended after three events were shown, none of which is archived."""
+    kind = "failed" if status == "failed" else "incomplete"
+    ended = event(1, f"response.{kind}", response={"status": status, "output": []})
     kept = row(
-        status="failed",
+        status=status,
+        attempt=attempt,
         num_crashes=num_crashes,
         usage=None,
         text="",
-        events=[events()[0].data, failed.data],
+        events=[events()[0].data, ended.data],
     )
     shown = record(
         connections=[Connection(0, 0.0, events()[:3])],
-        seen=[Seen(9.0, "failed", "", "get")],
+        seen=[Seen(9.0, status, "", "get")],
+        cancelled_at=8.0 if status == "cancelled" else None,
+        job=Job(
+            number=7,
+            max_tokens=NUM_TOKENS,
+            stream=True,
+            cancel_after_s=8.0 if status == "cancelled" else None,
+        ),
         bad_answers=["error event events_lost"],
     )
-    changes = [*life()[:2], change("in_progress", "failed")]
+    changes = [*life()[:2], change("in_progress", status)]
     return replace(history([shown], [kept], changes), log_lost_at=(log_lost_at,))
 
 
@@ -106,11 +117,12 @@ def test_a_clean_history_breaks_nothing():
             [],
             changes=[*life(), change("incomplete", None)],
         ),
-        third_loss(num_crashes=2, log_lost_at=3.5),
+        lost_text(log_lost_at=3.5),
+        lost_text(status="cancelled", num_crashes=0, attempt=2, log_lost_at=3.5),
     ],
     ids=[
         *("reconnects", "deleted", "never answered", "reclaimed", "taken over", "run out"),
-        "the known limit",
+        *("a third worker lost with the log", "cancelled when worker and log were lost"),
     ],
 )
 def test_what_is_allowed_breaks_nothing(clean):
@@ -260,8 +272,13 @@ BROKEN = [
     ("I13", "a hint", history(unacked_for_s=[300.0])),
     ("I13", "a key for ever", history(redis_keys={"antiphon:fence:1": -1})),
     ("I13", "a log for long", history(redis_keys={"antiphon:log:1": 3000})),
-    ("I5", "shown, and no log was lost", third_loss(num_crashes=2, log_lost_at=-1.0)),
-    ("I5", "shown, and few workers were lost", third_loss(num_crashes=1, log_lost_at=3.5)),
+    ("I5", "shown, and no log was lost", lost_text(log_lost_at=-1.0)),
+    ("I5", "shown, and few workers were lost", lost_text(num_crashes=1, log_lost_at=3.5)),
+    (
+        "I5",
+        "shown, and cancelled by its worker",
+        lost_text(status="cancelled", num_crashes=0, attempt=1, log_lost_at=3.5),
+    ),
     ("no answer", "a traceback", history([record(bad_answers=["500: {}"])])),
 ]
 

@@ -284,11 +284,17 @@ def test_the_last_worker_that_was_lost_changes_nothing_any_more(
     assert desk.status(response) is ResponseStatus.FAILED
 
 
-def test_a_response_is_given_up_also_while_valkey_is_out_of_reach(
-    desk: Desk, cut_off: Maintenance
+def test_a_response_is_given_up_once_it_can_be_known_what_was_shown(
+    desk: Desk, maintenance: Maintenance, cut_off: Maintenance
 ) -> None:
     response = desk.create()
+    crash(desk, maintenance, times=2)
+    desk.claim()
+    desk.lapse_leases()
 
-    crash(desk, cut_off, times=3)
+    with pytest.raises(redis.RedisError):
+        cut_off.reclaim()
+    assert desk.status(response) is ResponseStatus.IN_PROGRESS
 
+    maintenance.reclaim()
     assert desk.status(response) is ResponseStatus.FAILED
