@@ -65,6 +65,7 @@ ORPHANS = _trial(
         _signal(2.0, "worker-1", Signals.SIGKILL),
     ],
     settings=_SLOW,
+    grace_s=40.0,  # a chain of four takes 24 s
 )
 """A worker dies and nobody but its lease tells."""
 

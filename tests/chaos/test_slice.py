@@ -1,6 +1,5 @@
 """A slice of the long run, with another seed each time; `make chaos` is the long run."""
 
-import os
 import random
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from tests.chaos.run import Trial, run_trial
 
 
-@pytest.mark.skipif("NIGHTLY" not in os.environ, reason="a minute; not yet green every time")
 @pytest.mark.timeout(240)
 def test_no_invariant_breaks_under_faults(capsys: pytest.CaptureFixture[str]) -> None:
     seed = random.randrange(2**31)
