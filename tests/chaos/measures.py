@@ -54,22 +54,22 @@ def _after_loss(
     strike: Callable[[str], object],
     mend: Callable[[str], object] = lambda _: None,
 ) -> Iterator[float]:
-    """Lose the busiest worker, again and again; each response that it had is one sample."""
-    streams = open_streams(cluster, _NUM_STREAMS)
-    try:
-        for _ in range(count):
-            # A stream that went on has not moved to a worker that is about to be struck again.
-            wait_until(lambda: cluster.num_leases() >= 2, _LOST_S)
-            name = busiest_worker(cluster)
-            struck = streams_of(cluster, streams, cluster.pid(name))
-            began = time.monotonic()
-            strike(name)
-            for stream in struck:
-                yield stream.wait_after(began + _UNDERWAY_S, _LOST_S) - began
-            mend(name)
-    finally:
+    """Lose the busiest worker, again and again; each response that it had is one sample.
+
+    Responses are new ones each time: who loses a third worker is failed.
+    """
+    for _ in range(count):
+        wait_until(lambda: cluster.num_leases() >= 2, _LOST_S)
+        streams = open_streams(cluster, _NUM_STREAMS)
+        name = busiest_worker(cluster)
+        struck = streams_of(cluster, streams, cluster.pid(name))
+        began = time.monotonic()
+        strike(name)
+        for stream in struck:
+            yield stream.wait_after(began + _UNDERWAY_S, _LOST_S) - began
+        mend(name)
         for stream in streams:
-            stream.stop()
+            stream.cancel()
 
 
 def after_redis(cluster: Cluster, count: int) -> Iterator[float]:

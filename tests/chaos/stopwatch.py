@@ -43,6 +43,11 @@ class Stopwatch:
         wait_until(lambda: self._arrivals[-1] > moment, within_s)
         return next(at for at in self._arrivals if at > moment)
 
+    def cancel(self) -> None:
+        """End the response, and with it its stream."""
+        self._web.request("POST", f"{PATH}/{self.response_id}/cancel")
+        self.stop()
+
     def stop(self) -> None:
         """Follow no longer."""
         self._stopping.set()
