@@ -70,7 +70,8 @@ def test_the_python_blocks_run_one_after_the_other(server: AntiphonServer):
 
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith(("completed ", "incomplete "))
-    assert "swordfish" in run.stdout
+    # Whether so small a model repeats what it was told is not this test's to say: that a turn
+    # has the one before it in its prompt is test_walkthrough's.
     assert "cancelled" in run.stdout
     assert '"name"' in run.stdout.splitlines()[-1] or '"age"' in run.stdout
 
