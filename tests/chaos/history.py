@@ -22,7 +22,7 @@ class History:
     num_parallel: int = 64
     """Responses that all workers together generate at a time."""
     log_lost_at: tuple[float, ...] = ()
-    """When Redis forgot the logs of all running streams."""
+    """When Redis forgot the logs of all running streams, or could not be asked for them."""
 
     def stored(self) -> Iterator[tuple[Record, Row]]:
         """The responses whose id a client got and that are still stored, content and all."""

@@ -31,7 +31,7 @@ class Nemesis:
         self._old_hints: list[bytes] = []
         self.log: list[str] = []
         self.log_lost_at: list[float] = []
-        """When it made Redis forget, on the clock of the clients' journal."""
+        """When it made Redis forget or took it away, on the clock of the clients' journal."""
 
     def start(self) -> None:
         """Begin to strike."""
@@ -110,7 +110,7 @@ class Nemesis:
 
 
 def _loses_the_log(step: Step) -> bool:
-    """Redis keeps nothing on disk; with its supervisor it is started anew."""
+    """Redis forgets it, or cannot be asked for a while: who ends a response then does without."""
     if step.act != "signal":
         return step.act in ("flush", "start_again")
     return step.target in ("valkey", "supervisor") and step.sent in _ENDING
