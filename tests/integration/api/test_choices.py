@@ -21,7 +21,8 @@ from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from worker.maintenance import Maintenance
 
-_SLOW: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": 20}
+_TOKENS = 100  # three seconds of the slow worker's, so that it is surely lost midway
+_SLOW: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": _TOKENS}
 _FAST: dict[str, Any] = {"script_interval_ms": 1, "script_tokens": 20}
 
 
@@ -113,11 +114,11 @@ def test_each_choice_goes_on_where_a_lost_worker_left_it(
     desk.lapse_leases()
     maintenance.reclaim()
 
-    make_worker(**_FAST).run_queued().result()
+    make_worker(script_tokens=_TOKENS).run_queued().result()
 
     ended = wait_for_end(http, response["id"])
     assert ended["status"] == "completed"
-    assert ended["usage"]["output_tokens"] == 20 * n
+    assert ended["usage"]["output_tokens"] == _TOKENS * n
     assert len(set(texts_of(ended))) == 1
     replayed = events(stream(http, response["id"]))
     assert replayed[: len(seen)] == seen

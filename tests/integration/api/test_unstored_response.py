@@ -38,7 +38,7 @@ _BODY: dict[str, Any] = {
     "safety_identifier": _MARKER,
     "store": False,
 }
-_SLOW: dict[str, Any] = {"script_interval_ms": 20, "script_tokens": 20}
+_SLOW: dict[str, Any] = {"script_interval_ms": 20, "script_tokens": 100}
 _ENDLESS: dict[str, Any] = {"script_interval_ms": 10, "script_tokens": 100_000}
 
 

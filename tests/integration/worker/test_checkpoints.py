@@ -26,9 +26,10 @@ from tests.polling import eventually
 from worker.engine import GenerationRequest, ScriptedEngine
 from worker.maintenance import Maintenance
 
-_TOKENS = 60
+_TOKENS = 300  # nine seconds of the slow worker's, so that it is surely lost midway
 _SLOW: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": _TOKENS}
 _OFTEN: dict[str, Any] = _SLOW | {"checkpoint_seconds": 0.02}
+_SOON_ENDED: dict[str, Any] = _OFTEN | {"script_tokens": 60}
 _FAST: dict[str, Any] = {"script_tokens": _TOKENS}
 _REACHED = Checkpoint(
     next_sequence_number=9, tokens=(GeneratedToken(0, 256), GeneratedToken(0, 257))
@@ -98,7 +99,7 @@ def test_it_works(
 def test_a_checkpoint_has_the_number_of_the_next_event(
     http: FlaskClient, make_worker: MakeWorker, sql: RunSql, log: EventLog
 ) -> None:
-    make_worker(**_OFTEN)
+    make_worker(**_SOON_ENDED)
     response = create(http)
 
     reached = checkpoint_of(sql, least=3)
@@ -118,7 +119,7 @@ def test_a_checkpoint_has_the_number_of_the_next_event(
 def test_an_end_leaves_no_checkpoint(
     http: FlaskClient, make_worker: MakeWorker, sql: RunSql
 ) -> None:
-    make_worker(**_OFTEN)
+    make_worker(**_SOON_ENDED)
     response = create(http)
     checkpoint_of(sql)
 
@@ -130,7 +131,7 @@ def test_an_end_leaves_no_checkpoint(
 def test_they_can_be_switched_off(
     http: FlaskClient, make_worker: MakeWorker, sql: RunSql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = make_worker(**_SLOW | {"checkpoint_seconds": 0, "drain_seconds": 30})
+    worker = make_worker(**_SOON_ENDED | {"checkpoint_seconds": 0, "drain_seconds": 30})
     response = create(http)
     wait_for_text(http, response["id"])
 

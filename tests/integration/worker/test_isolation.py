@@ -9,7 +9,7 @@ from tests.integration.conftest import MakeWorker
 from tests.integration.desk import Desk
 from tests.polling import eventually
 
-_SLOW: dict[str, Any] = {"script_interval_ms": 20}
+_SLOW: dict[str, Any] = {"script_interval_ms": 20, "script_tokens": 100}
 _RUNNING = "SELECT id FROM responses WHERE status = 'in_progress'"
 
 

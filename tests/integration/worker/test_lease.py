@@ -25,7 +25,7 @@ from tests.polling import eventually
 from worker.maintenance import Maintenance
 
 _ENDLESS: dict[str, Any] = {"script_interval_ms": 10, "script_tokens": 100_000}
-_LONG: dict[str, Any] = {"script_interval_ms": 20, "script_tokens": 60}
+_LONG: dict[str, Any] = {"script_interval_ms": 20, "script_tokens": 200}
 
 _LEASED = "SELECT id FROM workers WHERE lease_until > now()"
 _SHORTEN = "UPDATE workers SET lease_until = now() + interval '2 s'"
@@ -160,7 +160,7 @@ def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_worker_that_cannot_renew_stops_writing_and_hands_back_later(
     http: FlaskClient, make_worker: MakeWorker, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = make_worker(**_LONG | {"script_tokens": 100})
+    worker = make_worker(**_LONG)
     response = create(http)
     wait_for_text(http, response["id"])
     renew, is_down = Workers.renew, [True]

@@ -25,7 +25,7 @@ from tests.integration.in_process import InProcessWorker
 from worker.maintenance import Maintenance
 from worker.runtime import Runtime
 
-_TOKENS = 60
+_TOKENS = 300  # nine seconds of the slow worker's, so that it is surely lost midway
 _SLOW: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": _TOKENS}
 _FAST: dict[str, Any] = {"script_interval_ms": 1, "script_tokens": _TOKENS}
 

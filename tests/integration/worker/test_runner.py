@@ -46,7 +46,7 @@ def test_a_task_without_work_does_nothing(worker: InProcessWorker, sql: RunSql) 
 
 
 def test_responses_run_side_by_side(make_worker: MakeWorker, desk: Desk, sql: RunSql) -> None:
-    worker = make_worker(script_interval_ms=20)
+    worker = make_worker(script_interval_ms=20, script_tokens=100)
     for _ in range(5):
         desk.create()
 
@@ -155,7 +155,7 @@ def test_a_response_cancelled_before_it_was_claimed_never_reaches_the_engine(
 def test_a_response_ends_in_the_store_while_valkey_loses_everything(
     http: FlaskClient, make_worker: MakeWorker, client: redis.Redis
 ) -> None:
-    make_worker(script_interval_ms=10)
+    make_worker(script_interval_ms=10, script_tokens=100)
     response = create(http)
     streamed = frames(stream(http, response["id"]))
     next(frame for frame in streamed if b"delta" in frame)
