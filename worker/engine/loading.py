@@ -13,9 +13,9 @@ from worker.engine.attention import ATTENTION_NAME, register_attention
 from worker.engine.device import resolve_device, resolve_dtype
 from worker.engine.interface import EngineConfig, UnsupportedModelError
 from worker.engine.memory import check_fits, free_bytes, stored_weights_bytes
+from worker.engine.packed_linear import pack_linear_layers
 from worker.engine.quantize import quantize_linear_layers
 from worker.engine.vision import text_config_name
-from worker.engine.wide_linear import split_output_layer
 
 
 def load_model(config: EngineConfig) -> Any:
@@ -40,7 +40,7 @@ def load_model(config: EngineConfig) -> Any:
     model = model.to(device).eval()
     if config.quantization == "int8":
         quantize_linear_layers(model)
-    split_output_layer(model)
+    pack_linear_layers(model)
     return model
 
 
