@@ -57,16 +57,14 @@ class KeyValuePool:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class DecodeGroup:
-    """Rows of one query token each and of similar length, at `start:end` of the pack."""
+class Decodes(Protocol):
+    """The rows of a step that have one query token each; they are the first of the pack."""
 
-    start: int
-    end: int
-    slots: Tensor
-    """[rows, longest]: where the keys lie; past a row's length, its own first slot."""
-    mask: Tensor
-    """[rows, 1, 1, longest]: true within the row's length."""
+    num_rows: int
+
+    def attend(self, query: Tensor, keys: Tensor, values: Tensor, scale: float | None) -> Tensor:
+        """Map query [rows, query heads, size] to [rows, query heads, value size]; keys and values
+        are a layer's whole pool, [heads, slots, size]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,7 @@ class PagedStep:
 
     pool: KeyValuePool
     write_slots: Tensor
-    groups: list[DecodeGroup]
+    decodes: Decodes
     prefills: list[PrefillChunk]
 
     def attend(
@@ -98,8 +96,9 @@ class PagedStep:
         keys.index_copy_(1, self.write_slots, key)
         values.index_copy_(1, self.write_slots, value)
         output = query.new_empty(query.shape[1], query.shape[0], value.shape[-1])
-        for group in self.groups:
-            output[group.start : group.end] = _decode(query, keys, values, group, scale)
+        if num_rows := self.decodes.num_rows:
+            rows = query[:, :num_rows].transpose(0, 1)
+            output[:num_rows] = self.decodes.attend(rows, keys, values, scale)
         for chunk in self.prefills:
             output[chunk.start : chunk.end] = _prefill(
                 query[None, :, chunk.start : chunk.end],
@@ -109,29 +108,6 @@ class PagedStep:
                 scale,
             )
         return output
-
-
-def _decode(
-    query: Tensor, keys: Tensor, values: Tensor, group: DecodeGroup, scale: float | None
-) -> Tensor:
-    num_rows, num_heads = group.end - group.start, keys.shape[0]
-    # The query heads that share a key head become its query length: keys are never repeated.
-    packed = query[:, group.start : group.end].transpose(0, 1)
-    packed = packed.reshape(num_rows, num_heads, -1, query.shape[-1])
-    output = scaled_dot_product_attention(
-        packed,
-        _of_rows(keys, group),
-        _of_rows(values, group),
-        attn_mask=group.mask,
-        scale=scale,
-    )
-    return output.reshape(num_rows, query.shape[0], -1)
-
-
-def _of_rows(pool: Tensor, group: DecodeGroup) -> Tensor:
-    """[rows, heads, longest, size]; `index_select` copies twice as fast as an index in brackets."""
-    found = pool.index_select(1, group.slots.flatten())
-    return found.view(len(found), *group.slots.shape, found.shape[-1]).transpose(0, 1)
 
 
 def _of_chunk(new: Tensor, pool: Tensor, chunk: PrefillChunk) -> Tensor:

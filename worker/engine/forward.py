@@ -79,7 +79,7 @@ class ModelRunner:
         """Compute the batch; return float32 logits [sampled, vocab] of chunks that are the last
         of their sequence, in batch order."""
         packed = pack(batch, BLOCK_SIZE, self._model.device)
-        step = PagedStep(self._pool, packed.write_slots, packed.groups, packed.prefills)
+        step = PagedStep(self._pool, packed.write_slots, packed.decodes, packed.prefills)
         output = self._model(
             **self._inputs(packed),
             position_ids=packed.positions,

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+_onednn: Any = torch.backends.mkldnn
+
 
 def pack_linear_layers(model: nn.Module) -> None:
     """Put a `PackedLinear` in the place of every linear layer that oneDNN can compute here.
@@ -23,7 +25,7 @@ def pack_linear_layers(model: nn.Module) -> None:
 
 
 def _can_pack(weight: Tensor) -> bool:
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    if weight.device.type != "cpu" or not _onednn.is_available():
         return False
     if weight.dtype == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

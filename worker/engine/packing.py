@@ -4,17 +4,16 @@ Host-side indices only; the pool is addressed, never read.
 """
 
 from dataclasses import dataclass
-from itertools import groupby
 
 import torch
 from torch import Tensor
 
-from worker.engine.attention import DecodeGroup, PrefillChunk
+from worker.engine.attention import Decodes, PrefillChunk
+from worker.engine.decode_padded import PaddedDecodes
+from worker.engine.decode_paged import PagedDecodes
 from worker.engine.scheduler import Chunk
 from worker.engine.sequence import Sequence
 from worker.engine.vision import ImageRows
-
-_SHORT_BITS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class Pack:
     token_ids: Tensor
     positions: Tensor
     write_slots: Tensor
-    groups: list[DecodeGroup]
+    decodes: Decodes
     prefills: list[PrefillChunk]
     sampled_rows: Tensor
     """For each chunk that is its sequence's last, in batch order, its last token's place."""
@@ -33,7 +32,7 @@ class Pack:
 
 
 def pack(batch: list[Chunk], block_size: int, device: torch.device) -> Pack:
-    """Pack the batch; sequences of similar length decode together, so none pays for the longest."""
+    """Pack the batch, decodes in order of length."""
     decodes = sorted((c for c in batch if c.num_tokens == 1), key=_num_keys)
     prefills = [c for c in batch if c.num_tokens > 1]
     ends: dict[str, int] = {}
@@ -53,7 +52,7 @@ def pack(batch: list[Chunk], block_size: int, device: torch.device) -> Pack:
         token_ids=torch.tensor([token_ids], device=device),
         positions=torch.tensor([positions], device=device),
         write_slots=torch.tensor(write_slots, device=device),
-        groups=_decode_groups(decodes, block_size, device),
+        decodes=_decodes(decodes, block_size, device),
         prefills=[
             _prefill_chunk(chunk, ends[chunk.sequence.id], block_size, device) for chunk in prefills
         ],
@@ -84,35 +83,15 @@ def _slots(sequence: Sequence, start: int, end: int, block_size: int) -> list[in
     ]
 
 
-def _decode_groups(
-    decodes: list[Chunk], block_size: int, device: torch.device
-) -> list[DecodeGroup]:
-    """Group rows, sorted by length, whose lengths lie within a factor of two; all short ones."""
-    groups: list[DecodeGroup] = []
-    for _, members in groupby(decodes, lambda row: max(_num_keys(row).bit_length(), _SHORT_BITS)):
-        start = groups[-1].end if groups else 0
-        groups.append(_decode_group(list(members), start, block_size, device))
-    return groups
-
-
-def _decode_group(
-    chunks: list[Chunk], start: int, block_size: int, device: torch.device
-) -> DecodeGroup:
-    lengths = torch.tensor([_num_keys(chunk) for chunk in chunks])
-    longest = int(lengths[-1])
-    num_blocks = -(-longest // block_size)
-    tables = [chunk.sequence.blocks[:num_blocks] for chunk in chunks]
-    padded = torch.tensor([table + [0] * (num_blocks - len(table)) for table in tables])
-    slots = _expand(padded, block_size)[:, :longest]
-    is_key = torch.arange(longest)[None] < lengths[:, None]
-    # Padding repeats the row's own first slot: a neighbour's NaN would pass through the mask.
-    slots = torch.where(is_key, slots, slots[:, :1])
-    return DecodeGroup(
-        start=start,
-        end=start + len(chunks),
-        slots=slots.to(device),
-        mask=is_key[:, None, None].to(device),
-    )
+def _decodes(chunks: list[Chunk], block_size: int, device: torch.device) -> Decodes:
+    lengths = [_num_keys(chunk) for chunk in chunks]
+    tables = [
+        chunk.sequence.blocks[: -(-length // block_size)]
+        for chunk, length in zip(chunks, lengths, strict=True)
+    ]
+    if device.type == "cpu":
+        return PagedDecodes(tables, lengths, block_size)
+    return PaddedDecodes(tables, lengths, block_size, device)
 
 
 def _prefill_chunk(chunk: Chunk, end: int, block_size: int, device: torch.device) -> PrefillChunk:

@@ -1,7 +1,10 @@
+import pytest
 import torch
 
 from tests.unit.engine.harness import greedy
 from worker.engine.blocks import BlockPool
+from worker.engine.decode_padded import PaddedDecodes
+from worker.engine.decode_paged import PagedDecodes
 from worker.engine.packing import Pack, pack
 from worker.engine.scheduler import Chunk
 from worker.engine.sequence import Sequence
@@ -21,24 +24,24 @@ def packed(*chunks: Chunk) -> Pack:
     return pack(list(chunks), BLOCK_SIZE, torch.device("cpu"))
 
 
-def test_a_row_reads_only_slots_of_its_own_blocks() -> None:
+@pytest.mark.parametrize(("device", "kind"), [("cpu", PagedDecodes), ("meta", PaddedDecodes)])
+def test_the_device_says_how_rows_attend(device: str, kind: type) -> None:
     pool = BlockPool(20, BLOCK_SIZE)
-    rows = [decoding(pool, num_tokens) for num_tokens in (3, 9, 14)]
+    rows = [decoding(pool, num_tokens) for num_tokens in (14, 3)]
 
-    [group] = packed(*(Chunk(row, 1) for row in rows)).groups
+    result = pack([Chunk(row, 1) for row in rows], BLOCK_SIZE, torch.device(device))
 
-    for row, slots, mask in zip(rows, group.slots, group.mask[:, 0, 0], strict=True):
-        assert {int(slot) // BLOCK_SIZE for slot in slots} <= set(row.blocks)
-        assert int(mask.sum()) == len(row.tokens)
+    assert isinstance(result.decodes, kind)
+    assert result.decodes.num_rows == 2
 
 
-def test_a_long_row_does_not_widen_the_short_ones() -> None:
-    pool = BlockPool(200, BLOCK_SIZE)
-    long, short, medium = (decoding(pool, size) for size in (600, 5, 130))
+def test_decodes_lie_in_order_of_length() -> None:
+    pool = BlockPool(50, BLOCK_SIZE)
+    rows = [decoding(pool, num_tokens) for num_tokens in (14, 3, 9)]
 
-    groups = packed(Chunk(long, 1), Chunk(short, 1), Chunk(medium, 1)).groups
+    result = packed(*(Chunk(row, 1) for row in rows))
 
-    assert [group.slots.shape for group in groups] == [(1, 5), (1, 130), (1, 600)]
+    assert result.positions[0].tolist() == [2, 8, 13]
 
 
 def test_sampled_rows_follow_the_batch_and_not_the_pack() -> None:
