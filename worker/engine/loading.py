@@ -28,13 +28,16 @@ def load_model(config: EngineConfig) -> Any:
     keep_freed_memory()
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
-    stored_bytes = stored_weights_bytes(config.folder, dtype)
+    weights_bytes = stored_weights_bytes(config.folder, dtype)
     # On a GPU the cache takes what the weights leave.
     cache_bytes = 0 if device.type == "cuda" else config.kv_cache_bytes
-    check_fits(stored_bytes, cache_bytes, free_bytes(device))
     try:
+        known = AutoConfig.from_pretrained(config.folder, local_files_only=True)
+        if device.type == "cpu":
+            weights_bytes += _shared_output_bytes(known, dtype)
+        check_fits(weights_bytes, cache_bytes, free_bytes(device))
         with device:
-            model = _from_folder(config, dtype)
+            model = _from_folder(config, known, dtype)
     except (KeyError, ValueError) as error:
         raise UnsupportedModelError(f"transformers cannot load it so: {error!r}") from error
     model = model.to(device).eval()
@@ -55,8 +58,15 @@ def end_token_ids(model: Any) -> frozenset[int]:
     return frozenset([ids] if isinstance(ids, int) else ids)
 
 
-def _from_folder(config: EngineConfig, dtype: torch.dtype) -> Any:
-    known = AutoConfig.from_pretrained(config.folder, local_files_only=True)
+def _shared_output_bytes(known: Any, dtype: torch.dtype) -> int:
+    """Bytes of an output layer that is stored with the embeddings: on a CPU it gets its own."""
+    text = known.get_text_config()
+    if not text.tie_word_embeddings:
+        return 0
+    return int(text.vocab_size * text.hidden_size * dtype.itemsize)
+
+
+def _from_folder(config: EngineConfig, known: Any, dtype: torch.dtype) -> Any:
     text_config = text_config_name(known)
     if text_config and config.quantization != "none":
         raise UnsupportedModelError("a network with a part for images cannot be kept in int8")
