@@ -61,7 +61,7 @@ def end_token_ids(model: Any) -> frozenset[int]:
 def _shared_output_bytes(known: Any, dtype: torch.dtype) -> int:
     """Bytes of an output layer that is stored with the embeddings: on a CPU it gets its own."""
     text = known.get_text_config()
-    if not text.tie_word_embeddings:
+    if not getattr(text, "tie_word_embeddings", False):
         return 0
     return int(text.vocab_size * text.hidden_size * dtype.itemsize)
 

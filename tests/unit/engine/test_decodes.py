@@ -108,6 +108,19 @@ def test_what_is_not_finite_stays_in_its_row(make: Callable[..., Decodes], poiso
     assert output[[0, 2]].equal(clean[[0, 2]])
 
 
+@pytest.mark.parametrize("position", [0, 2, 5])
+def test_a_single_key_that_is_not_a_number_is_not_hidden(
+    make: Callable[..., Decodes], position: int
+) -> None:
+    [table] = tables_of([6])
+    keys, values, query = pool(1, 8), pool(1, 8), torch.randn(1, 2, 8)
+    keys[0, table[position // BLOCK_SIZE] * BLOCK_SIZE + position % BLOCK_SIZE] = float("nan")
+
+    output = make([table], [6], BLOCK_SIZE).attend(query, keys, values, None)
+
+    assert output.isnan().all()
+
+
 class TestPaged:
     def test_a_row_is_the_same_in_any_batch(self) -> None:
         tables = tables_of(LENGTHS)
