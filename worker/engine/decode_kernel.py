@@ -6,15 +6,11 @@ scores, in float32 whatever the pool's type. What is short is widened a vector a
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-_BFLOAT16_BITS = np.uint32(16)
-"""A bfloat16 is the upper half of a float32."""
+from worker.engine.compiled import BFLOAT16_BITS, compile_loop
 
 _LOG2_E = np.float32(1.4426950408889634)
 _LEAST_EXPONENT = np.float32(-126.0)
@@ -25,13 +21,6 @@ _C3, _C2, _C1 = map(np.float32, (5.550332548e-2, 2.402264791e-1, 6.931472028e-1)
 _HALF, _ONE = np.float32(0.5), np.float32(1.0)
 
 
-def _compile(function: F) -> F:
-    """Sums may be taken in any order, and so vectorised; NaN and infinity stay what they are."""
-    flags = {"reassoc", "contract", "arcp", "nsz"}
-    compiled: Any = njit(nogil=True, fastmath=flags, error_model="numpy")(function)
-    return cast("F", compiled)
-
-
 @cache
 def decode_kernel(group: int, size: int, value_size: int, is_short: bool) -> Callable[..., None]:
     """Compile the loop for `group` query heads a key head; constant shapes are what makes it fast.
@@ -40,7 +29,7 @@ def decode_kernel(group: int, size: int, value_size: int, is_short: bool) -> Cal
     """
     score, add = _scoring(group, size, is_short), _adding(group, value_size, is_short)
 
-    @_compile
+    @compile_loop
     def attend(  # noqa: PLR0913 - compiled code takes arrays, no objects
         query: Any,
         keys: Any,
@@ -71,7 +60,7 @@ def decode_kernel(group: int, size: int, value_size: int, is_short: bool) -> Cal
 # speed in bfloat16.
 @cache
 def _scoring(group: int, size: int, is_short: bool) -> Callable[..., None]:
-    @_compile
+    @compile_loop
     def score(
         queries: Any, keys: Any, table: Any, length: int, block_size: int, scores: Any
     ) -> None:
@@ -82,7 +71,7 @@ def _scoring(group: int, size: int, is_short: bool) -> Callable[..., None]:
             slot = table[position // block_size] * block_size + position % block_size
             if is_short:
                 for n in range(size):
-                    bits[n] = np.uint32(keys[slot, n]) << _BFLOAT16_BITS
+                    bits[n] = np.uint32(keys[slot, n]) << BFLOAT16_BITS
                 key = wide
             else:
                 key = keys[slot]
@@ -97,7 +86,7 @@ def _scoring(group: int, size: int, is_short: bool) -> Callable[..., None]:
 
 @cache
 def _adding(group: int, size: int, is_short: bool) -> Callable[..., None]:
-    @_compile
+    @compile_loop
     def add(
         weights: Any, values: Any, table: Any, length: int, block_size: int, output: Any
     ) -> None:
@@ -109,7 +98,7 @@ def _adding(group: int, size: int, is_short: bool) -> Callable[..., None]:
             slot = table[position // block_size] * block_size + position % block_size
             if is_short:
                 for n in range(size):
-                    bits[n] = np.uint32(values[slot, n]) << _BFLOAT16_BITS
+                    bits[n] = np.uint32(values[slot, n]) << BFLOAT16_BITS
                 value = wide
             else:
                 value = values[slot]
@@ -124,7 +113,7 @@ def _adding(group: int, size: int, is_short: bool) -> Callable[..., None]:
     return add
 
 
-@_compile
+@compile_loop
 def _softmax(scores: Any, length: int, exponents: Any, powers: Any) -> None:
     """Turn scores into weights that sum to one, in place; 2**x as polynomial times exponent bits,
     since a call of the C library for each would not be vectorised."""

@@ -5,15 +5,14 @@ matrix. Here one compiled loop goes over the keys of a row (docs/adr/0009), in f
 pool's type; a row gets the same result in any batch.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from worker.engine.compiled import share
 from worker.engine.decode_kernel import decode_kernel
 
 _KEYS_PER_THREAD = 4096
@@ -51,23 +50,9 @@ class PagedDecodes:
             self._block_size,
             output,
         )
-        _share(work, self._num_keys * num_heads)
+        share(work, self._num_keys * num_heads // _KEYS_PER_THREAD)
         return torch.from_numpy(output).view(num_rows, num_query_heads, value_size)
 
 
 def _as_array(pool: Tensor) -> "np.ndarray[Any, Any]":
     return (pool.view(torch.uint16) if pool.dtype == torch.bfloat16 else pool).numpy()
-
-
-def _share(work: Callable[[int, int], None], num_keys: int) -> None:
-    """Call `work` with (n, count) for all n below `count`, each on a thread of its own."""
-    count = min(torch.get_num_threads(), max(1, num_keys // _KEYS_PER_THREAD))
-    others = [_threads().submit(work, n, count) for n in range(1, count)]
-    work(0, count)
-    for other in others:
-        other.result()
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="attention")

@@ -7,80 +7,146 @@ from torch import nn
 from tests.unit.engine.conftest import EngineFactory
 from tests.unit.engine.harness import greedy
 from worker.engine import UnsupportedModelError
-from worker.engine.quantize import quantize_linear_layers
+from worker.engine.quantize import Int8Linear, quantize_linear_layers
 from worker.engine.support import PlainAttention, _logits_alone
 
-SHAPES = {"small": (48, 32), "large": (1024, 512)}
+# The second has more inputs than fit into one integer sum, and lies in several pieces.
+SHAPES = {"small": (48, 33), "large": (600, 5000)}
+FEW, MANY = 8, 9
+TYPES = {torch.float32: 4e-4, torch.bfloat16: 6e-3}
 
 
-def layer_of(shape: tuple[int, int], *, bias: bool) -> nn.Linear:
+@pytest.fixture(autouse=True)
+def _seed() -> None:
     torch.manual_seed(0)
-    outputs, inputs = shape
-    return nn.Linear(inputs, outputs, bias=bias)
 
 
-def quantized(layer: nn.Linear) -> nn.Module:
-    model = nn.Sequential(layer)
-    quantize_linear_layers(model)
-    return model
+def layer_of(shape: str, dtype: torch.dtype = torch.float32, *, bias: bool = False) -> nn.Linear:
+    outputs, inputs = SHAPES[shape]
+    return nn.Linear(inputs, outputs, bias=bias, dtype=dtype)
+
+
+def rows_of(shape: str, *size: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.randn(*size, SHAPES[shape][1]).to(dtype)
 
 
 def rounded(weight: torch.Tensor) -> torch.Tensor:
     """The weights as one byte and a scale for each output leave them."""
-    scales = weight.abs().amax(1, keepdim=True) / 127
-    return (weight / scales).round() * scales
+    scales = weight.float().abs().amax(1, keepdim=True) / 127
+    return (weight.float() / scales).round() * scales
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("num_rows", [3, 50])
-@pytest.mark.parametrize(("shape", "tolerance"), [("small", 1e-2), ("large", 5e-4)])
+@pytest.mark.parametrize("size", [(1,), (1, FEW), (1, MANY), (2, 3), (5, 10)], ids=str)
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
 def test_only_the_weights_are_rounded(
-    shape: str, tolerance: float, num_rows: int, bias: bool
+    shape: str, size: tuple[int, ...], bias: bool, dtype: torch.dtype
 ) -> None:
-    layer = layer_of(SHAPES[shape], bias=bias)
-    rows = torch.randn(2, num_rows, layer.in_features)
-    rows[0, 0] *= 1000  # rows do not share a scale
-    expected = nn.functional.linear(rows, rounded(layer.weight), layer.bias)
+    layer = layer_of(shape, dtype, bias=bias)
+    rows = rows_of(shape, *size, dtype=dtype)
+    rows[0] *= 1000  # rows do not share a scale
+    exact = rows.double() @ rounded(layer.weight).double().t()
+    exact += layer.bias.double() if bias else 0.0
 
-    output = quantized(layer)(rows)
+    output = Int8Linear(layer)(rows)
 
-    assert output.shape == expected.shape
-    difference = (output - expected).norm(dim=-1) / expected.norm(dim=-1)
-    assert difference.max() < tolerance
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize("shape", SHAPES)
-def test_a_row_of_zeros_stays_what_the_bias_makes_it(shape: str) -> None:
-    layer = layer_of(SHAPES[shape], bias=True)
-
-    output = quantized(layer)(torch.zeros(1, layer.in_features))
-
-    assert torch.equal(output[0], layer.bias)
+    assert output.dtype == dtype
+    assert output.shape == exact.shape
+    difference = (output - exact).norm(dim=-1) / exact.norm(dim=-1)
+    assert difference.max() < TYPES[dtype]
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("shape", SHAPES)
-def test_no_rows_give_none(shape: str) -> None:
+@pytest.mark.parametrize("num_rows", [1, MANY])
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_the_largest_sum_there_can_be_does_not_overflow(num_rows: int, dtype: torch.dtype) -> None:
+    layer = layer_of("large", dtype)
+    layer.weight[:] = 1.0
+    rows = torch.full((num_rows, layer.in_features), -3.0, dtype=dtype)
+
+    output = Int8Linear(layer)(rows)
+
+    torch.testing.assert_close(output, torch.full_like(output, -3.0 * layer.in_features))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("num_rows", [1, MANY])
+def test_a_row_of_zeros_stays_what_the_bias_makes_it(num_rows: int) -> None:
+    layer = layer_of("small", bias=True)
+
+    output = Int8Linear(layer)(torch.zeros(num_rows, layer.in_features))
+
+    assert output.equal(layer.bias.expand_as(output))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("poison", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_what_is_not_finite_stays_in_its_row_and_is_not_hidden(
+    poison: float, dtype: torch.dtype
+) -> None:
+    layer, rows = Int8Linear(layer_of("small", dtype)), rows_of("small", 3, dtype=dtype)
+    clean = layer(rows)
+    rows[1, 7] = poison
+
+    output = layer(rows)
+
+    assert not output[1].isfinite().any()
+    assert output[[0, 2]].equal(clean[[0, 2]])
+
+
+@torch.inference_mode()
+def test_no_rows_give_none() -> None:
     """A step that only computes parts of prompts asks the output layer for nothing."""
-    outputs, inputs = SHAPES[shape]
+    layer = layer_of("small")
 
-    assert quantized(layer_of(SHAPES[shape], bias=False))(torch.zeros(0, inputs)).shape == (
-        0,
-        outputs,
-    )
+    assert Int8Linear(layer)(rows_of("small", 1, 0)).shape == (1, 0, layer.out_features)
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("shape", SHAPES)
-def test_a_row_comes_out_the_same_in_any_batch_of_answers(shape: str) -> None:
-    model = quantized(layer_of(SHAPES[shape], bias=False))
-    rows = torch.randn(9, SHAPES[shape][1]) * torch.logspace(-3, 3, 9)[:, None]
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_a_row_comes_out_the_same_among_few(dtype: torch.dtype) -> None:
+    layer = Int8Linear(layer_of("large", dtype))
+    rows = rows_of("large", FEW) * torch.logspace(-3, 3, FEW)[:, None]
+    rows = rows.to(dtype)
 
-    together, alone = model(rows), torch.cat([model(row[None]) for row in rows])
+    together, alone = layer(rows), torch.cat([layer(row[None]) for row in rows])
 
-    assert torch.equal(together, alone)
+    assert together.equal(alone)
+
+
+@torch.inference_mode()
+def test_threads_share_the_outputs_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, rows = Int8Linear(layer_of("small", bias=True)), rows_of("small", 2)
+    monkeypatch.setattr("worker.engine.quantize._WEIGHTS_PER_THREAD", 1)
+    outputs = []
+    for num_threads in (1, 5, 64):
+        monkeypatch.setattr(torch, "get_num_threads", lambda n=num_threads: n)
+        outputs.append(layer(rows))
+
+    assert outputs[0].equal(outputs[1])
+    assert outputs[0].equal(outputs[2])
+
+
+@torch.inference_mode()
+def test_rows_that_do_not_lie_together_are_taken_as_they_are() -> None:
+    layer = Int8Linear(layer_of("small"))
+    rows = torch.randn(5, 2 * SHAPES["small"][1])[:, ::2]
+
+    assert layer(rows).equal(layer(rows.contiguous()))
+
+
+def test_every_linear_layer_is_replaced_and_embeddings_stay() -> None:
+    model = nn.ModuleDict({"in": nn.Embedding(48, 33), "out": layer_of("small")})
+    model["out"].weight = model["in"].weight
+    embedded = model["in"].weight.clone()
+
+    quantize_linear_layers(model)
+
+    assert type(model["out"]) is Int8Linear
+    assert model["in"].weight.equal(embedded)
 
 
 def test_a_network_without_linear_layers_is_refused() -> None:
