@@ -49,22 +49,25 @@ def main(
     rounds: Annotated[int, typer.Option(min=1)] = 1,
     num_tokens: Annotated[int, typer.Option(min=8, help="Of each answer.")] = 64,
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16, of both.")] = "float32",
-    only: Annotated[str, typer.Option(help="peer, kinds or chat.")] = "",
+    only: Annotated[str, typer.Option(help="peer, kinds, int8 or chat.")] = "",
     results: Annotated[Path, typer.Option(help="Where a section is appended.")] = RESULTS,
 ) -> None:
-    """Measure tokens per second of CPU at 1 and 32, and what sampling and grammars take."""
+    """Measure tokens per second of CPU at 1 and 32, and what sampling, grammars and int8 take."""
     where = Circumstances.now(shlex.join(["python", "-m", "bench.peers", *sys.argv[1:]]))
     seeds = itertools.count()
     measures: list[Measure] = []
     settings = {"ANTIPHON_ENGINE": "transformers", "ANTIPHON_DTYPE": dtype}
     with own_server(settings, _WEIGHTS) as server:
-        ours = Side(address=server.address, pid=_supervisor(server))
+        ours = _side(server)
         _rate(ours, 1, seeds, num_tokens)
         if only in ("", "peer"):
             with running_peer(_WEIGHTS / _MODEL, dtype, num_threads=1) as peer:
                 measures += _beside(ours, peer, seeds, rounds, num_tokens)
         if only in ("", "kinds"):
             measures += _kinds(ours, seeds, rounds, num_tokens)
+        if only in ("", "int8"):
+            with own_server(settings | {"ANTIPHON_QUANTIZATION": "int8"}, _WEIGHTS) as quantized:
+                measures += _int8(ours, _side(quantized), seeds, rounds, num_tokens)
         if only in ("", "chat"):
             measures += _chat(ours)
     publish(f"Peers: {num_tokens} tokens a request over HTTP, {dtype}", where, measures, results)
@@ -115,6 +118,27 @@ def _kinds(ours: Side, seeds: Iterator[int], rounds: int, num_tokens: int) -> li
         )
         for name, (_, least) in kinds.items()
         if least is not None
+    ]
+
+
+def _int8(
+    full: Side, int8: Side, seeds: Iterator[int], rounds: int, num_tokens: int
+) -> list[Measure]:
+    """Both at one stream, in turn."""
+    _rate(int8, 1, seeds, num_tokens)
+    pairs = [
+        tuple(_rate(side, 1, seeds, num_tokens) for side in (full, int8)) for _ in range(rounds)
+    ]
+    return [
+        Measure(
+            name="1 in int8: tokens per CPU second",
+            rounds=[quantized for _, quantized in pairs],
+        ),
+        Measure(
+            name="1 in int8 over 1 in full",
+            rounds=[quantized / plain for plain, quantized in pairs],
+            goal=Goal(at_least=1.6),
+        ),
     ]
 
 
@@ -170,9 +194,10 @@ def _final(stream: bytes) -> dict[str, Any]:
     return response
 
 
-def _supervisor(server: Server) -> int:
+def _side(server: Server) -> Side:
     assert server.data_dir is not None
-    return int((server.data_dir / "run" / "supervisor.pid").read_text())
+    supervisor = (server.data_dir / "run" / "supervisor.pid").read_text()
+    return Side(address=server.address, pid=int(supervisor))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from worker.engine.compiled import BFLOAT16_BITS, compile_loop
+from worker.engine.compiled import compile_loop, reading, writing
 
 _LEVELS = np.float32(8191.0)
 """13 bits beside the sign."""
@@ -19,7 +19,6 @@ _SPAN = 2048
 """So many products of a level with a weight of at most 127 fit into an int32."""
 
 _NO_SIGN, _INFINITY = np.uint32(0x7FFFFFFF), np.uint32(0x7F800000)
-_ALMOST_HALF, _LAST_BIT = np.uint32(0x7FFF), np.uint32(1)
 
 
 @cache
@@ -28,7 +27,7 @@ def int8_kernel(is_short: bool) -> Callable[..., None]:
 
     It computes the part `part` of `num_parts` of the outputs.
     """
-    quantize, write = _quantizing(is_short), _writing(is_short)
+    quantize, write = _quantizing(is_short), writing(is_short)
 
     @compile_loop
     def multiply(  # noqa: PLR0913 - compiled code takes arrays, no objects
@@ -76,12 +75,13 @@ def _dot_of_span(levels: Any, weights: Any) -> Any:
 
 @cache
 def _quantizing(is_short: bool) -> Callable[..., Any]:
+    read = reading(is_short)
+
     @compile_loop
     def quantize(row: Any, levels: Any) -> Any:
         """Round a row to levels, and return what a level is worth; NaN if that of the row is."""
         bits = np.empty(len(row), np.uint32)
-        for n in range(len(row)):
-            bits[n] = np.uint32(row[n]) << BFLOAT16_BITS if is_short else row[n]
+        read(row, bits)
         peak = np.uint32(0)  # of the bits, which without their sign are in the numbers' order
         for n in range(len(row)):
             peak = max(peak, bits[n] & _NO_SIGN)
@@ -95,18 +95,3 @@ def _quantizing(is_short: bool) -> Callable[..., Any]:
         return largest / _LEVELS
 
     return quantize
-
-
-@cache
-def _writing(is_short: bool) -> Callable[..., None]:
-    @compile_loop
-    def write(bits: Any, output: Any) -> None:
-        """Write float32s, rounded to the even neighbour where the output is short."""
-        for n in range(len(bits)):
-            if is_short:
-                is_odd = (bits[n] >> BFLOAT16_BITS) & _LAST_BIT
-                output[n] = (bits[n] + _ALMOST_HALF + is_odd) >> BFLOAT16_BITS
-            else:
-                output[n] = bits[n]
-
-    return write

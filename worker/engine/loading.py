@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from worker.engine.allocation import keep_freed_memory
 from worker.engine.attention import ATTENTION_NAME, register_attention
 from worker.engine.device import resolve_device, resolve_dtype
+from worker.engine.fused_norm import fuse_norms
 from worker.engine.interface import EngineConfig, UnsupportedModelError
 from worker.engine.memory import check_fits, free_bytes, stored_weights_bytes
 from worker.engine.packed_linear import pack_linear_layers
@@ -44,6 +45,7 @@ def load_model(config: EngineConfig) -> Any:
     if config.quantization == "int8":
         quantize_linear_layers(model)
     pack_linear_layers(model)
+    fuse_norms(model)
     return model
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from worker.engine.compiled import share
+from worker.engine.compiled import BITS, share
 from worker.engine.int8_kernel import int8_kernel
 from worker.engine.interface import UnsupportedModelError
 
@@ -27,8 +27,6 @@ _WEIGHTS_PER_THREAD = 1 << 20
 
 _PIECE_WEIGHTS = 1 << 20
 """Weights that are expanded at a time on a CPU: 2 or 4 MB."""
-
-_BITS = {torch.float32: torch.uint32, torch.bfloat16: torch.uint16}
 
 
 def quantize_linear_layers(model: nn.Module) -> None:
@@ -52,22 +50,21 @@ class Int8Linear(nn.Module):
         super().__init__()
         weight = layer.weight.detach()
         self._weight = torch.empty_like(weight, dtype=torch.int8)
-        self._scales = weight.new_empty(len(weight), dtype=torch.float32)
-        self._bias = torch.zeros_like(self._scales)
-        if layer.bias is not None:
-            self._bias.copy_(layer.bias.detach())
+        self._scales = weight.new_empty(len(weight))
+        self._bias = None if layer.bias is None else layer.bias.detach()
         for piece in self._pieces():
             self._round(weight, piece)
-        is_cpu = weight.device.type == "cpu"
-        self._arrays = (
-            [each.numpy() for each in (self._weight, self._scales, self._bias)] if is_cpu else []
-        )
+        if weight.device.type == "cpu":
+            bias = torch.zeros(len(weight)) if self._bias is None else self._bias.float()
+            self._arrays = self._weight.numpy(), self._scales.float().numpy(), bias.numpy()
 
     def _round(self, weight: Tensor, piece: slice) -> None:
         full = weight[piece].float()
         scales = full.abs().amax(1).clamp_(min=torch.finfo(torch.float32).tiny) / 127
+        # The scales are of the layer's type as well: no product loses by their being rounded.
         self._scales[piece] = scales
-        self._weight[piece] = (full / scales[:, None]).round_()
+        levels = (full / self._scales[piece, None].float()).round_()
+        self._weight[piece] = levels.clamp_(-127, 127)
 
     def forward(self, activations: Tensor) -> Tensor:
         """Map [..., inputs] to [..., outputs]."""
@@ -75,12 +72,12 @@ class Int8Linear(nn.Module):
         rows = activations.reshape(-1, num_inputs)
         num_rows, num_outputs = rows.shape[0], self._weight.shape[0]
         output = rows.new_empty(num_rows, num_outputs)
-        is_few = num_rows <= _FEW_ROWS and rows.device.type == "cpu" and rows.dtype in _BITS
+        is_few = num_rows <= _FEW_ROWS and rows.device.type == "cpu" and rows.dtype in BITS
         (self._multiply_bytes if is_few else self._multiply_expanded)(rows, output)
         return output.view(*shape, num_outputs)
 
     def _multiply_bytes(self, rows: Tensor, output: Tensor) -> None:
-        bits = _BITS[rows.dtype]
+        bits = BITS[rows.dtype]
         work = partial(
             int8_kernel(bits is torch.uint16),
             rows.contiguous().view(bits).numpy(),
@@ -92,7 +89,9 @@ class Int8Linear(nn.Module):
     def _multiply_expanded(self, rows: Tensor, output: Tensor) -> None:
         for piece in self._pieces():
             product = linear(rows, self._weight[piece].to(rows.dtype))
-            output[:, piece] = product * self._scales[piece] + self._bias[piece]
+            torch.mul(product, self._scales[piece], out=output[:, piece])
+        if self._bias is not None:
+            output += self._bias
 
     def _pieces(self) -> Iterator[slice]:
         """Cut the outputs into pieces whose weights, expanded, stay in a processor's caches."""

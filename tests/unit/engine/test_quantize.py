@@ -32,8 +32,8 @@ def rows_of(shape: str, *size: int, dtype: torch.dtype = torch.float32) -> torch
 
 def rounded(weight: torch.Tensor) -> torch.Tensor:
     """The weights as one byte and a scale for each output leave them."""
-    scales = weight.float().abs().amax(1, keepdim=True) / 127
-    return (weight.float() / scales).round() * scales
+    scales = (weight.float().abs().amax(1, keepdim=True) / 127).to(weight.dtype).float()
+    return (weight.float() / scales).round().clamp(-127, 127) * scales
 
 
 @torch.inference_mode()
@@ -79,6 +79,19 @@ def test_a_row_of_zeros_stays_what_the_bias_makes_it(num_rows: int) -> None:
     output = Int8Linear(layer)(torch.zeros(num_rows, layer.in_features))
 
     assert output.equal(layer.bias.expand_as(output))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("num_rows", [1, MANY])
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_an_output_whose_weights_are_all_zero_is_zero(num_rows: int, dtype: torch.dtype) -> None:
+    layer = layer_of("small", dtype)
+    layer.weight[3] = 0.0
+
+    output = Int8Linear(layer)(rows_of("small", num_rows, dtype=dtype))
+
+    assert output[:, 3].eq(0).all()
+    assert output[:, 4].ne(0).all()
 
 
 @torch.inference_mode()
