@@ -9,17 +9,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from worker.engine.attention import KeyValuePool, PagedStep
+from worker.engine.attention import KeyValuePool, StepInputs
 from worker.engine.blocks import BlockPool
 from worker.engine.interface import EngineConfig, PromptImage
 from worker.engine.loading import end_token_ids, load_model
 from worker.engine.memory import free_bytes
-from worker.engine.packing import Pack, pack
+from worker.engine.packing import pack
+from worker.engine.paged_step import paged_inputs
 from worker.engine.scheduler import Chunk
 from worker.engine.support import check_packing, layer_shapes
 from worker.engine.vision import (
     EncodedImage,
     ImageEncoder,
+    ImageRows,
     check_images,
     place_images,
 )
@@ -78,21 +80,21 @@ class ModelRunner:
     def forward(self, batch: list[Chunk]) -> Tensor:
         """Compute the batch; return float32 logits [sampled, vocab] of chunks that are the last
         of their sequence, in batch order."""
-        packed = pack(batch, BLOCK_SIZE, self._model.device)
-        step = PagedStep(self._pool, packed.write_slots, packed.decodes, packed.prefills)
+        packed = pack(batch, BLOCK_SIZE)
+        inputs = paged_inputs(packed, self._pool, BLOCK_SIZE, self._model.device)
         output = self._model(
-            **self._inputs(packed),
-            position_ids=packed.positions,
+            **self._tokens(inputs, packed.images),
+            position_ids=inputs.positions,
             use_cache=False,
-            logits_to_keep=packed.sampled_rows,
-            paged=step,
+            logits_to_keep=inputs.sampled_rows,
+            paged=inputs.attention,
         )
         logits: Tensor = output.logits[0]
         return logits.float()
 
-    def _inputs(self, packed: Pack) -> dict[str, Tensor]:
-        if not packed.images:
-            return {"input_ids": packed.token_ids}
-        embeddings = self._model.get_input_embeddings()(packed.token_ids)
-        place_images(embeddings[0], packed.images)
+    def _tokens(self, inputs: StepInputs, images: Sequence[ImageRows]) -> dict[str, Tensor]:
+        if not images:
+            return {"input_ids": inputs.token_ids}
+        embeddings = self._model.get_input_embeddings()(inputs.token_ids)
+        place_images(embeddings[0], images)
         return {"inputs_embeds": embeddings}

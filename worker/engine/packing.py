@@ -1,37 +1,44 @@
-"""Turns scheduled chunks into the packed tensors of one forward pass, without padding.
+"""Lays scheduled chunks out as one row of packed tokens, without padding.
 
-Host-side indices only; the pool is addressed, never read.
+Numbers on the host; `paged_step` makes tensors of them.
 """
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
-from worker.engine.attention import Decodes, PrefillChunk
-from worker.engine.decode_padded import PaddedDecodes
-from worker.engine.decode_paged import PagedDecodes
 from worker.engine.scheduler import Chunk
 from worker.engine.sequence import Sequence
 from worker.engine.vision import ImageRows
 
 
 @dataclass(frozen=True, slots=True)
-class Pack:
-    """The tokens of one step, those of single-token chunks first."""
+class Row:
+    """What a step computes of one sequence: consecutive tokens, and the keys that they may see."""
 
-    token_ids: Tensor
-    positions: Tensor
-    write_slots: Tensor
-    decodes: Decodes
-    prefills: list[PrefillChunk]
-    sampled_rows: Tensor
+    num_tokens: int
+    num_keys: int
+    """Of the sequence, up to and with these tokens."""
+    blocks: list[int]
+    """Those that hold the keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """The tokens of one step, row after row, those of single-token rows first."""
+
+    token_ids: list[int]
+    positions: list[int]
+    write_slots: list[int]
+    """For each token, where its keys and values go."""
+    rows: list[Row]
+    num_decodes: int
+    """Rows of one token."""
+    sampled_rows: list[int]
     """For each chunk that is its sequence's last, in batch order, its last token's place."""
     images: list[ImageRows]
     """Tokens that stand for images."""
 
 
-def pack(batch: list[Chunk], block_size: int, device: torch.device) -> Pack:
+def pack(batch: list[Chunk], block_size: int) -> Pack:
     """Pack the batch, decodes in order of length."""
     decodes = sorted((c for c in batch if c.num_tokens == 1), key=_num_keys)
     prefills = [c for c in batch if c.num_tokens > 1]
@@ -47,22 +54,25 @@ def pack(batch: list[Chunk], block_size: int, device: torch.device) -> Pack:
         positions += range(start, start + chunk.num_tokens)
         write_slots += _slots(sequence, start, start + chunk.num_tokens, block_size)
         ends[sequence.id] = len(token_ids)
-    sampled = [ends[chunk.sequence.id] - 1 for chunk in batch if chunk.is_last]
     return Pack(
-        token_ids=torch.tensor([token_ids], device=device),
-        positions=torch.tensor([positions], device=device),
-        write_slots=torch.tensor(write_slots, device=device),
-        decodes=_decodes(decodes, block_size, device),
-        prefills=[
-            _prefill_chunk(chunk, ends[chunk.sequence.id], block_size, device) for chunk in prefills
-        ],
-        sampled_rows=torch.tensor(sampled, dtype=torch.long, device=device),
+        token_ids=token_ids,
+        positions=positions,
+        write_slots=write_slots,
+        rows=[_row(chunk, block_size) for chunk in decodes + prefills],
+        num_decodes=len(decodes),
+        sampled_rows=[ends[chunk.sequence.id] - 1 for chunk in batch if chunk.is_last],
         images=images,
     )
 
 
 def _num_keys(chunk: Chunk) -> int:
     return chunk.sequence.num_computed + chunk.num_tokens
+
+
+def _row(chunk: Chunk, block_size: int) -> Row:
+    num_keys = _num_keys(chunk)
+    blocks = chunk.sequence.blocks[: -(-num_keys // block_size)]
+    return Row(chunk.num_tokens, num_keys, blocks)
 
 
 def _image_rows(chunk: Chunk, place: int) -> list[ImageRows]:
@@ -81,34 +91,3 @@ def _slots(sequence: Sequence, start: int, end: int, block_size: int) -> list[in
         sequence.blocks[position // block_size] * block_size + position % block_size
         for position in range(start, end)
     ]
-
-
-def _decodes(chunks: list[Chunk], block_size: int, device: torch.device) -> Decodes:
-    lengths = [_num_keys(chunk) for chunk in chunks]
-    tables = [
-        chunk.sequence.blocks[: -(-length // block_size)]
-        for chunk, length in zip(chunks, lengths, strict=True)
-    ]
-    if device.type == "cpu":
-        return PagedDecodes(tables, lengths, block_size)
-    return PaddedDecodes(tables, lengths, block_size, device)
-
-
-def _prefill_chunk(chunk: Chunk, end: int, block_size: int, device: torch.device) -> PrefillChunk:
-    sequence, num_keys = chunk.sequence, _num_keys(chunk)
-    blocks = torch.tensor([sequence.blocks[: -(-num_keys // block_size)]])
-    mask = None
-    if sequence.num_computed:
-        queries = torch.arange(sequence.num_computed, num_keys)
-        mask = (torch.arange(num_keys)[None] <= queries[:, None]).to(device)
-    return PrefillChunk(
-        start=end - chunk.num_tokens,
-        end=end,
-        slots=_expand(blocks, block_size)[0, :num_keys].to(device),
-        mask=mask,
-    )
-
-
-def _expand(blocks: Tensor, block_size: int) -> Tensor:
-    """Map block numbers [rows, blocks] to the slots they cover [rows, blocks * block_size]."""
-    return (blocks[:, :, None] * block_size + torch.arange(block_size)).flatten(1)

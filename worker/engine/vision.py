@@ -92,7 +92,7 @@ class ImageEncoder:
             self._num_bytes -= oldest.nbytes
 
 
-def place_images(embeddings: Tensor, images: list[ImageRows]) -> None:
+def place_images(embeddings: Tensor, images: Sequence[ImageRows]) -> None:
     """Put the features of images in the place of their tokens' embeddings [tokens, hidden]."""
     for image in images:
         places = torch.tensor(image.places, device=embeddings.device)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from worker.engine.attention import Decodes
 from worker.engine.decode_padded import PaddedDecodes
 from worker.engine.decode_paged import PagedDecodes
+from worker.engine.paged_step import Decodes
 
 BLOCK_SIZE = 4
 NUM_BLOCKS = 300

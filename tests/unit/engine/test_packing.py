@@ -2,10 +2,12 @@ import pytest
 import torch
 
 from tests.unit.engine.harness import greedy
+from worker.engine.attention import KeyValuePool, LayerShape
 from worker.engine.blocks import BlockPool
 from worker.engine.decode_padded import PaddedDecodes
 from worker.engine.decode_paged import PagedDecodes
-from worker.engine.packing import Pack, pack
+from worker.engine.packing import Pack, Row, pack
+from worker.engine.paged_step import PagedStep, paged_inputs
 from worker.engine.scheduler import Chunk
 from worker.engine.sequence import Sequence
 
@@ -21,18 +23,20 @@ def decoding(pool: BlockPool, num_tokens: int) -> Sequence:
 
 
 def packed(*chunks: Chunk) -> Pack:
-    return pack(list(chunks), BLOCK_SIZE, torch.device("cpu"))
+    return pack(list(chunks), BLOCK_SIZE)
 
 
 @pytest.mark.parametrize(("device", "kind"), [("cpu", PagedDecodes), ("meta", PaddedDecodes)])
 def test_the_device_says_how_rows_attend(device: str, kind: type) -> None:
     pool = BlockPool(20, BLOCK_SIZE)
-    rows = [decoding(pool, num_tokens) for num_tokens in (14, 3)]
+    result = packed(*(Chunk(decoding(pool, num_tokens), 1) for num_tokens in (14, 3)))
+    tensors = KeyValuePool([LayerShape(1, 8, 8)], 80, torch.float32, torch.device(device))
 
-    result = pack([Chunk(row, 1) for row in rows], BLOCK_SIZE, torch.device(device))
+    step = paged_inputs(result, tensors, BLOCK_SIZE, torch.device(device)).attention
 
-    assert isinstance(result.decodes, kind)
-    assert result.decodes.num_rows == 2
+    assert isinstance(step, PagedStep)
+    assert isinstance(step.decodes, kind)
+    assert step.decodes.num_rows == 2
 
 
 def test_decodes_lie_in_order_of_length() -> None:
@@ -41,7 +45,18 @@ def test_decodes_lie_in_order_of_length() -> None:
 
     result = packed(*(Chunk(row, 1) for row in rows))
 
-    assert result.positions[0].tolist() == [2, 8, 13]
+    assert result.positions == [2, 8, 13]
+
+
+def test_a_row_names_the_blocks_of_its_keys_and_no_more() -> None:
+    pool = BlockPool(50, BLOCK_SIZE)
+    prompt = Sequence(greedy("p", [7] * 14))
+    pool.grow(prompt, 14)
+    prompt.num_computed = 4
+
+    [row] = packed(Chunk(prompt, 5)).rows
+
+    assert row == Row(num_tokens=5, num_keys=9, blocks=prompt.blocks[:3])
 
 
 def test_sampled_rows_follow_the_batch_and_not_the_pack() -> None:
@@ -53,5 +68,4 @@ def test_sampled_rows_follow_the_batch_and_not_the_pack() -> None:
 
     result = packed(Chunk(prompt, 6), Chunk(unfinished, 4), Chunk(row, 1))
 
-    sampled = result.token_ids[0][result.sampled_rows].tolist()
-    assert sampled == [ord("p"), 9]
+    assert [result.token_ids[row] for row in result.sampled_rows] == [ord("p"), 9]
