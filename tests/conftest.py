@@ -32,6 +32,11 @@ for _name in [name for name in os.environ if name.startswith("ANTIPHON_")]:
 for _name in ("DATABASE_URL", "REDIS_URL"):
     os.environ.pop(_name, None)
 
+# Where there is no GPU, kernels for one run in Triton's interpreter. Triton reads this when it is
+# imported, which transformers does.
+if not Path("/proc/driver/nvidia").exists():
+    os.environ["TRITON_INTERPRET"] = "1"
+
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:

@@ -1,6 +1,7 @@
 """Attention over a paged pool of keys and values, registered with transformers by name.
 
-Owns the pool's tensors, and hands each layer's attention to the step that is computed.
+Owns the pool's tensors, and hands each layer's attention to the step that is computed: a
+`paged_step` or, on CUDA devices, a `fused_step`.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from transformers import AttentionInterface
 from worker.engine.interface import UnsupportedModelError
 
 ATTENTION_NAME = "antiphon_paged"
+
+_NUM_SCRATCH_SLOTS = 16
+"""One is used. With so many, every head of the pool still begins at a multiple of 32 bytes."""
 
 _UNSUPPORTED_OPTIONS = ("sliding_window", "softcap", "s_aux", "position_bias")
 
@@ -57,6 +61,9 @@ class KeyValuePool:
     def __init__(
         self, layers: list[LayerShape], num_slots: int, dtype: torch.dtype, device: torch.device
     ) -> None:
+        self.scratch_slot = num_slots
+        """One that belongs to no block: rows that only fill up a batch write to it."""
+        num_slots += _NUM_SCRATCH_SLOTS
         # Never read before it is written, so not cleared: untouched pages cost no memory.
         self.keys = [
             torch.empty(layer.num_heads, num_slots, layer.key_size, dtype=dtype, device=device)

@@ -20,6 +20,11 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "cuda" else native_cpu_dtype()
 
 
+def has_fused_attention(device: torch.device) -> bool:
+    """Whether attention runs in Triton's kernels there: every CUDA build of torch brings Triton."""
+    return device.type == "cuda"
+
+
 def native_cpu_dtype() -> torch.dtype:
     """bfloat16 where this CPU multiplies it in hardware (there it is faster), else float32."""
     capabilities = torch.cpu.get_capabilities()

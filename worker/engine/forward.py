@@ -3,6 +3,7 @@
 Knows tensors and transformers; nothing of sampling or of why these chunks were chosen.
 """
 
+import logging
 import os
 from collections.abc import Sequence
 
@@ -11,10 +12,13 @@ from torch import Tensor
 
 from worker.engine.attention import KeyValuePool, StepInputs
 from worker.engine.blocks import BlockPool
+from worker.engine.decode_graphs import DecodeGraphs, GraphCapture
+from worker.engine.device import has_fused_attention
+from worker.engine.fused_step import StepShape, fused_inputs, host_indices, pinned
 from worker.engine.interface import EngineConfig, PromptImage
 from worker.engine.loading import end_token_ids, load_model
 from worker.engine.memory import free_bytes
-from worker.engine.packing import pack
+from worker.engine.packing import Pack, pack
 from worker.engine.paged_step import paged_inputs
 from worker.engine.scheduler import Chunk
 from worker.engine.support import check_packing, layer_shapes
@@ -26,10 +30,13 @@ from worker.engine.vision import (
     place_images,
 )
 
+logger = logging.getLogger(__name__)
+
 BLOCK_SIZE = 16
 
 _GPU_CACHE_SHARE = 0.9
-"""Of the memory that the weights leave free; the rest is for a step's own tensors."""
+"""Of the memory that the weights leave free; the rest is for a step's own tensors, and those of
+captured graphs."""
 
 
 class ModelRunner:
@@ -57,6 +64,7 @@ class ModelRunner:
         self._pool = KeyValuePool(layers, num_slots, self._model.dtype, self._model.device)
         max_positions = getattr(text_config, "max_position_embeddings", None)
         self.context_length: int = min(num_slots, int(max_positions or num_slots))
+        self._graphs: DecodeGraphs | None = None
         check_packing(self._model, self.forward, BlockPool(self.num_blocks, BLOCK_SIZE))
         self._image_encoder: ImageEncoder | None = None
         if config.image_sample is not None:
@@ -64,6 +72,8 @@ class ModelRunner:
             pool = BlockPool(self.num_blocks, BLOCK_SIZE)
             encoded = self.encode_images(config.image_sample.images, b"")
             check_images(self._model, self.forward, pool, config.image_sample, encoded)
+        if has_fused_attention(self._model.device):
+            self._capture_graphs(config.max_sequences)
 
     def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
         """Compute what the language model sees of a prompt's images, or remember it.
@@ -79,11 +89,23 @@ class ModelRunner:
     @torch.inference_mode()
     def forward(self, batch: list[Chunk]) -> Tensor:
         """Compute the batch; return float32 logits [sampled, vocab] of chunks that are the last
-        of their sequence, in batch order."""
+        of their sequence, in batch order. The next call may overwrite them."""
         packed = pack(batch, BLOCK_SIZE)
-        inputs = paged_inputs(packed, self._pool, BLOCK_SIZE, self._model.device)
+        if self._graphs is not None and self._graphs.can_replay(packed):
+            return self._graphs.logits(packed)
+        return self._logits(self._inputs(packed), packed.images)
+
+    def _inputs(self, packed: Pack) -> StepInputs:
+        device = self._model.device
+        if not has_fused_attention(device):
+            return paged_inputs(packed, self._pool, BLOCK_SIZE, device)
+        shape = StepShape.of(packed)
+        indices = pinned(host_indices(packed, shape, self._pool.scratch_slot), device)
+        return fused_inputs(indices.to(device, non_blocking=True), shape, self._pool, BLOCK_SIZE)
+
+    def _logits(self, inputs: StepInputs, images: Sequence[ImageRows] = ()) -> Tensor:
         output = self._model(
-            **self._tokens(inputs, packed.images),
+            **self._tokens(inputs, images),
             position_ids=inputs.positions,
             use_cache=False,
             logits_to_keep=inputs.sampled_rows,
@@ -98,3 +120,21 @@ class ModelRunner:
         embeddings = self._model.get_input_embeddings()(inputs.token_ids)
         place_images(embeddings[0], images)
         return {"inputs_embeds": embeddings}
+
+    @torch.inference_mode()
+    def _capture_graphs(self, max_sequences: int) -> None:
+        """Let steps of single tokens replay graphs, if the network can be captured, and if what is
+        replayed is right."""
+        try:
+            self._graphs = DecodeGraphs(
+                self._logits,
+                self._pool,
+                BLOCK_SIZE,
+                max_rows=max_sequences,
+                max_blocks=-(-self.context_length // BLOCK_SIZE),
+                capture=GraphCapture(),
+            )
+            check_packing(self._model, self.forward, BlockPool(self.num_blocks, BLOCK_SIZE))
+        except Exception as error:
+            self._graphs = None
+            logger.warning("decoding without CUDA graphs", extra={"reason": repr(error)})

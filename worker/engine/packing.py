@@ -1,6 +1,6 @@
 """Lays scheduled chunks out as one row of packed tokens, without padding.
 
-Numbers on the host; `paged_step` makes tensors of them.
+Numbers on the host; `paged_step` and `fused_step` make a device's tensors of them.
 """
 
 from dataclasses import dataclass

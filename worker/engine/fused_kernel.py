@@ -1,0 +1,152 @@
+"""The Triton kernels of `fused_attention`: attention over keys and values where they lie in a pool.
+
+An online softmax over tiles of queries and spans of keys (FlashAttention-2, Dao 2023) that finds
+its keys through tables of blocks (PagedAttention, Kwon et al. 2023); rows of one token share their
+keys out among programs whose parts are combined after (Flash-Decoding, Dao et al. 2023). Scores are
+in base 2 throughout. Only CUDA builds of torch bring Triton, so only a CUDA device imports this.
+"""
+
+import triton
+import triton.language as tl
+
+# Where a step's rows begin in its indices follows from the batch; a variant of the kernel for every
+# alignment would be compiled in the middle of serving.
+_INDICES = ["query_starts", "lengths", "table_starts", "blocks"]
+
+
+@triton.jit(do_not_specialize_on_alignment=_INDICES)
+def attend_kernel(
+    query,
+    keys,
+    values,
+    output,
+    totals,
+    query_starts,
+    lengths,
+    table_starts,
+    blocks,
+    scale,
+    query_token_stride,
+    query_head_stride,
+    key_head_stride,
+    value_head_stride,
+    GROUP: tl.constexpr,
+    SIZE: tl.constexpr,
+    PADDED_SIZE: tl.constexpr,
+    VALUE_SIZE: tl.constexpr,
+    PADDED_VALUE_SIZE: tl.constexpr,
+    BLOCK_SIZE: tl.constexpr,
+    TILE_TOKENS: tl.constexpr,
+    TILE: tl.constexpr,
+    SPAN: tl.constexpr,
+    NUM_SPLITS: tl.constexpr,
+) -> None:
+    """Grid: (tiles of a row times splits, key heads, rows).
+
+    A tile holds the query heads that share a key head, of `TILE_TOKENS` tokens, one after another.
+    It attends over every `NUM_SPLITS`-th span of keys, and writes its normalised sum to output
+    [tokens, query heads, splits, value size]; with more than one split, also the logarithm of what
+    it divided by, to totals [tokens, query heads, splits].
+    """
+    part, head, row = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    first, split = part // NUM_SPLITS * TILE_TOKENS, part % NUM_SPLITS
+    start = tl.load(query_starts + row)
+    num_tokens = tl.load(query_starts + row + 1) - start
+    length = tl.load(lengths + row)
+    num_past = length - num_tokens
+    # What none of the tile's tokens may see is not read. A row of length 0 has nothing to see.
+    end = tl.minimum(length, num_past + first + TILE_TOKENS)
+    if first >= num_tokens or split * SPAN >= end:
+        return
+
+    member = tl.arange(0, TILE)
+    token = first + member // GROUP
+    query_head = head * GROUP + member % GROUP
+    is_query = (member < TILE_TOKENS * GROUP) & (token < num_tokens)
+    place = (start + token).to(tl.int64)
+    channel, value_channel = tl.arange(0, PADDED_SIZE), tl.arange(0, PADDED_VALUE_SIZE)
+    is_channel, is_value_channel = channel < SIZE, value_channel < VALUE_SIZE
+    rows = query + place * query_token_stride + query_head * query_head_stride
+    queries = tl.load(
+        rows[:, None] + channel[None, :], mask=is_query[:, None] & is_channel[None, :], other=0.0
+    )
+    # Pools may have more than 2**31 elements.
+    head_keys = keys + head.to(tl.int64) * key_head_stride
+    head_values = values + head.to(tl.int64) * value_head_stride
+    table = blocks + tl.load(table_starts + row)
+
+    best = tl.full([TILE], float("-inf"), tl.float32)
+    total = tl.zeros([TILE], tl.float32)
+    sums = tl.zeros([TILE, PADDED_VALUE_SIZE], tl.float32)
+    for begin in tl.range(split * SPAN, end, NUM_SPLITS * SPAN):
+        position = begin + tl.arange(0, SPAN)
+        is_key = position < end
+        block = tl.load(table + position // BLOCK_SIZE, mask=is_key, other=0)
+        slot = block.to(tl.int64) * BLOCK_SIZE + position % BLOCK_SIZE
+        # Past the end lies whatever an earlier holder of the block left: zero times NaN is NaN, so
+        # it is neither scored nor added, however small its weight.
+        key = tl.load(
+            head_keys + slot[:, None] * SIZE + channel[None, :],
+            mask=is_key[:, None] & is_channel[None, :],
+            other=0.0,
+        )
+        scores = tl.dot(queries, tl.trans(key), input_precision="ieee") * scale
+        is_seen = is_key[None, :] & (position[None, :] <= num_past + token[:, None])
+        scores = tl.where(is_seen, scores, float("-inf"))
+        new_best = tl.maximum(best, tl.max(scores, 1))
+        weights = tl.exp2(scores - new_best[:, None])
+        shrunk = tl.exp2(best - new_best)
+        value = tl.load(
+            head_values + slot[:, None] * VALUE_SIZE + value_channel[None, :],
+            mask=is_key[:, None] & is_value_channel[None, :],
+            other=0.0,
+        )
+        sums = tl.dot(
+            weights.to(value.dtype), value, sums * shrunk[:, None], input_precision="ieee"
+        )
+        total = total * shrunk + tl.sum(weights, 1)
+        best = new_best
+
+    written = (place * tl.num_programs(1) * GROUP + query_head) * NUM_SPLITS + split
+    tl.store(
+        output + written[:, None] * VALUE_SIZE + value_channel[None, :],
+        (sums / total[:, None]).to(output.dtype.element_ty),
+        mask=is_query[:, None] & is_value_channel[None, :],
+    )
+    if NUM_SPLITS > 1:
+        tl.store(totals + written, best + tl.log2(total), mask=is_query)
+
+
+@triton.jit(do_not_specialize_on_alignment=_INDICES)
+def combine_kernel(
+    parts,
+    totals,
+    output,
+    lengths,
+    VALUE_SIZE: tl.constexpr,
+    PADDED_VALUE_SIZE: tl.constexpr,
+    SPAN: tl.constexpr,
+    NUM_SPLITS: tl.constexpr,
+) -> None:
+    """Grid: (rows of one token, query heads). Sums a row's parts, each as much as its share of the
+    softmax; parts without keys were never written. Zeros for a row of length 0."""
+    row, head = tl.program_id(0), tl.program_id(1)
+    length = tl.load(lengths + row)
+    place = row.to(tl.int64) * tl.num_programs(1) + head
+    split, channel = tl.arange(0, NUM_SPLITS), tl.arange(0, PADDED_VALUE_SIZE)
+    is_used, is_channel = split * SPAN < length, channel < VALUE_SIZE
+    written = place * NUM_SPLITS + split
+    total = tl.load(totals + written, mask=is_used, other=float("-inf"))
+    shares = tl.where(is_used, tl.exp2(total - tl.max(total, 0)), 0.0)
+    part = tl.load(
+        parts + written[:, None] * VALUE_SIZE + channel[None, :],
+        mask=is_used[:, None] & is_channel[None, :],
+        other=0.0,
+    )
+    share_sum = tl.where(length > 0, tl.sum(shares, 0), 1.0)
+    result = tl.sum(part * shares[:, None], 0) / share_sum
+    tl.store(
+        output + place * VALUE_SIZE + channel,
+        result.to(output.dtype.element_ty),
+        mask=is_channel,
+    )
