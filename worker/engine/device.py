@@ -21,7 +21,7 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def has_fused_attention(device: torch.device) -> bool:
-    """Whether attention runs in Triton's kernels there: every CUDA build of torch brings Triton."""
+    """Whether attention is to run in Triton's kernels there: CUDA builds of torch bring Triton."""
     return device.type == "cuda"
 
 

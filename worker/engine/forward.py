@@ -21,7 +21,7 @@ from worker.engine.memory import free_bytes
 from worker.engine.packing import Pack, pack
 from worker.engine.paged_step import paged_inputs
 from worker.engine.scheduler import Chunk
-from worker.engine.support import check_packing, layer_shapes
+from worker.engine.support import CHECK_LENGTHS, check_packing, layer_shapes
 from worker.engine.vision import (
     EncodedImage,
     ImageEncoder,
@@ -37,6 +37,10 @@ BLOCK_SIZE = 16
 _GPU_CACHE_SHARE = 0.9
 """Of the memory that the weights leave free; the rest is for a step's own tensors, and those of
 captured graphs."""
+
+
+_FUSED_CHECK_LENGTHS = (70, 35)
+"""Prompts of several blocks, tiles and spans of keys."""
 
 
 class ModelRunner:
@@ -65,14 +69,15 @@ class ModelRunner:
         max_positions = getattr(text_config, "max_position_embeddings", None)
         self.context_length: int = min(num_slots, int(max_positions or num_slots))
         self._graphs: DecodeGraphs | None = None
-        check_packing(self._model, self.forward, BlockPool(self.num_blocks, BLOCK_SIZE))
+        self._is_fused = has_fused_attention(self._model.device)
+        self._check_attention()
         self._image_encoder: ImageEncoder | None = None
         if config.image_sample is not None:
             self._image_encoder = ImageEncoder(self._model)
             pool = BlockPool(self.num_blocks, BLOCK_SIZE)
             encoded = self.encode_images(config.image_sample.images, b"")
             check_images(self._model, self.forward, pool, config.image_sample, encoded)
-        if has_fused_attention(self._model.device):
+        if self._is_fused:
             self._capture_graphs(config.max_sequences)
 
     def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
@@ -97,7 +102,7 @@ class ModelRunner:
 
     def _inputs(self, packed: Pack) -> StepInputs:
         device = self._model.device
-        if not has_fused_attention(device):
+        if not self._is_fused:
             return paged_inputs(packed, self._pool, BLOCK_SIZE, device)
         shape = StepShape.of(packed)
         indices = pinned(host_indices(packed, shape, self._pool.scratch_slot), device)
@@ -121,6 +126,25 @@ class ModelRunner:
         place_images(embeddings[0], images)
         return {"inputs_embeds": embeddings}
 
+    def _check_attention(self) -> None:
+        """Try the network; do without fused attention if that is what does not work.
+
+        Triton builds a module of its own on its first launch, which takes a C compiler, and a GPU
+        may be too old for it or too new.
+        """
+        if self._is_fused:
+            try:
+                self._check_packing(_FUSED_CHECK_LENGTHS)
+            except Exception as error:
+                self._is_fused = False
+                logger.warning("attending without fused kernels", extra={"reason": repr(error)})
+        if not self._is_fused:
+            self._check_packing(CHECK_LENGTHS)
+
+    def _check_packing(self, lengths: tuple[int, ...]) -> None:
+        pool = BlockPool(self.num_blocks, BLOCK_SIZE)
+        check_packing(self._model, self.forward, pool, lengths)
+
     @torch.inference_mode()
     def _capture_graphs(self, max_sequences: int) -> None:
         """Let steps of single tokens replay graphs, if the network can be captured, and if what is
@@ -134,7 +158,7 @@ class ModelRunner:
                 max_blocks=-(-self.context_length // BLOCK_SIZE),
                 capture=GraphCapture(),
             )
-            check_packing(self._model, self.forward, BlockPool(self.num_blocks, BLOCK_SIZE))
+            self._check_packing(_FUSED_CHECK_LENGTHS)
         except Exception as error:
             self._graphs = None
             logger.warning("decoding without CUDA graphs", extra={"reason": repr(error)})

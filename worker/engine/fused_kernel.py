@@ -14,6 +14,27 @@ import triton.language as tl
 _INDICES = ["query_starts", "lengths", "table_starts", "blocks"]
 
 
+@triton.jit
+def _load(rows, is_row, SIZE: tl.constexpr, PADDED_SIZE: tl.constexpr):
+    """Read `SIZE` numbers at each of these places: [rows, padded size], zeros where there are none.
+
+    What is not read cannot spoil a sum: zero times NaN is NaN, so a weight of zero would not do.
+    """
+    channel = tl.arange(0, PADDED_SIZE)
+    is_number = is_row[:, None] & (channel < SIZE)[None, :]
+    return tl.load(rows[:, None] + channel[None, :], mask=is_number, other=0.0)
+
+
+@triton.jit
+def _weigh(scores, best, total):
+    """Take a span's scores [tile, span] into the softmax: return its weights, relative to the new
+    best score, the factor that brings earlier weights there, the new best score and total."""
+    new_best = tl.maximum(best, tl.max(scores, 1))
+    weights = tl.exp2(scores - new_best[:, None])
+    factor = tl.exp2(best - new_best)
+    return weights, factor, new_best, total * factor + tl.sum(weights, 1)
+
+
 @triton.jit(do_not_specialize_on_alignment=_INDICES)
 def attend_kernel(
     query,
@@ -63,14 +84,10 @@ def attend_kernel(
     token = first + member // GROUP
     query_head = head * GROUP + member % GROUP
     is_query = (member < TILE_TOKENS * GROUP) & (token < num_tokens)
+    # Packs and pools may have more than 2**31 elements.
     place = (start + token).to(tl.int64)
-    channel, value_channel = tl.arange(0, PADDED_SIZE), tl.arange(0, PADDED_VALUE_SIZE)
-    is_channel, is_value_channel = channel < SIZE, value_channel < VALUE_SIZE
     rows = query + place * query_token_stride + query_head * query_head_stride
-    queries = tl.load(
-        rows[:, None] + channel[None, :], mask=is_query[:, None] & is_channel[None, :], other=0.0
-    )
-    # Pools may have more than 2**31 elements.
+    queries = _load(rows, is_query, SIZE, PADDED_SIZE)
     head_keys = keys + head.to(tl.int64) * key_head_stride
     head_values = values + head.to(tl.int64) * value_head_stride
     table = blocks + tl.load(table_starts + row)
@@ -83,35 +100,21 @@ def attend_kernel(
         is_key = position < end
         block = tl.load(table + position // BLOCK_SIZE, mask=is_key, other=0)
         slot = block.to(tl.int64) * BLOCK_SIZE + position % BLOCK_SIZE
-        # Past the end lies whatever an earlier holder of the block left: zero times NaN is NaN, so
-        # it is neither scored nor added, however small its weight.
-        key = tl.load(
-            head_keys + slot[:, None] * SIZE + channel[None, :],
-            mask=is_key[:, None] & is_channel[None, :],
-            other=0.0,
-        )
+        key = _load(head_keys + slot * SIZE, is_key, SIZE, PADDED_SIZE)
         scores = tl.dot(queries, tl.trans(key), input_precision="ieee") * scale
         is_seen = is_key[None, :] & (position[None, :] <= num_past + token[:, None])
         scores = tl.where(is_seen, scores, float("-inf"))
-        new_best = tl.maximum(best, tl.max(scores, 1))
-        weights = tl.exp2(scores - new_best[:, None])
-        shrunk = tl.exp2(best - new_best)
-        value = tl.load(
-            head_values + slot[:, None] * VALUE_SIZE + value_channel[None, :],
-            mask=is_key[:, None] & is_value_channel[None, :],
-            other=0.0,
-        )
-        sums = tl.dot(
-            weights.to(value.dtype), value, sums * shrunk[:, None], input_precision="ieee"
-        )
-        total = total * shrunk + tl.sum(weights, 1)
-        best = new_best
+        weights, factor, best, total = _weigh(scores, best, total)
+        value = _load(head_values + slot * VALUE_SIZE, is_key, VALUE_SIZE, PADDED_VALUE_SIZE)
+        weights = weights.to(value.dtype)
+        sums = tl.dot(weights, value, sums * factor[:, None], input_precision="ieee")
 
     written = (place * tl.num_programs(1) * GROUP + query_head) * NUM_SPLITS + split
+    channel = tl.arange(0, PADDED_VALUE_SIZE)
     tl.store(
-        output + written[:, None] * VALUE_SIZE + value_channel[None, :],
+        output + written[:, None] * VALUE_SIZE + channel[None, :],
         (sums / total[:, None]).to(output.dtype.element_ty),
-        mask=is_query[:, None] & is_value_channel[None, :],
+        mask=is_query[:, None] & (channel < VALUE_SIZE)[None, :],
     )
     if NUM_SPLITS > 1:
         tl.store(totals + written, best + tl.log2(total), mask=is_query)
@@ -133,20 +136,17 @@ def combine_kernel(
     row, head = tl.program_id(0), tl.program_id(1)
     length = tl.load(lengths + row)
     place = row.to(tl.int64) * tl.num_programs(1) + head
-    split, channel = tl.arange(0, NUM_SPLITS), tl.arange(0, PADDED_VALUE_SIZE)
-    is_used, is_channel = split * SPAN < length, channel < VALUE_SIZE
+    split = tl.arange(0, NUM_SPLITS)
+    is_used = split * SPAN < length
     written = place * NUM_SPLITS + split
     total = tl.load(totals + written, mask=is_used, other=float("-inf"))
     shares = tl.where(is_used, tl.exp2(total - tl.max(total, 0)), 0.0)
-    part = tl.load(
-        parts + written[:, None] * VALUE_SIZE + channel[None, :],
-        mask=is_used[:, None] & is_channel[None, :],
-        other=0.0,
-    )
-    share_sum = tl.where(length > 0, tl.sum(shares, 0), 1.0)
-    result = tl.sum(part * shares[:, None], 0) / share_sum
+    part = _load(parts + written * VALUE_SIZE, is_used, VALUE_SIZE, PADDED_VALUE_SIZE)
+    whole = tl.where(length > 0, tl.sum(shares, 0), 1.0)
+    result = tl.sum(part * shares[:, None], 0) / whole
+    channel = tl.arange(0, PADDED_VALUE_SIZE)
     tl.store(
         output + place * VALUE_SIZE + channel,
         result.to(output.dtype.element_ty),
-        mask=is_channel,
+        mask=channel < VALUE_SIZE,
     )

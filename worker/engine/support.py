@@ -25,7 +25,10 @@ _BATCH_DEPENDENT_ROPE = frozenset({"dynamic", "longrope"})
 _MIN_CORRELATION = {torch.float32: 0.9999}
 _MIN_CORRELATION_SHORT_TYPES = 0.9
 
-_CHECK_LENGTHS = (7, 4)
+CHECK_LENGTHS = (7, 4)
+"""Tokens of the prompts that a model is checked with; any cache of two blocks holds them."""
+_NUM_LEFT = (3, 1, 0)
+"""Tokens that each chunk of a checked prompt leaves: a chunk with a past, then a single token."""
 
 
 class PlainAttention:
@@ -70,17 +73,22 @@ def layer_shapes(model: Any) -> list[LayerShape]:
     return [attention.layers[index] for index in range(len(attention.layers))]
 
 
-def check_packing(model: Any, forward: Callable[[list[Chunk]], Tensor], pool: BlockPool) -> None:
-    """Raise `UnsupportedModelError` unless two packed, chunked prompts give what each gives alone.
+def check_packing(
+    model: Any,
+    forward: Callable[[list[Chunk]], Tensor],
+    pool: BlockPool,
+    lengths: tuple[int, ...],
+) -> None:
+    """Raise `UnsupportedModelError` unless packed, chunked prompts give what each gives alone.
 
     Finds models with state beside attention, or with positions of their own counting.
     """
     vocab_size = model.config.get_text_config().vocab_size
-    sequences = [_sequence(length, vocab_size) for length in _CHECK_LENGTHS]
+    sequences = [_sequence(length, vocab_size) for length in lengths]
     for sequence in sequences:
         if not pool.grow(sequence, len(sequence.tokens)):
-            raise ValueError(f"kv_cache_bytes holds fewer than {len(sequences)} blocks")
-    for left in (1, 0):
+            raise ValueError(f"kv_cache_bytes has no room for prompts of {lengths} tokens")
+    for left in _NUM_LEFT:
         batch = [Chunk(each, each.num_pending - left) for each in sequences]
         packed = forward(batch)
         for chunk in batch:

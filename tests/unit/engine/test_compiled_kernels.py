@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("triton", reason="Triton has no wheels for this platform")
+
 ROOT = Path(__file__).parents[3]
 SHARED_BYTES = {80: 99 << 10, 90: 227 << 10}
 """What a program may have, by generation; of Ampere's, the GPUs that give it least (8.6)."""

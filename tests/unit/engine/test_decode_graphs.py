@@ -201,6 +201,7 @@ def test_a_network_that_cannot_be_captured_runs_without(
         harness = make_engine()
 
     [record] = caplog.records
+    assert record.message == "decoding without CUDA graphs"
     assert "synchronizing" in record.__dict__["reason"]
     assert harness.run(greedy("it", [1, 2, 3], NUM_TOKENS)) == [oracle([1, 2, 3], NUM_TOKENS)]
 
@@ -219,10 +220,36 @@ def test_a_network_whose_replays_go_wrong_runs_without(
     assert harness.run(greedy("it", [1, 2, 3], NUM_TOKENS)) == [oracle([1, 2, 3], NUM_TOKENS)]
 
 
+@pytest.mark.parametrize("kernel", ["missing", "wrong"])
+def test_kernels_that_do_not_work_are_done_without(
+    replays: Replays,
+    make_engine: EngineFactory,
+    oracle: Oracle,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    kernel: str,
+) -> None:
+    def fail(*tensors: Any) -> None:
+        if kernel == "missing":
+            raise RuntimeError("Failed to find C compiler")
+        output = tensors[-1]
+        output.copy_(torch.linspace(-1, 1, output.numel()).view_as(output))
+
+    monkeypatch.setattr("worker.engine.fused_step.attend_decodes", fail)
+
+    with caplog.at_level(logging.WARNING):
+        harness = make_engine()
+
+    assert [record.message for record in caplog.records] == ["attending without fused kernels"]
+    assert replays.sizes == []
+    assert harness.run(greedy("it", [1, 2, 3], NUM_TOKENS)) == [oracle([1, 2, 3], NUM_TOKENS)]
+
+
 def test_the_kernels_themselves_give_what_generate_gives(
     monkeypatch: pytest.MonkeyPatch, make_engine: EngineFactory, oracle: Oracle
 ) -> None:
     """In the interpreter, which takes its time."""
+    pytest.importorskip("triton", reason="Triton has no wheels for this platform")
     monkeypatch.setattr("worker.engine.forward.has_fused_attention", lambda _device: True)
     monkeypatch.setattr("worker.engine.forward.GraphCapture", Replays)
     starts = [[5, 6, 7, 8, 9] * 4, [11]]

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from worker.engine.fused_attention import Rows, attend_decodes, attend_prefills
 
+pytest.importorskip("triton", reason="Triton has no wheels for this platform")
+
 # The interpreter computes with numpy, which warns of what is not a number.
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 
