@@ -5,7 +5,7 @@ import traceback
 import torch
 
 _FULL = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
-_LOST = ("CUDA error", "HIP error", "CUBLAS_STATUS", "CUDNN_STATUS")
+_LOST = ("CUDA error", "HIP error", "CUBLAS_STATUS", "CUDNN_STATUS", "Triton Error")
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -107,6 +107,12 @@ def test_a_lost_device_ends_no_response_so_that_others_can_go_on_with_it(
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), True, False),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"), True, False),
         (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED"), False, True),
+        (RuntimeError("Triton Error [CUDA]: out of memory"), True, False),
+        (
+            RuntimeError("Triton Error [CUDA]: an illegal memory access was encountered"),
+            False,
+            True,
+        ),
         (RuntimeError("The size of tensor a must match"), False, False),
         (ValueError("CUDA error"), False, False),
     ],
