@@ -16,7 +16,7 @@ from worker.engine.interface import UnsupportedModelError
 ATTENTION_NAME = "antiphon_paged"
 
 _NUM_SCRATCH_SLOTS = 16
-"""One is used. With so many, every head of the pool still begins at a multiple of 32 bytes."""
+"""One is used. With so many, heads lie a multiple of 16 numbers apart: kernels read wide words."""
 
 _UNSUPPORTED_OPTIONS = ("sliding_window", "softcap", "s_aux", "position_bias")
 

@@ -6,6 +6,7 @@ at fixed places. So there are some sizes, and a step is padded to the next (as v
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -48,15 +49,15 @@ class DecodeGraphs:
         num_indices = StepShape.of_decodes(max_rows).num_indices + max_rows * max_blocks
         self._indices = torch.zeros(num_indices, dtype=torch.int32, device=pool.keys[0].device)
         self._replays: dict[int, Compute] = {}
+
+        def compute(shape: StepShape) -> Tensor:
+            return logits(fused_inputs(self._indices, shape, pool, block_size))
+
         # The largest first: the others find room in the memory that it took.
         for size in reversed(batch_sizes(max_rows)):
             shape = StepShape.of_decodes(size)
             self._place(_NOTHING, shape)
-
-            def compute(shape: StepShape = shape) -> Tensor:
-                return logits(fused_inputs(self._indices, shape, pool, block_size))
-
-            self._replays[size] = capture(compute)
+            self._replays[size] = capture(partial(compute, shape))
 
     def can_replay(self, packed: Pack) -> bool:
         """Whether the pack is what graphs were captured for."""

@@ -15,6 +15,8 @@ _LEAST = 16
 """Sides of the smallest matrices that tensor cores multiply."""
 _PREFILL_TILE = 64
 """Rows that four warps multiply at a time on Hopper (wgmma)."""
+_WIDE = 128
+"""Sizes of a head above this take the registers of eight warps."""
 _MAX_SPAN = 64
 _SPAN_BYTES = 32 << 10
 """Of keys and values together: with the queries, and the next span on its way, a program stays
@@ -162,7 +164,7 @@ def prefill_tiling(shape: HeadShape, block_size: int) -> Tiling:
         "TILE": tile,
         "NUM_SPLITS": 1,
     }
-    is_wide = max(shape.size, shape.value_size) > 128
+    is_wide = max(shape.size, shape.value_size) > _WIDE
     return Tiling(constants, num_warps=8 if is_wide else 4, num_stages=2)
 
 

@@ -40,7 +40,13 @@ class StepShape:
     @classmethod
     def of_decodes(cls, num_rows: int) -> "StepShape":
         """That of rows of one token, all of them sampled."""
-        return cls(num_rows, num_rows, 0, 1, num_rows)
+        return cls(
+            num_tokens=num_rows,
+            num_decodes=num_rows,
+            num_prefills=0,
+            most_tokens=1,
+            num_sampled=num_rows,
+        )
 
     @property
     def num_rows(self) -> int:
