@@ -113,13 +113,13 @@ class TransformersEngine(EngineLoop):
     def _draw(
         self, logits: Tensor, due: list[Sequence]
     ) -> list[tuple[Sequence, int | None, Logprobs | None]]:
-        """Choose the next token of each sequence."""
+        """Choose the next token of each sequence; only `sample` waits for the device."""
         raw = RawScores(logits, [each.params.num_top_logprobs for each in due])
         penalise(logits, [sequence.penalties for sequence in due])
         prefer(logits, [sequence.beginning for sequence in due])
         self._masker.apply(logits, [sequence.matcher for sequence in due])
-        tokens = sample(logits, [Draw(each.params, each.num_generated) for each in due])
-        return list(zip(due, tokens, raw.logprobs(tokens), strict=True))
+        draws = [Draw(each.params, each.num_generated) for each in due]
+        return list(zip(due, *sample(logits, draws, raw), strict=True))
 
     def _makes_room(self, error: Exception) -> bool:
         if not is_out_of_memory(error):

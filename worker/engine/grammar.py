@@ -15,6 +15,8 @@ import torch
 from llguidance import LLExecutor, LLMatcher, LLParserLimits, LLTokenizer
 from torch import Tensor
 
+from worker.engine.transfer import is_remote, rows_at, upload
+
 MASK_SLICES = [
     *LLTokenizer.json_slices(),
     *(r"[a-z]{1,24}", r"[a-z ]{1,24}", r"[a-zA-Z ]{1,24}"),
@@ -125,16 +127,30 @@ class GrammarMasker:
             self._bits.shape[1] * self._bits.itemsize,
             len(raw),
         )
-        bits = self._bits[: len(raw)].view(np.uint8)
-        allowed = np.unpackbits(bits, axis=1, count=self._vocab_size, bitorder="little")
-        is_allowed = torch.from_numpy(allowed.view(np.bool_)).to(logits.device)
-        if len(rows) == len(logits):
-            logits.masked_fill_(~is_allowed, -torch.inf)  # without two copies of all scores
+        is_allowed = _unpack(self._bits[: len(raw)].view(np.uint8), self._vocab_size, logits.device)
+        at = rows_at(rows, logits.device)
+        if isinstance(at, slice):
+            logits[at].masked_fill_(~is_allowed, -torch.inf)  # without two copies of the scores
         else:
-            logits[rows] = logits[rows].masked_fill(~is_allowed, -torch.inf)
+            logits[at] = logits[at].masked_fill(~is_allowed, -torch.inf)
 
     def _make_room(self, num_tokens: int) -> None:
         """A tokenizer may know tokens that the network does not score, and the other way round."""
         num_words = -(-max(num_tokens, self._vocab_size) // 32)
         if self._bits.shape[1] != num_words:
             self._bits = np.zeros((self._max_rows, num_words), dtype=np.int32)
+
+
+def _unpack(bits: np.ndarray, vocab_size: int, device: torch.device) -> Tensor:
+    """Return bits [rows, bytes], the lowest of each byte first, as bool [rows, vocab]."""
+    if not is_remote(device):
+        allowed = np.unpackbits(bits, axis=1, count=vocab_size, bitorder="little")
+        return torch.from_numpy(allowed.view(np.bool_))
+    return unpack_there(upload(torch.from_numpy(bits), device), vocab_size)
+
+
+def unpack_there(bits: Tensor, vocab_size: int) -> Tensor:
+    """The same of bits on any device: an eighth of what is unpacked has to go there."""
+    shifts = torch.arange(8, dtype=torch.uint8, device=bits.device)
+    allowed = (bits[:, :, None] >> shifts) & 1
+    return allowed.flatten(1)[:, :vocab_size].bool()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.interface import LOGPROB_FLOOR, Logprobs
+from worker.engine.transfer import rows_at
 
 
 class RawScores:
@@ -18,21 +19,37 @@ class RawScores:
         """`num_top` has an entry for each row of `logits` [rows, vocab]; None does not ask."""
         self._num_top = num_top
         self._rows = [row for row, count in enumerate(num_top) if count is not None]
-        self._scores = logits[self._rows] if self._rows else None
+        if not self._rows:
+            return
+        self._at = rows_at(self._rows, logits.device)
+        scores = logits[self._at]
+        self._values = (scores - scores.logsumexp(-1, keepdim=True)).clamp_(min=LOGPROB_FLOOR)
+        most = min(max(num_top[row] or 0 for row in self._rows), logits.shape[1])
+        self._best = self._values.topk(most, dim=-1)
 
-    def logprobs(self, tokens: Sequence[int | None]) -> list[Logprobs | None]:
-        """Return those of the token drawn in each row; None for rows without or that do not ask."""
+    def pack(self, tokens: Tensor) -> Tensor:
+        """Return, on the device, int32 of `tokens` [rows] and the likeliest of the rows that ask.
+
+        A row of it has the value of its token, the ids of the likeliest and their values; values
+        as the bits of float32. A token below 0 stands for none.
+        """
+        if not self._rows:
+            return torch.empty((0, 1), dtype=torch.int32, device=tokens.device)
+        drawn = self._values.gather(1, tokens[self._at].clamp(min=0)[:, None])
+        parts = (drawn.view(torch.int32), self._best.indices.int(), self._best.values)
+        return torch.cat([part.view(torch.int32) for part in parts], dim=1)
+
+    def unpack(self, packed: Tensor, tokens: Sequence[int | None]) -> list[Logprobs | None]:
+        """Return those in each row of what `pack` gave for `tokens`, on the host; None for rows
+        without a token or that do not ask."""
         result: list[Logprobs | None] = [None] * len(tokens)
-        if self._scores is None:
+        if not self._rows:
             return result
-        values = self._scores - self._scores.logsumexp(-1, keepdim=True)
-        values.clamp_(min=LOGPROB_FLOOR)
-        ids = torch.tensor([[tokens[row] or 0] for row in self._rows], device=values.device)
-        drawn = values.gather(1, ids)[:, 0].tolist()
-        most = min(max(self._num_top[row] or 0 for row in self._rows), values.shape[1])
-        best = values.topk(most, dim=-1)
-        tops = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        for row, value, (top_ids, top_values) in zip(self._rows, drawn, tops, strict=True):
+        most = packed.shape[1] // 2
+        values = packed.view(torch.float32)
+        columns = values[:, 0], packed[:, 1 : 1 + most], values[:, 1 + most :]
+        each_row = zip(self._rows, *(column.tolist() for column in columns), strict=True)
+        for row, value, top_ids, top_values in each_row:
             count = self._num_top[row]
             top = tuple(zip(top_ids[:count], top_values[:count], strict=True))
             result[row] = None if tokens[row] is None else Logprobs(value, top)

@@ -15,6 +15,7 @@ from torch import Tensor
 from worker.engine.dry import DryMatcher
 from worker.engine.interface import GenerationRequest
 from worker.engine.params import SamplingParams
+from worker.engine.transfer import upload
 
 # Far beyond any logit, and far enough from the end of float32 to be divided by a temperature.
 _MAX_LOGIT = 1e30
@@ -107,9 +108,9 @@ def _apply(logits: Tensor, changes: Sequence[tuple[int, Change]]) -> None:
     """
     sizes = [len(change.token_ids) for _, change in changes]
     places = np.repeat([row for row, _ in changes], sizes)
-    rows = torch.from_numpy(places).to(logits.device)
+    rows = upload(torch.from_numpy(places), logits.device)
     ids, added, factors = (
-        torch.from_numpy(np.concatenate(column)).to(logits.device)
+        upload(torch.from_numpy(np.concatenate(column)), logits.device)
         for column in zip(*(change for _, change in changes), strict=True)
     )
     before = logits[rows, ids]

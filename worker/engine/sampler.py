@@ -1,20 +1,24 @@
 """Draws one token per row of logits; a row's token depends on that row alone.
 
-A row that truncates draws in falling order of probability: its uniform number says how far down.
-Knows parameters and scores; nothing of sequences, grammars or the network.
+Everything happens where the logits are, and the host reads what came of it once. Knows parameters
+and scores; nothing of sequences, grammars or the network.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from worker.engine.interface import Logprobs
+from worker.engine.logprobs import RawScores
 from worker.engine.params import SamplingParams
-from worker.engine.quantiles import Quantiles
+from worker.engine.transfer import is_remote, read_back, rows_at, upload
+from worker.engine.truncation import Asked, among_all, draw_truncated, invert
 
-# Most rows are decided by so few candidates; the others are put in order only where it matters.
-_NUM_CANDIDATES = 64
+NO_TOKEN = -1
 
 _GREEDY_BELOW = 1e-5
 
@@ -40,38 +44,69 @@ class Draw:
         return self.params.top_k > 0 or self.params.top_p < 1 or self.params.min_p > 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """Top-k, top-p and min-p of some rows, each as a column."""
+class Sampled(NamedTuple):
+    """What the host learns of a step, row by row."""
 
-    top_k: Tensor
-    top_p: Tensor
-    min_p: Tensor
-
-    @classmethod
-    def of(cls, draws: list[Draw], like: Tensor) -> "_Limits":
-        vocab = like.shape[1]
-        return cls(
-            _column([min(draw.params.top_k or vocab, vocab) for draw in draws], like.device),
-            _column([draw.params.top_p for draw in draws], like.device),
-            _column([draw.params.min_p for draw in draws], like.device),
-        )
+    tokens: list[int | None]
+    """None where no token has a finite score."""
+    logprobs: list[Logprobs | None]
+    """None where there is no token, and where nobody asks."""
 
 
-def sample(logits: Tensor, draws: list[Draw]) -> list[int | None]:
-    """Return a token per row of `logits` [rows, vocab]; None where no token has a finite score."""
-    best = logits.amax(dim=-1)
-    is_finite: list[bool] = best.isfinite().tolist()
-    tokens: list[int | None] = [None] * len(draws)
-    greedy = [n for n, draw in enumerate(draws) if is_finite[n] and draw.is_greedy]
-    if greedy:
-        _put(tokens, greedy, _take(logits, greedy).argmax(dim=-1))
-    rows = [n for n, draw in enumerate(draws) if is_finite[n] and not draw.is_greedy]
-    size = _CPU_ROWS if logits.device.type == "cpu" else len(rows)
-    for start in range(0, len(rows), max(1, size)):
-        part = rows[start : start + size]
-        _put(tokens, part, _draw(logits, best, part, [draws[row] for row in part]))
-    return tokens
+class Drawn(NamedTuple):
+    """The same on the device."""
+
+    tokens: Tensor
+    """[rows], int64; `NO_TOKEN` where no token has a finite score."""
+    is_decided: Tensor
+    """[rows]: false where `draw_on` is to draw the token."""
+
+
+def sample(logits: Tensor, draws: Sequence[Draw], raw: RawScores | None = None) -> Sampled:
+    """Draw a token per row of `logits` [rows, vocab]; `raw` are the scores for log probabilities.
+
+    A device other than a CPU is waited for once; again, some ten times, in a step with a row of
+    so flat a distribution that its likeliest tokens do not decide.
+    """
+    raw = raw or RawScores(logits, [None] * len(draws))
+    drawn = draw(logits, draws)
+    tokens, is_decided, packed = _read(drawn, raw)
+    if undecided := [row for row, value in enumerate(is_decided) if not value]:
+        draw_on(drawn, logits, draws, undecided)
+        tokens, _, packed = _read(drawn, raw)
+    found = [None if token == NO_TOKEN else token for token in tokens]
+    return Sampled(found, raw.unpack(packed, found))
+
+
+def draw(logits: Tensor, draws: Sequence[Draw]) -> Drawn:
+    """Draw for every row, on the device; the host waits for nothing."""
+    device = logits.device
+    greedy, plain, truncated = _by_kind(draws)
+    if len(greedy) == len(draws):
+        best, tokens = logits.max(dim=-1)
+    else:
+        best = logits.amax(dim=-1)
+        tokens = torch.empty(len(draws), dtype=torch.long, device=device)
+        if greedy:
+            at = rows_at(greedy, device)
+            tokens[at] = logits[at].argmax(dim=-1)
+    is_decided = torch.ones(len(draws), dtype=torch.bool, device=device)
+    for rows in _parts(plain, device):
+        at = rows_at(rows, device)
+        scores, asked = _prepare(logits[at], best[at], [draws[row] for row in rows])
+        tokens[at] = invert(scores.exp_(), asked.uniform)
+    for rows in _parts(truncated, device):
+        at = rows_at(rows, device)
+        scores, asked = _prepare(logits[at], best[at], [draws[row] for row in rows])
+        tokens[at], is_decided[at] = draw_truncated(scores, asked)
+    return Drawn(tokens.masked_fill_(~best.isfinite(), NO_TOKEN), is_decided)
+
+
+def draw_on(drawn: Drawn, logits: Tensor, draws: Sequence[Draw], undecided: Sequence[int]) -> None:
+    """Draw among all tokens for these rows, into `drawn`."""
+    at = rows_at(undecided, logits.device)
+    scores, asked = _prepare(logits[at], logits[at].amax(dim=-1), [draws[row] for row in undecided])
+    drawn.tokens[at] = among_all(scores, scores.exp(), asked)
 
 
 def uniform(seed: int, position: int) -> float:
@@ -83,73 +118,51 @@ def uniform(seed: int, position: int) -> float:
     return int.from_bytes(blake2b(key, digest_size=3).digest(), "big") / 2**24
 
 
-def _draw(logits: Tensor, best: Tensor, rows: list[int], draws: list[Draw]) -> Tensor:
-    """Draw a token for each of some rows; `best` has the best logit of every row."""
-    temperatures = _column([draw.params.temperature for draw in draws], logits.device)
-    scores = (_take(logits, rows) - _take(best, rows)[:, None]).div_(temperatures)
-    weights = scores.exp()
-    uniforms = _column([uniform(draw.params.seed, draw.position) for draw in draws], scores.device)
-    tokens = torch.empty(len(draws), dtype=torch.long, device=scores.device)
-    plain = [row for row, draw in enumerate(draws) if not draw.truncates]
-    if plain:
-        tokens[plain] = _invert(_take(weights, plain), uniforms[plain])
-    cut = [row for row, draw in enumerate(draws) if draw.truncates]
-    if cut:
-        limits = _Limits.of([draws[row] for row in cut], scores)
-        found, is_decided = _among_the_best(_take(weights, cut), limits, uniforms[cut])
-        tokens[cut] = found
-        cut = [row for row, value in zip(cut, is_decided.tolist(), strict=True) if not value]
-    if cut:
-        limits = _Limits.of([draws[row] for row in cut], scores)
-        quantiles = Quantiles(_take(scores, cut), _take(weights, cut))
-        tokens[cut] = _among_all(quantiles, limits, uniforms[cut])
-    return tokens
+def _read(drawn: Drawn, raw: RawScores) -> tuple[list[int], list[int], Tensor]:
+    """Return tokens, which of them are decided, and packed log probabilities, all in one copy.
 
-
-def _among_the_best(weights: Tensor, limits: _Limits, uniforms: Tensor) -> tuple[Tensor, Tensor]:
-    """Draw among a few candidates: top-k, then top-p of what it left, then min-p.
-
-    The second tensor tells for which rows these candidates held everything that may be drawn.
+    As int32: floating point would round token ids.
     """
-    vocab = weights.shape[1]
-    num_candidates = min(_NUM_CANDIDATES, vocab)
-    best, ids = weights.topk(num_candidates, dim=-1)
-    best *= torch.arange(num_candidates, device=weights.device) < limits.top_k
-    within = limits.top_k <= num_candidates
-    mass = torch.where(within, best.sum(-1, keepdim=True), weights.sum(-1, keepdim=True))
-    before = (best.cumsum(-1) - best) / mass
-    kept = best * ((before < limits.top_p) & (best >= limits.min_p))
-    is_cut = (before[:, -1:] >= limits.top_p) | (best[:, -1:] < limits.min_p)
-    is_decided = within | (is_cut & (limits.top_k == vocab)) | (best[:, -1:] == 0)
-    return ids.gather(1, _invert(kept, uniforms)[:, None])[:, 0], is_decided[:, 0]
+    packed = raw.pack(drawn.tokens)
+    parts = drawn.tokens.int(), drawn.is_decided.int(), packed.flatten()
+    numbers = read_back(torch.cat(parts))
+    num_rows = len(drawn.tokens)
+    tokens, is_decided = numbers[: 2 * num_rows].view(2, num_rows).tolist()
+    return tokens, is_decided, numbers[2 * num_rows :].view(packed.shape)
 
 
-def _among_all(quantiles: Quantiles, limits: _Limits, uniforms: Tensor) -> Tensor:
-    """The same, however many tokens are left to draw from."""
-    mass = quantiles.mass_of_first(limits.top_k)
-    kept = torch.minimum(mass, quantiles.mass_until(mass * limits.top_p))
-    kept = torch.minimum(kept, quantiles.mass_above(limits.min_p))
-    return quantiles.token_at(kept * uniforms)
+def _by_kind(draws: Sequence[Draw]) -> tuple[list[int], list[int], list[int]]:
+    """Return the rows that are greedy, those that draw among all tokens, and those among some."""
+    greedy: list[int] = []
+    plain: list[int] = []
+    truncated: list[int] = []
+    for row, each in enumerate(draws):
+        kind = greedy if each.is_greedy else truncated if each.truncates else plain
+        kind.append(row)
+    return greedy, plain, truncated
 
 
-def _invert(weights: Tensor, uniforms: Tensor) -> Tensor:
-    """Return, per row, the index at which the running sum of `weights` passes its uniform."""
-    sums = weights.cumsum(-1)
-    indices = torch.searchsorted(sums, uniforms * sums[:, -1:], right=True)
-    return indices[:, 0].clamp_(max=weights.shape[1] - 1)
+def _parts(rows: Sequence[int], device: torch.device) -> Iterator[Sequence[int]]:
+    """Yield the rows: on a CPU a few at a time, elsewhere all at once."""
+    size = max(1, len(rows)) if is_remote(device) else _CPU_ROWS
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
 
 
-def _take(values: Tensor, rows: list[int]) -> Tensor:
-    """Return these rows, which rise, without a copy if they lie together."""
-    if rows[-1] - rows[0] == len(rows) - 1:
-        return values[rows[0] : rows[-1] + 1]
-    return values[rows]
-
-
-def _put(tokens: list[int | None], rows: list[int], drawn: Tensor) -> None:
-    for row, token in zip(rows, drawn.tolist(), strict=True):
-        tokens[row] = token
-
-
-def _column(values: list[float], device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=device)[:, None]
+def _prepare(logits: Tensor, best: Tensor, draws: Sequence[Draw]) -> tuple[Tensor, Asked]:
+    """Return scores [rows, vocab] with 0 as their best, and what is asked; `best` are the highest
+    logits [rows]."""
+    vocab = logits.shape[1]
+    rows = [
+        (
+            each.params.temperature,
+            uniform(each.params.seed, each.position),
+            min(each.params.top_k or vocab, vocab),
+            each.params.top_p,
+            each.params.min_p,
+        )
+        for each in draws
+    ]
+    columns = torch.tensor(list(zip(*rows, strict=True)), dtype=torch.float32)
+    asked = Asked(*upload(columns, logits.device)[:, :, None])
+    return (logits - best[:, None]).div_(asked.temperature), asked

@@ -70,11 +70,11 @@ def test_memory_that_runs_out_while_tokens_are_drawn_costs_none(
     calls: list[int] = []
     sample = harness.engine._draw.__func__.__globals__["sample"]  # type: ignore[attr-defined]
 
-    def failing(logits: Any, draws: Any) -> Any:
+    def failing(logits: Any, draws: Any, raw: Any) -> Any:
         calls.append(len(draws))
         if len(calls) % 3 == 0 and len(draws) > 1:
             raise FULL
-        return sample(logits, draws)
+        return sample(logits, draws, raw)
 
     monkeypatch.setattr("worker.engine.engine.sample", failing)
 

@@ -13,6 +13,7 @@ from tests.unit.engine.harness import Harness, sampled
 from worker.engine import Delta, Logprobs
 from worker.engine.interface import LOGPROB_FLOOR
 from worker.engine.logprobs import RawScores
+from worker.engine.sampler import NO_TOKEN
 
 VOCAB_SIZE = 300
 DIGITS = grammar_from("regex", "[0-9]{8}")
@@ -25,6 +26,12 @@ def by_definition(scores: np.ndarray, token: int, num_top: int) -> tuple[float, 
     exact = scores.astype(np.float64)
     logprobs = exact - math.log(np.exp(exact - exact.max()).sum()) - exact.max()
     return logprobs[token], sorted(logprobs, reverse=True)[:num_top]
+
+
+def logprobs_of(raw: RawScores, tokens: list[int | None]) -> list[Logprobs | None]:
+    """What the host learns of these tokens; None stands for no token."""
+    drawn = torch.tensor([NO_TOKEN if token is None else token for token in tokens])
+    return raw.unpack(raw.pack(drawn), tokens)
 
 
 @settings(deadline=None, max_examples=60)
@@ -40,7 +47,7 @@ def test_rows_that_ask_get_what_the_definition_says(num_top: list[int | None], s
 
     raw = RawScores(logits, num_top)
     logits.zero_()
-    found = raw.logprobs(tokens)
+    found = logprobs_of(raw, tokens)
 
     for row, count in enumerate(num_top):
         if count is None:
@@ -57,13 +64,15 @@ def test_rows_that_ask_get_what_the_definition_says(num_top: list[int | None], s
 def test_a_token_that_the_model_rules_out_has_the_floor() -> None:
     logits = torch.tensor([[0.0, -math.inf]])
 
-    [found] = RawScores(logits, [2]).logprobs([1])
+    [found] = logprobs_of(RawScores(logits, [2]), [1])
 
     assert found == Logprobs(LOGPROB_FLOOR, ((0, 0.0), (1, LOGPROB_FLOOR)))
 
 
 def test_a_row_without_a_token_has_none() -> None:
-    assert RawScores(torch.full((1, 4), math.nan), [3]).logprobs([None]) == [None]
+    raw = RawScores(torch.full((1, 4), math.nan), [3])
+
+    assert logprobs_of(raw, [None]) == [None]
 
 
 KINDS: dict[str, dict[str, Any]] = {

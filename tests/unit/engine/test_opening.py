@@ -40,3 +40,15 @@ def test_once_it_has_begun_otherwise_or_is_over_it_is_left_alone(
     generated: tuple[int, ...],
 ) -> None:
     assert likeliest([0.0, 1.0, 1.0, 1.0], OPENING, *generated) == [0, 1, 2, 3]
+
+
+def test_every_row_of_a_batch_is_decided_by_itself() -> None:
+    rows = torch.tensor([[5.0, 5.0 - behind, 0.0, 1.0] for behind in (0.0, 4.0, 9.0, 9.0, 0.0)])
+    before = rows.clone()
+    never = replace(OPENING, margin=-torch.inf)
+
+    prefer(rows, [(OPENING, []), (OPENING, []), (None, []), (OPENING, [1]), (never, [])])
+
+    allowed = [row.isfinite().nonzero()[:, 0].tolist() for row in rows]
+    assert allowed == [[1], [0, 1, 2, 3], [0, 1, 2, 3], [2], [0, 2, 3]]
+    assert torch.equal(rows[1:3], before[1:3])

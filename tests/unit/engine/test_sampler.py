@@ -47,7 +47,7 @@ def test_truncated_draws_agree_with_the_definition(
     ends = interval_of_each_token(scores.astype(np.float64), params)
     is_truncated = params.top_k > 0 or params.top_p < 1 or params.min_p > 0
 
-    [token] = sample(torch.from_numpy(scores)[None].clone(), [Draw(params, position=3)])
+    [token] = sample(torch.from_numpy(scores)[None].clone(), [Draw(params, position=3)]).tokens
 
     # Rounding may move an end by this much; next to one, either neighbour is right.
     tolerance = 2e-5
@@ -64,7 +64,7 @@ def test_frequencies_follow_the_probabilities() -> None:
     logits = probabilities.log().repeat(20_000, 1)
     params = SamplingParams(max_tokens=1, seed=1)
 
-    tokens = sample(logits, [Draw(params, position) for position in range(len(logits))])
+    tokens = sample(logits, [Draw(params, position) for position in range(len(logits))]).tokens
 
     shares = np.bincount(np.array(tokens), minlength=4) / len(tokens)
     assert shares == pytest.approx(probabilities.numpy(), abs=0.015)
@@ -86,22 +86,23 @@ def test_a_row_draws_the_same_token_in_any_batch() -> None:
         for row in range(40)
     ]
 
-    together = sample(logits.clone(), draws)
+    together = sample(logits.clone(), draws).tokens
 
-    assert together == [sample(logits[row : row + 1], draws[row : row + 1])[0] for row in range(40)]
+    alone = [sample(logits[n : n + 1], draws[n : n + 1]).tokens[0] for n in range(40)]
+    assert together == alone
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-30, 1e-4])
 def test_no_and_tiny_temperature_take_the_likeliest_token(temperature: float) -> None:
     params = SamplingParams(max_tokens=1, temperature=temperature)
 
-    assert sample(torch.tensor([[0.0, 3.0, 1.0]]), [Draw(params, 0)]) == [1]
+    assert sample(torch.tensor([[0.0, 3.0, 1.0]]), [Draw(params, 0)]).tokens == [1]
 
 
 def test_a_row_without_a_finite_score_gives_no_token_and_leaves_the_others() -> None:
     logits = torch.tensor([[1.0, math.nan], [-math.inf, -math.inf], [-math.inf, 0.0]])
 
-    tokens = sample(logits, [Draw(SamplingParams(max_tokens=1), 0)] * 3)
+    tokens = sample(logits, [Draw(SamplingParams(max_tokens=1), 0)] * 3).tokens
 
     assert tokens == [None, None, 1]
 
@@ -110,7 +111,7 @@ def test_a_forbidden_token_is_not_drawn_even_at_zero(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("worker.engine.sampler.uniform", lambda seed, position: 0.0)
     logits = torch.tensor([[-math.inf, 0.0, 0.0]])
 
-    assert sample(logits, [Draw(SamplingParams(max_tokens=1), 0)]) == [1]
+    assert sample(logits, [Draw(SamplingParams(max_tokens=1), 0)]).tokens == [1]
 
 
 def test_uniforms_are_spread_and_depend_on_seed_and_position() -> None:
