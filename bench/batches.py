@@ -1,0 +1,143 @@
+"""Our engine in this process, given batch after batch of random prompts, and what each took."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.server import BenchError
+from worker.engine import (
+    Delta,
+    EngineConfig,
+    GenerationRequest,
+    SamplingParams,
+    TransformersEngine,
+)
+
+PROMPT_TOKENS = 128
+DEADLINE_S = 600.0
+
+
+def clock_of(device: str) -> Callable[[], float]:
+    """The seconds that count: of this process's CPU where tensors are computed on it, because
+    others may share the cores, and of time on a GPU."""
+    return time.process_time if device == "cpu" else time.monotonic
+
+
+@dataclass(slots=True)
+class FullSteps:
+    """The steps in which every sequence of a batch decoded one token, but the last of them."""
+
+    seconds: float = 0.0
+    num_steps: int = 0
+    num_tokens: int = 0
+    """That were generated."""
+    num_read: int = 0
+    """Tokens whose keys and values were read: those of all sequences, in every step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one batch took."""
+
+    num_tokens: int
+    seconds: float
+    """By `clock_of` the device, prompts included."""
+    outside_share: float
+    """Of the engine thread's CPU once every prompt is computed: what is not the forward pass."""
+    full_steps: FullSteps
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Tokens that were generated, a second."""
+        return self.num_tokens / self.seconds
+
+
+class Bench:
+    """One loaded engine, given batch after batch."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self.prompts: list[list[int]] = []
+        """Those of the last batch; every one is another, so that none is cached."""
+        self._left: set[str] = set()
+        self._num_tokens = 0
+        self._forward_s = self._decode_began_s = self._decode_ended_s = 0.0
+        self._full_steps = FullSteps()
+        self._full_step_began_s: float | None = None
+        self._num_reading = 0
+        self._done = threading.Event()
+        self._clock = clock_of(config.device)
+        self._engine: Any = TransformersEngine(config, self._on_step)
+        runner: Any = getattr(self._engine, "_runner")  # noqa: B009 - to time its insides
+        self._forward, runner.forward = runner.forward, self._timed_forward
+        self._vocab_size: int = runner.vocab_size
+        self._numbers = random.Random(0)
+        self._engine.start()
+
+    def close(self) -> None:
+        """Stop the engine."""
+        self._engine.stop()
+
+    def run(self, count: int, num_tokens: int, grammar: str | None = None, **asked: Any) -> Run:
+        """Generate `num_tokens` for each of `count` prompts that all come at once."""
+        self.prompts = [
+            [self._numbers.randrange(self._vocab_size) for _ in range(PROMPT_TOKENS)]
+            for _ in range(count)
+        ]
+        self._left = {str(number) for number in range(count)}
+        self._num_tokens = 0
+        self._forward_s = self._decode_began_s = 0.0
+        self._full_steps, self._full_step_began_s = FullSteps(), None
+        self._done.clear()
+        began = self._clock()
+        for number, prompt in enumerate(self.prompts):
+            settings = {"temperature": 0.0, "ignore_eos": True, **asked}
+            params = SamplingParams(max_tokens=num_tokens, seed=number, **settings)
+            self._engine.submit(
+                GenerationRequest(
+                    sequence_id=str(number), prompt=prompt, params=params, grammar=grammar
+                )
+            )
+        if not self._done.wait(DEADLINE_S):
+            raise BenchError(f"{len(self._left)} of {count} sequences have not ended")
+        decode_s = self._decode_ended_s - self._decode_began_s
+        return Run(
+            num_tokens=self._num_tokens,
+            seconds=self._clock() - began,
+            outside_share=1 - self._forward_s / decode_s,
+            full_steps=self._full_steps,
+        )
+
+    def _timed_forward(self, batch: Sequence[Any]) -> Any:
+        self._note_full_step(batch)
+        if all(chunk.num_tokens == 1 for chunk in batch) and not self._decode_began_s:
+            self._decode_began_s = time.thread_time()
+        began = time.thread_time()
+        logits = self._forward(batch)
+        if self._decode_began_s:
+            self._forward_s += time.thread_time() - began
+        return logits
+
+    def _note_full_step(self, batch: Sequence[Any]) -> None:
+        """A step lasts until the next begins: by then its tokens have come from the device."""
+        now = self._clock()
+        steps = self._full_steps
+        if self._full_step_began_s is not None:
+            steps.seconds += now - self._full_step_began_s
+            steps.num_steps += 1
+            steps.num_tokens += len(self.prompts)
+            steps.num_read += self._num_reading
+        is_full = len(batch) == len(self.prompts) and all(each.num_tokens == 1 for each in batch)
+        self._full_step_began_s = now if is_full else None
+        self._num_reading = sum(len(each.sequence.tokens) for each in batch)
+
+    def _on_step(self, deltas: list[Delta]) -> None:
+        for delta in deltas:
+            self._num_tokens += delta.token_id is not None
+            if delta.finish_reason is not None:
+                self._left.discard(delta.sequence_id)
+        if not self._left:
+            self._decode_ended_s = time.thread_time()
+            self._done.set()
