@@ -1,5 +1,6 @@
-# One image for every process of Antiphon: `./antiphon api`, `worker`, `maintenance`, `migrate`.
-FROM python:3.11-slim
+# One image for every process of Antiphon: `./antiphon api`, `worker`, `maintenance`, `migrate`;
+# and the same with a C compiler for workers on GPUs (`--target gpu`).
+FROM python:3.11-slim AS antiphon
 
 # An index of PyTorch builds, for another build than the default one; see deploy/README.md.
 ARG TORCH_INDEX_URL=""
@@ -36,3 +37,14 @@ ENV PYTHONUNBUFFERED=1 \
 USER antiphon
 EXPOSE 8000
 CMD ["./antiphon", "api"]
+
+# Triton, whose kernels attend on GPUs, builds the module that launches them.
+FROM antiphon AS gpu
+USER root
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends gcc libc6-dev \
+ && rm -rf /var/lib/apt/lists/*
+USER antiphon
+
+# What is built where no target is named.
+FROM antiphon

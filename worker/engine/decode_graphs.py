@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from worker.engine.attention import KeyValuePool, StepInputs
-from worker.engine.fused_step import StepShape, fused_inputs, host_indices, pinned
+from worker.engine.fused_step import StepShape, fused_inputs, host_indices
 from worker.engine.packing import Pack
+from worker.engine.transfer import pinned
 
 Compute = Callable[[], Tensor]
 Capture = Callable[[Compute], Compute]

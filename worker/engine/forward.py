@@ -14,7 +14,7 @@ from worker.engine.attention import KeyValuePool, StepInputs
 from worker.engine.blocks import BlockPool
 from worker.engine.decode_graphs import DecodeGraphs, GraphCapture
 from worker.engine.device import has_fused_attention
-from worker.engine.fused_step import StepShape, fused_inputs, host_indices, pinned
+from worker.engine.fused_step import StepShape, fused_inputs, host_indices
 from worker.engine.interface import EngineConfig, PromptImage
 from worker.engine.loading import end_token_ids, load_model
 from worker.engine.memory import free_bytes
@@ -22,6 +22,7 @@ from worker.engine.packing import Pack, pack
 from worker.engine.paged_step import paged_inputs
 from worker.engine.scheduler import Chunk
 from worker.engine.support import CHECK_LENGTHS, check_packing, layer_shapes
+from worker.engine.transfer import upload
 from worker.engine.vision import (
     EncodedImage,
     ImageEncoder,
@@ -105,8 +106,8 @@ class ModelRunner:
         if not self._is_fused:
             return paged_inputs(packed, self._pool, BLOCK_SIZE, device)
         shape = StepShape.of(packed)
-        indices = pinned(host_indices(packed, shape, self._pool.scratch_slot), device)
-        return fused_inputs(indices.to(device, non_blocking=True), shape, self._pool, BLOCK_SIZE)
+        indices = upload(host_indices(packed, shape, self._pool.scratch_slot), device)
+        return fused_inputs(indices, shape, self._pool, BLOCK_SIZE)
 
     def _logits(self, inputs: StepInputs, images: Sequence[ImageRows] = ()) -> Tensor:
         output = self._model(

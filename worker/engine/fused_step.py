@@ -139,9 +139,3 @@ def fused_inputs(
     )
     step = FusedStep(pool, write_slots, decodes, prefills)
     return StepInputs(token_ids[None], positions[None], sampled_rows, step)
-
-
-def pinned(indices: Tensor, device: torch.device) -> Tensor:
-    """Put into memory that a CUDA device reads by itself: a copy from there need not be waited for,
-    and torch keeps the memory until it is done."""
-    return indices.pin_memory() if device.type == "cuda" else indices

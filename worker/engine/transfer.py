@@ -15,11 +15,15 @@ def is_remote(device: torch.device) -> bool:
     return device.type != "cpu"
 
 
+def pinned(values: Tensor, device: torch.device) -> Tensor:
+    """Put into memory that a CUDA device reads by itself: a copy from there need not be waited for,
+    and torch keeps the memory until it is done."""
+    return values.pin_memory() if device.type == "cuda" else values
+
+
 def upload(values: Tensor, device: torch.device) -> Tensor:
     """Return `values` on the device, without waiting for it; a CPU has them already."""
-    if device.type == "cuda":
-        values = values.pin_memory()
-    return values.to(device, non_blocking=True)
+    return pinned(values, device).to(device, non_blocking=True)
 
 
 def rows_at(rows: Sequence[int], device: torch.device) -> slice | Tensor:
