@@ -68,23 +68,23 @@ class Int8Linear(nn.Module):
 
     def forward(self, activations: Tensor) -> Tensor:
         """Map [..., inputs] to [..., outputs]."""
-        *shape, num_inputs = activations.shape
-        rows = activations.reshape(-1, num_inputs)
-        num_rows, num_outputs = rows.shape[0], self._weight.shape[0]
-        output = rows.new_empty(num_rows, num_outputs)
-        is_few = num_rows <= _FEW_ROWS and rows.device.type == "cpu" and rows.dtype in BITS
-        (self._multiply_bytes if is_few else self._multiply_expanded)(rows, output)
-        return output.view(*shape, num_outputs)
+        num_outputs, num_inputs = self._weight.shape
+        output = activations.new_empty(*activations.shape[:-1], num_outputs)
+        if self._arrays and activations.numel() <= _FEW_ROWS * num_inputs:
+            if activations.dtype in BITS:
+                self._multiply_bytes(activations, output)
+                return output
+        self._multiply_expanded(activations.reshape(-1, num_inputs), output.view(-1, num_outputs))
+        return output
 
-    def _multiply_bytes(self, rows: Tensor, output: Tensor) -> None:
-        bits = BITS[rows.dtype]
-        work = partial(
-            int8_kernel(bits is torch.uint16),
-            rows.contiguous().view(bits).numpy(),
-            *self._arrays,
-            output.view(bits).numpy(),
-        )
-        share(work, self._weight.numel() // _WEIGHTS_PER_THREAD)
+    def _multiply_bytes(self, activations: Tensor, output: Tensor) -> None:
+        bits = BITS[activations.dtype]
+        weight, scales, bias = self._arrays
+        # Shapes by numpy: torch takes as long for one as the loop for a small layer.
+        rows = activations.contiguous().view(bits).numpy().reshape(-1, weight.shape[1])
+        outputs = output.view(bits).numpy().reshape(-1, weight.shape[0])
+        work = partial(int8_kernel(bits is torch.uint16), rows, weight, scales, bias, outputs)
+        share(work, weight.size // _WEIGHTS_PER_THREAD)
 
     def _multiply_expanded(self, rows: Tensor, output: Tensor) -> None:
         for piece in self._pieces():
