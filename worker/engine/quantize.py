@@ -8,9 +8,11 @@ Activations keep their precision. How a layer computes depends on how many rows 
   caches. On other devices this saves memory but no time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
@@ -18,6 +20,8 @@ from torch.nn.functional import linear
 from worker.engine.compiled import BITS, share
 from worker.engine.int8_kernel import int8_kernel
 from worker.engine.interface import UnsupportedModelError
+
+Array = np.ndarray[Any, Any]
 
 _FEW_ROWS = 8
 """Up to so many the loop takes less time than expanding; measured with AVX-512."""
@@ -54,9 +58,11 @@ class Int8Linear(nn.Module):
         self._bias = None if layer.bias is None else layer.bias.detach()
         for piece in self._pieces():
             self._round(weight, piece)
-        if weight.device.type == "cpu":
+        self._multiply_few: Callable[[Tensor, Tensor], None] | None = None
+        if weight.device.type == "cpu" and weight.dtype in BITS:
             bias = torch.zeros(len(weight)) if self._bias is None else self._bias.float()
-            self._arrays = self._weight.numpy(), self._scales.float().numpy(), bias.numpy()
+            arrays = self._weight.numpy(), self._scales.float().numpy(), bias.numpy()
+            self._multiply_few = partial(_multiply_bytes, *arrays)
 
     def _round(self, weight: Tensor, piece: slice) -> None:
         full = weight[piece].float()
@@ -70,21 +76,12 @@ class Int8Linear(nn.Module):
         """Map [..., inputs] to [..., outputs]."""
         num_outputs, num_inputs = self._weight.shape
         output = activations.new_empty(*activations.shape[:-1], num_outputs)
-        if self._arrays and activations.numel() <= _FEW_ROWS * num_inputs:
-            if activations.dtype in BITS:
-                self._multiply_bytes(activations, output)
-                return output
-        self._multiply_expanded(activations.reshape(-1, num_inputs), output.view(-1, num_outputs))
+        if self._multiply_few and activations.numel() <= _FEW_ROWS * num_inputs:
+            self._multiply_few(activations, output)
+        else:
+            rows = activations.reshape(-1, num_inputs)
+            self._multiply_expanded(rows, output.view(-1, num_outputs))
         return output
-
-    def _multiply_bytes(self, activations: Tensor, output: Tensor) -> None:
-        bits = BITS[activations.dtype]
-        weight, scales, bias = self._arrays
-        # Shapes by numpy: torch takes as long for one as the loop for a small layer.
-        rows = activations.contiguous().view(bits).numpy().reshape(-1, weight.shape[1])
-        outputs = output.view(bits).numpy().reshape(-1, weight.shape[0])
-        work = partial(int8_kernel(bits is torch.uint16), rows, weight, scales, bias, outputs)
-        share(work, weight.size // _WEIGHTS_PER_THREAD)
 
     def _multiply_expanded(self, rows: Tensor, output: Tensor) -> None:
         for piece in self._pieces():
@@ -99,3 +96,15 @@ class Int8Linear(nn.Module):
         is_cpu = self._weight.device.type == "cpu"
         size = max(1, _PIECE_WEIGHTS // num_inputs) if is_cpu else num_outputs
         return (slice(start, start + size) for start in range(0, num_outputs, size))
+
+
+def _multiply_bytes(
+    weight: Array, scales: Array, bias: Array, activations: Tensor, output: Tensor
+) -> None:
+    """Fill output [..., outputs] from activations [..., inputs]."""
+    bits = BITS[activations.dtype]
+    # Shapes by numpy: torch takes as long for one as the loop for a small layer.
+    rows = activations.contiguous().view(bits).numpy().reshape(-1, weight.shape[1])
+    outputs = output.view(bits).numpy().reshape(-1, weight.shape[0])
+    work = partial(int8_kernel(bits is torch.uint16), rows, weight, scales, bias, outputs)
+    share(work, weight.size // _WEIGHTS_PER_THREAD)

@@ -151,6 +151,18 @@ def test_rows_that_do_not_lie_together_are_taken_as_they_are() -> None:
     assert layer(rows).equal(layer(rows.contiguous()))
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("num_rows", [1, MANY])
+def test_other_devices_and_types_expand_the_weights(num_rows: int) -> None:
+    there = Int8Linear(layer_of("small", bias=True).to("meta"))
+    half = layer_of("small", torch.float16)
+    rows = rows_of("small", 1, num_rows)
+
+    assert there(rows.to("meta")).shape == (1, num_rows, half.out_features)
+    expected = rows @ rounded(half.weight).t()
+    torch.testing.assert_close(Int8Linear(half)(rows.half()).float(), expected, rtol=0, atol=1e-2)
+
+
 def test_every_linear_layer_is_replaced_and_embeddings_stay() -> None:
     model = nn.ModuleDict({"in": nn.Embedding(48, 33), "out": layer_of("small")})
     model["out"].weight = model["in"].weight
