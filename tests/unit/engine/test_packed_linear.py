@@ -31,7 +31,16 @@ def _inference() -> Iterator[None]:
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize(
-    "shape", [(INPUTS,), (0, INPUTS), (1, INPUTS), (1, 3, INPUTS), (40, INPUTS), (600, INPUTS)]
+    "shape",
+    [
+        (INPUTS,),
+        (0, INPUTS),
+        (1, INPUTS),
+        (1, 3, INPUTS),
+        (2, 2, INPUTS),
+        (40, INPUTS),
+        (600, INPUTS),
+    ],
 )
 def test_it_computes_what_a_plain_layer_does(
     shape: tuple[int, ...], bias: bool, dtype: torch.dtype
