@@ -1,7 +1,8 @@
-"""Root mean square norms on a CPU in one loop (Zhang and Sennrich, 2019), compiled by Numba.
+"""Root mean square norms (Zhang and Sennrich, 2019) in one piece.
 
 transformers computes one in eight operators; for the few rows of a decoding step each costs its
-call, and a network has two norms a layer.
+call, or its launch, and a network has two norms a layer. torch's own operator is one kernel on a
+GPU; on a CPU it is five operators, so there a loop compiled by Numba takes its place.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import rms_norm
 
 from worker.engine.compiled import BITS, compile_loop, reading, writing
 
@@ -18,17 +20,32 @@ _ROUNDING = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 
 
 def fuse_norms(model: nn.Module) -> None:
-    """Put a `FusedNorm` in the place of every norm that it computes alike."""
+    """Put a `LoopNorm`, on a GPU an `OperatorNorm`, in the place of every norm that it computes
+    alike."""
     norms = [(name, each) for name, each in model.named_modules() if _looks_alike(each)]
     for name, norm in norms:
-        fused = FusedNorm(norm)
+        weight: Any = norm.weight
+        fused = LoopNorm(norm) if weight.device.type == "cpu" else OperatorNorm(norm)
         if _computes_alike(fused, norm):
             owner, _, attribute = name.rpartition(".")
             setattr(model.get_submodule(owner), attribute, fused)
 
 
-class FusedNorm(nn.Module):
-    """Computes what transformers' `LlamaRMSNorm` and its likes do, up to the order of a sum."""
+class OperatorNorm(nn.Module):
+    """Computes what transformers' `LlamaRMSNorm` and its likes do, up to rounding."""
+
+    def __init__(self, norm: Any) -> None:
+        super().__init__()
+        self._weight: Tensor = norm.weight.detach()
+        self._epsilon = float(norm.variance_epsilon)
+
+    def forward(self, activations: Tensor) -> Tensor:
+        """Map [..., size] to the same shape."""
+        return rms_norm(activations, self._weight.shape, self._weight, self._epsilon)
+
+
+class LoopNorm(nn.Module):
+    """The same on a CPU, up to the order of a sum."""
 
     def __init__(self, norm: Any) -> None:
         super().__init__()
@@ -53,7 +70,7 @@ def _looks_alike(norm: nn.Module) -> bool:
         type(norm).__name__.endswith("RMSNorm")
         and isinstance(getattr(norm, "variance_epsilon", None), float)
         and isinstance(weight, Tensor)
-        and weight.device.type == "cpu"
+        and weight.device.type in ("cpu", "cuda")
         and weight.dtype in BITS
     )
 
@@ -63,7 +80,7 @@ def _computes_alike(fused: nn.Module, norm: nn.Module) -> bool:
     """Some have weights that lie around 0, or take their mean over groups."""
     weight: Any = norm.weight
     angles = torch.arange(3 * len(weight)).view(3, -1)
-    rows = (angles.sin() * torch.tensor([1e-3, 1.0, 1e3])[:, None]).to(weight.dtype)
+    rows = (angles.sin() * torch.tensor([1e-3, 1.0, 1e3])[:, None]).to(weight)
     tolerance = _ROUNDING[weight.dtype]
     return torch.allclose(fused(rows), norm(rows), rtol=tolerance, atol=tolerance)
 

@@ -7,7 +7,7 @@ from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 
-from worker.engine.fused_norm import FusedNorm, fuse_norms
+from worker.engine.fused_norm import LoopNorm, OperatorNorm, fuse_norms
 
 SIZE = 72
 TYPES = {torch.float32: 1e-6, torch.bfloat16: 1e-2}
@@ -44,10 +44,21 @@ def test_it_computes_what_the_norm_did(
 
     replaced = fused(norm)
 
-    assert type(replaced) is FusedNorm
+    assert type(replaced) is LoopNorm
     output = replaced(rows)
     assert output.dtype == dtype
     torch.testing.assert_close(output, expected, rtol=TYPES[dtype], atol=TYPES[dtype])
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_so_does_the_operator_that_gpus_have_a_kernel_for(dtype: torch.dtype) -> None:
+    norm = norm_of(LlamaRMSNorm, dtype)
+    rows = (torch.randn(2, 30, SIZE) * 30).to(dtype)
+
+    output = OperatorNorm(norm)(rows)
+
+    assert output.dtype == dtype
+    torch.testing.assert_close(output, norm(rows), rtol=TYPES[dtype], atol=TYPES[dtype])
 
 
 def test_most_numbers_in_bfloat16_are_the_same_bits() -> None:
