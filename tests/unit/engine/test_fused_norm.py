@@ -77,6 +77,15 @@ def test_rows_that_do_not_lie_together_are_taken_as_they_are() -> None:
     torch.testing.assert_close(fused(norm)(rows), norm(rows))
 
 
+def test_threads_share_the_rows_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    norm, rows = fused(norm_of(LlamaRMSNorm)), torch.randn(7, SIZE)
+    expected = norm(rows)
+    monkeypatch.setattr("worker.engine.fused_norm._NUMBERS_PER_THREAD", SIZE)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+
+    assert norm(rows).equal(expected)
+
+
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])
 def test_what_is_not_finite_stays_in_its_row_and_is_not_hidden(
