@@ -43,13 +43,19 @@ def first(make_worker: MakeWorker) -> InProcessWorker:
 
 @pytest.fixture
 def lost(
-    http: FlaskClient, first: InProcessWorker, desk: Desk, maintenance: Maintenance
+    http: FlaskClient,
+    first: InProcessWorker,
+    desk: Desk,
+    maintenance: Maintenance,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, Any]:
     """A response queued again, with text, while its first worker still writes."""
     response = create(http)
     wait_for_text(http, response["id"])
     desk.lapse_leases()
     maintenance.reclaim()
+    # The first sleeps on; the next keeps its own lease, however long it takes.
+    monkeypatch.setattr("worker.heartbeat.INTERVAL_S", 0.5)
     return response
 
 
