@@ -1,6 +1,6 @@
 """Weight-only int8: linear layers keep one byte a weight and a scale for each output.
 
-Activations keep their precision. How a layer computes depends on how many rows it is given:
+Activations keep their type. How a layer computes depends on how many rows it is given:
 
 - few, as when single streams decode, on a CPU: a loop that reads the bytes as they are
   (`int8_kernel`), since reading weights is what so few rows wait for.
