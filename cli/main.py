@@ -116,12 +116,14 @@ def pull(
     chosen = [settings.model_copy(update={"model": model})] if model else settings.each_model()
     # The libraries' own bars would show between ours; read when they are imported.
     os.environ["TQDM_DISABLE"] = "1"
-    from worker.weights import WeightsError, prepare_weights
+    from worker.weights import WeightsError, prepare_graph, prepare_weights
 
     console = StepConsole(Console())
     try:
         for each in chosen:
-            prepare_weights(each, locate_weights(each), console.step)
+            weights = locate_weights(each)
+            prepare_weights(each, weights, console.step)
+            prepare_graph(each, weights, console.step)
     except WeightsError as error:
         _fail(str(error), code=1)
 

@@ -20,6 +20,7 @@ from cli.run_folder import RunFolder
 from cli.supervisor import StopRequested, Supervisor
 from models.settings import Settings, SettingsError
 from models.weights import locate_weights, served_model_id
+from worker.engine.cores import num_cores
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +108,9 @@ class _Up:
     def _start_own(self) -> None:
         stop_s = self._settings.drain_seconds + _WORKER_STOP_EXTRA_S
         models = [each.model for each in self._settings.each_model()] * self._settings.workers
+        if self._settings.threads is None:
+            # The cores are shared out; a worker alone takes all of them.
+            self._env["ANTIPHON_THREADS"] = str(max(1, num_cores() // len(models)))
         for number, model in enumerate(models, start=1):
             name = f"worker-{number}"
             arguments = ("worker", "--name", name, "--model", model)

@@ -34,10 +34,15 @@ class Settings(BaseSettings):
     model: str = Field(DEFAULT_MODEL, min_length=1)
     more_models: str = ""
     """Models served beside it, separated by commas; each has workers and a queue of its own."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "int8", "int4"] = "auto"
+    """Type that is computed in, or in which weights are kept."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    forward: Literal["auto", "openvino", "torch"] = "auto"
+    """What computes the network: by itself OpenVINO on CPUs and torch on GPUs."""
+    threads: int | None = Field(None, ge=1, le=1024)
+    """CPU threads of a worker's forward pass; by itself all cores, shared out among the workers."""
     quantization: Literal["none", "int8"] = "none"
-    """`int8` keeps the weights of linear layers in one byte each."""
+    """`int8` is the older spelling of `dtype` `int8`."""
     engine: Literal["transformers", "scripted"] = "transformers"
     workers: int = Field(1, ge=1, le=64)
     database_url: Annotated[str | None, Field(validation_alias="DATABASE_URL")] = None
@@ -51,6 +56,8 @@ class Settings(BaseSettings):
     """Responses one worker generates at a time."""
     kv_cache_gib: Amount = Field(2.0, gt=0)
     """Memory for cached keys and values, GiB; on CUDA nine tenths of what is free are taken."""
+    kv_cache_dtype: Literal["auto", "int8"] = "auto"
+    """Type of cached keys and values; by itself the one that is computed in."""
     drain_seconds: Amount = Field(5.0, ge=0)
     """How long a stopping worker lets running responses finish before it hands them back."""
     checkpoint_seconds: Amount = Field(2.0, ge=0)

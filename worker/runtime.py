@@ -18,7 +18,7 @@ from worker.checkpointer import Checkpointer
 from worker.control import CancelListener
 from worker.custody import Custody
 from worker.emitter import Emitter
-from worker.engine import Engine, EngineConfig, ScriptedEngine, ScriptedTokenizer, Tokenizer
+from worker.engine import Engine, ScriptedEngine, ScriptedTokenizer, Tokenizer
 from worker.heartbeat import Heartbeat
 from worker.images import image_sample
 from worker.poller import Poller
@@ -170,17 +170,8 @@ def _make_engine(
         )
         return scripted, ScriptedTokenizer()
     # Only the real engine needs torch, and what knows of grammars loads half of it.
-    from models.grammar_check import GRAMMAR_LIMITS
     from worker.engine import TransformersEngine
+    from worker.engine_config import engine_config
 
-    config = EngineConfig(
-        folder=encoder.folder,
-        dtype=settings.dtype,
-        device=settings.device,
-        quantization=settings.quantization,
-        kv_cache_bytes=int(settings.kv_cache_gib * 2**30),
-        max_sequences=settings.max_sequences,
-        grammar_limits=GRAMMAR_LIMITS,
-        image_sample=image_sample(encoder),
-    )
+    config = engine_config(settings, encoder.folder, image_sample(encoder))
     return TransformersEngine(config, on_step=emitter.on_step), encoder.tokenizer.backend_tokenizer

@@ -5,6 +5,7 @@ Knows package index and GGUF; `worker/hub.py` knows the hub.
 
 import fcntl
 import hashlib
+import logging
 import shutil
 import struct
 import subprocess
@@ -20,7 +21,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 from models.settings import Settings
 from models.weights import Weights
 from worker.engine.device import resolve_device, resolve_dtype
+from worker.engine.model_runner import uses_openvino
+from worker.engine.openvino.loading import GraphError, is_converted, prepare_network
+from worker.engine_config import engine_config
 from worker.hub import Advance, HubError, fetch_from_hub
+
+logger = logging.getLogger(__name__)
 
 Step = Callable[[str], AbstractContextManager[Advance]]
 """Shows that the named step goes on for as long as the context lasts, and how far it is."""
@@ -56,6 +62,21 @@ def prepare_weights(settings: Settings, weights: Weights, step: Step) -> None:
                 device = resolve_device(settings.device)
                 convert_gguf(gguf, draft, resolve_dtype(settings.dtype, device))
         draft.rename(weights.folder)
+
+
+def prepare_graph(settings: Settings, weights: Weights, step: Step) -> None:
+    """Convert the weights for OpenVINO where it is to compute them, unless they are.
+
+    A network that can't be converted is left to the worker, which says so and computes it in torch.
+    """
+    config = engine_config(settings, weights.folder)
+    if settings.engine == "scripted" or not uses_openvino(config) or is_converted(config):
+        return
+    with step("converting for this CPU"):
+        try:
+            prepare_network(config)
+        except GraphError as error:
+            logger.warning("not converted: %s", error)
 
 
 def convert_gguf(file: Path, folder: Path, dtype: torch.dtype) -> None:

@@ -18,16 +18,27 @@ ATTENTION_NAME = "antiphon_paged"
 _NUM_SCRATCH_SLOTS = 16
 """One is used. With so many, heads lie a multiple of 16 numbers apart: kernels read wide words."""
 
-_UNSUPPORTED_OPTIONS = ("sliding_window", "softcap", "s_aux", "position_bias")
+_UNSUPPORTED_OPTIONS = ("softcap", "position_bias")
 
 
 class AttentionStep(Protocol):
     """What a forward pass hands down to the attention of every layer."""
 
-    def attend(
-        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None
+    def attend(  # noqa: PLR0913 - what transformers hands to attention
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scale: float | None,
+        window: int | None,
+        sinks: Tensor | None,
     ) -> Tensor:
-        """Map query [heads, tokens, size] and new keys and values to [tokens, heads, size]."""
+        """Map query [heads, tokens, size] and new keys and values to [tokens, heads, size].
+
+        A query sees itself and the `window` - 1 tokens before it, or all if that is None; `sinks`
+        [heads] are logits that take part in each head's softmax without a value.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,8 @@ def _attention(  # noqa: PLR0913 - the signature is transformers'
     scaling: float | None = None,
     dropout: float = 0.0,
     *,
+    sliding_window: int | None = None,
+    s_aux: Tensor | None = None,
     paged: AttentionStep | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
@@ -92,7 +105,10 @@ def _attention(  # noqa: PLR0913 - the signature is transformers'
     for name in _UNSUPPORTED_OPTIONS:
         if options.get(name) is not None:
             raise UnsupportedModelError(f"its attention uses {name}")
-    return paged.attend(module.layer_idx, query[0], key[0], value[0], scaling)[None], None
+    # Squeezed, not indexed: in a graph that is traced, an index would copy.
+    packed = query.squeeze(0), key.squeeze(0), value.squeeze(0)
+    output = paged.attend(module.layer_idx, *packed, scaling, sliding_window, s_aux)
+    return output[None], None
 
 
 def register_attention() -> None:

@@ -13,8 +13,9 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The type to compute in for a value of `ANTIPHON_DTYPE`."""
-    if name != "auto":
+    """The type to compute in for a value of `ANTIPHON_DTYPE`; weights in fewer bits are computed in
+    that of `auto`."""
+    if name not in ("auto", "int8", "int4"):
         dtype: torch.dtype = getattr(torch, name)
         return dtype
     return torch.bfloat16 if device.type == "cuda" else native_cpu_dtype()
@@ -27,6 +28,10 @@ def has_fused_attention(device: torch.device) -> bool:
 
 def native_cpu_dtype() -> torch.dtype:
     """bfloat16 where this CPU multiplies it in hardware (there it is faster), else float32."""
+    return torch.bfloat16 if has_native_bfloat16() else torch.float32
+
+
+def has_native_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware."""
     capabilities = torch.cpu.get_capabilities()
-    is_native = any(capabilities.get(name, False) for name in _NATIVE_BF16)
-    return torch.bfloat16 if is_native else torch.float32
+    return any(capabilities.get(name, False) for name in _NATIVE_BF16)

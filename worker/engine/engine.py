@@ -5,6 +5,7 @@ module.
 """
 
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from worker.engine.blocks import BlockPool
+from worker.engine.cores import lower_priority
 from worker.engine.faults import is_device_lost, is_out_of_memory, release_memory
-from worker.engine.forward import BLOCK_SIZE, ModelRunner
 from worker.engine.grammar import MASK_SLICES, GrammarCompiler, GrammarMasker
 from worker.engine.interface import (
     Delta,
@@ -28,6 +29,7 @@ from worker.engine.interface import (
 )
 from worker.engine.logprobs import RawScores
 from worker.engine.loop import EngineLoop
+from worker.engine.model_runner import ModelRunner
 from worker.engine.opening import prefer
 from worker.engine.penalties import Penalties, penalise
 from worker.engine.sampler import Draw, sample
@@ -45,9 +47,11 @@ class TransformersEngine(EngineLoop):
         """
         super().__init__(on_step)
         self._config = config
-        self._runner = ModelRunner(config)
+        # Threads that compute are started by those that load or step, and inherit their priority.
+        with ThreadPoolExecutor(1, "loading", initializer=lower_priority) as loader:
+            self._runner = loader.submit(ModelRunner, config).result()
         self._scheduler = Scheduler(
-            BlockPool(self._runner.num_blocks, BLOCK_SIZE),
+            BlockPool(self._runner.num_blocks, self._runner.block_size),
             max_sequences=config.max_sequences,
             max_batch_tokens=config.max_batch_tokens,
         )
@@ -96,6 +100,10 @@ class TransformersEngine(EngineLoop):
 
     def _running(self) -> Collection[Sequence]:
         return self._scheduler.running
+
+    def _run(self) -> None:
+        lower_priority()
+        super()._run()
 
     @torch.inference_mode()
     def _step(self) -> list[Delta]:

@@ -1,165 +1,34 @@
-"""The network with its cache: refuses what it cannot run, maps a batch to logits.
+"""What an engine needs of a forward pass, whichever library computes it."""
 
-Knows tensors and transformers; nothing of sampling or of why these chunks were chosen.
-"""
-
-import logging
-import os
 from collections.abc import Sequence
+from typing import Protocol
 
-import torch
 from torch import Tensor
 
-from worker.engine.attention import KeyValuePool, StepInputs
-from worker.engine.blocks import BlockPool
-from worker.engine.decode_graphs import DecodeGraphs, GraphCapture
-from worker.engine.device import has_fused_attention
-from worker.engine.fused_step import StepShape, fused_inputs, host_indices
-from worker.engine.interface import EngineConfig, PromptImage
-from worker.engine.loading import end_token_ids, load_model
-from worker.engine.memory import free_bytes
-from worker.engine.packing import Pack, pack
-from worker.engine.paged_step import paged_inputs
-from worker.engine.scheduler import Chunk
-from worker.engine.support import CHECK_LENGTHS, check_packing, layer_shapes
-from worker.engine.transfer import upload
-from worker.engine.vision import (
-    EncodedImage,
-    ImageEncoder,
-    ImageRows,
-    check_images,
-    place_images,
-)
-
-logger = logging.getLogger(__name__)
-
-BLOCK_SIZE = 16
-
-_GPU_CACHE_SHARE = 0.9
-"""Of the memory that the weights leave free; the rest is for a step's own tensors, and those of
-captured graphs."""
+from worker.engine.interface import PromptImage
+from worker.engine.packing import Pack
+from worker.engine.vision import EncodedImage
 
 
-_FUSED_CHECK_LENGTHS = (70, 35)
-"""Prompts of several blocks, tiles and spans of keys."""
+class Forward(Protocol):
+    """A loaded network with the cache of keys and values that it owns."""
 
+    block_size: int
+    """Tokens of a block of the cache."""
+    num_blocks: int
+    vocab_size: int
+    """Width of the logits."""
+    eos_token_ids: frozenset[int]
+    """With which the network ends an answer."""
+    context_length: int
+    """Most tokens of a sequence that network and cache hold."""
 
-class ModelRunner:
-    """A loaded model and the pool its attention reads and writes."""
-
-    def __init__(self, config: EngineConfig) -> None:
-        """Load the weights.
-
-        Raises `UnsupportedModelError` for a model that would go wrong, and `ModelTooLargeError`.
-        """
-        torch.set_num_threads(config.num_threads or max(1, (os.cpu_count() or 2) - 1))
-        self._model = load_model(config)
-        text_config = self._model.config.get_text_config()
-        layers = layer_shapes(self._model)
-        self.vocab_size = int(text_config.vocab_size)
-        self.eos_token_ids = end_token_ids(self._model)
-        token_bytes = self._model.dtype.itemsize * sum(
-            layer.num_heads * (layer.key_size + layer.value_size) for layer in layers
-        )
-        cache_bytes = config.kv_cache_bytes
-        if self._model.device.type == "cuda":
-            cache_bytes = int(_GPU_CACHE_SHARE * free_bytes(self._model.device))
-        self.num_blocks = cache_bytes // (token_bytes * BLOCK_SIZE)
-        num_slots = self.num_blocks * BLOCK_SIZE
-        self._pool = KeyValuePool(layers, num_slots, self._model.dtype, self._model.device)
-        max_positions = getattr(text_config, "max_position_embeddings", None)
-        self.context_length: int = min(num_slots, int(max_positions or num_slots))
-        self._graphs: DecodeGraphs | None = None
-        self._is_fused = has_fused_attention(self._model.device)
-        self._check_attention()
-        self._image_encoder: ImageEncoder | None = None
-        if config.image_sample is not None:
-            self._image_encoder = ImageEncoder(self._model)
-            pool = BlockPool(self.num_blocks, BLOCK_SIZE)
-            encoded = self.encode_images(config.image_sample.images, b"")
-            check_images(self._model, self.forward, pool, config.image_sample, encoded)
-        if self._is_fused:
-            self._capture_graphs(config.max_sequences)
+    def __call__(self, packed: Pack) -> Tensor:
+        """Compute a step: write the keys and values of its tokens to their blocks, and return
+        float32 logits [sampled, vocab], which the next call may overwrite."""
 
     def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
         """Compute what the language model sees of a prompt's images, or remember it.
 
         Safe from any thread. Raises `ValueError` if the network takes no images, or not these.
         """
-        if not images:
-            return []
-        if self._image_encoder is None:
-            raise ValueError("this engine takes no images")
-        return [self._image_encoder.encode(image, salt) for image in images]
-
-    @torch.inference_mode()
-    def forward(self, batch: list[Chunk]) -> Tensor:
-        """Compute the batch; return float32 logits [sampled, vocab] of chunks that are the last
-        of their sequence, in batch order. The next call may overwrite them."""
-        packed = pack(batch, BLOCK_SIZE)
-        if self._graphs is not None and self._graphs.can_replay(packed):
-            return self._graphs.logits(packed)
-        return self._logits(self._inputs(packed), packed.images)
-
-    def _inputs(self, packed: Pack) -> StepInputs:
-        device = self._model.device
-        if not self._is_fused:
-            return paged_inputs(packed, self._pool, BLOCK_SIZE, device)
-        shape = StepShape.of(packed)
-        indices = upload(host_indices(packed, shape, self._pool.scratch_slot), device)
-        return fused_inputs(indices, shape, self._pool, BLOCK_SIZE)
-
-    def _logits(self, inputs: StepInputs, images: Sequence[ImageRows] = ()) -> Tensor:
-        output = self._model(
-            **self._tokens(inputs, images),
-            position_ids=inputs.positions,
-            use_cache=False,
-            logits_to_keep=inputs.sampled_rows,
-            paged=inputs.attention,
-        )
-        logits: Tensor = output.logits[0]
-        return logits.float()
-
-    def _tokens(self, inputs: StepInputs, images: Sequence[ImageRows]) -> dict[str, Tensor]:
-        if not images:
-            return {"input_ids": inputs.token_ids}
-        embeddings = self._model.get_input_embeddings()(inputs.token_ids)
-        place_images(embeddings[0], images)
-        return {"inputs_embeds": embeddings}
-
-    def _check_attention(self) -> None:
-        """Try the network; do without fused attention if that is what does not work.
-
-        Triton builds a module of its own on its first launch, which takes a C compiler, and a GPU
-        may be too old for it or too new.
-        """
-        if self._is_fused:
-            try:
-                self._check_packing(_FUSED_CHECK_LENGTHS)
-            except Exception as error:
-                self._is_fused = False
-                logger.warning("attending without fused kernels", extra={"reason": repr(error)})
-        if not self._is_fused:
-            self._check_packing(CHECK_LENGTHS)
-
-    def _check_packing(self, lengths: tuple[int, ...]) -> None:
-        pool = BlockPool(self.num_blocks, BLOCK_SIZE)
-        check_packing(self._model, self.forward, pool, lengths)
-
-    @torch.inference_mode()
-    def _capture_graphs(self, max_sequences: int) -> None:
-        """Let steps of single tokens replay graphs, if the network can be captured, and if what is
-        replayed is right."""
-        try:
-            self._graphs = DecodeGraphs(
-                self._logits,
-                self._pool,
-                BLOCK_SIZE,
-                max_rows=max_sequences,
-                max_blocks=-(-self.context_length // BLOCK_SIZE),
-                capture=GraphCapture(),
-            )
-            self._check_packing(_FUSED_CHECK_LENGTHS)
-        except Exception as error:
-            self._graphs = None
-            logger.warning("decoding without CUDA graphs", extra={"reason": repr(error)})

@@ -68,10 +68,18 @@ class FusedStep:
     decodes: Rows
     prefills: Rows
 
-    def attend(
-        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None
+    def attend(  # noqa: PLR0913 - as `AttentionStep` has it
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scale: float | None,
+        window: int | None,
+        sinks: Tensor | None,
     ) -> Tensor:
-        """Write the new keys and values to the pool, then attend over what it holds."""
+        """Write the new keys and values to the pool, then attend over what it holds; networks with
+        windows and sinks are refused at load (`support`)."""
         keys, values = self.pool.keys[layer], self.pool.values[layer]
         keys.index_copy_(1, self.write_slots, key)
         values.index_copy_(1, self.write_slots, value)

@@ -125,17 +125,22 @@ class EngineConfig:
     """On a GPU nine tenths of what the weights leave free are taken instead."""
     max_sequences: int
     """Sequences that run at a time; more wait."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """`auto` is the one that the device computes fastest."""
+    dtype: Literal["auto", "float32", "bfloat16", "int8", "int4"] = "auto"
+    """`auto` is the one that the device computes fastest; `int8` and `int4` keep the weights in so
+    many bits and compute in that one."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    quantization: Literal["none", "int8"] = "none"
-    """`int8` keeps the weights of linear layers in one byte each."""
+    forward: Literal["auto", "openvino", "torch"] = "auto"
+    """What computes the network; `auto` is OpenVINO on CPUs, where it can, and torch elsewhere."""
+    kv_cache_dtype: Literal["auto", "int8"] = "auto"
+    """Of cached keys and values; `auto` is the type that is computed in. OpenVINO only."""
+    graph_folder: Path | None = None
+    """Where networks that were converted for OpenVINO are kept; None keeps none."""
     has_random_weights: bool = False
     """For benchmarks: the folder needs no more than a config.json."""
     max_batch_tokens: int = 512
     """Tokens of one step; longer prompts are computed in chunks."""
     num_threads: int | None = None
-    """CPU threads for tensors; one fewer than the machine has cores if not given."""
+    """CPU threads of the forward pass; as many as there are cores if not given."""
     grammar_limits: Mapping[str, Any] = field(default_factory=dict)
     """Bounds on the work of one grammar, as `LLParserLimits` names them; its own if not given."""
     image_sample: GenerationRequest | None = None

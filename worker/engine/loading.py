@@ -8,45 +8,45 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
-from worker.engine.allocation import keep_freed_memory
 from worker.engine.attention import ATTENTION_NAME, register_attention
 from worker.engine.device import resolve_device, resolve_dtype
 from worker.engine.fused_norm import fuse_norms
 from worker.engine.interface import EngineConfig, UnsupportedModelError
 from worker.engine.memory import check_fits, free_bytes, stored_weights_bytes
-from worker.engine.packed_linear import pack_linear_layers
 from worker.engine.quantize import quantize_linear_layers
 from worker.engine.vision import text_config_name
 
 
 def load_model(config: EngineConfig) -> Any:
-    """Load the network for inference.
+    """Load the network for inference in torch.
 
     Raises `ModelTooLargeError` before it reads any weights, and `UnsupportedModelError` for what
     transformers cannot load this way.
     """
-    register_attention()
-    keep_freed_memory()
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
-    weights_bytes = stored_weights_bytes(config.folder, dtype)
     # On a GPU the cache takes what the weights leave.
     cache_bytes = 0 if device.type == "cuda" else config.kv_cache_bytes
+    check_fits(stored_weights_bytes(config.folder, dtype), cache_bytes, free_bytes(device))
+    model = load_network(config, dtype, device)
+    if config.dtype == "int8":
+        quantize_linear_layers(model)
+    if device.type == "cuda":
+        fuse_norms(model)
+    return model
+
+
+def load_network(config: EngineConfig, dtype: torch.dtype, device: torch.device) -> Any:
+    """Load the network as transformers has it, but with our attention; raises
+    `UnsupportedModelError`."""
+    register_attention()
     try:
         known = AutoConfig.from_pretrained(config.folder, local_files_only=True)
-        if device.type == "cpu":
-            weights_bytes += _shared_output_bytes(known, dtype)
-        check_fits(weights_bytes, cache_bytes, free_bytes(device))
         with device:
             model = _from_folder(config, known, dtype)
     except (KeyError, ValueError) as error:
         raise UnsupportedModelError(f"transformers cannot load it so: {error!r}") from error
-    model = model.to(device).eval()
-    if config.quantization == "int8":
-        quantize_linear_layers(model)
-    pack_linear_layers(model)
-    fuse_norms(model)
-    return model
+    return model.to(device).eval()
 
 
 def end_token_ids(model: Any) -> frozenset[int]:
@@ -60,17 +60,9 @@ def end_token_ids(model: Any) -> frozenset[int]:
     return frozenset([ids] if isinstance(ids, int) else ids)
 
 
-def _shared_output_bytes(known: Any, dtype: torch.dtype) -> int:
-    """Bytes of an output layer that is stored with the embeddings: on a CPU it gets its own."""
-    text = known.get_text_config()
-    if not getattr(text, "tie_word_embeddings", False):
-        return 0
-    return int(text.vocab_size * text.hidden_size * dtype.itemsize)
-
-
 def _from_folder(config: EngineConfig, known: Any, dtype: torch.dtype) -> Any:
     text_config = text_config_name(known)
-    if text_config and config.quantization != "none":
+    if text_config and config.dtype == "int8":
         raise UnsupportedModelError("a network with a part for images cannot be kept in int8")
     # Only the language model's attention is ours; a vision network keeps its own.
     loader: Any = AutoModelForImageTextToText if text_config else AutoModelForCausalLM

@@ -4,7 +4,10 @@ Without this the kernel kills the process in the middle of loading, or of the fi
 """
 
 import json
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,26 +30,54 @@ def check_fits(weights_bytes: int, kv_cache_bytes: int, free_bytes: int) -> None
 
 
 def stored_weights_bytes(folder: Path, dtype: torch.dtype | None) -> int:
-    """Bytes of all weights in a folder of safetensors once they are of `dtype`; None: as stored.
-
-    Read from the files' headers (the format is a length, JSON, then data).
-    """
+    """Bytes of all weights in a folder of safetensors once they are of `dtype`; None: as stored."""
     total = 0
-    for file in folder.glob("*.safetensors"):
-        with file.open("rb") as opened:
-            header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-        header.pop("__metadata__", None)
-        for tensor in header.values():
-            start, end = tensor["data_offsets"]
-            scale = dtype.itemsize / _ITEM_BYTES.get(tensor["dtype"], 1) if dtype else 1
-            total += int((end - start) * scale)
+    for name, num_bytes in _stored_tensors(folder):
+        scale = dtype.itemsize / _ITEM_BYTES.get(name, 1) if dtype else 1
+        total += int(num_bytes * scale)
     return total
+
+
+def num_stored_weights(folder: Path) -> int:
+    """Count the numbers in a folder of safetensors."""
+    return sum(size // _ITEM_BYTES.get(name, 1) for name, size in _stored_tensors(folder))
+
+
+def stored_dtype(folder: Path) -> torch.dtype:
+    """The type that most of the weights in a folder are stored in, if it is bfloat16 or float16;
+    else float32."""
+    sizes: Counter[str] = Counter()
+    for name, num_bytes in _stored_tensors(folder):
+        sizes[name] += num_bytes
+    most = max(sizes, key=sizes.__getitem__, default="")
+    return {"BF16": torch.bfloat16, "F16": torch.float16}.get(most, torch.float32)
+
+
+def safetensors_header(file: Path) -> dict[str, Any]:
+    """Return what the header says of each tensor (the format is a length, JSON, then data)."""
+    with file.open("rb") as opened:
+        header: dict[str, Any] = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+    header.pop("__metadata__", None)
+    return header
+
+
+def _stored_tensors(folder: Path) -> Iterator[tuple[str, int]]:
+    """Type and bytes of each."""
+    for file in folder.glob("*.safetensors"):
+        for tensor in safetensors_header(file).values():
+            start, end = tensor["data_offsets"]
+            yield tensor["dtype"], end - start
 
 
 def free_bytes(device: torch.device) -> int:
     """Bytes that can still be taken: of the GPU, or of the machine or its container."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
+    return free_cpu_bytes()
+
+
+def free_cpu_bytes() -> int:
+    """Bytes that can still be taken of the machine's memory, or of its container's."""
     lines = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else []
     available = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
     return min([*available, *_container_bytes()], default=1 << 62)

@@ -1,6 +1,6 @@
 """A step's attention without a fused kernel: on a CPU, and on devices that have none.
 
-Rows that decode attend by `decode_paged` or `decode_padded`, chunks of prompts through torch.
+Rows that decode are gathered and padded (`decode_padded`); so plain is the reference.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from worker.engine.attention import KeyValuePool, StepInputs
 from worker.engine.decode_padded import PaddedDecodes
-from worker.engine.decode_paged import PagedDecodes
 from worker.engine.packing import Pack, Row
 
 
@@ -48,10 +47,18 @@ class PagedStep:
     decodes: Decodes
     prefills: list[PrefillChunk]
 
-    def attend(
-        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None
+    def attend(  # noqa: PLR0913 - as `AttentionStep` has it
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scale: float | None,
+        window: int | None,
+        sinks: Tensor | None,
     ) -> Tensor:
-        """Write the new keys and values to the pool, then attend over what it holds."""
+        """Write the new keys and values to the pool, then attend over what it holds; networks with
+        windows and sinks are refused at load (`support`)."""
         keys, values = self.pool.keys[layer], self.pool.values[layer]
         keys.index_copy_(1, self.write_slots, key)
         values.index_copy_(1, self.write_slots, value)
@@ -115,8 +122,6 @@ def paged_inputs(
 
 def _decodes(rows: list[Row], block_size: int, device: torch.device) -> Decodes:
     lengths, tables = [row.num_keys for row in rows], [row.blocks for row in rows]
-    if device.type == "cpu":
-        return PagedDecodes(tables, lengths, block_size)
     return PaddedDecodes(tables, lengths, block_size, device)
 
 

@@ -37,10 +37,22 @@ class PlainAttention:
     def __init__(self) -> None:
         self.layers: dict[int, LayerShape] = {}
 
-    def attend(
-        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None
+    def attend(  # noqa: PLR0913 - as `AttentionStep` has it
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scale: float | None,
+        window: int | None,
+        sinks: Tensor | None,
     ) -> Tensor:
-        """Attend causally, without a cache."""
+        """Attend causally, without a cache; raises `UnsupportedModelError` for what torch's forward
+        pass can't do."""
+        if window is not None:
+            raise UnsupportedModelError("its attention uses sliding_window")
+        if sinks is not None:
+            raise UnsupportedModelError("its attention uses s_aux")
         self.layers[layer] = LayerShape(key.shape[0], key.shape[-1], value.shape[-1])
         output = scaled_dot_product_attention(
             query[None], key[None], value[None], is_causal=True, scale=scale, enable_gqa=True

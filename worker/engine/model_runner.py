@@ -1,0 +1,97 @@
+"""Chooses the forward pass for a model and device, and gives it one batch after the other."""
+
+import logging
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from worker.engine.allocation import keep_freed_memory
+from worker.engine.device import resolve_device
+from worker.engine.forward import Forward
+from worker.engine.interface import EngineConfig, PromptImage, UnsupportedModelError
+from worker.engine.packing import pack
+from worker.engine.scheduler import Chunk
+from worker.engine.torch_forward import TorchForward
+from worker.engine.vision import EncodedImage
+
+logger = logging.getLogger(__name__)
+
+
+class ModelRunner:
+    """A loaded model: batches of chunks in, logits out."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        """Load the weights.
+
+        Raises `UnsupportedModelError` for a model that would go wrong, and `ModelTooLargeError`.
+        """
+        self._compute = load_forward(config)
+        # Only now: what loading has freed goes back to the system.
+        keep_freed_memory()
+
+    @property
+    def block_size(self) -> int:
+        """Tokens of a block of the cache."""
+        return self._compute.block_size
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of the cache."""
+        return self._compute.num_blocks
+
+    @property
+    def vocab_size(self) -> int:
+        """Width of the logits."""
+        return self._compute.vocab_size
+
+    @property
+    def eos_token_ids(self) -> frozenset[int]:
+        """Tokens with which the network ends an answer."""
+        return self._compute.eos_token_ids
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens of a sequence that network and cache hold."""
+        return self._compute.context_length
+
+    def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
+        """See `Forward.encode_images`."""
+        return self._compute.encode_images(images, salt) if images else []
+
+    @torch.inference_mode()
+    def forward(self, batch: list[Chunk]) -> Tensor:
+        """Compute the batch; return float32 logits [sampled, vocab] of chunks that are the last
+        of their sequence, in batch order. The next call may overwrite them."""
+        return self._compute(pack(batch, self._compute.block_size))
+
+
+def uses_openvino(config: EngineConfig) -> bool:
+    """Whether OpenVINO is to compute the network, if it can; raises `UnsupportedModelError` if it
+    is asked for where it can't compute any."""
+    is_cpu = resolve_device(config.device).type == "cpu"
+    must = config.forward == "openvino" or config.dtype == "int4"
+    if must and (config.forward == "torch" or not is_cpu):
+        raise UnsupportedModelError("int4 and OpenVINO are for CPUs, and not for torch's forward")
+    return is_cpu and config.forward != "torch"
+
+
+def load_forward(config: EngineConfig) -> Forward:
+    """Load OpenVINO's forward pass on CPUs, and torch's elsewhere.
+
+    A model that OpenVINO can't compute as transformers does is computed by torch, with a warning,
+    unless the configuration asks for what only OpenVINO has. Raises `UnsupportedModelError` and
+    `ModelTooLargeError`.
+    """
+    if not uses_openvino(config):
+        return TorchForward(config)
+    # Not on machines that compute on GPUs: it loads OpenVINO.
+    from worker.engine.openvino.loading import GraphError, load_openvino_forward
+
+    try:
+        return load_openvino_forward(config)
+    except GraphError as error:
+        if config.forward == "openvino" or config.dtype == "int4":
+            raise UnsupportedModelError(f"OpenVINO cannot compute it: {error}") from error
+        logger.warning("computing in torch: %s", error)
+        return TorchForward(config)

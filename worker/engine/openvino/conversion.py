@@ -1,0 +1,65 @@
+"""From a folder of weights to a graph, with what must be known of it to serve it."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+import openvino
+import torch
+
+from worker.engine.attention import ATTENTION_NAME
+from worker.engine.interface import EngineConfig
+from worker.engine.loading import end_token_ids, load_network
+from worker.engine.memory import stored_dtype
+from worker.engine.openvino.check import Array, Batches, check_prompts, reference_logits
+from worker.engine.openvino.tracing import trace
+from worker.engine.openvino.upcast import compute_in_float32
+
+_EXPERTS = "grouped_mm"
+"""Of transformers' ways to compute experts the one that the plugin knows: it multiplies each token
+by those that are chosen for it, and by no others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A graph with what is not in it."""
+
+    graph: openvino.Model
+    vocab_size: int
+    eos_token_ids: frozenset[int]
+    max_positions: int | None
+    """Longest sequence that the network knows positions for, if it says so."""
+    reference: Array
+    """Logits of `check_prompts` as transformers computes them, [positions, vocab] in float32."""
+
+    @property
+    def check_prompts(self) -> Batches:
+        """What the reference logits are of."""
+        return check_prompts(self.vocab_size, self.max_positions)
+
+
+def convert(config: EngineConfig) -> Network:
+    """Trace the model of a folder; weights stay in the type they are stored in.
+
+    Takes as much memory as they do there, and a layer in float32. Raises whatever transformers,
+    torch or OpenVINO raise for a model that can't be traced.
+    """
+    dtype = torch.bfloat16 if config.has_random_weights else stored_dtype(config.folder)
+    model = load_network(config, dtype, torch.device("cpu"))
+    compute_in_float32(model)
+    text = model.config.get_text_config()
+    vocab_size = int(text.vocab_size)
+    positions = getattr(text, "max_position_embeddings", None)
+    max_positions = int(positions) if positions else None
+    prompts = check_prompts(vocab_size, max_positions)
+    model.set_attn_implementation("eager")
+    reference = reference_logits(model, prompts)
+    model.set_attn_implementation(ATTENTION_NAME)
+    with suppress(ValueError):  # of a network without experts
+        model.set_experts_implementation(_EXPERTS)
+    return Network(
+        graph=trace(model),
+        vocab_size=vocab_size,
+        eos_token_ids=end_token_ids(model),
+        max_positions=max_positions,
+        reference=reference,
+    )

@@ -1,0 +1,142 @@
+"""From a transformers model to an OpenVINO graph with one `PagedAttention` node per layer.
+
+The model is traced as it is, on a few made-up tokens; only its attention is ours, registered with
+transformers by name. No architecture has code here.
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import openvino
+import torch
+from openvino import opset13 as ops
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch import ConversionExtension
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+from torch import Tensor, nn
+
+from worker.engine.openvino.paged_attention import LAYOUT, TracedAttention, extensions
+
+INPUTS = ("input_ids", "position_ids", "sampled_rows", *LAYOUT)
+"""Of a graph, beside the caches: tokens and positions [tokens], the rows whose logits are wanted
+[sampled], and the layout of the step."""
+
+CACHE_PREFIXES = ("key_cache.", "value_cache.")
+"""The inputs that hold a layer's keys and values are these with its number; the plugin knows caches
+by their names."""
+
+_TOKENS = (1, 2, 3, 4)
+_BLOCK_SIZE = 32
+"""The plugin's, for the caches that stand in while tracing."""
+
+
+class ForwardPass(nn.Module):
+    """What is traced: packed tokens in, logits of the wanted rows out."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.layers = nn.ModuleDict()
+
+    def forward(  # noqa: PLR0913 - the inputs of the graph
+        self,
+        input_ids: Tensor,
+        position_ids: Tensor,
+        sampled_rows: Tensor,
+        past_lens: Tensor,
+        subsequence_begins: Tensor,
+        block_indices: Tensor,
+        block_indices_begins: Tensor,
+        max_context_len: Tensor,
+        caches: Sequence[Tensor],
+    ) -> Tensor:
+        """Return [sampled, vocab] in float32."""
+        layout = (
+            past_lens,
+            subsequence_begins,
+            block_indices,
+            block_indices_begins,
+            max_context_len,
+        )
+        output = self.model(
+            input_ids=input_ids[None],
+            position_ids=position_ids[None],
+            use_cache=False,
+            logits_to_keep=sampled_rows,
+            paged=TracedAttention(self.layers, caches, layout),
+        )
+        logits: Tensor = output.logits.squeeze(0)
+        return logits.float()
+
+
+@torch.inference_mode()
+def trace(model: Any) -> openvino.Model:
+    """Convert the model; its weights are shared with the graph, not copied.
+
+    Raises whatever transformers, torch or the converter raise for a model that can't be traced.
+    """
+    step = ForwardPass(model).eval()
+    num_layers = int(model.config.get_text_config().num_hidden_layers)
+    example = _example(num_layers)
+    step(**example)  # finds the layers, so that tracing sees them as modules
+    with warnings.catch_warnings():
+        # Of numbers that become constants: whether that is right, the load check tells.
+        warnings.simplefilter("ignore")
+        graph = _converted(step, example)
+    _name_inputs(graph, num_layers)
+    return graph
+
+
+def _converted(step: ForwardPass, example: dict[str, Any]) -> openvino.Model:
+    modules, conversion = extensions(step.layers)
+    # Not by `openvino.convert_model`: that reports each conversion to its makers.
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    frontend.add_extension(conversion)
+    frontend.add_extension(ConversionExtension("aten::histc", _histogram))
+    decoder = TorchScriptPythonDecoder(step, example_input=example, module_extensions=modules)
+    return frontend.convert(frontend.load(decoder))
+
+
+def _histogram(context: Any) -> list[Any]:
+    """Count whole numbers of 0..bins-1: how many tokens go to each expert."""
+    numbers, bins = context.get_input(0), context.get_values_from_const_input(1)
+    on, off = ops.constant(np.int32(1)), ops.constant(np.int32(0))
+    wide = ops.convert(numbers, openvino.Type.i32)
+    ones = ops.one_hot(wide, ops.constant(np.int32(bins)), on, off, axis=-1)
+    return [ops.reduce_sum(ones, ops.constant(np.int32(0)), keep_dims=False).output(0)]
+
+
+def _example(num_layers: int) -> dict[str, Any]:
+    def numbers(*values: int) -> Tensor:
+        return torch.tensor(values, dtype=torch.int32)
+
+    size = len(_TOKENS)
+    inputs: tuple[Tensor, ...] = (
+        torch.tensor(_TOKENS),
+        torch.arange(size),
+        torch.tensor([size - 1]),
+        numbers(0),
+        numbers(0, size),
+        numbers(0),
+        numbers(0, 1),
+        torch.tensor(size, dtype=torch.int32),
+    )
+    caches = tuple(torch.zeros(1, 1, _BLOCK_SIZE, 4) for _ in range(2 * num_layers))
+    return dict(zip(INPUTS, inputs, strict=True)) | {"caches": caches}
+
+
+def _name_inputs(graph: openvino.Model, num_layers: int) -> None:
+    """Give the inputs names and shapes of any length; the plugin chooses those of the caches."""
+    caches = [f"{prefix}{layer}" for layer in range(num_layers) for prefix in CACHE_PREFIXES]
+    for parameter, name in zip(graph.get_parameters(), [*INPUTS, *caches], strict=True):
+        if name in INPUTS:
+            rank = parameter.get_partial_shape().rank.get_length()
+            parameter.set_partial_shape(openvino.PartialShape([-1] * rank))
+        else:
+            parameter.set_partial_shape(openvino.PartialShape([-1] * 4))
+            parameter.set_element_type(openvino.Type.dynamic)
+        parameter.output(0).get_tensor().set_names({name})
+        parameter.set_friendly_name(name)
+    graph.validate_nodes_and_infer_types()
