@@ -30,6 +30,8 @@ def load_model(config: EngineConfig) -> Any:
     check_fits(stored_weights_bytes(config.folder, dtype), cache_bytes, free_bytes(device))
     model = load_network(config, dtype, device)
     if config.dtype == "int8":
+        if text_config_name(model.config):
+            raise UnsupportedModelError("a network that takes images cannot be kept in int8")
         quantize_linear_layers(model)
     if device.type == "cuda":
         fuse_norms(model)
@@ -62,8 +64,6 @@ def end_token_ids(model: Any) -> frozenset[int]:
 
 def _from_folder(config: EngineConfig, known: Any, dtype: torch.dtype) -> Any:
     text_config = text_config_name(known)
-    if text_config and config.dtype == "int8":
-        raise UnsupportedModelError("a network with a part for images cannot be kept in int8")
     # Only the language model's attention is ours; a vision network keeps its own.
     loader: Any = AutoModelForImageTextToText if text_config else AutoModelForCausalLM
     attention = {text_config: ATTENTION_NAME}

@@ -13,6 +13,7 @@ from worker.engine.memory import stored_dtype
 from worker.engine.openvino.check import Array, Batches, check_prompts, reference_logits
 from worker.engine.openvino.tracing import trace
 from worker.engine.openvino.upcast import compute_in_float32
+from worker.engine.vision import text_config_name
 
 _EXPERTS = "grouped_mm"
 """Of transformers' ways to compute experts the one that the plugin knows: it multiplies each token
@@ -53,7 +54,7 @@ def convert(config: EngineConfig) -> Network:
     prompts = check_prompts(vocab_size, max_positions)
     model.set_attn_implementation("eager")
     reference = reference_logits(model, prompts)
-    model.set_attn_implementation(ATTENTION_NAME)
+    model.set_attn_implementation({text_config_name(model.config): ATTENTION_NAME})
     with suppress(ValueError):  # of a network without experts
         model.set_experts_implementation(_EXPERTS)
     return Network(

@@ -1,6 +1,6 @@
 """A compiled graph with the cache of keys and values that it reads and writes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from math import prod
 
@@ -11,8 +11,11 @@ from torch import Tensor
 
 from worker.engine.openvino.paged_attention import Array
 from worker.engine.openvino.precision import Execution
-from worker.engine.openvino.tracing import CACHE_PREFIXES
+from worker.engine.openvino.tracing import CACHE_PREFIXES, IMAGE_INPUTS
 from worker.engine.packing import Pack
+from worker.engine.vision import ImageRows
+
+_FEATURES = IMAGE_INPUTS[1]
 
 
 class CompiledGraph:
@@ -21,6 +24,9 @@ class CompiledGraph:
     def __init__(self, graph: openvino.Model, execution: Execution) -> None:
         compiled = openvino.Core().compile_model(graph, "CPU", execution.properties())
         self._request = compiled.create_infer_request()
+        sizes = [port.get_partial_shape() for port in compiled.inputs if _FEATURES in port.names]
+        self._hidden_size = sizes[0][1].get_length() if sizes else None
+        """Width of embeddings, of a network that takes images."""
         self._caches = {
             name: (port.get_element_type(), [size.get_length() for size in shape[1:]])
             for port in compiled.inputs
@@ -49,7 +55,10 @@ class CompiledGraph:
 
     def __call__(self, packed: Pack) -> Tensor:
         """Return float32 logits [sampled, vocab]; the next call overwrites them."""
-        for name, numbers in step_inputs(packed).items():
+        inputs = step_inputs(packed)
+        if self._hidden_size is not None:
+            inputs |= image_inputs(packed.images, self._hidden_size)
+        for name, numbers in inputs.items():
             self._request.set_tensor(name, openvino.Tensor(numbers))
         self._request.infer()
         return torch.from_numpy(self._request.get_output_tensor(0).data)
@@ -68,6 +77,14 @@ def step_inputs(packed: Pack) -> dict[str, Array]:
         "block_indices_begins": _int32(accumulate((len(row.blocks) for row in rows), initial=0)),
         "max_context_len": np.array(max(row.num_keys for row in rows), np.int32),
     }
+
+
+def image_inputs(images: Sequence[ImageRows], hidden_size: int) -> dict[str, Array]:
+    """Lay the images of a step out as a graph takes them; see `tracing.IMAGE_INPUTS`."""
+    places = [place for image in images for place in image.places]
+    features = [image.features.float().numpy() for image in images]
+    joined = np.concatenate(features) if features else np.zeros((0, hidden_size), np.float32)
+    return dict(zip(IMAGE_INPUTS, (np.array(places, np.int64), joined), strict=True))
 
 
 def _int32(numbers: Iterable[int]) -> Array:

@@ -23,6 +23,7 @@ from worker.engine.openvino.check import (
 from worker.engine.openvino.compress import compress_weights
 from worker.engine.openvino.conversion import Network, convert
 from worker.engine.openvino.forward import CompiledGraph
+from worker.engine.openvino.images import load_image_encoder
 from worker.engine.openvino.precision import (
     BYTES_PER_WEIGHT,
     Execution,
@@ -32,7 +33,7 @@ from worker.engine.openvino.precision import (
 )
 from worker.engine.openvino.store import locked, network_folder, read_network, write_network
 from worker.engine.packing import Pack
-from worker.engine.vision import EncodedImage
+from worker.engine.vision import EncodedImage, ImageEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +53,11 @@ class GraphError(Exception):
 class OpenVinoForward:
     """The `Forward` of CPUs."""
 
-    def __init__(self, network: Network, compiled: CompiledGraph, cache_bytes: int) -> None:
+    def __init__(self, network: Network, compiled: CompiledGraph, config: EngineConfig) -> None:
+        """Raises `UnsupportedModelError` for a network that would see images wrongly."""
         self._compiled = compiled
         self.block_size = compiled.block_size
-        self.num_blocks = cache_bytes // compiled.block_bytes
+        self.num_blocks = config.kv_cache_bytes // compiled.block_bytes
         if self.num_blocks < 2:
             raise ValueError("kv_cache_bytes has no room for two blocks")
         compiled.allocate(self.num_blocks)
@@ -63,6 +65,10 @@ class OpenVinoForward:
         self.eos_token_ids = network.eos_token_ids
         num_slots = self.num_blocks * self.block_size
         self.context_length = min(num_slots, network.max_positions or num_slots)
+        self._images: ImageEncoder | None = None
+        if config.image_sample is not None:
+            blocks = self.num_blocks, self.block_size
+            self._images = load_image_encoder(config, config.image_sample, compiled, *blocks)
 
     def __call__(self, packed: Pack) -> Tensor:
         """See `Forward`."""
@@ -70,16 +76,18 @@ class OpenVinoForward:
 
     def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
         """See `Forward`."""
-        if images:
+        if not images:
+            return []
+        if self._images is None:
             raise ValueError("this engine takes no images")
-        return []
+        return [self._images.encode(image, salt) for image in images]
 
 
 def load_openvino_forward(config: EngineConfig) -> OpenVinoForward:
     """Load, compile and check a network.
 
-    Raises `GraphError` for one that can't be converted or whose results differ, and
-    `ModelTooLargeError`.
+    Raises `GraphError` for one that can't be converted or whose results differ,
+    `UnsupportedModelError` and `ModelTooLargeError`.
     """
     execution = choose_execution(config)
     kind = weights_of(config)
@@ -94,7 +102,7 @@ def load_openvino_forward(config: EngineConfig) -> OpenVinoForward:
         logger.warning("converting again: %s", error)
         network = prepare_network(config, anew=True)
         compiled = _compile(config, network, execution)
-    return OpenVinoForward(network, compiled, config.kv_cache_bytes)
+    return OpenVinoForward(network, compiled, config)
 
 
 def is_converted(config: EngineConfig) -> bool:
@@ -140,7 +148,7 @@ def _convert(config: EngineConfig, kind: Weights) -> Network:
     try:
         network = network or _converted(config)
         if kind != "full":
-            compress_weights(network.graph, 8 if kind == "int8" else 4)
+            compress_weights(network.graph, 8 if kind == "int8" else 4, network.vocab_size)
     except (GraphError, ModelTooLargeError):
         raise
     except Exception as error:

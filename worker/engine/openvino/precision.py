@@ -11,12 +11,17 @@ from openvino import opset13 as ops
 from worker.engine.cores import num_cores
 from worker.engine.device import has_native_bfloat16
 from worker.engine.interface import EngineConfig
+from worker.engine.openvino.compress import GROUP_SIZE
 
 Weights = Literal["full", "int8", "int4"]
 """In which weights are kept: as they are stored, or in so many bits."""
 
 BYTES_PER_WEIGHT = {"f32": 4.0, "bf16": 2.0, "int8": 1.1, "int4": 0.7}
 """In memory, scales and zero points included."""
+
+ACTIVATION_GROUP = 64
+"""Activations that share a scale where they are rounded to 8 bits, to be multiplied by weights in
+8 bits."""
 
 _PROBE_SIZE, _PROBE_LAYERS, _PROBE_ROWS = 1024, 8, 8
 _NUM_TRIES = 9
@@ -31,6 +36,9 @@ class Execution:
     cache_precision: str
     """Of keys and values: `f32`, `bf16` or `u8`."""
     num_threads: int
+    activation_group: int = ACTIVATION_GROUP
+    """Activations that are rounded to 8 bits together where weights are in fewer bits; with more
+    than share a scale in the weights, the plugin rounds none, which is slow."""
 
     def properties(self) -> dict[str, Any]:
         """By the plugin's names for them."""
@@ -38,6 +46,7 @@ class Execution:
             "INFERENCE_NUM_THREADS": self.num_threads,
             "INFERENCE_PRECISION_HINT": self.precision,
             "KV_CACHE_PRECISION": self.cache_precision,
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": self.activation_group,
             "NUM_STREAMS": 1,
             # Threads bound to cores would share theirs with those of a neighbouring worker.
             "ENABLE_CPU_PINNING": False,
@@ -55,7 +64,8 @@ def choose_execution(config: EngineConfig) -> Execution:
     asked = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}.get(config.dtype)
     precision = asked or fastest_precision(num_threads)
     cache_precision = "u8" if config.kv_cache_dtype == "int8" else precision
-    return Execution(precision, cache_precision, num_threads)
+    group = GROUP_SIZE if config.dtype == "int4" else ACTIVATION_GROUP
+    return Execution(precision, cache_precision, num_threads, group)
 
 
 def fastest_precision(num_threads: int) -> str:

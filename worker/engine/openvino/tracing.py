@@ -18,10 +18,15 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
 from worker.engine.openvino.paged_attention import LAYOUT, TracedAttention, extensions
+from worker.engine.vision import text_config_name
 
 INPUTS = ("input_ids", "position_ids", "sampled_rows", *LAYOUT)
 """Of a graph, beside the caches: tokens and positions [tokens], the rows whose logits are wanted
 [sampled], and the layout of the step."""
+
+IMAGE_INPUTS = ("image_places", "image_features")
+"""Of a graph of a network that takes images: tokens [image tokens] that stand for images, and what
+stands in the place of their embeddings [image tokens, hidden]."""
 
 CACHE_PREFIXES = ("key_cache.", "value_cache.")
 """The inputs that hold a layer's keys and values are these with its number; the plugin knows caches
@@ -51,6 +56,8 @@ class ForwardPass(nn.Module):
         block_indices_begins: Tensor,
         max_context_len: Tensor,
         caches: Sequence[Tensor],
+        image_places: Tensor | None = None,
+        image_features: Tensor | None = None,
     ) -> Tensor:
         """Return [sampled, vocab] in float32."""
         layout = (
@@ -60,8 +67,13 @@ class ForwardPass(nn.Module):
             block_indices_begins,
             max_context_len,
         )
+        tokens = {"input_ids": input_ids[None]}
+        if image_places is not None and image_features is not None:
+            embeddings = self.model.get_input_embeddings()(input_ids)
+            placed = embeddings.clone().index_put_((image_places,), image_features)
+            tokens = {"inputs_embeds": placed[None]}
         output = self.model(
-            input_ids=input_ids[None],
+            **tokens,
             position_ids=position_ids[None],
             use_cache=False,
             logits_to_keep=sampled_rows,
@@ -78,14 +90,18 @@ def trace(model: Any) -> openvino.Model:
     Raises whatever transformers, torch or the converter raise for a model that can't be traced.
     """
     step = ForwardPass(model).eval()
-    num_layers = int(model.config.get_text_config().num_hidden_layers)
+    text = model.config.get_text_config()
+    num_layers = int(text.num_hidden_layers)
     example = _example(num_layers)
+    if text_config_name(model.config):
+        features = torch.zeros(2, text.hidden_size)
+        example |= dict(zip(IMAGE_INPUTS, (torch.tensor([1, 2]), features), strict=True))
     step(**example)  # finds the layers, so that tracing sees them as modules
     with warnings.catch_warnings():
         # Of numbers that become constants: whether that is right, the load check tells.
         warnings.simplefilter("ignore")
         graph = _converted(step, example)
-    _name_inputs(graph, num_layers)
+    _name_inputs(graph, _shapes(example, num_layers))
     return graph
 
 
@@ -127,15 +143,21 @@ def _example(num_layers: int) -> dict[str, Any]:
     return dict(zip(INPUTS, inputs, strict=True)) | {"caches": caches}
 
 
-def _name_inputs(graph: openvino.Model, num_layers: int) -> None:
-    """Give the inputs names and shapes of any length; the plugin chooses those of the caches."""
+def _shapes(example: dict[str, Any], num_layers: int) -> dict[str, list[int]]:
+    """Names of the inputs in their order; any number of tokens, sequences and blocks is -1."""
+    shapes = {name: [-1] * example[name].ndim for name in INPUTS}
     caches = [f"{prefix}{layer}" for layer in range(num_layers) for prefix in CACHE_PREFIXES]
-    for parameter, name in zip(graph.get_parameters(), [*INPUTS, *caches], strict=True):
-        if name in INPUTS:
-            rank = parameter.get_partial_shape().rank.get_length()
-            parameter.set_partial_shape(openvino.PartialShape([-1] * rank))
-        else:
-            parameter.set_partial_shape(openvino.PartialShape([-1] * 4))
+    shapes |= {name: [-1] * 4 for name in caches}
+    if IMAGE_INPUTS[0] in example:
+        shapes |= {name: [-1, *example[name].shape[1:]] for name in IMAGE_INPUTS}
+    return shapes
+
+
+def _name_inputs(graph: openvino.Model, shapes: dict[str, list[int]]) -> None:
+    """Give the inputs names and shapes; the plugin chooses type and shape of caches."""
+    for parameter, (name, shape) in zip(graph.get_parameters(), shapes.items(), strict=True):
+        parameter.set_partial_shape(openvino.PartialShape(shape))
+        if name.startswith(CACHE_PREFIXES):
             parameter.set_element_type(openvino.Type.dynamic)
         parameter.output(0).get_tensor().set_names({name})
         parameter.set_friendly_name(name)

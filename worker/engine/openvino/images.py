@@ -1,0 +1,41 @@
+"""Images for a network that OpenVINO computes: its vision part stays in torch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from worker.engine.blocks import BlockPool
+from worker.engine.interface import EngineConfig, GenerationRequest
+from worker.engine.loading import load_network
+from worker.engine.packing import Pack, pack
+from worker.engine.vision import ImageEncoder, check_images
+
+
+def load_image_encoder(
+    config: EngineConfig,
+    sample: GenerationRequest,
+    forward: Callable[[Pack], Tensor],
+    num_blocks: int,
+    block_size: int,
+) -> ImageEncoder:
+    """Load the network once more in torch, for what it makes of images, in float32.
+
+    Raises `UnsupportedModelError` unless a prompt with an image gives by `forward`, whose cache has
+    so many blocks, what the whole network makes of it.
+    """
+    model = load_network(config, torch.float32, torch.device("cpu"))
+    encoder = ImageEncoder(model)
+    images = [encoder.encode(image, b"") for image in sample.images]
+    pool = BlockPool(num_blocks, block_size)
+    check_images(model, lambda batch: forward(pack(batch, block_size)), pool, sample, images)
+    _drop_language_layers(model)
+    return encoder
+
+
+def _drop_language_layers(model: Any) -> None:
+    """Let go of what the graph computes: by far the most of the weights."""
+    language: Any = model.get_decoder()
+    if isinstance(getattr(language, "layers", None), nn.ModuleList):
+        language.layers = nn.ModuleList()
