@@ -5,7 +5,6 @@ Beside it what memory alone would allow (`bench.bound`) and transformers' own co
 and per second of time on a GPU.
 """
 
-import os
 import shlex
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -23,16 +22,17 @@ from bench.batches import Bench, Run
 from bench.batching import TransformersBatching
 from bench.bound import Bound
 from bench.figures import FREE, MANY, SAMPLED, beside_the_bound, beside_the_peer, speeds
-from bench.report import RESULTS, Circumstances, Goal, Measure, publish
+from bench.report import RESULTS, Circumstances, Measure, publish
 from bench.server import BenchError
 from bench.shapes import SHAPES, save_shape
 from worker.engine import EngineConfig
+from worker.engine.cores import num_cores
 
 _COUNTS = {"cpu": (1, MANY), "cuda": (1, MANY, 256)}
 # On a GPU enough for all of 256 sequences to decode together for a while.
 _NUM_TOKENS = {"cpu": 64, "cuda": 256}
 # For all that is measured: as many as our engine takes by itself.
-NUM_THREADS = max(1, (os.cpu_count() or 2) - 1)
+NUM_THREADS = num_cores()
 _WEIGHTS = Path(".antiphon/weights/SmolLM2-135M-Instruct")
 # An answer that never ends, most of it as free as strings are, yet masked at every token.
 _REGEX = "[a-zA-Z ,.]{1000}"
@@ -55,11 +55,11 @@ class Setting:
         """How many sequences run together, in one batch after the other."""
         return _COUNTS[self.device]
 
-    def load(self, quantization: Literal["none", "int8"] = "none") -> Bench:
+    def load(self, dtype: str = "") -> Bench:
         """Our engine; on a GPU its cache takes nine tenths of what is free."""
         if self.device == "cuda":
             torch.cuda.empty_cache()  # what others have given back is free only then
-        types: Any = {"device": self.device, "dtype": self.dtype, "quantization": quantization}
+        types: Any = {"device": self.device, "dtype": dtype or self.dtype}
         return Bench(
             EngineConfig(
                 folder=self.folder,
@@ -85,7 +85,7 @@ class Setting:
 def main(  # noqa: PLR0913 - the options of a command line
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
-    quantization: Annotated[str, typer.Option(help="Also measure int8 beside it.")] = "none",
+    fewer_bits: Annotated[str, typer.Option(help="Also measure int8 or int4 beside it.")] = "",
     weights: Annotated[Path, typer.Option(help="A folder of weights.")] = _WEIGHTS,
     random_weights: Annotated[str, typer.Option(help=f"Instead: {', '.join(SHAPES)}.")] = "",
     only: Annotated[str, typer.Option(help="Beside 32 greedy only the kinds with this word.")] = "",
@@ -110,8 +110,8 @@ def main(  # noqa: PLR0913 - the options of a command line
             rounds=rounds,
         )
         measures = _measures(setting, {} if random_weights else _grammars(), only)
-        if quantization == "int8":
-            measures += _int8_measures(setting)
+        if fewer_bits:
+            measures += _fewer_bits_measures(setting, fewer_bits)
     name = random_weights or weights.name
     publish(f"Engine: {name} on {device}, {dtype}", where, measures, results)
 
@@ -164,25 +164,24 @@ def _kinds(
     }
 
 
-def _int8_measures(setting: Setting) -> list[Measure]:
+def _fewer_bits_measures(setting: Setting, dtype: str) -> list[Measure]:
     """Both kept in memory and taken in turn, so that a slow minute hits each alike."""
-    full, int8 = setting.load("none"), setting.load("int8")
-    num_tokens, rounds = setting.num_tokens, range(setting.rounds)
-    for bench in (full, int8):
-        bench.run(1, num_tokens)
-    pairs = [(full.run(1, num_tokens), int8.run(1, num_tokens)) for _ in rounds]
-    many = [(full.run(MANY, num_tokens), int8.run(MANY, num_tokens)) for _ in rounds]
+    full, small = setting.load(), setting.load(dtype)
+    measures: list[Measure] = []
+    for count in (1, 8, MANY):
+        pairs = [
+            (full.run(count, setting.num_tokens), small.run(count, setting.num_tokens))
+            for _ in range(setting.rounds + 1)
+        ][1:]  # the first warms up
+        speeds_of_small = [each.tokens_per_s for _, each in pairs]
+        ratios = [each.tokens_per_s / other.tokens_per_s for other, each in pairs]
+        measures += [
+            Measure(name=f"{count} greedy in {dtype}: tokens/s", rounds=speeds_of_small),
+            Measure(name=f"{count} greedy: {dtype} over {setting.dtype}", rounds=ratios),
+        ]
     full.close()
-    int8.close()
-    ratios = [small.tokens_per_s / big.tokens_per_s for big, small in pairs]
-    return [
-        Measure(name="1 greedy in int8: tokens/s", rounds=[each.tokens_per_s for _, each in pairs]),
-        Measure(name="1 greedy: int8 over full", rounds=ratios, goal=Goal(at_least=1.6)),
-        Measure(
-            name=f"{FREE}: int8 over full",
-            rounds=[small.tokens_per_s / big.tokens_per_s for big, small in many],
-        ),
-    ]
+    small.close()
+    return measures
 
 
 if __name__ == "__main__":
