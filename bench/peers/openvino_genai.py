@@ -1,0 +1,69 @@
+"""OpenVINO GenAI's continuous batching in process: it has no server."""
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from bench.peers.converted import converted
+from bench.peers.environments import Environment
+from bench.peers.isa import held
+from bench.peers.peer import Precision, Setup
+from bench.peers.piped import PipedRunner, piped
+from bench.server import BenchError
+
+_CACHE_GIB = 1
+_WEIGHTS = {
+    Precision.FLOAT32: "fp32",
+    Precision.BFLOAT16: "fp16",
+    Precision.INT8: "int8",
+    Precision.INT4: "int4",
+}
+_FULL = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
+"""It computes in bfloat16 where it can, and rounds its cache to bytes, unless it is told not to."""
+
+ENVIRONMENT = Environment(
+    name="openvino-genai",
+    requirements="openvino-genai.txt",
+    distribution="openvino-genai",
+)
+
+
+class OpenVinoGenAi:
+    """On weights that optimum-intel has converted."""
+
+    name = "OpenVINO GenAI"
+    is_over_http = False
+    formats: Mapping[Precision, str] = {
+        each: f"{weights} weights" for each, weights in _WEIGHTS.items()
+    }
+    held_to_avx2 = "oneDNN by its environment"
+
+    def version(self) -> str:
+        """Of its package."""
+        return ENVIRONMENT.version()
+
+    @contextmanager
+    def start(self, setup: Setup) -> Iterator[PipedRunner]:
+        """Convert the weights if they are not there, and compile them."""
+        ENVIRONMENT.check()
+        convert = partial(_convert, setup.weights, _WEIGHTS[setup.precision])
+        folder = converted(setup.weights, f"openvino-{setup.precision.value}", convert)
+        full = _FULL if setup.precision is Precision.FLOAT32 else {}
+        properties = {"INFERENCE_NUM_THREADS": setup.num_threads, **full}
+        arguments = {"folder": str(folder), "cache_gib": _CACHE_GIB, "properties": properties}
+        variables = held(setup.isa)
+        with piped(ENVIRONMENT, "openvino_genai", arguments, variables, setup.weights) as runner:
+            yield runner
+
+
+def _convert(weights: Path, weight_format: str, folder: Path) -> None:
+    command = [
+        *(str(ENVIRONMENT.folder / "bin" / "optimum-cli"), "export", "openvino"),
+        *("-m", str(weights), "--task", "text-generation-with-past"),
+        *("--weight-format", weight_format, str(folder)),
+    ]
+    found = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if found.returncode:
+        raise BenchError(f"not converted: {found.stdout.strip().splitlines()[-1]}")
