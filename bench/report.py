@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -76,7 +77,7 @@ class Grid:
     def markdown(self) -> str:
         """Of the table, with a line for each row."""
         lines = [self.columns, ["---" for _ in self.columns], *self.rows]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def publish_grids(title: str, where: Circumstances, grids: Sequence[Grid], resul
     for grid in grids:
         table = Table(*grid.columns, title=title)
         for row in grid.rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         console.print(table)
     console.print("\n".join(where.lines), markup=False, highlight=False, soft_wrap=True)
     with results.open("a") as file:
@@ -147,6 +148,10 @@ def _section(title: str, where: Circumstances, grids: Sequence[Grid]) -> str:
     tables = "\n\n".join(grid.markdown() for grid in grids)
     facts = "\n".join(f"- {line}" for line in where.lines)
     return f"\n## {title}\n\n{facts}\n\n{tables}\n"
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", r"\|")
 
 
 def _commit() -> str:

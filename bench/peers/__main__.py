@@ -78,7 +78,10 @@ def _measured(peers: Sequence[Peer], setup: Setup, plan: Plan) -> Iterator[Found
     for peer in peers:
         if setup.precision in peer.formats:
             typer.echo(f"{peer.name}, {setup.precision}", err=True)
-            yield measure(peer, setup, plan)
+            found = measure(peer, setup, plan)
+            for row in table([found]).rows:
+                typer.echo("  ".join(row), err=True)
+            yield found
 
 
 def _versions(peers: Sequence[Peer]) -> Iterator[str]:
@@ -96,8 +99,7 @@ def _versions(peers: Sequence[Peer]) -> Iterator[str]:
 
 def _held(peers: Sequence[Peer]) -> Iterator[str]:
     for peer in peers:
-        how = f"by {peer.held_to_avx2}" if peer.held_to_avx2 else "not"
-        yield f"held to AVX2: {peer.name} {how}"
+        yield f"{peer.name} held to AVX2 {peer.held_to_avx2}"
 
 
 if __name__ == "__main__":

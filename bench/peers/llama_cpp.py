@@ -42,7 +42,7 @@ class LlamaCpp:
     formats: Mapping[Precision, str] = {
         each: FORMATS[each] for each in (Precision.BFLOAT16, Precision.INT8, Precision.INT4)
     }
-    held_to_avx2 = "a second build"
+    held_to_avx2 = "by a second build"
 
     def version(self) -> str:
         """Of the Python package, which brings the sources."""

@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from textwrap import shorten
 
 import orjson
 import psutil
@@ -14,6 +15,7 @@ from bench.report import percentile
 from bench.server import BenchError
 
 _WARM_UP_TOKENS = 8
+_REASON_WIDTH = 160
 _FAILURES = (BenchError, OSError, subprocess.SubprocessError, psutil.Error, orjson.JSONDecodeError)
 """A peer is no code of ours: what may go wrong there must not end the run."""
 
@@ -86,7 +88,6 @@ def _round(runner: Runner, count: int, plan: Plan) -> Round:
 
 
 def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    return lines[0] if len(lines) == 1 else f"{lines[0]} … {lines[-1]}"
+    """The first and the last line of what it says."""
+    lines = [shorten(line, _REASON_WIDTH) for line in str(error).splitlines() if line.strip()]
+    return " … ".join(dict.fromkeys(lines[:1] + lines[-1:])) or type(error).__name__

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.peers.converted import converted
 from bench.peers.environments import Environment
 from bench.peers.isa import held
-from bench.peers.peer import Precision, Setup
+from bench.peers.peer import Isa, Precision, Setup
 from bench.peers.piped import PipedRunner, piped
 from bench.server import BenchError
 
@@ -20,7 +20,10 @@ _WEIGHTS = {
     Precision.INT8: "int8",
     Precision.INT4: "int4",
 }
-_FULL = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
+_GROUPS = {Precision.INT4: ("--group-size-fallback", "adjust")}
+"""Groups of 128 weights share a scale; smaller ones where a row has no whole number of them."""
+_SUMS = {"INFERENCE_PRECISION_HINT": "f32"}
+_CACHE = {"KV_CACHE_PRECISION": "f32"}
 """It computes in bfloat16 where it can, and rounds its cache to bytes, unless it is told not to."""
 
 ENVIRONMENT = Environment(
@@ -38,7 +41,7 @@ class OpenVinoGenAi:
     formats: Mapping[Precision, str] = {
         each: f"{weights} weights" for each, weights in _WEIGHTS.items()
     }
-    held_to_avx2 = "oneDNN by its environment"
+    held_to_avx2 = "in part: float32, oneDNN by its environment; not its own norms and attention"
 
     def version(self) -> str:
         """Of its package."""
@@ -48,21 +51,27 @@ class OpenVinoGenAi:
     def start(self, setup: Setup) -> Iterator[PipedRunner]:
         """Convert the weights if they are not there, and compile them."""
         ENVIRONMENT.check()
-        convert = partial(_convert, setup.weights, _WEIGHTS[setup.precision])
+        convert = partial(_convert, setup.weights, setup.precision)
         folder = converted(setup.weights, f"openvino-{setup.precision.value}", convert)
-        full = _FULL if setup.precision is Precision.FLOAT32 else {}
-        properties = {"INFERENCE_NUM_THREADS": setup.num_threads, **full}
+        properties = {"INFERENCE_NUM_THREADS": setup.num_threads, **_types(setup)}
         arguments = {"folder": str(folder), "cache_gib": _CACHE_GIB, "properties": properties}
         variables = held(setup.isa)
         with piped(ENVIRONMENT, "openvino_genai", arguments, variables, setup.weights) as runner:
             yield runner
 
 
-def _convert(weights: Path, weight_format: str, folder: Path) -> None:
+def _types(setup: Setup) -> dict[str, str]:
+    if setup.precision is Precision.FLOAT32:
+        return _SUMS | _CACHE
+    # Processors of AVX2 have no sums in bfloat16, and it would imitate them.
+    return _SUMS if setup.isa is Isa.AVX2 else {}
+
+
+def _convert(weights: Path, precision: Precision, folder: Path) -> None:
     command = [
         *(str(ENVIRONMENT.folder / "bin" / "optimum-cli"), "export", "openvino"),
         *("-m", str(weights), "--task", "text-generation-with-past"),
-        *("--weight-format", weight_format, str(folder)),
+        *("--weight-format", _WEIGHTS[precision], *_GROUPS.get(precision, ()), str(folder)),
     ]
     found = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if found.returncode:

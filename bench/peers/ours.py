@@ -17,7 +17,7 @@ class Antiphon:
     name = "ours"
     is_over_http = True
     formats: Mapping[Precision, str] = {each: each.value for each in Precision}
-    held_to_avx2 = "oneDNN, ATen and Numba by their environment"
+    held_to_avx2 = "by the environment of oneDNN, ATen and Numba"
 
     def version(self) -> str:
         """The commit is among the circumstances of the run."""

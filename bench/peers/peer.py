@@ -81,7 +81,7 @@ class Peer(Protocol):
 
     @property
     def held_to_avx2(self) -> str:
-        """By what it is held to AVX2; empty if it cannot be."""
+        """How far it can be held to AVX2, and by what."""
 
     def version(self) -> str:
         """Of what is installed; raises `BenchError` if nothing is."""

@@ -15,7 +15,7 @@ from typing import IO
 
 from bench.server import ROOT, BenchError
 
-START_S = 600.0
+START_S = 900.0
 """Some compile, or read weights of gigabytes."""
 _STOP_S = 30.0
 _POLL_S = 0.2

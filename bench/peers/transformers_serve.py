@@ -38,7 +38,7 @@ class TransformersServe:
         Precision.FLOAT32: "float32",
         Precision.BFLOAT16: "bfloat16",
     }
-    held_to_avx2 = "oneDNN and ATen by their environment"
+    held_to_avx2 = "by the environment of oneDNN and ATen"
 
     def version(self) -> str:
         """Of its package."""

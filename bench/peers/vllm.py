@@ -45,7 +45,7 @@ class Vllm:
         Precision.FLOAT32: "float32",
         Precision.BFLOAT16: "bfloat16",
     }
-    held_to_avx2 = "its build for AVX2, oneDNN and ATen by their environment"
+    held_to_avx2 = "by its build for AVX2, and the environment of oneDNN, ATen and Inductor"
 
     def version(self) -> str:
         """Of its package."""
