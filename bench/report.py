@@ -7,6 +7,7 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from rich.table import Table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _COLUMNS = ("Measure", "Median", "Spread", "Rounds", "Goal", "")
+_WIDTH = 160
 _FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")
 
 
@@ -114,7 +116,8 @@ def publish(title: str, where: Circumstances, measures: Sequence[Measure], resul
 
 def publish_grids(title: str, where: Circumstances, grids: Sequence[Grid], results: Path) -> None:
     """Print several tables and append them as one section to `results`."""
-    console = Console()
+    # A file has no width of its own, and eighty columns are few for so many.
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     for grid in grids:
         table = Table(*grid.columns, title=title)
         for row in grid.rows:

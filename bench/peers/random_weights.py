@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForC
 from bench.shapes import SHAPES
 
 _SEED = 1
+_CONTEXT = 8192
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
@@ -38,7 +39,9 @@ def _save(shape: str, tokenizer: Path, folder: Path) -> None:
     loader: Any = AutoTokenizer
     known = loader.from_pretrained(tokenizer, local_files_only=True)
     special = {"bos_token_id": known.bos_token_id, "eos_token_id": known.eos_token_id}
-    config = LlamaConfig(**SHAPES[shape], **special, dtype="bfloat16")
+    config = LlamaConfig(
+        **SHAPES[shape], **special, dtype="bfloat16", max_position_embeddings=_CONTEXT
+    )
     torch.manual_seed(_SEED)
     build: Any = LlamaForCausalLM
     model = build(config).to(torch.bfloat16)
