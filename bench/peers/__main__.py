@@ -8,6 +8,7 @@ with slow down alike only on average: what counts are medians of rounds, and the
 import itertools
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,8 +53,10 @@ def main(  # noqa: PLR0913 - the options of a command line
     results: Annotated[Path, typer.Option(help="Where a section is appended.")] = RESULTS,
 ) -> None:
     """Measure tokens/s, per CPU second too, the first token and memory, beside those of peers."""
+    # What was started is ended on the way out of a signal too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     where = Circumstances.now(shlex.join(["python", "-m", "bench.peers", *sys.argv[1:]]))
-    peers = [each for each in PEERS if not only or each.name in only.split(",")]
+    peers = _chosen(only)
     folder = weights.resolve()
     if random_weights:
         folder = random_folder(random_weights, folder, folder.parent)
@@ -72,6 +75,13 @@ def main(  # noqa: PLR0913 - the options of a command line
     title = f"Peers: {folder.name}, {num_tokens} tokens a request, {threads} threads, {isa}"
     where = where.and_also(*_versions(peers), *(_held(peers) if isa is Isa.AVX2 else ()))
     publish_grids(title, where, [table(found), Grid.of(ratios(OURS.name, found))], results)
+
+
+def _chosen(only: str) -> Sequence[Peer]:
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    if unknown := set(names) - {peer.name for peer in PEERS}:
+        raise typer.BadParameter(f"no peer {', '.join(sorted(unknown))}; there are: {_NAMES}")
+    return [peer for peer in PEERS if not names or peer.name in names]
 
 
 def _measured(peers: Sequence[Peer], setup: Setup, plan: Plan) -> Iterator[Found]:
