@@ -25,6 +25,9 @@ _GROUPS = {Precision.INT4: ("--group-size-fallback", "adjust")}
 _SUMS = {"INFERENCE_PRECISION_HINT": "f32"}
 _CACHE = {"KV_CACHE_PRECISION": "f32"}
 """It computes in bfloat16 where it can, and rounds its cache to bytes, unless it is told not to."""
+_OF_AVX2 = _SUMS | {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+"""What it chooses itself on a processor that has neither sums in bfloat16 nor of bytes: it asks the
+processor, not oneDNN, and would imitate the former and fail with the latter."""
 
 ENVIRONMENT = Environment(
     name="openvino-genai",
@@ -63,8 +66,7 @@ class OpenVinoGenAi:
 def _types(setup: Setup) -> dict[str, str]:
     if setup.precision is Precision.FLOAT32:
         return _SUMS | _CACHE
-    # Processors of AVX2 have no sums in bfloat16, and it would imitate them.
-    return _SUMS if setup.isa is Isa.AVX2 else {}
+    return _OF_AVX2 if setup.isa is Isa.AVX2 else {}
 
 
 def _convert(weights: Path, precision: Precision, folder: Path) -> None:
