@@ -74,7 +74,9 @@ def main(  # noqa: PLR0913 - the options of a command line
         found += _measured(peers, setup, plan)
     title = f"Peers: {folder.name}, {num_tokens} tokens a request, {threads} threads, {isa}"
     where = where.and_also(*_versions(peers), *(_held(peers) if isa is Isa.AVX2 else ()))
-    publish_grids(title, where, [table(found), Grid.of(ratios(OURS.name, found))], results)
+    compared = ratios(OURS.name, found)
+    grids = [table(found), *([Grid.of(compared)] if compared else [])]
+    publish_grids(title, where, grids, results)
 
 
 def _chosen(only: str) -> Sequence[Peer]:

@@ -69,7 +69,7 @@ def _ratios(comparison: Comparison, one: Found, other: Found) -> Iterator[Measur
         pairs = zip(one.rounds[count], other.rounds[count], strict=True)
         yield Measure(
             name=(
-                f"{count} streams: ours in {comparison.ours} over "
+                f"{count} stream{'s' if count > 1 else ''}: ours in {comparison.ours} over "
                 f"{comparison.peer} in {comparison.theirs}"
             ),
             rounds=[mine.tokens_per_s / theirs.tokens_per_s for mine, theirs in pairs],
