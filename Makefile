@@ -19,7 +19,7 @@ NODE_MODULES := $(if $(shell command -v npm),$(CLIENTS)/node_modules/.package-lo
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
 
-.PHONY: help up test test-processes test-parts fuzz chaos chaos-mutants nightly guarantees lint format types check migrate migration bench peers grammars compose-test clean
+.PHONY: help up test test-processes test-parts fuzz chaos chaos-mutants nightly guarantees lint format types check migrate migration bench peers-install peers grammars compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,7 +86,10 @@ bench: $(VENV)/.dev ## Measure, and append to bench/RESULTS.md
 	$(BIN)/python -m bench.sampling
 	$(BIN)/python -m bench.checkpoints
 
-peers: $(VENV)-peers/.done ## Measure beside transformers' own server
+peers-install: $(VENV)/.dev ## Install vLLM, llama.cpp and others beside us, some 15 minutes
+	$(BIN)/python -m bench.peers.install
+
+peers: peers-install ## Measure beside other servers and engines
 	$(BIN)/python -m bench.peers
 
 grammars: $(VENV)/.dev ## Hold the default weights to every kind of grammar, 200 seeds each: some minutes
@@ -105,14 +108,6 @@ $(VENV)/.runtime: pyproject.toml constraints.txt
 		|| { echo '$(PYTHON) is older than Python 3.11: make PYTHON=/path/to/a/newer'; exit 2; }
 	test -x $(BIN)/pip || '$(PYTHON)' -m venv $(VENV)
 	$(PIP) install -c constraints.txt -e .
-	@touch $@
-
-# Torch and transformers are ours, seen through a .pth file: the same build, and no second download.
-$(VENV)-peers/.done: bench/peers.txt $(VENV)/.dev
-	'$(PYTHON)' -m venv $(VENV)-peers
-	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
-		> "$$($(VENV)-peers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ours.pth"
-	$(VENV)-peers/bin/python -m pip --disable-pip-version-check install -r bench/peers.txt
 	@touch $@
 
 $(CLIENTS_VENV)/.installed: $(CLIENTS)/requirements.txt

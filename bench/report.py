@@ -7,16 +7,20 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _COLUMNS = ("Measure", "Median", "Spread", "Rounds", "Goal", "")
+_WIDTH = 160
+_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +38,8 @@ class Goal:
 
     def __str__(self) -> str:
         if self.at_least is not None:
-            return f"≥ {_number(self.at_least)}"
-        return f"≤ {_number(self.at_most or 0)}"
+            return f"≥ {number(self.at_least)}"
+        return f"≤ {number(self.at_most or 0)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +56,30 @@ class Measure:
         median = statistics.median(self.rounds)
         return (
             self.name,
-            _number(median),
-            f"{_number(min(self.rounds))} to {_number(max(self.rounds))}",
+            number(median),
+            f"{number(min(self.rounds))} to {number(max(self.rounds))}",
             str(len(self.rounds)),
             str(self.goal) if self.goal else "",
             ("met" if self.goal.is_met(median) else "missed") if self.goal else "",
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A table of text."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    @classmethod
+    def of(cls, measures: Sequence[Measure]) -> "Grid":
+        """A row for each measure."""
+        return cls(columns=_COLUMNS, rows=[each.cells() for each in measures])
+
+    def markdown(self) -> str:
+        """Of the table, with a line for each row."""
+        lines = [self.columns, ["---" for _ in self.columns], *self.rows]
+        return "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +98,46 @@ class Circumstances:
                 f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {_commit()}",
                 f"{_cpu()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB; "
                 f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+                f"of the processor's features: {', '.join(processor_features())}",
                 f"load average before the start: {load}",
                 f"`{' '.join([*settings, command])}`",
             )
         )
 
+    def and_also(self, *lines: str) -> "Circumstances":
+        """These, and what else is worth telling."""
+        return Circumstances((*self.lines, *lines))
+
 
 def publish(title: str, where: Circumstances, measures: Sequence[Measure], results: Path) -> None:
     """Print the table and append it to `results`."""
-    table = Table(*_COLUMNS, title=title)
-    for measure in measures:
-        table.add_row(*measure.cells())
-    console = Console()
-    console.print(table)
+    publish_grids(title, where, [Grid.of(measures)], results)
+
+
+def publish_grids(title: str, where: Circumstances, grids: Sequence[Grid], results: Path) -> None:
+    """Print several tables and append them as one section to `results`."""
+    # A file has no width of its own, and eighty columns are few for so many.
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    for grid in grids:
+        table = Table(*grid.columns, title=title)
+        for row in grid.rows:
+            table.add_row(*map(escape, row))
+        console.print(table)
     console.print("\n".join(where.lines), markup=False, highlight=False, soft_wrap=True)
     with results.open("a") as file:
-        file.write(_section(title, where, measures))
+        file.write(_section(title, where, grids))
+
+
+def processor_features(info: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """Those that decide how fast networks are, where the kernel tells them."""
+    lines = info.read_text().splitlines() if info.exists() else []
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return [each for each in _FEATURES if each in flags]
+
+
+def number(value: float) -> str:
+    """As it stands in a table: with two decimals, or without if it is large or whole."""
+    return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
@@ -101,15 +147,14 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
-def _section(title: str, where: Circumstances, measures: Sequence[Measure]) -> str:
-    rows = [_COLUMNS, tuple("---" for _ in _COLUMNS), *(each.cells() for each in measures)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def _section(title: str, where: Circumstances, grids: Sequence[Grid]) -> str:
+    tables = "\n\n".join(grid.markdown() for grid in grids)
     facts = "\n".join(f"- {line}" for line in where.lines)
-    return f"\n## {title}\n\n{facts}\n\n{table}\n"
+    return f"\n## {title}\n\n{facts}\n\n{tables}\n"
 
 
-def _number(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"
+def _escaped(cell: str) -> str:
+    return cell.replace("|", r"\|")
 
 
 def _commit() -> str:

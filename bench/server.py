@@ -47,6 +47,12 @@ class Server:
         host, _, port = self.url.removeprefix("http://").rstrip("/").partition(":")
         return host, int(port or 80)
 
+    @property
+    def pid(self) -> int:
+        """The process above all others of a server of our own."""
+        assert self.data_dir is not None
+        return int((self.data_dir / "run" / "supervisor.pid").read_text())
+
     def worker_cpu_s(self) -> float | None:
         """Seconds of CPU that all workers have used."""
         if self.data_dir is None:

@@ -1,0 +1,118 @@
+"""Ours beside other servers and engines: `python -m bench.peers`, after `make peers-install`.
+
+One is running at a time, on the same weights, prompts and cores. Prompts differ from their first
+words on, and from round to round, so that no prefix cache helps. Whoever others share the cores
+with slow down alike only on average: what counts are medians of rounds, and their spread.
+"""
+
+import itertools
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.peers.goals import ratios
+from bench.peers.llama_cpp import LlamaCpp
+from bench.peers.measure import Found, Plan, measure
+from bench.peers.openvino_genai import OpenVinoGenAi
+from bench.peers.ours import Antiphon
+from bench.peers.peer import Isa, Peer, Precision, Setup
+from bench.peers.random_weights import random_weights as random_folder
+from bench.peers.table import table
+from bench.peers.transformers_serve import TransformersServe
+from bench.peers.vllm import Vllm
+from bench.report import RESULTS, Circumstances, Grid, publish_grids
+from bench.server import BenchError
+from bench.shapes import SHAPES
+
+OURS = Antiphon()
+PEERS: tuple[Peer, ...] = (OURS, Vllm(), TransformersServe(), LlamaCpp(), OpenVinoGenAi())
+_NAMES = ", ".join(peer.name for peer in PEERS)
+_WEIGHTS = Path(".antiphon/weights/SmolLM2-135M-Instruct")
+_PRECISIONS = [Precision.BFLOAT16, Precision.INT8, Precision.INT4]
+_COUNTS = [1, 8, 32]
+_PROMPT_TOKENS = 160
+"""At most; they are some 126."""
+
+
+def main(  # noqa: PLR0913 - the options of a command line
+    rounds: Annotated[int, typer.Option(min=1, help="Of each peer and precision.")] = 5,
+    num_tokens: Annotated[int, typer.Option(min=8, help="Of each answer.")] = 64,
+    precision: Annotated[list[Precision], typer.Option(help="May be given again.")] = _PRECISIONS,
+    streams: Annotated[list[int], typer.Option(min=1, help="May be given again.")] = _COUNTS,
+    only: Annotated[str, typer.Option(help=f"Names with a comma between: {_NAMES}.")] = "",
+    threads: Annotated[int, typer.Option(min=1, help="Of each.")] = os.cpu_count() or 1,
+    isa: Annotated[Isa, typer.Option(help="Hold those to AVX2 that can be held.")] = Isa.NATIVE,
+    weights: Annotated[Path, typer.Option(help="A folder of weights.")] = _WEIGHTS,
+    random_weights: Annotated[str, typer.Option(help=f"Instead: {', '.join(SHAPES)}.")] = "",
+    results: Annotated[Path, typer.Option(help="Where a section is appended.")] = RESULTS,
+) -> None:
+    """Measure tokens/s, per CPU second too, the first token and memory, beside those of peers."""
+    # What was started is ended on the way out of a signal too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    where = Circumstances.now(shlex.join(["python", "-m", "bench.peers", *sys.argv[1:]]))
+    peers = _chosen(only)
+    folder = weights.resolve()
+    if random_weights:
+        folder = random_folder(random_weights, folder, folder.parent)
+    plan = Plan(counts=streams, rounds=rounds, num_tokens=num_tokens, seeds=itertools.count())
+    found: list[Found] = []
+    for each in precision:
+        setup = Setup(
+            weights=folder,
+            precision=each,
+            num_threads=threads,
+            isa=isa,
+            max_streams=max(streams),
+            max_tokens=-(-(_PROMPT_TOKENS + num_tokens) // 256) * 256,
+        )
+        found += _measured(peers, setup, plan)
+    title = f"Peers: {folder.name}, {num_tokens} tokens a request, {threads} threads, {isa}"
+    where = where.and_also(*_versions(peers), *(_held(peers) if isa is Isa.AVX2 else ()))
+    compared = ratios(OURS.name, found)
+    grids = [table(found), *([Grid.of(compared)] if compared else [])]
+    publish_grids(title, where, grids, results)
+
+
+def _chosen(only: str) -> Sequence[Peer]:
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    if unknown := set(names) - {peer.name for peer in PEERS}:
+        raise typer.BadParameter(f"no peer {', '.join(sorted(unknown))}; there are: {_NAMES}")
+    return [peer for peer in PEERS if not names or peer.name in names]
+
+
+def _measured(peers: Sequence[Peer], setup: Setup, plan: Plan) -> Iterator[Found]:
+    for peer in peers:
+        if setup.precision in peer.formats:
+            typer.echo(f"{peer.name}, {setup.precision}", err=True)
+            found = measure(peer, setup, plan)
+            for row in table([found]).rows:
+                typer.echo("  ".join(row), err=True)
+            yield found
+
+
+def _versions(peers: Sequence[Peer]) -> Iterator[str]:
+    known: list[str] = []
+    for peer in peers:
+        if peer is OURS:
+            continue
+        try:
+            known.append(f"{peer.name} {peer.version()}")
+        except BenchError:
+            continue
+    if known:
+        yield f"versions: {', '.join(known)}"
+
+
+def _held(peers: Sequence[Peer]) -> Iterator[str]:
+    for peer in peers:
+        yield f"{peer.name} held to AVX2 {peer.held_to_avx2}"
+
+
+if __name__ == "__main__":
+    typer.run(main)

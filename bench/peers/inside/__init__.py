@@ -1,0 +1,1 @@
+"""What runs in the environments of peers, with their packages and the standard library alone."""
