@@ -66,7 +66,7 @@ def main(
         loss = _loss(windows, exact, found)
         measures += [
             Measure(name=f"{name}: perplexity", rounds=[loss.perplexity]),
-            Measure(name=f"{name}: divergence from float32, nats", rounds=[loss.divergence]),
+            Measure(name=f"{name}: divergence from float32, millinats", rounds=[1000 * loss.divergence]),
             Measure(name=f"{name}: same likeliest token, %", rounds=[100 * loss.agreement]),
         ]
     publish(f"Loss: {weights.name} on {len(tokens)} tokens of text", where, measures, results)

@@ -8,10 +8,8 @@ AVX2_VARIABLES: Mapping[str, str] = {
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "DNNL_MAX_CPU_ISA": "AVX2",
     "ATEN_CPU_CAPABILITY": "avx2",
-    "NUMBA_CPU_NAME": "haswell",
-    "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+popcnt,+lzcnt,+movbe,+sse4.2",
 }
-"""Of oneDNN, under both its names, of torch's own loops, and of loops that Numba compiles."""
+"""Of oneDNN, under both its names, and of torch's own loops."""
 
 
 def held(isa: Isa) -> dict[str, str]:

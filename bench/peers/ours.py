@@ -17,7 +17,7 @@ class Antiphon:
     name = "ours"
     is_over_http = True
     formats: Mapping[Precision, str] = {each: each.value for each in Precision}
-    held_to_avx2 = "by the environment of oneDNN, ATen and Numba"
+    held_to_avx2 = "its products, by the environment of oneDNN; not norms and attention"
 
     def version(self) -> str:
         """The commit is among the circumstances of the run."""

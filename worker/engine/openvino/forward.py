@@ -34,9 +34,10 @@ class CompiledGraph:
             if name.startswith(CACHE_PREFIXES)
             for shape in [list(port.get_partial_shape())]
         }
-        """By name of the input: type, and shape of a block [heads, tokens, size]; in 8 bits the
-        scales of a token's keys lie beside them, so they are larger."""
-        self.block_size: int = next(iter(self._caches.values()))[1][1]
+        """By name of the input: type, and shape of a block [heads, tokens, size]. In 8 bits scales
+        lie beside them: of values for each token, of keys for each channel, as further tokens."""
+        first_values = next(name for name in self._caches if name.startswith(CACHE_PREFIXES[1]))
+        self.block_size: int = self._caches[first_values][1][1]
         """Tokens of a block, which the plugin chooses."""
 
     @property

@@ -166,7 +166,14 @@ def _converted(config: EngineConfig) -> Network:
 
 def _compile(config: EngineConfig, network: Network, execution: Execution) -> CompiledGraph:
     """Compile and check; a choice of `auto` that is not exact enough gives way to float32."""
-    compiled, found = _checked(network, execution, weights_of(config))
+    try:
+        compiled, found = _checked(network, execution, weights_of(config))
+    except GraphError:
+        if weights_of(config) == "full":
+            raise
+        # Not every processor multiplies activations of 8 bits.
+        execution = replace(execution, activation_group=0)
+        compiled, found = _checked(network, execution, weights_of(config))
     is_choice = config.dtype == "auto" and execution.precision != "f32"
     if is_choice and found.divergence > MAX_AUTO_DIVERGENCE:
         exact = replace(execution, precision="f32", cache_precision=_exact_cache(execution))

@@ -72,9 +72,14 @@ def fastest_precision(num_threads: int) -> str:
     """Time a few linear layers in float32 and, where the processor has it, in bfloat16."""
     if not has_native_bfloat16():
         return "f32"
-    probes = {name: _probe(name, num_threads) for name in ("bf16", "f32")}
-    # In turn, and the least of each: what others do on the machine hits both or none.
-    rounds = [{name: _seconds(probe) for name, probe in probes.items()} for _ in range(_NUM_TRIES)]
+    try:
+        probes = {name: _probe(name, num_threads) for name in ("bf16", "f32")}
+        # In turn, and the least of each: what others do on the machine hits both or none.
+        rounds = [
+            {name: _seconds(probe) for name, probe in probes.items()} for _ in range(_NUM_TRIES)
+        ]
+    except RuntimeError:  # oneDNN is held to older instructions than the processor has
+        return "f32"
     return min(probes, key=lambda name: min(each[name] for each in rounds))
 
 
