@@ -66,7 +66,9 @@ def main(
         loss = _loss(windows, exact, found)
         measures += [
             Measure(name=f"{name}: perplexity", rounds=[loss.perplexity]),
-            Measure(name=f"{name}: divergence from float32, millinats", rounds=[1000 * loss.divergence]),
+            Measure(
+                name=f"{name}: divergence from float32, millinats", rounds=[1000 * loss.divergence]
+            ),
             Measure(name=f"{name}: same likeliest token, %", rounds=[100 * loss.agreement]),
         ]
     publish(f"Loss: {weights.name} on {len(tokens)} tokens of text", where, measures, results)
@@ -85,7 +87,7 @@ def _log_probabilities(
         folder=weights,
         kv_cache_bytes=1 << 28,
         max_sequences=1,
-        graph_folder=weights.parents[1] / "openvino" / weights.name,
+        graph_folder=weights.parent / ".openvino" / weights.name,
         **kind,
     )
     forward = load_forward(config)

@@ -19,7 +19,7 @@ def engine_config(
         device=settings.device,
         forward=settings.forward,
         kv_cache_dtype=settings.kv_cache_dtype,
-        graph_folder=settings.data_dir / "openvino" / name,
+        graph_folder=settings.data_dir / "weights" / ".openvino" / name,
         kv_cache_bytes=int(settings.kv_cache_gib * 2**30),
         max_sequences=settings.max_sequences,
         num_threads=settings.threads,

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface
 
 from worker.engine.interface import UnsupportedModelError
 
@@ -114,4 +113,7 @@ def _attention(  # noqa: PLR0913 - the signature is transformers'
 def register_attention() -> None:
     """Make `ATTENTION_NAME` known to transformers, but not to its makers of masks: for a name that
     they do not know they return at once, else they ask the device about the positions first."""
+    # Takes a second and is not needed where a graph is read from disk.
+    from transformers import AttentionInterface
+
     AttentionInterface.register(ATTENTION_NAME, _attention)

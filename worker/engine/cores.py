@@ -1,12 +1,13 @@
 """How many of the machine's cores this process may use, and who goes first on them."""
 
 import os
-import sys
-import threading
+from contextlib import suppress
 from pathlib import Path
 
 _CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 """Microseconds of CPU in each period of so many (cgroup v2)."""
+
+_THREADS = Path("/proc/self/task")
 
 _NICE = 5
 
@@ -23,8 +24,15 @@ def num_cores() -> int:
     return cores
 
 
-def lower_priority() -> None:
-    """Let others go first before this thread and those that it starts: the API answers at once also
-    where all cores compute. Linux alone has priorities of threads."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+def thread_ids() -> set[int]:
+    """The threads of this process, those of libraries included; none where the system does not
+    say (Linux does)."""
+    return {int(name) for name in os.listdir(_THREADS)} if _THREADS.exists() else set()
+
+
+def lower_priority(threads: set[int]) -> None:
+    """Let others go first before these threads and those that they start: the API answers at once
+    also where all cores compute. Linux alone has priorities of threads."""
+    for thread in threads:
+        with suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, thread, _NICE)

@@ -5,17 +5,15 @@ module.
 """
 
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
+from threading import get_native_id
 from typing import Any
 
 import torch
 from llguidance import LLTokenizer
-from llguidance.hf import from_tokenizer
 from torch import Tensor
-from transformers import AutoTokenizer
 
 from worker.engine.blocks import BlockPool
-from worker.engine.cores import lower_priority
+from worker.engine.cores import lower_priority, thread_ids
 from worker.engine.faults import is_device_lost, is_out_of_memory, release_memory
 from worker.engine.grammar import MASK_SLICES, GrammarCompiler, GrammarMasker
 from worker.engine.interface import (
@@ -47,9 +45,9 @@ class TransformersEngine(EngineLoop):
         """
         super().__init__(on_step)
         self._config = config
-        # Threads that compute are started by those that load or step, and inherit their priority.
-        with ThreadPoolExecutor(1, "loading", initializer=lower_priority) as loader:
-            self._runner = loader.submit(ModelRunner, config).result()
+        others = thread_ids()
+        self._runner = ModelRunner(config)
+        lower_priority(thread_ids() - others)
         self._scheduler = Scheduler(
             BlockPool(self._runner.num_blocks, self._runner.block_size),
             max_sequences=config.max_sequences,
@@ -64,6 +62,10 @@ class TransformersEngine(EngineLoop):
         return self._runner.context_length
 
     def _load_tokenizer(self) -> LLTokenizer:
+        # With the first grammar, and not before the engine is ready.
+        from llguidance.hf import from_tokenizer
+        from transformers import AutoTokenizer
+
         tokenizer: Any = AutoTokenizer.from_pretrained(self._config.folder, local_files_only=True)
         eos_token_ids = sorted(self._runner.eos_token_ids) or None
         # Some tokenizers have a token more than the network: one for padding, say.
@@ -102,7 +104,7 @@ class TransformersEngine(EngineLoop):
         return self._scheduler.running
 
     def _run(self) -> None:
-        lower_priority()
+        lower_priority({get_native_id()} & thread_ids())
         super()._run()
 
     @torch.inference_mode()

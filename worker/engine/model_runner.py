@@ -12,7 +12,6 @@ from worker.engine.forward import Forward
 from worker.engine.interface import EngineConfig, PromptImage, UnsupportedModelError
 from worker.engine.packing import pack
 from worker.engine.scheduler import Chunk
-from worker.engine.torch_forward import TorchForward
 from worker.engine.vision import EncodedImage
 
 logger = logging.getLogger(__name__)
@@ -84,8 +83,8 @@ def load_forward(config: EngineConfig) -> Forward:
     `ModelTooLargeError`.
     """
     if not uses_openvino(config):
-        return TorchForward(config)
-    # Not on machines that compute on GPUs: it loads OpenVINO.
+        return _load_torch_forward(config)
+    # Each loads libraries that the other does without.
     from worker.engine.openvino.loading import GraphError, load_openvino_forward
 
     try:
@@ -94,4 +93,10 @@ def load_forward(config: EngineConfig) -> Forward:
         if config.forward == "openvino" or config.dtype == "int4":
             raise UnsupportedModelError(f"OpenVINO cannot compute it: {error}") from error
         logger.warning("computing in torch: %s", error)
-        return TorchForward(config)
+        return _load_torch_forward(config)
+
+
+def _load_torch_forward(config: EngineConfig) -> Forward:
+    from worker.engine.torch_forward import TorchForward
+
+    return TorchForward(config)

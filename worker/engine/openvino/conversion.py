@@ -1,16 +1,15 @@
-"""From a folder of weights to a graph, with what must be known of it to serve it."""
+"""From a folder of weights to a network that OpenVINO computes."""
 
 from contextlib import suppress
-from dataclasses import dataclass
 
-import openvino
 import torch
 
 from worker.engine.attention import ATTENTION_NAME
 from worker.engine.interface import EngineConfig
 from worker.engine.loading import end_token_ids, load_network
 from worker.engine.memory import stored_dtype
-from worker.engine.openvino.check import Array, Batches, check_prompts, reference_logits
+from worker.engine.openvino.check import check_prompts, reference_logits
+from worker.engine.openvino.network import Network
 from worker.engine.openvino.tracing import trace
 from worker.engine.openvino.upcast import compute_in_float32
 from worker.engine.vision import text_config_name
@@ -18,24 +17,6 @@ from worker.engine.vision import text_config_name
 _EXPERTS = "grouped_mm"
 """Of transformers' ways to compute experts the one that the plugin knows: it multiplies each token
 by those that are chosen for it, and by no others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """A graph with what is not in it."""
-
-    graph: openvino.Model
-    vocab_size: int
-    eos_token_ids: frozenset[int]
-    max_positions: int | None
-    """Longest sequence that the network knows positions for, if it says so."""
-    reference: Array
-    """Logits of `check_prompts` as transformers computes them, [positions, vocab] in float32."""
-
-    @property
-    def check_prompts(self) -> Batches:
-        """What the reference logits are of."""
-        return check_prompts(self.vocab_size, self.max_positions)
 
 
 def convert(config: EngineConfig) -> Network:

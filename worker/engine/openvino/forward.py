@@ -9,9 +9,9 @@ import openvino
 import torch
 from torch import Tensor
 
-from worker.engine.openvino.paged_attention import Array
+from worker.engine.openvino.check import Array
+from worker.engine.openvino.network import CACHE_PREFIXES, IMAGE_INPUTS
 from worker.engine.openvino.precision import Execution
-from worker.engine.openvino.tracing import CACHE_PREFIXES, IMAGE_INPUTS
 from worker.engine.packing import Pack
 from worker.engine.vision import ImageRows
 
@@ -66,7 +66,7 @@ class CompiledGraph:
 
 
 def step_inputs(packed: Pack) -> dict[str, Array]:
-    """Lay a step out as a graph takes it; see `tracing.INPUTS`."""
+    """Lay a step out as a graph takes it; see `network.INPUTS`."""
     rows = packed.rows
     return {
         "input_ids": np.array(packed.token_ids, np.int64),
@@ -81,7 +81,7 @@ def step_inputs(packed: Pack) -> dict[str, Array]:
 
 
 def image_inputs(images: Sequence[ImageRows], hidden_size: int) -> dict[str, Array]:
-    """Lay the images of a step out as a graph takes them; see `tracing.IMAGE_INPUTS`."""
+    """Lay the images of a step out as a graph takes them; see `network.IMAGE_INPUTS`."""
     places = [place for image in images for place in image.places]
     features = [image.features.float().numpy() for image in images]
     joined = np.concatenate(features) if features else np.zeros((0, hidden_size), np.float32)

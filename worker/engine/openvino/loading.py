@@ -21,9 +21,8 @@ from worker.engine.openvino.check import (
     deviation,
 )
 from worker.engine.openvino.compress import compress_weights
-from worker.engine.openvino.conversion import Network, convert
 from worker.engine.openvino.forward import CompiledGraph
-from worker.engine.openvino.images import load_image_encoder
+from worker.engine.openvino.network import Network
 from worker.engine.openvino.precision import (
     BYTES_PER_WEIGHT,
     Execution,
@@ -67,6 +66,9 @@ class OpenVinoForward:
         self.context_length = min(num_slots, network.max_positions or num_slots)
         self._images: ImageEncoder | None = None
         if config.image_sample is not None:
+            # It loads the network in torch, as does converting below.
+            from worker.engine.openvino.images import load_image_encoder
+
             blocks = self.num_blocks, self.block_size
             self._images = load_image_encoder(config, config.image_sample, compiled, *blocks)
 
@@ -161,6 +163,8 @@ def _converted(config: EngineConfig) -> Network:
     needed = 2 * stored_weights_bytes(config.folder, None)
     if needed > (free := free_cpu_bytes()):
         raise GraphError(f"converting takes {needed >> 20} MiB, and {free >> 20} are free")
+    from worker.engine.openvino.conversion import convert
+
     return convert(config)
 
 

@@ -20,16 +20,7 @@ Array = np.ndarray[Any, Any]
 
 _OPERATOR = "antiphon::paged_attention"
 _NUM_INPUTS = 10
-"""Query, key, value, two caches and the five tensors of `LAYOUT`."""
-
-LAYOUT = (
-    "past_lens",
-    "subsequence_begins",
-    "block_indices",
-    "block_indices_begins",
-    "max_context_len",
-)
-"""Inputs, in int32, that say which tokens belong to which sequence, and where its blocks lie."""
+"""Query, key, value, two caches and the five inputs that lay a step out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +74,7 @@ class TracedAttention:
     caches: Sequence[Tensor]
     """Those of keys and of values of each layer in turn."""
     layout: Sequence[Tensor]
+    """`past_lens` and what follows it in `network.INPUTS`."""
 
     def attend(  # noqa: PLR0913 - as `AttentionStep` has it
         self,

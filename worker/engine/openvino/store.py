@@ -13,8 +13,8 @@ import numpy as np
 
 from worker.engine.interface import EngineConfig
 from worker.engine.memory import safetensors_header
-from worker.engine.openvino.conversion import Network
 from worker.engine.openvino.graph_file import read_graph, write_graph
+from worker.engine.openvino.network import Network
 from worker.engine.openvino.precision import Weights
 
 _FORMAT = 1

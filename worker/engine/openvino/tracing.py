@@ -17,20 +17,9 @@ from openvino.frontend.pytorch import ConversionExtension
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
-from worker.engine.openvino.paged_attention import LAYOUT, TracedAttention, extensions
+from worker.engine.openvino.network import CACHE_PREFIXES, IMAGE_INPUTS, INPUTS
+from worker.engine.openvino.paged_attention import TracedAttention, extensions
 from worker.engine.vision import text_config_name
-
-INPUTS = ("input_ids", "position_ids", "sampled_rows", *LAYOUT)
-"""Of a graph, beside the caches: tokens and positions [tokens], the rows whose logits are wanted
-[sampled], and the layout of the step."""
-
-IMAGE_INPUTS = ("image_places", "image_features")
-"""Of a graph of a network that takes images: tokens [image tokens] that stand for images, and what
-stands in the place of their embeddings [image tokens, hidden]."""
-
-CACHE_PREFIXES = ("key_cache.", "value_cache.")
-"""The inputs that hold a layer's keys and values are these with its number; the plugin knows caches
-by their names."""
 
 _TOKENS = (1, 2, 3, 4)
 _BLOCK_SIZE = 32
