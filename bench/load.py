@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 Address = tuple[str, int]
 
-ANSWER_S = 30.0
+ANSWER_S = 120.0
 """How long an answer may take before the run is given up."""
 _RECEIVE = 1 << 16
 _HEAD_END = b"\r\n\r\n"

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.allocation import keep_freed_memory
+from worker.engine.cores import num_cores
 from worker.engine.device import resolve_device
 from worker.engine.forward import Forward
 from worker.engine.interface import EngineConfig, PromptImage, UnsupportedModelError
@@ -25,6 +26,7 @@ class ModelRunner:
 
         Raises `UnsupportedModelError` for a model that would go wrong, and `ModelTooLargeError`.
         """
+        torch.set_num_threads(config.num_threads or num_cores())
         self._compute = load_forward(config)
         # Only now: what loading has freed goes back to the system.
         keep_freed_memory()

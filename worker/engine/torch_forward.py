@@ -12,7 +12,6 @@ from torch import Tensor
 
 from worker.engine.attention import KeyValuePool, StepInputs
 from worker.engine.blocks import BlockPool
-from worker.engine.cores import num_cores
 from worker.engine.decode_graphs import DecodeGraphs, GraphCapture
 from worker.engine.device import has_fused_attention
 from worker.engine.fused_step import StepShape, fused_inputs, host_indices
@@ -53,7 +52,6 @@ class TorchForward:
 
         Raises `UnsupportedModelError` for a model that would go wrong, and `ModelTooLargeError`.
         """
-        torch.set_num_threads(config.num_threads or num_cores())
         self._model = load_model(config)
         self.block_size = BLOCK_SIZE
         text_config = self._model.config.get_text_config()

@@ -40,6 +40,7 @@ def convert(config: EngineConfig) -> Network:
         model.set_experts_implementation(_EXPERTS)
     return Network(
         graph=trace(model),
+        source=model,
         vocab_size=vocab_size,
         eos_token_ids=end_token_ids(model),
         max_positions=max_positions,

@@ -50,14 +50,20 @@ class StoredAttention(openvino.Op):  # type: ignore[misc]
 
 
 def write_graph(model: openvino.Model, file: Path) -> None:
-    """Write `file` (.xml) and its .bin; the model is of no use for computing afterwards."""
+    """Write `file` (.xml) and its .bin; the model is of no use for computing afterwards.
+
+    Raises `OSError`, also for a disk that is full.
+    """
 
     def stored(node: Any, inputs: list[Any]) -> Any:
         info = node.get_rt_info()
         return StoredAttention(inputs, {ours: _number(info[name]) for ours, name in _SIZES.items()})
 
     _replace(model, _NODE, stored)
-    openvino.save_model(model, file, compress_to_fp16=False)
+    try:
+        openvino.save_model(model, file, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OSError(f"{file} cannot be written: {error}") from error
 
 
 def read_graph(file: Path) -> openvino.Model:

@@ -54,6 +54,7 @@ class OpenVinoForward:
 
     def __init__(self, network: Network, compiled: CompiledGraph, config: EngineConfig) -> None:
         """Raises `UnsupportedModelError` for a network that would see images wrongly."""
+        self._network = network  # whose memory the compiled graph may read
         self._compiled = compiled
         self.block_size = compiled.block_size
         self.num_blocks = config.kv_cache_bytes // compiled.block_bytes

@@ -1,6 +1,7 @@
 """A graph with what must be known of it to serve it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import openvino
 
@@ -29,7 +30,7 @@ CACHE_PREFIXES = ("key_cache.", "value_cache.")
 by their names."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """A graph with what is not in it."""
 
@@ -38,6 +39,9 @@ class Network:
     eos_token_ids: frozenset[int]
     max_positions: int | None
     """Longest sequence that the network knows positions for, if it says so."""
+    source: Any = field(repr=False)
+    """What holds the memory that constants of the graph lie in: the model it was traced from, or
+    nothing for a graph from a file. Must live as long as the graph, also once that is compiled."""
     reference: Array
     """Logits of `check_prompts` as transformers computes them, [positions, vocab] in float32."""
 

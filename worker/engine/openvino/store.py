@@ -49,6 +49,7 @@ def read_network(folder: Path) -> Network | None:
                 return None
         return Network(
             graph=read_graph(folder / _GRAPH),
+            source=None,
             vocab_size=int(manifest["vocab_size"]),
             eos_token_ids=frozenset(manifest["eos_token_ids"]),
             max_positions=manifest["max_positions"],
