@@ -20,12 +20,15 @@ from tests.tiny_llama import tiny_llama
 from tests.unit.engine.harness import Harness
 from worker.engine import EngineConfig, TransformersEngine
 
+# Threads that wait for each other on cores that others use cost more than they bring.
+torch.set_num_threads(1)
+
 VOCAB_SIZE = 512
 EOS = 256
 
 # Two layers of two key heads of size 16 in float32, keys and values.
 TOKEN_BYTES = 2 * 2 * 16 * 4 * 2
-BLOCK_BYTES = 16 * TOKEN_BYTES
+"""Of the cache. Blocks are of 16 tokens in torch and of 32 in OpenVINO."""
 
 EngineFactory = Callable[..., Harness]
 Oracle = Callable[[Sequence[int], int], list[int]]
@@ -86,15 +89,23 @@ def prompts() -> list[list[int]]:
     return [[numbers.randrange(EOS) for _ in range(size)] for size in (90, 1, 33, 16, 50)]
 
 
+@pytest.fixture(params=["openvino", "torch"])
+def forward(request: pytest.FixtureRequest) -> str:
+    """What computes the network."""
+    return str(request.param)
+
+
 @pytest.fixture
-def make_engine(folder: Path) -> Iterator[EngineFactory]:
+def make_engine(folder: Path, forward: str) -> Iterator[EngineFactory]:
     """Start engines on the tiny network; keywords override the configuration."""
     harnesses: list[Harness] = []
 
     def make(**overrides: Any) -> Harness:
-        settings = {"folder": folder, "kv_cache_bytes": 256 * BLOCK_BYTES, "max_sequences": 32}
-        settings["grammar_limits"] = GRAMMAR_LIMITS
-        config = EngineConfig(**{**settings, "dtype": "float32", "num_threads": 1, **overrides})
+        settings = {"folder": folder, "kv_cache_bytes": 4096 * TOKEN_BYTES, "max_sequences": 32}
+        settings |= {"grammar_limits": GRAMMAR_LIMITS, "dtype": "float32", "num_threads": 1}
+        settings |= {"forward": forward, **overrides}
+        # Beside the weights, so that tests on the same ones convert them once.
+        config = EngineConfig(**{"graph_folder": settings["folder"] / "openvino", **settings})
         harness = Harness()
         harness.engine = TransformersEngine(config, harness.on_step)
         harness.engine.start()

@@ -51,6 +51,24 @@ class Harness:
     def tokens(self, sequence_id: str) -> list[int]:
         return [d.token_id for d in self.deltas[sequence_id] if d.token_id is not None]
 
+    @property
+    def block_size(self) -> int:
+        """Tokens of a block, which depends on the forward pass."""
+        return int(self.engine._runner.block_size)  # type: ignore[attr-defined]
+
+    def count_preemptions(self) -> list[str]:
+        """Return a list to which the name of every sequence that is preempted will be added."""
+        scheduler: Any = self.engine._scheduler  # type: ignore[attr-defined]
+        preempt = scheduler._preempt_youngest
+        preempted: list[str] = []
+
+        def counted() -> None:
+            preempted.append(scheduler.running[-1].id)
+            preempt()
+
+        scheduler._preempt_youngest = counted
+        return preempted
+
     def reason(self, sequence_id: str) -> FinishReason | None:
         deltas = self.deltas.get(sequence_id)
         return deltas[-1].finish_reason if deltas else None

@@ -17,12 +17,14 @@ from torch.utils._pytree import tree_leaves
 from transformers import AutoModelForCausalLM, LlamaConfig
 from transformers.masking_utils import AttentionMaskInterface
 
-from tests.unit.engine.test_architectures import CONFIGS
+from tests.unit.engine.tiny_architectures import FULL_ATTENTION
 from tests.unit.engine.tiny_networks import SIZES
 from worker.engine.attention import ATTENTION_NAME, KeyValuePool, register_attention
 from worker.engine.fused_step import StepShape, fused_inputs
 from worker.engine.support import layer_shapes
 
+# Phi-3.5-MoE makes its rotary frequencies anew in every step, on the host.
+CAPTURABLE = {name: config for name, config in FULL_ATTENTION.items() if name != "phimoe"}
 META = torch.device("meta")
 BLOCK_SIZE = 16
 NUM_ROWS = 3
@@ -77,7 +79,7 @@ def decode(config: Any) -> Tensor:
     return logits
 
 
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=list(CONFIGS))
+@pytest.mark.parametrize("config", CAPTURABLE.values(), ids=list(CAPTURABLE))
 def test_a_step_of_decodes_stays_on_its_device(config: Any) -> None:
     assert decode(config).shape == (NUM_ROWS, config.vocab_size)
 

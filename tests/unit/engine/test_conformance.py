@@ -27,11 +27,17 @@ def scripted(max_sequences: int) -> Harness:
     return harness
 
 
-@pytest.fixture(params=["transformers", "scripted"])
-def harness(request: pytest.FixtureRequest, make_engine: EngineFactory) -> Iterator[Harness]:
+@pytest.fixture(params=["openvino", "torch", "scripted"])
+def forward(request: pytest.FixtureRequest) -> str:
+    """What computes the network; the scripted engine has none."""
+    return str(request.param)
+
+
+@pytest.fixture
+def harness(forward: str, make_engine: EngineFactory) -> Iterator[Harness]:
     """An engine that runs two sequences at a time."""
-    is_real = request.param == "transformers"
-    harness = make_engine(max_sequences=2) if is_real else scripted(max_sequences=2)
+    is_scripted = forward == "scripted"
+    harness = scripted(max_sequences=2) if is_scripted else make_engine(max_sequences=2)
     yield harness
     harness.engine.stop()
 

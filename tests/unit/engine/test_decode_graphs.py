@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from tests.unit.engine.conftest import BLOCK_BYTES, EngineFactory, Oracle
+from tests.unit.engine.conftest import TOKEN_BYTES, EngineFactory, Oracle
 from tests.unit.engine.harness import Harness, greedy, sampled
 from worker.engine import Delta
 from worker.engine.decode_graphs import Compute, batch_sizes
@@ -67,11 +67,17 @@ def attend(
 
 
 @pytest.fixture
+def forward() -> str:
+    """What GPUs run."""
+    return "torch"
+
+
+@pytest.fixture
 def replays(monkeypatch: pytest.MonkeyPatch) -> Replays:
     """Make engines as on a GPU from here on."""
     made = Replays()
-    monkeypatch.setattr("worker.engine.forward.has_fused_attention", lambda _device: True)
-    monkeypatch.setattr("worker.engine.forward.GraphCapture", lambda: made)
+    monkeypatch.setattr("worker.engine.torch_forward.has_fused_attention", lambda _device: True)
+    monkeypatch.setattr("worker.engine.torch_forward.GraphCapture", lambda: made)
     monkeypatch.setattr("worker.engine.fused_step.attend_decodes", attend)
     monkeypatch.setattr("worker.engine.fused_step.attend_prefills", attend)
     return made
@@ -136,7 +142,7 @@ def test_prompts_that_join_later_change_nothing(
 def test_preempted_sequences_still_get_what_generate_gives(
     replays: Replays, make_engine: EngineFactory, oracle: Oracle, prompts: Prompts
 ) -> None:
-    harness = make_engine(kv_cache_bytes=8 * BLOCK_BYTES)
+    harness = make_engine(kv_cache_bytes=128 * TOKEN_BYTES)
     starts = [prompts[0][i : i + 20] for i in range(3)]
 
     outputs = harness.run(*(greedy(str(i), p, 40) for i, p in enumerate(starts)))
@@ -174,7 +180,7 @@ def test_rows_that_fill_up_a_batch_write_to_no_block(
     replays: Replays, make_engine: EngineFactory, prompts: Prompts
 ) -> None:
     harness = make_engine(max_sequences=8)
-    pool = harness.engine._runner._pool  # type: ignore[attr-defined]
+    pool = harness.engine._runner._compute._pool  # type: ignore[attr-defined]
     pool.keys[0].fill_(0.5)
 
     harness.run(*(greedy(str(i), prompts[i][:9], 3) for i in (0, 2, 4)))
@@ -195,7 +201,7 @@ def test_a_network_that_cannot_be_captured_runs_without(
     def fail(compute: Compute) -> Compute:
         raise RuntimeError("called a synchronizing operation")
 
-    monkeypatch.setattr("worker.engine.forward.GraphCapture", lambda: fail)
+    monkeypatch.setattr("worker.engine.torch_forward.GraphCapture", lambda: fail)
 
     with caplog.at_level(logging.WARNING):
         harness = make_engine()
@@ -213,7 +219,7 @@ def test_a_network_whose_replays_go_wrong_runs_without(
         output = compute().clone()
         return lambda: output
 
-    monkeypatch.setattr("worker.engine.forward.GraphCapture", lambda: freeze)
+    monkeypatch.setattr("worker.engine.torch_forward.GraphCapture", lambda: freeze)
 
     harness = make_engine()
 
@@ -250,8 +256,8 @@ def test_the_kernels_themselves_give_what_generate_gives(
 ) -> None:
     """In the interpreter, which takes its time."""
     pytest.importorskip("triton", reason="Triton has no wheels for this platform")
-    monkeypatch.setattr("worker.engine.forward.has_fused_attention", lambda _device: True)
-    monkeypatch.setattr("worker.engine.forward.GraphCapture", Replays)
+    monkeypatch.setattr("worker.engine.torch_forward.has_fused_attention", lambda _device: True)
+    monkeypatch.setattr("worker.engine.torch_forward.GraphCapture", Replays)
     starts = [[5, 6, 7, 8, 9] * 4, [11]]
 
     outputs = make_engine(max_sequences=2).run(

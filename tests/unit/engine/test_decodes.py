@@ -1,24 +1,17 @@
-"""Attention of decoding rows, by either way, against float64 and nothing clever."""
+"""Attention of decoding rows in torch, against float64 and nothing clever."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 
 from worker.engine.decode_padded import PaddedDecodes
-from worker.engine.decode_paged import PagedDecodes
-from worker.engine.paged_step import Decodes
 
 BLOCK_SIZE = 4
 NUM_BLOCKS = 300
 LENGTHS = [1, 3, 4, 9, 130, 700]
-WAYS: dict[str, Callable[..., Decodes]] = {
-    "padded": partial(PaddedDecodes, device=torch.device("cpu")),
-    "paged": PagedDecodes,
-}
+CPU = torch.device("cpu")
 EXACT = {torch.float32: 3e-6, torch.bfloat16: 2e-2}
 
 
@@ -27,11 +20,6 @@ def _inference() -> Iterator[None]:
     torch.manual_seed(0)
     with torch.inference_mode():
         yield
-
-
-@pytest.fixture(params=WAYS)
-def make(request: pytest.FixtureRequest) -> Callable[..., Decodes]:
-    return WAYS[request.param]
 
 
 def tables_of(lengths: list[int]) -> list[list[int]]:
@@ -66,7 +54,6 @@ def expected(
 @pytest.mark.parametrize("shape", [(1, 1, 8, 8), (3, 3, 64, 64), (2, 8, 24, 16)], ids=str)
 @pytest.mark.parametrize("scale", [None, 0.3])
 def test_every_row_attends_over_its_own_keys(
-    make: Callable[..., Decodes],
     shape: tuple[int, int, int, int],
     dtype: torch.dtype,
     scale: float | None,
@@ -76,110 +63,65 @@ def test_every_row_attends_over_its_own_keys(
     keys, values = pool(num_heads, size, dtype), pool(num_heads, value_size, dtype)
     query = torch.randn(len(LENGTHS), num_heads * group, size).to(dtype)
 
-    output = make(tables, LENGTHS, BLOCK_SIZE).attend(query, keys, values, scale)
+    output = PaddedDecodes(tables, LENGTHS, BLOCK_SIZE, CPU).attend(query, keys, values, scale)
 
     exact = expected(query, keys, values, tables, LENGTHS, scale or size**-0.5)
     torch.testing.assert_close(output.double(), exact, rtol=0, atol=EXACT[dtype])
 
 
-def test_scores_far_apart_neither_overflow_nor_mix(make: Callable[..., Decodes]) -> None:
+def test_scores_far_apart_neither_overflow_nor_mix() -> None:
     [table] = tables_of([6])
     keys, values = pool(1, 8), pool(1, 8)
     query = torch.randn(1, 2, 8) * 1e4
 
-    output = make([table], [6], BLOCK_SIZE).attend(query, keys, values, None)
+    output = PaddedDecodes([table], [6], BLOCK_SIZE, CPU).attend(query, keys, values, None)
 
     exact = expected(query, keys, values, [table], [6], 8**-0.5)
     torch.testing.assert_close(output.double(), exact, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])
-def test_what_is_not_finite_stays_in_its_row(make: Callable[..., Decodes], poison: float) -> None:
+def test_what_is_not_finite_stays_in_its_row(poison: float) -> None:
     lengths = [5, 6, 11]
     tables = tables_of(lengths)
     keys, values, query = pool(2, 8), pool(2, 8), torch.randn(3, 4, 8)
-    clean = make(tables, lengths, BLOCK_SIZE).attend(query, keys, values, None)
+    clean = PaddedDecodes(tables, lengths, BLOCK_SIZE, CPU).attend(query, keys, values, None)
     keys[:, tables[1][0] * BLOCK_SIZE] = poison
     values[:, tables[1][0] * BLOCK_SIZE] = poison
 
-    output = make(tables, lengths, BLOCK_SIZE).attend(query, keys, values, None)
+    output = PaddedDecodes(tables, lengths, BLOCK_SIZE, CPU).attend(query, keys, values, None)
 
     assert not output[1].isfinite().all()
     assert output[[0, 2]].equal(clean[[0, 2]])
 
 
 @pytest.mark.parametrize("position", [0, 2, 5])
-def test_a_single_key_that_is_not_a_number_is_not_hidden(
-    make: Callable[..., Decodes], position: int
-) -> None:
+def test_a_single_key_that_is_not_a_number_is_not_hidden(position: int) -> None:
     [table] = tables_of([6])
     keys, values, query = pool(1, 8), pool(1, 8), torch.randn(1, 2, 8)
     keys[0, table[position // BLOCK_SIZE] * BLOCK_SIZE + position % BLOCK_SIZE] = float("nan")
 
-    output = make([table], [6], BLOCK_SIZE).attend(query, keys, values, None)
+    output = PaddedDecodes([table], [6], BLOCK_SIZE, CPU).attend(query, keys, values, None)
 
     assert output.isnan().all()
 
 
-class TestPaged:
-    def test_a_row_is_the_same_in_any_batch(self) -> None:
-        tables = tables_of(LENGTHS)
-        keys, values, query = pool(3, 16), pool(3, 16), torch.randn(len(LENGTHS), 9, 16)
+def test_a_row_reads_only_slots_of_its_own_blocks() -> None:
+    lengths = [3, 9, 14]
+    tables = tables_of(lengths)
 
-        together = PagedDecodes(tables, LENGTHS, BLOCK_SIZE).attend(query, keys, values, None)
+    [group] = PaddedDecodes(tables, lengths, BLOCK_SIZE, CPU).groups
 
-        for row, length in enumerate(LENGTHS):
-            alone = PagedDecodes([tables[row]], [length], BLOCK_SIZE)
-            single = alone.attend(query[row : row + 1], keys, values, None)
-            assert single[0].equal(together[row])
-
-    def test_threads_share_the_work_and_change_nothing(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        tables = tables_of(LENGTHS)
-        keys, values, query = pool(3, 16), pool(3, 16), torch.randn(len(LENGTHS), 9, 16)
-        decodes = PagedDecodes(tables, LENGTHS, BLOCK_SIZE)
-        outputs = []
-        for num_threads in (1, 3):
-            monkeypatch.setattr(torch, "get_num_threads", lambda n=num_threads: n)
-            monkeypatch.setattr("worker.engine.decode_paged._KEYS_PER_THREAD", 8)
-            outputs.append(decodes.attend(query, keys, values, None))
-
-        assert outputs[0].equal(outputs[1])
-
-    def test_a_fault_in_a_thread_is_heard_of(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-        monkeypatch.setattr("worker.engine.decode_paged._KEYS_PER_THREAD", 1)
-        monkeypatch.setattr("worker.engine.decode_paged.decode_kernel", lambda *_shape: fail)
-
-        with pytest.raises(MemoryError):
-            PagedDecodes([[0]], [4], BLOCK_SIZE).attend(
-                torch.zeros(1, 1, 4), pool(1, 4), pool(1, 4), None
-            )
+    for table, length, slots, mask in zip(
+        tables, lengths, group.slots, group.mask[:, 0, 0], strict=True
+    ):
+        assert {int(slot) // BLOCK_SIZE for slot in slots} <= set(table)
+        assert int(mask.sum()) == length
 
 
-class TestPadded:
-    def test_a_row_reads_only_slots_of_its_own_blocks(self) -> None:
-        lengths = [3, 9, 14]
-        tables = tables_of(lengths)
+def test_a_long_row_does_not_widen_the_short_ones() -> None:
+    lengths = [5, 130, 600]
 
-        [group] = PaddedDecodes(tables, lengths, BLOCK_SIZE, torch.device("cpu")).groups
+    decodes = PaddedDecodes(tables_of(lengths), lengths, BLOCK_SIZE, CPU)
 
-        for table, length, slots, mask in zip(
-            tables, lengths, group.slots, group.mask[:, 0, 0], strict=True
-        ):
-            assert {int(slot) // BLOCK_SIZE for slot in slots} <= set(table)
-            assert int(mask.sum()) == length
-
-    def test_a_long_row_does_not_widen_the_short_ones(self) -> None:
-        lengths = [5, 130, 600]
-
-        decodes = PaddedDecodes(tables_of(lengths), lengths, BLOCK_SIZE, torch.device("cpu"))
-
-        assert [group.slots.shape for group in decodes.groups] == [(1, 5), (1, 130), (1, 600)]
-
-
-def fail(*arguments: Any) -> None:
-    *_, first, _step = arguments
-    if first:
-        raise MemoryError
+    assert [group.slots.shape for group in decodes.groups] == [(1, 5), (1, 130), (1, 600)]

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from worker.engine.device import resolve_device, resolve_dtype
@@ -13,6 +14,12 @@ def test_a_named_type_is_taken_on_any_device() -> None:
 def test_auto_is_the_type_that_the_device_computes_fastest() -> None:
     assert resolve_dtype("auto", CUDA) is torch.bfloat16
     assert resolve_dtype("auto", CPU) in (torch.float32, torch.bfloat16)
+
+
+@pytest.mark.parametrize("name", ["int8", "int4"])
+def test_weights_in_fewer_bits_are_computed_in_the_type_of_auto(name: str) -> None:
+    for where in (CPU, CUDA):
+        assert resolve_dtype(name, where) is resolve_dtype("auto", where)
 
 
 def test_a_named_device_is_taken_and_auto_is_what_there_is() -> None:

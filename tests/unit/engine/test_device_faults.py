@@ -45,7 +45,7 @@ def test_rows_that_do_not_fit_together_run_one_after_the_other(
 def test_a_long_prompt_is_computed_in_chunks_that_fit(
     harness: Harness, oracle: Oracle, prompts: list[list[int]]
 ) -> None:
-    fail(harness, FULL, lambda batch: sum(chunk.num_tokens for chunk in batch) > 20)
+    fail(harness, FULL, lambda batch: sum(chunk.num_tokens for chunk in batch) > 40)
 
     assert harness.run(greedy("long", prompts[0])) == [oracle(prompts[0], 12)]
 

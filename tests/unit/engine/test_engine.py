@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.engine.conftest import BLOCK_BYTES, VOCAB_SIZE, EngineFactory, Oracle
+from tests.unit.engine.conftest import TOKEN_BYTES, VOCAB_SIZE, EngineFactory, Oracle
 from tests.unit.engine.harness import Harness, greedy, sampled
 from worker.engine import Delta, FinishReason, RequestTooLargeError
 
@@ -27,7 +27,7 @@ def test_a_batch_gives_each_prompt_what_generate_gives_it_alone(
 def test_preempted_sequences_still_get_what_generate_gives(
     make_engine: EngineFactory, oracle: Oracle, prompts: Prompts
 ) -> None:
-    harness = make_engine(kv_cache_bytes=8 * BLOCK_BYTES)
+    harness = make_engine(kv_cache_bytes=160 * TOKEN_BYTES)
     num_running: list[int] = []
     harness.on_step_hook = lambda deltas: num_running.append(harness.engine.num_running)
     starts = [prompts[0][i : i + 20] for i in range(3)]
@@ -152,20 +152,20 @@ def test_the_end_token_is_delivered_with_the_reason_stop(
 def test_an_answer_ends_where_the_context_does(
     make_engine: EngineFactory, oracle: Oracle, prompts: Prompts
 ) -> None:
-    harness = make_engine(kv_cache_bytes=3 * BLOCK_BYTES)
+    harness = make_engine(kv_cache_bytes=96 * TOKEN_BYTES)
 
     [output] = harness.run(greedy("it", prompts[2], max_tokens=1000))
 
-    assert harness.engine.context_length == 48
-    assert output == oracle(prompts[2], 48 - len(prompts[2]))
+    assert harness.engine.context_length == 96
+    assert output == oracle(prompts[2], 96 - len(prompts[2]))
     assert harness.reason("it") is FinishReason.LENGTH
 
 
 def test_a_prompt_that_fills_the_context_is_refused(make_engine: EngineFactory) -> None:
-    harness = make_engine(kv_cache_bytes=3 * BLOCK_BYTES)
+    harness = make_engine(kv_cache_bytes=96 * TOKEN_BYTES)
 
-    with pytest.raises(RequestTooLargeError, match="48"):
-        harness.engine.submit(greedy("it", [1] * 48))
+    with pytest.raises(RequestTooLargeError, match="96"):
+        harness.engine.submit(greedy("it", [1] * 96))
 
 
 @pytest.mark.parametrize("token", [-1, VOCAB_SIZE])

@@ -7,7 +7,7 @@ from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 
-from worker.engine.fused_norm import LoopNorm, OperatorNorm, fuse_norms
+from worker.engine.fused_norm import FusedNorm, fuse_norms
 
 SIZE = 72
 TYPES = {torch.float32: 1e-6, torch.bfloat16: 1e-2}
@@ -44,30 +44,10 @@ def test_it_computes_what_the_norm_did(
 
     replaced = fused(norm)
 
-    assert type(replaced) is LoopNorm
+    assert type(replaced) is FusedNorm
     output = replaced(rows)
     assert output.dtype == dtype
     torch.testing.assert_close(output, expected, rtol=TYPES[dtype], atol=TYPES[dtype])
-
-
-@pytest.mark.parametrize("dtype", TYPES, ids=str)
-def test_so_does_the_operator_that_gpus_have_a_kernel_for(dtype: torch.dtype) -> None:
-    norm = norm_of(LlamaRMSNorm, dtype)
-    rows = (torch.randn(2, 30, SIZE) * 30).to(dtype)
-
-    output = OperatorNorm(norm)(rows)
-
-    assert output.dtype == dtype
-    torch.testing.assert_close(output, norm(rows), rtol=TYPES[dtype], atol=TYPES[dtype])
-
-
-def test_most_numbers_in_bfloat16_are_the_same_bits() -> None:
-    norm = norm_of(LlamaRMSNorm, torch.bfloat16)
-    rows = torch.randn(500, SIZE).bfloat16()
-
-    is_same = fused(norm)(rows) == norm(rows)
-
-    assert is_same.float().mean() > 0.99
 
 
 def test_rows_that_do_not_lie_together_are_taken_as_they_are() -> None:
@@ -75,15 +55,6 @@ def test_rows_that_do_not_lie_together_are_taken_as_they_are() -> None:
     rows = torch.randn(4, 2 * SIZE)[:, ::2]
 
     torch.testing.assert_close(fused(norm)(rows), norm(rows))
-
-
-def test_threads_share_the_rows_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    norm, rows = fused(norm_of(LlamaRMSNorm)), torch.randn(7, SIZE)
-    expected = norm(rows)
-    monkeypatch.setattr("worker.engine.fused_norm._NUMBERS_PER_THREAD", SIZE)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-
-    assert norm(rows).equal(expected)
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
@@ -116,9 +87,8 @@ class OverGroupsRMSNorm(LlamaRMSNorm):
         pytest.param(norm_of(GemmaRMSNorm), id="its weights lie around 0"),
         pytest.param(norm_of(OverGroupsRMSNorm), id="over groups"),
         pytest.param(norm_of(LlamaRMSNorm, torch.float64), id="float64"),
-        pytest.param(LlamaRMSNorm(SIZE).to("meta"), id="another device"),
         pytest.param(nn.LayerNorm(SIZE), id="LayerNorm"),
     ],
 )
-def test_what_computes_something_else_or_elsewhere_stays(norm: nn.Module) -> None:
+def test_what_computes_something_else_stays(norm: nn.Module) -> None:
     assert fused(norm) is norm

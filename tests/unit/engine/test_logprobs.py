@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from llguidance import grammar_from
 
-from tests.unit.engine.conftest import BLOCK_BYTES, EngineFactory
+from tests.unit.engine.conftest import TOKEN_BYTES, EngineFactory
 from tests.unit.engine.harness import Harness, sampled
 from worker.engine import Delta, Logprobs
 from worker.engine.interface import LOGPROB_FLOOR
@@ -113,16 +113,18 @@ def test_a_grammar_changes_the_draw_and_not_the_log_probabilities(
 def test_asking_changes_no_token_of_any_row_also_when_rows_are_preempted(
     make_engine: EngineFactory, prompts: Prompts
 ) -> None:
-    """A pool of 8 blocks holds 3 answers of 60 tokens only one after the other."""
+    """A pool of 160 tokens does not hold 3 answers of 60 tokens to their ends."""
     starts = [prompts[0][n : n + 20] for n in range(3)]
     plain = make_engine().run(*(sampled(str(n), p, n, 40) for n, p in enumerate(starts)))
-    tight = make_engine(kv_cache_bytes=8 * BLOCK_BYTES)
+    tight = make_engine(kv_cache_bytes=160 * TOKEN_BYTES)
+    preempted = tight.count_preemptions()
 
     asked = tight.run(
         *(sampled(str(n), p, n, 40, num_top_logprobs=n or None) for n, p in enumerate(starts))
     )
 
     assert asked == plain
+    assert preempted
     assert all(delta.logprobs is None for delta in tight.deltas["0"])
     assert [len(delta.logprobs.top) for delta in tight.deltas["2"] if delta.logprobs] == [2] * 40
 

@@ -1,18 +1,19 @@
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from tests.unit.engine.conftest import EngineFactory
-from tests.unit.engine.harness import greedy
+from tests.unit.engine.conftest import VOCAB_SIZE, EngineFactory
+from tests.unit.engine.harness import Harness, greedy
 from worker.engine import UnsupportedModelError
+from worker.engine.openvino.check import check_prompts, computed_logits, deviation
 from worker.engine.quantize import Int8Linear, quantize_linear_layers
-from worker.engine.support import PlainAttention, _logits_alone
 
-# The second has more inputs than fit into one integer sum, and lies in several pieces.
+# The second lies in several pieces.
 SHAPES = {"small": (48, 33), "large": (600, 5000)}
-FEW, MANY = 8, 9
+MANY = 9
 TYPES = {torch.float32: 4e-4, torch.bfloat16: 6e-3}
 
 
@@ -39,7 +40,7 @@ def rounded(weight: torch.Tensor) -> torch.Tensor:
 @torch.inference_mode()
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("size", [(1,), (1, FEW), (1, MANY), (2, 3), (5, 10)], ids=str)
+@pytest.mark.parametrize("size", [(1,), (1, MANY), (2, 3)], ids=str)
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
 def test_only_the_weights_are_rounded(
     shape: str, size: tuple[int, ...], bias: bool, dtype: torch.dtype
@@ -119,31 +120,6 @@ def test_no_rows_give_none() -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("dtype", TYPES, ids=str)
-def test_a_row_comes_out_the_same_among_few(dtype: torch.dtype) -> None:
-    layer = Int8Linear(layer_of("large", dtype))
-    rows = rows_of("large", FEW) * torch.logspace(-3, 3, FEW)[:, None]
-    rows = rows.to(dtype)
-
-    together, alone = layer(rows), torch.cat([layer(row[None]) for row in rows])
-
-    assert together.equal(alone)
-
-
-@torch.inference_mode()
-def test_threads_share_the_outputs_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    layer, rows = Int8Linear(layer_of("small", bias=True)), rows_of("small", 2)
-    monkeypatch.setattr("worker.engine.quantize._WEIGHTS_PER_THREAD", 1)
-    outputs = []
-    for num_threads in (1, 5, 64):
-        monkeypatch.setattr(torch, "get_num_threads", lambda n=num_threads: n)
-        outputs.append(layer(rows))
-
-    assert outputs[0].equal(outputs[1])
-    assert outputs[0].equal(outputs[2])
-
-
-@torch.inference_mode()
 def test_rows_that_do_not_lie_together_are_taken_as_they_are() -> None:
     layer = Int8Linear(layer_of("small"))
     rows = torch.randn(5, 2 * SHAPES["small"][1])[:, ::2]
@@ -180,20 +156,17 @@ def test_a_network_without_linear_layers_is_refused() -> None:
 
 
 def test_an_engine_in_int8_scores_tokens_nearly_as_in_full(make_engine: EngineFactory) -> None:
-    def logits(**settings: Any) -> torch.Tensor:
-        engine: Any = make_engine(**settings).engine
-        model = engine._runner._model
-        return torch.stack([_scores(model, [n, n + 1, n + 2]) for n in range(20)])
+    full, int8 = (scores(make_engine(dtype=dtype)) for dtype in ("float32", "int8"))
 
-    full, int8 = logits(), logits(quantization="int8")
-
-    assert torch.corrcoef(torch.stack([full.flatten(), int8.flatten()]))[0, 1] > 0.999
+    assert 0 < deviation(full, int8).divergence < 0.02
+    assert deviation(full, int8).correlation > 0.98
 
 
+@pytest.mark.parametrize("forward", ["torch"])
 def test_int8_gives_a_prompt_the_same_alone_and_in_a_batch(
     make_engine: EngineFactory, prompts: list[list[int]]
 ) -> None:
-    harness = make_engine(quantization="int8")
+    harness = make_engine(dtype="int8")
     [alone] = harness.run(greedy("alone", prompts[0]))
 
     together = harness.run(*(greedy(str(i), p) for i, p in enumerate(prompts)))
@@ -201,7 +174,7 @@ def test_int8_gives_a_prompt_the_same_alone_and_in_a_batch(
     assert together[0] == alone
 
 
-@torch.inference_mode()
-def _scores(model: Any, tokens: list[int]) -> torch.Tensor:
-    scores: torch.Tensor = _logits_alone(model, tokens, PlainAttention())
-    return scores
+def scores(harness: Harness) -> np.ndarray:
+    """Logits of an idle engine for a few prompts, [positions, vocab]."""
+    runner: Any = harness.engine._runner  # type: ignore[attr-defined]
+    return computed_logits(runner._compute, runner.block_size, check_prompts(VOCAB_SIZE, None))

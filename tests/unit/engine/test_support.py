@@ -16,7 +16,7 @@ from transformers import (
 
 from tests.unit.engine.tiny_networks import SIZES, saved
 from worker.engine import EngineConfig, UnsupportedModelError
-from worker.engine.forward import ModelRunner
+from worker.engine.model_runner import ModelRunner
 
 BART: dict[str, Any] = {
     "d_model": 32,
@@ -62,9 +62,15 @@ def test_a_model_that_would_go_wrong_is_refused_with_the_reason(
     saved(config, tmp_path)
 
     with pytest.raises(UnsupportedModelError, match=reason):
-        ModelRunner(EngineConfig(folder=tmp_path, kv_cache_bytes=1 << 20, max_sequences=1))
+        ModelRunner(config_of(tmp_path, 1 << 20, "torch"))
 
 
-def test_a_cache_of_less_than_two_blocks_is_refused(folder: Path) -> None:
+def test_a_cache_of_less_than_two_blocks_is_refused(folder: Path, forward: str) -> None:
     with pytest.raises(ValueError, match="kv_cache_bytes"):
-        ModelRunner(EngineConfig(folder=folder, kv_cache_bytes=100, max_sequences=1))
+        ModelRunner(config_of(folder, 100, forward))
+
+
+def config_of(folder: Path, kv_cache_bytes: int, forward: Any) -> EngineConfig:
+    return EngineConfig(
+        folder=folder, kv_cache_bytes=kv_cache_bytes, max_sequences=1, forward=forward
+    )

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from tests.tiny_vision import write_vision_model
-from tests.unit.engine.conftest import BLOCK_BYTES, byte_tokenizer
+from tests.unit.engine.conftest import TOKEN_BYTES, byte_tokenizer
 from tests.unit.engine.harness import Harness
 from worker.engine import (
     EngineConfig,
@@ -28,6 +28,7 @@ from worker.engine import (
     TransformersEngine,
     UnsupportedModelError,
 )
+from worker.engine.openvino.forward import image_inputs
 
 NUM_TOKENS = 12
 
@@ -92,12 +93,13 @@ def vision(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def make_vision_engine(vision: Vision) -> Iterator[MakeVisionEngine]:
+def make_vision_engine(vision: Vision, forward: str) -> Iterator[MakeVisionEngine]:
     harnesses: list[Harness] = []
 
     def make(**overrides: Any) -> Harness:
-        settings = {"kv_cache_bytes": 64 * BLOCK_BYTES, "max_sequences": 8, "num_threads": 1}
-        settings["dtype"] = "float32"
+        settings = {"kv_cache_bytes": 1024 * TOKEN_BYTES, "max_sequences": 8, "num_threads": 1}
+        settings |= {"dtype": "float32", "forward": forward}
+        settings["graph_folder"] = vision.folder / "openvino"
         settings["image_sample"] = vision.request("sample", "<image>?", picture(99, 7, 9))
         config = EngineConfig(folder=vision.folder, **{**settings, **overrides})
         harness = Harness()
@@ -154,17 +156,22 @@ def test_a_prefix_is_found_again_only_with_the_same_image(
 
 
 def test_features_are_computed_once_for_each_project(
-    vision: Vision, make_vision_engine: MakeVisionEngine, monkeypatch: pytest.MonkeyPatch
+    vision: Vision,
+    make_vision_engine: MakeVisionEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    forward: str,
 ) -> None:
     harness = make_vision_engine()
     engine: Any = harness.engine
-    model = engine._runner._model
+    compute: Any = engine._runner._compute
+    encoder = compute._images if forward == "openvino" else compute._image_encoder
+    model = encoder._model
     calls: list[int] = []
-    compute = model.get_image_features
+    get_image_features = model.get_image_features
 
     def counted(**inputs: Any) -> Any:
         calls.append(1)
-        return compute(**inputs)
+        return get_image_features(**inputs)
 
     monkeypatch.setattr(model, "get_image_features", counted)
 
@@ -179,7 +186,7 @@ def test_a_preempted_prompt_with_an_image_is_continued_alike(
 ) -> None:
     names = list("abcd")
     texts = {name: f"{name}<image>" for name in names}
-    harness = make_vision_engine(kv_cache_bytes=8 * BLOCK_BYTES)
+    harness = make_vision_engine(kv_cache_bytes=128 * TOKEN_BYTES)
 
     answers = harness.run(*(vision.request(name, texts[name], picture(1)) for name in names))
 
@@ -219,16 +226,24 @@ def test_too_few_tokens_for_an_image_harm_only_their_own_request(
 def test_a_network_that_sees_images_otherwise_is_refused(
     vision: Vision, make_vision_engine: MakeVisionEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.engine.forward.place_images", lambda embeddings, images: None)
+    monkeypatch.setattr("worker.engine.torch_forward.place_images", lambda embeddings, images: None)
+    monkeypatch.setattr(
+        "worker.engine.openvino.forward.image_inputs", lambda images, size: image_inputs([], size)
+    )
 
     with pytest.raises(UnsupportedModelError, match="way of its own"):
         make_vision_engine()
 
 
-def test_a_text_model_takes_no_image_sample(folder: Path, vision: Vision) -> None:
+def test_a_text_model_takes_no_image_sample(folder: Path, vision: Vision, forward: Any) -> None:
     sample = vision.request("sample", "<image>", picture(1))
     config = EngineConfig(
-        folder=folder, kv_cache_bytes=64 * BLOCK_BYTES, max_sequences=1, image_sample=sample
+        folder=folder,
+        kv_cache_bytes=1024 * TOKEN_BYTES,
+        max_sequences=1,
+        forward=forward,
+        dtype="float32",
+        image_sample=sample,
     )
 
     with pytest.raises(UnsupportedModelError, match="no vision network"):
