@@ -129,23 +129,24 @@ def prepare_network(config: EngineConfig, *, anew: bool = False) -> Network:
     try:
         with locked(folder):
             found = None if anew else read_network(folder)
-            return found or _convert_into(folder, config, kind)
+            return found or _convert_into(folder, config, kind, anew=anew)
     except OSError as error:
         logger.warning("the converted network is not kept: %s", error)
         return _convert(config, kind)
 
 
-def _convert_into(folder: Path, config: EngineConfig, kind: Weights) -> Network:
-    write_network(_convert(config, kind), folder)
+def _convert_into(folder: Path, config: EngineConfig, kind: Weights, *, anew: bool) -> Network:
+    write_network(_convert(config, kind, anew=anew), folder)
     written = read_network(folder)
     if written is None:
         raise GraphError("what was converted cannot be read back")
     return written
 
 
-def _convert(config: EngineConfig, kind: Weights) -> Network:
+def _convert(config: EngineConfig, kind: Weights, *, anew: bool = False) -> Network:
     network = None
-    if kind != "full" and config.graph_folder is not None:
+    # What is damaged may be the one with full weights.
+    if kind != "full" and config.graph_folder is not None and not anew:
         network = read_network(network_folder(config, "full"))
     logger.info("converting the network for OpenVINO", extra={"weights": kind})
     try:
@@ -200,7 +201,7 @@ def _checked(
         compiled = CompiledGraph(network.graph, execution)
         compiled.allocate(NUM_CACHED_TOKENS // compiled.block_size)
         computed = computed_logits(compiled, compiled.block_size, network.check_prompts)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # the latter for other logits than were asked for
         raise GraphError(_one_line(error)) from error
     found = deviation(network.reference, computed)
     types = (kind, execution.precision, execution.cache_precision)

@@ -108,7 +108,6 @@ def test_weights_that_are_wrong_on_disk_are_noticed_and_converted_again(
     assert record.message.startswith("converting again: ")
 
 
-@pytest.mark.xfail(strict=True, reason="what is converted anew is made of the stored one again")
 def test_wrong_weights_do_not_pass_on_to_those_in_8_bits(
     config: EngineConfig, conversions: list[EngineConfig]
 ) -> None:
