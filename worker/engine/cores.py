@@ -34,5 +34,7 @@ def lower_priority(threads: set[int]) -> None:
     """Let others go first before these threads and those that they start: the API answers at once
     also where all cores compute. Linux alone has priorities of threads."""
     for thread in threads:
+        # One that has ended, or that comes after others already: not everyone may change that.
         with suppress(ProcessLookupError):
-            os.setpriority(os.PRIO_PROCESS, thread, _NICE)
+            if os.getpriority(os.PRIO_PROCESS, thread) < _NICE:
+                os.setpriority(os.PRIO_PROCESS, thread, _NICE)

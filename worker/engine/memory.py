@@ -13,7 +13,8 @@ import torch
 
 from worker.engine.interface import ModelTooLargeError
 
-_ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+_ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_ITEM_BYTES |= {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 _CGROUP = Path("/sys/fs/cgroup")
 _GIB = 2**30
 

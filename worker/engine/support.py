@@ -113,8 +113,13 @@ def check_packing(
 
 def is_alike(logits: Tensor, others: Tensor, dtype: torch.dtype) -> bool:
     """Whether both are what one network makes of one prompt, computed in `dtype`."""
-    minimum = _MIN_CORRELATION.get(dtype, _MIN_CORRELATION_SHORT_TYPES)
-    return bool(torch.corrcoef(torch.stack([logits, others]))[0, 1] >= minimum)
+    found = torch.corrcoef(torch.stack([logits, others]))[0, 1]
+    return bool(found >= least_correlation(dtype))
+
+
+def least_correlation(dtype: torch.dtype) -> float:
+    """Of logits that one network computes in `dtype` in two ways."""
+    return _MIN_CORRELATION.get(dtype, _MIN_CORRELATION_SHORT_TYPES)
 
 
 def _sequence(length: int, vocab_size: int) -> Sequence:

@@ -10,18 +10,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from worker.engine.attention import KeyValuePool, StepInputs
+from worker.engine.attention import ATTENTION_NAME, KeyValuePool, StepInputs
 from worker.engine.blocks import BlockPool
+from worker.engine.check import check_prompts, computed_logits, deviation, reference_logits
 from worker.engine.decode_graphs import DecodeGraphs, GraphCapture
 from worker.engine.device import has_fused_attention
 from worker.engine.fused_step import StepShape, fused_inputs, host_indices
-from worker.engine.interface import EngineConfig, PromptImage
+from worker.engine.interface import EngineConfig, PromptImage, UnsupportedModelError
 from worker.engine.loading import end_token_ids, load_model
 from worker.engine.memory import free_bytes
 from worker.engine.packing import Pack, pack
 from worker.engine.paged_step import paged_inputs
 from worker.engine.scheduler import Chunk
-from worker.engine.support import CHECK_LENGTHS, check_packing, layer_shapes
+from worker.engine.support import (
+    CHECK_LENGTHS,
+    check_packing,
+    layer_shapes,
+    least_correlation,
+)
 from worker.engine.transfer import upload
 from worker.engine.vision import (
     EncodedImage,
@@ -29,6 +35,7 @@ from worker.engine.vision import (
     ImageRows,
     check_images,
     place_images,
+    text_config_name,
 )
 
 logger = logging.getLogger(__name__)
@@ -39,6 +46,9 @@ _GPU_CACHE_SHARE = 0.9
 """Of the memory that the weights leave free; the rest is for a step's own tensors, and those of
 captured graphs."""
 
+
+_ROOM_FOR_CHECK = 6
+"""Blocks that hold three prompts of a quarter of them."""
 
 _FUSED_CHECK_LENGTHS = (70, 35)
 """Prompts of several blocks, tiles and spans of keys."""
@@ -139,6 +149,24 @@ class TorchForward:
                 logger.warning("attending without fused kernels", extra={"reason": repr(error)})
         if not self._is_fused:
             self._check_packing(CHECK_LENGTHS)
+        self._check_against_transformers()
+
+    def _check_against_transformers(self) -> None:
+        """Raise `UnsupportedModelError` unless long prompts give what transformers' own attention
+        makes of them: finds masks of a network's own."""
+        longest = min(self.context_length, self.num_blocks * BLOCK_SIZE // 4)
+        prompts = check_prompts(self.vocab_size, longest)
+        if self.num_blocks < _ROOM_FOR_CHECK:
+            prompts = [[prompt] for batch in prompts for prompt in batch]
+        name = text_config_name(self._model.config)
+        self._model.set_attn_implementation({name: "eager"})
+        reference = reference_logits(self._model, prompts)
+        self._model.set_attn_implementation({name: ATTENTION_NAME})
+        found = deviation(reference, computed_logits(self, BLOCK_SIZE, prompts))
+        if not found.correlation >= least_correlation(self._model.dtype):
+            raise UnsupportedModelError(
+                f"its results differ from those of transformers ({found.correlation:.4f})"
+            )
 
     def _check_packing(self, lengths: tuple[int, ...]) -> None:
         pool = BlockPool(self.num_blocks, BLOCK_SIZE)

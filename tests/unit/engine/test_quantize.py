@@ -8,7 +8,7 @@ from torch import nn
 from tests.unit.engine.conftest import VOCAB_SIZE, EngineFactory
 from tests.unit.engine.harness import Harness, greedy
 from worker.engine import UnsupportedModelError
-from worker.engine.openvino.check import check_prompts, computed_logits, deviation
+from worker.engine.check import check_prompts, computed_logits, deviation
 from worker.engine.quantize import Int8Linear, quantize_linear_layers
 
 # The second lies in several pieces.

@@ -15,7 +15,7 @@ import torch
 from openvino import opset13 as ops
 from torch import Tensor
 
-from worker.engine.openvino.check import Array
+from worker.engine.check import Array
 
 Bits = Literal[8, 4]
 

@@ -5,10 +5,10 @@ from contextlib import suppress
 import torch
 
 from worker.engine.attention import ATTENTION_NAME
+from worker.engine.check import check_prompts, reference_logits
 from worker.engine.interface import EngineConfig
 from worker.engine.loading import end_token_ids, load_network
 from worker.engine.memory import stored_dtype
-from worker.engine.openvino.check import check_prompts, reference_logits
 from worker.engine.openvino.network import Network
 from worker.engine.openvino.tracing import trace
 from worker.engine.openvino.upcast import compute_in_float32

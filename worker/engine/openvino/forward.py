@@ -9,7 +9,7 @@ import openvino
 import torch
 from torch import Tensor
 
-from worker.engine.openvino.check import Array
+from worker.engine.check import Array
 from worker.engine.openvino.network import CACHE_PREFIXES, IMAGE_INPUTS
 from worker.engine.openvino.precision import Execution
 from worker.engine.packing import Pack

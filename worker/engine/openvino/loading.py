@@ -7,18 +7,18 @@ from pathlib import Path
 
 from torch import Tensor
 
+from worker.engine.check import (
+    NUM_CACHED_TOKENS,
+    Deviation,
+    computed_logits,
+    deviation,
+)
 from worker.engine.interface import EngineConfig, ModelTooLargeError, PromptImage
 from worker.engine.memory import (
     check_fits,
     free_cpu_bytes,
     num_stored_weights,
     stored_weights_bytes,
-)
-from worker.engine.openvino.check import (
-    NUM_CACHED_TOKENS,
-    Deviation,
-    computed_logits,
-    deviation,
 )
 from worker.engine.openvino.compress import compress_weights
 from worker.engine.openvino.forward import CompiledGraph

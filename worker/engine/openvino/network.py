@@ -5,7 +5,7 @@ from typing import Any
 
 import openvino
 
-from worker.engine.openvino.check import Array, Batches, check_prompts
+from worker.engine.check import Array, Batches, check_prompts
 
 INPUTS = (
     "input_ids",

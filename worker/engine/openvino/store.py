@@ -55,7 +55,7 @@ def read_network(folder: Path) -> Network | None:
             max_positions=manifest["max_positions"],
             reference=np.load(folder / _REFERENCE, allow_pickle=False),
         )
-    except (OSError, ValueError, KeyError, RuntimeError):
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
         return None
 
 

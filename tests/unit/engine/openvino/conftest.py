@@ -9,7 +9,7 @@ import pytest
 from openvino import opset13 as ops
 
 from worker.engine import EngineConfig
-from worker.engine.openvino.check import NUM_CACHED_TOKENS, computed_logits
+from worker.engine.check import NUM_CACHED_TOKENS, computed_logits
 from worker.engine.openvino.forward import CompiledGraph
 from worker.engine.openvino.loading import prepare_network
 from worker.engine.openvino.network import Network

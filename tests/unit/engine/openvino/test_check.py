@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.unit.engine.openvino.conftest import EXACT, ReadNetwork, compiled, logits_of, with_weight
-from worker.engine.openvino.check import check_prompts, computed_logits, deviation
+from worker.engine.check import check_prompts, computed_logits, deviation
 from worker.engine.openvino.loading import GraphError, _checked
 
 

@@ -14,8 +14,8 @@ from tests.unit.engine.conftest import EngineFactory
 from tests.unit.engine.harness import greedy, sampled
 from tests.unit.engine.openvino.conftest import ReadNetwork, logits_of
 from worker.engine import EngineConfig
+from worker.engine.check import deviation
 from worker.engine.device import has_native_bfloat16
-from worker.engine.openvino.check import deviation
 from worker.engine.openvino.compress import GROUP_SIZE, Levels, compress_weights
 from worker.engine.openvino.loading import prepare_network
 

@@ -4,6 +4,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import openvino.tools.ovc.telemetry_utils
+import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
@@ -16,7 +18,7 @@ import gc, sys
 from pathlib import Path
 from tests.unit.engine.openvino.conftest import logits_of
 from worker.engine import EngineConfig
-from worker.engine.openvino.check import deviation
+from worker.engine.check import deviation
 from worker.engine.openvino.conversion import convert
 network = convert(EngineConfig(folder=Path(sys.argv[1]), kv_cache_bytes=1, max_sequences=1))
 gc.collect()
@@ -50,3 +52,17 @@ def test_a_graph_keeps_the_weights_that_it_shares_with_the_model(tmp_path: Path)
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     assert (done.returncode, done.stdout) == (0, "1.0\n"), done.stderr
+
+
+def test_converting_tells_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO's own function for it reports to its makers over the network."""
+
+    def report(*_: Any, **__: Any) -> None:
+        raise AssertionError("reported")
+
+    monkeypatch.setattr(openvino.tools.ovc.telemetry_utils.tm, "Telemetry", report)
+
+    convert(save(tmp_path, torch.float32))
+
+    with pytest.raises(AssertionError, match="reported"):
+        openvino.convert_model(torch.nn.Linear(2, 2), example_input=torch.zeros(1, 2))

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, GPT2Config
 from tests.unit.engine.openvino.conftest import logits_of, matrices
 from tests.unit.engine.tiny_architectures import FULL_ATTENTION
 from worker.engine import EngineConfig
-from worker.engine.openvino.check import deviation
+from worker.engine.check import deviation
 from worker.engine.openvino.conversion import convert
 from worker.engine.openvino.network import Network
 from worker.engine.openvino.upcast import compute_in_float32
