@@ -46,7 +46,7 @@ def load_network(config: EngineConfig, dtype: torch.dtype, device: torch.device)
         known = AutoConfig.from_pretrained(config.folder, local_files_only=True)
         with device:
             model = _from_folder(config, known, dtype)
-    except (KeyError, ValueError) as error:
+    except (ImportError, KeyError, ValueError) as error:
         raise UnsupportedModelError(f"transformers cannot load it so: {error!r}") from error
     return model.to(device).eval()
 

@@ -1,7 +1,7 @@
 """Loads a network for OpenVINO: from disk, or by converting it; nothing unchecked is served."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,11 +97,14 @@ def load_openvino_forward(config: EngineConfig) -> OpenVinoForward:
     bytes_per_weight = BYTES_PER_WEIGHT[execution.precision if kind == "full" else kind]
     weights_bytes = int(num_stored_weights(config.folder) * bytes_per_weight)
     check_fits(weights_bytes, config.kv_cache_bytes, free_cpu_bytes())
+    was_stored = is_converted(config)
     network = prepare_network(config)
     try:
         compiled = _compile(config, network, execution)
     except GraphError as error:
-        # Of a graph that was damaged on disk, or is not to be had: the next one tells.
+        if not was_stored:
+            raise
+        # It may have been damaged on disk: another one tells.
         logger.warning("converting again: %s", error)
         network = prepare_network(config, anew=True)
         compiled = _compile(config, network, execution)
@@ -171,27 +174,30 @@ def _converted(config: EngineConfig) -> Network:
 
 
 def _compile(config: EngineConfig, network: Network, execution: Execution) -> CompiledGraph:
-    """Compile and check; a choice of `auto` that is not exact enough gives way to float32."""
-    try:
-        compiled, found = _checked(network, execution, weights_of(config))
-    except GraphError:
-        if weights_of(config) == "full":
-            raise
+    """Compile as chosen or, where that does not give the right results, in the next best way."""
+    reason = GraphError("it was not tried")
+    for attempt in _attempts(config, execution):
+        try:
+            compiled, found = _checked(network, attempt, weights_of(config))
+        except GraphError as error:
+            reason = error
+            continue
+        is_choice = config.dtype == "auto" and attempt.precision != "f32"
+        if not is_choice or found.divergence <= MAX_AUTO_DIVERGENCE:
+            facts = {"precision": attempt.precision, "weights": weights_of(config)}
+            logger.info("compiled", extra=facts | {"divergence": round(found.divergence, 6)})
+            return compiled
+    raise reason
+
+
+def _attempts(config: EngineConfig, execution: Execution) -> Iterator[Execution]:
+    yield execution
+    if weights_of(config) != "full":
         # Not every processor multiplies activations of 8 bits.
-        execution = replace(execution, activation_group=0)
-        compiled, found = _checked(network, execution, weights_of(config))
-    is_choice = config.dtype == "auto" and execution.precision != "f32"
-    if is_choice and found.divergence > MAX_AUTO_DIVERGENCE:
-        exact = replace(execution, precision="f32", cache_precision=_exact_cache(execution))
-        compiled, found = _checked(network, exact, "full")
-        execution = exact
-    facts = {"precision": execution.precision, "weights": weights_of(config)}
-    logger.info("compiled", extra=facts | {"divergence": round(found.divergence, 6)})
-    return compiled
-
-
-def _exact_cache(execution: Execution) -> str:
-    return "u8" if execution.cache_precision == "u8" else "f32"
+        yield replace(execution, activation_group=0)
+    elif config.dtype == "auto" and execution.precision != "f32":
+        cache_precision = "u8" if execution.cache_precision == "u8" else "f32"
+        yield replace(execution, precision="f32", cache_precision=cache_precision)
 
 
 def _checked(
