@@ -97,7 +97,8 @@ def load_openvino_forward(config: EngineConfig) -> OpenVinoForward:
     bytes_per_weight = BYTES_PER_WEIGHT[execution.precision if kind == "full" else kind]
     weights_bytes = int(num_stored_weights(config.folder) * bytes_per_weight)
     check_fits(weights_bytes, config.kv_cache_bytes, free_cpu_bytes())
-    was_stored = is_converted(config)
+    # Weights in fewer bits are made of the full ones, where those are there.
+    was_stored = is_converted(config) or is_converted(replace(config, dtype="auto"))
     network = prepare_network(config)
     try:
         compiled = _compile(config, network, execution)
