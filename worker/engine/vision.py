@@ -105,9 +105,10 @@ def check_images(
     pool: BlockPool,
     sample: GenerationRequest,
     images: Sequence[EncodedImage],
+    dtype: torch.dtype | None = None,
 ) -> None:
     """Raise `UnsupportedModelError` unless a prompt with an image, in chunks, gives what the whole
-    network makes of it by itself.
+    network makes of it by itself; `dtype` is what `forward` computes in, if not the network's.
 
     Finds images with positions of their own, that see both ways, or that reach deeper layers.
     """
@@ -122,7 +123,7 @@ def check_images(
         sequence.num_computed = end
     with _own_attention(model):
         alone = _logits_alone(model, sample)
-    if not is_alike(logits[0], alone, model.dtype):
+    if not is_alike(logits[0], alone, dtype or model.dtype):
         raise UnsupportedModelError("it sees images in a way of its own")
 
 

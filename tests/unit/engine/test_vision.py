@@ -248,3 +248,17 @@ def test_a_text_model_takes_no_image_sample(folder: Path, vision: Vision, forwar
 
     with pytest.raises(UnsupportedModelError, match="no vision network"):
         TransformersEngine(config, lambda deltas: None)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_a_type_that_rounds_takes_images_too(
+    vision: Vision, make_vision_engine: MakeVisionEngine, forward: str, dtype: str
+) -> None:
+    if forward == "torch" and dtype == "int8":
+        with pytest.raises(UnsupportedModelError, match="images cannot be kept in int8"):
+            make_vision_engine(dtype=dtype)
+        return
+
+    [answer] = make_vision_engine(dtype=dtype).run(vision.request("one", *PROMPTS["one"]))
+
+    assert len(answer) == NUM_TOKENS

@@ -10,6 +10,7 @@ from worker.engine.blocks import BlockPool
 from worker.engine.interface import EngineConfig, GenerationRequest
 from worker.engine.loading import load_network
 from worker.engine.packing import Pack, pack
+from worker.engine.scheduler import Chunk
 from worker.engine.vision import ImageEncoder, check_images
 
 
@@ -29,7 +30,13 @@ def load_image_encoder(
     encoder = ImageEncoder(model)
     images = [encoder.encode(image, b"") for image in sample.images]
     pool = BlockPool(num_blocks, block_size)
-    check_images(model, lambda batch: forward(pack(batch, block_size)), pool, sample, images)
+    # Any but float32 rounds at least as much as bfloat16, also where it is computed in float32.
+    dtype = torch.float32 if config.dtype == "float32" else torch.bfloat16
+
+    def compute(batch: list[Chunk]) -> Tensor:
+        return forward(pack(batch, block_size))
+
+    check_images(model, compute, pool, sample, images, dtype)
     _drop_language_layers(model)
     return encoder
 
