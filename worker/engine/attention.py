@@ -20,24 +20,25 @@ _NUM_SCRATCH_SLOTS = 16
 _UNSUPPORTED_OPTIONS = ("softcap", "position_bias")
 
 
+@dataclass(frozen=True, slots=True)
+class AttentionOptions:
+    """How a layer attends, as transformers says it."""
+
+    scale: float | None = None
+    """Of scores; None: one over the root of the size of a head."""
+    window: int | None = None
+    """Tokens that a query sees, itself included; None: all up to itself."""
+    sinks: Tensor | None = None
+    """[query heads]: logits that take part in each head's softmax without a value."""
+
+
 class AttentionStep(Protocol):
     """What a forward pass hands down to the attention of every layer."""
 
-    def attend(  # noqa: PLR0913 - what transformers hands to attention
-        self,
-        layer: int,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        scale: float | None,
-        window: int | None,
-        sinks: Tensor | None,
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
     ) -> Tensor:
-        """Map query [heads, tokens, size] and new keys and values to [tokens, heads, size].
-
-        A query sees itself and the `window` - 1 tokens before it, or all if that is None; `sinks`
-        [heads] are logits that take part in each head's softmax without a value.
-        """
+        """Map query [heads, tokens, size] and new keys and values to [tokens, heads, size]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ def _attention(  # noqa: PLR0913 - the signature is transformers'
             raise UnsupportedModelError(f"its attention uses {name}")
     # Squeezed, not indexed: in a graph that is traced, an index would copy.
     packed = query.squeeze(0), key.squeeze(0), value.squeeze(0)
-    output = paged.attend(module.layer_idx, *packed, scaling, sliding_window, s_aux)
+    how = AttentionOptions(scaling, sliding_window, s_aux)
+    output = paged.attend(module.layer_idx, *packed, how)
     return output[None], None
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worker.engine.attention import KeyValuePool, StepInputs
+from worker.engine.attention import AttentionOptions, KeyValuePool, StepInputs
 from worker.engine.fused_attention import Rows, attend_decodes, attend_prefills
 from worker.engine.packing import Pack
 
@@ -68,15 +68,8 @@ class FusedStep:
     decodes: Rows
     prefills: Rows
 
-    def attend(  # noqa: PLR0913 - as `AttentionStep` has it
-        self,
-        layer: int,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        scale: float | None,
-        window: int | None,
-        sinks: Tensor | None,
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
     ) -> Tensor:
         """Write the new keys and values to the pool, then attend over what it holds; networks with
         windows and sinks are refused at load (`support`)."""
@@ -86,9 +79,9 @@ class FusedStep:
         output = query.new_empty(query.shape[1], query.shape[0], value.shape[-1])
         queries = query.transpose(0, 1)
         if len(self.decodes.lengths):
-            attend_decodes(queries, keys, values, self.decodes, scale, output)
+            attend_decodes(queries, keys, values, self.decodes, options.scale, output)
         if len(self.prefills.lengths):
-            attend_prefills(queries, keys, values, self.prefills, scale, output)
+            attend_prefills(queries, keys, values, self.prefills, options.scale, output)
         return output
 
 

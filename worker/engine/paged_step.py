@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from worker.engine.attention import KeyValuePool, StepInputs
+from worker.engine.attention import AttentionOptions, KeyValuePool, StepInputs
 from worker.engine.decode_padded import PaddedDecodes
 from worker.engine.packing import Pack, Row
 
@@ -47,15 +47,8 @@ class PagedStep:
     decodes: Decodes
     prefills: list[PrefillChunk]
 
-    def attend(  # noqa: PLR0913 - as `AttentionStep` has it
-        self,
-        layer: int,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        scale: float | None,
-        window: int | None,
-        sinks: Tensor | None,
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
     ) -> Tensor:
         """Write the new keys and values to the pool, then attend over what it holds; networks with
         windows and sinks are refused at load (`support`)."""
@@ -65,14 +58,14 @@ class PagedStep:
         output = query.new_empty(query.shape[1], query.shape[0], value.shape[-1])
         if num_rows := self.decodes.num_rows:
             rows = query[:, :num_rows].transpose(0, 1)
-            output[:num_rows] = self.decodes.attend(rows, keys, values, scale)
+            output[:num_rows] = self.decodes.attend(rows, keys, values, options.scale)
         for chunk in self.prefills:
             output[chunk.start : chunk.end] = _prefill(
                 query[None, :, chunk.start : chunk.end],
                 _of_chunk(key, keys, chunk),
                 _of_chunk(value, values, chunk),
                 chunk,
-                scale,
+                options.scale,
             )
         return output
 

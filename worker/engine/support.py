@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from worker.engine.attention import LayerShape
+from worker.engine.attention import AttentionOptions, LayerShape
 from worker.engine.blocks import BlockPool
 from worker.engine.interface import GenerationRequest, UnsupportedModelError
 from worker.engine.params import SamplingParams
@@ -37,25 +37,23 @@ class PlainAttention:
     def __init__(self) -> None:
         self.layers: dict[int, LayerShape] = {}
 
-    def attend(  # noqa: PLR0913 - as `AttentionStep` has it
-        self,
-        layer: int,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        scale: float | None,
-        window: int | None,
-        sinks: Tensor | None,
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
     ) -> Tensor:
         """Attend causally, without a cache; raises `UnsupportedModelError` for what torch's forward
         pass can't do."""
-        if window is not None:
+        if options.window is not None:
             raise UnsupportedModelError("its attention uses sliding_window")
-        if sinks is not None:
+        if options.sinks is not None:
             raise UnsupportedModelError("its attention uses s_aux")
         self.layers[layer] = LayerShape(key.shape[0], key.shape[-1], value.shape[-1])
         output = scaled_dot_product_attention(
-            query[None], key[None], value[None], is_causal=True, scale=scale, enable_gqa=True
+            query[None],
+            key[None],
+            value[None],
+            is_causal=True,
+            scale=options.scale,
+            enable_gqa=True,
         )
         return output[0].transpose(0, 1)
 

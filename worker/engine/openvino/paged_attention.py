@@ -16,7 +16,8 @@ from openvino.frontend.pytorch import ConversionExtension, ModuleExtension
 from openvino.op import _PagedAttentionExtension
 from torch import Tensor, nn
 
-Array = np.ndarray[Any, Any]
+from worker.engine.attention import AttentionOptions
+from worker.engine.check import Array
 
 _OPERATOR = "antiphon::paged_attention"
 _NUM_INPUTS = 10
@@ -76,15 +77,8 @@ class TracedAttention:
     layout: Sequence[Tensor]
     """`past_lens` and what follows it in `network.INPUTS`."""
 
-    def attend(  # noqa: PLR0913 - as `AttentionStep` has it
-        self,
-        layer: int,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        scale: float | None,
-        window: int | None,
-        sinks: Tensor | None,
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
     ) -> Tensor:
         """Map query [heads, tokens, size] and new keys and values to [tokens, heads, size]."""
         if str(layer) not in self.layers:
@@ -92,9 +86,9 @@ class TracedAttention:
             shape = LayerShape(
                 num_query_heads=query.shape[0],
                 sizes=sizes,
-                scale=scale or query.shape[2] ** -0.5,
-                window=window or 0,
-                sinks=_as_array(sinks),
+                scale=options.scale or query.shape[2] ** -0.5,
+                window=options.window or 0,
+                sinks=_as_array(options.sinks),
             )
             self.layers[str(layer)] = LayerAttention(layer, shape)
         module: Any = self.layers[str(layer)]
