@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from models.settings import Settings
 from models.weights import Weights
+from worker.engine import UnsupportedModelError
 from worker.engine.device import resolve_device, resolve_dtype
 from worker.engine.model_runner import uses_openvino
 from worker.engine.openvino.loading import GraphError, is_converted, prepare_network
@@ -68,10 +69,16 @@ def prepare_graph(settings: Settings, weights: Weights, step: Step) -> None:
     """Convert the weights for OpenVINO where it is to compute them, unless they are.
 
     A network that can't be converted is left to the worker, which says so and computes it in torch.
+    Raises `WeightsError` for settings that exclude each other.
     """
-    config = engine_config(settings, weights.folder)
-    if settings.engine == "scripted" or not uses_openvino(config) or is_converted(config):
+    if settings.engine == "scripted":
         return
+    config = engine_config(settings, weights.folder)
+    try:
+        if not uses_openvino(config) or is_converted(config):
+            return
+    except UnsupportedModelError as error:
+        raise WeightsError(str(error)) from error
     with step("converting for this CPU"):
         try:
             prepare_network(config)

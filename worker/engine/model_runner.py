@@ -68,13 +68,23 @@ class ModelRunner:
 
 
 def uses_openvino(config: EngineConfig) -> bool:
-    """Whether OpenVINO is to compute the network, if it can; raises `UnsupportedModelError` if it
-    is asked for where it can't compute any."""
+    """Whether OpenVINO is to compute the network, if it can; raises `UnsupportedModelError` if
+    something is asked for that only it has, where it can't compute any."""
     is_cpu = resolve_device(config.device).type == "cpu"
-    must = config.forward == "openvino" or config.dtype == "int4"
-    if must and (config.forward == "torch" or not is_cpu):
-        raise UnsupportedModelError("int4 and OpenVINO are for CPUs, and not for torch's forward")
-    return is_cpu and config.forward != "torch"
+    is_possible = is_cpu and config.forward != "torch"
+    if not is_possible and (reason := _needs_openvino(config)):
+        where = "torch" if is_cpu else "a device other than a CPU"
+        raise UnsupportedModelError(f"{reason} is for OpenVINO on CPUs, not for {where}")
+    return is_possible
+
+
+def _needs_openvino(config: EngineConfig) -> str:
+    """What is asked for that torch has not; empty if nothing is."""
+    if config.forward == "openvino":
+        return "ANTIPHON_FORWARD=openvino"
+    if config.dtype == "int4":
+        return "ANTIPHON_DTYPE=int4"
+    return "ANTIPHON_KV_CACHE_DTYPE=int8" if config.kv_cache_dtype == "int8" else ""
 
 
 def load_forward(config: EngineConfig) -> Forward:
@@ -92,7 +102,7 @@ def load_forward(config: EngineConfig) -> Forward:
     try:
         return load_openvino_forward(config)
     except GraphError as error:
-        if config.forward == "openvino" or config.dtype == "int4":
+        if _needs_openvino(config):
             raise UnsupportedModelError(f"OpenVINO cannot compute it: {error}") from error
         logger.warning("computing in torch: %s", error)
         return _load_torch_forward(config)

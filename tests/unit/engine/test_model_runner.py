@@ -57,7 +57,9 @@ def test_a_model_that_is_not_traceable_is_computed_by_torch_with_one_line_of_why
 
 
 @pytest.mark.usefixtures("_untraceable")
-@pytest.mark.parametrize("asked", [{"forward": "openvino"}, {"dtype": "int4"}], ids=str)
+@pytest.mark.parametrize(
+    "asked", [{"forward": "openvino"}, {"dtype": "int4"}, {"kv_cache_dtype": "int8"}], ids=str
+)
 def test_what_only_openvino_has_is_refused_for_a_model_that_is_not_traceable(
     folder: Path, asked: dict[str, Any]
 ) -> None:
@@ -71,6 +73,8 @@ def test_what_only_openvino_has_is_refused_for_a_model_that_is_not_traceable(
         {"device": "cuda", "forward": "openvino"},
         {"device": "cuda", "dtype": "int4"},
         {"forward": "torch", "dtype": "int4"},
+        {"forward": "torch", "kv_cache_dtype": "int8"},
+        {"device": "cuda", "kv_cache_dtype": "int8"},
     ],
     ids=str,
 )
