@@ -74,18 +74,29 @@ def test_a_processor_without_bfloat16_is_not_timed(monkeypatch: pytest.MonkeyPat
     assert fastest_precision(1) == "f32"
 
 
-@pytest.mark.parametrize("faster", ["f32", "bf16"])
-def test_the_precision_with_the_shortest_run_is_taken(
-    monkeypatch: pytest.MonkeyPatch, faster: str
+@pytest.mark.parametrize(
+    ("exact_s", "taken"), [(2.0, "f32"), (2.9, "bf16"), (3.0, "bf16"), (5.0, "bf16")]
+)
+def test_float32_is_taken_only_where_its_shortest_run_is_clearly_shorter(
+    monkeypatch: pytest.MonkeyPatch, exact_s: float, taken: str
 ) -> None:
-    noise = iter([9, 3, 8] * 100)
+    noise = iter([6, 6, 0, 0, 7, 7] * 100)
+    shortest = {"bf16": 3.0, "f32": exact_s}
     monkeypatch.setattr(precision, "has_native_bfloat16", lambda: True)
     monkeypatch.setattr(precision, "_probe", lambda name, num_threads: name)
-    monkeypatch.setattr(
-        precision, "_seconds", lambda probe: next(noise) - (0.5 if probe == faster else 0)
-    )
+    monkeypatch.setattr(precision, "_seconds", lambda probe: next(noise) + shortest[probe])
 
-    assert fastest_precision(1) == faster
+    assert fastest_precision(1) == taken
+
+
+def test_a_precision_that_cannot_be_computed_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str, num_threads: int) -> None:
+        raise RuntimeError(name)
+
+    monkeypatch.setattr(precision, "has_native_bfloat16", lambda: True)
+    monkeypatch.setattr(precision, "_probe", fail)
+
+    assert fastest_precision(1) == "f32"
 
 
 def test_a_probe_runs() -> None:
