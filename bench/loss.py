@@ -91,19 +91,17 @@ def _log_probabilities(
         **kind,
     )
     forward = load_forward(config)
-    return [_of_window(forward, window) for window in windows]
+    return [log_probabilities(forward, window) for window in windows]
 
 
 @torch.inference_mode()
-def _of_window(forward: Forward, window: list[int]) -> Tensor:
-    """Log probabilities at all positions, [tokens, vocab]."""
-    request = GenerationRequest(
-        sequence_id="it", prompt=window, params=SamplingParams(max_tokens=1)
-    )
-    sequence = Generation(request)
-    sequence.blocks = list(range(-(-len(window) // forward.block_size)))
-    packed = pack([Chunk(sequence, len(window))], forward.block_size)
-    logits = forward(replace(packed, sampled_rows=list(range(len(window)))))
+def log_probabilities(forward: Forward, tokens: list[int]) -> Tensor:
+    """Return those of the next token after each of `tokens`, [tokens, vocab]."""
+    params = SamplingParams(max_tokens=1)
+    sequence = Generation(GenerationRequest(sequence_id="it", prompt=tokens, params=params))
+    sequence.blocks = list(range(-(-len(tokens) // forward.block_size)))
+    packed = pack([Chunk(sequence, len(tokens))], forward.block_size)
+    logits = forward(replace(packed, sampled_rows=list(range(len(tokens)))))
     return logits.log_softmax(-1)
 
 

@@ -8,7 +8,6 @@ judges (jsonschema, re, lark) share no code with the engine's compiler.
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from llguidance import LLMatcher, grammar_from
 from llguidance.hf import from_tokenizer
 from transformers import AutoModelForCausalLM
 
+from bench.loss import log_probabilities
 from models.chat import TemplateEncoder
 from models.grammar_check import GRAMMAR_LIMITS
 from models.prompt import Prompt
@@ -26,17 +26,9 @@ from models.weights import locate_weights
 from tests.unit.engine.harness import Harness, greedy
 from tests.unit.engine.test_grammar_kinds import KINDS, NUM_FREE, request_of
 from tests.unit.engine.tiny_networks import generated
-from worker.engine import (
-    EngineConfig,
-    FinishReason,
-    GenerationRequest,
-    SamplingParams,
-    TransformersEngine,
-)
+from worker.engine import EngineConfig, FinishReason, TransformersEngine
+from worker.engine.forward import Forward
 from worker.engine.model_runner import load_forward
-from worker.engine.packing import pack
-from worker.engine.scheduler import Chunk
-from worker.engine.sequence import Sequence
 
 NUM_SEEDS = int(os.environ.get("GRAMMAR_SEEDS", "2"))
 FIRST_SEED = int(os.environ.get("GRAMMAR_FIRST_SEED", "0"))
@@ -120,16 +112,16 @@ def test_answers_are_those_of_generate_from_every_position(
 @pytest.mark.parametrize("dtype", LOSSES)
 def test_fewer_bits_lose_no_more_than_is_said(encoder: TemplateEncoder, dtype: Any) -> None:
     tokens = encoder.tokenizer.backend_tokenizer.encode(TEXT).ids
-    exact, found = (log_probabilities(encoder.folder, each, tokens) for each in ("float32", dtype))
+    exact, found = (
+        log_probabilities(load(encoder.folder, each), tokens) for each in ("float32", dtype)
+    )
 
     most, least = LOSSES[dtype]
     assert (exact.exp() * (exact - found)).sum(-1).mean() < most
     assert (exact.argmax(-1) == found.argmax(-1)).float().mean() >= least
 
 
-@torch.inference_mode()
-def log_probabilities(folder: Path, dtype: Any, tokens: list[int]) -> torch.Tensor:
-    """Of what follows each token, [tokens, vocab]."""
+def load(folder: Path, dtype: Any) -> Forward:
     config = EngineConfig(
         folder=folder,
         dtype=dtype,
@@ -138,13 +130,7 @@ def log_probabilities(folder: Path, dtype: Any, tokens: list[int]) -> torch.Tens
         kv_cache_bytes=1 << 28,
         max_sequences=1,
     )
-    forward = load_forward(config)
-    params = SamplingParams(max_tokens=1)
-    sequence = Sequence(GenerationRequest(sequence_id="it", prompt=tokens, params=params))
-    sequence.blocks = list(range(-(-len(tokens) // forward.block_size)))
-    packed = pack([Chunk(sequence, len(tokens))], forward.block_size)
-    logits = forward(replace(packed, sampled_rows=list(range(len(tokens)))))
-    return logits.log_softmax(-1)
+    return load_forward(config)
 
 
 @pytest.mark.timeout(DEADLINE_S)
