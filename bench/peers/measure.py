@@ -1,5 +1,6 @@
 """Bursts of every number of streams, in turn in every round, at one peer after the other."""
 
+import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from bench.report import percentile
 from bench.server import BenchError
 
 _WARM_UP_TOKENS = 8
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _REASON_WIDTH = 160
 _FAILURES = (BenchError, OSError, subprocess.SubprocessError, psutil.Error, orjson.JSONDecodeError)
 """A peer is no code of ours: what may go wrong there must not end the run."""
@@ -76,7 +78,8 @@ def _round(runner: Runner, count: int, plan: Plan) -> Round:
     prompts = stories(plan.seeds, count)
     began = tree_cpu_s(runner.pid)
     burst = runner.run(prompts, plan.num_tokens)
-    cpu_s = tree_cpu_s(runner.pid) - began
+    # The system counts in ticks: less than one reads as none.
+    cpu_s = max(tree_cpu_s(runner.pid) - began, _TICK_S)
     if burst.num_tokens != count * plan.num_tokens:
         raise BenchError(f"{burst.num_tokens} tokens came, not {count * plan.num_tokens}")
     return Round(
