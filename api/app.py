@@ -9,19 +9,19 @@ from flask import Response, g, request
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
-from api import (
+from api.http.errors import install_error_handlers, refuse
+from api.http.strict_json import use_orjson
+from api.routes import (
     conversations,
     docs,
     health,
+    models,
     responses,
-    served_models,
     webhook_deliveries,
-    webhooks,
-    websocket,
+    webhook_endpoints,
 )
-from api.errors import install_error_handlers, refuse
 from api.services import Services
-from api.strict_json import use_orjson
+from api.streaming import websocket
 from models.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -45,8 +45,8 @@ def create_app(settings: Settings) -> OpenAPI:
     app.after_request(_label)
     app.register_api(responses.blueprint)
     app.register_api(conversations.blueprint)
-    app.register_api(served_models.blueprint)
-    app.register_api(webhooks.blueprint)
+    app.register_api(models.blueprint)
+    app.register_api(webhook_endpoints.blueprint)
     app.register_api(webhook_deliveries.blueprint)
     app.register_blueprint(websocket.blueprint)
     app.register_blueprint(health.blueprint)

@@ -4,18 +4,18 @@ from typing import Any
 
 import orjson
 
-from api.context import Context
-from api.creation import create_response, prepare
-from api.foreground import wait_for_end
-from api.item_pages import IMAGE_URL, shown_item
+from api.routes.item_pages import IMAGE_URL, shown_item
 from api.services import Services
-from models.compaction import ASK, compaction_item
+from api.streaming.foreground import wait_for_end
+from api.validation.context import Context
+from api.validation.create_request import create_response, prepare
+from models.chat.prompt import Prompt
+from models.encryption.compaction import ASK, compaction_item
 from models.errors import AppError, InvalidRequestError
 from models.ids import new_item_id, response_wire_id
-from models.prompt import Prompt
-from models.status import CONTINUABLE
-from models.wire.compaction import CompactRequest, CompactResource
-from models.wire.request import CreateResponse
+from models.responses.status import CONTINUABLE
+from models.schemas.compaction import CompactRequest, CompactResource
+from models.schemas.request.create_response import CreateResponse
 
 LONGEST_SUMMARY = 1024
 SHORTEST_SUMMARY = 128

@@ -10,8 +10,8 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 
 from api.app import create_app
-from api.cores import bind_to_core, choose_core
-from models.log import configure_logging
+from api.cpu_affinity import bind_to_core, choose_core
+from models.logging import configure_logging
 from models.settings import Settings
 
 _SHARED_MEMORY = Path("/dev/shm")
@@ -82,5 +82,5 @@ def serve(settings: Settings) -> None:
     configure_logging(settings.log_level)
     if settings.engine != "scripted":
         # Seconds to import: once, before the fork, and not where nothing is tokenised.
-        import models.grammar_check  # noqa: F401
+        import models.grammars.validate  # noqa: F401
     Server(settings).run()

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, cast
 import redis
 from flask import current_app
 
-from api.hub import Hub
-from api.kept import KeptContexts
-from models.chat import TemplateEncoder, load_encoder
+from api.streaming.broadcaster import Hub
+from api.streaming.connection_cache import KeptContexts
+from models.chat.prompt import ChatEncoder
+from models.chat.template_encoder import TemplateEncoder, load_encoder
+from models.encryption.cipher import Sealer
 from models.errors import InvalidRequestError, ModelNotFoundError
-from models.live.connection import connect, connect_subscriber
-from models.live.event_log import EventLog
-from models.live.unstored import UnstoredContents
-from models.prompt import ChatEncoder
-from models.sealing import Sealer
 from models.settings import Settings
 from models.store import Store
+from models.streams.connection import connect, connect_subscriber
+from models.streams.event_log import EventLog
+from models.streams.unstored import UnstoredContents
 from models.tables import DEFAULT_PROJECT
 from worker.queue import HintQueue
 
 if TYPE_CHECKING:
-    from models.grammar_check import GrammarChecker
+    from models.grammars.validate import GrammarChecker
 
 MODEL_ALIAS = "default"
 """What clients may call the first of the served models."""
@@ -89,7 +89,7 @@ class Services:
     def _grammar_checker(self) -> "GrammarChecker | None":
         if not isinstance(self.encoder, TemplateEncoder):
             return None
-        from models.grammar_check import GrammarChecker
+        from models.grammars.validate import GrammarChecker
 
         return GrammarChecker(self.encoder.tokenizer)
 

@@ -1,8 +1,8 @@
 """The engine alone, in this process: `python -m bench.engine`.
 
-Beside it what memory alone would allow (`bench.bound`) and transformers' own continuous batching
-(`bench.batching`). Figures are per second of this process's CPU where tensors are computed on it,
-and per second of time on a GPU.
+Beside it what memory alone would allow (`bench.engines.bound`) and transformers' own continuous
+batching (`bench.engines.batching`). Figures are per second of this process's CPU where tensors are
+computed on it, and per second of time on a GPU.
 """
 
 import shlex
@@ -18,15 +18,15 @@ import torch
 import typer
 from llguidance import LLMatcher
 
-from bench.batches import Bench, Run
-from bench.batching import TransformersBatching
-from bench.bound import Bound
-from bench.figures import FREE, MANY, SAMPLED, beside_the_bound, beside_the_peer, speeds
+from bench.engines.batches import Bench, Run
+from bench.engines.batching import TransformersBatching
+from bench.engines.bound import Bound
+from bench.engines.figures import FREE, MANY, SAMPLED, beside_the_bound, beside_the_peer, speeds
+from bench.engines.shapes import SHAPES, save_shape
 from bench.report import RESULTS, Circumstances, Measure, publish
 from bench.server import BenchError
-from bench.shapes import SHAPES, save_shape
 from worker.engine import EngineConfig
-from worker.engine.cores import num_cores
+from worker.engine.cpu_cores import num_cores
 
 _COUNTS = {"cpu": (1, MANY), "cuda": (1, MANY, 256)}
 # On a GPU enough for all of 256 sequences to decode together for a while.

@@ -14,11 +14,11 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from bench.bodies import PATH, greedy_body
+from bench.client.bodies import PATH, greedy_body
+from bench.client.streams import run_streams, stream_request
 from bench.peers.usage import tree_cpu_s
 from bench.report import RESULTS, Circumstances, Goal, Measure, publish
 from bench.server import BenchError, Server, own_server
-from bench.streams import run_streams, stream_request
 
 MANY = 32
 WARM_UP = 8

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from bench.report import RESULTS, Circumstances, Measure, publish
 from worker.engine import EngineConfig, GenerationRequest, SamplingParams
-from worker.engine.forward import Forward
-from worker.engine.model_runner import load_forward
-from worker.engine.packing import pack
-from worker.engine.scheduler import Chunk
 from worker.engine.sequence import Sequence as Generation
+from worker.engine.transformers.batch.packing import pack
+from worker.engine.transformers.batch.scheduler import Chunk
+from worker.engine.transformers.forward import Forward
+from worker.engine.transformers.model_runner import load_forward
 
 _ROOT = Path(__file__).parents[1]
 _WEIGHTS = Path(".antiphon/weights/SmolLM2-135M-Instruct")

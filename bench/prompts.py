@@ -21,23 +21,23 @@ from uuid import UUID
 import orjson
 import typer
 
-from api.strict_json import parse_object
-from bench.bodies import story_prompt
+from api.http.strict_json import parse_object
+from bench.client.bodies import story_prompt
 from bench.report import RESULTS, Circumstances, Goal, Measure, publish
 from cli.embedded import EmbeddedPostgres
-from models.chat import load_encoder
+from models.chat.prompt import ChatEncoder
+from models.chat.render import encode_prompt
+from models.chat.template_encoder import load_encoder
 from models.ids import input_item_id, new_id, output_item_id
-from models.prompt import ChatEncoder
-from models.prompting import encode_prompt
+from models.responses.record import StoredResponse
+from models.responses.status import ResponseStatus
+from models.schemas.request.create_response import CreateResponse
+from models.schemas.request.parameters import GenerationParameters
 from models.settings import load_settings
-from models.status import ResponseStatus
 from models.store import Store
-from models.store.endings import Ending
+from models.store.finish import Ending
 from models.store.workers import WorkerIdentity
-from models.stored import StoredResponse
 from models.tables import DEFAULT_PROJECT
-from models.wire.parameters import GenerationParameters
-from models.wire.request import CreateResponse
 
 ROOT = Path(__file__).parents[1]
 BODY_BYTES = 10_000

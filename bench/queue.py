@@ -14,10 +14,10 @@ from typing import Annotated
 
 import typer
 
-from bench.first_token import measure_first_tokens
-from bench.relay import measure_streams
+from bench.queueing.first_token import measure_first_tokens
+from bench.queueing.relay import measure_streams
+from bench.queueing.requests import measure_requests
 from bench.report import RESULTS, Circumstances, Measure, publish
-from bench.requests import measure_requests
 from bench.server import Server, own_server, running_server
 
 NUM_TOKENS = 20

@@ -19,11 +19,11 @@ import typer
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from bench.bodies import story_prompt
+from bench.client.bodies import story_prompt
 from bench.report import RESULTS, Circumstances, Goal, Measure, publish
 from models.settings import DEFAULT_MODEL
 from worker.engine import Delta, EngineConfig, GenerationRequest, SamplingParams, TransformersEngine
-from worker.engine.scheduler import Chunk
+from worker.engine.transformers.batch.scheduler import Chunk
 
 NUM_ROWS = 32
 TIMEOUT_S = 300.0

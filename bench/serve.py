@@ -16,10 +16,10 @@ from typing import Annotated
 import orjson
 import typer
 
-from bench.bodies import PATH, greedy_body
+from bench.client.bodies import PATH, greedy_body
+from bench.client.streams import Stream, first_delta_s, run_streams, stream_request
 from bench.report import RESULTS, Circumstances, Goal, Measure, publish
 from bench.server import BenchError, Server, own_server, running_server
-from bench.streams import Stream, first_delta_s, run_streams, stream_request
 
 CONCURRENCIES = (1, 8, 32)
 NUM_TOKENS = 64

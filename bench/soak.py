@@ -17,8 +17,8 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from bench.bodies import PATH, story_prompt
-from bench.load import post_request, run_closed_loop
+from bench.client.bodies import PATH, story_prompt
+from bench.client.load import post_request, run_closed_loop
 from bench.peers.usage import tree_cpu_s, tree_memory_bytes
 from bench.report import RESULTS, Circumstances, Goal, Measure, publish
 from bench.server import BenchError, Server, own_server

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cli import webhooks
+from cli.commands import webhooks
 from models.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(
@@ -30,10 +30,10 @@ _ROOT = Path(__file__).parents[1]
 @app.command()
 def up() -> None:
     """Start the database, the queue, the workers and the API; stop them with Ctrl-C."""
+    from cli.commands.up import run
     from cli.embedded import EmbeddedServerError
-    from cli.run_folder import AlreadyRunningError
-    from cli.supervisor import ChildFailedError
-    from cli.up import run
+    from cli.supervisor.run_folder import AlreadyRunningError
+    from cli.supervisor.supervisor import ChildFailedError
 
     settings = _settings()
     try:
@@ -95,7 +95,7 @@ def maintenance(
 ) -> None:
     """Repeat lost hints, reclaim responses of dead workers and apply retention until SIGTERM."""
     settings = _connected_settings()
-    from worker.maintenance import main
+    from worker.maintenance.maintenance import main
 
     main(settings, pulse)
 
@@ -109,14 +109,14 @@ def pull(
     """Fetch and convert the weights of a model, or of every served one, unless they are there."""
     from rich.console import Console
 
-    from cli.console import StepConsole
-    from models.weights import locate_weights
+    from cli.supervisor.console import StepConsole
+    from models.profile.weights import locate_weights
 
     settings = _settings()
     chosen = [settings.model_copy(update={"model": model})] if model else settings.each_model()
     # The libraries' own bars would show between ours; read when they are imported.
     os.environ["TQDM_DISABLE"] = "1"
-    from worker.weights import WeightsError, prepare_graph, prepare_weights
+    from worker.weights.fetch import WeightsError, prepare_graph, prepare_weights
 
     console = StepConsole(Console())
     try:

@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
-from models.db import Base
+from models.database.connection import Base
 from models.settings import load_settings
 from models.tables import Response
 

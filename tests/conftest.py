@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from cli.embedded import EmbeddedPostgres, EmbeddedValkey
-from models.db import Base
+from models.database.connection import Base
 from models.tables import DEFAULT_PROJECT
 from tests.acceptance.server import AntiphonServer, make_in
 

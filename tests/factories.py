@@ -6,12 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from models.ids import input_item_id, new_id
-from models.recorder import Recorder
-from models.status import ResponseStatus
+from models.profile.weights import SCRIPTED_MODEL
+from models.recording.recorder import Recorder
+from models.responses.record import StoredResponse
+from models.responses.status import ResponseStatus
 from models.store.workers import WorkerIdentity
-from models.stored import StoredResponse
 from models.tables import DEFAULT_PROJECT
-from models.weights import SCRIPTED_MODEL
 
 
 def stored_response(**changes: Any) -> StoredResponse:

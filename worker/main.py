@@ -7,10 +7,10 @@ from pathlib import Path
 
 from celery import signals
 
-from models.log import configure_logging
+from models.logging import configure_logging
 from models.settings import Settings
+from worker.process.runtime import Runtime
 from worker.queue import TASK_NAME, make_celery, queue_name
-from worker.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from models.live.connection import connect
+from models.streams.connection import connect
 
 logger = logging.getLogger(__name__)
 

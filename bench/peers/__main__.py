@@ -16,19 +16,19 @@ from typing import Annotated
 
 import typer
 
+from bench.engines.shapes import SHAPES
 from bench.peers.goals import ratios
-from bench.peers.llama_cpp import LlamaCpp
 from bench.peers.measure import Found, Plan, measure
-from bench.peers.openvino_genai import OpenVinoGenAi
-from bench.peers.ours import Antiphon
 from bench.peers.peer import Isa, Peer, Precision, Setup
-from bench.peers.random_weights import random_weights as random_folder
+from bench.peers.servers.llama_cpp import LlamaCpp
+from bench.peers.servers.openvino_genai import OpenVinoGenAi
+from bench.peers.servers.ours import Antiphon
+from bench.peers.servers.transformers_serve import TransformersServe
+from bench.peers.servers.vllm import Vllm
 from bench.peers.table import table
-from bench.peers.transformers_serve import TransformersServe
-from bench.peers.vllm import Vllm
+from bench.peers.weights.random_weights import random_weights as random_folder
 from bench.report import RESULTS, Circumstances, Grid, publish_grids
 from bench.server import BenchError
-from bench.shapes import SHAPES
 
 OURS = Antiphon()
 PEERS: tuple[Peer, ...] = (OURS, Vllm(), TransformersServe(), LlamaCpp(), OpenVinoGenAi())

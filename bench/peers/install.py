@@ -3,10 +3,10 @@
 import typer
 
 from bench.peers.environments import Environment
-from bench.peers.llama_cpp import ENVIRONMENTS as LLAMA_CPP
-from bench.peers.openvino_genai import ENVIRONMENT as OPENVINO_GENAI
-from bench.peers.transformers_serve import ENVIRONMENT as TRANSFORMERS
-from bench.peers.vllm import ENVIRONMENT as VLLM
+from bench.peers.servers.llama_cpp import ENVIRONMENTS as LLAMA_CPP
+from bench.peers.servers.openvino_genai import ENVIRONMENT as OPENVINO_GENAI
+from bench.peers.servers.transformers_serve import ENVIRONMENT as TRANSFORMERS
+from bench.peers.servers.vllm import ENVIRONMENT as VLLM
 from bench.server import BenchError
 
 _ALL = (TRANSFORMERS, VLLM, OPENVINO_GENAI, *LLAMA_CPP.values())

@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from bench.bodies import story_prompt
+from bench.client.bodies import story_prompt
 
 Encoder = Callable[[str], list[int]]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cli.embedded.server import EmbeddedServerError
-from cli.processes import Account
+from cli.supervisor.processes import Account
 
 _SHARED_ROOT = Path("/var/tmp")
 _USERS = ("postgres", "nobody")

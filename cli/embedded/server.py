@@ -7,7 +7,7 @@ from subprocess import Popen
 from types import TracebackType
 from typing import ClassVar, Self
 
-from cli.processes import Program, spawn, stop_all, tail
+from cli.supervisor.processes import Program, spawn, stop_all, tail
 
 READY_TIMEOUT_S = 20.0
 """A server whose last owner was just killed may be refused its own files for some seconds."""

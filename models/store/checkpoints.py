@@ -5,8 +5,8 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from models.db import Database
-from models.stored import StoredResponse
+from models.database.connection import Database
+from models.responses.record import StoredResponse
 
 _WRITE = text("""
     UPDATE responses r SET checkpoint = mine.checkpoint

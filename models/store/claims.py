@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from models.db import Database
+from models.database.connection import Database
+from models.responses.record import StoredResponse
 from models.store.rows import COLUMNS, HELD_COLUMNS, to_stored, yielding_stored
-from models.stored import StoredResponse
 
 # The fairest queued response of a model: the head of each project's queue, then the higher
 # priority, then the project with the fewest running, then age. A worker without a lease gets none.

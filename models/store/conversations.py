@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import TextClause, text
 from sqlalchemy.engine import Row
 
-from models.db import Database
+from models.database.connection import Database
 
 MAX_ITEMS = 10_000
 """The newest items that are read of one conversation."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from models.db import Database
+from models.database.connection import Database
 
 GIVE_UP_H = 72
 """How long after the end of its response a delivery is tried."""

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from models.db import Database
+from models.database.connection import Database
 
 MAX_CHAIN = 1000
 """Turns that `previous_response_id` is followed back."""

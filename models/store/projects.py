@@ -2,8 +2,8 @@
 
 from sqlalchemy import text
 
-from models.db import Database
-from models.sealing import new_sealing_key
+from models.database.connection import Database
+from models.encryption.cipher import new_sealing_key
 
 # Whoever comes first gives the project its key; all others are given that one.
 _SEALING_KEY = text("""

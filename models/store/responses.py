@@ -9,11 +9,11 @@ from uuid import UUID
 import orjson
 from sqlalchemy import text
 
-from models.db import Database
-from models.status import ResponseStatus
-from models.store.keys import RequestKey, take_key
+from models.database.connection import Database
+from models.responses.record import StoredResponse
+from models.responses.status import ResponseStatus
+from models.store.idempotency_keys import RequestKey, take_key
 from models.store.rows import COLUMNS, OUTPUT, OUTPUT_OF_ID, to_stored, yielding_stored
-from models.stored import StoredResponse
 
 # One statement is one transaction: the row and its items are there together or not at all. With a
 # conversation, so is its lock, which is free again when the response has ended.

@@ -4,9 +4,9 @@ from typing import Any
 
 from sqlalchemy import TextualSelect, column, text
 
-from models.checkpoint import Checkpoint
-from models.status import ResponseStatus
-from models.stored import StoredResponse
+from models.responses.checkpoint import Checkpoint
+from models.responses.record import StoredResponse
+from models.responses.status import ResponseStatus
 
 COLUMNS = """
     r.id, r.project_id, r.model, r.status, r.background, r.store, r.attempt, r.priority,

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from models.db import Database
+from models.database.connection import Database
 
 MAX_ENDPOINTS = 20
 """Endpoints of one project: every response that ends writes a row for each."""

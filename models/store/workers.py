@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from models.db import Database
+from models.database.connection import Database
 
 LEASE_S = 5.0
 """How long a worker's word counts after its last sign of life."""

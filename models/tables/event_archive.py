@@ -5,8 +5,8 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.db import Base
-from models.tables.months import by_month
+from models.database.connection import Base
+from models.tables.partitions import by_month
 
 
 class EventArchive(Base):

@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.db import Base
-from models.tables.months import by_month
+from models.database.connection import Base
+from models.tables.partitions import by_month
 
 
 class Item(Base):

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import DateTime, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.db import Base
+from models.database.connection import Base
 
 DEFAULT_PROJECT = "default"
 """The project of every request while the server has no keys."""

@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy import DateTime, ForeignKey, Index, LargeBinary, SmallInteger, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.db import Base
-from models.status import ResponseStatus
-from models.tables.months import by_month
+from models.database.connection import Base
+from models.responses.status import ResponseStatus
+from models.tables.partitions import by_month
 
 
 class Response(Base):

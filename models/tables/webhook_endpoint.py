@@ -7,7 +7,7 @@ from sqlalchemy import DateTime, ForeignKey, Index, Text, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.db import Base
+from models.database.connection import Base
 
 
 class WebhookEndpoint(Base):

@@ -18,17 +18,17 @@ from llguidance.hf import from_tokenizer
 from transformers import AutoModelForCausalLM
 
 from bench.loss import log_probabilities
-from models.chat import TemplateEncoder
-from models.grammar_check import GRAMMAR_LIMITS
-from models.prompt import Prompt
+from models.chat.prompt import Prompt
+from models.chat.template_encoder import TemplateEncoder
+from models.grammars.validate import GRAMMAR_LIMITS
+from models.profile.weights import locate_weights
 from models.settings import Settings
-from models.weights import locate_weights
-from tests.unit.engine.harness import Harness, greedy
-from tests.unit.engine.test_grammar_kinds import KINDS, NUM_FREE, request_of
-from tests.unit.engine.tiny_networks import generated
+from tests.unit.worker.engine.harness import Harness, greedy
+from tests.unit.worker.engine.sampling.test_grammar_kinds import KINDS, NUM_FREE, request_of
+from tests.unit.worker.engine.tiny_networks import generated
 from worker.engine import EngineConfig, FinishReason, TransformersEngine
-from worker.engine.forward import Forward
-from worker.engine.model_runner import load_forward
+from worker.engine.transformers.forward import Forward
+from worker.engine.transformers.model_runner import load_forward
 
 NUM_SEEDS = int(os.environ.get("GRAMMAR_SEEDS", "2"))
 FIRST_SEED = int(os.environ.get("GRAMMAR_FIRST_SEED", "0"))

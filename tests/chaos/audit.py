@@ -12,7 +12,7 @@ import psycopg
 import redis
 
 from models.ids import response_wire_id
-from models.live.event_log import FINISHED_TTL_S
+from models.streams.event_log import FINISHED_TTL_S
 from tests.chaos.cluster import Cluster
 from tests.chaos.journal import output_text
 

@@ -41,11 +41,11 @@ def writer_name() -> str:
 def install() -> None:
     """Patch modules as they are imported from now on."""
     patches: dict[str, list[Patch]] = {
-        "models.db": [_name_writer],
+        "models.database.connection": [_name_writer],
         "worker.engine.scripted": [_die, _hang],
     }
     if os.environ.get(EAGER):
-        patches["cli.backoff"] = [_restart_at_once]
+        patches["cli.supervisor.backoff"] = [_restart_at_once]
     for module, patch in MUTANTS.get(os.environ.get(MUTANT, ""), {}).items():
         patches.setdefault(module, []).append(patch)
     sys.meta_path.insert(0, _PatchingFinder(patches))

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from models.status import TRANSITIONS, ResponseStatus
+from models.responses.status import TRANSITIONS, ResponseStatus
 from tests.chaos.audit import Change, Row
 from tests.chaos.history import GIVEN_UP_AFTER, History
 from tests.chaos.journal import TERMINAL, Record

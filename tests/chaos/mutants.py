@@ -106,21 +106,21 @@ def _without(text: str, part: str) -> str:
 
 
 FENCING: dict[str, Patch] = {
-    "models.store.endings": _end_unfenced,
+    "models.store.finish": _end_unfenced,
     "models.store.claims": _hand_back_unfenced,
-    "models.live.event_log": _without_log_fence,
+    "models.streams.event_log": _without_log_fence,
 }
-DEAFNESS: dict[str, Patch] = {"worker.custody": _deaf}
+DEAFNESS: dict[str, Patch] = {"worker.process.reconciler": _deaf}
 
 MUTANTS: dict[str, dict[str, Patch]] = {
     "fencing": FENCING | DEAFNESS,
     "self-stop": DEAFNESS,
-    "re-hint": {"worker.maintenance": _without_hints, "worker.poller": _blind},
-    "hints": {"worker.maintenance": _without_hints},
+    "re-hint": {"worker.maintenance.maintenance": _without_hints, "worker.process.poller": _blind},
+    "hints": {"worker.maintenance.maintenance": _without_hints},
     "answer after commit": {"models.store.responses": _answer_early},
-    "end after commit": {"worker.runner": _end_early},
+    "end after commit": {"worker.generation.runner": _end_early},
     "database clock": {"models.store.workers": _by_host_clock},
-    "sequence check": {"api.tail": _unchecked},
+    "sequence check": {"api.streaming.tail": _unchecked},
 }
 """By the guarantee that is switched off.
 

@@ -8,8 +8,8 @@ from signal import Signals
 import redis
 
 from models.ids import parse_response_id
-from models.live.event_log import events_channel
-from models.weights import SCRIPTED_MODEL
+from models.profile.weights import SCRIPTED_MODEL
+from models.streams.event_log import events_channel
 from tests.chaos.cluster import Cluster
 from tests.chaos.journal import Record
 from tests.chaos.schedule import Step

@@ -6,8 +6,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.services import Services
-from models.wire.request import CreateResponse
-from models.wire.unserved import UNSERVED_FIELDS
+from models.schemas.request.create_response import CreateResponse
+from models.schemas.request.unsupported import UNSERVED_FIELDS
 from tests.conformance.rows import ROWS
 from tests.integration.api.requests import error_of, parsed
 from worker.engine import GenerationRequest, ScriptedEngine

@@ -12,14 +12,14 @@ from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
 from api import create_app
-from models.live.connection import connect
-from models.live.event_log import EventLog
 from models.settings import Settings
 from models.store import Store
+from models.streams.connection import connect
+from models.streams.event_log import EventLog
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
-from worker.maintenance import Maintenance
-from worker.retention import Retention
+from worker.maintenance.maintenance import Maintenance
+from worker.maintenance.retention import Retention
 
 NO_DATABASE = {"database_url": "postgresql+psycopg://nobody@127.0.0.1:1/none"}
 NO_REDIS = {"redis_url": "redis://127.0.0.1:1"}
@@ -103,8 +103,10 @@ def http(app: OpenAPI) -> FlaskClient:
 
 @pytest.fixture
 def make_worker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorker]:
-    monkeypatch.setattr("worker.control.POLL_S", 0.02)  # else each stop waits for half a second
-    monkeypatch.setattr("worker.poller.INTERVAL_S", 60)  # only hints tell of work
+    monkeypatch.setattr(
+        "worker.process.cancel_listener.POLL_S", 0.02
+    )  # else each stop waits for half a second
+    monkeypatch.setattr("worker.process.poller.INTERVAL_S", 60)  # only hints tell of work
     with contextlib.ExitStack() as stack:
 
         def make(**changes: Any) -> InProcessWorker:

@@ -6,13 +6,13 @@ from typing import Any
 
 import redis
 
-from models.live.event_log import EventLog
-from models.recorder import EndingCause, Recorder
-from models.status import ResponseStatus
+from models.recording.recorder import EndingCause, Recorder
+from models.responses.record import StoredResponse
+from models.responses.status import ResponseStatus
 from models.store import Store
-from models.store.endings import Ending
+from models.store.finish import Ending
 from models.store.workers import WorkerIdentity
-from models.stored import StoredResponse
+from models.streams.event_log import EventLog
 from tests.factories import input_message, stored_response, worker_identity
 
 

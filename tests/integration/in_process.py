@@ -5,10 +5,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Self
 
-from models.live.connection import connect
 from models.settings import Settings
+from models.streams.connection import connect
+from worker.process.runtime import Runtime
 from worker.queue import queue_name
-from worker.runtime import Runtime
 
 _MAX_THREADS = 16
 _WAIT_S = 0.05

@@ -7,10 +7,10 @@ import json
 import sys
 from pathlib import Path
 
-import cli.supervisor as supervisor_module
-from cli.processes import Program
-from cli.run_folder import RunFolder
-from cli.supervisor import StopRequested, Supervisor
+import cli.supervisor.supervisor as supervisor_module
+from cli.supervisor.processes import Program
+from cli.supervisor.run_folder import RunFolder
+from cli.supervisor.supervisor import StopRequested, Supervisor
 
 
 def main(data_dir: Path, stages: list[list[tuple[str, list[str], float]]]) -> None:

@@ -23,7 +23,7 @@ def full(client: redis.Redis) -> Iterator[redis.Redis]:
 def test_what_is_accepted_completes_and_is_streamed_from_the_archive(
     http: FlaskClient, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.poller.INTERVAL_S", 0.05)
+    monkeypatch.setattr("worker.process.poller.INTERVAL_S", 0.05)
     make_worker()
 
     streamed = events(stream(http, create(http)["id"]))

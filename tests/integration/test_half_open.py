@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from models.errors import UnavailableError
-from models.live.connection import connect
-from models.live.event_log import Append, AppendResult, EventLog, LoggedEvent
 from models.store import Store
-from models.store.keys import RequestKey
+from models.store.idempotency_keys import RequestKey
+from models.streams.connection import connect
+from models.streams.event_log import Append, AppendResult, EventLog, LoggedEvent
 from tests.factories import stored_response
 from tests.integration.proxy import Proxy
 

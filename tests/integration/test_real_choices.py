@@ -16,7 +16,7 @@ from tests.integration.desk import Desk
 from tests.polling import eventually
 from tests.tiny_model import save_tiny_model
 from worker.engine import Delta, TransformersEngine
-from worker.maintenance import Maintenance
+from worker.maintenance.maintenance import Maintenance
 
 LETTERS = {"type": "regex", "value": "[a-z ]{40}"}
 _PROMPT = "A prompt that fills more than two blocks of the cache: it has 80 characters or so."
@@ -99,7 +99,7 @@ def test_choices_go_on_exactly_where_a_lost_worker_left_them(
     maintenance: Maintenance,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("worker.heartbeat.INTERVAL_S", 60)
+    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 60)
     asked: dict[str, Any] = {"include": ["message.output_text.logprobs"], "background": True}
     with monkeypatch.context() as patch:
         patch.setattr(TransformersEngine, "_step", _slowly(TransformersEngine._step))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.processes import Program
-from cli.run_folder import RunFolder
-from cli.supervisor import ChildFailedError, Supervisor
+from cli.supervisor.processes import Program
+from cli.supervisor.run_folder import RunFolder
+from cli.supervisor.supervisor import ChildFailedError, Supervisor
 
 _ROOT = Path(__file__).parents[2]
 _DRIVER = Path(__file__).with_name("supervisor_driver.py")

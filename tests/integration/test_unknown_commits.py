@@ -30,8 +30,8 @@ def through_proxy(settings: Settings, database_url: str, proxy: Proxy) -> Settin
 
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.heartbeat.INTERVAL_S", 0.05)
-    monkeypatch.setattr("worker.poller.INTERVAL_S", 0.05)
+    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 0.05)
+    monkeypatch.setattr("worker.process.poller.INTERVAL_S", 0.05)
 
 
 @pytest.mark.usefixtures("_impatient")

@@ -5,7 +5,6 @@ Everything others may use is named here. The tensor libraries load with `Transfo
 
 from typing import TYPE_CHECKING, Any
 
-from worker.engine.detokenize import Detokenizer
 from worker.engine.interface import (
     Delta,
     Engine,
@@ -30,16 +29,14 @@ from worker.engine.params import (
     choice_seed,
 )
 from worker.engine.scripted import ScriptedEngine, ScriptedTokenizer
-from worker.engine.stop import StopMatcher
 
 if TYPE_CHECKING:
-    from worker.engine.engine import TransformersEngine
+    from worker.engine.transformers.engine import TransformersEngine
 
 __all__ = [
     "BREAKER_END",
     "BREAKER_START",
     "Delta",
-    "Detokenizer",
     "DryParams",
     "Engine",
     "EngineConfig",
@@ -55,7 +52,6 @@ __all__ = [
     "ScriptedEngine",
     "ScriptedTokenizer",
     "StepListener",
-    "StopMatcher",
     "Tokenizer",
     "TransformersEngine",
     "UnsupportedModelError",
@@ -66,6 +62,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name != "TransformersEngine":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from worker.engine.engine import TransformersEngine
+    from worker.engine.transformers.engine import TransformersEngine
 
     return TransformersEngine

@@ -16,7 +16,7 @@ MAX_TOP_LOGPROBS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryParams:
-    """How repetitions of whole passages are made unlikely; see `worker/engine/dry.py`."""
+    """How repetitions of whole passages are made unlikely; see `worker/engine/sampling/dry.py`."""
 
     multiplier: float
     base: float = 1.75

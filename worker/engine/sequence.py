@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from worker.engine.interface import Delta, FinishReason, GenerationRequest, Logprobs, Opening
 
 if TYPE_CHECKING:
-    from worker.engine.grammar import Matcher
-    from worker.engine.penalties import Penalties
-    from worker.engine.vision import EncodedImage
+    from worker.engine.image_features import EncodedImage
+    from worker.engine.sampling.grammar import Matcher
+    from worker.engine.sampling.penalties import Penalties
 
 
 class SequenceStatus(StrEnum):

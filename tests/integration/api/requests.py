@@ -7,7 +7,7 @@ import orjson
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from models.status import TERMINAL
+from models.responses.status import TERMINAL
 from tests.polling import eventually
 
 DONE = b"data: [DONE]\n\n"

@@ -8,9 +8,9 @@ import redis
 from flask.testing import FlaskClient
 
 from models.ids import new_id, response_wire_id
-from models.weights import SCRIPTED_MODEL
-from models.wire.request import MAX_ITEMS
-from models.wire.strict import MAX_TEXT
+from models.profile.weights import SCRIPTED_MODEL
+from models.schemas.request.create_response import MAX_ITEMS
+from models.schemas.strict import MAX_TEXT
 from tests.integration.api.requests import create, error_of
 from tests.integration.conftest import RunSql
 from tests.integration.desk import Desk

@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
 from models.ids import new_id, response_wire_id
-from models.live.event_log import EventLog
-from models.recorder import Recorder
+from models.recording.recorder import Recorder
 from models.settings import Settings
+from models.streams.event_log import EventLog
 from tests.factories import say
 from tests.integration.api.requests import (
     DONE,
@@ -41,10 +41,10 @@ _ENDLESS: dict[str, Any] = {"script_interval_ms": 10, "script_tokens": 100_000}
 @pytest.fixture
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The API gives up on a silent worker at once, and often looks for its client."""
-    monkeypatch.setattr("api.foreground.LISTEN_S", 0.05)
-    monkeypatch.setattr("api.stream.LISTEN_S", 0.05)
-    monkeypatch.setattr("api.cancelling.WORKER_ANSWERS_S", 0.05)
-    monkeypatch.setattr("api.hub.CONFIRM_S", 0.05)
+    monkeypatch.setattr("api.streaming.foreground.LISTEN_S", 0.05)
+    monkeypatch.setattr("api.streaming.sse.LISTEN_S", 0.05)
+    monkeypatch.setattr("api.cancellation.WORKER_ANSWERS_S", 0.05)
+    monkeypatch.setattr("api.streaming.broadcaster.CONFIRM_S", 0.05)
 
 
 def test_it_works(http: FlaskClient, make_worker: MakeWorker) -> None:

@@ -19,7 +19,7 @@ from tests.integration.api.requests import (
 from tests.integration.conftest import MakeWorker
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
-from worker.maintenance import Maintenance
+from worker.maintenance.maintenance import Maintenance
 
 _TOKENS = 100  # three seconds of the slow worker's, so that it is surely lost midway
 _SLOW: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": _TOKENS}
@@ -107,7 +107,7 @@ def test_each_choice_goes_on_where_a_lost_worker_left_it(
     monkeypatch: pytest.MonkeyPatch,
     n: int,
 ) -> None:
-    monkeypatch.setattr("worker.heartbeat.INTERVAL_S", 60)
+    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 60)
     make_worker(**_SLOW)
     response = create(http, n=n)
     seen = wait_for_deltas(http, response["id"], 3 * n)

@@ -7,7 +7,7 @@ import redis
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from models.weights import SCRIPTED_MODEL
+from models.profile.weights import SCRIPTED_MODEL
 from tests.integration.api.requests import create_and_wait, error_of, parsed, text_of
 from tests.integration.conftest import RunSql
 

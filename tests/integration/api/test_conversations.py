@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from models.ids import new_id
-from models.status import ResponseStatus
+from models.responses.status import ResponseStatus
 from tests.integration.api.requests import (
     cancel,
     create,

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from models.wire.response import ResponseResource
+from models.schemas.response import ResponseResource
 from tests.integration.api.requests import (
     create,
     create_and_wait,

@@ -9,7 +9,7 @@ import redis
 from flask.testing import FlaskClient
 
 from models.ids import new_id, response_wire_id
-from models.recorder import Recorder
+from models.recording.recorder import Recorder
 from models.settings import Settings
 from tests.integration.api.requests import (
     create,

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
-from models.wire.response import ResponseResource
+from models.schemas.response import ResponseResource
 from tests.integration.api.requests import parsed
 
 _REFERENCE = re.compile(r"""(?:src|href|data-url|url)=["']([^"']*)["']""")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from api.strict_json import MAX_BODY_BYTES
+from api.http.strict_json import MAX_BODY_BYTES
 from models.ids import new_id, response_wire_id
 from models.settings import Settings
 from tests.integration.api.requests import create, error_of

@@ -24,7 +24,7 @@ from tests.integration.api.requests import (
 )
 from tests.integration.conftest import MakeWorker, RunSql
 from tests.integration.traces import keys_that_mention, rows_that_mention
-from worker.retention import Retention
+from worker.maintenance.retention import Retention
 
 _BODY: dict[str, Any] = {"input": "Hello.", "background": True}
 _SLOW: dict[str, Any] = {"script_interval_ms": 20}

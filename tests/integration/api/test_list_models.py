@@ -3,7 +3,7 @@
 import pytest
 from flask.testing import FlaskClient
 
-from models.weights import SCRIPTED_MODEL
+from models.profile.weights import SCRIPTED_MODEL
 from tests.integration.api.requests import create, error_of, parsed
 
 

@@ -7,8 +7,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.ids import new_id, response_wire_id
-from models.status import ResponseStatus
-from models.stored import StoredResponse
+from models.responses.record import StoredResponse
+from models.responses.status import ResponseStatus
 from tests.integration.api.requests import create, create_and_wait, error_of, parsed
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker

@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.services import Services
-from models.reasoning import seal_thought
+from models.encryption.reasoning import seal_thought
 from models.tables import DEFAULT_PROJECT
 from tests.integration.api.requests import create_and_wait, error_of, parsed
 

@@ -127,8 +127,8 @@ def test_a_query_that_cannot_be_followed_is_refused(
 def test_a_stream_from_beyond_the_end_closes_when_the_response_ends(
     http: FlaskClient, worker: InProcessWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.stream.KEEP_ALIVE_S", 0.02)
-    monkeypatch.setattr("api.hub.WATCH_INTERVAL_S", 0.05)
+    monkeypatch.setattr("api.streaming.sse.KEEP_ALIVE_S", 0.02)
+    monkeypatch.setattr("api.streaming.broadcaster.WATCH_INTERVAL_S", 0.05)
     response = create(http)
     answer = stream(http, response["id"], after=1000)
     create_and_wait(http)

@@ -8,11 +8,11 @@ import redis
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
-from models.closing import close_response
-from models.live.event_log import EventLog, events_channel
-from models.recorder import EndingCause, Recorder
-from models.status import ResponseStatus
-from models.weights import SCRIPTED_MODEL
+from models.profile.weights import SCRIPTED_MODEL
+from models.recording.finalize import close_response
+from models.recording.recorder import EndingCause, Recorder
+from models.responses.status import ResponseStatus
+from models.streams.event_log import EventLog, events_channel
 from tests.factories import say
 from tests.integration.api.requests import (
     DONE,
@@ -302,7 +302,7 @@ def test_a_stream_catches_up_when_its_subscription_was_cut(
 
 
 def test_a_quiet_stream_is_kept_alive(http: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.stream.KEEP_ALIVE_S", 0.05)
+    monkeypatch.setattr("api.streaming.sse.KEEP_ALIVE_S", 0.05)
     answer = stream(http, create(http)["id"])
 
     seen = list(islice(frames(answer), 4))

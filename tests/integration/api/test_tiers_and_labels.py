@@ -6,8 +6,8 @@ import orjson
 import pytest
 from flask.testing import FlaskClient
 
+from models.chat.scripted_encoder import ScriptedEncoder
 from models.ids import response_wire_id
-from models.scripted_encoder import ScriptedEncoder
 from tests.integration.api.requests import (
     create,
     create_and_wait,
@@ -18,7 +18,7 @@ from tests.integration.api.requests import (
     stream,
 )
 from tests.integration.desk import Desk
-from worker.requests import cache_salt
+from worker.generation.engine_request import cache_salt
 
 
 def test_a_higher_tier_is_claimed_first(http: FlaskClient, desk: Desk) -> None:

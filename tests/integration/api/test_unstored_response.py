@@ -7,11 +7,11 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
-from models.live.event_log import EventLog
-from models.live.unstored import UnstoredContents
-from models.recorder import EndingCause, Recorder
+from models.recording.recorder import EndingCause, Recorder
+from models.responses.status import ResponseStatus
 from models.settings import Settings
-from models.status import ResponseStatus
+from models.streams.event_log import EventLog
+from models.streams.unstored import UnstoredContents
 from tests.integration.api.requests import (
     create_and_wait,
     error_of,
@@ -164,7 +164,7 @@ def test_one_that_was_refused_leaves_nothing_in_valkey(
 def test_an_answer_that_was_committed_before_it_was_published_is_waited_for(
     http: FlaskClient, desk: Desk, log: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.hub.WATCH_INTERVAL_S", 0.02)
+    monkeypatch.setattr("api.streaming.broadcaster.WATCH_INTERVAL_S", 0.02)
     streamed = frames(http.post("/v1/responses", json=_BODY | {"stream": True}))
     recorder = Recorder(desk.claim(), log)
     recorder.begin()

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.settings import Settings
-from models.web_search import call_text
+from models.tools.web_search import call_text
 from tests.integration.api.requests import (
     cancel,
     create,
@@ -27,7 +27,7 @@ from tests.polling import eventually
 from tests.searxng import FakeSearxng, result
 from tests.tiny_model import save_tiny_model
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer
-from worker.maintenance import Maintenance
+from worker.maintenance.maintenance import Maintenance
 
 PAGES = [result("https://a.example/1", "One", "It is 7."), result("https://b.example/2", "Two")]
 TURNS = [f"I look. {call_text('seven')}", "It is 7 [1]."]
@@ -199,7 +199,7 @@ def test_another_worker_goes_on_with_what_the_lost_one_was_told(
     web: FakeSearxng,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("worker.heartbeat.INTERVAL_S", 60)
+    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 60)
     make_worker(script_interval_ms=20, script_tokens=200)
     response = create(http, **SEARCH)
     answer = stream(http, response["id"])

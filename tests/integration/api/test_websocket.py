@@ -221,7 +221,7 @@ def test_a_frame_that_is_no_request_is_refused_by_name(
 def test_a_connection_ends_when_its_time_is_up(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.websocket.MAX_AGE_S", 0.1)
+    monkeypatch.setattr("api.streaming.websocket.MAX_AGE_S", 0.1)
     socket = connect()
 
     answer = receive(socket)

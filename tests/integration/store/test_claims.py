@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from models.ids import new_id
-from models.status import ACTIVE, TERMINAL, TRANSITIONS, ResponseStatus
+from models.responses.status import ACTIVE, TERMINAL, TRANSITIONS, ResponseStatus
 from models.tables import DEFAULT_PROJECT
 from tests.factories import output_message
 from tests.integration.conftest import RunSql

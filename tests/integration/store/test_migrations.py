@@ -6,7 +6,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 
-from models.db import Base
+from models.database.connection import Base
 from models.ids import id_floor, new_id
 
 _ROOT = Path(__file__).parents[3]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import text
 
-from models.db import Database
+from models.database.connection import Database
 from models.store import Store
 from tests.integration.conftest import RunSql
 from tests.integration.desk import Desk

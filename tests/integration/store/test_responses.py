@@ -3,9 +3,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from models.db import StatementError
+from models.database.connection import StatementError
 from models.ids import new_id
-from models.status import ResponseStatus
+from models.responses.status import ResponseStatus
 from models.store import Store
 from models.store.responses import ListFilter
 from models.tables import DEFAULT_PROJECT

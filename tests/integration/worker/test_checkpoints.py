@@ -7,9 +7,9 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
-from models.checkpoint import Checkpoint
-from models.generated import GeneratedToken
-from models.live.event_log import EventLog
+from models.responses.checkpoint import Checkpoint
+from models.responses.tokens import GeneratedToken
+from models.streams.event_log import EventLog
 from tests.integration.api.requests import (
     create,
     event_of,
@@ -24,7 +24,7 @@ from tests.integration.conftest import MakeWorker, RunSql
 from tests.integration.desk import Desk
 from tests.polling import eventually
 from worker.engine import GenerationRequest, ScriptedEngine
-from worker.maintenance import Maintenance
+from worker.maintenance.maintenance import Maintenance
 
 _TOKENS = 300  # nine seconds of the slow worker's, so that it is surely lost midway
 _SLOW: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": _TOKENS}
@@ -39,7 +39,7 @@ _REACHED = Checkpoint(
 @pytest.fixture
 def _unaware(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker whose lease has lapsed does not notice, and writes on."""
-    monkeypatch.setattr("worker.heartbeat.INTERVAL_S", 60)
+    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 60)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import psycopg
 import redis
 from flask.testing import FlaskClient
 
-from models.weights import SCRIPTED_MODEL
+from models.profile.weights import SCRIPTED_MODEL
 from tests.integration.api.requests import (
     create,
     create_and_wait,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from models.status import ResponseStatus
+from models.responses.status import ResponseStatus
 from tests.integration.conftest import MakeWorker
 from tests.integration.desk import Desk
 from tests.polling import eventually
@@ -52,7 +52,7 @@ def test_a_busy_worker_leaves_it(desk: Desk, make_worker: MakeWorker) -> None:
 def test_a_worker_that_is_never_idle_makes_room(
     desk: Desk, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.poller.INTERVAL_S", 0.02)
+    monkeypatch.setattr("worker.process.poller.INTERVAL_S", 0.02)
     busy = desk.create()
     worker = make_worker(**_SLOW)
     worker.run_queued()

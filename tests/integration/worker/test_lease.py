@@ -22,7 +22,7 @@ from tests.integration.conftest import MakeWorker, RunSql
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from tests.polling import eventually
-from worker.maintenance import Maintenance
+from worker.maintenance.maintenance import Maintenance
 
 _ENDLESS: dict[str, Any] = {"script_interval_ms": 10, "script_tokens": 100_000}
 _LONG: dict[str, Any] = {"script_interval_ms": 20, "script_tokens": 200}
@@ -38,7 +38,7 @@ _CUT = """
 
 @pytest.fixture(autouse=True)
 def _frequent_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.heartbeat.INTERVAL_S", 0.02)
+    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 0.02)
 
 
 def mark_cancelled(desk: Desk, response: dict[str, Any]) -> None:
@@ -151,9 +151,9 @@ def test_a_heartbeat_cancels_no_other_response(
 @pytest.fixture
 def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker stops by itself after 0.3 s without a renewal."""
-    monkeypatch.setattr("worker.heartbeat.LEASE_S", 0.4)
-    monkeypatch.setattr("worker.heartbeat.MARGIN_S", 0.1)
-    monkeypatch.setattr("worker.watchdog.INTERVAL_S", 0.02)
+    monkeypatch.setattr("worker.process.heartbeat.LEASE_S", 0.4)
+    monkeypatch.setattr("worker.process.heartbeat.MARGIN_S", 0.1)
+    monkeypatch.setattr("worker.process.watchdog.INTERVAL_S", 0.02)
 
 
 @pytest.mark.usefixtures("short_lease")
@@ -203,9 +203,9 @@ def test_a_claim_whose_answer_was_lost_is_handed_back(
 def test_a_worker_whose_engine_hangs_gives_its_lease_up_and_ends(
     http: FlaskClient, make_worker: MakeWorker, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.watchdog.INTERVAL_S", 0.02)
+    monkeypatch.setattr("worker.process.watchdog.INTERVAL_S", 0.02)
     exits: list[int] = []
-    monkeypatch.setattr("worker.runtime.os._exit", exits.append)
+    monkeypatch.setattr("worker.process.runtime.os._exit", exits.append)
     make_worker(**_ENDLESS)
     response = create(http)
     wait_for_text(http, response["id"])

@@ -9,19 +9,19 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
-from models.live.event_log import EventLog
-from models.recorder import Recorder
+from models.profile.weights import SCRIPTED_MODEL
+from models.recording.recorder import Recorder
+from models.responses.record import StoredResponse
+from models.responses.status import ResponseStatus
 from models.settings import Settings
-from models.status import ResponseStatus
-from models.stored import StoredResponse
-from models.weights import SCRIPTED_MODEL
+from models.streams.event_log import EventLog
 from tests.factories import say
 from tests.integration.api.requests import DONE, create, event_of, events, fetch, frames, stream
 from tests.integration.conftest import NO_REDIS, MakeWorker
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from tests.polling import eventually
-from worker.maintenance import POISON, Maintenance
+from worker.maintenance.maintenance import POISON, Maintenance
 from worker.queue import queue_name
 
 _QUEUE = queue_name(SCRIPTED_MODEL)
@@ -50,7 +50,7 @@ def loop_that_is_cut_off(cut_off: Maintenance, monkeypatch: pytest.MonkeyPatch) 
 
 def running(maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The loop in a hurry; it must end when it is told to."""
-    monkeypatch.setattr("worker.maintenance.INTERVAL_S", 0.02)
+    monkeypatch.setattr("worker.maintenance.maintenance.INTERVAL_S", 0.02)
     stopping = threading.Event()
     thread = threading.Thread(target=maintenance.run, args=[stopping])
     thread.start()

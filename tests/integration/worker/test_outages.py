@@ -7,14 +7,14 @@ import redis
 from flask.testing import FlaskClient
 
 from models.errors import UnavailableError
-from models.live.unstored import UnstoredContents
 from models.settings import Settings
-from models.store.endings import Endings
+from models.store.finish import Endings
+from models.streams.unstored import UnstoredContents
 from tests.integration.api.requests import create, event_of, events, frames, stream, wait_for_end
 from tests.integration.conftest import NO_REDIS, MakeWorker, RunSql
 from tests.integration.desk import Desk
 from tests.polling import eventually
-from worker.runtime import Runtime
+from worker.process.runtime import Runtime
 
 _UNSTORED = {"input": "Hello.", "store": False, "stream": True}
 
@@ -31,7 +31,7 @@ def cut_off_finish(monkeypatch: pytest.MonkeyPatch, *, after: bool) -> None:
         raise faults.pop()
 
     monkeypatch.setattr(Endings, "finish", cut_off)
-    monkeypatch.setattr("worker.runner.RETRY_S", 0.02)
+    monkeypatch.setattr("worker.generation.runner.RETRY_S", 0.02)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -54,7 +54,7 @@ def test_an_end_whose_commit_is_cut_off_is_written_once_and_published(
 def test_a_worker_without_redis_finds_what_is_queued(
     http: FlaskClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.poller.INTERVAL_S", 0.05)
+    monkeypatch.setattr("worker.process.poller.INTERVAL_S", 0.05)
     runtime = Runtime(settings.model_copy(update=NO_REDIS), "cut off")
     runtime.start()
     try:
@@ -75,7 +75,7 @@ def test_content_that_cannot_be_read_now_is_read_later(
         return get(*arguments)
 
     monkeypatch.setattr(UnstoredContents, "get", get_after_a_fault)
-    monkeypatch.setattr("worker.runner.AWAY_S", 0)
+    monkeypatch.setattr("worker.generation.runner.AWAY_S", 0)
     worker = make_worker()
     streamed = frames(http.post("/v1/responses", json=_UNSTORED))
     next(streamed)

@@ -25,7 +25,7 @@ def test_only_flex_is_put_off_and_goes_on_later(
     monkeypatch: pytest.MonkeyPatch,
     tier: str,
 ) -> None:
-    monkeypatch.setattr("worker.poller.INTERVAL_S", 0.05)
+    monkeypatch.setattr("worker.process.poller.INTERVAL_S", 0.05)
     make_worker(**_FULL)
     running = create(http, service_tier=tier)
     wait_for_text(http, running["id"])

@@ -10,7 +10,7 @@ import redis
 from kombu import Connection
 
 from cli.embedded import EmbeddedValkey
-from models.weights import SCRIPTED_MODEL
+from models.profile.weights import SCRIPTED_MODEL
 from tests.integration.conftest import NO_REDIS
 from worker.queue import TASK_NAME, HintQueue, queue_name
 

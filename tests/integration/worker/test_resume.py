@@ -22,8 +22,8 @@ from tests.integration.api.requests import (
 from tests.integration.conftest import NO_REDIS, MakeWorker
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
-from worker.maintenance import Maintenance
-from worker.runtime import Runtime
+from worker.maintenance.maintenance import Maintenance
+from worker.process.runtime import Runtime
 
 _TOKENS = 300  # nine seconds of the slow worker's, so that it is surely lost midway
 _SLOW: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": _TOKENS}
@@ -33,7 +33,7 @@ _FAST: dict[str, Any] = {"script_interval_ms": 1, "script_tokens": _TOKENS}
 @pytest.fixture(autouse=True)
 def _unaware(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker whose lease has lapsed does not notice, and writes on."""
-    monkeypatch.setattr("worker.heartbeat.INTERVAL_S", 60)
+    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 60)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def lost(
     desk.lapse_leases()
     maintenance.reclaim()
     # The first sleeps on; the next keeps its own lease, however long it takes.
-    monkeypatch.setattr("worker.heartbeat.INTERVAL_S", 0.5)
+    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 0.5)
     return response
 
 

@@ -12,18 +12,18 @@ import redis
 from flask.testing import FlaskClient
 
 from models.ids import id_floor, response_wire_id
-from models.live.event_log import EventLog
-from models.recorder import EndingCause, Recorder
+from models.recording.recorder import EndingCause, Recorder
+from models.responses.record import StoredResponse
+from models.responses.status import ResponseStatus
 from models.settings import Settings
-from models.status import ResponseStatus
-from models.stored import StoredResponse
+from models.streams.event_log import EventLog
 from tests.factories import say
 from tests.integration.api.requests import events, fetch, stream
 from tests.integration.conftest import NO_REDIS, RunSql, running_app
 from tests.integration.desk import Desk
 from tests.integration.traces import keys_that_mention, rows_that_mention
 from tests.polling import eventually
-from worker.retention import Retention
+from worker.maintenance.retention import Retention
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_backlog_is_worked_off_in_batches(sql: RunSql, retention: Retention) -
 def test_a_sweep_of_much_ends_when_the_process_stops(
     sql: RunSql, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.retention.REST", 1e6)
+    monkeypatch.setattr("worker.maintenance.retention.REST", 1e6)
     old_rows(sql, 501)
 
     request.getfixturevalue("running")
@@ -227,7 +227,7 @@ def test_an_ended_log_that_could_not_be_deleted_is_forgotten_soon(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    monkeypatch.setattr("worker.retention.LOGS_INTERVAL_S", 0.02)
+    monkeypatch.setattr("worker.maintenance.retention.LOGS_INTERVAL_S", 0.02)
     kept = end(desk, log)
     sweeps = count_sweeps(monkeypatch)
     request.getfixturevalue("running")

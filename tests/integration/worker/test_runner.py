@@ -8,9 +8,9 @@ from flask.testing import FlaskClient
 
 from models.errors import UnavailableError
 from models.ids import response_wire_id
-from models.live.unstored import UnstoredContent, UnstoredContents
-from models.status import ResponseStatus
+from models.responses.status import ResponseStatus
 from models.store.items import Items
+from models.streams.unstored import UnstoredContent, UnstoredContents
 from tests.factories import input_message, stored_response
 from tests.integration.api.requests import (
     DONE,

@@ -11,16 +11,16 @@ from flask.testing import FlaskClient
 from openai import InvalidWebhookSignatureError, OpenAI
 
 from models.ids import response_wire_id
+from models.responses.record import StoredResponse
+from models.responses.status import ResponseStatus
 from models.settings import Settings
-from models.status import ResponseStatus
-from models.stored import StoredResponse
 from tests.integration.api.requests import cancel, create, parsed
 from tests.integration.conftest import RunSql
 from tests.integration.desk import Desk
 from tests.integration.receiver import ALLOWED, Received, Receiver
 from tests.polling import eventually
-from worker.retention import Retention
-from worker.webhooks import Deliverer, retry_delay_s
+from worker.maintenance.retention import Retention
+from worker.maintenance.webhook_delivery import Deliverer, retry_delay_s
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def deliverer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliverer]:
     """Delivers in the background, in a hurry; it must end when it is told to."""
-    monkeypatch.setattr("worker.webhooks.POLL_S", 0.02)
+    monkeypatch.setattr("worker.maintenance.webhook_delivery.POLL_S", 0.02)
     stopping = threading.Event()
     with closing(Deliverer(settings)) as made:
         thread = threading.Thread(target=made.run, args=[stopping])

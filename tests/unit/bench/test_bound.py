@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from bench.batches import FullSteps
-from bench.bound import Bound, read_speed, token_bytes, weights_bytes
-from bench.shapes import SHAPES
+from bench.engines.batches import FullSteps
+from bench.engines.bound import Bound, read_speed, token_bytes, weights_bytes
+from bench.engines.shapes import SHAPES
 
 # Of a layer of `tiny`: queries and output, keys and values, three products of the MLP, two norms.
 LAYER = 2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 128 + 2 * 64

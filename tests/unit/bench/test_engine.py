@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.batches import PROMPT_TOKENS, Bench
-from bench.batching import TransformersBatching
 from bench.engine import main
-from bench.shapes import save_shape
+from bench.engines.batches import PROMPT_TOKENS, Bench
+from bench.engines.batching import TransformersBatching
+from bench.engines.shapes import save_shape
 from worker.engine import EngineConfig
 
 

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from bench.peers.gguf_file import interleaved, tensor_names, write_gguf
+from bench.engines.shapes import SHAPES
 from bench.peers.peer import Precision
-from bench.shapes import SHAPES
+from bench.peers.weights.gguf_file import interleaved, tensor_names, write_gguf
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import sys
 import psutil
 import pytest
 
-from bench.peers.piped import PipedRunner
-from bench.peers.processes import child
+from bench.peers.servers.piped import PipedRunner
+from bench.peers.servers.processes import child
 from bench.peers.usage import tree_cpu_s, tree_memory_bytes
 from bench.server import BenchError
 

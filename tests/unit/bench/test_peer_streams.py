@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.peers.http import Answer, chat_answer, responses_answer
+from bench.client.streams import Stream
+from bench.peers.servers.http import Answer, chat_answer, responses_answer
 from bench.server import BenchError
-from bench.streams import Stream
 
 NAMED = (
     b"HTTP/1.0 200 OK\r\n\r\n"

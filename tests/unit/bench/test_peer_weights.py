@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.peers.converted import converted
-from bench.peers.random_weights import plain_tokens
+from bench.peers.weights.converted import converted
+from bench.peers.weights.random_weights import plain_tokens
 
 
 class Words:

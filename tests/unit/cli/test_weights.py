@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.profile.weights import locate_weights
 from models.settings import Settings
-from models.weights import locate_weights
 from worker import weights as weights_module
-from worker.engine.openvino.loading import GraphError
-from worker.weights import WeightsError, prepare_graph, prepare_weights
+from worker.engine.transformers.openvino.forward import GraphError
+from worker.weights.fetch import WeightsError, prepare_graph, prepare_weights
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from models.weights import SCRIPTED_MODEL
+from models.profile.weights import SCRIPTED_MODEL
 from worker.queue import HintQueue, queue_name
 
 

@@ -1,0 +1,1 @@
+"""One blueprint per resource, with its paths and query strings."""

@@ -1,0 +1,109 @@
+"""Paths and query strings, as the routes take them."""
+
+import functools
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from models.responses.status import ResponseStatus
+from models.schemas.request.options import Include
+
+_METADATA_KEY = re.compile(r"metadata\[([^]]{0,64})\]")
+MAX_PAIRS = 16
+MAX_VALUE = 512
+
+
+class ResponsePath(BaseModel):
+    """Which response."""
+
+    response_id: str
+
+
+class Query(BaseModel):
+    """Base of query strings: unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_nul(cls, value: object) -> object:
+        """Postgres' text holds every character but NUL."""
+        if isinstance(value, str) and "\0" in value:
+            raise PydanticCustomError("nul", "NUL characters cannot be in any value")
+        return value
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """flask-openapi3 asks for the schema at every request: make it once."""
+        return (
+            _schema_of(cls) if not (args or kwargs) else super().model_json_schema(*args, **kwargs)
+        )
+
+
+class IncludeQuery(Query):
+    """Base of queries with `include[]`, which may also be spelled `include`."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    include: Annotated[list[Include], Field(alias="include[]", default_factory=list)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_spelling(cls, query: Any) -> Any:
+        """Both spellings have arrived under the alias by now."""
+        return {name: value for name, value in query.items() if name != "include"}
+
+
+class RetrieveQuery(IncludeQuery):
+    """How to read one response."""
+
+    stream: bool = False
+    starting_after: int | None = Field(None, ge=0)
+    include_obfuscation: bool | None = None
+
+
+class ListQuery(Query):
+    """Which responses to list."""
+
+    status: ResponseStatus | None = None
+    model: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    """Pairs that a response must have, each as `metadata[key]=value`."""
+    after: str | None = None
+    before: str | None = None
+    order: Literal["asc", "desc"] = "desc"
+    limit: int = Field(20, ge=1, le=100)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_metadata(cls, query: Any) -> Any:
+        gathered: dict[str, Any] = {}
+        pairs: dict[str, str] = {}
+        for name, value in query.items():
+            found = _METADATA_KEY.fullmatch(name)
+            if found is None:
+                gathered[name] = value
+            elif len(value) > MAX_VALUE or "\0" in name + value:
+                message = f"metadata has values of at most {MAX_VALUE} characters and no NUL"
+                raise PydanticCustomError("metadata_value", message, {"field": name})
+            else:
+                pairs[found[1]] = value
+        if len(pairs) > MAX_PAIRS:
+            message = f"metadata has at most {MAX_PAIRS} pairs"
+            raise PydanticCustomError("metadata_pairs", message, {"field": "metadata"})
+        return {**gathered, "metadata": pairs} if pairs else gathered
+
+
+class ItemsQuery(IncludeQuery):
+    """Which items to list."""
+
+    after: str | None = None
+    order: Literal["asc", "desc"] = "desc"
+    limit: int = Field(20, ge=1, le=100)
+
+
+@functools.cache
+def _schema_of(query: type[Query]) -> dict[str, Any]:
+    return super(Query, query).model_json_schema()

@@ -1,0 +1,111 @@
+"""/v1/webhook_endpoints/{id}/…: what an endpoint was told, tried out and told again."""
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import UUID
+
+from flask import Response
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from pydantic import BaseModel
+
+from api.routes.webhook_lookup import DeliveriesQuery, EndpointPath, destinations
+from api.services import project_id, services
+from models.errors import InvalidRequestError
+from models.ids import endpoint_wire_id, new_id, parse_response_id, response_wire_id
+from models.schemas.webhooks import (
+    ReplayedWebhookDeliveries,
+    ReplayWebhookDeliveries,
+    TryWebhookEndpoint,
+    WebhookDeliveryPage,
+    WebhookDeliveryResource,
+    WebhookTestResult,
+)
+from models.store.deliveries import StoredDelivery
+from models.webhooks.message import ended_event, sign, webhook_id
+from models.webhooks.safe_http import OutboundClient, OutboundError, UrlRefusedError
+
+blueprint = APIBlueprint(
+    "webhook_deliveries",
+    __name__,
+    url_prefix="/v1/webhook_endpoints/<string:webhook_endpoint_id>",
+    abp_tags=[Tag(name="Webhooks")],
+)
+
+
+@blueprint.post("/test", responses={200: WebhookTestResult})
+def try_out(path: EndpointPath, body: TryWebhookEndpoint) -> Response:
+    """Send a made-up event, once and at once, and say what was answered."""
+    stored = path.find()
+    made_up = new_id()
+    event = ended_event(made_up, body.event_type, datetime.now(UTC))
+    message = sign(event, webhook_id(made_up, stored.id), stored.secrets)
+    client = OutboundClient(destinations())
+    try:
+        status = asyncio.run(client.post(stored.url, body=message.body, headers=message.headers))
+    except (OutboundError, UrlRefusedError) as error:
+        reason = f"The endpoint was not reached: {error}."
+        raise InvalidRequestError(reason, code="webhook_endpoint_not_reached") from None
+    result = WebhookTestResult(
+        webhook_endpoint_id=endpoint_wire_id(stored.id),
+        event_type=body.event_type,
+        status_code=status,
+    )
+    return _json(result)
+
+
+@blueprint.get("/deliveries", responses={200: WebhookDeliveryPage})
+def list_deliveries(path: EndpointPath, query: DeliveriesQuery) -> Response:
+    """List what the endpoint was told, or is to be told; `status=dead` is what was given up."""
+    after = _response_id(query.after, param="after") if query.after is not None else None
+    found = services().store.deliveries.list_deliveries(
+        project_id(), path.find().id, status=query.status, after=after, limit=query.limit + 1
+    )
+    page = [_resource(stored) for stored in found[: query.limit]]
+    first, last = (page[0].response_id, page[-1].response_id) if page else (None, None)
+    more = len(found) > query.limit
+    return _json(WebhookDeliveryPage(data=page, first_id=first, last_id=last, has_more=more))
+
+
+@blueprint.post("/replay", responses={200: ReplayedWebhookDeliveries})
+def replay(path: EndpointPath, body: ReplayWebhookDeliveries) -> Response:
+    """Send again what was given up: for some responses, or for all."""
+    stored = path.find()
+    if stored.disabled_at is not None:
+        message = "The endpoint is disabled: enable it first."
+        raise InvalidRequestError(message, param="webhook_endpoint_id")
+    chosen = None
+    if body.response_ids is not None:
+        chosen = [_response_id(each, param="response_ids") for each in body.response_ids]
+    num_replayed = services().store.deliveries.replay(project_id(), stored.id, chosen)
+    endpoint_id = endpoint_wire_id(stored.id)
+    return _json(
+        ReplayedWebhookDeliveries(webhook_endpoint_id=endpoint_id, num_replayed=num_replayed)
+    )
+
+
+def _response_id(wire_id: str, *, param: str) -> UUID:
+    response_id = parse_response_id(wire_id)
+    if response_id is None:
+        raise InvalidRequestError(f"'{wire_id}' is not the id of a response.", param=param)
+    return response_id
+
+
+def _resource(stored: StoredDelivery) -> WebhookDeliveryResource:
+    last, is_pending = stored.last_attempt_at, stored.status == "pending"
+    return WebhookDeliveryResource(
+        id=webhook_id(stored.response_id, stored.endpoint_id),
+        webhook_endpoint_id=endpoint_wire_id(stored.endpoint_id),
+        response_id=response_wire_id(stored.response_id),
+        event_type=stored.event_type,
+        status=stored.status,
+        num_attempts=stored.num_attempts,
+        last_attempt_at=int(last.timestamp()) if last else None,
+        last_status_code=stored.last_status_code,
+        last_error=stored.last_error,
+        next_attempt_at=int(stored.next_attempt_at.timestamp()) if is_pending else None,
+    )
+
+
+def _json(answer: BaseModel) -> Response:
+    return Response(answer.model_dump_json(), mimetype="application/json")

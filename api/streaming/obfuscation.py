@@ -1,0 +1,32 @@
+"""Padding for deltas, so that who sees only the sizes of frames learns less of the text.
+
+It follows from the event's bytes: an event is the same each time it is sent.
+"""
+
+import hashlib
+
+from models.streams.event_log import LoggedEvent
+
+PADDED = frozenset(
+    {
+        "response.output_text.delta",
+        "response.reasoning.delta",
+        "response.reasoning_text.delta",
+        "response.reasoning_summary_text.delta",
+        "response.function_call_arguments.delta",
+    }
+)
+STEP = 64
+"""Sizes of padded events are multiples of this, in bytes."""
+
+_FIELD = b',"obfuscation":"%b"}'
+_OVERHEAD = len(_FIELD) - 3
+
+
+def padded(event: LoggedEvent) -> bytes:
+    """The event's JSON, with an `obfuscation` field if it is a delta."""
+    if event.type not in PADDED:
+        return event.data
+    length = -(len(event.data) + _OVERHEAD) % STEP
+    padding = hashlib.blake2b(event.data).hexdigest()[:length].encode()
+    return event.data[:-1] + _FIELD % padding

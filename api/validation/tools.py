@@ -1,0 +1,68 @@
+"""Tools, and the calls among the input: what can be said of them only when all is at hand."""
+
+from typing import Any
+
+from api.services import Services
+from models.chat.scripted_encoder import ScriptedEncoder
+from models.errors import InvalidRequestError
+from models.grammars.compile import schema_grammar
+from models.grammars.tool_calls import arguments_schema, calls_grammar
+from models.schemas.request.create_response import CreateResponse
+from models.schemas.request.parameters import GenerationParameters
+from models.schemas.request.tools import FunctionTool, WebSearchTool
+from models.tools.choice import call_rule
+
+
+def check_tools(at: Services, body: CreateResponse) -> None:
+    """Raise a 400 for a search of the web that nobody would do."""
+    if at.settings.searxng_url is not None:
+        return
+    for position, tool in enumerate(body.tools):
+        if isinstance(tool, WebSearchTool):
+            message = (
+                "This server has no search provider. To have one, start it with "
+                "ANTIPHON_SEARXNG_URL set to the address of a SearXNG server that gives JSON "
+                "(`search.formats` in its settings)."
+            )
+            is_option = body.web_search_options is not None
+            param = "web_search_options" if is_option else f"tools[{position}]"
+            raise InvalidRequestError(message, param=param, code="search_not_configured")
+
+
+def check_calls(at: Services, parameters: GenerationParameters) -> None:
+    """Raise a 400 for calls that the served model cannot be held to."""
+    rule = call_rule(parameters)
+    if not rule.tools:
+        return
+    is_strict = False
+    for position, tool in enumerate(parameters.tools):
+        if isinstance(tool, FunctionTool) and tool.strict and tool in rule.tools:
+            _check_strict(at, tool, f"tools[{position}].parameters")
+            is_strict = True
+    # The engine of the tests may call, but cannot be made to.
+    if rule.is_forced or is_strict or not isinstance(at.encoder, ScriptedEncoder):
+        param = "tool_choice" if rule.is_forced else "tools"
+        at.check_grammar(calls_grammar(parameters, at.encoder), param=param)
+
+
+def check_pairs(items: list[dict[str, Any]], before: list[dict[str, Any]]) -> None:
+    """Raise a 400 for the output of a call that was never made.
+
+    `before` is what the items go on from.
+    """
+    called = {item["call_id"] for item in before if item.get("type") == "function_call"}
+    for position, item in enumerate(items):
+        if item.get("type") == "function_call":
+            called.add(item["call_id"])
+        elif item.get("type") == "function_call_output" and item["call_id"] not in called:
+            message = f"There is no function call with the call_id '{item['call_id']}' before it."
+            raise InvalidRequestError(message, param=f"input[{position}].call_id")
+
+
+def _check_strict(at: Services, tool: FunctionTool, param: str) -> None:
+    """What is strict is enforced as it stands, or refused."""
+    schema = arguments_schema(tool)
+    if schema["type"] != "object":
+        message = "The parameters of a function must be a schema of type 'object'."
+        raise InvalidRequestError(message, param=param, code="invalid_json_schema")
+    at.check_grammar(schema_grammar(schema, param=param), param=param)

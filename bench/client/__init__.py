@@ -1,0 +1,1 @@
+"""Load: requests, streams and what they are about."""

@@ -1,0 +1,1 @@
+"""Parts of the engine benchmark: ours, transformers and the memory bound."""

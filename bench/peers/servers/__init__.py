@@ -1,0 +1,1 @@
+"""The servers and engines compared, one file each."""

@@ -1,0 +1,53 @@
+"""Our own server, as `./antiphon up` starts it: API, worker, Postgres and Valkey."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from bench.client.bodies import PATH
+from bench.peers.peer import Precision, Setup
+from bench.peers.servers.http import HttpRunner, responses_answer
+from bench.peers.servers.isa import held
+from bench.server import own_server
+
+
+class Antiphon:
+    """Over HTTP, with everything that a response costs here: it is stored, and can be resumed."""
+
+    name = "ours"
+    is_over_http = True
+    formats: Mapping[Precision, str] = {each: each.value for each in Precision}
+    held_to_avx2 = "its products, by the environment of oneDNN; not norms and attention"
+
+    def version(self) -> str:
+        """The commit is among the circumstances of the run."""
+        return ""
+
+    @contextmanager
+    def start(self, setup: Setup) -> Iterator[HttpRunner]:
+        """A server with a database of its own."""
+        settings = {
+            "ANTIPHON_ENGINE": "transformers",
+            "ANTIPHON_MODEL": setup.weights.name,
+            "ANTIPHON_DTYPE": setup.precision.value,
+            "ANTIPHON_THREADS": str(setup.num_threads),
+        }
+        with own_server(settings | held(setup.isa), setup.weights.parent) as server:
+            yield HttpRunner(
+                address=server.address,
+                pid=server.pid,
+                path=PATH,
+                body=_body,
+                read=responses_answer,
+            )
+
+
+def _body(prompt: str, num_tokens: int) -> dict[str, Any]:
+    return {
+        "input": prompt,
+        "max_output_tokens": num_tokens,
+        "temperature": 0,
+        "frequency_penalty": 0,
+        "ignore_eos": True,
+        "stream": True,
+    }

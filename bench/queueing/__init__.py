@@ -1,0 +1,1 @@
+"""Parts of the queue benchmark: requests, streams and first tokens."""

@@ -1,0 +1,1 @@
+"""The commands of `antiphon` that need more than a call."""

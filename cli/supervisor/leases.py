@@ -1,0 +1,51 @@
+"""Ends the lease of a worker that the supervisor saw die, so that others need not wait for it."""
+
+import logging
+import signal
+import socket
+import threading
+import time
+from collections.abc import Mapping
+
+from cli.supervisor.processes import Program
+from models.errors import UnavailableError
+from models.store import Store
+
+logger = logging.getLogger(__name__)
+
+_TRY_FOR_S = 5.0
+"""A lease lasts no longer."""
+_RETRY_S = 0.2
+
+
+class LeaseEnder:
+    """Acts on threads of its own: the database may be away, and the supervisor must not wait."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        """`env` has the DATABASE_URL by the time a worker dies."""
+        self._env = env
+
+    def on_death(self, program: Program, pid: int, returncode: int) -> None:
+        """Let the responses of a dead worker be taken up; any other child has no lease."""
+        if program.name.startswith("worker"):
+            is_killed = returncode in (0, -signal.SIGKILL, -signal.SIGTERM)
+            threading.Thread(target=self._end, args=[pid, not is_killed], daemon=True).start()
+
+    def _end(self, pid: int, is_suspect: bool) -> None:
+        url = self._env["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://", 1)
+        store = Store.open(url, pool_size=1)
+        deadline = time.monotonic() + _TRY_FOR_S
+        try:
+            while time.monotonic() < deadline:
+                try:
+                    ended = store.workers.end_leases(socket.gethostname(), pid)
+                    suspects = ended if is_suspect else []
+                    reclaimed = store.upkeep.reclaim(suspects) if ended else []
+                except UnavailableError:
+                    time.sleep(_RETRY_S)
+                    continue
+                logger.info("leases of pid %d ended, %d responses reclaimed", pid, len(reclaimed))
+                return
+            logger.warning("leases of pid %d left to run out: no database", pid)
+        finally:
+            store.close()

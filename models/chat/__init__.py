@@ -1,0 +1,1 @@
+"""From items to the token ids of a prompt."""

@@ -1,0 +1,37 @@
+"""From a response's parameters and items to the tokens that its model is given.
+
+The API counts with it before it accepts a request, the worker generates from it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from models.chat.prompt import ChatEncoder, EncodedPrompt, Prompt
+from models.chat.truncation import fit, room_for_prompt
+from models.schemas.request.parameters import GenerationParameters
+from models.tools.choice import call_rule
+from models.tools.prompt import chat_tools
+from models.tools.web_search import offered_search, tool_prompt
+
+
+def encode_prompt(
+    encoder: ChatEncoder, parameters: GenerationParameters, items: Sequence[dict[str, Any]]
+) -> EncodedPrompt:
+    """The prompt; with `truncation: auto`, without its oldest turns if need be."""
+    search = offered_search(parameters)
+    prompt = Prompt(
+        instructions=parameters.instructions,
+        items=items,
+        verbosity=parameters.text.verbosity if parameters.text else None,
+        effort=parameters.effort,
+        tools=chat_tools(call_rule(parameters).shown),
+        tool_prompt=tool_prompt(search) if search else None,
+    )
+    if parameters.truncation != "auto":
+        encoded = encoder.encode_media(prompt)
+    else:
+        room = room_for_prompt(encoder.context_length, parameters.output_limit)
+        encoded = fit(encoder.encode_media, prompt, room)
+    is_output = bool(items) and items[-1].get("type") == "function_call_output"
+    return replace(encoded, answers_call=is_output)

@@ -1,0 +1,193 @@
+"""From items to the token ids of a prompt: the chat template and tokenizer of the served model.
+
+The API counts with it before it accepts a request, the worker generates from it. No torch, and
+transformers, which takes seconds to import, only where something is tokenised.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+from jinja2.exceptions import TemplateError
+
+from models.chat.messages import content_parts, is_native, to_messages
+from models.chat.prompt import EncodedPrompt, Prompt
+from models.chat.scripted_encoder import ScriptedEncoder
+from models.chat.visible_tokens import show_tokens
+from models.errors import InvalidRequestError
+from models.media.images import gradient_url, read_image_part
+from models.media.processor import load_image_reader
+from models.profile.call_format import CallFormat
+from models.profile.profile import read_profile
+from models.profile.sampling_defaults import of_generation_config
+from models.profile.thinking import ThinkingStyle
+from models.profile.weights import Weights, locate_weights, served_model_id
+from models.settings import Settings
+
+_CALL_MARK = "(the call)"
+"""Stands for a call where only what comes after it is of interest."""
+
+
+class TemplateEncoder:
+    """The chat template and tokenizer that came with the weights."""
+
+    def __init__(self, weights: Weights, call_margin: float | None = None) -> None:
+        """`call_margin` is the setting that counts before the profile's own, if it is given.
+
+        Raises `SettingsError` for a profile that cannot be read.
+        """
+        from transformers import PreTrainedTokenizerFast
+
+        folder = weights.folder
+        self.model_id = weights.model_id
+        self.folder = folder
+        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        template = _template(self.tokenizer)
+        self._thinking = ThinkingStyle(template, self.tokenizer.get_added_vocab())
+        self.think_tags = self._thinking.tags
+        self.profile = read_profile(folder, weights.model_id, template, call_margin)
+        self._special_ids = {
+            token.content: token_id
+            for token_id, token in self.tokenizer.added_tokens_decoder.items()
+            if token.special
+        }
+        show_tokens(self.tokenizer, [*(self.think_tags or ()), *self.profile.call_format.marks])
+        config = _text_config(folder)
+        self.context_length = int(config["max_position_embeddings"])
+        self.vocab_size = int(config.get("vocab_size") or len(self.tokenizer))
+        self._images = load_image_reader(folder)
+        self.media = frozenset({"input_image"} if self._images else ())
+        came_with_them = of_generation_config(_read_json(folder / "generation_config.json"))
+        self.sampling = self.profile.sampling.over(came_with_them)
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Render the chat template and tokenise; raises if the template refuses the messages."""
+        return self.encode_media(prompt).token_ids
+
+    def encode_media(self, prompt: Prompt) -> EncodedPrompt:
+        """The same with the images among the items, prepared for the vision network."""
+        messages = to_messages(prompt, self.profile, self._thinking, self._images)
+        if self._images is None:
+            return self._encoded(self._render(messages, prompt))
+        # Templates of vision models go through the parts of every message.
+        messages = [each | {"content": content_parts(each["content"])} for each in messages]
+        images = [
+            part["image"] for message in messages for part in message["content"] if "image" in part
+        ]
+        text = self._images.expand(self._render(messages, prompt), images)
+        encoded = self._encoded(text)
+        return replace(encoded, images=self._images.place(encoded.token_ids, images))
+
+    def encode_result(self, result: str, effort: str | None) -> list[int]:
+        """The end of the assistant's message and a user's that has the result."""
+        said = (("user", "?"), ("assistant", _CALL_MARK), ("user", result))
+        messages: list[dict[str, Any]] = [
+            {"role": role, "content": text if self._images is None else content_parts(text)}
+            for role, text in said
+        ]
+        text = self._render(messages, Prompt(instructions=None, items=[], effort=effort))
+        return self._tokenise(text.partition(_CALL_MARK)[2])
+
+    def image_sample(self) -> EncodedPrompt | None:
+        """A short prompt with an image; None if the model takes none."""
+        if self._images is None:
+            return None
+        part = {"type": "input_image", "image_url": gradient_url()}
+        message = {"role": "user", "content": [part, {"type": "input_text", "text": "This?"}]}
+        return self.encode_media(Prompt(instructions=None, items=[message]))
+
+    def opener_ids(self, call_format: CallFormat) -> list[int]:
+        """Where a call has no opener of its own, all of its beginning but the function's name."""
+        return self._tokenise(call_format.opener or '{"name": "')
+
+    def special_id(self, text: str) -> int | None:
+        """The token that a text is, if the tokenizer that came with the weights calls it special.
+
+        The engine's does so: what it takes for text has no such token in it.
+        """
+        return self._special_ids.get(text)
+
+    def check_part(self, part: dict[str, Any], param: str) -> None:
+        """Prepare an image, as the prompt with it soon will."""
+        if part["type"] == "input_image" and self._images is not None:
+            self._images.prepare(read_image_part(part, param), param)
+
+    def _render(self, messages: list[dict[str, Any]], prompt: Prompt) -> str:
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                messages,
+                tokenize=False,
+                add_generation_prompt=True,
+                tools=self._native_tools(prompt),
+                verbosity=prompt.verbosity or "medium",
+                **self._thinking.keywords(prompt.effort),
+            )
+        except TemplateError as error:
+            raise InvalidRequestError(
+                f"The chat template of {self.model_id} refuses these messages: {error}",
+                param="input",
+            ) from error
+        return self._thinking.settle(text, prompt.effort)
+
+    def _native_tools(self, prompt: Prompt) -> list[dict[str, Any]] | None:
+        return list(prompt.tools) or None if is_native(prompt, self.profile) else None
+
+    def _encoded(self, text: str) -> EncodedPrompt:
+        token_ids = self._tokenise(text)
+        return EncodedPrompt(token_ids=token_ids, opens_thought=self._thinking.opens_thought(text))
+
+    def _tokenise(self, text: str) -> list[int]:
+        # The backend's own call: transformers' wrapper costs three times the tokenising.
+        encoding = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
+        return list(encoding.ids)
+
+    def token_texts(self) -> list[bytes]:
+        """As llguidance reads them off the tokenizer: bytes, half characters included.
+
+        The byte 255 is its own mark and left out; it is no part of any text in UTF-8.
+        """
+        from llguidance.hf import from_tokenizer
+
+        tokens = from_tokenizer(self.tokenizer, slices=[])
+        return [tokens.decode_bytes([token_id]) for token_id in range(tokens.vocab_size)]
+
+
+def load_encoder(settings: Settings) -> TemplateEncoder | ScriptedEncoder:
+    """The encoder of the model that the settings name."""
+    if settings.engine == "scripted":
+        return ScriptedEncoder(served_model_id(settings), settings.script_text)
+    weights = locate_weights(settings)
+    if not weights.is_ready:
+        raise FileNotFoundError(
+            f"no weights in {weights.folder}; fetch them with: ./antiphon models pull"
+        )
+    return TemplateEncoder(weights, settings.call_margin)
+
+
+def _template(tokenizer: Any) -> str:
+    """The chat template; of several, the one with tools."""
+    template = tokenizer.chat_template
+    if isinstance(template, dict):
+        return str(template.get("tool_use") or template.get("default") or "")
+    return template or ""
+
+
+def _text_config(folder: Path) -> dict[str, Any]:
+    """The config of the language model; one within a larger config leaves its defaults out."""
+    config = _read_json(folder / "config.json")
+    if "text_config" not in config:
+        return config
+    from transformers import AutoConfig
+
+    whole = AutoConfig.from_pretrained(folder, local_files_only=True)
+    text_config: dict[str, Any] = whole.get_text_config().to_dict()
+    return text_config
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A JSON file of the weights; one that is optional may be missing."""
+    content: dict[str, Any] = orjson.loads(path.read_bytes()) if path.is_file() else {}
+    return content

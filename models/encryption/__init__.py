@@ -1,0 +1,1 @@
+"""Encrypted content that clients carry: reasoning and compactions."""

@@ -1,0 +1,1 @@
+"""From output formats and tool choices to llguidance grammars."""

@@ -1,0 +1,1 @@
+"""Images: decoding within limits, and the processor of a vision model."""

@@ -1,0 +1,1 @@
+"""Properties of one set of weights, read from its files and chat template."""

@@ -1,0 +1,1 @@
+"""Making, logging and finishing the events of one attempt."""

@@ -1,0 +1,1 @@
+"""A response as it is stored, and as clients see it."""

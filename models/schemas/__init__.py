@@ -1,0 +1,1 @@
+"""Pydantic types of what clients send and receive."""

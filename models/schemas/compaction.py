@@ -1,0 +1,46 @@
+"""POST /v1/responses/compact as clients write and see it, and the count of input tokens."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Discriminator, Field, Tag
+
+from models.schemas.items import InputItem
+from models.schemas.request.create_response import MAX_ITEMS
+from models.schemas.request.options import ServiceTier
+from models.schemas.response import Usage
+from models.schemas.strict import MAX_TEXT, Label, WireModel, text_or_items
+
+
+class CompactRequest(WireModel):
+    """What is to be compacted; the model is required (specification §3)."""
+
+    model: str
+    input: (
+        Annotated[
+            Annotated[str, Field(min_length=1, max_length=MAX_TEXT), Tag("text")]
+            | Annotated[list[InputItem], Field(max_length=MAX_ITEMS), Tag("items")],
+            Discriminator(text_or_items),
+        ]
+        | None
+    ) = None
+    previous_response_id: str | None = None
+    instructions: str | None = Field(None, max_length=MAX_TEXT)
+    prompt_cache_key: Label | None = None
+    service_tier: ServiceTier | None = None
+
+
+class CompactResource(BaseModel):
+    """The compacted conversation: the input of whatever follows."""
+
+    id: str
+    object: Literal["response.compaction"] = "response.compaction"
+    created_at: int
+    output: list[dict[str, Any]]
+    usage: Usage
+
+
+class InputTokens(BaseModel):
+    """How long a prompt is, in tokens."""
+
+    object: Literal["response.input_tokens"] = "response.input_tokens"
+    input_tokens: int

@@ -1,0 +1,74 @@
+"""Conversations as clients write and see them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, field_validator
+
+from models.schemas.items import InputItem
+from models.schemas.request.create_response import MetadataKey, MetadataValue
+from models.schemas.strict import WireModel
+
+MAX_NEW_ITEMS = 20
+"""Items that one request may add (OpenAI's limit)."""
+
+Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)]
+
+
+class CreateConversation(WireModel):
+    """The body of POST /v1/conversations; nothing is required."""
+
+    items: list[InputItem] = Field(default_factory=list, max_length=MAX_NEW_ITEMS)
+    metadata: Metadata = Field(default_factory=dict)
+
+    @field_validator("items", mode="before")
+    @classmethod
+    def _no_items(cls, value: object) -> object:
+        return [] if value is None else value
+
+    @field_validator("metadata", mode="before")
+    @classmethod
+    def _no_metadata(cls, value: object) -> object:
+        return {} if value is None else value
+
+
+class UpdateConversation(WireModel):
+    """The body of POST /v1/conversations/{id}: the metadata that replaces the old."""
+
+    metadata: Metadata
+
+
+class CreateItems(WireModel):
+    """The body of POST /v1/conversations/{id}/items."""
+
+    items: list[InputItem] = Field(min_length=1, max_length=MAX_NEW_ITEMS)
+
+
+class ConversationResource(BaseModel):
+    """A conversation; its items are read on their own."""
+
+    id: str
+    object: Literal["conversation"] = "conversation"
+    created_at: int
+    metadata: dict[str, str]
+
+
+class DeletedConversation(BaseModel):
+    """What is left of a deleted conversation."""
+
+    id: str
+    object: Literal["conversation.deleted"] = "conversation.deleted"
+    deleted: Literal[True] = True
+
+
+class AnyItem(BaseModel):
+    """One item, of whichever type."""
+
+    model_config = {"extra": "allow"}
+
+    type: str
+    id: str
+
+
+def dumped(items: list[Any]) -> list[dict[str, Any]]:
+    """Items as they are stored."""
+    return [item.model_dump(exclude_none=True) for item in items]

@@ -1,0 +1,191 @@
+"""The events of single items (specification §4), one class each; see `models/schemas/events.py`."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from models.schemas.output import OutputItem
+from models.schemas.parts import OutputText, ReasoningText, SummaryText, TokenLogprob, UrlCitation
+
+
+class BaseEvent(BaseModel):
+    """What every event has."""
+
+    type: str
+    sequence_number: int
+
+
+class ItemEvent(BaseEvent):
+    """An event of one item of the output."""
+
+    output_index: int
+
+
+class OutputItemAdded(ItemEvent):
+    """An output item begins."""
+
+    type: Literal["response.output_item.added"] = "response.output_item.added"
+    item: OutputItem
+
+
+class OutputItemDone(ItemEvent):
+    """An output item has its final form."""
+
+    type: Literal["response.output_item.done"] = "response.output_item.done"
+    item: OutputItem
+
+
+class PieceEvent(ItemEvent):
+    """An event of something inside an item."""
+
+    item_id: str
+
+
+class ContentEvent(PieceEvent):
+    """An event of one content part."""
+
+    content_index: int
+
+
+class ContentPartAdded(ContentEvent):
+    """A content part begins."""
+
+    type: Literal["response.content_part.added"] = "response.content_part.added"
+    part: OutputText | ReasoningText = Field(discriminator="type")
+
+
+class ContentPartDone(ContentEvent):
+    """A content part has its final form."""
+
+    type: Literal["response.content_part.done"] = "response.content_part.done"
+    part: OutputText | ReasoningText = Field(discriminator="type")
+
+
+class OutputTextDelta(ContentEvent):
+    """More text of a message's part."""
+
+    type: Literal["response.output_text.delta"] = "response.output_text.delta"
+    delta: str
+    logprobs: list[TokenLogprob] = Field(default_factory=list)
+
+
+class OutputTextDone(ContentEvent):
+    """The whole text of a message's part."""
+
+    type: Literal["response.output_text.done"] = "response.output_text.done"
+    text: str
+    logprobs: list[TokenLogprob] = Field(default_factory=list)
+
+
+class AnnotationAdded(ContentEvent):
+    """Where a passage of the text comes from."""
+
+    type: Literal["response.output_text.annotation.added"] = "response.output_text.annotation.added"
+    annotation_index: int
+    annotation: UrlCitation
+
+
+class ReasoningDelta(ContentEvent):
+    """More of what the model thinks."""
+
+    type: Literal["response.reasoning.delta"] = "response.reasoning.delta"
+    delta: str
+
+
+class ReasoningDone(ContentEvent):
+    """All that the model thought."""
+
+    type: Literal["response.reasoning.done"] = "response.reasoning.done"
+    text: str
+
+
+class SummaryEvent(PieceEvent):
+    """An event of one part of a summary."""
+
+    summary_index: int
+
+
+class SummaryPartAdded(SummaryEvent):
+    """A summary of the reasoning begins."""
+
+    type: Literal["response.reasoning_summary_part.added"] = "response.reasoning_summary_part.added"
+    part: SummaryText
+
+
+class SummaryPartDone(SummaryEvent):
+    """A summary of the reasoning has its final form."""
+
+    type: Literal["response.reasoning_summary_part.done"] = "response.reasoning_summary_part.done"
+    part: SummaryText
+
+
+class SummaryTextDelta(SummaryEvent):
+    """More text of a summary."""
+
+    type: Literal["response.reasoning_summary_text.delta"] = "response.reasoning_summary_text.delta"
+    delta: str
+
+
+class SummaryTextDone(SummaryEvent):
+    """The whole text of a summary."""
+
+    type: Literal["response.reasoning_summary_text.done"] = "response.reasoning_summary_text.done"
+    text: str
+
+
+class ArgumentsDelta(PieceEvent):
+    """More of a call's arguments."""
+
+    type: Literal["response.function_call_arguments.delta"] = (
+        "response.function_call_arguments.delta"
+    )
+    delta: str
+
+
+class ArgumentsDone(PieceEvent):
+    """All of a call's arguments."""
+
+    type: Literal["response.function_call_arguments.done"] = "response.function_call_arguments.done"
+    arguments: str
+
+
+class SearchInProgress(PieceEvent):
+    """A search of the web begins."""
+
+    type: Literal["response.web_search_call.in_progress"] = "response.web_search_call.in_progress"
+
+
+class SearchSearching(PieceEvent):
+    """The search provider has been asked."""
+
+    type: Literal["response.web_search_call.searching"] = "response.web_search_call.searching"
+
+
+class SearchCompleted(PieceEvent):
+    """The search provider has answered."""
+
+    type: Literal["response.web_search_call.completed"] = "response.web_search_call.completed"
+
+
+SearchEvent = SearchInProgress | SearchSearching | SearchCompleted
+
+AnyItemEvent = (
+    OutputItemAdded
+    | OutputItemDone
+    | ContentPartAdded
+    | ContentPartDone
+    | OutputTextDelta
+    | OutputTextDone
+    | AnnotationAdded
+    | ReasoningDelta
+    | ReasoningDone
+    | SummaryPartAdded
+    | SummaryPartDone
+    | SummaryTextDelta
+    | SummaryTextDone
+    | ArgumentsDelta
+    | ArgumentsDone
+    | SearchInProgress
+    | SearchSearching
+    | SearchCompleted
+)

@@ -1,0 +1,62 @@
+"""Items that the model makes (specification §3). A field that may be absent is never null."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from models.schemas.items import ItemStatus, SearchResult
+from models.schemas.parts import OutputText, ReasoningText, SummaryText
+from models.schemas.strict import WireModel
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class OutputMessage(WireModel):
+    """A message that the model wrote."""
+
+    type: Literal["message"] = "message"
+    id: str
+    status: ItemStatus
+    role: Literal["assistant"] = "assistant"
+    content: list[OutputText]
+    phase: Literal["commentary", "final_answer"] | None = Field(None, exclude_if=_is_none)
+
+
+class FunctionCall(WireModel):
+    """A function that the model asks its client to run; `arguments` is JSON."""
+
+    type: Literal["function_call"] = "function_call"
+    id: str
+    call_id: str
+    name: str
+    arguments: str
+    status: ItemStatus
+
+
+class Reasoning(WireModel):
+    """What the model thought before it answered."""
+
+    type: Literal["reasoning"] = "reasoning"
+    id: str
+    summary: list[SummaryText] = Field(default_factory=list)
+    content: list[ReasoningText] = Field(default_factory=list)
+    encrypted_content: str | None = Field(None, exclude_if=_is_none)
+    status: ItemStatus
+
+
+class WebSearchCall(WireModel):
+    """A search of the web that the server made for the model."""
+
+    type: Literal["web_search_call"] = "web_search_call"
+    id: str
+    status: Literal["in_progress", "searching", "completed", "failed", "incomplete"]
+    action: dict[str, Any] | None = Field(None, exclude_if=_is_none)
+    results: list[SearchResult] | None = Field(None, exclude_if=_is_none)
+    """What was found, as the model read it."""
+
+
+OutputItem = Annotated[
+    OutputMessage | FunctionCall | Reasoning | WebSearchCall, Field(discriminator="type")
+]

@@ -1,0 +1,1 @@
+"""The body of POST /v1/responses, field by field."""

@@ -1,0 +1,167 @@
+"""The body of POST /v1/responses: what is accepted, within which limits.
+
+A field that the specification or the API knows but this server does not act on may be given with
+the value that changes nothing; any other value is refused by name, never ignored.
+"""
+
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from models.schemas.items import InputItem, ItemId
+from models.schemas.request.formats import ResponseFormat, format_param, merge_formats
+from models.schemas.request.grammars import GRAMMAR_PARAM
+from models.schemas.request.options import ConversationId
+from models.schemas.request.parameters import GenerationParameters, TokenLimit
+from models.schemas.request.tool_checks import check_tools
+from models.schemas.request.tools import WebSearchOptions, WebSearchTool
+from models.schemas.request.unsupported import split_unserved, unserved_within
+from models.schemas.strict import MAX_TEXT, text_or_items, text_or_object
+
+MAX_ITEMS = 10_000
+
+MetadataKey = Annotated[str, StringConstraints(max_length=64)]
+MetadataValue = Annotated[str, StringConstraints(max_length=512)]
+
+
+class CreateResponse(GenerationParameters):
+    """The whole body."""
+
+    model: str | None = None
+    input: Annotated[
+        Annotated[str, Field(min_length=1, max_length=MAX_TEXT), Tag("text")]
+        | Annotated[list[InputItem], Field(min_length=1, max_length=MAX_ITEMS), Tag("items")],
+        Discriminator(text_or_items),
+    ]
+    max_tokens: TokenLimit | None = None
+    max_completion_tokens: TokenLimit | None = None
+    previous_response_id: str | None = None
+    conversation: (
+        Annotated[
+            Annotated[ItemId, Tag("text")] | Annotated[ConversationId, Tag("object")],
+            Discriminator(text_or_object),
+        ]
+        | None
+    ) = None
+    store: bool = True
+    background: bool = False
+    stream: bool = False
+    web_search_options: WebSearchOptions | None = None
+    response_format: ResponseFormat | None = None
+    metadata: dict[MetadataKey, MetadataValue] = Field(default_factory=dict, max_length=16)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unserved(cls, body: object) -> object:
+        if not isinstance(body, dict):
+            return body
+        served, refused = split_unserved(body)
+        refused = refused or unserved_within(served)
+        if refused is not None:
+            raise PydanticCustomError(
+                "unsupported_parameter",
+                "{field} is not supported by this server",
+                {"field": refused},
+            )
+        return served
+
+    @field_validator("store", "background", "stream", "metadata", mode="before")
+    @classmethod
+    def _null_is_default(cls, value: object, info: Any) -> object:
+        """Clients send null for what they leave at its default."""
+        if value is not None:
+            return value
+        return cls.model_fields[info.field_name].get_default(call_default_factory=True)
+
+    @model_validator(mode="after")
+    def _settle_token_limit(self) -> Self:
+        """`max_tokens` and `max_completion_tokens` are other names of `max_output_tokens`."""
+        for alias in ("max_tokens", "max_completion_tokens"):
+            limit = getattr(self, alias)
+            if limit is not None and self.max_output_tokens not in (None, limit):
+                raise PydanticCustomError(
+                    "conflicting_values",
+                    "it disagrees with another name of the same limit",
+                    {"field": alias},
+                )
+            self.max_output_tokens = limit or self.max_output_tokens
+        return self
+
+    @model_validator(mode="after")
+    def _settle_logprobs(self) -> Self:
+        """`logprobs` and `include` say the same."""
+        if self.logprobs is False and self.num_top_logprobs is not None:
+            raise PydanticCustomError(
+                "conflicting_values",
+                "it disagrees with top_logprobs or include, which ask for log probabilities",
+                {"field": "logprobs"},
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_choice_for_a_conversation(self) -> Self:
+        if self.conversation is not None and (self.n or 1) > 1:
+            raise PydanticCustomError(
+                "conflicting_values",
+                "it must be 1 where a conversation is to go on",
+                {"field": "n"},
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_constraint(self) -> Self:
+        """`response_format` becomes `text.format`; a grammar goes with neither."""
+        if self.response_format is not None:
+            self.text = merge_formats(self.text, self.response_format)
+        if self.grammar is not None and self.text is not None and self.text.is_json:
+            raise PydanticCustomError(
+                "conflicting_constraints",
+                "it cannot be combined with a JSON text.format or response_format",
+                {"field": "grammar"},
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _settle_search(self) -> Self:
+        """`web_search_options` is another way to give a `web_search` tool."""
+        if self.web_search_options is None:
+            return self
+        if any(isinstance(tool, WebSearchTool) for tool in self.tools):
+            raise PydanticCustomError(
+                "conflicting_values",
+                "it cannot be given beside a web_search tool",
+                {"field": "web_search_options"},
+            )
+        options = dict(self.web_search_options)
+        self.tools = [*self.tools, WebSearchTool(type="web_search", **options)]
+        return self
+
+    @model_validator(mode="after")
+    def _check_tools(self) -> Self:
+        check_tools(self)
+        return self
+
+    @property
+    def grammar_param(self) -> str:
+        """The field that says what the output must follow, to be named if that is refused."""
+        return GRAMMAR_PARAM if self.grammar else format_param(self.response_format)
+
+    def parameters(self) -> GenerationParameters:
+        """The part that is stored as the response's parameters."""
+        names = GenerationParameters.model_fields
+        return GenerationParameters.model_construct(**{name: getattr(self, name) for name in names})
+
+    def input_items(self) -> list[dict[str, Any]]:
+        """The input as items; a string is one user message."""
+        if isinstance(self.input, str):
+            part = {"type": "input_text", "text": self.input}
+            return [{"type": "message", "role": "user", "content": [part]}]
+        return [item.model_dump(exclude_none=True) for item in self.input]

@@ -1,0 +1,112 @@
+"""What decides how the output of a response is made: the part of a request that is stored."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator
+
+from models.schemas.request.formats import TextConfig
+from models.schemas.request.grammars import Grammar, LlguidanceGrammar
+from models.schemas.request.options import (
+    Effort,
+    Include,
+    ReasoningOptions,
+    ServiceTier,
+    StreamOptions,
+)
+from models.schemas.request.sampling import SamplingFields
+from models.schemas.request.tools import (
+    MAX_TOOLS,
+    AllowedTools,
+    ChatFunctionChoice,
+    Tool,
+    ToolChoice,
+    flat_choice,
+    flat_tool,
+)
+from models.schemas.strict import MAX_TEXT, Label
+
+SEED_LIMIT = 2**63
+LOGPROBS = "message.output_text.logprobs"
+"""What to include to be shown log probabilities."""
+
+StopString = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+def _is_empty(value: list[object]) -> bool:
+    return not value
+
+
+class GenerationParameters(SamplingFields):
+    """What is stored with a response beside its input and decides how its text is made."""
+
+    instructions: str | None = Field(None, max_length=MAX_TEXT)
+    max_output_tokens: TokenLimit | None = None
+    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
+    top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
+    seed: int | None = Field(None, ge=-SEED_LIMIT, lt=SEED_LIMIT)
+    stop: list[StopString] = Field(default_factory=list, max_length=64)
+    text: TextConfig | None = None
+    grammar: Grammar | None = None
+    tools: list[Tool] = Field(default_factory=list, max_length=MAX_TOOLS, exclude_if=_is_empty)
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    max_tool_calls: int | None = Field(None, ge=1, le=2**31 - 1)
+    reasoning: ReasoningOptions | None = None
+    include: list[Include] = Field(default_factory=list, max_length=64, exclude_if=_is_empty)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    n: int | None = Field(None, ge=1, le=16)
+    truncation: Literal["auto", "disabled"] | None = None
+    service_tier: ServiceTier | None = None
+    stream_options: StreamOptions | None = None
+    safety_identifier: Label | None = None
+    prompt_cache_key: Label | None = None
+    user: Label | None = None
+
+    @field_validator("tools", "include", mode="before")
+    @classmethod
+    def _none_is_empty(cls, value: object) -> object:
+        return [] if value is None else value
+
+    @field_validator("tools", mode="after")
+    @classmethod
+    def _flat_tools(cls, tools: list[Tool]) -> list[Tool]:
+        """Stored and echoed in one spelling."""
+        return [flat_tool(tool) for tool in tools]
+
+    @field_validator("tool_choice", mode="after")
+    @classmethod
+    def _flat_choice(cls, choice: ToolChoice | None) -> ToolChoice | None:
+        if isinstance(choice, AllowedTools):
+            flat = [flat_choice(each) for each in choice.tools]
+            return choice.model_copy(update={"tools": flat})
+        return flat_choice(choice) if isinstance(choice, ChatFunctionChoice) else choice
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        """`stop` is a string or a list of them."""
+        if value is None:
+            return []
+        return [value] if isinstance(value, str) else value
+
+    @property
+    def num_top_logprobs(self) -> int | None:
+        """How many of the likeliest tokens to show beside each that was drawn; None if there are
+        to be no log probabilities."""
+        asks = self.logprobs or self.top_logprobs or LOGPROBS in self.include
+        return (self.top_logprobs or 0) if asks else None
+
+    @property
+    def effort(self) -> Effort | None:
+        """How much the model is to think; None leaves it to its chat template."""
+        return self.reasoning.effort if self.reasoning else None
+
+    @property
+    def output_limit(self) -> int | None:
+        """Most tokens of output: `max_output_tokens` or the grammar's own, the smaller counts."""
+        given = [self.max_output_tokens]
+        if isinstance(self.grammar, LlguidanceGrammar):
+            given.append(self.grammar.value.max_tokens)
+        return min((each for each in given if each is not None), default=None)

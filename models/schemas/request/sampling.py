@@ -1,0 +1,31 @@
+"""The fields that decide how tokens are drawn: their types and ranges, and nothing else."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from models.schemas.strict import WireModel
+
+DRY_BASE = 1.75
+DRY_ALLOWED_LENGTH = 2
+DRY_BREAKERS = ("\n", ":", '"', "*")
+
+TokenId = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,9})$")]
+Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+DryBreaker = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+class SamplingFields(WireModel):
+    """Sampling beyond `temperature` and `top_p`; null and left out are the same: off."""
+
+    top_k: int | None = Field(None, ge=0)
+    min_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
+    presence_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
+    repetition_penalty: float | None = Field(None, gt=0, allow_inf_nan=False)
+    dry_multiplier: float | None = Field(None, ge=0, allow_inf_nan=False)
+    dry_base: float | None = Field(None, ge=0, allow_inf_nan=False)
+    dry_allowed_length: int | None = Field(None, ge=0, le=2**31 - 1)
+    dry_sequence_breakers: list[DryBreaker] | None = Field(None, max_length=64)
+    logit_bias: dict[TokenId, Bias] | None = None
+    ignore_eos: bool | None = None

@@ -1,0 +1,132 @@
+"""The end of a response: all that is written of it, at once and once."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+
+from models.database.connection import Database
+from models.responses.record import StoredResponse
+from models.responses.status import CONTINUABLE, ResponseStatus, sources_of
+from models.store.deliveries import GIVE_UP_H
+
+# Status, output, usage, events and what webhooks are to be told in one transaction, or nothing if
+# the attempt is stale; with a conversation, also the turn that is added to it, and its lock.
+_FINISH = text("""
+    WITH finished AS (
+        UPDATE responses
+        SET status = :status, usage = :usage, error = :error, finished_at = :finished_at,
+            incomplete_details = :incomplete_details, checkpoint = NULL
+        WHERE project_id = :project_id AND id = :id AND attempt = :attempt
+          AND status = ANY(:sources)
+        RETURNING id, project_id, store, background, conversation_id
+    ), archived AS (
+        INSERT INTO event_archives (response_id, project_id, num_events, data)
+        SELECT id, project_id, :num_events, :data FROM finished WHERE store
+    ), written AS (
+        INSERT INTO items (response_id, direction, position, project_id, body)
+        SELECT finished.id, 'output', item.position - 1, finished.project_id, item.body
+        FROM finished, json_array_elements(CAST(:output AS json))
+            WITH ORDINALITY AS item (body, position)
+        WHERE finished.store
+    ), extended AS (
+        UPDATE conversations c
+        SET running_id = NULL, next_position = c.next_position
+            + json_array_length(CAST(:output AS json)) + (
+                SELECT count(*) FROM items i
+                WHERE i.project_id = finished.project_id
+                  AND i.response_id = finished.id AND i.direction = 'input')
+        FROM finished
+        WHERE c.project_id = finished.project_id AND c.id = finished.conversation_id
+          AND c.running_id = finished.id
+        RETURNING c.id, c.project_id, c.next_position, finished.id AS response_id
+    ), appended AS (
+        INSERT INTO conversation_items (conversation_id, position, project_id, item_id, body)
+        SELECT turn.id, turn.next_position - count(*) OVER () - 1
+               + row_number() OVER (ORDER BY turn.direction, turn.position),
+               turn.project_id, turn.body ->> 'id', turn.body
+        FROM (
+            SELECT extended.*, i.direction, i.position, i.body
+            FROM extended JOIN items i ON i.project_id = extended.project_id
+             AND i.response_id = extended.response_id AND i.direction = 'input'
+            UNION ALL
+            SELECT extended.*, 'output', item.position, item.body
+            FROM extended, json_array_elements(CAST(:output AS json))
+                WITH ORDINALITY AS item (body, position)
+        ) turn
+        WHERE CAST(:is_continuable AS bool)
+        ON CONFLICT DO NOTHING
+    ), told AS (
+        INSERT INTO webhook_deliveries (response_id, endpoint_id, project_id, event_type,
+                                        occurred_at, next_attempt_at, give_up_at)
+        SELECT finished.id, e.id, finished.project_id, :event_type,
+               :finished_at, now(), now() + :give_up_h * interval '1 h'
+        FROM finished JOIN webhook_endpoints e ON e.project_id = finished.project_id
+        WHERE finished.store AND finished.background AND e.disabled_at IS NULL
+          AND :event_type = ANY(e.event_types)
+    )
+    SELECT id FROM finished
+""")
+
+# Whoever ends a response in a worker's place raises the attempt first.
+_HAS_ENDED = text("""
+    SELECT id FROM responses
+    WHERE project_id = :project_id AND id = :id AND attempt = :attempt AND finished_at IS NOT NULL
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Everything that is written when a response ends."""
+
+    status: ResponseStatus
+    finished_at: datetime
+    output: Sequence[dict[str, Any]] = ()
+    usage: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    incomplete_details: dict[str, str] | None = None
+    events: Sequence[bytes] = ()
+    """The JSON of every event, the terminal one included, from sequence number 0."""
+
+
+class Endings:
+    """The last move of a response."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def finish(self, claimed: StoredResponse, ending: Ending) -> bool:
+        """End a response; False if this attempt is stale or another end came first."""
+        values = {
+            "project_id": claimed.project_id,
+            "id": claimed.id,
+            "attempt": claimed.attempt,
+            "sources": [str(status) for status in sources_of(ending.status)],
+            "status": ending.status,
+            "event_type": f"response.{ending.status}",
+            "give_up_h": GIVE_UP_H,
+            "usage": _json_or_null(ending.usage),
+            "error": _json_or_null(ending.error),
+            "incomplete_details": _json_or_null(ending.incomplete_details),
+            "finished_at": ending.finished_at,
+            "output": orjson.dumps(list(ending.output)).decode(),
+            "is_continuable": ending.status in CONTINUABLE,
+            "num_events": len(ending.events),
+            "data": zlib.compress(b"\n".join(ending.events), level=1),
+        }
+        with self._database.statement() as connection:
+            return connection.execute(_FINISH, values).first() is not None
+
+    def has_ended(self, claimed: StoredResponse) -> bool:
+        """Whether this attempt has written the end of its response."""
+        values = {"project_id": claimed.project_id, "id": claimed.id, "attempt": claimed.attempt}
+        with self._database.statement() as connection:
+            return connection.execute(_HAS_ENDED, values).first() is not None
+
+
+def _json_or_null(value: dict[str, Any] | None) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()

@@ -1,0 +1,126 @@
+"""What the maintenance loop does to the store: reclaim, count, expire."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import TextClause, text
+
+from models.database.connection import Database
+from models.ids import id_floor
+from models.responses.record import StoredResponse
+from models.store.rows import COLUMNS, to_stored
+
+MAX_CRASHES = 3
+"""Workers that one response may take down with it before it is given up."""
+
+# Lost: in progress under a worker that left or whose lease has run out.
+_LOST = """
+    r.status = 'in_progress' AND NOT EXISTS (
+        SELECT FROM workers w WHERE w.id = r.worker_id AND w.lease_until > now())
+"""
+
+_RECLAIM = text(f"""
+    WITH lost AS (
+        SELECT r.project_id, r.id, r.worker_id FROM responses r
+        WHERE {_LOST} AND r.num_crashes + 1 < :max_crashes
+        FOR UPDATE SKIP LOCKED LIMIT 500
+    )
+    UPDATE responses r
+    SET status = 'queued', worker_id = NULL, num_crashes = r.num_crashes + 1,
+        isolated = r.isolated OR r.num_crashes > 0
+                   OR lost.worker_id = ANY(CAST(:suspects AS uuid[]))
+    FROM lost WHERE r.project_id = lost.project_id AND r.id = lost.id
+    RETURNING r.id
+""")
+
+_POISONOUS = text(f"""
+    SELECT {COLUMNS} FROM responses r
+    WHERE {_LOST} AND r.num_crashes + 1 >= :max_crashes LIMIT 100
+""")
+
+_FORGET_WORKERS = text("""
+    DELETE FROM workers w WHERE w.lease_until < now() - interval '1 hour' AND NOT EXISTS (
+        SELECT FROM responses r WHERE r.project_id IS NOT NULL AND r.worker_id = w.id
+           AND r.status = 'in_progress')
+""")
+
+_QUEUED = text("""
+    SELECT model, count(*) AS num FROM responses
+    WHERE project_id IS NOT NULL AND status = 'queued' GROUP BY model
+""")
+
+_HAVE_ENDED = text("""
+    SELECT id, finished_at IS NOT NULL AS has_ended FROM responses
+    WHERE project_id IS NOT NULL AND id = ANY(:ids)
+""")
+
+# Ids are in order of time, so the primary key finds what is old.
+_EXPIRE = text("""
+    DELETE FROM responses WHERE (project_id, id) IN (
+        SELECT project_id, id FROM responses
+        WHERE id < :floor AND finished_at IS NOT NULL
+        ORDER BY id LIMIT 500
+    )
+    RETURNING id
+""")
+_EXPIRE_UNSTORED = text("""
+    DELETE FROM responses WHERE (project_id, id) IN (
+        SELECT project_id, id FROM responses
+        WHERE NOT store AND id < :floor AND finished_at IS NOT NULL
+        ORDER BY id LIMIT 500
+    )
+    RETURNING id
+""")
+
+
+class Upkeep:
+    """Statements over all projects, for the one maintenance loop that leads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def reclaim(self, suspects: Sequence[UUID] = ()) -> list[UUID]:
+        """Put the responses of lost workers back into the queue.
+
+        What has lost its second worker is to run alone from then on, and so is what ran in one of
+        the `suspects`: workers that came to grief by themselves, and were not killed.
+        """
+        values = {"max_crashes": MAX_CRASHES, "suspects": list(suspects)}
+        with self._database.statement() as connection:
+            return list(connection.execute(_RECLAIM, values).scalars())
+
+    def poisonous(self) -> list[StoredResponse]:
+        """Responses that have lost their last worker; they are to be failed."""
+        with self._database.statement() as connection:
+            rows = connection.execute(_POISONOUS, {"max_crashes": MAX_CRASHES})
+            return [to_stored(row) for row in rows]
+
+    def num_queued(self) -> dict[str, int]:
+        """Queued responses of each model."""
+        with self._database.statement() as connection:
+            return {row.model: row.num for row in connection.execute(_QUEUED)}
+
+    def have_ended(self, response_ids: list[UUID]) -> dict[UUID, bool]:
+        """For those that are there, whether they have ended."""
+        with self._database.statement() as connection:
+            rows = connection.execute(_HAVE_ENDED, {"ids": response_ids})
+            return {row.id: row.has_ended for row in rows}
+
+    def expire(self, *, created_before: datetime) -> list[UUID]:
+        """Delete up to 500 finished responses with their items and events."""
+        return self._delete(_EXPIRE, created_before)
+
+    def expire_unstored(self, *, created_before: datetime) -> list[UUID]:
+        """Delete up to 500 rows of finished responses that were not to be stored."""
+        return self._delete(_EXPIRE_UNSTORED, created_before)
+
+    def _delete(self, statement: TextClause, created_before: datetime) -> list[UUID]:
+        with self._database.statement() as connection:
+            values = {"floor": id_floor(created_before)}
+            return list(connection.execute(statement, values).scalars())
+
+    def forget_workers(self) -> None:
+        """Delete the rows of workers that were lost long ago."""
+        with self._database.statement() as connection:
+            connection.execute(_FORGET_WORKERS)

@@ -1,0 +1,1 @@
+"""Tools: which may be called, how a prompt offers them, and the hosted web search."""

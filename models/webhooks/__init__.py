@@ -1,0 +1,1 @@
+"""Webhook messages, and HTTP requests that are safe from SSRF."""

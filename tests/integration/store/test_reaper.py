@@ -1,0 +1,141 @@
+from datetime import UTC, datetime, timedelta
+
+from models.responses.status import ResponseStatus
+from models.store.reaper import MAX_CRASHES
+from tests.factories import output_message
+from tests.integration.conftest import RunSql
+from tests.integration.desk import Desk
+
+_SOON = timedelta(minutes=1)
+
+
+def test_it_works(desk: Desk) -> None:
+    lost = desk.running()
+    desk.lapse_leases()
+
+    assert desk.store.upkeep.reclaim() == [lost.id]
+
+    assert desk.status(lost) is ResponseStatus.QUEUED
+    assert desk.num_crashes(lost) == 1
+    assert desk.claim().attempt == lost.attempt + 1
+
+
+def test_the_responses_of_a_living_worker_are_left_alone(desk: Desk) -> None:
+    running = desk.running()
+
+    assert desk.store.upkeep.reclaim() == []
+    assert desk.status(running) is ResponseStatus.IN_PROGRESS
+
+
+def test_only_the_worker_whose_lease_has_run_out_loses_its_responses(desk: Desk) -> None:
+    lost = desk.running()
+    desk.lapse_leases()
+    desk.running()
+
+    assert desk.store.upkeep.reclaim() == [lost.id]
+
+
+def test_the_responses_of_a_worker_without_a_row_are_reclaimed(desk: Desk) -> None:
+    desk.create()
+    worker = desk.hire()
+    lost = desk.claim(worker)
+    desk.store.workers.leave(worker)
+
+    assert desk.store.upkeep.reclaim() == [lost.id]
+
+
+def test_a_response_that_has_lost_its_last_worker_is_not_queued_again(desk: Desk) -> None:
+    lost = desk.create()
+    for _ in range(MAX_CRASHES - 1):
+        desk.claim()
+        desk.lapse_leases()
+        assert desk.store.upkeep.reclaim() == [lost.id]
+        assert desk.store.upkeep.poisonous() == []
+    desk.claim()
+    desk.lapse_leases()
+
+    assert desk.store.upkeep.reclaim() == []
+    assert [stored.id for stored in desk.store.upkeep.poisonous()] == [lost.id]
+
+
+def test_the_queue_is_counted_by_model(desk: Desk) -> None:
+    desk.running()
+    for model in ("scripted", "scripted", "other"):
+        desk.create(model=model)
+
+    assert desk.store.upkeep.num_queued() == {"scripted": 2, "other": 1}
+
+
+def test_finished_responses_expire_with_everything_that_belongs_to_them(
+    desk: Desk, sql: RunSql
+) -> None:
+    ended = desk.running()
+    desk.finish(ended, output=[output_message(ended.id)], events=[b"{}"])
+    unended = desk.running()
+
+    expired = desk.store.upkeep.expire(created_before=datetime.now(UTC) + _SOON)
+
+    assert expired == [ended.id]
+    assert sql("SELECT DISTINCT response_id FROM items") == [(unended.id,)]
+    assert sql("SELECT count(*) FROM event_archives") == [(0,)]
+
+
+def test_a_finished_response_within_its_time_is_kept(desk: Desk) -> None:
+    desk.finish(desk.running())
+
+    assert desk.store.upkeep.expire(created_before=datetime.now(UTC) - _SOON) == []
+
+
+def test_rows_of_unstored_responses_expire_on_their_own_time(desk: Desk) -> None:
+    desk.finish(desk.running())
+    unstored = desk.running(store=False, parameters={})
+    desk.finish(unstored)
+
+    expired = desk.store.upkeep.expire_unstored(created_before=datetime.now(UTC) + _SOON)
+
+    assert expired == [unstored.id]
+
+
+def test_workers_lost_long_ago_are_forgotten_unless_they_hold_a_response(
+    desk: Desk, sql: RunSql
+) -> None:
+    desk.hire()
+    desk.create()
+    holder = desk.hire()
+    desk.claim(holder)
+    sql("UPDATE workers SET lease_until = now() - interval '2 hours'")
+    alive = desk.hire()
+
+    desk.store.upkeep.forget_workers()
+
+    assert set(sql("SELECT id FROM workers")) == {(holder.id,), (alive.id,)}
+
+
+def test_what_has_lost_one_worker_may_run_beside_others(desk: Desk) -> None:
+    desk.running()
+    desk.lapse_leases()
+
+    desk.store.upkeep.reclaim()
+
+    assert not desk.claim().isolated
+
+
+def test_what_has_lost_two_workers_runs_alone(desk: Desk) -> None:
+    desk.create()
+    for _ in range(2):
+        desk.claim()
+        desk.lapse_leases()
+        desk.store.upkeep.reclaim()
+
+    assert desk.claim().isolated
+
+
+def test_what_ran_in_a_worker_that_came_to_grief_by_itself_runs_alone(desk: Desk) -> None:
+    worker = desk.hire()
+    desk.create()
+    desk.claim(worker)
+    ended = desk.store.workers.end_leases(worker.host, worker.pid)
+
+    desk.store.upkeep.reclaim(ended)
+
+    assert desk.claim().isolated

@@ -1,0 +1,91 @@
+"""Parts that the served model has no sense for, or that break a limit, are refused by name."""
+
+from typing import Any
+
+import pytest
+
+from api.validation.media import check_media
+from models.chat.scripted_encoder import ScriptedEncoder
+from models.errors import InvalidRequestError
+from models.media.images import MAX_IMAGES, read_image_part
+from tests.pictures import picture_url
+
+_TEXT = {"type": "input_text", "text": "a"}
+_IMAGE = {"type": "input_image", "image_url": picture_url()}
+
+
+class Seeing(ScriptedEncoder):
+    """Takes images, and remembers how many it was asked to check."""
+
+    media = frozenset({"input_image"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_checked = 0
+
+    def check_part(self, part: dict[str, Any], param: str) -> None:
+        self.num_checked += 1
+        read_image_part(part, param)
+
+
+def message(*parts: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "message", "role": "user", "content": list(parts)}
+
+
+def refusal(encoder: ScriptedEncoder, *items: dict[str, Any]) -> InvalidRequestError:
+    with pytest.raises(InvalidRequestError) as raised:
+        check_media(list(items), encoder)
+    return raised.value
+
+
+def test_text_passes() -> None:
+    check_media(
+        [
+            {"type": "message", "role": "user", "content": "a"},
+            message(_TEXT),
+            {"type": "reasoning", "content": None},
+            {"type": "function_call_output", "output": "a"},
+        ],
+        ScriptedEncoder(),
+    )
+
+
+@pytest.mark.parametrize("kind", ["image", "file", "video", "audio"])
+def test_a_part_is_named_with_its_place_and_the_model(kind: str) -> None:
+    error = refusal(ScriptedEncoder(), message(_TEXT, {"type": f"input_{kind}"}))
+
+    assert error.message == (f"scripted takes text only; input[0].content[1] is of kind '{kind}'.")
+    assert error.param == "input[0].content[1].type"
+    assert error.code == "unsupported_parameter"
+
+
+def test_what_a_function_returned_is_looked_at_too() -> None:
+    item = {"type": "function_call_output", "output": [_IMAGE]}
+
+    assert refusal(ScriptedEncoder(), item).param == "input[0].output[0].type"
+
+
+def test_a_model_that_sees_takes_images_and_nothing_else() -> None:
+    check_media([message(_TEXT, _IMAGE)], Seeing())
+
+    error = refusal(Seeing(), message(_IMAGE, {"type": "input_video"}))
+    assert "takes text and image parts" in error.message
+    assert error.param == "input[0].content[1].type"
+
+
+def test_an_image_that_cannot_be_read_is_named() -> None:
+    broken = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
+
+    error = refusal(Seeing(), message(_IMAGE), message(_TEXT, broken))
+
+    assert error.param == "input[1].content[1].image_url"
+
+
+def test_too_many_images_are_refused_before_any_is_read() -> None:
+    encoder = Seeing()
+
+    error = refusal(encoder, *[message(_IMAGE)] * (MAX_IMAGES + 1))
+
+    assert str(MAX_IMAGES) in error.message
+    assert error.param == f"input[{MAX_IMAGES}].content[0]"
+    assert encoder.num_checked == 0

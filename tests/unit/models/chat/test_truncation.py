@@ -1,0 +1,165 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.chat.prompt import Prompt
+from models.chat.truncation import fit, room_for_prompt
+
+Item = dict[str, Any]
+
+
+def said(role: str, text: str) -> Item:
+    return {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]}
+
+
+def called(call_id: str, text: str = "x") -> Item:
+    return {"type": "function_call", "call_id": call_id, "name": "f", "arguments": text}
+
+
+def returned(call_id: str, text: str = "x") -> Item:
+    return {"type": "function_call_output", "call_id": call_id, "output": text}
+
+
+def texts_of(items: list[Item]) -> str:
+    return "".join(
+        item.get("arguments") or item.get("output") or item["content"][0]["text"] for item in items
+    )
+
+
+class Encoder:
+    """A token a character, and one for each item; remembers what it was last given."""
+
+    def __init__(self) -> None:
+        self.num_calls = 0
+        self.items: list[Item] = []
+
+    def __call__(self, prompt: Prompt) -> list[int]:
+        self.num_calls += 1
+        self.items = list(prompt.items)
+        return [0] * (len(texts_of(self.items)) + len(self.items) + len(prompt.instructions or ""))
+
+
+def fitted(items: list[Item], room: int, instructions: str | None = None) -> list[Item]:
+    encoder = Encoder()
+    fit(encoder, Prompt(instructions=instructions, items=items), room)
+    return encoder.items
+
+
+def test_what_fits_is_left_alone() -> None:
+    items = [said("user", "a"), said("assistant", "b"), said("user", "c")]
+
+    assert fitted(items, room=6) == items
+
+
+def test_the_oldest_turns_go() -> None:
+    items = [
+        said("user", "aaaa"),
+        said("assistant", "bbbb"),
+        said("user", "cccc"),
+        said("assistant", "dddd"),
+        said("user", "eeee"),
+    ]
+
+    assert texts_of(fitted(items, room=20)) == "ccccddddeeee"
+    assert texts_of(fitted(items, room=10)) == "eeee"
+
+
+def test_what_was_said_before_the_first_question_goes_with_it() -> None:
+    items = [said("assistant", "aa"), said("user", "bb"), said("user", "cc")]
+
+    assert texts_of(fitted(items, room=5)) == "cc"
+
+
+def test_system_messages_stay() -> None:
+    items = [
+        said("system", "ss"),
+        said("user", "a" * 9),
+        said("developer", "dd"),
+        said("user", "bb"),
+    ]
+
+    assert texts_of(fitted(items, room=10)) == "ssddbb"
+
+
+def test_the_newest_turn_stays_however_long_it_is() -> None:
+    items = [said("user", "aa"), said("user", "b" * 99), called("1"), returned("1")]
+
+    assert fitted(items, room=5) == items[1:]
+    assert fitted(items[1:], room=5) == items[1:]
+
+
+def test_instructions_count() -> None:
+    items = [said("user", "aaaa"), said("user", "bbbb")]
+
+    assert texts_of(fitted(items, room=11, instructions="ii")) == "bbbb"
+
+
+def test_an_output_goes_with_its_call() -> None:
+    items = [
+        said("user", "a" * 20),
+        called("1"),
+        said("user", "b"),
+        returned("1"),
+        said("user", "c"),
+    ]
+
+    assert fitted(items, room=10) == [items[2], items[4]]
+
+
+def test_a_call_stays_while_the_newest_turn_goes_on_from_it() -> None:
+    items = [said("user", "a"), called("1"), said("user", "b" * 20), said("user", "c")]
+    items.append(returned("1"))
+
+    assert fitted(items, room=10) == [*items[:2], *items[3:]]
+
+
+def test_many_turns_take_few_tries() -> None:
+    items = [said(role, role * 9) for _ in range(200) for role in ("user", "assistant")]
+    encoder = Encoder()
+
+    fit(encoder, Prompt(instructions=None, items=items), 4000)
+
+    assert encoder.num_calls <= 4
+
+
+@pytest.mark.parametrize(
+    ("context", "wanted", "room"), [(8192, None, 7168), (8192, 100, 8092), (1000, 900, 750)]
+)
+def test_room_is_left_for_the_output(context: int, wanted: int | None, room: int) -> None:
+    assert room_for_prompt(context, wanted) == room
+
+
+TURNS = st.lists(
+    st.sampled_from(["user", "assistant", "system", "call", "output"]), min_size=1, max_size=30
+)
+
+
+@given(kinds=TURNS, room=st.integers(0, 200))
+def test_what_stays_is_in_order_with_its_calls_and_as_much_as_fits(
+    kinds: list[str], room: int
+) -> None:
+    items: list[Item] = []
+    for position, kind in enumerate(kinds):
+        text = f"{position:03}"
+        if kind == "call":
+            items.append(called(text, text))
+        elif kind == "output":
+            open_calls = [each["call_id"] for each in items if each["type"] == "function_call"]
+            if open_calls:
+                items.append(returned(open_calls[-1], text))
+        else:
+            items.append(said(kind, text))
+
+    kept = fitted(items, room)
+
+    positions = [items.index(item) for item in kept]
+    assert positions == sorted(positions)
+    calls = {item["call_id"] for item in kept if item["type"] == "function_call"}
+    assert {i["call_id"] for i in kept if i["type"] == "function_call_output"} <= calls
+    assert [i for i in items if i.get("role") == "system"] == [
+        i for i in kept if i.get("role") == "system"
+    ]
+    if len(texts_of(items)) + len(items) <= room:
+        assert kept == items

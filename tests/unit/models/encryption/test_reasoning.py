@@ -1,0 +1,58 @@
+"""Earlier thoughts on their way back to a model: opened, and put before what followed them."""
+
+from typing import Any
+
+import pytest
+
+from models.encryption.cipher import SealBrokenError, Sealer, new_sealing_key
+from models.encryption.items import open_items
+from models.encryption.reasoning import attach_thoughts, seal_thought
+
+KEY = new_sealing_key()
+SEALER = Sealer(lambda _: KEY)
+USER = {"type": "message", "role": "user", "content": "a"}
+ANSWER = {"type": "message", "role": "assistant", "content": "b"}
+CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+
+
+def reasoning(text: str, **more: Any) -> dict[str, Any]:
+    return {"type": "reasoning", "content": [{"type": "reasoning_text", "text": text}], **more}
+
+
+def test_what_is_sealed_counts_before_what_is_open() -> None:
+    sealed = seal_thought(SEALER, "ours", "sealed")
+    item = reasoning("open", id="rs_1", encrypted_content=sealed)
+
+    assert open_items(SEALER, "ours", [USER, item]) == [USER, reasoning("sealed", id="rs_1")]
+
+
+def test_a_thought_in_the_open_stays_as_it_is() -> None:
+    assert open_items(SEALER, "ours", [reasoning("open")]) == [reasoning("open")]
+
+
+def test_a_thought_is_no_summary_of_a_conversation() -> None:
+    sealed = seal_thought(SEALER, "ours", "t")
+
+    with pytest.raises(SealBrokenError):
+        open_items(SEALER, "ours", [{"type": "compaction", "encrypted_content": sealed}])
+
+
+@pytest.mark.parametrize("said", [ANSWER, CALL])
+def test_a_thought_goes_before_what_the_assistant_said_next(said: dict[str, Any]) -> None:
+    assert attach_thoughts([USER, reasoning("t"), said, USER]) == [
+        USER,
+        said | {"thought": "t"},
+        USER,
+    ]
+
+
+def test_several_thoughts_go_together_and_a_summary_stands_for_what_is_not_there() -> None:
+    summary = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "s"}]}
+
+    assert attach_thoughts([reasoning("t"), summary, ANSWER]) == [ANSWER | {"thought": "t\n\ns"}]
+
+
+def test_a_thought_that_nothing_follows_is_a_message_of_its_own() -> None:
+    silent = {"type": "message", "role": "assistant", "content": "", "thought": "t"}
+
+    assert attach_thoughts([reasoning("t"), USER, reasoning("t")]) == [silent, USER, silent]

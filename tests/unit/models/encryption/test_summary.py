@@ -1,0 +1,34 @@
+"""The summary of a thought is taken from it word for word."""
+
+import pytest
+
+from models.encryption.summary import LONG, MAX_SENTENCE, summarise
+
+THOUGHT = "What is asked? A number.\n\nFirst I add. It fails.\n\nThen I guess.\nIt is 7."
+
+
+@pytest.mark.parametrize(
+    ("length", "summary"),
+    [
+        ("concise", "What is asked?\nIt is 7."),
+        ("detailed", "What is asked?\nFirst I add.\nThen I guess.\nIt is 7."),
+        ("auto", "What is asked?\nIt is 7."),
+    ],
+)
+def test_it_has_sentences_of_the_thought(length: str, summary: str) -> None:
+    assert summarise(THOUGHT, length) == summary
+
+
+def test_a_long_thought_is_summarised_in_detail_by_itself() -> None:
+    long = THOUGHT.replace("A number.", "x" * LONG)
+
+    assert summarise(long, "auto") == summarise(long, "detailed") != summarise(long, "concise")
+
+
+@pytest.mark.parametrize("thought", ["So.", "so"])
+def test_one_sentence_is_its_own_summary(thought: str) -> None:
+    assert summarise(thought, "detailed") == thought
+
+
+def test_a_sentence_without_end_is_cut() -> None:
+    assert summarise("x" * 1000, "auto") == "x" * MAX_SENTENCE

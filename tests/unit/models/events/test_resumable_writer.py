@@ -1,0 +1,159 @@
+"""What a generation says becomes items, and a later attempt that says it again repeats nothing."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from models.events.resumable_writer import ItemWriter
+from models.events.state_machine import EventMachine
+from models.ids import choice_of
+from models.responses.record import to_resource
+from models.responses.status import ResponseStatus
+from models.schemas.item_events import BaseEvent, SearchInProgress
+from models.schemas.parts import UrlCitation
+from tests.factories import stored_response
+
+Say = Callable[[ItemWriter], None]
+
+_STORED = stored_response(status=ResponseStatus.IN_PROGRESS)
+
+SAID: list[tuple[int, Say]] = [
+    (1, lambda w: w.add_reasoning("Let")),
+    (2, lambda w: w.add_reasoning(" me see.")),
+    (3, lambda w: w.close()),
+    (4, lambda w: w.add_text("It is ")),
+    (5, lambda w: w.add_text("so.")),
+    (6, lambda w: w.open_call("f")),
+    (7, lambda w: w.add_arguments('{"a"')),
+    (8, lambda w: w.add_arguments(":1}")),
+    (9, lambda w: w.open_call("f")),
+    (10, lambda w: w.add_arguments("{}")),
+    (11, lambda w: w.close()),
+    (12, lambda w: w.add_text("Bye.")),
+]
+
+
+class Record:
+    """The events of one response, and the tokens that each came from."""
+
+    def __init__(self) -> None:
+        self.machine = EventMachine()
+        self.events: list[tuple[BaseEvent, tuple[int, ...]]] = []
+        self.ends: list[int] = []
+        """How many events there were after each call of `add`: they are logged whole."""
+        self.add(self.machine.open_stream(to_resource(_STORED)))
+        self.add(self.machine.begin(to_resource(_STORED)))
+
+    def add(self, events: Sequence[BaseEvent], token_ids: Sequence[int] = ()) -> None:
+        self.events += [(event, ()) for event in events[:-1]]
+        self.events.append((events[-1], tuple(token_ids)))
+        self.ends.append(len(self.events))
+
+    def writer(self, choice: int = 0) -> ItemWriter:
+        return ItemWriter(_STORED.id, self.machine, self.add, choice=choice)
+
+    def tokens(self) -> list[int]:
+        return [token for _, token_ids in self.events for token in token_ids]
+
+
+def say(writer: ItemWriter, said: Sequence[tuple[int, Say]]) -> None:
+    for token, each in said:
+        writer.note([token])
+        each(writer)
+
+
+def taken_over(first: Record, num_events: int) -> Record:
+    """What a later attempt finds if so many events reached the log."""
+    second = Record()
+    for event, token_ids in first.events[3:num_events]:
+        second.machine.replay(event)
+        second.add([event], token_ids)
+    return second
+
+
+def whole() -> Record:
+    record = Record()
+    writer = record.writer()
+    say(writer, SAID)
+    writer.close()
+    return record
+
+
+def test_each_thing_said_is_an_item_with_its_text() -> None:
+    output = whole().machine.output
+
+    assert [item.type for item in output] == [
+        *("reasoning", "message", "function_call", "function_call", "message")
+    ]
+    assert output[0].content[0].text == "Let me see."
+    assert output[1].content[0].text == "It is so."
+    assert [item.arguments for item in output[2:4]] == ['{"a":1}', "{}"]
+    assert {item.status for item in output} == {"completed"}
+
+
+def test_calls_have_ids_of_their_own() -> None:
+    calls = whole().machine.output[2:4]
+
+    assert len({each.call_id for each in calls} | {each.id for each in calls}) == 4
+
+
+def test_every_token_is_accounted_for_once_and_in_order() -> None:
+    assert whole().tokens() == [token for token, _ in SAID]
+
+
+@pytest.mark.parametrize("num_events", whole().ends[1:])
+def test_a_later_attempt_makes_the_events_that_are_missing_and_no_other(num_events: int) -> None:
+    first = whole()
+    second = taken_over(first, num_events)
+    tokens = second.tokens()
+
+    writer = second.writer()
+    writer.rewind()
+    for _, each in SAID[: len(tokens)]:
+        each(writer)
+    say(writer, SAID[len(tokens) :])
+    writer.close()
+
+    assert [event for event, _ in second.events] == [event for event, _ in first.events]
+    assert second.machine.output == first.machine.output
+
+
+def test_a_writer_goes_on_where_the_record_ends() -> None:
+    record = Record()
+    record.writer().add_text("It is ")
+
+    record.writer().add_text("so.")
+
+    assert [draft.text for draft in record.machine.drafts] == ["It is so."]
+
+
+def test_choices_are_written_side_by_side_and_know_their_items_again() -> None:
+    record = Record()
+    writers = [record.writer(choice) for choice in range(3)]
+    for text in ("a", "b"):
+        for choice, writer in enumerate(writers):
+            writer.add_text(f"{text}{choice}")
+
+    again = record.writer(1)
+    again.rewind()
+    again.add_text("a1b1c1")
+
+    assert [draft.text for draft in record.machine.drafts] == ["a0b0", "a1b1c1", "a2b2"]
+    assert [choice_of(item.id) for item in record.machine.output] == [0, 1, 2]
+
+
+def test_a_search_comes_before_the_text_that_it_is_cited_in() -> None:
+    record = Record()
+    writer = record.writer()
+    citation = UrlCitation(start_index=0, end_index=1, url="u", title="t")
+
+    writer.open_search({"type": "search", "query": "a"})
+    writer.advance_search(SearchInProgress)
+    writer.close()
+    writer.add_text("b")
+    writer.add_annotation(citation)
+    writer.close()
+
+    search, message = record.machine.output
+    assert search.action == {"type": "search", "query": "a"}
+    assert message.content[0].annotations == [citation]

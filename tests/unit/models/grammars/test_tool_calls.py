@@ -1,0 +1,115 @@
+"""What a model may write where functions may or must be called."""
+
+from typing import Any
+
+import pytest
+
+from models.grammars.tool_calls import arguments_schema, tool_grammar
+from models.profile.call_format import CALL_FORMATS, GENERIC, CallStyle
+from models.schemas.request.parameters import GenerationParameters
+from models.schemas.request.tools import FunctionTool
+from models.tools.choice import call_rule
+from tests.unit.models.grammars.test_compile import follows
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+TOOLS = [{"type": "function", "name": name, "parameters": SCHEMA} for name in ("f", "g")]
+CALLS = {
+    "hermes": '<tool_call>\n{"name": "f", "arguments": {"a": "b"}}\n</tool_call>',
+    "llama": '{"name": "f", "parameters": {"a": "b"}}',
+    "mistral": '[TOOL_CALLS][{"name": "f", "arguments": {"a": "b"}}]',
+}
+
+
+def grammar_for(style: CallStyle = "hermes", body: str | None = None, **fields: Any) -> str:
+    parameters = GenerationParameters.model_validate({"tools": TOOLS, **fields})
+    return tool_grammar(call_rule(parameters), CALL_FORMATS[style], body=body)
+
+
+@pytest.mark.parametrize("style", CALL_FORMATS)
+def test_a_call_that_is_required_is_all_there_is(style: CallStyle) -> None:
+    grammar, call = grammar_for(style, tool_choice="required"), CALLS[style]
+
+    assert follows(grammar, call)
+    assert follows(grammar, call.replace('"f"', '"g"'))
+    for other in ("Hi.", f"Hi. {call}", call.replace('"f"', '"h"'), call.replace('"b"', "1")):
+        assert not follows(grammar, other), other
+
+
+@pytest.mark.parametrize("style", CALL_FORMATS)
+def test_where_calls_are_free_to_come_they_are_held_to_their_schema(style: CallStyle) -> None:
+    grammar, call = grammar_for(style), CALLS[style]
+
+    assert follows(grammar, "Hi <there> {}.")
+    assert follows(grammar, call)
+    assert not follows(grammar, call.replace('"f"', '"h"'))
+    assert not follows(grammar, call.replace('"b"', "1"))
+    if style != "llama":
+        assert follows(grammar, f"Hi.\n{call}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "most"),
+    [
+        ({"parallel_tool_calls": False}, 1),
+        ({"max_tool_calls": 2}, 2),
+        ({"max_tool_calls": 2, "parallel_tool_calls": False}, 1),
+        ({"tool_choice": {"type": "function", "name": "f"}}, 1),
+    ],
+)
+def test_calls_have_a_limit(fields: dict[str, Any], most: int) -> None:
+    grammar = grammar_for(**fields)
+
+    for count in (1, 2, 3):
+        assert follows(grammar, "\n".join([CALLS["hermes"]] * count)) is (count <= most)
+
+
+def test_one_that_is_named_is_the_one() -> None:
+    grammar = grammar_for(tool_choice={"type": "function", "name": "g"})
+
+    assert follows(grammar, CALLS["hermes"].replace('"f"', '"g"'))
+    assert not follows(grammar, CALLS["hermes"])
+
+
+@pytest.mark.parametrize("mode", ["auto", "required"])
+def test_only_what_is_allowed_can_be_called(mode: str) -> None:
+    allowed = [{"type": "function", "name": "g"}]
+    choice = {"type": "allowed_tools", "mode": mode, "tools": allowed}
+    grammar = grammar_for(tool_choice=choice)
+
+    assert not follows(grammar, CALLS["hermes"])
+    assert follows(grammar, CALLS["hermes"].replace('"f"', '"g"'))
+    assert follows(grammar, "Hi.") is (mode == "auto")
+
+
+def test_without_a_choice_of_tools_nothing_can_be_called() -> None:
+    parameters = GenerationParameters.model_validate({"tools": TOOLS, "tool_choice": "none"})
+
+    assert call_rule(parameters).tools == ()
+    assert call_rule(parameters).shown == ()
+
+
+def test_a_call_may_come_in_the_place_of_what_a_format_asks_for() -> None:
+    grammar = grammar_for(body='{"grammars":[{"lark_grammar":"start: \\"yes\\""}]}')
+
+    assert follows(grammar, "yes")
+    assert follows(grammar, CALLS["hermes"])
+    assert not follows(grammar, "no")
+
+
+@pytest.mark.parametrize("schema", [{"type": "object", "if": {}}, {"type": "array"}, {"not": {}}])
+def test_a_schema_that_cannot_be_enforced_gives_way_to_any_object(schema: dict[str, Any]) -> None:
+    enforced = arguments_schema(FunctionTool(name="f", parameters=schema))
+    strict = arguments_schema(FunctionTool(name="f", parameters=schema, strict=True))
+
+    assert enforced.keys() == {"type", "x-guidance"}
+    assert strict.keys() >= schema.keys()
+
+
+def test_without_parameters_arguments_are_any_object() -> None:
+    parameters = GenerationParameters.model_validate(
+        {"tools": [{"type": "function", "name": "f"}], "tool_choice": "required"}
+    )
+    grammar = tool_grammar(call_rule(parameters), GENERIC)
+
+    assert follows(grammar, CALLS["hermes"])
+    assert follows(grammar, CALLS["hermes"].replace('{"a": "b"}', "{}"))

@@ -1,0 +1,99 @@
+"""What a vision model is given of an image, with the processors that transformers has."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.errors import InvalidRequestError
+from models.media.images import read_image_part
+from models.media.processor import ImageReader, PreparedImage, load_image_reader
+from tests.pictures import picture_url
+from tests.tiny_vision import write_vision_model
+from tests.unit.models.tiny_tokenizer import tiny_tokenizer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_vision_model(tmp_path_factory.mktemp("vision"), tiny_tokenizer(), "idefics3")
+
+
+@pytest.fixture
+def reader(folder: Path) -> ImageReader:
+    loaded = load_image_reader(folder)
+    assert loaded is not None
+    return loaded
+
+
+def prepared(reader: ImageReader, seed: int) -> PreparedImage:
+    return reader.prepare(read_image_part({"image_url": picture_url(seed)}, "it"), "it")
+
+
+def test_an_image_becomes_arrays_and_the_tokens_that_stand_for_it(reader: ImageReader) -> None:
+    image = prepared(reader, 0)
+
+    assert image.num_tokens == image.text.count(reader.image_token) == 20
+    assert image.inputs["pixel_values"].shape == (1, 5, 3, 32, 32)
+    assert set(image.inputs) == {"pixel_values", "pixel_attention_mask"}
+
+
+def test_images_stand_where_their_marks_were(reader: ImageReader) -> None:
+    images = [prepared(reader, 0), prepared(reader, 1)]
+
+    text = reader.expand("a<image>b<image>c", images)
+    assert text == f"a{images[0].text}b{images[1].text}c"
+
+    token = reader.image_token_id
+    placed = reader.place([7, *[token] * 20, 7, *[token] * 10, 7, *[token] * 10], images)
+    assert [list(each.positions) for each in placed] == [
+        list(range(1, 21)),
+        [*range(22, 32), *range(33, 43)],
+    ]
+
+
+def test_a_mark_in_a_text_is_refused(reader: ImageReader) -> None:
+    with pytest.raises(InvalidRequestError, match="2 marks for 1 images"):
+        reader.expand("<image> and my <image>", [prepared(reader, 0)])
+
+
+def test_an_image_is_prepared_once(reader: ImageReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = prepared(reader, 0)
+    monkeypatch.setattr(reader, "_processor", None)
+
+    assert prepared(reader, 0) is first
+
+
+def test_only_the_latest_images_are_remembered(
+    reader: ImageReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = prepared(reader, 0)
+    monkeypatch.setattr("models.media.processor.REMEMBERED_BYTES", first.num_bytes)
+    prepared(reader, 1)
+
+    again = prepared(reader, 0)
+
+    assert again is not first
+    assert np.array_equal(again.inputs["pixel_values"], first.inputs["pixel_values"])
+
+
+def test_an_image_that_its_processor_refuses_is_the_clients_fault(
+    reader: ImageReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise ValueError("absolute aspect ratio must be smaller than 200")
+
+    refuse.image_token = "<image>"  # type: ignore[attr-defined]
+    monkeypatch.setattr(reader, "_processor", refuse)
+
+    with pytest.raises(InvalidRequestError, match="aspect ratio"):
+        prepared(reader, 0)
+
+
+def test_a_folder_without_a_processor_takes_no_images(tmp_path: Path) -> None:
+    assert load_image_reader(tmp_path) is None
+
+
+def test_a_processor_that_cannot_be_loaded_leaves_a_model_for_text(tmp_path: Path) -> None:
+    (tmp_path / "processor_config.json").write_text('{"processor_class": "NoSuchProcessor"}')
+
+    assert load_image_reader(tmp_path) is None

@@ -1,0 +1,91 @@
+"""What chat templates are told about thinking, and where they take earlier thoughts."""
+
+from typing import Any
+
+import pytest
+
+from models.profile.thinking import KNOWN_TAGS, ThinkingStyle
+
+QWEN = "{% if enable_thinking is defined and enable_thinking is false %}{% endif %}"
+GPT_OSS = "{% if reasoning_effort is not defined %}{% set reasoning_effort = 'medium' %}{% endif %}"
+MISTRAL = "{% if reasoning_effort not in ['none', 'high'] %}{{ raise_exception('') }}{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "effort", "keywords"),
+    [
+        (QWEN, None, {}),
+        (QWEN, "none", {"enable_thinking": False}),
+        (QWEN, "minimal", {"enable_thinking": False}),
+        (QWEN, "low", {"enable_thinking": True}),
+        ("{{ thinking }}", "high", {"thinking": True}),
+        (GPT_OSS, "medium", {"reasoning_effort": "medium"}),
+        (GPT_OSS, "minimal", {"reasoning_effort": "low"}),
+        (GPT_OSS, "xhigh", {"reasoning_effort": "high"}),
+        (MISTRAL, "none", {"reasoning_effort": "none"}),
+        ("{{ messages }}", "high", {}),
+        ("{{ disable_thinking }}", "high", {}),
+    ],
+)
+def test_a_template_is_told_what_it_asks_for(
+    template: str, effort: str | None, keywords: dict[str, Any]
+) -> None:
+    assert ThinkingStyle(template).keywords(effort) == keywords
+
+
+@pytest.mark.parametrize(
+    ("template", "key"),
+    [
+        ("{{ message.reasoning_content }}", "reasoning_content"),
+        ("{% if m['reasoning_content'] is string %}", "reasoning_content"),
+        ("{% if 'thinking' in message %}", "thinking"),
+    ],
+)
+def test_a_thought_is_given_under_the_key_that_the_template_reads(template: str, key: str) -> None:
+    message = ThinkingStyle(template).with_thought({"content": "a"}, "t")
+
+    assert message == {"content": "a", key: "t"}
+
+
+@pytest.mark.parametrize(
+    ("content", "spelled"),
+    [
+        ("a", "<think>\nt\n</think>\n\na"),
+        (None, "<think>\nt\n</think>\n\n"),
+        ([], [{"type": "text", "text": "<think>\nt\n</think>\n\n"}]),
+    ],
+)
+def test_a_template_that_reads_none_gets_it_in_tags(content: Any, spelled: Any) -> None:
+    template = "{{ 'thinking' }}{{ message.content }}"
+
+    assert ThinkingStyle(template).with_thought({"content": content}, "t") == {"content": spelled}
+
+
+def test_without_a_thought_a_message_stays_as_it_is() -> None:
+    assert ThinkingStyle("").with_thought({"content": "a"}, None) == {"content": "a"}
+
+
+@pytest.mark.parametrize(
+    ("template", "vocabulary", "number"),
+    [
+        ("{{ m.content.split('</think>')[-1] }}", (), 0),
+        ("", ("[THINK]", "[/THINK]"), 4),
+        ("", ("<end>",), None),
+    ],
+)
+def test_tags_are_known_from_the_template_or_the_tokens(
+    template: str, vocabulary: tuple[str, ...], number: int | None
+) -> None:
+    expected = None if number is None else KNOWN_TAGS[number]
+
+    assert ThinkingStyle(template, vocabulary).tags == expected
+
+
+def test_a_thought_that_the_template_begins_is_closed_if_there_is_to_be_none() -> None:
+    style = ThinkingStyle("<think></think>")
+
+    assert style.opens_thought("a<think>\n")
+    assert style.settle("a<think>\n", None) == "a<think>\n"
+    assert style.settle("a<think>\n", "none") == "a<think>\n\n</think>\n\n"
+    assert style.settle("a", "none") == "a"
+    assert not ThinkingStyle("").opens_thought("a<think>\n")

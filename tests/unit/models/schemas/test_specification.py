@@ -1,0 +1,83 @@
+"""What we send, judged by types that others generated from the specification."""
+
+from typing import Any
+
+import pytest
+from openresponses_types import types as spec
+from pydantic import BaseModel, TypeAdapter
+
+from models.events.state_machine import EventMachine
+from models.responses.record import to_resource
+from models.responses.status import ResponseStatus
+from models.schemas.item_events import BaseEvent
+from models.schemas.parts import TokenLogprob, UrlCitation
+from tests.factories import stored_response
+
+_CITATION = UrlCitation(start_index=0, end_index=1, url="https://a.example/", title="A")
+_LOGPROB = TokenLogprob(token="a", logprob=-1.0, bytes=[97], top_logprobs=[])
+_TOOL = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+_PARAMETERS: dict[str, Any] = {
+    "tools": [_TOOL],
+    "tool_choice": {
+        "type": "allowed_tools",
+        "mode": "auto",
+        "tools": [{"type": "function", "name": "f"}],
+    },
+    "reasoning": {"effort": "low"},
+    "max_tool_calls": 3,
+    "parallel_tool_calls": False,
+}
+
+
+def judges() -> dict[str, TypeAdapter[Any]]:
+    """The specification's type of each event, by the event's type."""
+    found = {}
+    for each in vars(spec).values():
+        if isinstance(each, type) and issubclass(each, BaseModel) and "Streaming" in each.__name__:
+            [name] = each.model_fields["type"].annotation
+            found[name.value] = TypeAdapter(each)
+    return found
+
+
+def story() -> list[BaseEvent]:
+    """Events of every type that the specification has and we send."""
+    stored = stored_response(parameters=_PARAMETERS)
+    machine = EventMachine()
+    events = machine.open_stream(to_resource(stored))
+    events += machine.begin(to_resource(stored))
+    events += machine.open_reasoning("rs_0")
+    events += machine.add_reasoning(0, "a")
+    events += machine.summarise(0, "a")
+    events += machine.close(0, "completed", encrypted_content="sealed")
+    events += machine.open_message("msg_1", phase="commentary")
+    events += machine.add_text(1, "a", [_LOGPROB])
+    events += machine.add_annotation(1, _CITATION)
+    events += machine.close(1, "completed")
+    events += machine.open_call("fc_2", call_id="call_2", name="f")
+    events += machine.add_arguments(2, "{}")
+    events += machine.close(2, "incomplete")
+    ended = stored_response(
+        status=ResponseStatus.INCOMPLETE,
+        parameters=_PARAMETERS,
+        output=[item.model_dump() for item in machine.output],
+    )
+    return [*events, *machine.end(to_resource(ended))]
+
+
+@pytest.mark.parametrize("event", story(), ids=lambda event: event.type)
+def test_an_event_is_valid_by_the_specification(event: BaseEvent) -> None:
+    judges()[event.type].validate_json(event.model_dump_json())
+
+
+def test_the_specification_has_no_event_that_we_never_send() -> None:
+    others = {"response.completed", "response.failed", "error"}
+    refusals = {"response.refusal.delta", "response.refusal.done"}
+
+    assert judges().keys() - {event.type for event in story()} == others | refusals
+
+
+@pytest.mark.parametrize("parameters", [{}, _PARAMETERS, {"tool_choice": "required"}])
+def test_a_response_is_valid_by_the_specification(parameters: dict[str, Any]) -> None:
+    stored = stored_response(parameters=parameters)
+
+    spec.ResponseResource.model_validate_json(to_resource(stored).model_dump_json())

@@ -1,0 +1,122 @@
+"""A tiny random network on disk, the same network as an oracle, and engines that stop by
+themselves."""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+from models.grammars.validate import GRAMMAR_LIMITS
+from tests.tiny_llama import tiny_llama
+from tests.unit.worker.engine.harness import Harness
+from worker.engine import EngineConfig, TransformersEngine
+
+# Threads that wait for each other on cores that others use cost more than they bring.
+torch.set_num_threads(1)
+
+VOCAB_SIZE = 512
+EOS = 256
+
+# Two layers of two key heads of size 16 in float32, keys and values.
+TOKEN_BYTES = 2 * 2 * 16 * 4 * 2
+"""Of the cache. Blocks are of 16 tokens in torch and of 32 in OpenVINO."""
+
+EngineFactory = Callable[..., Harness]
+Oracle = Callable[[Sequence[int], int], list[int]]
+
+
+def byte_tokenizer() -> Tokenizer:
+    """A byte-level tokenizer without merges; `EOS` is its only special token."""
+    vocab = {char: index for index, char in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken("<end>", special=True)])
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama."""
+    torch.manual_seed(0)
+    config = tiny_llama(vocab_size=VOCAB_SIZE, eos_token_id=EOS)
+    path = tmp_path_factory.mktemp("tiny-llama")
+    LlamaForCausalLM(config).save_pretrained(path)
+    wrap: Any = PreTrainedTokenizerFast
+    wrap(tokenizer_object=byte_tokenizer(), eos_token="<end>").save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def network(folder: Path) -> Any:
+    """The same network as transformers runs it."""
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+
+
+@pytest.fixture(scope="session")
+def oracle(network: Any) -> Oracle:
+    """What `model.generate` continues a prompt with, greedily and without an early end."""
+    model = network
+    model.generation_config.eos_token_id = None
+
+    def continue_(prompt: Sequence[int], num_tokens: int) -> list[int]:
+        ids = torch.tensor([list(prompt)])
+        output = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=num_tokens,
+            do_sample=False,
+            pad_token_id=0,
+        )
+        return list(output[0, len(prompt) :].tolist())
+
+    return continue_
+
+
+@pytest.fixture(scope="session")
+def prompts() -> list[list[int]]:
+    """Ragged: shorter than, equal to and longer than blocks and chunks."""
+    numbers = random.Random(0)
+    return [[numbers.randrange(EOS) for _ in range(size)] for size in (90, 1, 33, 16, 50)]
+
+
+@pytest.fixture(params=["openvino", "torch"])
+def forward(request: pytest.FixtureRequest) -> str:
+    """What computes the network."""
+    return str(request.param)
+
+
+@pytest.fixture
+def make_engine(folder: Path, forward: str) -> Iterator[EngineFactory]:
+    """Start engines on the tiny network; keywords override the configuration."""
+    harnesses: list[Harness] = []
+
+    def make(**overrides: Any) -> Harness:
+        settings = {"folder": folder, "kv_cache_bytes": 4096 * TOKEN_BYTES, "max_sequences": 32}
+        settings |= {"grammar_limits": GRAMMAR_LIMITS, "dtype": "float32", "num_threads": 1}
+        settings |= {"forward": forward, **overrides}
+        # Beside the weights, so that tests on the same ones convert them once.
+        config = EngineConfig(**{"graph_folder": settings["folder"] / "openvino", **settings})
+        harness = Harness()
+        harness.engine = TransformersEngine(config, harness.on_step)
+        harness.engine.start()
+        harnesses.append(harness)
+        return harness
+
+    yield make
+    for harness in harnesses:
+        harness.engine.stop()
+
+
+@pytest.fixture
+def harness(make_engine: EngineFactory) -> Harness:
+    return make_engine()

@@ -1,0 +1,229 @@
+"""That a step waits for its device once, without such a device: tensors of `meta` hold nothing, so
+that whatever the host wants to know of them is an error."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from llguidance import grammar_from
+from llguidance.hf import from_tokenizer
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import PreTrainedTokenizerFast
+
+from tests.unit.worker.engine.conftest import VOCAB_SIZE, byte_tokenizer
+from worker.engine import GenerationRequest, Opening, SamplingParams, TransformersEngine
+from worker.engine.params import DryParams
+from worker.engine.sampling.device_copy import read_back, rows_at
+from worker.engine.sampling.grammar import GrammarCompiler, GrammarMasker, Matcher, unpack_there
+from worker.engine.sampling.logprobs import RawScores
+from worker.engine.sampling.penalties import Penalties
+from worker.engine.sampling.sampler import Draw, sample
+from worker.engine.sequence import Sequence as Generation
+
+DIGITS = grammar_from("regex", "[0-9]{8}")
+OPENING = Opening(token_ids=[5, 6], margin=3.5)
+
+# One row of every kind: what is asked, and what has been generated.
+ROWS: list[tuple[dict[str, Any], list[int]]] = [
+    ({"params": {"temperature": 0.0}}, []),
+    ({"params": {}}, []),
+    ({"params": {"temperature": 0.8, "top_p": 0.95}}, []),
+    ({"params": {"top_k": 40, "min_p": 0.1, "num_top_logprobs": 5}}, []),
+    ({"params": {"num_top_logprobs": 0}}, []),
+    ({"params": {"logit_bias": {3: 1.0}, "frequency_penalty": 1.0}}, [4, 4]),
+    ({"params": {"repetition_penalty": 1.2, "dry": DryParams(multiplier=1.0)}}, [1, 2, 1, 2]),
+    ({"params": {"temperature": 0.0}, "grammar": DIGITS}, []),
+    ({"params": {"top_p": 0.9}, "opening": OPENING}, []),
+    ({"params": {"top_p": 0.9}, "opening": OPENING}, [5]),
+    ({"params": {}, "opening": Opening(token_ids=[5], margin=-torch.inf)}, []),
+]
+
+
+class CopyWatch(TorchDispatchMode):
+    """Fails where a tensor gets to `meta` by a copy that waits.
+
+    Those of `torch.tensor` and of lists as indices do not pass by here: a tensor that no operation
+    has given is one of them.
+    """
+
+    def __init__(self, *given: Tensor) -> None:
+        super().__init__()
+        self._seen = list(given)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        remote = [each for each in tensors_in(args) if each.device.type == "meta"]
+        seen = {id(each) for each in self._seen}
+        assert all(id(each) in seen for each in remote), f"{func} has waited for what it is given"
+        result = func(*args, **kwargs)
+        if func is torch.ops.aten._to_copy.default and result.device != args[0].device:
+            assert kwargs.get("non_blocking"), "a copy has been waited for"
+        elif remote:
+            devices = {each.device.type for each in tensors_in(args) if each.dim()}
+            assert devices == {"meta"}, f"{func} copies what it is given"
+        self._seen += [each for each in tensors_in([result]) if each.device.type == "meta"]
+        return result
+
+
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from tensors_in(each)
+
+
+@pytest.fixture(scope="module")
+def grammars() -> GrammarCompiler:
+    wrap: Any = PreTrainedTokenizerFast
+    tokenizer = wrap(tokenizer_object=byte_tokenizer(), eos_token="<end>")
+    return GrammarCompiler(lambda: from_tokenizer(tokenizer, VOCAB_SIZE), {})
+
+
+@pytest.fixture
+def sequences(grammars: GrammarCompiler) -> list[Generation]:
+    """One for each of `ROWS`, with a prompt of three tokens."""
+    found = []
+    for number, (asked, generated) in enumerate(ROWS):
+        request = GenerationRequest(
+            sequence_id=str(number),
+            prompt=[1, 2, 3],
+            generated=generated,
+            params=SamplingParams(max_tokens=9, seed=number, **asked["params"]),
+            opening=asked.get("opening"),
+            grammar=asked.get("grammar"),
+        )
+        matcher = grammars.matcher(request.grammar) if request.grammar else None
+        found.append(Generation(request, matcher, Penalties.of(request)))
+    return found
+
+
+@contextmanager
+def reads(
+    monkeypatch: pytest.MonkeyPatch, logits: Tensor, is_decided: Sequence[bool]
+) -> Iterator[list[int]]:
+    """Count what is read back in a list of sizes; every token is 7, and decided as given."""
+    sizes: list[int] = []
+
+    def read(packed: Tensor) -> Tensor:
+        assert packed.device.type == "meta"
+        sizes.append(packed.numel())
+        numbers = torch.zeros(packed.shape, dtype=packed.dtype)
+        numbers[: len(ROWS)] = 7
+        numbers[len(ROWS) : 2 * len(ROWS)] = torch.tensor(is_decided)
+        return numbers
+
+    monkeypatch.setattr("worker.engine.sampling.sampler.read_back", read)
+    with CopyWatch(logits):
+        yield sizes
+
+
+class Stub:
+    """As much of an engine as chooses tokens."""
+
+    def __init__(self) -> None:
+        self._masker = GrammarMasker(len(ROWS), VOCAB_SIZE)
+
+    draw: Any = TransformersEngine._draw
+
+
+def test_a_step_of_all_kinds_of_rows_is_read_back_once(
+    sequences: list[Generation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = torch.empty((len(ROWS), VOCAB_SIZE), device="meta")
+
+    with reads(monkeypatch, logits, [True] * len(ROWS)) as sizes:
+        drawn = Stub().draw(logits, sequences)
+
+    # Tokens, whether they are decided, and of two rows a log probability with five others.
+    assert sizes == [2 * len(ROWS) + 2 * 11]
+    assert [token for _, token, _ in drawn] == [7] * len(ROWS)
+    assert [len(found.top) for _, _, found in drawn if found] == [5, 0]
+
+
+def test_a_row_that_few_candidates_do_not_decide_costs_a_second_read(
+    sequences: list[Generation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = torch.empty((len(ROWS), VOCAB_SIZE), device="meta")
+    asked: list[Tensor] = []
+
+    def among_all(scores: Tensor, weights: Tensor, _asked: Any) -> Tensor:
+        asked.append(weights)
+        return torch.empty(len(scores), dtype=torch.long, device="meta")
+
+    monkeypatch.setattr("worker.engine.sampling.sampler.among_all", among_all)
+    with reads(monkeypatch, logits, [row not in (2, 8) for row in range(len(ROWS))]) as sizes:
+        Stub().draw(logits, sequences)
+
+    assert len(sizes) == 2
+    assert [len(weights) for weights in asked] == [2]
+
+
+def test_reading_back_is_one_copy() -> None:
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        read_back(torch.empty(3, device="meta"))
+
+
+def test_a_remote_device_draws_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows at once and the flat ones after the first read, as where the host has to wait."""
+    torch.manual_seed(0)
+    logits = torch.randn(40, 3000) * torch.linspace(0.5, 6, 40)[:, None]
+    logits[11] = -torch.inf
+    logits[12, 3] = torch.nan
+    kinds: list[dict[str, Any]] = [
+        {"temperature": 0.0},
+        {},
+        {"top_p": 0.95},
+        {"top_k": 500, "min_p": 0.001},
+        {"top_p": 0.5},
+    ]
+    draws = [
+        Draw(SamplingParams(max_tokens=1, seed=row, **kinds[row % 5]), row) for row in range(40)
+    ]
+    here = sample(logits, draws, RawScores(logits, [row % 3 for row in range(40)]))
+
+    for module in ("sampler", "truncation"):
+        monkeypatch.setattr(f"worker.engine.{module}.is_remote", lambda device: True)
+    there = sample(logits, draws, RawScores(logits, [row % 3 for row in range(40)]))
+
+    assert there == here
+    assert [row for row, token in enumerate(here.tokens) if token is None] == [11, 12]
+
+
+@pytest.mark.parametrize("vocab_size", [8, 100, 123])
+def test_bits_are_unpacked_on_a_device_as_on_the_host(vocab_size: int) -> None:
+    bits = np.random.default_rng(0).integers(0, 256, (3, 16), dtype=np.uint8)
+
+    found = unpack_there(torch.from_numpy(bits), vocab_size)
+
+    expected = np.unpackbits(bits, axis=1, count=vocab_size, bitorder="little")
+    assert found.dtype == torch.bool
+    assert np.array_equal(found.numpy(), expected)
+
+
+def test_a_mask_is_the_same_wherever_it_is_unpacked(
+    grammars: GrammarCompiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matchers: list[Matcher | None] = [None, grammars.matcher(DIGITS), None]
+    here, there = torch.zeros(3, VOCAB_SIZE), torch.zeros(3, VOCAB_SIZE)
+    masker = GrammarMasker(3, VOCAB_SIZE)
+
+    masker.apply(here, matchers)
+    monkeypatch.setattr("worker.engine.sampling.grammar.is_remote", lambda device: True)
+    masker.apply(there, matchers)
+
+    assert torch.equal(here, there)
+    assert here.isfinite().sum(-1).tolist() == [VOCAB_SIZE, 10, VOCAB_SIZE]
+
+
+def test_rows_that_lie_together_are_a_slice() -> None:
+    cpu = torch.device("cpu")
+
+    assert rows_at([2, 3, 4], cpu) == slice(2, 5)
+    assert torch.equal(torch.as_tensor(rows_at([2, 4], cpu)), torch.tensor([2, 4]))

@@ -1,0 +1,106 @@
+import json
+
+import pytest
+from llguidance import LLMatcher, grammar_from
+
+from tests.unit.worker.engine.conftest import EOS, Oracle, byte_tokenizer
+from tests.unit.worker.engine.harness import Harness, greedy
+from worker.engine import FinishReason, GenerationRequest, SamplingParams
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"enum": ["Ada", "Grace"]},
+        "age": {"type": "integer", "minimum": 0, "maximum": 99},
+    },
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+JSON_GRAMMAR = LLMatcher.grammar_from_json_schema(
+    json.dumps(SCHEMA), overrides={"whitespace_flexible": False}
+)
+EXPLODING_GRAMMAR = grammar_from("regex", "((a{1000}){1000}){1000}")
+
+Prompts = list[list[int]]
+
+
+def constrained(sequence_id: str, grammar: str, seed: int = 0) -> GenerationRequest:
+    params = SamplingParams(max_tokens=60, seed=seed)
+    return GenerationRequest(
+        sequence_id=sequence_id, prompt=[1, 2, 3], params=params, grammar=grammar
+    )
+
+
+def text_of(tokens: list[int]) -> str:
+    return str(byte_tokenizer().decode(tokens))
+
+
+def test_constrained_rows_obey_and_free_rows_are_untouched(
+    harness: Harness, oracle: Oracle, prompts: Prompts
+) -> None:
+    *objects, free = harness.run(
+        *(constrained(str(seed), JSON_GRAMMAR, seed) for seed in range(6)),
+        greedy("free", prompts[0]),
+    )
+
+    people = [json.loads(text_of(tokens)) for tokens in objects]
+    assert all(person["name"] in ("Ada", "Grace") for person in people)
+    assert all(0 <= person["age"] <= 99 for person in people)
+    assert len({json.dumps(person) for person in people}) > 1
+    assert free == oracle(prompts[0], 12)
+
+
+def test_a_grammar_that_allows_nothing_more_ends_the_sequence(harness: Harness) -> None:
+    [tokens] = harness.run(constrained("it", grammar_from("lark", 'start: "yes" | "no"')))
+
+    assert text_of(tokens) in ("yes", "no")
+    assert harness.reason("it") is FinishReason.GRAMMAR
+
+
+def test_a_grammar_that_may_end_lets_the_model_stop(harness: Harness) -> None:
+    grammar = grammar_from("regex", "a{0,3}")
+    [tokens] = harness.run(constrained("it", grammar, seed=3))
+
+    assert set(text_of(tokens)) <= {"a"}
+    assert tokens[-1] == EOS or len(tokens) == 3
+
+
+def test_a_constrained_answer_resumes_at_every_position(harness: Harness) -> None:
+    [whole] = harness.run(constrained("whole", JSON_GRAMMAR, seed=4))
+
+    rests = harness.run(
+        *(
+            GenerationRequest(
+                sequence_id=str(n),
+                prompt=[1, 2, 3],
+                params=SamplingParams(max_tokens=60, seed=4),
+                generated=whole[:n],
+                grammar=JSON_GRAMMAR,
+            )
+            for n in range(len(whole) + 1)
+        )
+    )
+
+    assert rests == [whole[n:] for n in range(len(whole) + 1)]
+
+
+@pytest.mark.parametrize("grammar", ["{not a grammar", EXPLODING_GRAMMAR])
+def test_a_bad_grammar_fails_alone(
+    harness: Harness, oracle: Oracle, prompts: Prompts, grammar: str
+) -> None:
+    outputs = harness.run(
+        constrained("bad", grammar),
+        constrained("good", JSON_GRAMMAR),
+        greedy("free", prompts[0]),
+    )
+
+    assert harness.reason("bad") is FinishReason.ERROR
+    assert harness.deltas["bad"][-1].error
+    assert "name" in json.loads(text_of(outputs[1]))
+    assert outputs[2] == oracle(prompts[0], 12)
+
+
+def test_resumed_tokens_that_break_the_grammar_fail_the_sequence(harness: Harness) -> None:
+    harness.run(greedy("it", [1], generated=[5, 6], grammar=JSON_GRAMMAR))
+
+    assert harness.reason("it") is FinishReason.ERROR

@@ -1,0 +1,137 @@
+"""Configurations of tiny networks, one for each architecture that the engine is tried with.
+
+Embeddings are not tied to the output layer where such a network would only repeat its last token.
+"""
+
+from typing import Any
+
+from transformers import (
+    AutoConfig,
+    CodeGenConfig,
+    GPT2Config,
+    GPTBigCodeConfig,
+    GPTJConfig,
+    OPTConfig,
+    PreTrainedConfig,
+)
+
+from tests.unit.worker.engine.tiny_networks import SIZES
+
+WINDOW = 8
+"""Tokens that a layer with a window sees."""
+
+_UNTIED = {"tie_word_embeddings": False}
+_HEADS = {"head_dim": 16}
+_EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+_LOCAL_EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2}
+_ROUTED_EXPERTS = {
+    **{"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
+    **{"n_group": 1, "topk_group": 1, "first_k_dense_replace": 1, "n_shared_experts": 1},
+}
+_LATENT = {
+    **{"q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8},
+    **{"v_head_dim": 16, "num_key_value_heads": 4},
+}
+_GPT: dict[str, Any] = {
+    **{"vocab_size": 128, "n_embd": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.2},
+    **{"bos_token_id": None, "eos_token_id": None},
+}
+_ALL_FULL = {"layer_types": ["full_attention"] * 2}
+_ONE_WINDOW = {
+    "layer_types": ["sliding_attention", "full_attention"],
+    "sliding_window": WINDOW,
+}
+
+
+def _config(model_type: str, *parts: dict[str, Any], **own: Any) -> PreTrainedConfig:
+    merged = dict(SIZES)
+    for part in (*parts, own):
+        merged |= part
+    return AutoConfig.for_model(model_type, **merged)
+
+
+FULL_ATTENTION: dict[str, PreTrainedConfig] = {
+    "apertus": _config("apertus"),
+    "arcee": _config("arcee"),
+    "codegen": CodeGenConfig(**_GPT, rotary_dim=4),
+    "cohere": _config("cohere", _UNTIED),
+    "deepseek_v2": _config("deepseek_v2", _LATENT, _ROUTED_EXPERTS),
+    "deepseek_v3": _config("deepseek_v3", _LATENT, _ROUTED_EXPERTS),
+    "doge": _config("doge"),
+    "dots1": _config("dots1", _HEADS, _ROUTED_EXPERTS, _ALL_FULL, sliding_window=None),
+    "ernie4_5": _config("ernie4_5", _HEADS),
+    "ernie4_5_moe": _config(
+        "ernie4_5_moe", moe_num_experts=4, moe_k=2, moe_intermediate_size=32, **_UNTIED
+    ),
+    "exaone4": _config("exaone4", _ALL_FULL, sliding_window=None),
+    "flex_olmo": _config("flex_olmo", num_experts=4, num_experts_per_tok=2),
+    "gemma": _config("gemma", _HEADS, _UNTIED),
+    "glm": _config("glm", _HEADS),
+    "glm4": _config("glm4", _HEADS),
+    "glm4_moe": _config("glm4_moe", _HEADS, _ROUTED_EXPERTS),
+    "gpt2": GPT2Config(**_GPT),
+    "gpt_bigcode": GPTBigCodeConfig(**_GPT),
+    "gpt_neox": _config("gpt_neox"),
+    "gptj": GPTJConfig(**_GPT, rotary_dim=4),
+    "granite": _config("granite", attention_multiplier=0.1, residual_multiplier=0.2),
+    "granitemoe": _config("granitemoe", _LOCAL_EXPERTS),
+    "helium": _config("helium", head_dim=8),
+    "hunyuan_v1_dense": _config("hunyuan_v1_dense", _HEADS),
+    "llama": _config("llama"),
+    "llama4_text": _config(
+        "llama4_text", _HEADS, _LOCAL_EXPERTS, _ALL_FULL, intermediate_size_mlp=64
+    ),
+    "minimax_m2": _config("minimax_m2", _HEADS, _LOCAL_EXPERTS),
+    "mistral": _config("mistral", sliding_window=None),
+    "mixtral": _config("mixtral", _LOCAL_EXPERTS),
+    "nanochat": _config("nanochat"),
+    "olmo": _config("olmo"),
+    "olmo2": _config("olmo2"),
+    "olmoe": _config("olmoe", _EXPERTS),
+    "opt": OPTConfig(
+        **{"vocab_size": 128, "hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 2},
+        **{"num_attention_heads": 4, "word_embed_proj_dim": 32, "init_std": 0.2},
+        **{"bos_token_id": None, "eos_token_id": None},
+    ),
+    "persimmon": _config("persimmon"),
+    "phi": _config("phi"),
+    "phi3": _config("phi3"),
+    "phimoe": _config("phimoe", _LOCAL_EXPERTS, sliding_window=None),
+    "qwen2": _config("qwen2"),
+    "qwen2_moe": _config("qwen2_moe", _EXPERTS, shared_expert_intermediate_size=32),
+    "qwen3": _config("qwen3", _HEADS),
+    "qwen3_moe": _config("qwen3_moe", _HEADS, _EXPERTS),
+    "seed_oss": _config("seed_oss", _HEADS),
+    "smollm3": _config("smollm3"),
+    "starcoder2": _config("starcoder2", _UNTIED, sliding_window=None),
+}
+"""What both forward passes compute."""
+
+WITH_WINDOWS: dict[str, PreTrainedConfig] = {
+    "cohere2": _config("cohere2", _UNTIED, _ONE_WINDOW),
+    "exaone4": _config("exaone4", _ONE_WINDOW),
+    "gemma3_text": _config("gemma3_text", _HEADS, _UNTIED, _ONE_WINDOW),
+    "gemma4_text": _config(
+        "gemma4_text", _HEADS, _UNTIED, _ONE_WINDOW, vocab_size_per_layer_input=128
+    ),
+    "gpt_oss": _config("gpt_oss", _HEADS, _LOCAL_EXPERTS, _ONE_WINDOW),
+    "mistral": _config("mistral", sliding_window=WINDOW),
+    "mixtral": _config("mixtral", _LOCAL_EXPERTS, sliding_window=WINDOW),
+    "olmo3": _config("olmo3", _ONE_WINDOW),
+    "phi3": _config("phi3", sliding_window=WINDOW),
+    "qwen2": _config("qwen2", use_sliding_window=True, sliding_window=WINDOW, max_window_layers=1),
+    "starcoder2": _config("starcoder2", _UNTIED, sliding_window=WINDOW),
+}
+"""What only OpenVINO computes: layers whose queries see a few tokens; gpt_oss has sinks as well."""
+
+REFUSED_BY_OPENVINO: dict[str, tuple[PreTrainedConfig, str]] = {
+    "afmoe": (_config("afmoe", _HEADS, _EXPERTS, _ALL_FULL, num_dense_layers=1), "differ"),
+    "diffllama": (_config("diffllama"), "differ"),
+    "gemma2": (_config("gemma2", _HEADS), "softcap"),
+    "phimoe with a window": (_config("phimoe", _LOCAL_EXPERTS, sliding_window=WINDOW), "differ"),
+    "stablelm": (_config("stablelm"), "does not hand keyword arguments down"),
+}
+"""With the reason."""
+
+JETMOE = _config("jetmoe", _LOCAL_EXPERTS)
+"""Its graph gives no logits, whichever are asked for."""

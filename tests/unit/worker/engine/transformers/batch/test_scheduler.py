@@ -1,0 +1,150 @@
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.worker.engine.harness import greedy
+from worker.engine.sequence import Sequence, SequenceStatus
+from worker.engine.transformers.batch.blocks import BlockPool
+from worker.engine.transformers.batch.scheduler import Scheduler, due_sequences
+
+BLOCK_SIZE = 4
+
+
+def scheduler_with(
+    num_blocks: int = 100, max_sequences: int = 8, max_batch_tokens: int = 16
+) -> tuple[Scheduler, BlockPool]:
+    pool = BlockPool(num_blocks, BLOCK_SIZE)
+    scheduler = Scheduler(pool, max_sequences=max_sequences, max_batch_tokens=max_batch_tokens)
+    return scheduler, pool
+
+
+def sequence_of(name: str, num_tokens: int) -> Sequence:
+    return Sequence(greedy(name, [ord(name[0])] * num_tokens))
+
+
+def step(scheduler: Scheduler) -> dict[str, int]:
+    """Run a step as an engine would; return the tokens computed of each sequence."""
+    batch = scheduler.schedule()
+    sizes = {chunk.sequence.id: chunk.num_tokens for chunk in batch}
+    due = due_sequences(batch)
+    scheduler.advance(batch)
+    for sequence in due:
+        sequence.tokens.append(7)
+    return sizes
+
+
+def test_a_long_prompt_is_computed_in_chunks_beside_running_ones() -> None:
+    scheduler, _ = scheduler_with(max_batch_tokens=16)
+    scheduler.add(sequence_of("short", 3))
+    step(scheduler)
+    scheduler.add(sequence_of("long", 40))
+
+    sizes = [step(scheduler) for _ in range(4)]
+
+    assert [size["short"] for size in sizes] == [1, 1, 1, 1]
+    assert [size["long"] for size in sizes] == [15, 15, 10, 1]
+
+
+def test_a_batch_full_of_decodes_does_not_starve_a_prompt() -> None:
+    scheduler, _ = scheduler_with(max_sequences=5, max_batch_tokens=4)
+    for name in "abcd":
+        scheduler.add(sequence_of(name, 1))
+    step(scheduler)
+    scheduler.add(sequence_of("e", 20))
+
+    assert step(scheduler)["e"] == BLOCK_SIZE
+
+
+def test_sequences_over_the_limit_wait_in_order() -> None:
+    scheduler, _ = scheduler_with(max_sequences=2)
+    sequences = [sequence_of(name, 2) for name in "abc"]
+    for each in sequences:
+        scheduler.add(each)
+
+    assert set(step(scheduler)) == {"a", "b"}
+    scheduler.remove(sequences[0])
+    assert set(step(scheduler)) == {"b", "c"}
+
+
+def test_without_blocks_the_youngest_goes_back_to_the_head_of_the_queue() -> None:
+    scheduler, _ = scheduler_with(num_blocks=4, max_sequences=2)
+    old, young, later = sequence_of("old", 4), sequence_of("young", 4), sequence_of("x", 4)
+    for each in (old, young, later):
+        scheduler.add(each)
+    while young.status is SequenceStatus.RUNNING or not young.num_generated:
+        step(scheduler)
+
+    assert old.status is SequenceStatus.RUNNING
+    assert list(scheduler.waiting) == [young, later]
+    assert young.num_computed == 0
+
+
+def test_a_waiting_sequence_can_be_removed() -> None:
+    scheduler, pool = scheduler_with(max_sequences=1)
+    first, second = sequence_of("a", 4), sequence_of("b", 4)
+    scheduler.add(first)
+    scheduler.add(second)
+    step(scheduler)
+
+    scheduler.remove(second)
+    scheduler.remove(first)
+
+    assert scheduler.schedule() == []
+    assert pool.num_available == 100
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    sizes=st.lists(st.tuples(st.integers(1, 30), st.integers(1, 18)), min_size=1, max_size=10),
+    num_blocks=st.integers(12, 30),
+    max_sequences=st.integers(1, 6),
+    max_batch_tokens=st.integers(1, 40),
+)
+def test_every_sequence_ends_and_every_block_comes_back(
+    sizes: list[tuple[int, int]], num_blocks: int, max_sequences: int, max_batch_tokens: int
+) -> None:
+    scheduler, pool = scheduler_with(num_blocks, max_sequences, max_batch_tokens)
+    left = [Sequence(greedy(str(i), [i] * n, m)) for i, (n, m) in enumerate(sizes)]
+    for each in left:
+        scheduler.add(each)
+
+    num_steps = 0
+    while left:
+        step(scheduler)
+        num_steps += 1
+        assert num_steps < 3000
+        for each in [s for s in left if s.num_generated >= s.params.max_tokens]:
+            scheduler.remove(each)
+            left.remove(each)
+
+    assert scheduler.schedule() == []
+    assert pool.num_available == num_blocks
+
+
+def test_what_does_not_fit_into_memory_runs_later_and_everything_ends() -> None:
+    scheduler, _ = scheduler_with(max_sequences=3, max_batch_tokens=16)
+    first, second, third = (sequence_of(name, 2) for name in "abc")
+    for each in (first, second, third):
+        scheduler.add(each)
+    scheduler.schedule()
+
+    assert scheduler.shed()
+
+    assert set(step(scheduler)) == {"a", "b"}
+    scheduler.remove(first)
+    assert set(step(scheduler)) == {"b", "c"}
+
+
+def test_a_sequence_alone_is_computed_in_smaller_chunks_until_they_are_blocks() -> None:
+    scheduler, _ = scheduler_with(max_batch_tokens=16)
+    long, other = sequence_of("long", 40), sequence_of("other", 40)
+    scheduler.add(long)
+    scheduler.schedule()
+
+    assert [scheduler.shed(), step(scheduler), scheduler.shed(), step(scheduler)] == [
+        *(True, {"long": 8}),
+        *(True, {"long": 4}),
+    ]
+    assert not scheduler.shed()
+    scheduler.remove(long)
+    scheduler.add(other)
+    assert step(scheduler) == {"other": 16}

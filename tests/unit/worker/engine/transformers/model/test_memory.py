@@ -1,0 +1,124 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.unit.worker.engine.conftest import EngineFactory
+from worker.engine import EngineConfig, ModelTooLargeError
+from worker.engine.transformers.model.memory import (
+    free_bytes,
+    num_stored_weights,
+    safetensors_header,
+    stored_dtype,
+    stored_weights_bytes,
+)
+from worker.engine.transformers.model_runner import ModelRunner
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """Weights of several types, in two files."""
+    save_file({"a": torch.ones(8, 3, dtype=torch.bfloat16)}, tmp_path / "1.safetensors")
+    others = {"b": torch.ones(5), "c": torch.ones(2, dtype=torch.uint8)}
+    save_file(others, tmp_path / "2.safetensors", {"format": "pt"})
+    return tmp_path
+
+
+def test_weights_are_counted_in_the_type_they_will_have(folder: Path) -> None:
+    full = stored_weights_bytes(folder, torch.float32)
+
+    assert full == stored_weights_bytes(folder, None)
+    assert stored_weights_bytes(folder, torch.bfloat16) == full // 2
+    assert full == pytest.approx((folder / "model.safetensors").stat().st_size, rel=0.05)
+
+
+def test_weights_are_counted_whatever_their_types(mixed: Path) -> None:
+    assert num_stored_weights(mixed) == 24 + 5 + 2
+    assert stored_weights_bytes(mixed, None) == 24 * 2 + 5 * 4 + 2
+    assert stored_weights_bytes(mixed, torch.float32) == 31 * 4
+
+
+def test_a_header_has_the_tensors_and_nothing_else(mixed: Path) -> None:
+    header = safetensors_header(mixed / "2.safetensors")
+
+    assert {name: each["dtype"] for name, each in header.items()} == {"b": "F32", "c": "U8"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "dtype"),
+    [
+        ({torch.bfloat16: 20, torch.float32: 9}, torch.bfloat16),
+        ({torch.bfloat16: 16, torch.float32: 9}, torch.float32),
+        ({torch.float16: 1}, torch.float16),
+        ({torch.int8: 9, torch.bfloat16: 1}, torch.float32),
+        ({}, torch.float32),
+    ],
+    ids=str,
+)
+def test_the_stored_type_is_the_one_that_takes_most_bytes(
+    tmp_path: Path, sizes: dict[torch.dtype, int], dtype: torch.dtype
+) -> None:
+    tensors = {str(each): torch.ones(size, dtype=each) for each, size in sizes.items()}
+    save_file(tensors, tmp_path / "model.safetensors")
+
+    assert stored_dtype(tmp_path) is dtype
+
+
+def test_what_is_free_is_less_than_the_machine_has() -> None:
+    assert 0 < free_bytes(torch.device("cpu")) < 1 << 50
+
+
+def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded(
+    folder: Path, forward: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object) -> None:
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr(
+        "worker.engine.transformers.model.loader.free_bytes", lambda device: 1 << 30
+    )
+    monkeypatch.setattr(
+        "worker.engine.transformers.openvino.forward.free_cpu_bytes", lambda: 1 << 30
+    )
+    monkeypatch.setattr("worker.engine.transformers.model.loader._from_folder", load)
+    config = EngineConfig(
+        folder=folder, kv_cache_bytes=3 << 30, max_sequences=1, forward=forward, dtype="float32"
+    )
+
+    expected = r"need 0\.00 GiB and .* values 3\.00 GiB, but only 1\.00 GiB are free"
+    with pytest.raises(ModelTooLargeError, match=expected):
+        ModelRunner(config)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bytes_per_weight"),
+    [("float32", 4), ("bfloat16", 2), ("int8", 1.1), ("int4", 0.7)],
+)
+def test_openvino_counts_weights_as_it_will_keep_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, dtype: Any, bytes_per_weight: float
+) -> None:
+    counted: list[int] = []
+
+    def note(weights_bytes: int, *_: int) -> None:
+        counted.append(weights_bytes)
+        raise ModelTooLargeError
+
+    monkeypatch.setattr("worker.engine.transformers.openvino.forward.check_fits", note)
+    config = EngineConfig(folder=folder, kv_cache_bytes=1, max_sequences=1, dtype=dtype)
+
+    with pytest.raises(ModelTooLargeError):
+        ModelRunner(config)
+
+    assert counted == [int(num_stored_weights(folder) * bytes_per_weight)]
+
+
+def test_random_weights_need_no_more_than_a_config(
+    folder: Path, tmp_path: Path, make_engine: EngineFactory
+) -> None:
+    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+
+    engine = make_engine(folder=tmp_path, has_random_weights=True).engine
+
+    assert engine.context_length == 512

@@ -1,0 +1,76 @@
+"""The tiny network, converted once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from openvino import opset13 as ops
+
+from worker.engine import EngineConfig
+from worker.engine.transformers.model.forward_check import NUM_CACHED_TOKENS, computed_logits
+from worker.engine.transformers.openvino.compiled_graph import CompiledGraph
+from worker.engine.transformers.openvino.forward import prepare_network
+from worker.engine.transformers.openvino.network import Network
+from worker.engine.transformers.openvino.precision import Execution
+
+ReadNetwork = Callable[[], Network]
+
+EXACT = Execution("f32", "f32", num_threads=1)
+
+
+@pytest.fixture
+def config(folder: Path, tmp_path: Path) -> EngineConfig:
+    """For the tiny network; its graph goes to a folder of this test."""
+    return EngineConfig(
+        folder=folder,
+        graph_folder=tmp_path / "graphs",
+        kv_cache_bytes=1 << 22,
+        max_sequences=4,
+        dtype="float32",
+        num_threads=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def read(folder: Path) -> ReadNetwork:
+    """Read the tiny network, which is converted but once; each caller gets one of its own."""
+    config = EngineConfig(
+        folder=folder, graph_folder=folder / "openvino", kv_cache_bytes=1, max_sequences=1
+    )
+    return lambda: prepare_network(config)
+
+
+def compiled(network: Network, execution: Execution = EXACT) -> CompiledGraph:
+    """Return it with a cache that holds what is checked."""
+    graph = CompiledGraph(network.graph, execution)
+    graph.allocate(NUM_CACHED_TOKENS // graph.block_size)
+    return graph
+
+
+def logits_of(network: Network, execution: Execution = EXACT) -> np.ndarray:
+    """What the graph gives for the prompts of the check, [positions, vocab]."""
+    graph = compiled(network, execution)
+    return computed_logits(graph, graph.block_size, network.check_prompts)
+
+
+def matrices(network: Network) -> list[Any]:
+    """Constants of the graph with two dimensions or more."""
+    return [
+        node
+        for node in network.graph.get_ordered_ops()
+        if node.get_type_name() == "Constant" and len(node.get_output_shape(0)) > 1
+    ]
+
+
+def with_weight(network: Network, value: float) -> Network:
+    """Return it with one weight of its last layer that has this value."""
+    last = [each for each in matrices(network) if each.get_element_type().is_real()][-1]
+    weights = last.get_data().copy()
+    weights[0, 0] = value
+    changed = ops.constant(weights)
+    for target in list(last.output(0).get_target_inputs()):
+        target.replace_source_output(changed.output(0))
+    network.graph.validate_nodes_and_infer_types()
+    return network

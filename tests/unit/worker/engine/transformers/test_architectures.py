@@ -1,0 +1,144 @@
+"""Every architecture gets from the engine what `model.generate` gives a prompt alone.
+
+Tiny random networks. Each runs once through all that could go wrong: ragged prompts, some of them
+late, computed in chunks, short of blocks so that sequences are preempted; then, with more room, a
+second turn over the blocks of the first, several answers to one prompt, and a resume at every
+position.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import PreTrainedConfig
+
+from tests.unit.worker.engine.conftest import EngineFactory
+from tests.unit.worker.engine.harness import Harness, greedy
+from tests.unit.worker.engine.tiny_architectures import (
+    FULL_ATTENTION,
+    REFUSED_BY_OPENVINO,
+    WITH_WINDOWS,
+)
+from tests.unit.worker.engine.tiny_networks import generated, saved
+from worker.engine import Delta, EngineConfig, UnsupportedModelError
+from worker.engine.transformers.model_runner import ModelRunner
+
+NUM_TOKENS = 24
+NUM_CACHED = 128
+"""Tokens that the smaller cache holds: too few for the first two prompts with their answers."""
+CACHE_BYTES = 1 << 22
+PROMPTS = [[(7 * n + 3 * size) % 120 for n in range(size)] for size in (60, 18, 1, 16)]
+SECOND_TURN = [5, 6, 7]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A network on disk, and what `model.generate` makes of prompts."""
+
+    folder: Path
+    answers: list[list[int]]
+    second_answer: list[int]
+
+    @property
+    def follow_up(self) -> list[int]:
+        return [*PROMPTS[0], *self.answers[0], *SECOND_TURN]
+
+
+def reference_of(config: PreTrainedConfig, folder: Path) -> Reference:
+    model = saved(config, folder)
+    answers = [generated(model, prompt, NUM_TOKENS) for prompt in PROMPTS]
+    follow_up = [*PROMPTS[0], *answers[0], *SECOND_TURN]
+    return Reference(folder, answers, generated(model, follow_up, NUM_TOKENS))
+
+
+@pytest.fixture(scope="module", params=FULL_ATTENTION.values(), ids=list(FULL_ATTENTION))
+def reference(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Reference:
+    return reference_of(request.param, tmp_path_factory.mktemp("network"))
+
+
+def test_an_architecture_gets_what_generate_gives(
+    reference: Reference, make_engine: EngineFactory
+) -> None:
+    check(reference, make_engine)
+
+
+@pytest.mark.parametrize("forward", ["openvino"])
+@pytest.mark.parametrize("config", WITH_WINDOWS.values(), ids=list(WITH_WINDOWS))
+def test_layers_with_windows_get_what_generate_gives(
+    config: PreTrainedConfig, tmp_path: Path, make_engine: EngineFactory
+) -> None:
+    check(reference_of(config, tmp_path), make_engine)
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"), REFUSED_BY_OPENVINO.values(), ids=list(REFUSED_BY_OPENVINO)
+)
+def test_what_openvino_would_compute_wrongly_is_refused(
+    config: PreTrainedConfig, reason: str, tmp_path: Path
+) -> None:
+    saved(config, tmp_path)
+    settings: dict[str, Any] = {"dtype": "float32", "forward": "openvino", "num_threads": 1}
+
+    with pytest.raises(UnsupportedModelError, match=f"OpenVINO cannot compute it: .*{reason}"):
+        ModelRunner(
+            EngineConfig(folder=tmp_path, kv_cache_bytes=CACHE_BYTES, max_sequences=1, **settings)
+        )
+
+
+def check(reference: Reference, make_engine: EngineFactory) -> None:
+    roomy = make_engine(folder=reference.folder, kv_cache_bytes=CACHE_BYTES)
+    tight = make_engine(
+        folder=reference.folder,
+        kv_cache_bytes=NUM_CACHED * _token_bytes(roomy),
+        max_batch_tokens=24,
+    )
+    preempted = tight.count_preemptions()
+
+    assert _with_late_ones(tight) == reference.answers
+    assert preempted
+    _check_shared_prefixes(roomy, reference)
+    _check_resumes(roomy, reference)
+
+
+def _check_shared_prefixes(harness: Harness, reference: Reference) -> None:
+    choices = [greedy(f"choice {n}", PROMPTS[0], NUM_TOKENS) for n in range(3)]
+    assert harness.run(*choices) == [reference.answers[0]] * 3
+
+    second = harness.run(greedy("second", reference.follow_up, NUM_TOKENS))
+    assert second == [reference.second_answer]
+    num_known = len(PROMPTS[0]) + NUM_TOKENS - 1
+    num_cached = num_known // harness.block_size * harness.block_size
+    assert harness.deltas["second"][0].num_cached_tokens == num_cached > 0
+
+
+def _check_resumes(harness: Harness, reference: Reference) -> None:
+    whole = reference.answers[1]
+    resumed = [
+        greedy(f"from {n}", PROMPTS[1], NUM_TOKENS, generated=whole[:n]) for n in range(NUM_TOKENS)
+    ]
+
+    assert harness.run(*resumed) == [whole[n:] for n in range(NUM_TOKENS)]
+
+
+def _with_late_ones(harness: Harness) -> list[list[int]]:
+    """Submit a prompt, and one more after the first of every three steps."""
+    requests = [greedy(str(i), prompt, NUM_TOKENS) for i, prompt in enumerate(PROMPTS)]
+    late = requests[1:]
+
+    def join(_: list[Delta]) -> None:
+        if late and len(harness.steps) % 3 == 1:
+            harness.engine.submit(late.pop(0))
+
+    harness.on_step_hook = join
+    harness.engine.submit(requests[0])
+    harness.wait(*(each.sequence_id for each in requests))
+    return [harness.tokens(each.sequence_id) for each in requests]
+
+
+def _token_bytes(harness: Harness) -> int:
+    """Bytes that one token takes in the cache of this network, which has `CACHE_BYTES`."""
+    runner: Any = harness.engine._runner  # type: ignore[attr-defined]
+    return int(CACHE_BYTES // (runner.num_blocks * runner.block_size))

@@ -1,0 +1,140 @@
+"""The event log in memory, with the answers of the one in Redis, and generations that use it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+import orjson
+
+from models.encryption.cipher import Sealer, new_sealing_key
+from models.profile.call_format import CallFormat
+from models.profile.thinking import KNOWN_TAGS, ThinkTags
+from models.recording.recorder import Recorder
+from models.responses.record import StoredResponse
+from models.responses.status import ResponseStatus
+from models.responses.tokens import GeneratedToken
+from models.streams.event_log import Append, AppendResult, LoggedEvent
+from tests.factories import stored_response
+from worker.engine import ScriptedTokenizer, Tokenizer
+from worker.generation.choice import PLAIN_RULES, OutputRules
+from worker.generation.generation import Generation
+from worker.generation.logprobs import Speller
+from worker.parsing.text_pipeline import TextPipeline
+from worker.parsing.turns import TurnFormat
+
+_KEY = new_sealing_key()
+SEALER = Sealer(lambda _: _KEY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thinking:
+    """What the model of a generation may write beside its answer."""
+
+    tags: ThinkTags | None = KNOWN_TAGS[0]
+    opens_thought: bool = False
+    call_format: CallFormat | None = None
+    functions: frozenset[str] = frozenset()
+    rules: OutputRules = PLAIN_RULES
+
+    def pipeline(self, tokenizer: Tokenizer, stop: Sequence[str]) -> TextPipeline:
+        turn_format = TurnFormat(
+            think_tags=self.tags, call_format=self.call_format, functions=self.functions
+        )
+        opens_thought = self.opens_thought
+        return TextPipeline(tokenizer, list(stop), turn_format, opens_thought=opens_thought)
+
+
+class MemoryLog:
+    """Appends as `append.lua` does and counts the round trips."""
+
+    def __init__(self) -> None:
+        self.events: dict[UUID, list[LoggedEvent]] = defaultdict(list)
+        self.num_round_trips = 0
+        self.is_reachable = True
+        self._fences: dict[UUID, int] = {}
+
+    def append(self, appends: Sequence[Append]) -> list[AppendResult]:
+        self.num_round_trips += 1
+        if not self.is_reachable:
+            return [AppendResult.UNREACHABLE] * len(appends)
+        return [self._append(each) for each in appends]
+
+    def _append(self, append: Append) -> AppendResult:
+        logged = self.events[append.response_id]
+        if append.attempt < self._fences.get(append.response_id, 0):
+            return AppendResult.STALE
+        if not logged and append.events[0].sequence_number != append.first_sequence_number:
+            return AppendResult.LOST
+        last = logged[-1].sequence_number if logged else -1
+        logged += [event for event in append.events if event.sequence_number > last]
+        return AppendResult.OK
+
+    def take_over(self, response_id: UUID, attempt: int, *, start: int) -> list[LoggedEvent]:
+        self._fences[response_id] = attempt
+        return [event for event in self.events[response_id] if event.sequence_number >= start]
+
+    def types(self, response_id: UUID) -> list[str]:
+        """The logged events' types, without what all begin with."""
+        return [event.type.removeprefix("response.") for event in self.events[response_id]]
+
+    def text(self, generation: Generation) -> str:
+        """The text that a generation has recorded so far."""
+        generation.recorder.flush()
+        logged = [orjson.loads(event.data) for event in self.events[generation.stored.id]]
+        deltas = (event for event in logged if event["type"] == "response.output_text.delta")
+        return "".join(event["delta"] for event in deltas)
+
+
+def claimed_response(attempt: int = 1) -> StoredResponse:
+    return stored_response(status=ResponseStatus.IN_PROGRESS, attempt=attempt)
+
+
+def begin(
+    log: MemoryLog,
+    stored: StoredResponse | None = None,
+    *,
+    stop: Sequence[str] = (),
+    tokenizer: Tokenizer | None = None,
+    n: int = 1,
+    thinking: Thinking | None = None,
+) -> Generation:
+    """A generation as the runner makes it; its tokens are bytes unless it has a tokenizer."""
+    recorder = Recorder(stored or claimed_response(), log, SEALER)
+    recorder.begin()
+    return _generation(recorder, stop, tokenizer or ScriptedTokenizer(), n, thinking)
+
+
+def take_over(
+    log: MemoryLog,
+    first: Generation,
+    *,
+    stop: Sequence[str] = (),
+    thinking: Thinking | None = None,
+) -> tuple[Generation, list[GeneratedToken]]:
+    """The next attempt at a response, and the tokens that it found."""
+    stored = replace(first.stored, attempt=first.stored.attempt + 1)
+    recorder = Recorder(stored, log, SEALER)
+    tokens = recorder.resume()
+    recorder.begin()
+    tokenizer, n = ScriptedTokenizer(), len(first.choices)
+    return _generation(recorder, stop, tokenizer, n, thinking), tokens
+
+
+def _generation(
+    recorder: Recorder,
+    stop: Sequence[str],
+    tokenizer: Tokenizer,
+    n: int,
+    thinking: Thinking | None,
+) -> Generation:
+    thinking = thinking or Thinking(tags=None)
+    speller = Speller(lambda: [bytes([byte]) for byte in range(256)], tokenizer)
+    return Generation(
+        recorder.stored,
+        recorder,
+        [thinking.pipeline(tokenizer, stop) for _ in range(n)],
+        num_prompt_tokens=7,
+        spell=speller.spell,
+        rules=thinking.rules,
+    )

@@ -1,0 +1,1 @@
+"""The engine that runs transformers models with continuous batching."""

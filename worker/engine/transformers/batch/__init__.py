@@ -1,0 +1,1 @@
+"""Which tokens a step computes: scheduling, cache blocks and packing."""

@@ -1,0 +1,1 @@
+"""Loading a transformers model and checking that it computes right results."""

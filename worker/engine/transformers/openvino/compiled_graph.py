@@ -1,0 +1,92 @@
+"""A compiled graph with the cache of keys and values that it reads and writes."""
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from math import prod
+
+import numpy as np
+import openvino
+import torch
+from torch import Tensor
+
+from worker.engine.image_features import ImageRows
+from worker.engine.transformers.batch.packing import Pack
+from worker.engine.transformers.model.forward_check import Array
+from worker.engine.transformers.openvino.network import CACHE_PREFIXES, IMAGE_INPUTS
+from worker.engine.transformers.openvino.precision import Execution
+
+_FEATURES = IMAGE_INPUTS[1]
+
+
+class CompiledGraph:
+    """Computes one step after the other; not for several threads at a time."""
+
+    def __init__(self, graph: openvino.Model, execution: Execution) -> None:
+        compiled = openvino.Core().compile_model(graph, "CPU", execution.properties())
+        self._request = compiled.create_infer_request()
+        sizes = [port.get_partial_shape() for port in compiled.inputs if _FEATURES in port.names]
+        self._hidden_size = sizes[0][1].get_length() if sizes else None
+        """Width of embeddings, of a network that takes images."""
+        self._caches = {
+            name: (port.get_element_type(), [size.get_length() for size in shape[1:]])
+            for port in compiled.inputs
+            for name in port.names
+            if name.startswith(CACHE_PREFIXES)
+            for shape in [list(port.get_partial_shape())]
+        }
+        """By name of the input: type, and shape of a block [heads, tokens, size]. In 8 bits scales
+        lie beside them: of values for each token, of keys for each channel, as further tokens."""
+        first_values = next(name for name in self._caches if name.startswith(CACHE_PREFIXES[1]))
+        self.block_size: int = self._caches[first_values][1][1]
+        """Tokens of a block, which the plugin chooses."""
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes that a block of all layers takes."""
+        return sum(prod(shape) * kind.bitwidth // 8 for kind, shape in self._caches.values())
+
+    def allocate(self, num_blocks: int) -> None:
+        """Make a cache of so many blocks; what was cached before is gone.
+
+        The system gives a page of it only when it is first written.
+        """
+        for name, (kind, shape) in self._caches.items():
+            tensor = openvino.Tensor(kind, openvino.Shape([num_blocks, *shape]))
+            self._request.set_tensor(name, tensor)
+
+    def __call__(self, packed: Pack) -> Tensor:
+        """Return float32 logits [sampled, vocab]; the next call overwrites them."""
+        inputs = step_inputs(packed)
+        if self._hidden_size is not None:
+            inputs |= image_inputs(packed.images, self._hidden_size)
+        for name, numbers in inputs.items():
+            self._request.set_tensor(name, openvino.Tensor(numbers))
+        self._request.infer()
+        return torch.from_numpy(self._request.get_output_tensor(0).data)
+
+
+def step_inputs(packed: Pack) -> dict[str, Array]:
+    """Lay a step out as a graph takes it; see `network.INPUTS`."""
+    rows = packed.rows
+    return {
+        "input_ids": np.array(packed.token_ids, np.int64),
+        "position_ids": np.array(packed.positions, np.int64),
+        "sampled_rows": np.array(packed.sampled_rows, np.int64),
+        "past_lens": _int32(row.num_keys - row.num_tokens for row in rows),
+        "subsequence_begins": _int32(accumulate((row.num_tokens for row in rows), initial=0)),
+        "block_indices": _int32(block for row in rows for block in row.blocks),
+        "block_indices_begins": _int32(accumulate((len(row.blocks) for row in rows), initial=0)),
+        "max_context_len": np.array(max(row.num_keys for row in rows), np.int32),
+    }
+
+
+def image_inputs(images: Sequence[ImageRows], hidden_size: int) -> dict[str, Array]:
+    """Lay the images of a step out as a graph takes them; see `network.IMAGE_INPUTS`."""
+    places = [place for image in images for place in image.places]
+    features = [image.features.float().numpy() for image in images]
+    joined = np.concatenate(features) if features else np.zeros((0, hidden_size), np.float32)
+    return dict(zip(IMAGE_INPUTS, (np.array(places, np.int64), joined), strict=True))
+
+
+def _int32(numbers: Iterable[int]) -> Array:
+    return np.fromiter(numbers, np.int32)

@@ -1,0 +1,234 @@
+"""Loads a network for OpenVINO: from disk, or by converting it; nothing unchecked is served."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from worker.engine.image_features import EncodedImage
+from worker.engine.interface import EngineConfig, ModelTooLargeError, PromptImage
+from worker.engine.transformers.batch.packing import Pack
+from worker.engine.transformers.model.forward_check import (
+    NUM_CACHED_TOKENS,
+    Deviation,
+    computed_logits,
+    deviation,
+)
+from worker.engine.transformers.model.memory import (
+    check_fits,
+    free_cpu_bytes,
+    num_stored_weights,
+    stored_weights_bytes,
+)
+from worker.engine.transformers.model.vision import ImageEncoder
+from worker.engine.transformers.openvino.compiled_graph import CompiledGraph
+from worker.engine.transformers.openvino.compress import compress_weights
+from worker.engine.transformers.openvino.network import Network
+from worker.engine.transformers.openvino.precision import (
+    BYTES_PER_WEIGHT,
+    Execution,
+    Weights,
+    choose_execution,
+    weights_of,
+)
+from worker.engine.transformers.openvino.store import (
+    locked,
+    network_folder,
+    read_network,
+    write_network,
+)
+
+logger = logging.getLogger(__name__)
+
+_LEAST_CORRELATION = {"int4": 0.5, "int8": 0.8, "u8": 0.8, "bf16": 0.9, "f32": 0.9999}
+"""Of logits with those of transformers, by the coarsest type that a network is computed in: less
+is no rounding but an error. Experts are why so little is asked of short types: rounding may send a
+token to another one."""
+
+MAX_AUTO_DIVERGENCE = 0.01
+"""Nats by which bfloat16 may move next-token distributions for `auto` to choose it."""
+
+
+class GraphError(Exception):
+    """OpenVINO can't compute the model as transformers does; the message says why."""
+
+
+class OpenVinoForward:
+    """The `Forward` of CPUs."""
+
+    def __init__(self, network: Network, compiled: CompiledGraph, config: EngineConfig) -> None:
+        """Raises `UnsupportedModelError` for a network that would see images wrongly."""
+        self._network = network  # whose memory the compiled graph may read
+        self._compiled = compiled
+        self.block_size = compiled.block_size
+        self.num_blocks = config.kv_cache_bytes // compiled.block_bytes
+        if self.num_blocks < 2:
+            raise ValueError("kv_cache_bytes has no room for two blocks")
+        compiled.allocate(self.num_blocks)
+        self.vocab_size = network.vocab_size
+        self.eos_token_ids = network.eos_token_ids
+        num_slots = self.num_blocks * self.block_size
+        self.context_length = min(num_slots, network.max_positions or num_slots)
+        self._images: ImageEncoder | None = None
+        if config.image_sample is not None:
+            # It loads the network in torch, as does converting below.
+            from worker.engine.transformers.openvino.images import load_image_encoder
+
+            blocks = self.num_blocks, self.block_size
+            self._images = load_image_encoder(config, config.image_sample, compiled, *blocks)
+
+    def __call__(self, packed: Pack) -> Tensor:
+        """See `Forward`."""
+        return self._compiled(packed)
+
+    def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
+        """See `Forward`."""
+        if not images:
+            return []
+        if self._images is None:
+            raise ValueError("this engine takes no images")
+        return [self._images.encode(image, salt) for image in images]
+
+
+def load_openvino_forward(config: EngineConfig) -> OpenVinoForward:
+    """Load, compile and check a network.
+
+    Raises `GraphError` for one that can't be converted or whose results differ,
+    `UnsupportedModelError` and `ModelTooLargeError`.
+    """
+    execution = choose_execution(config)
+    kind = weights_of(config)
+    bytes_per_weight = BYTES_PER_WEIGHT[execution.precision if kind == "full" else kind]
+    weights_bytes = int(num_stored_weights(config.folder) * bytes_per_weight)
+    check_fits(weights_bytes, config.kv_cache_bytes, free_cpu_bytes())
+    # Weights in fewer bits are made of the full ones, where those are there.
+    was_stored = is_converted(config) or is_converted(replace(config, dtype="auto"))
+    network = prepare_network(config)
+    try:
+        compiled = _compile(config, network, execution)
+    except GraphError as error:
+        if not was_stored:
+            raise
+        # It may have been damaged on disk: another one tells.
+        logger.warning("converting again: %s", error)
+        network = prepare_network(config, anew=True)
+        compiled = _compile(config, network, execution)
+    return OpenVinoForward(network, compiled, config)
+
+
+def is_converted(config: EngineConfig) -> bool:
+    """Whether a converted network is on disk."""
+    return config.graph_folder is not None and network_folder(config, weights_of(config)).exists()
+
+
+def prepare_network(config: EngineConfig, *, anew: bool = False) -> Network:
+    """Read the network from disk, or convert it and put it there.
+
+    Raises `GraphError`. Several processes may call this at a time: one converts, others wait. Where
+    nothing can be written the network is converted at every load.
+    """
+    kind = weights_of(config)
+    if config.graph_folder is None:
+        return _convert(config, kind)
+    folder = network_folder(config, kind)
+    found = None if anew else read_network(folder)
+    if found is not None:
+        return found
+    try:
+        with locked(folder):
+            found = None if anew else read_network(folder)
+            return found or _convert_into(folder, config, kind, anew=anew)
+    except OSError as error:
+        logger.warning("the converted network is not kept: %s", error)
+        return _convert(config, kind)
+
+
+def _convert_into(folder: Path, config: EngineConfig, kind: Weights, *, anew: bool) -> Network:
+    write_network(_convert(config, kind, anew=anew), folder)
+    written = read_network(folder)
+    if written is None:
+        raise GraphError("what was converted cannot be read back")
+    return written
+
+
+def _convert(config: EngineConfig, kind: Weights, *, anew: bool = False) -> Network:
+    network = None
+    # What is damaged may be the one with full weights.
+    if kind != "full" and config.graph_folder is not None and not anew:
+        network = read_network(network_folder(config, "full"))
+    logger.info("converting the network for OpenVINO", extra={"weights": kind})
+    try:
+        network = network or _converted(config)
+        if kind != "full":
+            compress_weights(network.graph, 8 if kind == "int8" else 4, network.vocab_size)
+    except (GraphError, ModelTooLargeError):
+        raise
+    except Exception as error:
+        raise GraphError(_one_line(error)) from error
+    return network
+
+
+def _converted(config: EngineConfig) -> Network:
+    # As much again is taken while weights are traced and written.
+    needed = 2 * stored_weights_bytes(config.folder, None)
+    if needed > (free := free_cpu_bytes()):
+        raise GraphError(f"converting takes {needed >> 20} MiB, and {free >> 20} are free")
+    from worker.engine.transformers.openvino.convert import convert
+
+    return convert(config)
+
+
+def _compile(config: EngineConfig, network: Network, execution: Execution) -> CompiledGraph:
+    """Compile as chosen or, where that does not give the right results, in the next best way."""
+    reason = GraphError("it was not tried")
+    for attempt in _attempts(config, execution):
+        try:
+            compiled, found = _checked(network, attempt, weights_of(config))
+        except GraphError as error:
+            reason = error
+            continue
+        is_choice = config.dtype == "auto" and attempt.precision != "f32"
+        if not is_choice or found.divergence <= MAX_AUTO_DIVERGENCE:
+            facts = {"precision": attempt.precision, "weights": weights_of(config)}
+            logger.info("compiled", extra=facts | {"divergence": round(found.divergence, 6)})
+            return compiled
+    raise reason
+
+
+def _attempts(config: EngineConfig, execution: Execution) -> Iterator[Execution]:
+    yield execution
+    if weights_of(config) != "full":
+        # Not every processor multiplies activations of 8 bits.
+        yield replace(execution, activation_group=0)
+    elif config.dtype == "auto" and execution.precision != "f32":
+        cache_precision = "u8" if execution.cache_precision == "u8" else "f32"
+        yield replace(execution, precision="f32", cache_precision=cache_precision)
+
+
+def _checked(
+    network: Network, execution: Execution, kind: Weights
+) -> tuple[CompiledGraph, Deviation]:
+    try:
+        compiled = CompiledGraph(network.graph, execution)
+        compiled.allocate(NUM_CACHED_TOKENS // compiled.block_size)
+        computed = computed_logits(compiled, compiled.block_size, network.check_prompts)
+    except (RuntimeError, ValueError) as error:  # the latter for other logits than were asked for
+        raise GraphError(_one_line(error)) from error
+    found = deviation(network.reference, computed)
+    types = (kind, execution.precision, execution.cache_precision)
+    least = min(_LEAST_CORRELATION[each] for each in types if each in _LEAST_CORRELATION)
+    # A NaN is not alike either.
+    if not found.correlation >= least:
+        raise GraphError(
+            f"its results differ from those of transformers (correlation {found.correlation:.4f})"
+        )
+    return compiled, found
+
+
+def _one_line(error: BaseException) -> str:
+    """What was first wrong, by its last words where there are many."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {' '.join(str(error).split())[-300:]}"

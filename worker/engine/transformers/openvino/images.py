@@ -1,0 +1,48 @@
+"""Images for a network that OpenVINO computes: its vision part stays in torch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from worker.engine.interface import EngineConfig, GenerationRequest
+from worker.engine.transformers.batch.blocks import BlockPool
+from worker.engine.transformers.batch.packing import Pack, pack
+from worker.engine.transformers.batch.scheduler import Chunk
+from worker.engine.transformers.model.loader import load_network
+from worker.engine.transformers.model.vision import ImageEncoder, check_images
+
+
+def load_image_encoder(
+    config: EngineConfig,
+    sample: GenerationRequest,
+    forward: Callable[[Pack], Tensor],
+    num_blocks: int,
+    block_size: int,
+) -> ImageEncoder:
+    """Load the network once more in torch, for what it makes of images, in float32.
+
+    Raises `UnsupportedModelError` unless a prompt with an image gives by `forward`, whose cache has
+    so many blocks, what the whole network makes of it.
+    """
+    model = load_network(config, torch.float32, torch.device("cpu"))
+    encoder = ImageEncoder(model)
+    images = [encoder.encode(image, b"") for image in sample.images]
+    pool = BlockPool(num_blocks, block_size)
+    # Any but float32 rounds at least as much as bfloat16, also where it is computed in float32.
+    dtype = torch.float32 if config.dtype == "float32" else torch.bfloat16
+
+    def compute(batch: list[Chunk]) -> Tensor:
+        return forward(pack(batch, block_size))
+
+    check_images(model, compute, pool, sample, images, dtype)
+    _drop_language_layers(model)
+    return encoder
+
+
+def _drop_language_layers(model: Any) -> None:
+    """Let go of what the graph computes: by far the most of the weights."""
+    language: Any = model.get_decoder()
+    if isinstance(getattr(language, "layers", None), nn.ModuleList):
+        language.layers = nn.ModuleList()

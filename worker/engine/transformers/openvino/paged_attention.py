@@ -1,0 +1,163 @@
+"""Attention over a paged cache as one operation of OpenVINO's CPU plugin, `PagedAttention`.
+
+While a model is traced, a `LayerAttention` stands in the place of each layer's attention, and
+`extensions` lets the converter put a `PagedAttention` node there.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import openvino
+import torch
+from openvino import opset13 as ops
+from openvino.frontend.pytorch import ConversionExtension, ModuleExtension
+from openvino.op import _PagedAttentionExtension
+from torch import Tensor, nn
+
+from worker.engine.transformers.model.forward_check import Array
+from worker.engine.transformers.torch_forward.attention import AttentionOptions
+
+_OPERATOR = "antiphon::paged_attention"
+_NUM_INPUTS = 10
+"""Query, key, value, two caches and the five inputs that lay a step out."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSizes:
+    """What the plugin has to know of a layer's keys and values beside the tensors."""
+
+    num_heads: int
+    key_size: int
+    value_size: int
+
+    def attach_to(self, node: Any) -> None:
+        """Write them where the plugin reads them: into the node's runtime information."""
+        info = node.get_rt_info()
+        info["num_k_heads"] = info["num_v_heads"] = self.num_heads
+        info["k_head_size"], info["v_head_size"] = self.key_size, self.value_size
+
+
+@dataclass(frozen=True, slots=True)
+class LayerShape:
+    """Attention of one layer; several query heads may share a key head (GQA)."""
+
+    num_query_heads: int
+    sizes: HeadSizes
+    scale: float
+    window: int
+    """Tokens that a query sees, itself included; 0 for all."""
+    sinks: Array | None
+    """[1, query heads, 1, 1] in float32: the logit of a key without a value (gpt-oss)."""
+
+
+class LayerAttention(nn.Module):
+    """Stands for the attention of one layer; what it returns has the right shape only."""
+
+    def __init__(self, layer: int, shape: LayerShape) -> None:
+        super().__init__()
+        self.layer = layer
+        self.shape = shape
+
+    def forward(self, query: Tensor, *_: Tensor) -> Tensor:
+        """Map [tokens, query heads * size] to [tokens, query heads * value size]."""
+        size = self.shape.num_query_heads * self.shape.sizes.value_size
+        return query.new_zeros(len(query), size)
+
+
+@dataclass(frozen=True, slots=True)
+class TracedAttention:
+    """The `AttentionStep` of a forward pass that is being traced."""
+
+    layers: nn.ModuleDict
+    """By number; a layer that is not among them yet is added, so the first pass is a rehearsal."""
+    caches: Sequence[Tensor]
+    """Those of keys and of values of each layer in turn."""
+    layout: Sequence[Tensor]
+    """`past_lens` and what follows it in `network.INPUTS`."""
+
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
+    ) -> Tensor:
+        """Map query [heads, tokens, size] and new keys and values to [tokens, heads, size]."""
+        if str(layer) not in self.layers:
+            sizes = HeadSizes(key.shape[0], key.shape[2], value.shape[2])
+            shape = LayerShape(
+                num_query_heads=query.shape[0],
+                sizes=sizes,
+                scale=options.scale or query.shape[2] ** -0.5,
+                window=options.window or 0,
+                sinks=_as_array(options.sinks),
+            )
+            self.layers[str(layer)] = LayerAttention(layer, shape)
+        module: Any = self.layers[str(layer)]
+        caches = self.caches[2 * layer : 2 * layer + 2]
+        output = module(_flat(query), _flat(key), _flat(value), *caches, *self.layout)
+        result: Tensor = output.reshape(-1, query.shape[0], value.shape[2])
+        return result
+
+
+def extensions(layers: nn.ModuleDict) -> tuple[dict[Any, ModuleExtension], ConversionExtension]:
+    """Return what the converter needs to put a node in the place of each layer's attention."""
+
+    def evaluate(module: Any, *inputs: Tensor) -> Tensor:
+        return LayerAttention.forward(module, *inputs)
+
+    def convert(module: Any, target: Callable[..., Tensor], *inputs: Tensor, **_: Any) -> Tensor:
+        return target(*inputs, torch.tensor(module.layer))
+
+    def build(context: Any) -> list[Any]:
+        inputs = [context.get_input(index) for index in range(_NUM_INPUTS)]
+        layer: Any = layers[str(int(context.get_values_from_const_input(_NUM_INPUTS)))]
+        return [_paged_attention(inputs, layer.shape).output(0)]
+
+    modules = {
+        layer: ModuleExtension(layer, _OPERATOR, evaluate=evaluate, convert=convert)
+        for layer in layers.values()
+    }
+    return modules, ConversionExtension(_OPERATOR, build)
+
+
+def attention_node(inputs: Sequence[Any], sizes: HeadSizes) -> Any:
+    """Return a `PagedAttention` node from all of its 28 inputs."""
+    node = _PagedAttentionExtension(list(inputs))
+    sizes.attach_to(node)
+    return node
+
+
+def _paged_attention(inputs: Sequence[Any], shape: LayerShape) -> Any:
+    *first, max_context_len = map(_as_output, inputs)
+    none, zero = _constant(np.zeros(0, np.int32)), _constant(np.int32(0))
+    no_float = _constant(np.zeros(0, np.float32))
+    sinks = np.zeros((0, 0, 0, 0), np.float32) if shape.sinks is None else shape.sinks
+    rest = [
+        _constant(np.float32(shape.scale)),
+        _constant(np.int32(shape.window)),
+        no_float,  # slopes of ALiBi
+        max_context_len,
+        *(none, none, none, no_float),  # aggregated scores; rotation of cached keys
+        *(no_float, zero, zero),  # sparse attention (XAttention)
+        _constant(sinks),
+        *(zero, none, none, none),  # eviction by adaptive R-KV
+        none,  # token types
+        *(_constant(np.zeros(0, np.uint8)), none),  # bias between the queries of a step
+    ]
+    return attention_node([*first, *rest], shape.sizes)
+
+
+def _flat(heads: Tensor) -> Tensor:
+    """Map [heads, tokens, size] to [tokens, heads * size]."""
+    return heads.transpose(0, 1).reshape(-1, heads.shape[0] * heads.shape[2])
+
+
+def _as_output(value: Any) -> Any:
+    return value if isinstance(value, openvino.Output) else value.output(0)
+
+
+def _constant(value: Any) -> Any:
+    return ops.constant(np.asarray(value)).output(0)
+
+
+def _as_array(sinks: Tensor | None) -> Array | None:
+    return None if sinks is None else sinks.detach().float().numpy().reshape(1, -1, 1, 1)

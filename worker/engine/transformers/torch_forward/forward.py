@@ -1,0 +1,203 @@
+"""The forward pass in torch: the plain reference, and what GPUs run.
+
+Refuses what it cannot run. Knows tensors and transformers; nothing of sampling or of why these
+chunks were chosen.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from worker.engine.image_features import EncodedImage, ImageRows
+from worker.engine.interface import EngineConfig, PromptImage, UnsupportedModelError
+from worker.engine.sampling.device_copy import upload
+from worker.engine.transformers.batch.blocks import BlockPool
+from worker.engine.transformers.batch.packing import Pack, pack
+from worker.engine.transformers.batch.scheduler import Chunk
+from worker.engine.transformers.device import has_fused_attention
+from worker.engine.transformers.model.checks import (
+    CHECK_LENGTHS,
+    check_packing,
+    layer_shapes,
+    least_correlation,
+)
+from worker.engine.transformers.model.forward_check import (
+    check_prompts,
+    computed_logits,
+    deviation,
+    reference_logits,
+)
+from worker.engine.transformers.model.loader import end_token_ids, load_model
+from worker.engine.transformers.model.memory import free_bytes
+from worker.engine.transformers.model.vision import (
+    ImageEncoder,
+    check_images,
+    place_images,
+    text_config_name,
+)
+from worker.engine.transformers.torch_forward.attention import (
+    ATTENTION_NAME,
+    KeyValuePool,
+    StepInputs,
+)
+from worker.engine.transformers.torch_forward.cuda_graphs import DecodeGraphs, GraphCapture
+from worker.engine.transformers.torch_forward.fused_step import (
+    StepShape,
+    fused_inputs,
+    host_indices,
+)
+from worker.engine.transformers.torch_forward.paged_step import paged_inputs
+
+logger = logging.getLogger(__name__)
+
+BLOCK_SIZE = 16
+
+_GPU_CACHE_SHARE = 0.9
+"""Of the memory that the weights leave free; the rest is for a step's own tensors, and those of
+captured graphs."""
+
+
+_ROOM_FOR_CHECK = 6
+"""Blocks that hold three prompts of a quarter of them."""
+
+_FUSED_CHECK_LENGTHS = (70, 35)
+"""Prompts of several blocks, tiles and spans of keys."""
+
+
+class TorchForward:
+    """A loaded model and the pool its attention reads and writes; see `Forward`."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        """Load the weights.
+
+        Raises `UnsupportedModelError` for a model that would go wrong, and `ModelTooLargeError`.
+        """
+        self._model = load_model(config)
+        self.block_size = BLOCK_SIZE
+        text_config = self._model.config.get_text_config()
+        layers = layer_shapes(self._model)
+        self.vocab_size = int(text_config.vocab_size)
+        self.eos_token_ids = end_token_ids(self._model)
+        token_bytes = self._model.dtype.itemsize * sum(
+            layer.num_heads * (layer.key_size + layer.value_size) for layer in layers
+        )
+        cache_bytes = config.kv_cache_bytes
+        if self._model.device.type == "cuda":
+            cache_bytes = int(_GPU_CACHE_SHARE * free_bytes(self._model.device))
+        self.num_blocks = cache_bytes // (token_bytes * BLOCK_SIZE)
+        num_slots = self.num_blocks * BLOCK_SIZE
+        self._pool = KeyValuePool(layers, num_slots, self._model.dtype, self._model.device)
+        max_positions = getattr(text_config, "max_position_embeddings", None)
+        self.context_length: int = min(num_slots, int(max_positions or num_slots))
+        self._graphs: DecodeGraphs | None = None
+        self._is_fused = has_fused_attention(self._model.device)
+        self._check_attention()
+        self._image_encoder: ImageEncoder | None = None
+        if config.image_sample is not None:
+            self._image_encoder = ImageEncoder(self._model)
+            pool = BlockPool(self.num_blocks, BLOCK_SIZE)
+            encoded = self.encode_images(config.image_sample.images, b"")
+            check_images(self._model, self._compute, pool, config.image_sample, encoded)
+        if self._is_fused:
+            self._capture_graphs(config.max_sequences)
+
+    def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
+        """See `Forward`."""
+        if not images:
+            return []
+        if self._image_encoder is None:
+            raise ValueError("this engine takes no images")
+        return [self._image_encoder.encode(image, salt) for image in images]
+
+    @torch.inference_mode()
+    def __call__(self, packed: Pack) -> Tensor:
+        """See `Forward`."""
+        if self._graphs is not None and self._graphs.can_replay(packed):
+            return self._graphs.logits(packed)
+        return self._logits(self._inputs(packed), packed.images)
+
+    def _compute(self, batch: list[Chunk]) -> Tensor:
+        return self(pack(batch, BLOCK_SIZE))
+
+    def _inputs(self, packed: Pack) -> StepInputs:
+        device = self._model.device
+        if not self._is_fused:
+            return paged_inputs(packed, self._pool, BLOCK_SIZE, device)
+        shape = StepShape.of(packed)
+        indices = upload(host_indices(packed, shape, self._pool.scratch_slot), device)
+        return fused_inputs(indices, shape, self._pool, BLOCK_SIZE)
+
+    def _logits(self, inputs: StepInputs, images: Sequence[ImageRows] = ()) -> Tensor:
+        output = self._model(
+            **self._tokens(inputs, images),
+            position_ids=inputs.positions,
+            use_cache=False,
+            logits_to_keep=inputs.sampled_rows,
+            paged=inputs.attention,
+        )
+        logits: Tensor = output.logits[0]
+        return logits.float()
+
+    def _tokens(self, inputs: StepInputs, images: Sequence[ImageRows]) -> dict[str, Tensor]:
+        if not images:
+            return {"input_ids": inputs.token_ids}
+        embeddings = self._model.get_input_embeddings()(inputs.token_ids)
+        place_images(embeddings[0], images)
+        return {"inputs_embeds": embeddings}
+
+    def _check_attention(self) -> None:
+        """Try the network; do without fused attention if that is what does not work.
+
+        Triton builds a module of its own on its first launch, which takes a C compiler, and a GPU
+        may be too old for it or too new.
+        """
+        if self._is_fused:
+            try:
+                self._check_packing(_FUSED_CHECK_LENGTHS)
+            except Exception as error:
+                self._is_fused = False
+                logger.warning("attending without fused kernels", extra={"reason": repr(error)})
+        if not self._is_fused:
+            self._check_packing(CHECK_LENGTHS)
+        self._check_against_transformers()
+
+    def _check_against_transformers(self) -> None:
+        """Raise `UnsupportedModelError` unless long prompts give what transformers' own attention
+        makes of them: finds masks of a network's own."""
+        longest = min(self.context_length, self.num_blocks * BLOCK_SIZE // 4)
+        prompts = check_prompts(self.vocab_size, longest)
+        if self.num_blocks < _ROOM_FOR_CHECK:
+            prompts = [[prompt] for batch in prompts for prompt in batch]
+        name = text_config_name(self._model.config)
+        self._model.set_attn_implementation({name: "eager"})
+        reference = reference_logits(self._model, prompts)
+        self._model.set_attn_implementation({name: ATTENTION_NAME})
+        found = deviation(reference, computed_logits(self, BLOCK_SIZE, prompts))
+        if not found.correlation >= least_correlation(self._model.dtype):
+            raise UnsupportedModelError(
+                f"its results differ from those of transformers ({found.correlation:.4f})"
+            )
+
+    def _check_packing(self, lengths: tuple[int, ...]) -> None:
+        pool = BlockPool(self.num_blocks, BLOCK_SIZE)
+        check_packing(self._model, self._compute, pool, lengths)
+
+    @torch.inference_mode()
+    def _capture_graphs(self, max_sequences: int) -> None:
+        """Let steps of single tokens replay graphs, if the network can be captured, and if what is
+        replayed is right."""
+        try:
+            self._graphs = DecodeGraphs(
+                self._logits,
+                self._pool,
+                BLOCK_SIZE,
+                max_rows=max_sequences,
+                max_blocks=-(-self.context_length // BLOCK_SIZE),
+                capture=GraphCapture(),
+            )
+            self._check_packing(_FUSED_CHECK_LENGTHS)
+        except Exception as error:
+            self._graphs = None
+            logger.warning("decoding without CUDA graphs", extra={"reason": repr(error)})

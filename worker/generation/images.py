@@ -1,0 +1,28 @@
+"""A prompt's images, as the engine takes them."""
+
+from models.chat.prompt import EncodedPrompt
+from models.chat.template_encoder import TemplateEncoder
+from worker.engine import GenerationRequest, PromptImage, SamplingParams
+
+
+def engine_images(prompt: EncodedPrompt) -> list[PromptImage]:
+    """The images of an encoded prompt."""
+    return [
+        PromptImage(
+            digest=placed.image.digest, positions=placed.positions, inputs=placed.image.inputs
+        )
+        for placed in prompt.images
+    ]
+
+
+def image_sample(encoder: TemplateEncoder) -> GenerationRequest | None:
+    """A prompt for the engine to try its network with; None if the model takes no images."""
+    prompt = encoder.image_sample()
+    if prompt is None:
+        return None
+    return GenerationRequest(
+        sequence_id="sample",
+        prompt=prompt.token_ids,
+        params=SamplingParams(max_tokens=1),
+        images=engine_images(prompt),
+    )

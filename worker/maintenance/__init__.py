@@ -1,0 +1,1 @@
+"""The maintenance process: the reaper, retention and webhook delivery."""

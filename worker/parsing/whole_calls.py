@@ -1,0 +1,32 @@
+"""Calls of functions that are not written as grammars would have them, read as a whole."""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import orjson
+
+from models.tools.web_search import CALL_CLOSER, CALL_OPENER
+
+
+class FunctionCallText(NamedTuple):
+    """A call with its arguments as JSON."""
+
+    name: str
+    arguments: str
+
+
+def parse_function_call(text: str, functions: Collection[str]) -> FunctionCallText | None:
+    """The call in a text, tags included; None if it is none of these functions'.
+
+    Its keys may come in any order, and its arguments as a string of JSON.
+    """
+    try:
+        call = orjson.loads(text.strip().removeprefix(CALL_OPENER).removesuffix(CALL_CLOSER))
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(call, dict) or call.get("name") not in functions:
+        return None
+    arguments = call.get("arguments", call.get("parameters", {}))
+    if isinstance(arguments, dict):
+        arguments = orjson.dumps(arguments).decode()
+    return FunctionCallText(call["name"], arguments) if isinstance(arguments, str) else None

@@ -1,0 +1,1 @@
+"""The worker process: its threads, its lease, and its start and stop."""

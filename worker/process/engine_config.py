@@ -1,0 +1,28 @@
+"""What the settings say of an engine, as the engine takes it."""
+
+from pathlib import Path
+
+from models.grammars.validate import GRAMMAR_LIMITS
+from models.profile.weights import served_model_id
+from models.settings import Settings
+from worker.engine import EngineConfig, GenerationRequest
+
+
+def engine_config(
+    settings: Settings, folder: Path, image_sample: GenerationRequest | None = None
+) -> EngineConfig:
+    """Return the configuration for the weights in `folder`."""
+    name = served_model_id(settings).replace("/", "--")
+    return EngineConfig(
+        folder=folder,
+        dtype="int8" if settings.quantization == "int8" else settings.dtype,
+        device=settings.device,
+        forward=settings.forward,
+        kv_cache_dtype=settings.kv_cache_dtype,
+        graph_folder=settings.data_dir / "weights" / ".openvino" / name,
+        kv_cache_bytes=int(settings.kv_cache_gib * 2**30),
+        max_sequences=settings.max_sequences,
+        num_threads=settings.threads,
+        grammar_limits=GRAMMAR_LIMITS,
+        image_sample=image_sample,
+    )

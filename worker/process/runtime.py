@@ -1,0 +1,177 @@
+"""A worker process put together: what it starts, how it drains, how it stops."""
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+from models.chat.scripted_encoder import ScriptedEncoder
+from models.chat.template_encoder import TemplateEncoder, load_encoder
+from models.encryption.cipher import Sealer
+from models.errors import UnavailableError
+from models.settings import Settings
+from models.store import Store
+from models.streams.connection import connect, connect_subscriber
+from models.streams.event_log import EventLog
+from models.streams.unstored import UnstoredContents
+from worker.engine import Engine, ScriptedEngine, ScriptedTokenizer, Tokenizer
+from worker.generation.emitter import Emitter
+from worker.generation.images import image_sample
+from worker.generation.registry import Roster
+from worker.generation.runner import Runner, Workplace
+from worker.generation.searxng import Searxng
+from worker.process.cancel_listener import CancelListener
+from worker.process.checkpointer import Checkpointer
+from worker.process.heartbeat import Heartbeat
+from worker.process.poller import Poller
+from worker.process.reconciler import Custody
+from worker.process.watchdog import Watchdog
+from worker.queue import HintQueue
+
+logger = logging.getLogger(__name__)
+
+_STOP_S = 2.0
+"""How long a released response may take to stop: far more than a step."""
+
+RENEWAL_S = 2.0
+"""How long a renewal may take: two of them fit into a lease."""
+EXIT_STUCK = 70
+"""`EX_SOFTWARE` of sysexits.h: the engine hung, or lost its device."""
+
+
+class Runtime:
+    """One model, one engine, and the threads around it."""
+
+    def __init__(self, settings: Settings, name: str, pulse: Path | None = None) -> None:
+        """`pulse` is a file whose time of change shows that the process lives."""
+        assert settings.database_url is not None
+        assert settings.redis_url is not None
+        self._settings = settings
+        self._store = Store.open(settings.database_url, pool_size=16)
+        # Leases must be renewed also when all other connections are busy.
+        self._lease_store = Store.open(settings.database_url, pool_size=1, limit_s=RENEWAL_S)
+        client = connect(settings.redis_url)
+        # Its own connections: the emitter waits no longer than this for a Redis that is silent.
+        log = EventLog(connect(settings.redis_url, timeout_s=1))
+        encoder = load_encoder(settings)
+        self._emitter = Emitter(log)
+        self._engine, tokenizer = _make_engine(settings, encoder, self._emitter)
+        self._roster = Roster()
+        self._checkpointer = Checkpointer(
+            self._store, self._roster, interval_s=settings.checkpoint_seconds
+        )
+        self._hints = HintQueue(settings.redis_url)
+        self._heartbeat = Heartbeat(self._lease_store, name, encoder.model_id)
+        self._custody = Custody(
+            self._lease_store,
+            self._roster,
+            self._hints,
+            encoder.model_id,
+            max_response_s=settings.max_response_seconds,
+        )
+        self._watchdog = Watchdog(
+            self._engine,
+            self._heartbeat,
+            pulse=pulse,
+            on_lease_ending=self._custody.lose,
+            on_end=self._die,
+        )
+        self._control = CancelListener(connect_subscriber(settings.redis_url))
+        self._draining = threading.Lock()
+        self.model_id = encoder.model_id
+        self._runner = Runner(
+            Workplace(
+                store=self._store,
+                log=log,
+                unstored=UnstoredContents(client),
+                encoder=encoder,
+                tokenizer=tokenizer,
+                engine=self._engine,
+                emitter=self._emitter,
+                roster=self._roster,
+                sealer=Sealer(self._store.projects.sealing_key),
+                search=Searxng(settings.searxng_url) if settings.searxng_url else None,
+            )
+        )
+
+        self._poller = Poller(
+            self._store,
+            self._roster,
+            model=self.model_id,
+            max_sequences=settings.max_sequences,
+            worker_id=lambda: self._heartbeat.identity.id,
+            run_queued=self.run_queued,
+        )
+
+    def start(self) -> None:
+        """Start every thread; the lease, and with it readiness, comes last."""
+        self._roster.bind(self._engine.abort)
+        self._engine.start()
+        self._emitter.start(self._engine.abort)
+        self._checkpointer.start()
+        self._control.start(self._roster.cancel)
+        self._heartbeat.start(self._custody.look, self._custody.lose)
+        self._watchdog.start()
+        self._poller.start()
+        logger.info("worker ready", extra={"model": self.model_id})
+
+    def run_queued(self) -> None:
+        """What the Celery task does: run one response after the other while there are any."""
+        try:
+            while self._runner.run_next(self._heartbeat.identity.id):
+                pass
+        except UnavailableError as error:
+            logger.warning("nothing claimed", extra={"error": str(error)})
+
+    def drain(self) -> None:
+        """Claim no more, let what fits into the drain time end, hand the rest back."""
+        with self._draining:
+            self._roster.close()
+            if self._roster.wait_empty(self._settings.drain_seconds):
+                return
+            released = self._roster.release_all()
+            # They stop at the next step; what that step still shows must be in the checkpoint.
+            self._roster.wait_empty(max(self._settings.drain_seconds, _STOP_S))
+            held = [generation.reached() or generation.stored for generation in released]
+            handed_back = self._store.claims.hand_back(held)
+            self._hints.hint(self.model_id, len(handed_back))
+            logger.info("responses handed back", extra={"count": len(handed_back)})
+
+    def stop(self) -> None:
+        """Stop every thread; call after `drain`."""
+        self._watchdog.stop()
+        self._poller.stop()
+        self._engine.stop()
+        self._emitter.stop()
+        self._checkpointer.stop()
+        self._control.stop()
+        self._heartbeat.stop()
+        self._hints.close()
+        self._store.close()
+        self._lease_store.close()
+
+    def _die(self) -> None:
+        """Let others have what runs here, at once, and be started again."""
+        self._roster.release_all(is_lost=True)
+        self._heartbeat.give_up()
+        os._exit(EXIT_STUCK)
+
+
+def _make_engine(
+    settings: Settings, encoder: TemplateEncoder | ScriptedEncoder, emitter: Emitter
+) -> tuple[Engine, Tokenizer]:
+    if isinstance(encoder, ScriptedEncoder):
+        scripted = ScriptedEngine(
+            num_tokens=settings.script_tokens,
+            interval_s=settings.script_interval_ms / 1000,
+            max_sequences=settings.max_sequences,
+            on_step=emitter.on_step,
+            text=settings.script_text,
+        )
+        return scripted, ScriptedTokenizer()
+    # Only the real engine needs torch, and what knows of grammars loads half of it.
+    from worker.engine import TransformersEngine
+    from worker.process.engine_config import engine_config
+
+    config = engine_config(settings, encoder.folder, image_sample(encoder))
+    return TransformersEngine(config, on_step=emitter.on_step), encoder.tokenizer.backend_tokenizer

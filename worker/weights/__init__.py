@@ -1,0 +1,1 @@
+"""Downloading and converting model weights."""

