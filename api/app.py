@@ -9,9 +9,11 @@ from flask import Response, g, request
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
+from api.connect import open_services
 from api.http.errors import install_error_handlers, refuse
 from api.http.strict_json import use_orjson
 from api.routes import (
+    compact,
     conversations,
     docs,
     health,
@@ -20,7 +22,6 @@ from api.routes import (
     webhook_deliveries,
     webhook_endpoints,
 )
-from api.services import Services
 from api.streaming import websocket
 from models.settings import Settings
 
@@ -37,13 +38,14 @@ def create_app(settings: Settings) -> OpenAPI:
         doc_ui=False,
         validation_error_callback=refuse,
     )
-    app.extensions["antiphon"] = Services.open(settings)
+    app.extensions["antiphon"] = open_services(settings)
     app.config["SOCK_SERVER_OPTIONS"] = websocket.SOCK_SERVER_OPTIONS
     use_orjson(app)
     install_error_handlers(app)
     app.before_request(_begin)
     app.after_request(_label)
     app.register_api(responses.blueprint)
+    app.register_api(compact.blueprint)
     app.register_api(conversations.blueprint)
     app.register_api(models.blueprint)
     app.register_api(webhook_endpoints.blueprint)

@@ -1,6 +1,6 @@
 """What the views work with: one of each per process, made after the fork."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -10,12 +10,10 @@ from flask import current_app
 from api.streaming.broadcaster import Hub
 from api.streaming.connection_cache import KeptContexts
 from models.chat.prompt import ChatEncoder
-from models.chat.template_encoder import TemplateEncoder, load_encoder
 from models.encryption.cipher import Sealer
 from models.errors import InvalidRequestError, ModelNotFoundError
 from models.settings import Settings
-from models.store import Store
-from models.streams.connection import connect, connect_subscriber
+from models.store.store import Store
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
 from models.tables import DEFAULT_PROJECT
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
 
 MODEL_ALIAS = "default"
 """What clients may call the first of the served models."""
-
-STREAM_RESERVE = 40
-"""Threads that streams leave to the other requests."""
 
 
 @dataclass(kw_only=True)
@@ -49,33 +44,6 @@ class Services:
     """These services with the encoder of each served model, by its id."""
     kept: KeptContexts = field(default_factory=KeptContexts)
 
-    @classmethod
-    def open(cls, settings: Settings) -> "Services":
-        """Connect nothing yet; load the tokenizer."""
-        assert settings.database_url is not None
-        assert settings.redis_url is not None
-        store = Store.open(settings.database_url)
-        client = connect(settings.redis_url)
-        hub = Hub(
-            connect_subscriber(settings.redis_url),
-            store.responses.statuses,
-            max_streams=settings.api_threads - STREAM_RESERVE,
-        )
-        encoders = [load_encoder(each) for each in settings.each_model()]
-        at = cls(
-            settings=settings,
-            store=store,
-            client=client,
-            log=EventLog(client),
-            unstored=UnstoredContents(client),
-            hub=hub,
-            hints=HintQueue(settings.redis_url),
-            encoder=encoders[0],
-            sealer=Sealer(store.projects.sealing_key),
-        )
-        at.served.update({each.model_id: replace(at, encoder=each) for each in encoders})
-        return at
-
     def for_model(self, model: str | None) -> "Services":
         """These services for the model that a request names; raises a 404 for one not served."""
         name = self.encoder.model_id if model in (None, MODEL_ALIAS) else model
@@ -87,7 +55,7 @@ class Services:
 
     @cached_property
     def _grammar_checker(self) -> "GrammarChecker | None":
-        if not isinstance(self.encoder, TemplateEncoder):
+        if self.encoder.tokenizer is None:
             return None
         from models.grammars.validate import GrammarChecker
 

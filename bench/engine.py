@@ -25,8 +25,8 @@ from bench.engines.figures import FREE, MANY, SAMPLED, beside_the_bound, beside_
 from bench.engines.shapes import SHAPES, save_shape
 from bench.report import RESULTS, Circumstances, Measure, publish
 from bench.server import BenchError
-from worker.engine import EngineConfig
 from worker.engine.cpu_cores import num_cores
+from worker.engine.interface import EngineConfig
 
 _COUNTS = {"cpu": (1, MANY), "cuda": (1, MANY, 256)}
 # On a GPU enough for all of 256 sequences to decode together for a while.

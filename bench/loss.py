@@ -18,10 +18,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from bench.report import RESULTS, Circumstances, Measure, publish
-from worker.engine import EngineConfig, GenerationRequest, SamplingParams
+from worker.engine.interface import EngineConfig, GenerationRequest
+from worker.engine.params import SamplingParams
 from worker.engine.sequence import Sequence as Generation
+from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.batch.packing import pack
-from worker.engine.transformers.batch.scheduler import Chunk
 from worker.engine.transformers.forward import Forward
 from worker.engine.transformers.model_runner import load_forward
 

@@ -34,8 +34,8 @@ from models.responses.status import ResponseStatus
 from models.schemas.request.create_response import CreateResponse
 from models.schemas.request.parameters import GenerationParameters
 from models.settings import load_settings
-from models.store import Store
 from models.store.finish import Ending
+from models.store.store import Store
 from models.store.workers import WorkerIdentity
 from models.tables import DEFAULT_PROJECT
 

@@ -22,8 +22,10 @@ from transformers import AutoTokenizer
 from bench.client.bodies import story_prompt
 from bench.report import RESULTS, Circumstances, Goal, Measure, publish
 from models.settings import DEFAULT_MODEL
-from worker.engine import Delta, EngineConfig, GenerationRequest, SamplingParams, TransformersEngine
-from worker.engine.transformers.batch.scheduler import Chunk
+from worker.engine.interface import Delta, EngineConfig, GenerationRequest
+from worker.engine.params import SamplingParams
+from worker.engine.transformers.batch.chunk import Chunk
+from worker.engine.transformers.engine import TransformersEngine
 
 NUM_ROWS = 32
 TIMEOUT_S = 300.0

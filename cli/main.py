@@ -80,7 +80,7 @@ def worker(
     if not chosen:
         known = ", ".join(each.model for each in served)
         _fail(f"--model {model} is none of the served models: {known}", code=2)
-    from worker.engine import ModelTooLargeError, UnsupportedModelError
+    from worker.engine.interface import ModelTooLargeError, UnsupportedModelError
     from worker.main import main
 
     try:

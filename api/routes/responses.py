@@ -10,21 +10,30 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
-from api.cancellation import cancel, request_cancel
-from api.compaction import compact
 from api.routes.item_pages import item_page
 from api.routes.queries import ItemsQuery, ListQuery, ResponsePath, RetrieveQuery
-from api.services import project_id, services
-from api.streaming.foreground import stream_foreground, wait_again, wait_foreground
+from api.services import Services, project_id, services
+from api.streaming.foreground import (
+    cancel,
+    forget_unstored,
+    request_cancel,
+    wait_again,
+    wait_foreground,
+)
 from api.streaming.sse import event_stream
 from api.validation.create_request import create_response, num_input_tokens, prepare
 from api.validation.idempotency import find_earlier, key_of_request
 from models.encryption.reasoning import ENCRYPTED_CONTENT, seal_items
-from models.errors import InvalidRequestError, ResponseNotFoundError, UnavailableError
+from models.errors import (
+    InvalidRequestError,
+    OverloadedError,
+    ResponseNotFoundError,
+    UnavailableError,
+)
 from models.ids import parse_response_id
 from models.responses.record import StoredResponse, to_resource
 from models.responses.status import TERMINAL
-from models.schemas.compaction import CompactRequest, CompactResource, InputTokens
+from models.schemas.compaction import InputTokens
 from models.schemas.pages import DeletedResponse, ItemPage, ResponsePage
 from models.schemas.request.create_response import CreateResponse
 from models.schemas.response import ResponseResource
@@ -54,7 +63,7 @@ def create(body: CreateResponse) -> Response:
         return _repeat(body, earlier)
     if body.background:
         return event_stream(at, stored, start=0) if body.stream else _object(stored)
-    return stream_foreground(at, stored) if body.stream else wait_foreground(at, stored)
+    return _stream_foreground(at, stored) if body.stream else wait_foreground(at, stored)
 
 
 @blueprint.post("/input_tokens", responses={200: InputTokens})
@@ -63,12 +72,6 @@ def count_input_tokens(body: CreateResponse) -> Response:
     at = services().for_model(body.model)
     prepared = prepare(at, project_id(), body)
     return _json(InputTokens(input_tokens=num_input_tokens(at, project_id(), prepared)))
-
-
-@blueprint.post("/compact", responses={200: CompactResource})
-def compact_conversation(body: CompactRequest) -> Response:
-    """Summarise a conversation into an item that stands for it."""
-    return _json(compact(services(), project_id(), body))
 
 
 @blueprint.get("", responses={200: ResponsePage})
@@ -176,6 +179,17 @@ def _find(wire_id: str) -> StoredResponse:
 
 def _object(stored: StoredResponse) -> Response:
     return _json(to_resource(stored))
+
+
+def _stream_foreground(at: Services, stored: StoredResponse) -> Response:
+    """The events as they come; what is not stored is gone once it was delivered."""
+    try:
+        response = event_stream(at, stored, start=0, on_gone=lambda: request_cancel(at, stored))
+    except OverloadedError:
+        request_cancel(at, stored)
+        raise
+    response.call_on_close(lambda: forget_unstored(at, stored))
+    return response
 
 
 def _json(answer: BaseModel) -> Response:

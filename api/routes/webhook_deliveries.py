@@ -21,7 +21,7 @@ from models.schemas.webhooks import (
     WebhookDeliveryResource,
     WebhookTestResult,
 )
-from models.store.deliveries import StoredDelivery
+from models.store.webhooks.deliveries import StoredDelivery
 from models.webhooks.message import ended_event, sign, webhook_id
 from models.webhooks.safe_http import OutboundClient, OutboundError, UrlRefusedError
 

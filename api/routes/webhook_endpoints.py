@@ -19,7 +19,7 @@ from models.schemas.webhooks import (
     WebhookEndpointWithSecret,
     WebhookEventTypes,
 )
-from models.store.webhooks import MAX_ENDPOINTS, StoredEndpoint
+from models.store.webhooks.endpoints import MAX_ENDPOINTS, StoredEndpoint
 from models.webhooks.message import new_secret
 
 blueprint = APIBlueprint("webhooks", __name__, url_prefix="/v1", abp_tags=[Tag(name="Webhooks")])

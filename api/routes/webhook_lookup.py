@@ -9,7 +9,7 @@ from api.routes.queries import Query
 from api.services import project_id, services
 from models.errors import InvalidRequestError, WebhookEndpointNotFoundError
 from models.ids import parse_endpoint_id
-from models.store.webhooks import StoredEndpoint
+from models.store.webhooks.endpoints import StoredEndpoint
 from models.webhooks.safe_http import Destinations, UrlRefusedError, look_up
 
 _LOOK_UP_S = 0.5

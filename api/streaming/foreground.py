@@ -1,6 +1,7 @@
-"""Foreground requests: the same job, its client waiting on the connection.
+"""Wait for the end of a response on its client's connection, or bring it about.
 
-When that client goes away the response is cancelled; a background one goes on.
+When the client of a foreground request goes away the response is cancelled; a background one goes
+on.
 """
 
 import logging
@@ -9,30 +10,26 @@ import time
 import redis
 from flask import Response
 
-from api.cancellation import request_cancel
 from api.services import Services
 from api.streaming.client_disconnect import LISTEN_S, connection_of_request, is_closed
-from api.streaming.sse import event_stream
 from api.streaming.tail import EventsLostError, Tail, final_response
 from models.errors import AppError, OverloadedError
+from models.recording.finalize import close_response
+from models.recording.recorder import EndingCause
 from models.responses.record import StoredResponse
+from models.responses.status import ResponseStatus
+from models.streams.cancel_channel import nudge_cancel
 
 logger = logging.getLogger(__name__)
+
+WORKER_ANSWERS_S = 0.8
+"""How long the worker has to stop before its response is taken from it."""
+
+CANCELLED = EndingCause(status=ResponseStatus.CANCELLED)
 
 
 class ClientGoneError(AppError):
     """The client closed the connection before its answer."""
-
-
-def stream_foreground(at: Services, stored: StoredResponse) -> Response:
-    """The events as they come; what is not stored is gone once it was delivered."""
-    try:
-        response = event_stream(at, stored, start=0, on_gone=lambda: _abandon(at, stored))
-    except OverloadedError:
-        _abandon(at, stored)
-        raise
-    response.call_on_close(lambda: forget_unstored(at, stored))
-    return response
 
 
 def wait_foreground(at: Services, stored: StoredResponse) -> Response:
@@ -46,7 +43,7 @@ def wait_for_end(at: Services, stored: StoredResponse) -> bytes:
         with at.hub.place():
             return _wait(at, stored)
     except OverloadedError:
-        _abandon(at, stored)
+        request_cancel(at, stored)
         raise
     finally:
         forget_unstored(at, stored)
@@ -70,7 +67,7 @@ def _wait(at: Services, stored: StoredResponse, *, may_abandon: bool = True) -> 
                 looked_at = time.monotonic()
                 if is_closed(connection):
                     if may_abandon:
-                        _abandon(at, stored)
+                        request_cancel(at, stored)
                     raise ClientGoneError
     except EventsLostError:
         if tail.end is None:
@@ -78,10 +75,6 @@ def _wait(at: Services, stored: StoredResponse, *, may_abandon: bool = True) -> 
         # Whoever waits for the end has seen no event that could contradict it.
         return final_response(tail.end)
     raise AssertionError("a stream of events ended without its terminal event")
-
-
-def _abandon(at: Services, stored: StoredResponse) -> None:
-    request_cancel(at, stored)
 
 
 def forget_unstored(at: Services, stored: StoredResponse) -> None:
@@ -93,3 +86,37 @@ def forget_unstored(at: Services, stored: StoredResponse) -> None:
         at.log.forget([stored.id])
     except redis.RedisError as error:
         logger.warning("left to run out", extra={"id": stored.id.hex, "error": str(error)})
+
+
+def cancel(at: Services, stored: StoredResponse) -> None:
+    """Return when the response has ended: cancelled, or otherwise if that came first."""
+    held = request_cancel(at, stored)
+    if held is None or held.status is ResponseStatus.QUEUED:
+        return
+    if not _has_ended(at, held):
+        close_response(at.store, at.log, held, CANCELLED)
+
+
+def request_cancel(at: Services, stored: StoredResponse) -> StoredResponse | None:
+    """Ask for the end without waiting; a queued response ends at once. None if it has ended."""
+    held = at.store.claims.request_cancel(stored.project_id, stored.id)
+    if held is None:
+        return None
+    if held.status is ResponseStatus.QUEUED and close_response(at.store, at.log, held, CANCELLED):
+        return held
+    try:
+        nudge_cancel(at.client, held.id)
+    except redis.RedisError as error:
+        # The worker's next heartbeat brings it the mark in the row.
+        logger.warning("cancel not nudged", extra={"error": str(error)})
+    return at.store.claims.request_cancel(stored.project_id, stored.id)
+
+
+def _has_ended(at: Services, held: StoredResponse) -> bool:
+    deadline = time.monotonic() + WORKER_ANSWERS_S
+    for event in Tail(at, held).follow(idle_s=0.1):
+        if event is not None and event.is_terminal:
+            return True
+        if time.monotonic() > deadline:
+            break
+    return False

@@ -28,7 +28,7 @@ def event_stream(
     *,
     start: int,
     is_padded: bool | None = None,
-    on_gone: Callable[[], None] | None = None,
+    on_gone: Callable[[], object] | None = None,
 ) -> Response:
     """Stream a response's events from sequence number `start`; `on_gone` if the client leaves.
 
@@ -53,7 +53,7 @@ def _frames(
     tail: Tail,
     is_padded: bool,
     is_gone: Callable[[], bool] | None,
-    on_gone: Callable[[], None] | None,
+    on_gone: Callable[[], object] | None,
 ) -> Iterator[bytes]:
     """`is_gone` is asked while nothing is sent: nothing else tells of a client's leaving."""
     is_over, sent_at = False, time.monotonic()

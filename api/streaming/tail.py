@@ -16,7 +16,7 @@ from api.streaming.broadcaster import Subscription
 from api.streaming.event_names import spelled
 from models.errors import AppError, ResponseNotFoundError
 from models.ids import response_wire_id
-from models.recording.recorder import opening_events
+from models.recording.opening import opening_events
 from models.responses.record import StoredResponse
 from models.responses.status import TERMINAL, ResponseStatus
 from models.schemas.events import ErrorEvent

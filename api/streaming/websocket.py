@@ -15,12 +15,11 @@ from flask_sock import Sock
 from pydantic import ValidationError
 from simple_websocket import ConnectionClosed, Server
 
-from api.cancellation import request_cancel
 from api.http.errors import as_app_error, refusal_of
 from api.http.strict_json import MAX_BODY_BYTES, parse_object
 from api.services import Services, project_id, services
 from api.streaming.client_disconnect import LISTEN_S
-from api.streaming.foreground import forget_unstored
+from api.streaming.foreground import forget_unstored, request_cancel
 from api.streaming.tail import Tail
 from api.validation.context import Context
 from api.validation.create_request import create_response

@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.server import BenchError
-from worker.engine import (
-    Delta,
-    EngineConfig,
-    GenerationRequest,
-    SamplingParams,
-    TransformersEngine,
-)
+from worker.engine.interface import Delta, EngineConfig, GenerationRequest
+from worker.engine.params import SamplingParams
+from worker.engine.transformers.engine import TransformersEngine
 
 PROMPT_TOKENS = 128
 DEADLINE_S = 600.0

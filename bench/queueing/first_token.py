@@ -8,7 +8,9 @@ from bench.client.bodies import PATH, background_body
 from bench.client.streams import first_delta_s, run_streams, stream_request
 from bench.report import Goal, Measure, percentile
 from bench.server import BenchError, Server
-from worker.engine import Delta, GenerationRequest, SamplingParams, ScriptedEngine
+from worker.engine.interface import Delta, GenerationRequest
+from worker.engine.params import SamplingParams
+from worker.engine.scripted import ScriptedEngine
 
 _TIMEOUT_S = 30.0
 

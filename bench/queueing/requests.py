@@ -12,7 +12,7 @@ from bench.client.load import Answers, get_request, post_request, run_closed_loo
 from bench.report import Goal, Measure, percentile
 from bench.server import BenchError, Server
 from models.settings import Settings
-from models.store import Store
+from models.store.store import Store
 
 NUM_CONNECTIONS = 32
 DRAIN_S = 300.0

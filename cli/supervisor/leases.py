@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from cli.supervisor.processes import Program
 from models.errors import UnavailableError
-from models.store import Store
+from models.store.store import Store
 
 logger = logging.getLogger(__name__)
 

@@ -58,6 +58,8 @@ class ChatEncoder(Protocol):
     """How the model spells its thoughts; None if it is not known to have any."""
     profile: Profile
     """How the model is told of functions and calls them."""
+    tokenizer: Any
+    """As transformers loads it; None for the scripted engine."""
 
     def encode(self, prompt: Prompt) -> list[int]:
         """The token ids of a prompt, ending where the assistant's turn begins."""

@@ -24,6 +24,7 @@ class ScriptedEncoder:
     vocab_size = SCRIPTED_VOCAB
     sampling = SamplingDefaults()
     media: frozenset[str] = frozenset()
+    tokenizer = None
 
     def __init__(self, model_id: str = SCRIPTED_MODEL, script: str = "") -> None:
         """`script` is what the engine says, if that is not its usual words."""

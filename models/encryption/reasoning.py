@@ -6,7 +6,7 @@ from typing import Any
 
 from models.encryption.cipher import Sealer
 from models.encryption.summary import summarise
-from models.events.item_builder import ThoughtEpilogue
+from models.events.epilogue import ThoughtEpilogue
 from models.responses.record import StoredResponse
 
 _CALLS = ("function_call", "web_search_call")

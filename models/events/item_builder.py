@@ -4,10 +4,10 @@ Every item has its own place, its output index; any number are written at the sa
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
 
+from models.events.epilogue import ThoughtEpilogue
 from models.events.item_state import Draft, IllegalEventError, ItemState
 from models.schemas.item_events import (
     AnnotationAdded,
@@ -28,23 +28,19 @@ from models.schemas.item_events import (
     SummaryTextDelta,
     SummaryTextDone,
 )
-from models.schemas.items import ItemStatus
-from models.schemas.output import FunctionCall, OutputMessage, Reasoning, WebSearchCall
+from models.schemas.output import (
+    FunctionCall,
+    OutputItem,
+    OutputMessage,
+    Reasoning,
+    WebSearchCall,
+)
 from models.schemas.parts import OutputText, ReasoningText, SummaryText, TokenLogprob, UrlCitation
+from models.schemas.strict import ItemStatus
 
 E = TypeVar("E", bound=BaseEvent)
 ItemEnd = ItemStatus | Literal["failed"]
 """The status of an item that has ended; a search may fail."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThoughtEpilogue:
-    """What a reasoning item has beside its text, made from it when it ends."""
-
-    summarise: Callable[[str], str] | None = None
-    """Its summary; of what was cut off, none is made."""
-    seal: Callable[[str], str] | None = None
-    """Its `encrypted_content`."""
 
 
 class ItemWriting(ABC):
@@ -58,6 +54,11 @@ class ItemWriting(ABC):
 
     @abstractmethod
     def _draft(self, index: int) -> Draft: ...
+
+    @property
+    def output(self) -> list[OutputItem]:
+        """The items by output index; one that is not closed is as it was added."""
+        return [draft.item for draft in self.drafts]
 
     def open_message(
         self, item_id: str, *, phase: Literal["commentary", "final_answer"] | None = None

@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from models.events.item_builder import ItemEnd
+from models.events.item_builder import ItemEnd, ItemWriting
 from models.events.item_state import ItemState
-from models.events.state_machine import EventMachine
 from models.ids import call_id_of, choice_of, output_item_id
 from models.schemas.item_events import (
     BaseEvent,
@@ -43,7 +42,7 @@ class ItemWriter:
     """Writes the items of one choice, one after the other; other choices' may lie in between."""
 
     def __init__(
-        self, response_id: UUID, machine: EventMachine, record: Record, *, choice: int
+        self, response_id: UUID, machine: ItemWriting, record: Record, *, choice: int
     ) -> None:
         """A writer that goes on where the record of its choice ends."""
         self._response_id = response_id

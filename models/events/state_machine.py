@@ -13,7 +13,8 @@ incomplete none is begun, and the response cannot complete.
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from models.events.item_builder import ItemWriting, ThoughtEpilogue
+from models.events.epilogue import ThoughtEpilogue
+from models.events.item_builder import ItemWriting
 from models.events.item_state import Draft, IllegalEventError
 from models.schemas.events import (
     TERMINAL_EVENTS,
@@ -22,7 +23,6 @@ from models.schemas.events import (
     ResponseQueued,
 )
 from models.schemas.item_events import BaseEvent, ItemEvent, OutputItemAdded
-from models.schemas.output import OutputItem
 from models.schemas.response import ResponseResource
 
 
@@ -60,11 +60,6 @@ class EventMachine(ItemWriting):
         self.next_sequence_number = 0
         self.drafts: list[Draft] = []
         """By output index."""
-
-    @property
-    def output(self) -> list[OutputItem]:
-        """The items by output index; one that is not closed is as it was added."""
-        return [draft.item for draft in self.drafts]
 
     def open_stream(self, response: ResponseResource) -> list[BaseEvent]:
         """The opening events: they follow from the stored response alone.

@@ -1,14 +1,15 @@
 """How tokens are drawn where a request does not say, for one set of weights."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.schemas.request.parameters import GenerationParameters
 from models.settings import SettingsError
 
 OF_GENERATION_CONFIG = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 """What `generation_config.json` has of them, under the same names."""
+
+_Fields = TypeVar("_Fields", bound=BaseModel)
 
 
 class SamplingDefaults(BaseModel):
@@ -28,7 +29,7 @@ class SamplingDefaults(BaseModel):
         """These, and the others where these have none."""
         return others.model_copy(update=self.model_dump(exclude_none=True))
 
-    def fill(self, given: GenerationParameters) -> GenerationParameters:
+    def fill(self, given: _Fields) -> _Fields:
         """The parameters in force: what is given counts, a 0 too."""
         neutral = {"temperature": 1.0, "top_p": 1.0}
         update = neutral | self.model_dump(exclude_none=True)

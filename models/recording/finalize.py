@@ -3,7 +3,7 @@
 from models.recording.recorder import EndingCause, Recorder
 from models.responses.record import StoredResponse
 from models.responses.status import ResponseStatus
-from models.store import Store
+from models.store.store import Store
 from models.streams.event_log import EventLog
 
 

@@ -15,15 +15,16 @@ from models.encryption.reasoning import epilogue_of
 from models.events.resumable_writer import ItemWriter
 from models.events.state_machine import EventMachine, StreamState
 from models.ids import choice_of
+from models.recording.event_json import serialise
 from models.responses.record import StoredResponse, opening_resource, running_resource, to_resource
 from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken
 from models.schemas.events import Event
 from models.schemas.item_events import BaseEvent, ItemEvent
-from models.schemas.items import ItemStatus
 from models.schemas.response import Usage
+from models.schemas.strict import ItemStatus
 from models.store.finish import Ending
-from models.streams.event_log import Append, AppendResult, EventLog, LoggedEvent
+from models.streams.event_log import Append, AppendResult, EventLog
 
 _EVENT: TypeAdapter[BaseEvent] = TypeAdapter(Event)
 
@@ -38,11 +39,6 @@ class EndingCause:
     incomplete_details: dict[str, str] | None = None
 
 
-def opening_events(stored: StoredResponse) -> list[LoggedEvent]:
-    """The events that every stream of a response begins with, made from its row."""
-    return _serialise(EventMachine().open_stream(opening_resource(stored)))
-
-
 class Recorder:
     """The events of one response from sequence number 0, and which of them are logged yet."""
 
@@ -51,7 +47,7 @@ class Recorder:
         self.stored = stored
         self._log = log
         self._machine = EventMachine(epilogue_of(stored, sealer))
-        self._events = _serialise(self._machine.open_stream(opening_resource(stored)))
+        self._events = serialise(self._machine.open_stream(opening_resource(stored)))
         self._first_logged = len(self._events)
         self._num_logged = len(self._events)
         self._writers: dict[int, ItemWriter] = {}
@@ -159,7 +155,7 @@ class Recorder:
             incomplete_details=cause.incomplete_details,
         )
         self._unpublished = self._machine.end(to_resource(finished))
-        terminal = _serialise(self._unpublished)
+        terminal = serialise(self._unpublished)
         return Ending(
             status=finished.status,
             finished_at=finished_at,
@@ -199,14 +195,4 @@ class Recorder:
                 self._record(self._machine.close(index, end))
 
     def _record(self, events: Sequence[BaseEvent], token_ids: Sequence[int] = ()) -> None:
-        self._events += _serialise(events, token_ids)
-
-
-def _serialise(events: Sequence[BaseEvent], token_ids: Sequence[int] = ()) -> list[LoggedEvent]:
-    """The last event carries the tokens: who has read it has all that came of them."""
-    logged = [
-        LoggedEvent(event.sequence_number, event.model_dump_json().encode()) for event in events
-    ]
-    if token_ids:
-        logged[-1] = replace(logged[-1], token_ids=tuple(token_ids))
-    return logged
+        self._events += serialise(events, token_ids)

@@ -84,5 +84,3 @@ TERMINAL_EVENTS: dict[str, type[ResponseCompleted | ResponseIncomplete | Respons
     "cancelled": ResponseIncomplete,
 }
 """Terminal status of a response → the event that ends its streams."""
-
-TERMINAL_EVENT_TYPES = frozenset({"response.completed", "response.incomplete", "response.failed"})

@@ -7,11 +7,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from models.schemas.parts import MessagePart, SummaryText, ThoughtPart, ToolOutputPart
-from models.schemas.strict import MAX_PARTS, MAX_TEXT, Label, Name, Text, WireModel, text_or_items
+from models.schemas.parts import MessagePart, SearchResult, SummaryText, ThoughtPart, ToolOutputPart
+from models.schemas.strict import (
+    MAX_PARTS,
+    MAX_TEXT,
+    ItemId,
+    ItemStatus,
+    Label,
+    Name,
+    Text,
+    WireModel,
+    text_or_items,
+)
 
-ItemStatus = Literal["in_progress", "completed", "incomplete"]
-ItemId = Annotated[str, Field(min_length=1, max_length=128)]
 CallId = Annotated[Label, Field(min_length=1)]
 
 
@@ -80,14 +88,6 @@ class GivenCompaction(WireModel):
     id: ItemId | None = None
     encrypted_content: str = Field(max_length=MAX_TEXT)
     created_by: str | None = None
-
-
-class SearchResult(WireModel):
-    """A page that a search has found."""
-
-    url: str
-    title: str = ""
-    text: str = ""
 
 
 class GivenSearch(WireModel):

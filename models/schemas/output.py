@@ -4,9 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from models.schemas.items import ItemStatus, SearchResult
-from models.schemas.parts import OutputText, ReasoningText, SummaryText
-from models.schemas.strict import WireModel
+from models.schemas.parts import OutputText, ReasoningText, SearchResult, SummaryText
+from models.schemas.strict import ItemStatus, WireModel
 
 
 def _is_none(value: object) -> bool:

@@ -152,3 +152,11 @@ ToolOutputPart = Annotated[
 ThoughtPart = Annotated[
     ReasoningText | PlainText | AssistantText | SummaryText, Field(discriminator="type")
 ]
+
+
+class SearchResult(WireModel):
+    """A page that a search has found."""
+
+    url: str
+    title: str = ""
+    text: str = ""

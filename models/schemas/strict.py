@@ -1,8 +1,8 @@
 """What every type that clients send is made of."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 MAX_TEXT = 10 * 1024 * 1024
 """Characters of one text (the specification's limit)."""
@@ -13,6 +13,9 @@ Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Label = Annotated[str, StringConstraints(max_length=64)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 """Of a function (§2)."""
+
+ItemId = Annotated[str, Field(min_length=1, max_length=128)]
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 
 class WireModel(BaseModel):

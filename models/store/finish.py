@@ -12,7 +12,7 @@ from sqlalchemy import text
 from models.database.connection import Database
 from models.responses.record import StoredResponse
 from models.responses.status import CONTINUABLE, ResponseStatus, sources_of
-from models.store.deliveries import GIVE_UP_H
+from models.store.webhooks.deliveries import GIVE_UP_H
 
 # Status, output, usage, events and what webhooks are to be told in one transaction, or nothing if
 # the attempt is stale; with a conversation, also the turn that is added to it, and its lock.

@@ -15,7 +15,8 @@ from uuid import UUID
 
 import redis
 
-from models.schemas.events import TERMINAL_EVENT_TYPES
+TERMINAL_EVENT_TYPES = frozenset({"response.completed", "response.incomplete", "response.failed"})
+"""Types of the events after which none follows."""
 
 RUNNING_TTL_S = 3600
 """Kept this long after the last event of a response that has not ended."""

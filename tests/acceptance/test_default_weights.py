@@ -26,7 +26,8 @@ from models.settings import Settings
 from tests.unit.worker.engine.harness import Harness, greedy
 from tests.unit.worker.engine.sampling.test_grammar_kinds import KINDS, NUM_FREE, request_of
 from tests.unit.worker.engine.tiny_networks import generated
-from worker.engine import EngineConfig, FinishReason, TransformersEngine
+from worker.engine.interface import EngineConfig, FinishReason
+from worker.engine.transformers.engine import TransformersEngine
 from worker.engine.transformers.forward import Forward
 from worker.engine.transformers.model_runner import load_forward
 

@@ -7,7 +7,7 @@ import orjson
 from tests.chaos.audit import Row
 from tests.chaos.history import History
 from tests.chaos.journal import DELTA, TERMINAL_EVENTS, Received, Record
-from worker.engine import ScriptedTokenizer
+from worker.engine.scripted import ScriptedTokenizer
 
 _NUM_BYTES = 256
 _tokenizer = ScriptedTokenizer()

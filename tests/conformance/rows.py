@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from worker.engine import GenerationRequest
+from worker.engine.interface import GenerationRequest
 
 Body = dict[str, Any]
 Asked = Callable[[GenerationRequest], bool]

@@ -10,7 +10,8 @@ from models.schemas.request.create_response import CreateResponse
 from models.schemas.request.unsupported import UNSERVED_FIELDS
 from tests.conformance.rows import ROWS
 from tests.integration.api.requests import error_of, parsed
-from worker.engine import GenerationRequest, ScriptedEngine
+from worker.engine.interface import GenerationRequest
+from worker.engine.scripted import ScriptedEngine
 
 Requests = list[GenerationRequest]
 

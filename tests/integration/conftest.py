@@ -13,7 +13,7 @@ from flask_openapi3.openapi import OpenAPI
 
 from api import create_app
 from models.settings import Settings
-from models.store import Store
+from models.store.store import Store
 from models.streams.connection import connect
 from models.streams.event_log import EventLog
 from tests.integration.desk import Desk

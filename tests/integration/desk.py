@@ -9,8 +9,8 @@ import redis
 from models.recording.recorder import EndingCause, Recorder
 from models.responses.record import StoredResponse
 from models.responses.status import ResponseStatus
-from models.store import Store
 from models.store.finish import Ending
+from models.store.store import Store
 from models.store.workers import WorkerIdentity
 from models.streams.event_log import EventLog
 from tests.factories import input_message, stored_response, worker_identity

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from models.errors import UnavailableError
-from models.store import Store
 from models.store.idempotency_keys import RequestKey
+from models.store.store import Store
 from models.streams.connection import connect
 from models.streams.event_log import Append, AppendResult, EventLog, LoggedEvent
 from tests.factories import stored_response

@@ -15,7 +15,8 @@ from tests.integration.conftest import MakeWorker, running_app
 from tests.integration.desk import Desk
 from tests.polling import eventually
 from tests.tiny_model import save_tiny_model
-from worker.engine import Delta, TransformersEngine
+from worker.engine.interface import Delta
+from worker.engine.transformers.engine import TransformersEngine
 from worker.maintenance.maintenance import Maintenance
 
 LETTERS = {"type": "regex", "value": "[a-z ]{40}"}

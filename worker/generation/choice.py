@@ -9,11 +9,10 @@ from typing import Any, Literal, NamedTuple
 from models.events.resumable_writer import ItemWriter
 from models.responses.tokens import complement
 from models.schemas.item_events import SearchCompleted, SearchInProgress, SearchSearching
-from models.schemas.items import SearchResult
-from models.schemas.parts import TokenLogprob
+from models.schemas.parts import SearchResult, TokenLogprob
 from models.tools.citations import Citations
 from models.tools.web_search import parse_call, parse_result
-from worker.engine import Delta, FinishReason, Logprobs
+from worker.engine.interface import Delta, FinishReason, Logprobs
 from worker.parsing.segments import Kind
 from worker.parsing.text_pipeline import Sure, TextPipeline
 from worker.parsing.whole_calls import parse_function_call

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 
-from worker.engine import BREAKER_END, BREAKER_START
+from worker.engine.params import BREAKER_END, BREAKER_START
 
 Moves = Mapping[int, Sequence[tuple[int, int]]]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from models.streams.event_log import AppendResult, EventLog
-from worker.engine import Delta
+from worker.engine.interface import Delta
 from worker.generation.generation import Generation
 
 logger = logging.getLogger(__name__)

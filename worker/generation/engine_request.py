@@ -13,7 +13,8 @@ from models.responses.tokens import last_turn
 from models.schemas.request.parameters import GenerationParameters
 from models.tools.choice import call_rule, format_of
 from models.tools.web_search import must_search, offered_search
-from worker.engine import GenerationRequest, Opening, choice_seed
+from worker.engine.interface import GenerationRequest, Opening
+from worker.engine.params import choice_seed
 from worker.generation.choice import Choice
 from worker.generation.dry_breakers import BreakerCompiler
 from worker.generation.generation import Generation

@@ -15,7 +15,7 @@ from models.responses.record import StoredResponse
 from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken, by_choice, complement
 from models.schemas.response import Usage
-from worker.engine import Delta, FinishReason
+from worker.engine.interface import Delta, FinishReason
 from worker.generation.choice import COMPLETE, PLAIN_RULES, Choice, OutputRules, Spell
 from worker.parsing.text_pipeline import TextPipeline
 

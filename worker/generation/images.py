@@ -2,7 +2,8 @@
 
 from models.chat.prompt import EncodedPrompt
 from models.chat.template_encoder import TemplateEncoder
-from worker.engine import GenerationRequest, PromptImage, SamplingParams
+from worker.engine.interface import GenerationRequest, PromptImage
+from worker.engine.params import SamplingParams
 
 
 def engine_images(prompt: EncodedPrompt) -> list[PromptImage]:

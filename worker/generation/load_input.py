@@ -5,7 +5,7 @@ from typing import Any
 
 from models.errors import AppError
 from models.responses.record import StoredResponse
-from models.store import Store
+from models.store.store import Store
 from models.streams.unstored import UnstoredContents
 
 

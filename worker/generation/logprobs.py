@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from models.schemas.parts import TokenLogprob, TopLogprob
-from worker.engine import Logprobs, Tokenizer
+from worker.engine.interface import Logprobs, Tokenizer
 from worker.parsing.text_pipeline import storable
 
 

@@ -20,13 +20,13 @@ from models.recording.recorder import EndingCause, Recorder
 from models.responses.record import StoredResponse
 from models.responses.status import ResponseStatus
 from models.schemas.request.parameters import GenerationParameters
-from models.store import Store
 from models.store.finish import Ending
+from models.store.store import Store
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
 from models.tools.choice import call_rule, format_of
 from models.tools.web_search import SOURCES, offered_search
-from worker.engine import Delta, Engine, FinishReason, GenerationRequest, Tokenizer
+from worker.engine.interface import Delta, Engine, FinishReason, GenerationRequest, Tokenizer
 from worker.generation.choice import OutputRules
 from worker.generation.dry_breakers import BreakerCompiler
 from worker.generation.emitter import Emitter

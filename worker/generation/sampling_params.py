@@ -2,7 +2,7 @@
 
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.request.sampling import DRY_ALLOWED_LENGTH, DRY_BASE, DRY_BREAKERS
-from worker.engine import DryParams, SamplingParams
+from worker.engine.params import DryParams, SamplingParams
 from worker.generation.dry_breakers import BreakerCompiler
 
 

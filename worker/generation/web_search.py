@@ -7,7 +7,7 @@ from models.responses.record import StoredResponse
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.request.tools import WebSearchTool
 from models.tools.web_search import Hit, error_text, offered_search, place_of, result_text
-from worker.engine import FinishReason
+from worker.engine.interface import FinishReason
 from worker.generation.choice import Choice
 from worker.generation.generation import Generation
 from worker.generation.searxng import SearchError, SearchOptions, SearchProvider

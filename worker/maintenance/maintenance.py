@@ -19,7 +19,7 @@ from models.recording.finalize import close_response
 from models.recording.recorder import EndingCause
 from models.responses.status import ResponseStatus
 from models.settings import Settings
-from models.store import Store
+from models.store.store import Store
 from models.streams.connection import connect
 from models.streams.event_log import EventLog
 from worker.maintenance.retention import Retention

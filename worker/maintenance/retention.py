@@ -14,7 +14,7 @@ import redis
 
 from models.errors import UnavailableError
 from models.settings import Settings
-from models.store import Store
+from models.store.store import Store
 from models.streams.connection import connect
 from models.streams.event_log import EventLog
 from models.streams.unstored import UNSTORED_TTL_S

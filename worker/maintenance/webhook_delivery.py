@@ -13,8 +13,8 @@ from uuid import UUID
 
 from models.errors import UnavailableError
 from models.settings import Settings
-from models.store import Store
-from models.store.deliveries import TakenDelivery
+from models.store.store import Store
+from models.store.webhooks.deliveries import TakenDelivery
 from models.webhooks.message import ended_event, sign, webhook_id
 from models.webhooks.safe_http import Destinations, OutboundClient, OutboundError, UrlRefusedError
 

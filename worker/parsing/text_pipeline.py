@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from worker.engine import Tokenizer
+from worker.engine.interface import Tokenizer
 from worker.parsing.detokenize import Detokenizer
 from worker.parsing.segments import Kind, Piece
 from worker.parsing.stop import StopMatcher

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from models.errors import UnavailableError
 from models.responses.checkpoint import Checkpoint
-from models.store import Store
+from models.store.store import Store
 from worker.generation.registry import Roster
 
 logger = logging.getLogger(__name__)

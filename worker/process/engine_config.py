@@ -5,7 +5,7 @@ from pathlib import Path
 from models.grammars.validate import GRAMMAR_LIMITS
 from models.profile.weights import served_model_id
 from models.settings import Settings
-from worker.engine import EngineConfig, GenerationRequest
+from worker.engine.interface import EngineConfig, GenerationRequest
 
 
 def engine_config(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from models.errors import UnavailableError
 from models.ids import new_id
-from models.store import Store
+from models.store.store import Store
 from models.store.workers import LEASE_S, HeldRow, LeaseLostError, WorkerIdentity
 from models.tables import DEFAULT_PROJECT
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 from models.errors import UnavailableError
-from models.store import Store
+from models.store.store import Store
 from worker.generation.registry import Roster
 
 logger = logging.getLogger(__name__)

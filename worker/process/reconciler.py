@@ -8,8 +8,8 @@ import logging
 from collections.abc import Sequence
 from uuid import UUID
 
-from models.store import Store
 from models.store.claims import Held
+from models.store.store import Store
 from models.store.workers import HeldRow
 from worker.generation.registry import Roster
 from worker.queue import HintQueue

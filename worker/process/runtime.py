@@ -10,11 +10,12 @@ from models.chat.template_encoder import TemplateEncoder, load_encoder
 from models.encryption.cipher import Sealer
 from models.errors import UnavailableError
 from models.settings import Settings
-from models.store import Store
+from models.store.store import Store
 from models.streams.connection import connect, connect_subscriber
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
-from worker.engine import Engine, ScriptedEngine, ScriptedTokenizer, Tokenizer
+from worker.engine.interface import Engine, Tokenizer
+from worker.engine.scripted import ScriptedEngine, ScriptedTokenizer
 from worker.generation.emitter import Emitter
 from worker.generation.images import image_sample
 from worker.generation.registry import Roster
@@ -170,7 +171,7 @@ def _make_engine(
         )
         return scripted, ScriptedTokenizer()
     # Only the real engine needs torch, and what knows of grammars loads half of it.
-    from worker.engine import TransformersEngine
+    from worker.engine.transformers.engine import TransformersEngine
     from worker.process.engine_config import engine_config
 
     config = engine_config(settings, encoder.folder, image_sample(encoder))

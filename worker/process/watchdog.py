@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from worker.engine import Engine
+from worker.engine.interface import Engine
 from worker.process.heartbeat import Heartbeat
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from models.profile.weights import Weights
 from models.settings import Settings
-from worker.engine import UnsupportedModelError
+from worker.engine.interface import UnsupportedModelError
 from worker.engine.transformers.device import resolve_device, resolve_dtype
 from worker.engine.transformers.model_runner import uses_openvino
 from worker.engine.transformers.openvino.forward import GraphError, is_converted, prepare_network

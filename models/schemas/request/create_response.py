@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from models.schemas.items import InputItem, ItemId
+from models.schemas.items import InputItem
 from models.schemas.request.formats import ResponseFormat, format_param, merge_formats
 from models.schemas.request.grammars import GRAMMAR_PARAM
 from models.schemas.request.options import ConversationId
@@ -24,7 +24,7 @@ from models.schemas.request.parameters import GenerationParameters, TokenLimit
 from models.schemas.request.tool_checks import check_tools
 from models.schemas.request.tools import WebSearchOptions, WebSearchTool
 from models.schemas.request.unsupported import split_unserved, unserved_within
-from models.schemas.strict import MAX_TEXT, text_or_items, text_or_object
+from models.schemas.strict import MAX_TEXT, ItemId, text_or_items, text_or_object
 
 MAX_ITEMS = 10_000
 

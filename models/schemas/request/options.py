@@ -5,8 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from models.schemas.items import ItemId
-from models.schemas.strict import WireModel
+from models.schemas.strict import ItemId, WireModel
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 

@@ -43,7 +43,7 @@ def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The API gives up on a silent worker at once, and often looks for its client."""
     monkeypatch.setattr("api.streaming.foreground.LISTEN_S", 0.05)
     monkeypatch.setattr("api.streaming.sse.LISTEN_S", 0.05)
-    monkeypatch.setattr("api.cancellation.WORKER_ANSWERS_S", 0.05)
+    monkeypatch.setattr("api.streaming.foreground.WORKER_ANSWERS_S", 0.05)
     monkeypatch.setattr("api.streaming.broadcaster.CONFIRM_S", 0.05)
 
 

@@ -20,7 +20,8 @@ from tests.integration.api.requests import (
 )
 from tests.integration.conftest import MakeWorker, running_app
 from tests.tiny_model import save_tiny_model
-from worker.engine import GenerationRequest, ScriptedEngine
+from worker.engine.interface import GenerationRequest
+from worker.engine.scripted import ScriptedEngine
 
 SCRIPT = "<think>\nIt greets. So I greet. Done.\n</think>\n\nHello!"
 THOUGHT = "It greets. So I greet. Done."

@@ -11,7 +11,7 @@ from openai import BadRequestError, NotFoundError, OpenAI
 
 from models.ids import new_id
 from models.settings import Settings
-from models.store.webhooks import MAX_ENDPOINTS
+from models.store.webhooks.endpoints import MAX_ENDPOINTS
 from tests.integration.api.requests import error_of, parsed
 from tests.integration.conftest import RunSql, running_app
 from tests.integration.receiver import ALLOWED, Receiver

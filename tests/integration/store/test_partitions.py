@@ -15,8 +15,8 @@ from alembic.config import Config
 from models.errors import UnavailableError
 from models.ids import id_floor
 from models.settings import Settings
-from models.store import Store
 from models.store.partitions import NUM_AHEAD, partitioned_tables
+from models.store.store import Store
 from tests.factories import output_message
 from tests.integration.desk import Desk
 from worker.maintenance.retention import Retention

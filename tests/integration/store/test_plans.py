@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from models.database.connection import Database
-from models.store import Store
+from models.store.store import Store
 from tests.integration.conftest import RunSql
 from tests.integration.desk import Desk
 

@@ -1,4 +1,4 @@
-from models.store import Store
+from models.store.store import Store
 from models.tables import DEFAULT_PROJECT
 from tests.integration.desk import Desk
 

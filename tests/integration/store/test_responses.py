@@ -6,8 +6,8 @@ import pytest
 from models.database.connection import StatementError
 from models.ids import new_id
 from models.responses.status import ResponseStatus
-from models.store import Store
 from models.store.responses import ListFilter
+from models.store.store import Store
 from models.tables import DEFAULT_PROJECT
 from tests.factories import input_message, output_message, stored_response
 from tests.integration.conftest import RunSql

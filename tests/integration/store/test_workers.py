@@ -1,6 +1,6 @@
 import pytest
 
-from models.store import Store
+from models.store.store import Store
 from models.store.workers import LEASE_S, LeaseLostError
 from models.tables import DEFAULT_PROJECT
 from tests.factories import worker_identity

@@ -7,7 +7,8 @@ import orjson
 import pytest
 import redis
 
-from models.recording.recorder import EndingCause, Recorder, opening_events
+from models.recording.opening import opening_events
+from models.recording.recorder import EndingCause, Recorder
 from models.responses.record import StoredResponse
 from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken

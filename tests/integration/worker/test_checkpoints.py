@@ -23,7 +23,8 @@ from tests.integration.api.requests import (
 from tests.integration.conftest import MakeWorker, RunSql
 from tests.integration.desk import Desk
 from tests.polling import eventually
-from worker.engine import GenerationRequest, ScriptedEngine
+from worker.engine.interface import GenerationRequest
+from worker.engine.scripted import ScriptedEngine
 from worker.maintenance.maintenance import Maintenance
 
 _TOKENS = 300  # nine seconds of the slow worker's, so that it is surely lost midway

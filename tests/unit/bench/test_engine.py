@@ -8,7 +8,7 @@ from bench.engine import main
 from bench.engines.batches import PROMPT_TOKENS, Bench
 from bench.engines.batching import TransformersBatching
 from bench.engines.shapes import save_shape
-from worker.engine import EngineConfig
+from worker.engine.interface import EngineConfig
 
 
 @pytest.fixture

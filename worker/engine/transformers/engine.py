@@ -31,7 +31,8 @@ from worker.engine.sampling.penalties import Penalties, penalise
 from worker.engine.sampling.sampler import Draw, sample
 from worker.engine.sequence import Sequence
 from worker.engine.transformers.batch.blocks import BlockPool
-from worker.engine.transformers.batch.scheduler import Scheduler, due_sequences
+from worker.engine.transformers.batch.chunk import due_sequences
+from worker.engine.transformers.batch.scheduler import Scheduler
 from worker.engine.transformers.model_runner import ModelRunner
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from worker.engine.cpu_cores import num_cores
 from worker.engine.image_features import EncodedImage
 from worker.engine.interface import EngineConfig, PromptImage, UnsupportedModelError
+from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.batch.packing import pack
-from worker.engine.transformers.batch.scheduler import Chunk
 from worker.engine.transformers.device import resolve_device
 from worker.engine.transformers.forward import Forward
 from worker.engine.transformers.malloc import keep_freed_memory

@@ -18,7 +18,8 @@ from transformers import (
 from models.grammars.validate import GRAMMAR_LIMITS
 from tests.tiny_llama import tiny_llama
 from tests.unit.worker.engine.harness import Harness
-from worker.engine import EngineConfig, TransformersEngine
+from worker.engine.interface import EngineConfig
+from worker.engine.transformers.engine import TransformersEngine
 
 # Threads that wait for each other on cores that others use cost more than they bring.
 torch.set_num_threads(1)

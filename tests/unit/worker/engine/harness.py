@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from threading import Condition
 from typing import Any
 
-from worker.engine import Delta, Engine, FinishReason, GenerationRequest, SamplingParams
+from worker.engine.interface import Delta, Engine, FinishReason, GenerationRequest
+from worker.engine.params import SamplingParams
 
 DEADLINE_S = 30.0
 

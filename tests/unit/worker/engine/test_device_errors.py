@@ -9,9 +9,9 @@ import torch
 from tests.polling import eventually
 from tests.unit.worker.engine.conftest import Oracle
 from tests.unit.worker.engine.harness import Harness, greedy
-from worker.engine import EngineStoppedError, FinishReason
 from worker.engine.device_errors import is_device_lost, is_out_of_memory
-from worker.engine.transformers.batch.scheduler import Chunk
+from worker.engine.interface import EngineStoppedError, FinishReason
+from worker.engine.transformers.batch.chunk import Chunk
 
 FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 LOST = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.polling import eventually
-from worker.engine import Delta, GenerationRequest, SamplingParams, ScriptedEngine
+from worker.engine.interface import Delta, GenerationRequest
+from worker.engine.params import SamplingParams
+from worker.engine.scripted import ScriptedEngine
 
 _PARAMS = SamplingParams(max_tokens=100_000)
 

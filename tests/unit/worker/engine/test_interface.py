@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from worker.engine import DryParams, SamplingParams
+from worker.engine.params import DryParams, SamplingParams
 
 OUT_OF_RANGE = [
     ("max_tokens", 0),

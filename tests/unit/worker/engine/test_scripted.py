@@ -3,14 +3,9 @@ import sys
 
 from models.chat.scripted_encoder import SCRIPTED_VOCAB
 from tests.unit.worker.engine.harness import Harness, greedy
-from worker.engine import (
-    FinishReason,
-    GenerationRequest,
-    SamplingParams,
-    ScriptedEngine,
-    ScriptedTokenizer,
-)
-from worker.engine.interface import LOGPROB_FLOOR
+from worker.engine.interface import LOGPROB_FLOOR, FinishReason, GenerationRequest
+from worker.engine.params import SamplingParams
+from worker.engine.scripted import ScriptedEngine, ScriptedTokenizer
 
 
 def run_script(num_tokens: int, max_tokens: int = 100) -> Harness:

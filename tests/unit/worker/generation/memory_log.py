@@ -16,7 +16,8 @@ from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken
 from models.streams.event_log import Append, AppendResult, LoggedEvent
 from tests.factories import stored_response
-from worker.engine import ScriptedTokenizer, Tokenizer
+from worker.engine.interface import Tokenizer
+from worker.engine.scripted import ScriptedTokenizer
 from worker.generation.choice import PLAIN_RULES, OutputRules
 from worker.generation.generation import Generation
 from worker.generation.logprobs import Speller

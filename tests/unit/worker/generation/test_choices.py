@@ -10,7 +10,7 @@ from models.responses.tokens import by_choice
 from models.store.finish import Ending
 from tests.unit.worker.generation.memory_log import MemoryLog, begin, take_over
 from tests.unit.worker.generation.test_emitter import Desk
-from worker.engine import Delta, FinishReason
+from worker.engine.interface import Delta, FinishReason
 from worker.generation.generation import Generation
 
 _TEXTS = [b"one", b"two by two", "dreißig END x".encode(), b"4"]

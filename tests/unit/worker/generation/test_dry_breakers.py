@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.chat.scripted_encoder import ScriptedEncoder
-from worker.engine import BREAKER_END, BREAKER_START
+from worker.engine.params import BREAKER_END, BREAKER_START
 from worker.generation.dry_breakers import BreakerCompiler, Moves
 
 TEXTS = [

@@ -4,7 +4,7 @@ import pytest
 
 from models.responses.status import ResponseStatus
 from tests.unit.worker.generation.memory_log import MemoryLog, begin, take_over
-from worker.engine import Delta, FinishReason
+from worker.engine.interface import Delta, FinishReason
 from worker.generation.emitter import Emitter
 from worker.generation.generation import Generation
 

@@ -14,7 +14,7 @@ from tests.unit.worker.generation.memory_log import (
     claimed_response,
     take_over,
 )
-from worker.engine import Delta, FinishReason
+from worker.engine.interface import Delta, FinishReason
 from worker.generation.choice import OutputRules
 from worker.generation.generation import Generation
 

@@ -9,7 +9,7 @@ from models.responses.status import ResponseStatus
 from models.schemas.response import Usage
 from tests.factories import stored_response
 from tests.unit.worker.generation.memory_log import SEALER, MemoryLog, Thinking, begin, take_over
-from worker.engine import Delta, FinishReason, Logprobs
+from worker.engine.interface import Delta, FinishReason, Logprobs
 from worker.generation.choice import OutputRules
 from worker.generation.generation import Generation
 

@@ -9,7 +9,7 @@ from models.responses.status import ResponseStatus
 from models.tools.web_search import Hit, call_text, error_text, result_text
 from tests.factories import stored_response
 from tests.unit.worker.generation.memory_log import MemoryLog, Thinking, begin, take_over
-from worker.engine import Delta, FinishReason
+from worker.engine.interface import Delta, FinishReason
 from worker.generation.choice import OutputRules
 from worker.generation.generation import Generation
 

@@ -7,7 +7,7 @@ import pytest
 from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken
 from tests.unit.worker.generation.memory_log import MemoryLog, begin, claimed_response, take_over
-from worker.engine import Delta, FinishReason
+from worker.engine.interface import Delta, FinishReason
 from worker.generation.generation import Generation
 
 _MAX_TOKENS = 100

@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from tests.unit.worker.generation.memory_log import MemoryLog, begin, take_over
-from worker.engine import Delta, FinishReason, Logprobs, ScriptedTokenizer
+from worker.engine.interface import Delta, FinishReason, Logprobs
+from worker.engine.scripted import ScriptedTokenizer
 from worker.generation.generation import Generation
 from worker.generation.logprobs import Speller
 

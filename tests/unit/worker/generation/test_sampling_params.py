@@ -6,7 +6,7 @@ import pytest
 
 from models.chat.scripted_encoder import ScriptedEncoder
 from models.schemas.request.parameters import GenerationParameters
-from worker.engine import DryParams, SamplingParams
+from worker.engine.params import DryParams, SamplingParams
 from worker.generation.dry_breakers import BreakerCompiler
 from worker.generation.sampling_params import sampling_params
 

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.worker.engine.conftest import EOS, byte_tokenizer
-from worker.engine import ScriptedTokenizer
+from worker.engine.scripted import ScriptedTokenizer
 from worker.parsing.detokenize import Detokenizer
 
 BYTES = ScriptedTokenizer()

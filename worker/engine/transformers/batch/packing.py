@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from worker.engine.image_features import ImageRows
 from worker.engine.sequence import Sequence
-from worker.engine.transformers.batch.scheduler import Chunk
+from worker.engine.transformers.batch.chunk import Chunk
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from worker.engine.interface import GenerationRequest, UnsupportedModelError
 from worker.engine.params import SamplingParams
 from worker.engine.sequence import Sequence
 from worker.engine.transformers.batch.blocks import BlockPool
-from worker.engine.transformers.batch.scheduler import Chunk
+from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.torch_forward.attention import AttentionOptions, LayerShape
 
 # Their angles depend on the longest sequence of the batch, so neighbours would change results.

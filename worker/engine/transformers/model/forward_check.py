@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from worker.engine.interface import GenerationRequest
 from worker.engine.params import SamplingParams
 from worker.engine.sequence import Sequence
 from worker.engine.transformers.batch.blocks import BlockPool
+from worker.engine.transformers.batch.chunk import Chunk, due_sequences
 from worker.engine.transformers.batch.packing import Pack, pack
-from worker.engine.transformers.batch.scheduler import Chunk, due_sequences
 
-Array = np.ndarray[Any, Any]
 Batches = list[list[list[int]]]
 """Prompts that are computed together, one such group after the other."""
 
@@ -53,7 +53,7 @@ def check_prompts(vocab_size: int, max_positions: int | None) -> Batches:
 
 
 @torch.inference_mode()
-def reference_logits(model: Any, batches: Batches) -> Array:
+def reference_logits(model: Any, batches: Batches) -> NDArray[Any]:
     """Return logits [positions, vocab] by transformers, each prompt alone."""
     found = []
     for prompt in (each for batch in batches for each in batch):
@@ -63,13 +63,15 @@ def reference_logits(model: Any, batches: Batches) -> Array:
 
 
 @torch.inference_mode()
-def computed_logits(forward: Callable[[Pack], Tensor], block_size: int, batches: Batches) -> Array:
+def computed_logits(
+    forward: Callable[[Pack], Tensor], block_size: int, batches: Batches
+) -> NDArray[Any]:
     """Return the same by a forward pass whose cache has room for each group of prompts; it uses
     blocks from the first on."""
     return np.concatenate([_of_batch(forward, block_size, batch) for batch in batches])
 
 
-def deviation(reference: Array, computed: Array) -> Deviation:
+def deviation(reference: NDArray[Any], computed: NDArray[Any]) -> Deviation:
     """Compare logits [positions, vocab]."""
     expected = torch.from_numpy(reference).double().log_softmax(-1)
     found = torch.from_numpy(computed).double().log_softmax(-1)
@@ -87,10 +89,12 @@ def _prompt(size: int, vocab_size: int) -> list[int]:
     return [(size * 31 + index * 17) % vocab_size for index in range(size)]
 
 
-def _of_batch(forward: Callable[[Pack], Tensor], block_size: int, batch: list[list[int]]) -> Array:
+def _of_batch(
+    forward: Callable[[Pack], Tensor], block_size: int, batch: list[list[int]]
+) -> NDArray[Any]:
     pool = BlockPool(NUM_CACHED_TOKENS // block_size, block_size)
     sequences = [_sequence(number, prompt) for number, prompt in enumerate(batch)]
-    rows: dict[str, list[Array]] = {each.id: [] for each in sequences}
+    rows: dict[str, list[NDArray[Any]]] = {each.id: [] for each in sequences}
     while running := [each for each in sequences if each.num_pending]:
         for sequence in running:
             assert pool.grow(sequence, len(sequence.tokens))

@@ -11,7 +11,6 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 from worker.engine.interface import EngineConfig, UnsupportedModelError
 from worker.engine.transformers.device import resolve_device, resolve_dtype
 from worker.engine.transformers.model.memory import check_fits, free_bytes, stored_weights_bytes
-from worker.engine.transformers.model.vision import text_config_name
 from worker.engine.transformers.torch_forward.attention import ATTENTION_NAME, register_attention
 from worker.engine.transformers.torch_forward.fused_norm import fuse_norms
 from worker.engine.transformers.torch_forward.quantize import quantize_linear_layers
@@ -77,3 +76,10 @@ def _from_folder(config: EngineConfig, known: Any, dtype: torch.dtype) -> Any:
         trust_remote_code=False,
         attn_implementation=attention,
     )
+
+
+def text_config_name(config: Any) -> str:
+    """Under which name the config of the language model lies in the whole one; "" if it is it."""
+    text = config.get_text_config()
+    names = (name for name in config.sub_configs if getattr(config, name, None) is text)
+    return next(names, "")

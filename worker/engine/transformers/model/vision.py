@@ -17,8 +17,9 @@ from worker.engine.image_features import EncodedImage, ImageRows
 from worker.engine.interface import GenerationRequest, PromptImage, UnsupportedModelError
 from worker.engine.sequence import Sequence as Generation
 from worker.engine.transformers.batch.blocks import BlockPool
-from worker.engine.transformers.batch.scheduler import Chunk
+from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.model.checks import is_alike
+from worker.engine.transformers.model.loader import text_config_name
 from worker.engine.transformers.torch_forward.attention import ATTENTION_NAME
 
 REMEMBERED_BYTES = 128 << 20
@@ -112,13 +113,6 @@ def _own_attention(model: Any) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation({name: ATTENTION_NAME})
-
-
-def text_config_name(config: Any) -> str:
-    """Under which name the config of the language model lies in the whole one; "" if it is it."""
-    text = config.get_text_config()
-    names = (name for name in config.sub_configs if getattr(config, name, None) is text)
-    return next(names, "")
 
 
 @torch.inference_mode()

@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from math import prod
+from typing import Any
 
 import numpy as np
 import openvino
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from worker.engine.image_features import ImageRows
 from worker.engine.transformers.batch.packing import Pack
-from worker.engine.transformers.model.forward_check import Array
 from worker.engine.transformers.openvino.network import CACHE_PREFIXES, IMAGE_INPUTS
 from worker.engine.transformers.openvino.precision import Execution
 
@@ -65,7 +66,7 @@ class CompiledGraph:
         return torch.from_numpy(self._request.get_output_tensor(0).data)
 
 
-def step_inputs(packed: Pack) -> dict[str, Array]:
+def step_inputs(packed: Pack) -> dict[str, NDArray[Any]]:
     """Lay a step out as a graph takes it; see `network.INPUTS`."""
     rows = packed.rows
     return {
@@ -80,7 +81,7 @@ def step_inputs(packed: Pack) -> dict[str, Array]:
     }
 
 
-def image_inputs(images: Sequence[ImageRows], hidden_size: int) -> dict[str, Array]:
+def image_inputs(images: Sequence[ImageRows], hidden_size: int) -> dict[str, NDArray[Any]]:
     """Lay the images of a step out as a graph takes them; see `network.IMAGE_INPUTS`."""
     places = [place for image in images for place in image.places]
     features = [image.features.float().numpy() for image in images]
@@ -88,5 +89,5 @@ def image_inputs(images: Sequence[ImageRows], hidden_size: int) -> dict[str, Arr
     return dict(zip(IMAGE_INPUTS, (np.array(places, np.int64), joined), strict=True))
 
 
-def _int32(numbers: Iterable[int]) -> Array:
+def _int32(numbers: Iterable[int]) -> NDArray[Any]:
     return np.fromiter(numbers, np.int32)

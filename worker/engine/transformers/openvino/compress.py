@@ -12,10 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import openvino
 import torch
+from numpy.typing import NDArray
 from openvino import opset13 as ops
 from torch import Tensor
-
-from worker.engine.transformers.model.forward_check import Array
 
 Bits = Literal[8, 4]
 
@@ -34,11 +33,11 @@ off the outermost weights."""
 class Levels:
     """Weights as integers; `(levels - zero_points) * scales` is what they stand for."""
 
-    levels: Array
+    levels: NDArray[Any]
     """[outputs, groups, inputs of a group], uint8."""
-    zero_points: Array
+    zero_points: NDArray[Any]
     """[outputs, groups, 1], uint8."""
-    scales: Array
+    scales: NDArray[Any]
     """[outputs, groups, 1], float32."""
 
     @classmethod
@@ -119,8 +118,8 @@ def _compressed(constant: Any, bits: Bits) -> Any:
     return _pattern(Levels.of(weights, 8, num_inputs), openvino.Type.u8)
 
 
-def _as_float32(constant: Any) -> Array:
-    data: Array = constant.get_data()
+def _as_float32(constant: Any) -> NDArray[Any]:
+    data: NDArray[Any] = constant.get_data()
     if constant.get_output_element_type(0) == openvino.Type.bf16:
         # numpy knows no bfloat16, the upper half of a float32.
         return (data.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
@@ -143,7 +142,7 @@ def _pattern(rounded: Levels, kind: Any) -> Any:
     return ops.reshape(weights, shape, special_zero=False)
 
 
-def _packed(levels: Array, kind: Any) -> Any:
+def _packed(levels: NDArray[Any], kind: Any) -> Any:
     if kind == openvino.Type.u8:
         return ops.constant(levels)
     flat = levels.reshape(-1)

@@ -6,9 +6,8 @@ import torch
 
 from worker.engine.interface import EngineConfig
 from worker.engine.transformers.model.forward_check import check_prompts, reference_logits
-from worker.engine.transformers.model.loader import end_token_ids, load_network
+from worker.engine.transformers.model.loader import end_token_ids, load_network, text_config_name
 from worker.engine.transformers.model.memory import stored_dtype
-from worker.engine.transformers.model.vision import text_config_name
 from worker.engine.transformers.openvino.network import Network
 from worker.engine.transformers.openvino.tracing import trace
 from worker.engine.transformers.openvino.upcast import compute_in_float32

@@ -13,6 +13,7 @@ from worker.engine.transformers.batch.packing import Pack
 from worker.engine.transformers.model.forward_check import (
     NUM_CACHED_TOKENS,
     Deviation,
+    check_prompts,
     computed_logits,
     deviation,
 )
@@ -213,7 +214,9 @@ def _checked(
     try:
         compiled = CompiledGraph(network.graph, execution)
         compiled.allocate(NUM_CACHED_TOKENS // compiled.block_size)
-        computed = computed_logits(compiled, compiled.block_size, network.check_prompts)
+        computed = computed_logits(
+            compiled, compiled.block_size, check_prompts(network.vocab_size, network.max_positions)
+        )
     except (RuntimeError, ValueError) as error:  # the latter for other logits than were asked for
         raise GraphError(_one_line(error)) from error
     found = deviation(network.reference, computed)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from worker.engine.interface import EngineConfig, GenerationRequest
 from worker.engine.transformers.batch.blocks import BlockPool
+from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.batch.packing import Pack, pack
-from worker.engine.transformers.batch.scheduler import Chunk
 from worker.engine.transformers.model.loader import load_network
 from worker.engine.transformers.model.vision import ImageEncoder, check_images
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import openvino
-
-from worker.engine.transformers.model.forward_check import Array, Batches, check_prompts
+from numpy.typing import NDArray
 
 INPUTS = (
     "input_ids",
@@ -42,10 +41,5 @@ class Network:
     source: Any = field(repr=False)
     """What holds the memory that constants of the graph lie in: the model it was traced from, or
     nothing for a graph from a file. Must live as long as the graph, also once that is compiled."""
-    reference: Array
+    reference: NDArray[Any]
     """Logits of `check_prompts` as transformers computes them, [positions, vocab] in float32."""
-
-    @property
-    def check_prompts(self) -> Batches:
-        """What the reference logits are of."""
-        return check_prompts(self.vocab_size, self.max_positions)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import openvino
 import torch
+from numpy.typing import NDArray
 from openvino import opset13 as ops
 from openvino.frontend.pytorch import ConversionExtension, ModuleExtension
 from openvino.op import _PagedAttentionExtension
 from torch import Tensor, nn
 
-from worker.engine.transformers.model.forward_check import Array
 from worker.engine.transformers.torch_forward.attention import AttentionOptions
 
 _OPERATOR = "antiphon::paged_attention"
@@ -48,7 +48,7 @@ class LayerShape:
     scale: float
     window: int
     """Tokens that a query sees, itself included; 0 for all."""
-    sinks: Array | None
+    sinks: NDArray[Any] | None
     """[1, query heads, 1, 1] in float32: the logit of a key without a value (gpt-oss)."""
 
 
@@ -159,5 +159,5 @@ def _constant(value: Any) -> Any:
     return ops.constant(np.asarray(value)).output(0)
 
 
-def _as_array(sinks: Tensor | None) -> Array | None:
+def _as_array(sinks: Tensor | None) -> NDArray[Any] | None:
     return None if sinks is None else sinks.detach().float().numpy().reshape(1, -1, 1, 1)

@@ -17,7 +17,7 @@ from openvino.frontend.pytorch import ConversionExtension
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
-from worker.engine.transformers.model.vision import text_config_name
+from worker.engine.transformers.model.loader import text_config_name
 from worker.engine.transformers.openvino.network import CACHE_PREFIXES, IMAGE_INPUTS, INPUTS
 from worker.engine.transformers.openvino.paged_attention import TracedAttention, extensions
 

@@ -14,8 +14,8 @@ from worker.engine.image_features import EncodedImage, ImageRows
 from worker.engine.interface import EngineConfig, PromptImage, UnsupportedModelError
 from worker.engine.sampling.device_copy import upload
 from worker.engine.transformers.batch.blocks import BlockPool
+from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.batch.packing import Pack, pack
-from worker.engine.transformers.batch.scheduler import Chunk
 from worker.engine.transformers.device import has_fused_attention
 from worker.engine.transformers.model.checks import (
     CHECK_LENGTHS,
@@ -29,13 +29,12 @@ from worker.engine.transformers.model.forward_check import (
     deviation,
     reference_logits,
 )
-from worker.engine.transformers.model.loader import end_token_ids, load_model
+from worker.engine.transformers.model.loader import end_token_ids, load_model, text_config_name
 from worker.engine.transformers.model.memory import free_bytes
 from worker.engine.transformers.model.vision import (
     ImageEncoder,
     check_images,
     place_images,
-    text_config_name,
 )
 from worker.engine.transformers.torch_forward.attention import (
     ATTENTION_NAME,

@@ -15,14 +15,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import PreTrainedTokenizerFast
 
 from tests.unit.worker.engine.conftest import VOCAB_SIZE, byte_tokenizer
-from worker.engine import GenerationRequest, Opening, SamplingParams, TransformersEngine
-from worker.engine.params import DryParams
+from worker.engine.interface import GenerationRequest, Opening
+from worker.engine.params import DryParams, SamplingParams
 from worker.engine.sampling.device_copy import read_back, rows_at
 from worker.engine.sampling.grammar import GrammarCompiler, GrammarMasker, Matcher, unpack_there
 from worker.engine.sampling.logprobs import RawScores
 from worker.engine.sampling.penalties import Penalties
 from worker.engine.sampling.sampler import Draw, sample
 from worker.engine.sequence import Sequence as Generation
+from worker.engine.transformers.engine import TransformersEngine
 
 DIGITS = grammar_from("regex", "[0-9]{8}")
 OPENING = Opening(token_ids=[5, 6], margin=3.5)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.engine import DryParams
+from worker.engine.params import DryParams
 from worker.engine.sampling.dry import DryMatcher, suffix_matches
 from worker.generation.dry_breakers import BreakerCompiler
 

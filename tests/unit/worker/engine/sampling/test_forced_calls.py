@@ -9,7 +9,7 @@ from models.schemas.request.parameters import GenerationParameters
 from models.tools.choice import call_rule
 from tests.unit.worker.engine.conftest import byte_tokenizer
 from tests.unit.worker.engine.harness import Harness, greedy
-from worker.engine import FinishReason, Opening
+from worker.engine.interface import FinishReason, Opening
 
 SCHEMA = {
     "type": "object",

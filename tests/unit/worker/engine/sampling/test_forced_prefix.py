@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from worker.engine import Opening
+from worker.engine.interface import Opening
 from worker.engine.sampling.forced_prefix import prefer
 
 OPENING = Opening(token_ids=[1, 2], margin=3.5)

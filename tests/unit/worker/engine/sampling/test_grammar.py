@@ -5,7 +5,8 @@ from llguidance import LLMatcher, grammar_from
 
 from tests.unit.worker.engine.conftest import EOS, Oracle, byte_tokenizer
 from tests.unit.worker.engine.harness import Harness, greedy
-from worker.engine import FinishReason, GenerationRequest, SamplingParams
+from worker.engine.interface import FinishReason, GenerationRequest
+from worker.engine.params import SamplingParams
 
 SCHEMA = {
     "type": "object",

@@ -17,7 +17,8 @@ from models.grammars.compile import grammar_of
 from models.schemas.request.create_response import CreateResponse
 from tests.unit.worker.engine.conftest import Oracle, byte_tokenizer
 from tests.unit.worker.engine.harness import Harness, greedy
-from worker.engine import FinishReason, GenerationRequest, SamplingParams
+from worker.engine.interface import FinishReason, GenerationRequest
+from worker.engine.params import SamplingParams
 
 NUM_SEEDS = 20
 NUM_FREE = 3

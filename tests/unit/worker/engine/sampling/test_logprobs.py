@@ -10,8 +10,7 @@ from llguidance import grammar_from
 
 from tests.unit.worker.engine.conftest import TOKEN_BYTES, EngineFactory
 from tests.unit.worker.engine.harness import Harness, sampled
-from worker.engine import Delta, Logprobs
-from worker.engine.interface import LOGPROB_FLOOR
+from worker.engine.interface import LOGPROB_FLOOR, Delta, Logprobs
 from worker.engine.sampling.logprobs import RawScores
 from worker.engine.sampling.sampler import NO_TOKEN
 

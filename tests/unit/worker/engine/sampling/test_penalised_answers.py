@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.worker.engine.conftest import EOS, VOCAB_SIZE, EngineFactory
 from tests.unit.worker.engine.harness import Harness, sampled
-from worker.engine import DryParams
+from worker.engine.params import DryParams
 
 NUM_TOKENS = 16
 

@@ -11,7 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.engine import GenerationRequest, SamplingParams
+from worker.engine.interface import GenerationRequest
+from worker.engine.params import SamplingParams
 from worker.engine.sampling.penalties import Penalties, penalise
 
 VOCAB_SIZE = 40

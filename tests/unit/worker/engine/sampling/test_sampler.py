@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.engine import SamplingParams
+from worker.engine.params import SamplingParams
 from worker.engine.sampling.sampler import Draw, sample, uniform
 
 VOCAB_SIZE = 2000

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.unit.worker.engine.sampling.test_dry import TEXTS, by_reference, params_for
 from tests.unit.worker.engine.sampling.test_penalties import VOCAB_SIZE, by_definition, some_logits
 from tests.unit.worker.engine.sampling.test_sampler import interval_of_each_token
-from worker.engine import GenerationRequest, SamplingParams
+from worker.engine.interface import GenerationRequest
+from worker.engine.params import SamplingParams
 from worker.engine.sampling.penalties import Penalties, penalise
 from worker.engine.sampling.sampler import Draw, sample, uniform
 

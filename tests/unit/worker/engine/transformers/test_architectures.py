@@ -21,7 +21,7 @@ from tests.unit.worker.engine.tiny_architectures import (
     WITH_WINDOWS,
 )
 from tests.unit.worker.engine.tiny_networks import generated, saved
-from worker.engine import Delta, EngineConfig, UnsupportedModelError
+from worker.engine.interface import Delta, EngineConfig, UnsupportedModelError
 from worker.engine.transformers.model_runner import ModelRunner
 
 NUM_TOKENS = 24

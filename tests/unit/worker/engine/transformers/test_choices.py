@@ -6,7 +6,8 @@ import pytest
 
 from tests.unit.worker.engine.conftest import TOKEN_BYTES, EngineFactory
 from tests.unit.worker.engine.harness import Harness, sampled
-from worker.engine import GenerationRequest, choice_seed
+from worker.engine.interface import GenerationRequest
+from worker.engine.params import choice_seed
 
 NUM_TOKENS = 20
 

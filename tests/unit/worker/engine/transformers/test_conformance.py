@@ -7,13 +7,8 @@ import pytest
 
 from tests.unit.worker.engine.conftest import EngineFactory
 from tests.unit.worker.engine.harness import DEADLINE_S, Harness, greedy
-from worker.engine import (
-    Delta,
-    EngineStoppedError,
-    FinishReason,
-    RequestTooLargeError,
-    ScriptedEngine,
-)
+from worker.engine.interface import Delta, EngineStoppedError, FinishReason, RequestTooLargeError
+from worker.engine.scripted import ScriptedEngine
 
 PROMPT = [10, 20, 30]
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.worker.engine.conftest import TOKEN_BYTES, VOCAB_SIZE, EngineFactory, Oracle
 from tests.unit.worker.engine.harness import Harness, greedy, sampled
-from worker.engine import Delta, FinishReason, RequestTooLargeError
+from worker.engine.interface import Delta, FinishReason, RequestTooLargeError
 
 NUM_TOKENS = 20
 

@@ -11,7 +11,7 @@ from tests.unit.worker.engine.conftest import EngineFactory, Oracle
 from tests.unit.worker.engine.harness import greedy
 from tests.unit.worker.engine.tiny_architectures import JETMOE, REFUSED_BY_OPENVINO
 from tests.unit.worker.engine.tiny_networks import saved
-from worker.engine import EngineConfig, UnsupportedModelError
+from worker.engine.interface import EngineConfig, UnsupportedModelError
 from worker.engine.transformers.model_runner import ModelRunner, load_forward
 from worker.engine.transformers.openvino import convert
 from worker.engine.transformers.openvino.forward import OpenVinoForward

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from tests.unit.worker.engine.harness import greedy
 from worker.engine.sequence import Sequence
 from worker.engine.transformers.batch.blocks import BlockPool
-from worker.engine.transformers.batch.scheduler import Scheduler, due_sequences
+from worker.engine.transformers.batch.chunk import due_sequences
+from worker.engine.transformers.batch.scheduler import Scheduler
 
 BLOCK_SIZE = 4
 

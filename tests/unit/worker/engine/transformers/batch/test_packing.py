@@ -4,8 +4,8 @@ import torch
 from tests.unit.worker.engine.harness import greedy
 from worker.engine.sequence import Sequence
 from worker.engine.transformers.batch.blocks import BlockPool
+from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.batch.packing import Pack, Row, pack
-from worker.engine.transformers.batch.scheduler import Chunk
 from worker.engine.transformers.torch_forward.attention import KeyValuePool, LayerShape
 from worker.engine.transformers.torch_forward.decode_padded import PaddedDecodes
 from worker.engine.transformers.torch_forward.paged_step import PagedStep, paged_inputs

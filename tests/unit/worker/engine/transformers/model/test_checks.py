@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from tests.unit.worker.engine.tiny_networks import SIZES, saved
-from worker.engine import EngineConfig, UnsupportedModelError
+from worker.engine.interface import EngineConfig, UnsupportedModelError
 from worker.engine.transformers.model_runner import ModelRunner
 
 BART: dict[str, Any] = {

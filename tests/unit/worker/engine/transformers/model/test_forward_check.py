@@ -69,7 +69,10 @@ def test_a_second_check_gives_the_same_whatever_the_cache_has_held(read: ReadNet
     graph = compiled(network)
 
     first, second = (
-        computed_logits(graph, graph.block_size, network.check_prompts) for _ in range(2)
+        computed_logits(
+            graph, graph.block_size, check_prompts(network.vocab_size, network.max_positions)
+        )
+        for _ in range(2)
     )
 
     assert np.array_equal(first, second)

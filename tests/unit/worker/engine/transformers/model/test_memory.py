@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.unit.worker.engine.conftest import EngineFactory
-from worker.engine import EngineConfig, ModelTooLargeError
+from worker.engine.interface import EngineConfig, ModelTooLargeError
 from worker.engine.transformers.model.memory import (
     free_bytes,
     num_stored_weights,

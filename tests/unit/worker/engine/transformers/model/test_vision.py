@@ -19,15 +19,15 @@ from transformers import (
 from tests.tiny_vision import write_vision_model
 from tests.unit.worker.engine.conftest import TOKEN_BYTES, byte_tokenizer
 from tests.unit.worker.engine.harness import Harness
-from worker.engine import (
+from worker.engine.interface import (
     EngineConfig,
     FinishReason,
     GenerationRequest,
     PromptImage,
-    SamplingParams,
-    TransformersEngine,
     UnsupportedModelError,
 )
+from worker.engine.params import SamplingParams
+from worker.engine.transformers.engine import TransformersEngine
 from worker.engine.transformers.openvino.compiled_graph import image_inputs
 
 NUM_TOKENS = 12

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from openvino import opset13 as ops
 
-from worker.engine import EngineConfig
-from worker.engine.transformers.model.forward_check import NUM_CACHED_TOKENS, computed_logits
+from worker.engine.interface import EngineConfig
+from worker.engine.transformers.model.forward_check import (
+    NUM_CACHED_TOKENS,
+    check_prompts,
+    computed_logits,
+)
 from worker.engine.transformers.openvino.compiled_graph import CompiledGraph
 from worker.engine.transformers.openvino.forward import prepare_network
 from worker.engine.transformers.openvino.network import Network
@@ -52,7 +56,9 @@ def compiled(network: Network, execution: Execution = EXACT) -> CompiledGraph:
 def logits_of(network: Network, execution: Execution = EXACT) -> np.ndarray:
     """What the graph gives for the prompts of the check, [positions, vocab]."""
     graph = compiled(network, execution)
-    return computed_logits(graph, graph.block_size, network.check_prompts)
+    return computed_logits(
+        graph, graph.block_size, check_prompts(network.vocab_size, network.max_positions)
+    )
 
 
 def matrices(network: Network) -> list[Any]:

@@ -9,8 +9,8 @@ from tests.unit.worker.engine.harness import greedy
 from tests.unit.worker.engine.transformers.openvino.conftest import EXACT, ReadNetwork, compiled
 from worker.engine.sequence import Sequence
 from worker.engine.transformers.batch.blocks import BlockPool
+from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.batch.packing import Pack, pack
-from worker.engine.transformers.batch.scheduler import Chunk
 from worker.engine.transformers.device import has_native_bfloat16
 from worker.engine.transformers.openvino.compiled_graph import CompiledGraph, step_inputs
 from worker.engine.transformers.openvino.precision import Execution

@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.unit.worker.engine.conftest import EngineFactory
 from tests.unit.worker.engine.harness import greedy, sampled
 from tests.unit.worker.engine.transformers.openvino.conftest import ReadNetwork, logits_of
-from worker.engine import EngineConfig
+from worker.engine.interface import EngineConfig
 from worker.engine.transformers.device import has_native_bfloat16
 from worker.engine.transformers.model.forward_check import deviation
 from worker.engine.transformers.openvino.compress import GROUP_SIZE, Levels, compress_weights

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.unit.worker.engine.transformers.openvino.conftest import logits_of, matrices
-from worker.engine import EngineConfig
+from worker.engine.interface import EngineConfig
 from worker.engine.transformers.openvino import convert, forward
 from worker.engine.transformers.openvino.forward import (
     GraphError,
@@ -24,7 +24,7 @@ from worker.engine.transformers.openvino.store import network_folder
 PREPARE = """
 import logging, sys
 from pathlib import Path
-from worker.engine import EngineConfig
+from worker.engine.interface import EngineConfig
 from worker.engine.transformers.openvino import forward
 logging.basicConfig(level=logging.INFO)
 print("ready", flush=True)

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from worker.engine import EngineConfig
+from worker.engine.interface import EngineConfig
 from worker.engine.transformers.openvino import precision
 from worker.engine.transformers.openvino.precision import (
     choose_execution,

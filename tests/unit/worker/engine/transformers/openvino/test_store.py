@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.unit.worker.engine.transformers.openvino.conftest import ReadNetwork, logits_of
-from worker.engine import EngineConfig
+from worker.engine.interface import EngineConfig
 from worker.engine.transformers.openvino import store
 from worker.engine.transformers.openvino.store import network_folder, read_network, write_network
 

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, GPT2Config
 
 from tests.unit.worker.engine.tiny_architectures import FULL_ATTENTION
 from tests.unit.worker.engine.transformers.openvino.conftest import logits_of, matrices
-from worker.engine import EngineConfig
+from worker.engine.interface import EngineConfig
 from worker.engine.transformers.model.forward_check import deviation
 from worker.engine.transformers.openvino.convert import convert
 from worker.engine.transformers.openvino.network import Network

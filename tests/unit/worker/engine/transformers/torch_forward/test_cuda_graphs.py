@@ -14,7 +14,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from tests.unit.worker.engine.conftest import TOKEN_BYTES, EngineFactory, Oracle
 from tests.unit.worker.engine.harness import Harness, greedy, sampled
-from worker.engine import Delta
+from worker.engine.interface import Delta
 from worker.engine.transformers.torch_forward.cuda_graphs import Compute, batch_sizes
 from worker.engine.transformers.torch_forward.fused_attention import Rows
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from tests.unit.worker.engine.conftest import VOCAB_SIZE, EngineFactory
 from tests.unit.worker.engine.harness import Harness, greedy
-from worker.engine import UnsupportedModelError
+from worker.engine.interface import UnsupportedModelError
 from worker.engine.transformers.model.forward_check import check_prompts, computed_logits, deviation
 from worker.engine.transformers.torch_forward.quantize import Int8Linear, quantize_linear_layers
 

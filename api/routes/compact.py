@@ -1,11 +1,14 @@
-"""Compact a conversation: the served model summarises it, the summary is sealed."""
+"""POST /v1/responses/compact: the served model summarises a conversation; the summary is sealed."""
 
 from typing import Any
 
 import orjson
+from flask import Response
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
 
 from api.routes.item_pages import IMAGE_URL, shown_item
-from api.services import Services
+from api.services import Services, project_id, services
 from api.streaming.foreground import wait_for_end
 from api.validation.context import Context
 from api.validation.create_request import create_response, prepare
@@ -23,9 +26,20 @@ SHORTEST_SUMMARY = 128
 VERBATIM_PART = 4
 """What the users said is kept word for word up to one part in four of the context."""
 
+blueprint = APIBlueprint(
+    "compact", __name__, url_prefix="/v1/responses", abp_tags=[Tag(name="Responses")]
+)
+
 
 class SummaryFailedError(AppError):
     """The conversation could not be summarised; try again."""
+
+
+@blueprint.post("/compact", responses={200: CompactResource})
+def compact_conversation(body: CompactRequest) -> Response:
+    """Summarise a conversation into an item that stands for it."""
+    compacted = compact(services(), project_id(), body)
+    return Response(compacted.model_dump_json(), mimetype="application/json")
 
 
 def compact(at: Services, project_id: str, body: CompactRequest) -> CompactResource:

@@ -1,0 +1,23 @@
+"""A part of a sequence that one step computes."""
+
+from dataclasses import dataclass
+
+from worker.engine.sequence import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The next `num_tokens` uncomputed tokens of a sequence."""
+
+    sequence: Sequence
+    num_tokens: int
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing is pending after this chunk, so that the next token can be sampled."""
+        return self.num_tokens == self.sequence.num_pending
+
+
+def due_sequences(batch: list[Chunk]) -> list[Sequence]:
+    """The sequences due a token once the batch is computed, in batch order."""
+    return [chunk.sequence for chunk in batch if chunk.is_last]
