@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, cast
 import redis
 from flask import current_app
 
-from api.streaming.broadcaster import Hub
-from api.streaming.connection_cache import KeptContexts
+from api.streaming.broadcaster import Broadcaster
+from api.streaming.connection_cache import ContextCache
 from models.chat.prompt import ChatEncoder
-from models.encryption.cipher import Sealer
+from models.encryption.cipher import ContentCipher
 from models.errors import InvalidRequestError, ModelNotFoundError
 from models.settings import Settings
 from models.store.store import Store
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
 from models.tables import DEFAULT_PROJECT
-from worker.queue import HintQueue
+from worker.queue import WakeQueue
 
 if TYPE_CHECKING:
     from models.grammars.validate import GrammarChecker
@@ -35,14 +35,14 @@ class Services:
     client: redis.Redis
     log: EventLog
     unstored: UnstoredContents
-    hub: Hub
-    hints: HintQueue
+    broadcaster: Broadcaster
+    wake_queue: WakeQueue
     encoder: ChatEncoder
     """Of the model that a request names, or of the first."""
-    sealer: Sealer
+    cipher: ContentCipher
     served: dict[str, "Services"] = field(default_factory=dict)
     """These services with the encoder of each served model, by its id."""
-    kept: KeptContexts = field(default_factory=KeptContexts)
+    context_cache: ContextCache = field(default_factory=ContextCache)
 
     def for_model(self, model: str | None) -> "Services":
         """These services for the model that a request names; raises a 404 for one not served."""
@@ -70,8 +70,8 @@ class Services:
 
     def close(self) -> None:
         """Stop the hub's threads and close every connection."""
-        self.hub.stop()
-        self.hints.close()
+        self.broadcaster.stop()
+        self.wake_queue.close()
         self.store.close()
         self.client.close()
 

@@ -29,12 +29,12 @@ from models.chat.prompt import ChatEncoder
 from models.chat.render import encode_prompt
 from models.chat.template_encoder import load_encoder
 from models.ids import input_item_id, new_id, output_item_id
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.schemas.request.create_response import CreateResponse
 from models.schemas.request.parameters import GenerationParameters
 from models.settings import load_settings
-from models.store.finish import Ending
+from models.store.finish import TerminalRecord
 from models.store.store import Store
 from models.store.workers import WorkerIdentity
 from models.tables import DEFAULT_PROJECT
@@ -132,7 +132,7 @@ def _write_turns(store: Store) -> UUID:
     store.workers.register(worker)
     previous_id: UUID | None = None
     for _ in range(NUM_TURNS):
-        turn = StoredResponse(
+        turn = ResponseRecord(
             id=new_id(),
             project_id=DEFAULT_PROJECT,
             model=worker.model,
@@ -148,10 +148,10 @@ def _write_turns(store: Store) -> UUID:
         claimed = store.claims.claim(worker.id, worker.model)
         assert claimed is not None
         output = [_message("assistant", ANSWER, turn.id)]
-        ending = Ending(
+        ending = TerminalRecord(
             status=ResponseStatus.COMPLETED, finished_at=datetime.now(UTC), output=output
         )
-        assert store.endings.finish(claimed, ending)
+        assert store.finisher.finish(claimed, ending)
         store.workers.renew(worker)
         previous_id = turn.id
     assert previous_id is not None

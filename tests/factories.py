@@ -8,13 +8,13 @@ from uuid import UUID
 from models.ids import input_item_id, new_id
 from models.profile.weights import SCRIPTED_MODEL
 from models.recording.recorder import Recorder
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.store.workers import WorkerIdentity
 from models.tables import DEFAULT_PROJECT
 
 
-def stored_response(**changes: Any) -> StoredResponse:
+def stored_response(**changes: Any) -> ResponseRecord:
     """A queued background response."""
     fields: dict[str, Any] = {
         "id": new_id(),
@@ -27,7 +27,7 @@ def stored_response(**changes: Any) -> StoredResponse:
         "created_at": datetime.now(UTC).replace(microsecond=0),
         "parameters": {"temperature": 1.0, "top_p": 1.0},
     }
-    return StoredResponse(**fields | changes)
+    return ResponseRecord(**fields | changes)
 
 
 def input_message(response_id: UUID, text: str = "Hello.", position: int = 0) -> dict[str, Any]:

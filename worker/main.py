@@ -29,7 +29,7 @@ def main(settings: Settings, name: str, pulse: Path | None = None) -> None:
     drain = threading.Thread(target=runtime.drain, name="drain")
 
     def on_shutdown(**_: object) -> None:
-        """Celery waits for its tasks; ours end when the roster is drained."""
+        """Celery waits for its tasks; ours end when the running is drained."""
         if not drain.is_alive():
             drain.start()
 

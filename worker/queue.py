@@ -71,7 +71,7 @@ def make_celery(redis_url: str) -> Celery:
     return app
 
 
-class HintQueue:
+class WakeQueue:
     """Sends hints; a hint that cannot be sent is logged and forgotten."""
 
     def __init__(self, redis_url: str) -> None:
@@ -81,7 +81,7 @@ class HintQueue:
         self._client = connect(redis_url, timeout_s=_ANSWER_S)
         self._full_until: dict[str, float] = {}
 
-    def hint(self, model: str, count: int = 1) -> bool:
+    def wake(self, model: str, count: int = 1) -> bool:
         """Say that there is work for a model; False if the broker is out of reach."""
         queue = queue_name(model)
         if time.monotonic() < self._full_until.get(queue, 0.0):

@@ -61,7 +61,7 @@ def compact(at: Services, project_id: str, body: CompactRequest) -> CompactResou
     response = orjson.loads(wait_for_end(at, stored))
     if response["status"] not in CONTINUABLE:
         raise SummaryFailedError
-    compaction = compaction_item(at.sealer, project_id, stored.id, _text(response["output"]))
+    compaction = compaction_item(at.cipher, project_id, stored.id, _text(response["output"]))
     return CompactResource(
         id=response_wire_id(stored.id),
         created_at=response["created_at"],

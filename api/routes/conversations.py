@@ -13,7 +13,7 @@ from api.routes.item_pages import item_page, shown_item
 from api.routes.queries import IncludeQuery, ItemsQuery
 from api.services import Services, project_id, services
 from api.validation.context import find_conversation
-from api.validation.encrypted_content import check_seals
+from api.validation.encrypted_content import check_encrypted_content
 from api.validation.item_references import resolve_references
 from models.errors import (
     ConversationLockedError,
@@ -157,7 +157,7 @@ def _new_items(
 ) -> list[dict[str, Any]]:
     """Items with ids of their own; raises a 400 for one that is taken, or cannot be opened."""
     items = resolve_references(at, project_id(), items, field="items")
-    check_seals(at, project_id(), items, field="items")
+    check_encrypted_content(at, project_id(), items, field="items")
     for position, item in enumerate(items):
         item["id"] = item.get("id") or new_item_id(item["type"])
         if item["id"] in taken:

@@ -23,7 +23,7 @@ from api.streaming.foreground import (
 from api.streaming.sse import event_stream
 from api.validation.create_request import create_response, num_input_tokens, prepare
 from api.validation.idempotency import find_earlier, key_of_request
-from models.encryption.reasoning import ENCRYPTED_CONTENT, seal_items
+from models.encryption.reasoning import ENCRYPTED_CONTENT, encrypt_items
 from models.errors import (
     InvalidRequestError,
     OverloadedError,
@@ -31,7 +31,7 @@ from models.errors import (
     UnavailableError,
 )
 from models.ids import parse_response_id
-from models.responses.record import StoredResponse, to_resource
+from models.responses.record import ResponseRecord, to_resource
 from models.responses.status import TERMINAL
 from models.schemas.compaction import InputTokens
 from models.schemas.pages import DeletedResponse, ItemPage, ResponsePage
@@ -107,7 +107,7 @@ def retrieve(path: ResponsePath, query: RetrieveQuery) -> Response:
         message = "starting_after needs stream to be true."
         raise InvalidRequestError(message, param="starting_after")
     if ENCRYPTED_CONTENT in query.include:
-        output = seal_items(services().sealer, stored.project_id, stored.output)
+        output = encrypt_items(services().cipher, stored.project_id, stored.output)
         stored = replace(stored, output=output)
     return _object(stored)
 
@@ -160,7 +160,7 @@ def _cursor(wire_id: str | None, param: str) -> UUID | None:
     return response_id
 
 
-def _repeat(body: CreateResponse, earlier: StoredResponse) -> Response:
+def _repeat(body: CreateResponse, earlier: ResponseRecord) -> Response:
     """What the first request with this key was answered, or would be; it alone can be abandoned."""
     if body.stream:
         return event_stream(services(), earlier, start=0)
@@ -169,7 +169,7 @@ def _repeat(body: CreateResponse, earlier: StoredResponse) -> Response:
     return wait_again(services(), earlier)
 
 
-def _find(wire_id: str) -> StoredResponse:
+def _find(wire_id: str) -> ResponseRecord:
     response_id = parse_response_id(wire_id)
     stored = services().store.responses.get(project_id(), response_id) if response_id else None
     if stored is None:
@@ -177,11 +177,11 @@ def _find(wire_id: str) -> StoredResponse:
     return stored
 
 
-def _object(stored: StoredResponse) -> Response:
+def _object(stored: ResponseRecord) -> Response:
     return _json(to_resource(stored))
 
 
-def _stream_foreground(at: Services, stored: StoredResponse) -> Response:
+def _stream_foreground(at: Services, stored: ResponseRecord) -> Response:
     """The events as they come; what is not stored is gone once it was delivered."""
     try:
         response = event_stream(at, stored, start=0, on_gone=lambda: request_cancel(at, stored))

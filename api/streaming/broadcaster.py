@@ -52,7 +52,7 @@ class Subscription:
             return None
 
 
-class Hub:
+class Broadcaster:
     """Subscribes for the streams of this process."""
 
     def __init__(self, client: redis.Redis, statuses: Statuses, *, max_streams: int) -> None:

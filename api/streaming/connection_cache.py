@@ -14,7 +14,7 @@ import orjson
 MAX_KEPT_BYTES = 256 * 2**20
 
 
-class KeptContexts:
+class ContextCache:
     """Input and output of a response and of all turns before it, by the response's id."""
 
     def __init__(self, max_bytes: int = MAX_KEPT_BYTES) -> None:

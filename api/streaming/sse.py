@@ -12,7 +12,7 @@ from api.streaming.client_disconnect import LISTEN_S, connection_of_request, is_
 from api.streaming.obfuscation import padded
 from api.streaming.tail import Tail, error_event
 from models.errors import AppError
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.streams.event_log import LoggedEvent
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ _DONE = b"data: [DONE]\n\n"
 
 def event_stream(
     at: Services,
-    stored: StoredResponse,
+    stored: ResponseRecord,
     *,
     start: int,
     is_padded: bool | None = None,
@@ -34,7 +34,7 @@ def event_stream(
 
     `is_padded` says whether deltas have their padding; None: as the request that made it says.
     """
-    place = at.hub.place()
+    place = at.broadcaster.place()
     # Taken here, so that a full server answers 503 and not a broken stream.
     place.__enter__()
     if is_padded is None:

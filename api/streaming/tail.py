@@ -17,7 +17,7 @@ from api.streaming.event_names import spelled
 from models.errors import AppError, ResponseNotFoundError
 from models.ids import response_wire_id
 from models.recording.opening import opening_events
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import TERMINAL, ResponseStatus
 from models.schemas.events import ErrorEvent
 from models.streams.event_log import LoggedEvent, parse_message
@@ -37,7 +37,7 @@ class Tail:
     """One reader's place in the events of one response."""
 
     at: Services
-    stored: StoredResponse
+    stored: ResponseRecord
     next_number: int = 0
     end: LoggedEvent | None = None
     """The terminal event, where it does not follow on what was read."""
@@ -55,7 +55,7 @@ class Tail:
             yield from self._take(archived)
             self._check_not_behind(archived)
             return
-        with self.at.hub.subscribe(self.stored.project_id, self.stored.id) as subscription:
+        with self.at.broadcaster.subscribe(self.stored.project_id, self.stored.id) as subscription:
             yield from self._follow_live(subscription, idle_s)
 
     def _follow_live(

@@ -30,7 +30,7 @@ from models.errors import (
     PreviousResponseNotFoundError,
 )
 from models.ids import parse_response_id, response_wire_id
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.schemas.request.create_response import CreateResponse
 from models.streams.event_log import LoggedEvent
 
@@ -59,7 +59,7 @@ def converse(socket: Server) -> None:
     """Serve one connection; it takes one of the places that streams have."""
     at = services()
     try:
-        with at.hub.place():
+        with at.broadcaster.place():
             Connection(at, project_id(), socket).serve()
     except AppError as error:
         socket.send(_error_frame(error))
@@ -76,7 +76,7 @@ class Connection:
         self._project_id = project_id
         self._socket = socket
         self._expires_at = time.monotonic() + MAX_AGE_S
-        self._kept: StoredResponse | None = None
+        self._kept: ResponseRecord | None = None
         """The last response that was not stored, if it can be continued."""
 
     def serve(self) -> None:
@@ -130,7 +130,7 @@ class Connection:
         kept = self._kept
         if kept is None or request.previous_response_id != response_wire_id(kept.id):
             return None
-        items = self._at.kept.get(kept.id)
+        items = self._at.context_cache.get(kept.id)
         if items is None:
             message = f"Previous response with id '{request.previous_response_id}' not found."
             raise PreviousResponseNotFoundError(message, param="previous_response_id")
@@ -139,7 +139,7 @@ class Connection:
             raise InvalidRequestError(message, param="store")
         return Context(previous_id=kept.id, items=items, is_remembered=True)
 
-    def _remember(self, stored: StoredResponse, end: LoggedEvent, previous: str | None) -> None:
+    def _remember(self, stored: ResponseRecord, end: LoggedEvent, previous: str | None) -> None:
         """Keep what is not stored for the next turn; what failed takes its chain with it."""
         response = orjson.loads(end.data)["response"]
         if response["status"] not in _ENDS_WELL:
@@ -151,11 +151,11 @@ class Connection:
         before = stored.previous_response_id
         chain = self._at.store.items.of_chain(self._project_id, before) if before else []
         self._keep(stored)
-        self._at.kept.keep(stored.id, chain + content.items + response["output"])
+        self._at.context_cache.keep(stored.id, chain + content.items + response["output"])
 
-    def _keep(self, stored: StoredResponse | None) -> None:
+    def _keep(self, stored: ResponseRecord | None) -> None:
         if self._kept is not None:
-            self._at.kept.forget(self._kept.id)
+            self._at.context_cache.forget(self._kept.id)
         self._kept = stored
 
     def _evict(self, wire_id: object) -> None:

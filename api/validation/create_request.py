@@ -11,12 +11,12 @@ from typing import Any
 
 from api.services import Services
 from api.validation.context import Context, stored_context
-from api.validation.encrypted_content import check_seals
+from api.validation.encrypted_content import check_encrypted_content
 from api.validation.item_references import resolve_references
 from api.validation.media import check_media
 from api.validation.tools import check_calls, check_pairs, check_tools
 from models.chat.render import encode_prompt
-from models.encryption.items import open_items
+from models.encryption.items import decrypt_items
 from models.errors import (
     ContextLengthExceededError,
     ConversationLockedError,
@@ -25,7 +25,7 @@ from models.errors import (
 )
 from models.grammars.compile import grammar_of
 from models.ids import input_item_id, new_id
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.schemas.request.create_response import CreateResponse
 from models.schemas.request.parameters import GenerationParameters
@@ -51,7 +51,7 @@ def create_response(
     body: CreateResponse,
     remembered: Context | None = None,
     key: RequestKey | None = None,
-) -> StoredResponse:
+) -> ResponseRecord:
     """Check, store and hint a request; raises an `AppError` for what cannot be served.
 
     `remembered` is a context that is stored nowhere; without it, the request says what it is.
@@ -71,7 +71,7 @@ def create_response(
     response_id = new_id()
     for position, item in enumerate(items):
         item["id"] = item.get("id") or input_item_id(item["type"], response_id, position)
-    new = StoredResponse(
+    new = ResponseRecord(
         id=response_id,
         project_id=project_id,
         model=at.encoder.model_id,
@@ -88,7 +88,7 @@ def create_response(
         conversation_id=context.conversation_id,
     )
     _store(at, new, context.items + items if context.is_remembered else items, key)
-    at.hints.hint(new.model)
+    at.wake_queue.wake(new.model)
     return new
 
 
@@ -104,19 +104,19 @@ def prepare(
     items = resolve_references(at, project_id, body.input_items())
     _check_ids(items, context)
     check_media(items, at.encoder)
-    check_seals(at, project_id, items)
+    check_encrypted_content(at, project_id, items)
     check_pairs(items, context.items)
     return Prepared(context=context, items=items, parameters=parameters)
 
 
 def num_input_tokens(at: Services, project_id: str, prepared: Prepared) -> int:
     """The length of the prompt, counted as the worker will."""
-    items = open_items(at.sealer, project_id, prepared.context.items + prepared.items)
+    items = decrypt_items(at.cipher, project_id, prepared.context.items + prepared.items)
     return len(encode_prompt(at.encoder, prepared.parameters, items))
 
 
 def _store(
-    at: Services, new: StoredResponse, items: list[dict[str, Any]], key: RequestKey | None
+    at: Services, new: ResponseRecord, items: list[dict[str, Any]], key: RequestKey | None
 ) -> None:
     if new.store:
         if not _create(at, new, items, key):
@@ -131,7 +131,7 @@ def _store(
 
 
 def _create(
-    at: Services, new: StoredResponse, items: list[dict[str, Any]], key: RequestKey | None
+    at: Services, new: ResponseRecord, items: list[dict[str, Any]], key: RequestKey | None
 ) -> bool:
     try:
         return at.store.responses.create(new, items, key)

@@ -3,19 +3,19 @@
 from typing import Any
 
 from api.services import Services
-from models.encryption.cipher import SealBrokenError
-from models.encryption.items import open_items
+from models.encryption.cipher import DecryptionError
+from models.encryption.items import decrypt_items
 from models.errors import InvalidRequestError
 
 
-def check_seals(
+def check_encrypted_content(
     at: Services, project_id: str, items: list[dict[str, Any]], *, field: str = "input"
 ) -> None:
     """Raise a 400 for an item whose content this project was not given for that use."""
     for position, item in enumerate(items):
         try:
-            open_items(at.sealer, project_id, [item])
-        except SealBrokenError:
+            decrypt_items(at.cipher, project_id, [item])
+        except DecryptionError:
             raise InvalidRequestError(
                 "This content was not sealed by this server for you, or was changed since.",
                 param=f"{field}[{position}].encrypted_content",

@@ -9,7 +9,7 @@ from flask import request
 from api.services import Services
 from models.errors import AppError, InvalidRequestError, ResponseNotFoundError
 from models.ids import response_wire_id
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.store.idempotency_keys import RequestKey
 
@@ -37,13 +37,13 @@ def key_of_request() -> RequestKey | None:
     return RequestKey(key=key, digest=hashlib.sha256(body).digest())
 
 
-def find_earlier(at: Services, project_id: str, used: RequestKey) -> StoredResponse | None:
+def find_earlier(at: Services, project_id: str, used: RequestKey) -> ResponseRecord | None:
     """The response that was made with a key; None if the key is free.
 
     Raises `KeyReusedError` if it was made from another body, and a 404 if it was not stored and
     has been delivered.
     """
-    found = at.store.keys.find(project_id, used.key)
+    found = at.store.idempotency_keys.find(project_id, used.key)
     if found is None:
         return None
     if found.digest != used.digest:

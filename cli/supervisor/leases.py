@@ -40,7 +40,7 @@ class LeaseEnder:
                 try:
                     ended = store.workers.end_leases(socket.gethostname(), pid)
                     suspects = ended if is_suspect else []
-                    reclaimed = store.upkeep.reclaim(suspects) if ended else []
+                    reclaimed = store.reaper.reclaim(suspects) if ended else []
                 except UnavailableError:
                     time.sleep(_RETRY_S)
                     continue

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from models.chat.prompt import Prompt
-from models.encryption.reasoning import attach_thoughts
+from models.encryption.reasoning import attach_reasoning
 from models.media.images import read_image_part
 from models.media.processor import ImageReader
 from models.profile.profile import Profile
@@ -63,7 +63,7 @@ def _joined(
     """What one assistant said and called in a row is one message."""
     messages: list[Message] = []
     names: dict[str, str] = {}
-    for item in _with_searches(attach_thoughts(items)):
+    for item in _with_searches(attach_reasoning(items)):
         match item.get("type", "message"):
             case "function_call":
                 names[item["call_id"]] = item["name"]

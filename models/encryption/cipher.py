@@ -17,16 +17,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 _KEY_BYTES = 32
 
 
-class SealBrokenError(Exception):
+class DecryptionError(Exception):
     """The text was not sealed here for this project and purpose, or was changed since."""
 
 
-def new_sealing_key() -> str:
-    """A key as a `Sealer` takes it, in base64."""
+def new_encryption_key() -> str:
+    """A key as a `ContentCipher` takes it, in base64."""
     return base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
 
 
-class Sealer:
+class ContentCipher:
     """Seals and opens JSON objects; keys are fetched once per project.
 
     AES-SIV (RFC 5297): equal content has an equal seal, so that an attempt that makes an event
@@ -34,23 +34,23 @@ class Sealer:
     """
 
     def __init__(self, key_of: Callable[[str], str]) -> None:
-        """`key_of` gives a project's key, as `new_sealing_key` writes it."""
+        """`key_of` gives a project's key, as `new_encryption_key` writes it."""
         self._key_of = key_of
         self._boxes: dict[str, AESSIV] = {}
         self._lock = threading.Lock()
 
-    def seal(self, project_id: str, purpose: str, content: dict[str, Any]) -> str:
+    def encrypt(self, project_id: str, purpose: str, content: dict[str, Any]) -> str:
         """An opaque text that `open` turns back into `content`."""
         sealed = self._box(project_id).encrypt(orjson.dumps(content), [purpose.encode()])
         return base64.urlsafe_b64encode(sealed).decode()
 
-    def open(self, project_id: str, purpose: str, sealed: str) -> dict[str, Any]:
-        """What was sealed for this project and purpose; `SealBrokenError` for any other text."""
+    def decrypt(self, project_id: str, purpose: str, sealed: str) -> dict[str, Any]:
+        """What was sealed for this project and purpose; `DecryptionError` for any other text."""
         try:
             data = base64.b64decode(sealed, altchars=b"-_", validate=True)
             opened = self._box(project_id).decrypt(data, [purpose.encode()])
         except (InvalidTag, ValueError) as error:
-            raise SealBrokenError from error
+            raise DecryptionError from error
         content: dict[str, Any] = orjson.loads(opened)
         return content
 

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from models.encryption.cipher import Sealer
+from models.encryption.cipher import ContentCipher
 
 ASK = (
     "Summarise the conversation so far for whoever continues it: what was asked, decided, learned "
@@ -19,21 +19,23 @@ _INTRODUCTION = "Summary of the conversation so far:\n\n"
 
 
 def compaction_item(
-    sealer: Sealer, project_id: str, response_id: UUID, summary: str
+    cipher: ContentCipher, project_id: str, response_id: UUID, summary: str
 ) -> dict[str, Any]:
     """The item that stands for all that was summarised."""
     return {
         "type": "compaction",
         "id": f"cmp_{response_id.hex}",
-        "encrypted_content": sealer.seal(project_id, PURPOSE, {"summary": summary}),
+        "encrypted_content": cipher.encrypt(project_id, PURPOSE, {"summary": summary}),
     }
 
 
-def open_compaction(sealer: Sealer, project_id: str, item: dict[str, Any]) -> dict[str, Any]:
+def decrypt_compaction(
+    cipher: ContentCipher, project_id: str, item: dict[str, Any]
+) -> dict[str, Any]:
     """The system message that models read in its place.
 
-    Raises `SealBrokenError` if it was not made here for this project.
+    Raises `DecryptionError` if it was not made here for this project.
     """
-    summary = sealer.open(project_id, PURPOSE, item["encrypted_content"])["summary"]
+    summary = cipher.decrypt(project_id, PURPOSE, item["encrypted_content"])["summary"]
     part = {"type": "input_text", "text": _INTRODUCTION + summary}
     return {"type": "message", "role": "system", "content": [part]}

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from models.encryption.cipher import Sealer
+from models.encryption.cipher import ContentCipher
 from models.encryption.summary import summarise
-from models.events.epilogue import ThoughtEpilogue
-from models.responses.record import StoredResponse
+from models.events.reasoning_extras import ReasoningExtras
+from models.responses.record import ResponseRecord
 
 _CALLS = ("function_call", "web_search_call")
 
@@ -18,48 +18,52 @@ PURPOSE = "reasoning"
 """What a thought is sealed for."""
 
 
-def epilogue_of(stored: StoredResponse, sealer: Sealer | None) -> ThoughtEpilogue:
+def reasoning_extras_of(stored: ResponseRecord, cipher: ContentCipher | None) -> ReasoningExtras:
     """What its request wants of each thought beside its text."""
     parameters = stored.parameters
     length = (parameters.get("reasoning") or {}).get("summary")
-    is_sealed = sealer is not None and ENCRYPTED_CONTENT in parameters.get("include", ())
-    return ThoughtEpilogue(
+    is_sealed = cipher is not None and ENCRYPTED_CONTENT in parameters.get("include", ())
+    return ReasoningExtras(
         summarise=partial(summarise, length=length) if length else None,
-        seal=partial(seal_thought, sealer, stored.project_id) if is_sealed and sealer else None,
+        encrypt=partial(encrypt_reasoning, cipher, stored.project_id)
+        if is_sealed and cipher
+        else None,
     )
 
 
-def seal_thought(sealer: Sealer, project_id: str, thought: str) -> str:
+def encrypt_reasoning(cipher: ContentCipher, project_id: str, thought: str) -> str:
     """A thought as `encrypted_content`."""
-    return sealer.seal(project_id, PURPOSE, {"thought": thought})
+    return cipher.encrypt(project_id, PURPOSE, {"thought": thought})
 
 
-def seal_items(
-    sealer: Sealer, project_id: str, items: Sequence[dict[str, Any]]
+def encrypt_items(
+    cipher: ContentCipher, project_id: str, items: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Items, those of reasoning with their thought sealed as well."""
     return [
-        item | {"encrypted_content": seal_thought(sealer, project_id, _thought(item))}
+        item | {"encrypted_content": encrypt_reasoning(cipher, project_id, _thought(item))}
         if item["type"] == "reasoning"
         else item
         for item in items
     ]
 
 
-def open_reasoning(sealer: Sealer, project_id: str, item: dict[str, Any]) -> dict[str, Any]:
+def decrypt_reasoning(
+    cipher: ContentCipher, project_id: str, item: dict[str, Any]
+) -> dict[str, Any]:
     """The item with its thought in the open; a sealed one counts before what else it says.
 
-    Raises `SealBrokenError` if it was not sealed here for this project.
+    Raises `DecryptionError` if it was not sealed here for this project.
     """
     sealed = item.get("encrypted_content")
     if sealed is None:
         return item
-    thought = sealer.open(project_id, PURPOSE, sealed)["thought"]
+    thought = cipher.decrypt(project_id, PURPOSE, sealed)["thought"]
     opened = {key: value for key, value in item.items() if key != "encrypted_content"}
     return opened | {"content": [{"type": "reasoning_text", "text": thought}]}
 
 
-def attach_thoughts(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def attach_reasoning(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Items without those of reasoning: what the assistant said next has the thought before it.
 
     Under the key `thought`. A thought that nothing follows is a message without text.

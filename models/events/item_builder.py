@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
 
-from models.events.epilogue import ThoughtEpilogue
-from models.events.item_state import Draft, IllegalEventError, ItemState
+from models.events.item_state import IllegalEventError, ItemStage, ItemState
+from models.events.reasoning_extras import ReasoningExtras
 from models.schemas.item_events import (
     AnnotationAdded,
     ArgumentsDelta,
@@ -43,17 +43,17 @@ ItemEnd = ItemStatus | Literal["failed"]
 """The status of an item that has ended; a search may fail."""
 
 
-class ItemWriting(ABC):
+class ItemBuilder(ABC):
     """What the machine can be asked to write of items."""
 
-    drafts: list[Draft]
-    _epilogue: ThoughtEpilogue
+    drafts: list[ItemState]
+    _reasoning_extras: ReasoningExtras
 
     @abstractmethod
     def _write(self, kind: type[E], **fields: Any) -> E: ...
 
     @abstractmethod
-    def _draft(self, index: int) -> Draft: ...
+    def _draft(self, index: int) -> ItemState: ...
 
     @property
     def output(self) -> list[OutputItem]:
@@ -143,16 +143,16 @@ class ItemWriting(ABC):
         return [*events, self._write(OutputItemDone, output_index=index, item=item)]
 
     def _summarise(self, index: int, status: ItemEnd) -> list[BaseEvent]:
-        summarise, draft = self._epilogue.summarise, self._draft(index)
+        summarise, draft = self._reasoning_extras.summarise, self._draft(index)
         if summarise is None or status != "completed" or draft.summary:
             return []
         return self.summarise(index, summarise(draft.text))
 
-    def _sealed(self, draft: Draft) -> dict[str, str]:
-        if self._epilogue.seal is None:
+    def _sealed(self, draft: ItemState) -> dict[str, str]:
+        if self._reasoning_extras.encrypt is None:
             return {}
         thought = "".join(part.text for part in draft.content)
-        return {"encrypted_content": self._epilogue.seal(thought)}
+        return {"encrypted_content": self._reasoning_extras.encrypt(thought)}
 
     def _add(self, item: Any) -> list[BaseEvent]:
         return [self._write(OutputItemAdded, output_index=len(self.drafts), item=item)]
@@ -164,9 +164,9 @@ class ItemWriting(ABC):
         """End the text, or the arguments, that are open in an item, if any are."""
         draft = self._draft(index)
         match draft.item.type, draft.state:
-            case "function_call", ItemState.OPEN:
+            case "function_call", ItemStage.OPEN:
                 return [self._write(ArgumentsDone, **self._place(index), arguments=draft.text)]
-            case "message", ItemState.PART_OPEN:
+            case "message", ItemStage.PART_OPEN:
                 part: OutputText | ReasoningText = OutputText(
                     text=draft.text,
                     annotations=list(draft.annotations),
@@ -174,7 +174,7 @@ class ItemWriting(ABC):
                 )
                 fields = {"text": draft.text, "logprobs": list(draft.logprobs)}
                 done: type[BaseEvent] = OutputTextDone
-            case "reasoning", ItemState.PART_OPEN:
+            case "reasoning", ItemStage.PART_OPEN:
                 part, fields = ReasoningText(text=draft.text), {"text": draft.text}
                 done = ReasoningDone
             case _:

@@ -27,7 +27,7 @@ class IllegalEventError(Exception):
     """An event was written that may not come now; the message names event and state."""
 
 
-class ItemState(StrEnum):
+class ItemStage(StrEnum):
     """How far the events of one item have come."""
 
     OPEN = "item_open"
@@ -42,8 +42,8 @@ class ItemState(StrEnum):
     CLOSED = "closed"
 
 
-_S = ItemState
-_Table = dict[ItemState, dict[str, ItemState]]
+_S = ItemStage
+_Table = dict[ItemStage, dict[str, ItemStage]]
 
 _MESSAGE: _Table = {
     _S.OPEN: {"content_part.added": _S.PART_OPEN},
@@ -92,14 +92,14 @@ ITEM_TABLES: dict[str, _Table] = {
 """Type of an item → what may follow in each state; events without their `response.`."""
 
 
-class Draft:
+class ItemState:
     """An item that has been added, and what its events have given it so far."""
 
     def __init__(self, added: OutputItemAdded) -> None:
         self.item: OutputItem = added.item
         """As it was added; once it is closed, as it is done."""
         self.index = added.output_index
-        self.state = ItemState.OPEN
+        self.state = ItemStage.OPEN
         self.content: list[OutputText | ReasoningText] = []
         self.summary: list[SummaryText] = []
         self.annotations: list[UrlCitation] = []
@@ -111,7 +111,7 @@ class Draft:
     @property
     def is_closed(self) -> bool:
         """Whether the item has its final form."""
-        return self.state is ItemState.CLOSED
+        return self.state is ItemStage.CLOSED
 
     @property
     def text(self) -> str:

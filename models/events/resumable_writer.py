@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from models.events.item_builder import ItemEnd, ItemWriting
-from models.events.item_state import ItemState
+from models.events.item_builder import ItemBuilder, ItemEnd
+from models.events.item_state import ItemStage
 from models.ids import call_id_of, choice_of, output_item_id
 from models.schemas.item_events import (
     BaseEvent,
@@ -24,11 +24,11 @@ Record = Callable[[Sequence[BaseEvent], Sequence[int]], None]
 """Takes events with the tokens that they came from."""
 
 _SEARCH_STATES = (
-    ItemState.OPEN,
-    ItemState.STARTED,
-    ItemState.SEARCHING,
-    ItemState.READY,
-    ItemState.CLOSED,
+    ItemStage.OPEN,
+    ItemStage.STARTED,
+    ItemStage.SEARCHING,
+    ItemStage.READY,
+    ItemStage.CLOSED,
 )
 _PASSED: dict[type[SearchEvent], int] = {
     SearchInProgress: 1,
@@ -38,11 +38,11 @@ _PASSED: dict[type[SearchEvent], int] = {
 """Where in the states of a search an event leads."""
 
 
-class ItemWriter:
+class ResumableWriter:
     """Writes the items of one choice, one after the other; other choices' may lie in between."""
 
     def __init__(
-        self, response_id: UUID, machine: ItemWriting, record: Record, *, choice: int
+        self, response_id: UUID, machine: ItemBuilder, record: Record, *, choice: int
     ) -> None:
         """A writer that goes on where the record of its choice ends."""
         self._response_id = response_id

@@ -13,9 +13,9 @@ incomplete none is begun, and the response cannot complete.
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from models.events.epilogue import ThoughtEpilogue
-from models.events.item_builder import ItemWriting
-from models.events.item_state import Draft, IllegalEventError
+from models.events.item_builder import ItemBuilder
+from models.events.item_state import IllegalEventError, ItemState
+from models.events.reasoning_extras import ReasoningExtras
 from models.schemas.events import (
     TERMINAL_EVENTS,
     ResponseCreated,
@@ -50,15 +50,15 @@ STREAM_TABLE: dict[StreamState, dict[str, StreamState]] = {
 """Of the events that belong to no item."""
 
 
-class EventMachine(ItemWriting):
+class EventMachine(ItemBuilder):
     """Makes the events of one response, in legal order, numbered from 0 without gaps."""
 
-    def __init__(self, epilogue: ThoughtEpilogue | None = None) -> None:
-        """`epilogue` says what else a thought has when it is complete."""
-        self._epilogue = epilogue or ThoughtEpilogue()
+    def __init__(self, reasoning_extras: ReasoningExtras | None = None) -> None:
+        """`reasoning_extras` says what else a thought has when it is complete."""
+        self._reasoning_extras = reasoning_extras or ReasoningExtras()
         self.state = StreamState.NEW
         self.next_sequence_number = 0
-        self.drafts: list[Draft] = []
+        self.drafts: list[ItemState] = []
         """By output index."""
 
     def open_stream(self, response: ResponseResource) -> list[BaseEvent]:
@@ -111,7 +111,7 @@ class EventMachine(ItemWriting):
             )
         if any(draft.item.status == "incomplete" for draft in self.drafts):
             raise IllegalEventError(f"{event.type} cannot come after an incomplete item")
-        self.drafts.append(Draft(event))
+        self.drafts.append(ItemState(event))
 
     def _take_stream_event(self, event: BaseEvent) -> None:
         following = STREAM_TABLE[self.state].get(event.type)
@@ -135,7 +135,7 @@ class EventMachine(ItemWriting):
             if event.type == "response.completed" and draft.item.status == "incomplete":
                 raise IllegalEventError(f"{event.type} cannot come after an incomplete item")
 
-    def _draft(self, index: int) -> Draft:
+    def _draft(self, index: int) -> ItemState:
         if not 0 <= index < len(self.drafts):
             raise IllegalEventError(f"there is no item {index}")
         return self.drafts[index]

@@ -10,20 +10,20 @@ from datetime import UTC, datetime
 import redis
 from pydantic import TypeAdapter
 
-from models.encryption.cipher import Sealer
-from models.encryption.reasoning import epilogue_of
-from models.events.resumable_writer import ItemWriter
+from models.encryption.cipher import ContentCipher
+from models.encryption.reasoning import reasoning_extras_of
+from models.events.resumable_writer import ResumableWriter
 from models.events.state_machine import EventMachine, StreamState
 from models.ids import choice_of
 from models.recording.event_json import serialise
-from models.responses.record import StoredResponse, opening_resource, running_resource, to_resource
+from models.responses.record import ResponseRecord, opening_resource, running_resource, to_resource
 from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken
 from models.schemas.events import Event
 from models.schemas.item_events import BaseEvent, ItemEvent
 from models.schemas.response import Usage
 from models.schemas.strict import ItemStatus
-from models.store.finish import Ending
+from models.store.finish import TerminalRecord
 from models.streams.event_log import Append, AppendResult, EventLog
 
 _EVENT: TypeAdapter[BaseEvent] = TypeAdapter(Event)
@@ -42,19 +42,21 @@ class EndingCause:
 class Recorder:
     """The events of one response from sequence number 0, and which of them are logged yet."""
 
-    def __init__(self, stored: StoredResponse, log: EventLog, sealer: Sealer | None = None) -> None:
-        """Without a `sealer` thoughts are shown in the open alone."""
+    def __init__(
+        self, stored: ResponseRecord, log: EventLog, cipher: ContentCipher | None = None
+    ) -> None:
+        """Without a `cipher` thoughts are shown in the open alone."""
         self.stored = stored
         self._log = log
-        self._machine = EventMachine(epilogue_of(stored, sealer))
+        self._machine = EventMachine(reasoning_extras_of(stored, cipher))
         self._events = serialise(self._machine.open_stream(opening_resource(stored)))
         self._first_logged = len(self._events)
         self._num_logged = len(self._events)
-        self._writers: dict[int, ItemWriter] = {}
+        self._writers: dict[int, ResumableWriter] = {}
         self._unpublished: list[BaseEvent] = []
         self.is_stale = False
 
-    def resume(self) -> list[GeneratedToken]:
+    def take_over_log(self) -> list[GeneratedToken]:
         """Take over what an earlier attempt logged; returns the tokens that it generated."""
         tokens: list[GeneratedToken] = []
         logged_events = self._log.take_over(
@@ -73,18 +75,18 @@ class Recorder:
         return tokens
 
     @classmethod
-    def take_up(
-        cls, stored: StoredResponse, log: EventLog, sealer: Sealer | None = None
+    def resume(
+        cls, stored: ResponseRecord, log: EventLog, cipher: ContentCipher | None = None
     ) -> tuple["Recorder", list[GeneratedToken]]:
         """Go on after the earlier attempts, whose tokens are returned.
 
         While the log is out of reach, from the beginning: equal tokens make the same events again.
         """
-        recorder = cls(stored, log, sealer)
+        recorder = cls(stored, log, cipher)
         try:
-            return recorder, recorder.resume() if stored.attempt > 1 else []
+            return recorder, recorder.take_over_log() if stored.attempt > 1 else []
         except redis.RedisError:
-            return cls(stored, log, sealer), []
+            return cls(stored, log, cipher), []
 
     @property
     def next_sequence_number(self) -> int:
@@ -96,10 +98,10 @@ class Recorder:
         if self._machine.state in (StreamState.CREATED, StreamState.QUEUED):
             self._record(self._machine.begin(running_resource(self.stored)))
 
-    def writer(self, choice: int = 0) -> ItemWriter:
+    def writer(self, choice: int = 0) -> ResumableWriter:
         """What records the output of one of `n` choices, wherever it has come to."""
         if choice not in self._writers:
-            self._writers[choice] = ItemWriter(
+            self._writers[choice] = ResumableWriter(
                 self.stored.id, self._machine, self._record, choice=choice
             )
         return self._writers[choice]
@@ -136,7 +138,7 @@ class Recorder:
             [result] = self._log.append([append])
             self.settle(append, result)
 
-    def seal(self, cause: EndingCause) -> Ending:
+    def finish(self, cause: EndingCause) -> TerminalRecord:
         """Close what is open and make the terminal event; what is to be committed.
 
         Nothing can be recorded after. `publish_end` follows the commit and never precedes it:
@@ -156,7 +158,7 @@ class Recorder:
         )
         self._unpublished = self._machine.end(to_resource(finished))
         terminal = serialise(self._unpublished)
-        return Ending(
+        return TerminalRecord(
             status=finished.status,
             finished_at=finished_at,
             output=finished.output,

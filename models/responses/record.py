@@ -20,7 +20,7 @@ from models.schemas.response import ResponseResource, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredResponse:
+class ResponseRecord:
     """One row of `responses` with its output items."""
 
     id: UUID
@@ -54,18 +54,18 @@ class StoredResponse:
         return GenerationParameters.model_validate(self.parameters)
 
 
-def opening_resource(stored: StoredResponse) -> ResponseResource:
+def opening_resource(stored: ResponseRecord) -> ResponseResource:
     """The object as it was when the response was accepted, however far it has come since."""
     first = ResponseStatus.QUEUED if stored.background else ResponseStatus.IN_PROGRESS
     return to_resource(_unfinished(stored, first))
 
 
-def running_resource(stored: StoredResponse) -> ResponseResource:
+def running_resource(stored: ResponseRecord) -> ResponseResource:
     """The object as it was when a worker began."""
     return to_resource(_unfinished(stored, ResponseStatus.IN_PROGRESS))
 
 
-def _unfinished(stored: StoredResponse, status: ResponseStatus) -> StoredResponse:
+def _unfinished(stored: ResponseRecord, status: ResponseStatus) -> ResponseRecord:
     return replace(
         stored,
         status=status,
@@ -77,7 +77,7 @@ def _unfinished(stored: StoredResponse, status: ResponseStatus) -> StoredRespons
     )
 
 
-def to_resource(stored: StoredResponse) -> ResponseResource:
+def to_resource(stored: ResponseRecord) -> ResponseResource:
     """The response object of a stored response."""
     is_completed = stored.status is ResponseStatus.COMPLETED and stored.finished_at is not None
     previous = stored.previous_response_id

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from models.database.connection import Database
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 
 _WRITE = text("""
     UPDATE responses r SET checkpoint = mine.checkpoint
@@ -24,7 +24,7 @@ class Checkpoints:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def write(self, reached: Sequence[StoredResponse]) -> set[UUID]:
+    def write(self, reached: Sequence[ResponseRecord]) -> set[UUID]:
         """Note each one's checkpoint; the ids of those whose attempt still counts.
 
         What is not to be stored is passed over: its tokens are content.

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from models.database.connection import Database
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.store.rows import COLUMNS, HELD_COLUMNS, to_stored, yielding_stored
 
 # The fairest queued response of a model: the head of each project's queue, then the higher
@@ -104,7 +104,7 @@ class Claims:
         is_idle: bool = True,
         stands_by: bool = False,
         only_stored: bool = False,
-    ) -> StoredResponse | None:
+    ) -> ResponseRecord | None:
         """Take the fairest queued response of a model; None if there is none.
 
         One that is to run alone goes only to a worker that `is_idle`; one that `stands_by` takes
@@ -151,14 +151,14 @@ class Claims:
         with self._database.statement() as connection:
             return set(connection.execute(_HAND_BACK, values).scalars())
 
-    def request_cancel(self, project_id: str, response_id: UUID) -> StoredResponse | None:
+    def request_cancel(self, project_id: str, response_id: UUID) -> ResponseRecord | None:
         """Mark a response that has not ended for cancelling; None if it has ended."""
         with self._database.statement() as connection:
             values = {"project_id": project_id, "id": response_id}
             row = connection.execute(_REQUEST_CANCEL, values).first()
         return to_stored(row) if row else None
 
-    def take_over(self, held: StoredResponse) -> StoredResponse | None:
+    def take_over(self, held: ResponseRecord) -> ResponseRecord | None:
         """Shut out whoever holds a response, to end it in their place; None if it moved on."""
         with self._database.statement() as connection:
             values = {"project_id": held.project_id, "id": held.id, "attempt": held.attempt}
@@ -167,6 +167,6 @@ class Claims:
 
 
 def _checkpoint_of(row: Held) -> bytes | None:
-    if not isinstance(row, StoredResponse) or not row.store or row.checkpoint is None:
+    if not isinstance(row, ResponseRecord) or not row.store or row.checkpoint is None:
         return None
     return row.checkpoint.to_bytes()

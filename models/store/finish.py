@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import text
 
 from models.database.connection import Database
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import CONTINUABLE, ResponseStatus, sources_of
 from models.store.webhooks.deliveries import GIVE_UP_H
 
@@ -80,7 +80,7 @@ _HAS_ENDED = text("""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class TerminalRecord:
     """Everything that is written when a response ends."""
 
     status: ResponseStatus
@@ -93,13 +93,13 @@ class Ending:
     """The JSON of every event, the terminal one included, from sequence number 0."""
 
 
-class Endings:
+class Finisher:
     """The last move of a response."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def finish(self, claimed: StoredResponse, ending: Ending) -> bool:
+    def finish(self, claimed: ResponseRecord, ending: TerminalRecord) -> bool:
         """End a response; False if this attempt is stale or another end came first."""
         values = {
             "project_id": claimed.project_id,
@@ -121,7 +121,7 @@ class Endings:
         with self._database.statement() as connection:
             return connection.execute(_FINISH, values).first() is not None
 
-    def has_ended(self, claimed: StoredResponse) -> bool:
+    def has_ended(self, claimed: ResponseRecord) -> bool:
         """Whether this attempt has written the end of its response."""
         values = {"project_id": claimed.project_id, "id": claimed.id, "attempt": claimed.attempt}
         with self._database.statement() as connection:

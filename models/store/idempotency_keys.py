@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from models.database.connection import Database
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 
 KEY_TTL_H = 24
 """Hours until a key may be used for another request."""
@@ -55,7 +55,7 @@ class KeyUse:
     digest: bytes
 
 
-class Keys:
+class IdempotencyKeys:
     """The table of keys. Each belongs to one project."""
 
     def __init__(self, database: Database) -> None:
@@ -73,7 +73,7 @@ class Keys:
             connection.execute(_EXPIRE)
 
 
-def take_key(connection: Connection, new: StoredResponse, used: RequestKey) -> None:
+def take_key(connection: Connection, new: ResponseRecord, used: RequestKey) -> None:
     """Take a key for a response, in the transaction that creates it, or raise `KeyTakenError`."""
     values = {
         "project_id": new.project_id,

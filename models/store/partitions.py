@@ -24,7 +24,7 @@ _LABELS = text(f"""
 """)
 
 
-class Months:
+class Partitions:
     """Adds and drops partitions. Any number of processes may try: one at a time does it."""
 
     def __init__(self, database: Database) -> None:

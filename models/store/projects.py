@@ -3,7 +3,7 @@
 from sqlalchemy import text
 
 from models.database.connection import Database
-from models.encryption.cipher import new_sealing_key
+from models.encryption.cipher import new_encryption_key
 
 # Whoever comes first gives the project its key; all others are given that one.
 _SEALING_KEY = text("""
@@ -20,6 +20,6 @@ class Projects:
 
     def sealing_key(self, project_id: str) -> str:
         """The key that seals what the project's clients carry; made when first asked for."""
-        values = {"project_id": project_id, "fresh": new_sealing_key()}
+        values = {"project_id": project_id, "fresh": new_encryption_key()}
         with self._database.statement() as connection:
             return str(connection.execute(_SEALING_KEY, values).scalar_one())

@@ -8,7 +8,7 @@ from sqlalchemy import TextClause, text
 
 from models.database.connection import Database
 from models.ids import id_floor
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.store.rows import COLUMNS, to_stored
 
 MAX_CRASHES = 3
@@ -74,7 +74,7 @@ _EXPIRE_UNSTORED = text("""
 """)
 
 
-class Upkeep:
+class Reaper:
     """Statements over all projects, for the one maintenance loop that leads."""
 
     def __init__(self, database: Database) -> None:
@@ -90,7 +90,7 @@ class Upkeep:
         with self._database.statement() as connection:
             return list(connection.execute(_RECLAIM, values).scalars())
 
-    def poisonous(self) -> list[StoredResponse]:
+    def poisonous(self) -> list[ResponseRecord]:
         """Responses that have lost their last worker; they are to be failed."""
         with self._database.statement() as connection:
             rows = connection.execute(_POISONOUS, {"max_crashes": MAX_CRASHES})

@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import text
 
 from models.database.connection import Database
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.store.idempotency_keys import RequestKey, take_key
 from models.store.rows import COLUMNS, OUTPUT, OUTPUT_OF_ID, to_stored, yielding_stored
@@ -118,7 +118,7 @@ class Responses:
         self._database = database
 
     def create(
-        self, new: StoredResponse, items: Sequence[dict[str, Any]], key: RequestKey | None = None
+        self, new: ResponseRecord, items: Sequence[dict[str, Any]], key: RequestKey | None = None
     ) -> bool:
         """Store a queued response with its input items, and the key its client gave, atomically.
 
@@ -149,20 +149,20 @@ class Responses:
             connection.rollback()
         return False
 
-    def get_unstored(self, project_id: str, response_id: UUID) -> StoredResponse | None:
+    def get_unstored(self, project_id: str, response_id: UUID) -> ResponseRecord | None:
         """The row of a response that is not stored, without its content."""
         values = {"project_id": project_id, "id": response_id}
         with self._database.statement() as connection:
             row = connection.execute(_GET_UNSTORED, values).first()
         return to_stored(row) if row else None
 
-    def get(self, project_id: str, response_id: UUID) -> StoredResponse | None:
+    def get(self, project_id: str, response_id: UUID) -> ResponseRecord | None:
         """The stored response with its output; None if unknown, foreign or not stored."""
         with self._database.statement() as connection:
             row = connection.execute(_GET, {"project_id": project_id, "id": response_id}).first()
         return to_stored(row) if row else None
 
-    def list_responses(self, project_id: str, chosen: ListFilter) -> list[StoredResponse]:
+    def list_responses(self, project_id: str, chosen: ListFilter) -> list[ResponseRecord]:
         """The project's stored responses that pass the filter, in order of creation."""
         where, values = "", {"project_id": project_id, "limit": chosen.limit}
         later, earlier = (">", "<") if chosen.ascending else ("<", ">")

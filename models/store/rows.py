@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import TextualSelect, column, text
 
 from models.responses.checkpoint import Checkpoint
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 
 COLUMNS = """
@@ -38,9 +38,9 @@ def yielding_stored(sql: str, *more: str) -> TextualSelect:
     return text(sql).columns(*map(column, (*_NAMES, *more)))
 
 
-def to_stored(row: Any) -> StoredResponse:
+def to_stored(row: Any) -> ResponseRecord:
     """A row selected with `COLUMNS`, and perhaps `OUTPUT`, as a value."""
     fields = dict(row._mapping)
     if fields.get("checkpoint") is not None:
         fields["checkpoint"] = Checkpoint.from_bytes(fields["checkpoint"])
-    return StoredResponse(**{**fields, "status": ResponseStatus(fields["status"])})
+    return ResponseRecord(**{**fields, "status": ResponseStatus(fields["status"])})

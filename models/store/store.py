@@ -6,12 +6,12 @@ from models.database.connection import LIMIT_S, Database
 from models.store.checkpoints import Checkpoints
 from models.store.claims import Claims
 from models.store.conversations import Conversations
-from models.store.finish import Endings
-from models.store.idempotency_keys import Keys
+from models.store.finish import Finisher
+from models.store.idempotency_keys import IdempotencyKeys
 from models.store.items import Items
-from models.store.partitions import Months
+from models.store.partitions import Partitions
 from models.store.projects import Projects
-from models.store.reaper import Upkeep
+from models.store.reaper import Reaper
 from models.store.responses import Responses
 from models.store.webhooks.deliveries import Deliveries
 from models.store.webhooks.endpoints import Webhooks
@@ -26,16 +26,16 @@ class Store:
     responses: Responses
     items: Items
     claims: Claims
-    endings: Endings
+    finisher: Finisher
     checkpoints: Checkpoints
     workers: Workers
-    upkeep: Upkeep
+    reaper: Reaper
     projects: Projects
-    months: Months
+    partitions: Partitions
     conversations: Conversations
     webhooks: Webhooks
     deliveries: Deliveries
-    keys: Keys
+    idempotency_keys: IdempotencyKeys
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 16, limit_s: float = LIMIT_S) -> "Store":
@@ -46,16 +46,16 @@ class Store:
             responses=Responses(database),
             items=Items(database),
             claims=Claims(database),
-            endings=Endings(database),
+            finisher=Finisher(database),
             checkpoints=Checkpoints(database),
             workers=Workers(database),
-            upkeep=Upkeep(database),
+            reaper=Reaper(database),
             projects=Projects(database),
-            months=Months(database),
+            partitions=Partitions(database),
             conversations=Conversations(database),
             webhooks=Webhooks(database),
             deliveries=Deliveries(database),
-            keys=Keys(database),
+            idempotency_keys=IdempotencyKeys(database),
         )
 
     def close(self) -> None:

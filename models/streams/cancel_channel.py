@@ -8,6 +8,6 @@ CANCEL_CHANNEL = "antiphon:cancel"
 """Messages are the hex digits of a response's id; every worker listens and acts on its own."""
 
 
-def nudge_cancel(client: redis.Redis, response_id: UUID) -> None:
+def publish_cancel(client: redis.Redis, response_id: UUID) -> None:
     """Ask whichever worker runs a response to stop."""
     client.publish(CANCEL_CHANNEL, response_id.hex)

@@ -35,12 +35,12 @@ def _without_log_fence(event_log: Any) -> None:
 
 def _deaf(custody: Any) -> None:
     """A worker whose lease has run out, or is about to, does not stop by itself."""
-    custody.Custody.lose = lambda self: None
+    custody.Reconciler.lose = lambda self: None
 
 
 def _without_hints(maintenance: Any) -> None:
     """A hint that was lost is not sent again."""
-    maintenance.Maintenance.hint = lambda self: None
+    maintenance.Maintenance.wake = lambda self: None
 
 
 def _blind(poller: Any) -> None:

@@ -29,15 +29,15 @@ def test_a_silent_database_counts_as_out_of_reach_and_is_used_again_when_it_spea
     proxy, url = database
     store = Store.open(url, limit_s=0.3)
     try:
-        assert store.upkeep.num_queued() == {}
+        assert store.reaper.num_queued() == {}
         proxy.flows.clear()
         began = time.monotonic()
         with pytest.raises(UnavailableError):
-            store.upkeep.num_queued()
+            store.reaper.num_queued()
         assert time.monotonic() - began < 2
 
         proxy.flows.set()
-        assert store.upkeep.num_queued() == {}
+        assert store.reaper.num_queued() == {}
     finally:
         store.close()
 
@@ -47,11 +47,11 @@ def test_a_transaction_whose_line_is_cut_fails_as_one(database: tuple[Proxy, str
     store = Store.open(url)
     new = stored_response()
     try:
-        assert store.upkeep.num_queued() == {}
+        assert store.reaper.num_queued() == {}
         proxy.cut()
         with pytest.raises(UnavailableError):
             store.responses.create(new, [], RequestKey(key="one", digest=b"one"))
-        assert store.keys.find(new.project_id, "one") is None
+        assert store.idempotency_keys.find(new.project_id, "one") is None
     finally:
         store.close()
 

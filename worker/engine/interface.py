@@ -54,7 +54,7 @@ class PromptImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class ForcedPrefix:
     """Tokens that an answer begins with if the first of them comes near enough to the likeliest."""
 
     token_ids: Sequence[int]
@@ -76,7 +76,7 @@ class GenerationRequest:
     generated: Sequence[int] = ()
     grammar: str | None = None
     """An llguidance grammar, as `LLMatcher.grammar_from_…` write it."""
-    opening: Opening | None = None
+    opening: ForcedPrefix | None = None
     cache_salt: bytes = b""
     """Cached prompt prefixes are shared among equal salts only."""
     images: Sequence[PromptImage] = ()

@@ -4,7 +4,7 @@ import collections.abc
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from worker.engine.interface import Delta, FinishReason, GenerationRequest, Logprobs, Opening
+from worker.engine.interface import Delta, FinishReason, ForcedPrefix, GenerationRequest, Logprobs
 
 if TYPE_CHECKING:
     from worker.engine.image_features import EncodedImage
@@ -54,7 +54,7 @@ class Sequence:
         self.matcher = matcher
         self.penalties = penalties
         self.images = images
-        self.opening: Opening | None = request.opening
+        self.opening: ForcedPrefix | None = request.opening
         self.tokens = [*request.prompt, *request.generated]
         self.num_prompt = len(request.prompt)
         self.num_computed = 0
@@ -65,7 +65,7 @@ class Sequence:
         self.status = SequenceStatus.WAITING
 
     @property
-    def beginning(self) -> tuple[Opening | None, list[int]]:
+    def beginning(self) -> tuple[ForcedPrefix | None, list[int]]:
         """How it is to begin, and the tokens that it has as far as they matter for that."""
         if self.opening is None:
             return None, []

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
-from models.events.resumable_writer import ItemWriter
+from models.events.resumable_writer import ResumableWriter
 from models.responses.tokens import complement
 from models.schemas.item_events import SearchCompleted, SearchInProgress, SearchSearching
 from models.schemas.parts import SearchResult, TokenLogprob
@@ -14,7 +14,7 @@ from models.tools.citations import Citations
 from models.tools.web_search import parse_call, parse_result
 from worker.engine.interface import Delta, FinishReason, Logprobs
 from worker.parsing.segments import Kind
-from worker.parsing.text_pipeline import Sure, TextPipeline
+from worker.parsing.text_pipeline import ConfirmedText, TextPipeline
 from worker.parsing.whole_calls import parse_function_call
 
 Spell = Callable[[int, Logprobs], TokenLogprob]
@@ -62,7 +62,7 @@ class Choice:
     def __init__(
         self,
         sequence_id: str,
-        writer: ItemWriter,
+        writer: ResumableWriter,
         pipeline: TextPipeline,
         *,
         spell: Spell,
@@ -117,7 +117,7 @@ class Choice:
         """Its turn, from 0; another begins after each search."""
         return self._turn
 
-    def restore(self, token_ids: Sequence[int]) -> None:
+    def resume(self, token_ids: Sequence[int]) -> None:
         """Take up after an earlier attempt, whose events are on record.
 
         Whether its tokens were all there was to generate is for the engine to say, unless they
@@ -128,7 +128,7 @@ class Choice:
             if is_given:
                 self._go_on([complement(token_id) for token_id in group])
             else:
-                self._restore_turn(group)
+                self._resume_turn(group)
         self.is_generating = self.reason is None
 
     def open(self) -> None:
@@ -171,7 +171,7 @@ class Choice:
         self._unshown.clear()
         self._writer.close()
 
-    def _restore_turn(self, token_ids: Iterable[int]) -> None:
+    def _resume_turn(self, token_ids: Iterable[int]) -> None:
         starts: deque[int] = deque()
         for token_id in token_ids:
             if not self.is_listening:
@@ -206,7 +206,7 @@ class Choice:
         self._unshown.append(_Unshown(token_id, self._pipeline.num_decoded, logprob))
         return self._show(*self._pipeline.add(token_id))
 
-    def _show(self, sure: list[Sure], is_stopped: bool) -> bool:
+    def _show(self, sure: list[ConfirmedText], is_stopped: bool) -> bool:
         """Record text with the tokens that have a part in it: others are generated again, should
         this attempt be lost, and none of a stop string has its log probability shown."""
         for text in sure:
@@ -218,7 +218,7 @@ class Choice:
             self._say(text)
         return is_stopped
 
-    def _say(self, text: Sure) -> None:
+    def _say(self, text: ConfirmedText) -> None:
         if not self.is_listening:
             return
         match text.kind:
@@ -251,7 +251,7 @@ class Choice:
         if self._rules.max_calls is not None and self.num_calls >= self._rules.max_calls:
             self.reason = FinishReason.STOP
 
-    def _call(self, text: Sure) -> None:
+    def _call(self, text: ConfirmedText) -> None:
         """A call that was held back as a whole: one of a search, or in a spelling of its own."""
         function = parse_function_call(text.text, self._rules.functions)
         if function is not None:

@@ -18,7 +18,7 @@ Moves = Mapping[int, Sequence[tuple[int, int]]]
 _MAX_CACHED = 64
 
 
-class BreakerCompiler:
+class DryBreakerCompiler:
     """Compiles breakers for one vocabulary and keeps the most recent; safe from any thread."""
 
     def __init__(self, token_texts: Callable[[], Sequence[bytes]]) -> None:

@@ -8,26 +8,26 @@ from models.grammars.after_reasoning import after_thought
 from models.grammars.compile import grammar_of
 from models.grammars.tool_calls import calls_grammar, search_grammar
 from models.profile.thinking import thinks
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.tokens import last_turn
 from models.schemas.request.parameters import GenerationParameters
 from models.tools.choice import call_rule, format_of
 from models.tools.web_search import must_search, offered_search
-from worker.engine.interface import GenerationRequest, Opening
+from worker.engine.interface import ForcedPrefix, GenerationRequest
 from worker.engine.params import choice_seed
 from worker.generation.choice import Choice
-from worker.generation.dry_breakers import BreakerCompiler
+from worker.generation.dry_breakers import DryBreakerCompiler
 from worker.generation.generation import Generation
 from worker.generation.images import engine_images
 from worker.generation.sampling_params import sampling_params
 
 
-def requests_of(
+def engine_requests(
     generation: Generation,
     parameters: GenerationParameters,
     prompt: EncodedPrompt,
     *,
-    breakers: BreakerCompiler,
+    breakers: DryBreakerCompiler,
     encoder: ChatEncoder,
 ) -> list[GenerationRequest]:
     """One for each choice that is still to be generated, after the tokens it has."""
@@ -96,7 +96,7 @@ def turn_grammar(
 
 def _opening(
     parameters: GenerationParameters, encoder: ChatEncoder, prompt: EncodedPrompt, choice: Choice
-) -> Opening | None:
+) -> ForcedPrefix | None:
     """How a call begins, where it is for the model to choose and its profile has a say in it.
 
     The margin does not count after what a function has returned or a search has found: that is
@@ -112,7 +112,7 @@ def _opening(
     if not margin:
         return None
     token_ids = encoder.opener_ids(format_of(parameters, encoder.profile))
-    return Opening(token_ids=token_ids, margin=margin)
+    return ForcedPrefix(token_ids=token_ids, margin=margin)
 
 
 def cache_salt(project_id: str, prompt_cache_key: str | None) -> bytes:
@@ -120,6 +120,6 @@ def cache_salt(project_id: str, prompt_cache_key: str | None) -> bytes:
     return "\0".join(filter(None, (project_id, prompt_cache_key))).encode()
 
 
-def _seed_without_one(stored: StoredResponse) -> int:
+def _seed_without_one(stored: ResponseRecord) -> int:
     """Drawn from the id when the client gave no seed: a second attempt draws the same."""
     return stored.id.int % 2**63

@@ -11,7 +11,7 @@ from itertools import groupby
 
 from models.recording.recorder import EndingCause, Recorder
 from models.responses.checkpoint import Checkpoint
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken, by_choice, complement
 from models.schemas.response import Usage
@@ -25,7 +25,7 @@ class Generation:
 
     def __init__(
         self,
-        stored: StoredResponse,
+        stored: ResponseRecord,
         recorder: Recorder,
         pipelines: Sequence[TextPipeline],
         *,
@@ -88,24 +88,22 @@ class Generation:
         """Whether nothing more is generated, and only the end is still to be written."""
         return self._ended.is_set() and self._cause is not None
 
-    def catch_up(
-        self, logged: Sequence[GeneratedToken], unlogged: Sequence[GeneratedToken]
-    ) -> bool:
+    def resume(self, logged: Sequence[GeneratedToken], unlogged: Sequence[GeneratedToken]) -> bool:
         """Take up after earlier attempts; True if they have come to the end."""
-        self.restore(logged)
+        self.resume_logged(logged)
         if self._cause is None:
-            self.replay(unlogged)
+            self.resume_unlogged(unlogged)
         return self._cause is not None
 
-    def restore(self, tokens: Sequence[GeneratedToken]) -> bool:
+    def resume_logged(self, tokens: Sequence[GeneratedToken]) -> bool:
         """Take up after an earlier attempt, whose events are on record; True if it was over."""
         found = by_choice(tokens)
         for number, choice in enumerate(self.choices):
-            choice.restore(found.get(number, ()))
+            choice.resume(found.get(number, ()))
         self._tokens += tokens
         return self._settle()
 
-    def replay(self, tokens: Sequence[GeneratedToken]) -> bool:
+    def resume_unlogged(self, tokens: Sequence[GeneratedToken]) -> bool:
         """Make the events of tokens that an earlier attempt generated and no log holds.
 
         Returns whether they end the generation. Equal tokens make equal events.
@@ -128,7 +126,7 @@ class Generation:
         choice.give(token_ids)
         self._reached = (len(self._tokens), self.recorder.next_sequence_number)
 
-    def resume(self) -> bool:
+    def continue_after_search(self) -> bool:
         """Go on after all that waited were told; True if nothing is left to be generated."""
         return self._settle()
 
@@ -136,7 +134,7 @@ class Generation:
         """All tokens of a choice, those that were given as their complements."""
         return by_choice(self._tokens).get(self.choices.index(choice), [])
 
-    def reached(self) -> StoredResponse | None:
+    def reached(self) -> ResponseRecord | None:
         """The response with a checkpoint; None while there is nothing to go on from.
 
         Safe from any thread: tokens are only ever added.
@@ -268,6 +266,6 @@ def _choice_and_kind(token: GeneratedToken) -> tuple[int, bool]:
     return token.choice, token.is_given
 
 
-def _sequence_id(stored: StoredResponse, choice: int) -> str:
+def _sequence_id(stored: ResponseRecord, choice: int) -> str:
     """Each attempt is another sequence to the engine."""
     return f"{stored.id.hex}/{stored.attempt}/{choice}"

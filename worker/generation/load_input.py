@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from models.errors import AppError
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.store.store import Store
 from models.streams.unstored import UnstoredContents
 
@@ -13,9 +13,9 @@ class ContentLostError(AppError):
     """The request was not stored and its content is gone; send it again."""
 
 
-def load_content(
-    stored: StoredResponse, store: Store, unstored: UnstoredContents
-) -> tuple[StoredResponse, list[dict[str, Any]]]:
+def load_input(
+    stored: ResponseRecord, store: Store, unstored: UnstoredContents
+) -> tuple[ResponseRecord, list[dict[str, Any]]]:
     """The response with its parameters, and all items before its output, oldest first."""
     if stored.store:
         items = store.items.of_chain(stored.project_id, stored.id)

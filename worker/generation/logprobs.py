@@ -8,7 +8,7 @@ from worker.engine.interface import Logprobs, Tokenizer
 from worker.parsing.text_pipeline import storable
 
 
-class Speller:
+class LogprobFormatter:
     """Spells the tokens of one vocabulary; safe from any thread."""
 
     def __init__(self, token_texts: Callable[[], Sequence[bytes]], tokenizer: Tokenizer) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from worker.generation.generation import Generation
 
 
-class Roster:
+class RunningResponses:
     """Who is running, and what else is held here, from its claim until its end is written.
 
     Closed once, when the worker stops; no generation enters after.
@@ -30,7 +30,7 @@ class Roster:
         self._abort = abort
 
     @contextmanager
-    def holding(self, stored: StoredResponse) -> Iterator[None]:
+    def holding(self, stored: ResponseRecord) -> Iterator[None]:
         """Whatever happens to a claimed response inside is for its task to bring to an end."""
         key = (stored.id, stored.attempt)
         with self._changed:
@@ -90,7 +90,7 @@ class Roster:
         with self._changed:
             return self._changed.wait_for(lambda: not self._running, timeout_s)
 
-    def reached(self) -> list[StoredResponse]:
+    def reached(self) -> list[ResponseRecord]:
         """How far each running response that can be taken up again has come."""
         with self._changed:
             running = list(self._running.values())

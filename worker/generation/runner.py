@@ -13,14 +13,14 @@ import redis
 
 from models.chat.prompt import ChatEncoder, EncodedPrompt
 from models.chat.render import encode_prompt
-from models.encryption.cipher import Sealer
-from models.encryption.items import open_items
+from models.encryption.cipher import ContentCipher
+from models.encryption.items import decrypt_items
 from models.errors import AppError, UnavailableError
 from models.recording.recorder import EndingCause, Recorder
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.schemas.request.parameters import GenerationParameters
-from models.store.finish import Ending
+from models.store.finish import TerminalRecord
 from models.store.store import Store
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
@@ -28,15 +28,15 @@ from models.tools.choice import call_rule, format_of
 from models.tools.web_search import SOURCES, offered_search
 from worker.engine.interface import Delta, Engine, FinishReason, GenerationRequest, Tokenizer
 from worker.generation.choice import OutputRules
-from worker.generation.dry_breakers import BreakerCompiler
+from worker.generation.dry_breakers import DryBreakerCompiler
 from worker.generation.emitter import Emitter
-from worker.generation.engine_request import requests_of
+from worker.generation.engine_request import engine_requests
 from worker.generation.generation import Generation
-from worker.generation.load_input import ContentLostError, load_content
-from worker.generation.logprobs import Speller
-from worker.generation.registry import Roster
+from worker.generation.load_input import ContentLostError, load_input
+from worker.generation.logprobs import LogprobFormatter
+from worker.generation.registry import RunningResponses
 from worker.generation.searxng import SearchProvider
-from worker.generation.web_search import Searching
+from worker.generation.web_search import WebSearcher
 from worker.parsing.text_pipeline import TextPipeline
 from worker.parsing.turns import TurnFormat
 
@@ -56,7 +56,7 @@ PUBLISH_S = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workplace:
+class RunnerServices:
     """Everything that a runner works with; one of each per process."""
 
     store: Store
@@ -66,42 +66,42 @@ class Workplace:
     tokenizer: Tokenizer
     engine: Engine
     emitter: Emitter
-    roster: Roster
-    sealer: Sealer
+    running: RunningResponses
+    cipher: ContentCipher
     search: SearchProvider | None
 
 
 class Runner:
     """Runs one claimed response at a time on the calling task thread."""
 
-    def __init__(self, workplace: Workplace) -> None:
+    def __init__(self, workplace: RunnerServices) -> None:
         self._at = workplace
         self._claiming = threading.Lock()
         """One claim at a time: whether a response may run here depends on what else does."""
         self._is_isolating = False
         self._away_until = 0.0
-        self._searching = Searching(workplace.search, workplace.encoder)
-        self._breakers = BreakerCompiler(workplace.encoder.token_texts)
-        self._speller = Speller(workplace.encoder.token_texts, workplace.tokenizer)
+        self._searching = WebSearcher(workplace.search, workplace.encoder)
+        self._breakers = DryBreakerCompiler(workplace.encoder.token_texts)
+        self._speller = LogprobFormatter(workplace.encoder.token_texts, workplace.tokenizer)
 
     def run_next(self, worker_id: UUID) -> bool:
         """Claim and run the fairest queued response; False if there is none."""
-        roster = self._at.roster
+        running = self._at.running
         with ExitStack() as held:
             with self._claiming:
-                if roster.is_closed or self._is_isolating:
+                if running.is_closed or self._is_isolating:
                     return False
                 claimed = self._at.store.claims.claim(
                     worker_id,
                     self._at.encoder.model_id,
-                    is_idle=roster.num_held == 0,
-                    stands_by=roster.stands_by,
+                    is_idle=running.num_held == 0,
+                    stands_by=running.stands_by,
                     # Else it would come to the head of the queue again and again.
                     only_stored=time.monotonic() < self._away_until,
                 )
                 if claimed is None:
                     return False
-                held.enter_context(roster.holding(claimed))
+                held.enter_context(running.holding(claimed))
                 if claimed.isolated:
                     held.callback(self._end_isolation)
                     self._is_isolating = True
@@ -111,7 +111,7 @@ class Runner:
     def _end_isolation(self) -> None:
         self._is_isolating = False
 
-    def _run_claimed(self, claimed: StoredResponse) -> None:
+    def _run_claimed(self, claimed: ResponseRecord) -> None:
         logger.info("response claimed", extra=_about(claimed))
         try:
             self._run(claimed)
@@ -131,16 +131,16 @@ class Runner:
         else:
             self._forget_unwanted(claimed)
 
-    def _run(self, claimed: StoredResponse) -> None:
-        stored, items = load_content(claimed, self._at.store, self._at.unstored)
+    def _run(self, claimed: ResponseRecord) -> None:
+        stored, items = load_input(claimed, self._at.store, self._at.unstored)
         parameters = stored.generation_parameters()
-        recorder, logged = Recorder.take_up(stored, self._at.log, self._at.sealer)
+        recorder, logged = Recorder.resume(stored, self._at.log, self._at.cipher)
         unlogged = stored.checkpoint.beyond(logged) if stored.checkpoint else ()
         if stored.cancel_requested and not unlogged:
             self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED))
             return
         recorder.begin()
-        items = open_items(self._at.sealer, stored.project_id, items)
+        items = decrypt_items(self._at.cipher, stored.project_id, items)
         prompt = encode_prompt(self._at.encoder, parameters, items)
         generation = Generation(
             stored,
@@ -150,7 +150,7 @@ class Runner:
             spell=self._speller.spell,
             rules=_rules_of(parameters),
         )
-        is_over = generation.catch_up(logged, unlogged)
+        is_over = generation.resume(logged, unlogged)
         if stored.cancel_requested:
             usage = generation.usage()
             self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED, usage=usage))
@@ -179,7 +179,7 @@ class Runner:
         self, generation: Generation, parameters: GenerationParameters, prompt: EncodedPrompt
     ) -> None:
         """Hand the generation to the engine and the emitter, and wait for its end."""
-        if not self._at.roster.enter(generation):
+        if not self._at.running.enter(generation):
             self._at.store.claims.hand_back([generation.stored])
             return
         try:
@@ -188,7 +188,7 @@ class Runner:
             if not generation.is_released:
                 self._finish(generation.recorder, generation.cause)
         finally:
-            self._at.roster.leave(generation)
+            self._at.running.leave(generation)
 
     def _take_turn(
         self, generation: Generation, parameters: GenerationParameters, prompt: EncodedPrompt
@@ -201,9 +201,9 @@ class Runner:
                 generation.interrupt()
                 return False
             generation.recorder.flush()
-            if generation.resume():
+            if generation.continue_after_search():
                 return bool(generation.waiting)
-        requests = requests_of(
+        requests = engine_requests(
             generation, parameters, prompt, breakers=self._breakers, encoder=self._at.encoder
         )
         self._at.emitter.add(generation)
@@ -234,7 +234,7 @@ class Runner:
     def _finish(self, recorder: Recorder, cause: EndingCause) -> None:
         stored = recorder.stored
         recorder.flush()
-        ending = recorder.seal(cause)
+        ending = recorder.finish(cause)
         if self._write_end(stored, ending):
             self._publish_end(recorder)
             logger.info("response finished", extra={**_about(stored), "status": cause.status})
@@ -243,9 +243,9 @@ class Runner:
             logger.info("end not written: the attempt is stale", extra=_about(stored))
             self._yield_to_other(stored)
 
-    def _write_end(self, stored: StoredResponse, ending: Ending) -> bool:
+    def _write_end(self, stored: ResponseRecord, ending: TerminalRecord) -> bool:
         """Commit the end; one whose commit was cut off is looked up, and not taken for stale."""
-        endings, was_cut = self._at.store.endings, False
+        endings, was_cut = self._at.store.finisher, False
 
         def write() -> bool:
             nonlocal was_cut
@@ -267,7 +267,7 @@ class Runner:
             pause.wait(RETRY_S)
             recorder.flush()
 
-    def _forget_unwanted(self, stored: StoredResponse) -> None:
+    def _forget_unwanted(self, stored: ResponseRecord) -> None:
         """What is not stored and has no client any more leaves no log."""
         if stored.store:
             return
@@ -277,7 +277,7 @@ class Runner:
         except redis.RedisError:
             logger.warning("log left to run out", extra=_about(stored))
 
-    def _hold(self, stored: StoredResponse, write: Callable[[], T]) -> T:
+    def _hold(self, stored: ResponseRecord, write: Callable[[], T]) -> T:
         """Write; while the database is out of reach, hold what is to be written for a minute.
 
         `write` is fenced by the attempt: doing it twice, or too late, changes nothing.
@@ -291,16 +291,16 @@ class Runner:
                 pause.wait(RETRY_S)
         return write()
 
-    def _fail(self, claimed: StoredResponse, error: Exception) -> None:
+    def _fail(self, claimed: ResponseRecord, error: Exception) -> None:
         """End a response that could not be run; clients get no inner details."""
         message = error.message if isinstance(error, AppError) else "The worker failed."
         cause = EndingCause(
             status=ResponseStatus.FAILED, error={"code": "server_error", "message": message}
         )
-        recorder, _ = Recorder.take_up(claimed, self._at.log)
+        recorder, _ = Recorder.resume(claimed, self._at.log)
         self._finish(recorder, cause)
 
-    def _yield_to_other(self, stored: StoredResponse) -> None:
+    def _yield_to_other(self, stored: ResponseRecord) -> None:
         """Leave nothing of a deleted response; point the readers of any other to the store."""
         try:
             if self._at.store.responses.statuses([(stored.project_id, stored.id)]):
@@ -328,5 +328,5 @@ def _rules_of(parameters: GenerationParameters) -> OutputRules:
     )
 
 
-def _about(stored: StoredResponse) -> dict[str, object]:
+def _about(stored: ResponseRecord) -> dict[str, object]:
     return {"response_id": stored.id.hex, "attempt": stored.attempt}

@@ -3,11 +3,11 @@
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.request.sampling import DRY_ALLOWED_LENGTH, DRY_BASE, DRY_BREAKERS
 from worker.engine.params import DryParams, SamplingParams
-from worker.generation.dry_breakers import BreakerCompiler
+from worker.generation.dry_breakers import DryBreakerCompiler
 
 
 def sampling_params(
-    parameters: GenerationParameters, breakers: BreakerCompiler, *, seed: int, max_tokens: int
+    parameters: GenerationParameters, breakers: DryBreakerCompiler, *, seed: int, max_tokens: int
 ) -> SamplingParams:
     """The parameters in force; `seed` counts where the client gave none.
 
@@ -32,7 +32,7 @@ def sampling_params(
     )
 
 
-def _dry_params(parameters: GenerationParameters, breakers: BreakerCompiler) -> DryParams | None:
+def _dry_params(parameters: GenerationParameters, breakers: DryBreakerCompiler) -> DryParams | None:
     if not parameters.dry_multiplier:
         return None
     base, allowed_length = parameters.dry_base, parameters.dry_allowed_length

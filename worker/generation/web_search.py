@@ -3,7 +3,7 @@
 import logging
 
 from models.chat.prompt import ChatEncoder
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.request.tools import WebSearchTool
 from models.tools.web_search import Hit, error_text, offered_search, place_of, result_text
@@ -18,7 +18,7 @@ ROOM = 16
 """Tokens that are left for what a model says of what was found; else it is told less."""
 
 
-class Searching:
+class WebSearcher:
     """Searches for whatever a generation waits for, on the thread of its task."""
 
     def __init__(self, provider: SearchProvider | None, encoder: ChatEncoder) -> None:
@@ -44,7 +44,7 @@ class Searching:
                 generation.give(choice, told)
 
     def _search(
-        self, stored: StoredResponse, choice: Choice, parameters: GenerationParameters
+        self, stored: ResponseRecord, choice: Choice, parameters: GenerationParameters
     ) -> tuple[list[Hit], str | None]:
         tool = offered_search(parameters)
         assert tool is not None

@@ -15,7 +15,7 @@ import redis
 
 from models.errors import UnavailableError
 from models.logging import configure_logging
-from models.recording.finalize import close_response
+from models.recording.finalize import finalize_orphan
 from models.recording.recorder import EndingCause
 from models.responses.status import ResponseStatus
 from models.settings import Settings
@@ -24,7 +24,7 @@ from models.streams.connection import connect
 from models.streams.event_log import EventLog
 from worker.maintenance.retention import Retention
 from worker.maintenance.webhook_delivery import Deliverer
-from worker.queue import HintQueue, queue_name
+from worker.queue import WakeQueue, queue_name
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Maintenance:
         self._store = Store.open(settings.database_url, pool_size=2)
         self._client = connect(settings.redis_url)
         self._log = EventLog(self._client)
-        self._hints = HintQueue(settings.redis_url)
+        self._wake_queue = WakeQueue(settings.redis_url)
         self._pulse = pulse
         self._reclaim_from = 0.0
 
@@ -58,32 +58,32 @@ class Maintenance:
                     self._pulse.touch()
             if time.monotonic() >= self._reclaim_from:
                 self._attempt(self.reclaim)
-            self._attempt(self.hint)
+            self._attempt(self.wake)
 
     def close(self) -> None:
         """Close every connection."""
-        self._hints.close()
+        self._wake_queue.close()
         self._store.close()
         self._client.close()
 
     def reclaim(self) -> None:
         """Put the responses of lost workers back into the queue; fail those that kill workers."""
-        reclaimed = self._store.upkeep.reclaim()
+        reclaimed = self._store.reaper.reclaim()
         if reclaimed:
             logger.warning("responses reclaimed", extra={"count": len(reclaimed)})
-        poisonous = self._store.upkeep.poisonous()
+        poisonous = self._store.reaper.poisonous()
         if poisonous:
             self._client.ping()  # what was shown is in the log: it may be away, and not lost
         for stored in poisonous:
-            if close_response(self._store, self._log, stored, POISON):
+            if finalize_orphan(self._store, self._log, stored, POISON):
                 logger.error("response given up", extra={"response_id": stored.id.hex})
 
-    def hint(self) -> None:
+    def wake(self) -> None:
         """Send the hints that queued rows lack: lost with a broker, or never sent."""
-        for model, num_queued in self._store.upkeep.num_queued().items():
+        for model, num_queued in self._store.reaper.num_queued().items():
             missing = num_queued - self._client.llen(queue_name(model))
             if missing > 0:
-                self._hints.hint(model, missing)
+                self._wake_queue.wake(model, missing)
 
     def _attempt(self, step: Callable[[], None]) -> None:
         try:

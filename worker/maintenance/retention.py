@@ -77,18 +77,18 @@ class Retention:
             logger.warning("retention step failed", extra=about)
 
     def _add_months(self) -> None:
-        if added := self._store.months.add(datetime.now(UTC)):
+        if added := self._store.partitions.add(datetime.now(UTC)):
             logger.info("months added", extra={"months": added})
 
     def _drop_months(self) -> None:
         before = datetime.now(UTC) - self._retention
-        if dropped := self._store.months.drop(created_before=before):
+        if dropped := self._store.partitions.drop(created_before=before):
             logger.info("months dropped", extra={"months": dropped})
 
     def _expire(self) -> None:
         """Delete finished responses past their time, with all that Redis has of them."""
         now = datetime.now(UTC)
-        upkeep = self._store.upkeep
+        upkeep = self._store.reaper
         self._delete(lambda: upkeep.expire(created_before=now - self._retention))
         self._delete(lambda: upkeep.expire_unstored(created_before=now - UNSTORED))
 
@@ -107,7 +107,7 @@ class Retention:
         killed since has written once more.
         """
         for logs in self._log.kept():
-            ends = self._store.upkeep.have_ended(list(logs))
+            ends = self._store.reaper.have_ended(list(logs))
             # Of what is not there, all; of what has ended, what is kept as if it had not.
             left = [
                 each
@@ -119,7 +119,7 @@ class Retention:
                 logger.info("logs forgotten", extra={"count": len(left)})
 
     def _tidy(self) -> None:
-        self._store.upkeep.forget_workers()
-        self._store.keys.expire()
+        self._store.reaper.forget_workers()
+        self._store.idempotency_keys.expire()
         if num_dead := self._store.deliveries.give_up():
             logger.warning("webhooks given up", extra={"count": num_dead})

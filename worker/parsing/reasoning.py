@@ -7,7 +7,7 @@ A thought is looked for where a turn begins, and again after each thought: an an
 from enum import StrEnum
 
 from models.profile.thinking import ThinkTags
-from worker.parsing.segments import Kind, Piece, begun
+from worker.parsing.segments import Kind, Segment, begun
 
 
 class _Place(StrEnum):
@@ -17,7 +17,7 @@ class _Place(StrEnum):
     ANSWER = "answer"
 
 
-class ThoughtSplitter:
+class ReasoningParser:
     """The pieces add up to the text that was given, less what is held back."""
 
     def __init__(self, tags: ThinkTags | None, *, is_open: bool = False) -> None:
@@ -29,17 +29,17 @@ class ThoughtSplitter:
             self._place = _Place.OPENED
         self._is_after_thought = False
 
-    def add(self, text: str) -> list[Piece]:
+    def add(self, text: str) -> list[Segment]:
         """The pieces that have become sure."""
         self._held += text
-        pieces: list[Piece] = []
+        pieces: list[Segment] = []
         while self._advance(pieces):
             pass
         return pieces
 
-    def flush(self) -> list[Piece]:
+    def flush(self) -> list[Segment]:
         """What was held back, for the end of the text."""
-        pieces: list[Piece] = []
+        pieces: list[Segment] = []
         if self._place is _Place.START:
             self._put(pieces, self._kind_of_space(), self._num_leading())
             self._put(pieces, Kind.ANSWER, len(self._held))
@@ -48,7 +48,7 @@ class ThoughtSplitter:
             self._put(pieces, Kind.TAG, len(self._held))
         return pieces
 
-    def _advance(self, pieces: list[Piece]) -> bool:
+    def _advance(self, pieces: list[Segment]) -> bool:
         """Take what is sure; True if what is left may be too."""
         match self._place:
             case _Place.START:
@@ -63,7 +63,7 @@ class ThoughtSplitter:
                 self._put(pieces, Kind.ANSWER, len(self._held))
         return False
 
-    def _look_for_opener(self, pieces: list[Piece]) -> bool:
+    def _look_for_opener(self, pieces: list[Segment]) -> bool:
         opener, num_space = self._tags.opener, self._num_leading()
         rest = self._held[num_space:]
         if rest.startswith(opener):
@@ -76,7 +76,7 @@ class ThoughtSplitter:
         self._place = _Place.ANSWER
         return True
 
-    def _look_for_closer(self, pieces: list[Piece]) -> bool:
+    def _look_for_closer(self, pieces: list[Segment]) -> bool:
         closer = self._tags.closer
         end = self._held.find(closer)
         if end < 0:
@@ -94,7 +94,7 @@ class ThoughtSplitter:
     def _kind_of_space(self) -> Kind:
         return Kind.SPACE if self._is_after_thought else Kind.ANSWER
 
-    def _put(self, pieces: list[Piece], kind: Kind, length: int) -> None:
+    def _put(self, pieces: list[Segment], kind: Kind, length: int) -> None:
         if length:
-            pieces.append(Piece(kind, self._held[:length]))
+            pieces.append(Segment(kind, self._held[:length]))
             self._held = self._held[length:]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from worker.engine.interface import Tokenizer
 from worker.parsing.detokenize import Detokenizer
-from worker.parsing.segments import Kind, Piece
+from worker.parsing.segments import Kind, Segment
 from worker.parsing.stop import StopMatcher
 from worker.parsing.turns import TurnFormat
 
@@ -18,7 +18,7 @@ def storable(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-class Sure(NamedTuple):
+class ConfirmedText(NamedTuple):
     """Text that has become sure."""
 
     kind: Kind
@@ -53,11 +53,11 @@ class TextPipeline:
         self._num_sure = 0
         self._begin(opens_thought)
 
-    def add(self, token_id: int) -> tuple[list[Sure], bool]:
+    def add(self, token_id: int) -> tuple[list[ConfirmedText], bool]:
         """The text that has become sure, and whether a stop string was reached."""
         return self._match(self._split(self._detokenizer.add(token_id)))
 
-    def flush(self) -> tuple[list[Sure], bool]:
+    def flush(self) -> tuple[list[ConfirmedText], bool]:
         """What was held back, at the end of the tokens, and whether a stop string was in it."""
         pieces = self._split(self._detokenizer.flush())
         sure, is_stopped = self._match([*pieces, *self._splitter.flush()])
@@ -78,12 +78,12 @@ class TextPipeline:
         self._splitter = self._format.splitter(opens_thought=opens_thought)
         self._stop_matcher = StopMatcher(self._stop)
 
-    def _split(self, decoded: str) -> list[Piece]:
+    def _split(self, decoded: str) -> list[Segment]:
         self.num_decoded += len(decoded)
         return self._splitter.add(storable(decoded))
 
-    def _match(self, pieces: list[Piece]) -> tuple[list[Sure], bool]:
-        sure: list[Sure] = []
+    def _match(self, pieces: list[Segment]) -> tuple[list[ConfirmedText], bool]:
+        sure: list[ConfirmedText] = []
         for piece in pieces:
             kind, text = piece.kind, piece.text
             if kind is not Kind.ANSWER:
@@ -96,7 +96,7 @@ class TextPipeline:
                 return sure, True
         return sure, False
 
-    def _put(self, sure: list[Sure], kind: Kind, text: str, name: str = "") -> None:
+    def _put(self, sure: list[ConfirmedText], kind: Kind, text: str, name: str = "") -> None:
         if text:
             self._num_sure += len(text)
-            sure.append(Sure(kind, text, self._num_sure, name))
+            sure.append(ConfirmedText(kind, text, self._num_sure, name))

@@ -10,7 +10,7 @@ from enum import StrEnum
 from models.profile.call_format import GENERIC, CallFormat
 from worker.parsing.call_patterns import patterns_of
 from worker.parsing.json_object import ObjectEnd
-from worker.parsing.segments import Kind, Piece, begun
+from worker.parsing.segments import Kind, Segment, begun
 
 MAX_CALL = 8192
 """Characters that are held back until they are known to be a call; what is longer is none."""
@@ -23,7 +23,7 @@ class _Place(StrEnum):
     BETWEEN = "between"
 
 
-class CallSplitter:
+class ToolCallParser:
     """The pieces add up to the text that was given, less what is held back."""
 
     def __init__(self, form: CallFormat = GENERIC, functions: Collection[str] = ()) -> None:
@@ -37,17 +37,17 @@ class CallSplitter:
         """Whether something was said since the beginning, or since the last call."""
         self._object_end = ObjectEnd()
 
-    def add(self, text: str) -> list[Piece]:
+    def add(self, text: str) -> list[Segment]:
         """The pieces that have become sure."""
         self._held += text
-        pieces: list[Piece] = []
+        pieces: list[Segment] = []
         while self._held and self._advance(pieces):
             pass
         return pieces
 
-    def flush(self) -> list[Piece]:
+    def flush(self) -> list[Segment]:
         """What was held back, for the end of the text; the beginning of a call is nothing yet."""
-        pieces: list[Piece] = []
+        pieces: list[Segment] = []
         match self._place:
             case _Place.TAIL:
                 self._put(pieces, Kind.CALL_END, len(self._held))
@@ -58,7 +58,7 @@ class CallSplitter:
                 self._put(pieces, Kind.SPACE if is_call else Kind.ANSWER, len(self._held))
         return pieces
 
-    def _advance(self, pieces: list[Piece]) -> bool:
+    def _advance(self, pieces: list[Segment]) -> bool:
         """Take what is sure; True if what is left may be too."""
         match self._place:
             case _Place.TEXT:
@@ -73,7 +73,7 @@ class CallSplitter:
             case _Place.BETWEEN:
                 return self._look_for_more(pieces)
 
-    def _look_for_call(self, pieces: list[Piece]) -> bool:
+    def _look_for_call(self, pieces: list[Segment]) -> bool:
         start = self._start()
         if start is None:
             sure = len(self._held) - begun(self._held, self._format.opener)
@@ -105,7 +105,7 @@ class CallSplitter:
         mark = self._format.opener or '"name"'
         return bool(self._functions) and mark in self._held and self._begins_call()
 
-    def _begin(self, pieces: list[Piece], *, again: bool) -> bool:
+    def _begin(self, pieces: list[Segment], *, again: bool) -> bool:
         """Take the beginning of a call, if all of it is there."""
         pattern = self._patterns.again if again else self._patterns.first
         found = pattern.match(self._held)
@@ -115,7 +115,7 @@ class CallSplitter:
         self._place, self._object_end = _Place.ARGUMENTS, ObjectEnd()
         return True
 
-    def _take_whole(self, pieces: list[Piece]) -> bool:
+    def _take_whole(self, pieces: list[Segment]) -> bool:
         """A call that is not told as it is written, or the opener of something that is none."""
         opener, closer = self._format.opener, self._format.closer.strip()
         if not opener or not closer:
@@ -130,7 +130,7 @@ class CallSplitter:
             self._answer(pieces, len(opener))
         return True
 
-    def _look_for_tail(self, pieces: list[Piece]) -> bool:
+    def _look_for_tail(self, pieces: list[Segment]) -> bool:
         found = self._patterns.tail.match(self._held, partial=True)
         is_held = found is not None and found.partial and len(self._held) <= MAX_CALL
         if is_held:
@@ -140,7 +140,7 @@ class CallSplitter:
         self._place, self._has_answer = _Place.BETWEEN, False
         return True
 
-    def _look_for_more(self, pieces: list[Piece]) -> bool:
+    def _look_for_more(self, pieces: list[Segment]) -> bool:
         if self._begin(pieces, again=True):
             return True
         for pattern in (self._patterns.again, self._patterns.end):
@@ -153,14 +153,14 @@ class CallSplitter:
         self._place = _Place.TEXT
         return True
 
-    def _answer(self, pieces: list[Piece], length: int) -> None:
+    def _answer(self, pieces: list[Segment], length: int) -> None:
         """White space alone is no answer before a call."""
         text = self._held[:length]
         is_said = self._has_answer or bool(text.strip())
         self._put(pieces, Kind.ANSWER if is_said else Kind.SPACE, length)
         self._has_answer = is_said
 
-    def _put(self, pieces: list[Piece], kind: Kind, length: int, name: str = "") -> None:
+    def _put(self, pieces: list[Segment], kind: Kind, length: int, name: str = "") -> None:
         if length:
-            pieces.append(Piece(kind, self._held[:length], name))
+            pieces.append(Segment(kind, self._held[:length], name))
             self._held = self._held[length:]

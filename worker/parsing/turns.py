@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from models.profile.call_format import CallFormat
 from models.profile.thinking import ThinkTags
-from worker.parsing.reasoning import ThoughtSplitter
-from worker.parsing.segments import Kind, Piece
-from worker.parsing.tool_calls import CallSplitter
+from worker.parsing.reasoning import ReasoningParser
+from worker.parsing.segments import Kind, Segment
+from worker.parsing.tool_calls import ToolCallParser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,29 +28,29 @@ class TurnFormat:
         """Whether what comes before a turn begins its thought."""
         return self.think_tags is not None and text.rstrip().endswith(self.think_tags.opener)
 
-    def splitter(self, *, opens_thought: bool) -> "TurnSplitter":
+    def splitter(self, *, opens_thought: bool) -> "TurnParser":
         """For the text of one turn."""
-        return TurnSplitter(self, opens_thought=opens_thought)
+        return TurnParser(self, opens_thought=opens_thought)
 
 
-class TurnSplitter:
+class TurnParser:
     """The text of one turn in pieces; calls are looked for in the answer alone."""
 
     def __init__(self, turn_format: TurnFormat, *, opens_thought: bool) -> None:
-        self._thoughts = ThoughtSplitter(turn_format.think_tags, is_open=opens_thought)
+        self._thoughts = ReasoningParser(turn_format.think_tags, is_open=opens_thought)
         form = turn_format.call_format
-        self._calls = CallSplitter(form, turn_format.functions) if form else None
+        self._calls = ToolCallParser(form, turn_format.functions) if form else None
 
-    def add(self, text: str) -> list[Piece]:
+    def add(self, text: str) -> list[Segment]:
         """The pieces that have become sure."""
         return [each for piece in self._thoughts.add(text) for each in self._split(piece)]
 
-    def flush(self) -> list[Piece]:
+    def flush(self) -> list[Segment]:
         """What was held back, for the end of the text."""
         pieces = [each for piece in self._thoughts.flush() for each in self._split(piece)]
         return [*pieces, *self._calls.flush()] if self._calls else pieces
 
-    def _split(self, piece: Piece) -> list[Piece]:
+    def _split(self, piece: Segment) -> list[Segment]:
         if self._calls is None or piece.kind is not Kind.ANSWER:
             return [piece]
         return self._calls.add(piece.text)

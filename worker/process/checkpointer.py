@@ -7,7 +7,7 @@ from uuid import UUID
 from models.errors import UnavailableError
 from models.responses.checkpoint import Checkpoint
 from models.store.store import Store
-from worker.generation.registry import Roster
+from worker.generation.registry import RunningResponses
 
 logger = logging.getLogger(__name__)
 
@@ -15,10 +15,10 @@ logger = logging.getLogger(__name__)
 class Checkpointer:
     """A thread of its own: neither the engine nor the emitter waits for Postgres."""
 
-    def __init__(self, store: Store, roster: Roster, *, interval_s: float) -> None:
+    def __init__(self, store: Store, running: RunningResponses, *, interval_s: float) -> None:
         """An `interval_s` of 0 makes no checkpoints."""
         self._store = store
-        self._roster = roster
+        self._running = running
         self._interval_s = interval_s
         self._written: dict[UUID, Checkpoint] = {}
         self._stopping = threading.Event()
@@ -37,7 +37,7 @@ class Checkpointer:
 
     def write(self) -> None:
         """Write the checkpoints that have changed since the last time."""
-        reached = {each.id: each for each in self._roster.reached()}
+        reached = {each.id: each for each in self._running.reached()}
         changed = [
             each for each in reached.values() if each.checkpoint != self._written.get(each.id)
         ]

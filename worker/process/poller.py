@@ -11,7 +11,7 @@ from uuid import UUID
 
 from models.errors import UnavailableError
 from models.store.store import Store
-from worker.generation.registry import Roster
+from worker.generation.registry import RunningResponses
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Poller:
     def __init__(
         self,
         store: Store,
-        roster: Roster,
+        running: RunningResponses,
         *,
         model: str,
         max_sequences: int,
@@ -32,7 +32,7 @@ class Poller:
         run_queued: Callable[[], None],
     ) -> None:
         self._store = store
-        self._roster = roster
+        self._running = running
         self._model = model
         self._max_sequences = max_sequences
         self._worker_id = worker_id
@@ -55,10 +55,10 @@ class Poller:
     def look(self) -> None:
         """Run what is queued now, was queued at the last look, and finds room here."""
         claims = self._store.claims
-        self._roster.stands_by = claims.is_due_to_stand_by(self._worker_id(), self._model)
-        num_free = self._max_sequences - self._roster.num_held
+        self._running.stands_by = claims.is_due_to_stand_by(self._worker_id(), self._model)
+        num_free = self._max_sequences - self._running.num_held
         is_queued = num_free > 0 and claims.has_queued(self._model)
-        if is_queued and self._was_queued and not self._roster.is_closed:
+        if is_queued and self._was_queued and not self._running.is_closed:
             # One task claims one after the other; a few more each second fill the worker.
             for _ in range(min(num_free, 8)):
                 self._tasks.submit(self._run_queued)
@@ -71,7 +71,7 @@ class Poller:
 
         The task that ran it goes on with the fairest that is queued, which is that one.
         """
-        generation = self._roster.release_flex()
+        generation = self._running.release_flex()
         if generation is None:
             return
         generation.wait()

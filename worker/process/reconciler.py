@@ -11,24 +11,30 @@ from uuid import UUID
 from models.store.claims import Held
 from models.store.store import Store
 from models.store.workers import HeldRow
-from worker.generation.registry import Roster
-from worker.queue import HintQueue
+from worker.generation.registry import RunningResponses
+from worker.queue import WakeQueue
 
 logger = logging.getLogger(__name__)
 
 Key = tuple[UUID, int]
 
 
-class Custody:
+class Reconciler:
     """What the heartbeat does beside renewing the lease. Used by its thread, `lose` by any."""
 
     def __init__(
-        self, store: Store, roster: Roster, hints: HintQueue, model: str, *, max_response_s: float
+        self,
+        store: Store,
+        running: RunningResponses,
+        wake_queue: WakeQueue,
+        model: str,
+        *,
+        max_response_s: float,
     ) -> None:
         """`max_response_s`: how long a response may run, all its attempts together."""
         self._store = store
-        self._roster = roster
-        self._hints = hints
+        self._running = running
+        self._wake_queue = wake_queue
         self._model = model
         self._max_response_s = max_response_s
         self._owed: list[Held] = []
@@ -38,7 +44,7 @@ class Custody:
 
     def lose(self) -> None:
         """The lease is lost, or may be: stop writing, and hand back when the store is there."""
-        released = self._roster.release_all(is_lost=True)
+        released = self._running.release_all(is_lost=True)
         if released:
             logger.warning("responses released", extra={"count": len(released)})
         self._owed += [generation.reached() or generation.stored for generation in released]
@@ -47,10 +53,10 @@ class Custody:
         """Act on what the store says is in progress here."""
         for row in rows:
             if row.cancel_requested:
-                self._roster.cancel(row.id)
+                self._running.cancel(row.id)
             elif row.running_s > self._max_response_s:
-                self._roster.cut(row.id)
-        nobodys = [row for row in rows if not self._roster.holds(row.id, row.attempt)]
+                self._running.cut(row.id)
+        nobodys = [row for row in rows if not self._running.holds(row.id, row.attempt)]
         # Twice: between the commit of a claim and its answer, a row is nobody's for a moment.
         orphans = [row for row in nobodys if (row.id, row.attempt) in self._unknown]
         self._unknown = {(row.id, row.attempt) for row in nobodys}
@@ -62,4 +68,4 @@ class Custody:
         del self._owed[: len(owed)]
         if handed_back:
             logger.warning("responses handed back", extra={"count": len(handed_back)})
-            self._hints.hint(self._model, len(handed_back))
+            self._wake_queue.wake(self._model, len(handed_back))

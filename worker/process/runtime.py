@@ -7,7 +7,7 @@ from pathlib import Path
 
 from models.chat.scripted_encoder import ScriptedEncoder
 from models.chat.template_encoder import TemplateEncoder, load_encoder
-from models.encryption.cipher import Sealer
+from models.encryption.cipher import ContentCipher
 from models.errors import UnavailableError
 from models.settings import Settings
 from models.store.store import Store
@@ -18,16 +18,16 @@ from worker.engine.interface import Engine, Tokenizer
 from worker.engine.scripted import ScriptedEngine, ScriptedTokenizer
 from worker.generation.emitter import Emitter
 from worker.generation.images import image_sample
-from worker.generation.registry import Roster
-from worker.generation.runner import Runner, Workplace
+from worker.generation.registry import RunningResponses
+from worker.generation.runner import Runner, RunnerServices
 from worker.generation.searxng import Searxng
 from worker.process.cancel_listener import CancelListener
 from worker.process.checkpointer import Checkpointer
 from worker.process.heartbeat import Heartbeat
 from worker.process.poller import Poller
-from worker.process.reconciler import Custody
+from worker.process.reconciler import Reconciler
 from worker.process.watchdog import Watchdog
-from worker.queue import HintQueue
+from worker.queue import WakeQueue
 
 logger = logging.getLogger(__name__)
 
@@ -57,16 +57,16 @@ class Runtime:
         encoder = load_encoder(settings)
         self._emitter = Emitter(log)
         self._engine, tokenizer = _make_engine(settings, encoder, self._emitter)
-        self._roster = Roster()
+        self._running = RunningResponses()
         self._checkpointer = Checkpointer(
-            self._store, self._roster, interval_s=settings.checkpoint_seconds
+            self._store, self._running, interval_s=settings.checkpoint_seconds
         )
-        self._hints = HintQueue(settings.redis_url)
+        self._wake_queue = WakeQueue(settings.redis_url)
         self._heartbeat = Heartbeat(self._lease_store, name, encoder.model_id)
-        self._custody = Custody(
+        self._custody = Reconciler(
             self._lease_store,
-            self._roster,
-            self._hints,
+            self._running,
+            self._wake_queue,
             encoder.model_id,
             max_response_s=settings.max_response_seconds,
         )
@@ -81,7 +81,7 @@ class Runtime:
         self._draining = threading.Lock()
         self.model_id = encoder.model_id
         self._runner = Runner(
-            Workplace(
+            RunnerServices(
                 store=self._store,
                 log=log,
                 unstored=UnstoredContents(client),
@@ -89,15 +89,15 @@ class Runtime:
                 tokenizer=tokenizer,
                 engine=self._engine,
                 emitter=self._emitter,
-                roster=self._roster,
-                sealer=Sealer(self._store.projects.sealing_key),
+                running=self._running,
+                cipher=ContentCipher(self._store.projects.sealing_key),
                 search=Searxng(settings.searxng_url) if settings.searxng_url else None,
             )
         )
 
         self._poller = Poller(
             self._store,
-            self._roster,
+            self._running,
             model=self.model_id,
             max_sequences=settings.max_sequences,
             worker_id=lambda: self._heartbeat.identity.id,
@@ -106,11 +106,11 @@ class Runtime:
 
     def start(self) -> None:
         """Start every thread; the lease, and with it readiness, comes last."""
-        self._roster.bind(self._engine.abort)
+        self._running.bind(self._engine.abort)
         self._engine.start()
         self._emitter.start(self._engine.abort)
         self._checkpointer.start()
-        self._control.start(self._roster.cancel)
+        self._control.start(self._running.cancel)
         self._heartbeat.start(self._custody.look, self._custody.lose)
         self._watchdog.start()
         self._poller.start()
@@ -127,15 +127,15 @@ class Runtime:
     def drain(self) -> None:
         """Claim no more, let what fits into the drain time end, hand the rest back."""
         with self._draining:
-            self._roster.close()
-            if self._roster.wait_empty(self._settings.drain_seconds):
+            self._running.close()
+            if self._running.wait_empty(self._settings.drain_seconds):
                 return
-            released = self._roster.release_all()
+            released = self._running.release_all()
             # They stop at the next step; what that step still shows must be in the checkpoint.
-            self._roster.wait_empty(max(self._settings.drain_seconds, _STOP_S))
+            self._running.wait_empty(max(self._settings.drain_seconds, _STOP_S))
             held = [generation.reached() or generation.stored for generation in released]
             handed_back = self._store.claims.hand_back(held)
-            self._hints.hint(self.model_id, len(handed_back))
+            self._wake_queue.wake(self.model_id, len(handed_back))
             logger.info("responses handed back", extra={"count": len(handed_back)})
 
     def stop(self) -> None:
@@ -147,13 +147,13 @@ class Runtime:
         self._checkpointer.stop()
         self._control.stop()
         self._heartbeat.stop()
-        self._hints.close()
+        self._wake_queue.close()
         self._store.close()
         self._lease_store.close()
 
     def _die(self) -> None:
         """Let others have what runs here, at once, and be started again."""
-        self._roster.release_all(is_lost=True)
+        self._running.release_all(is_lost=True)
         self._heartbeat.give_up()
         os._exit(EXIT_STUCK)
 

@@ -50,7 +50,7 @@ def split_unserved(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
 
 
 def unserved_within(body: dict[str, Any]) -> str | None:
-    """The path of the first tool that is known and unserved, if any."""
+    """The path of the first tool that is known and unsupported, if any."""
     for position, tool in enumerate(_objects(body.get("tools"))):
         if str(tool.get("type")) in UNSERVED_TOOLS:
             return f"tools[{position}].type"

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.ids import new_id, response_wire_id
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from tests.integration.api.requests import create, create_and_wait, error_of, parsed
 from tests.integration.desk import Desk
@@ -26,7 +26,7 @@ def ids_of(page: dict[str, Any]) -> list[str]:
     return [response["id"] for response in page["data"]]
 
 
-def wire_ids(*created: StoredResponse) -> list[str]:
+def wire_ids(*created: ResponseRecord) -> list[str]:
     return [response_wire_id(stored.id) for stored in created]
 
 

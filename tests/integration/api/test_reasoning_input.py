@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.services import Services
-from models.encryption.reasoning import seal_thought
+from models.encryption.reasoning import encrypt_reasoning
 from models.tables import DEFAULT_PROJECT
 from tests.integration.api.requests import create_and_wait, error_of, parsed
 
@@ -23,7 +23,7 @@ def reasoning(**fields: Any) -> dict[str, Any]:
 def sealed(http: FlaskClient) -> str:
     """A thought as this server seals it."""
     at: Services = http.application.extensions["antiphon"]
-    return seal_thought(at.sealer, DEFAULT_PROJECT, "mull")
+    return encrypt_reasoning(at.cipher, DEFAULT_PROJECT, "mull")
 
 
 def num_tokens(http: FlaskClient, items: list[dict[str, Any]]) -> int:

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
 from models.profile.weights import SCRIPTED_MODEL
-from models.recording.finalize import close_response
+from models.recording.finalize import finalize_orphan
 from models.recording.recorder import EndingCause, Recorder
 from models.responses.status import ResponseStatus
 from models.streams.event_log import EventLog, events_channel
@@ -254,7 +254,7 @@ def test_a_stream_that_has_shown_more_than_its_end_knows_of_says_so(
 
     client.flushall()
     cause = EndingCause(status=ResponseStatus.CANCELLED)
-    assert close_response(desk.store, log, worker.stored, cause)
+    assert finalize_orphan(desk.store, log, worker.stored, cause)
     *_, error, done = [*shown, *streamed]
 
     assert event_of(error)["error"]["code"] == "events_lost"
@@ -279,7 +279,7 @@ def test_a_foreground_request_gets_an_end_that_does_not_follow_on_its_events(
 
         client.flushall()
         cause = EndingCause(status=ResponseStatus.CANCELLED)
-        assert close_response(desk.store, log, claimed, cause)
+        assert finalize_orphan(desk.store, log, claimed, cause)
 
         answer = waiting.result()
 
@@ -341,7 +341,7 @@ def test_a_foreground_response_is_cancelled_when_its_client_goes(
 def test_a_server_full_of_streams_refuses_more_and_takes_other_requests(
     app: OpenAPI, http: FlaskClient
 ) -> None:
-    hub = app.extensions["antiphon"].hub
+    hub = app.extensions["antiphon"].broadcaster
     response = create(http)
 
     with contextlib.ExitStack() as places:
@@ -359,7 +359,7 @@ def test_a_server_full_of_streams_refuses_more_and_takes_other_requests(
 def test_nothing_runs_for_a_client_that_was_refused_a_place(
     app: OpenAPI, http: FlaskClient, is_stream: bool
 ) -> None:
-    hub = app.extensions["antiphon"].hub
+    hub = app.extensions["antiphon"].broadcaster
 
     with contextlib.ExitStack() as places:
         for _ in range(24):

@@ -168,11 +168,11 @@ def test_an_answer_that_was_committed_before_it_was_published_is_waited_for(
     streamed = frames(http.post("/v1/responses", json=_BODY | {"stream": True}))
     recorder = Recorder(desk.claim(), log)
     recorder.begin()
-    ending = recorder.seal(EndingCause(status=ResponseStatus.COMPLETED))
+    ending = recorder.finish(EndingCause(status=ResponseStatus.COMPLETED))
 
     with ThreadPoolExecutor() as threads:
         reader = threads.submit(list, streamed)
-        assert desk.store.endings.finish(recorder.stored, ending)
+        assert desk.store.finisher.finish(recorder.stored, ending)
         wait([reader], timeout=0.3)  # Long enough for the API to see the end in the store.
         recorder.publish_end()
 

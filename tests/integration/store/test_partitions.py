@@ -82,13 +82,13 @@ def partitions(desk: Desk) -> set[str]:
 def test_it_works(own_desk: Desk) -> None:
     later = month(NUM_AHEAD + 1)
 
-    assert own_desk.store.months.add(month(1)) == [f"{later:%Y_%m}"]
+    assert own_desk.store.partitions.add(month(1)) == [f"{later:%Y_%m}"]
 
     assert partition_of(own_desk, ended(own_desk, later)) == {f"{later:%Y_%m}"}
 
 
 def test_months_that_are_there_are_not_made_again(own_desk: Desk) -> None:
-    assert own_desk.store.months.add(_NOW) == []
+    assert own_desk.store.partitions.add(_NOW) == []
 
 
 def test_whatever_is_older_lies_in_the_first_month(own_desk: Desk) -> None:
@@ -101,7 +101,7 @@ def test_a_response_without_a_month_is_kept_in_the_default_partition(own_desk: D
     response_id = ended(own_desk, month(NUM_AHEAD + 3))
 
     assert partition_of(own_desk, response_id) == {"default"}
-    assert own_desk.store.months.add(month(NUM_AHEAD + 3)) != []
+    assert own_desk.store.partitions.add(month(NUM_AHEAD + 3)) != []
     assert partition_of(own_desk, response_id) == {"default"}
 
 
@@ -109,7 +109,7 @@ def test_a_month_whose_responses_have_all_expired_is_dropped(own_desk: Desk) -> 
     ended(own_desk, _NOW)
     kept = ended(own_desk, month(1))
 
-    dropped = own_desk.store.months.drop(created_before=month(1))
+    dropped = own_desk.store.partitions.drop(created_before=month(1))
 
     assert dropped == [f"{_NOW:%Y_%m}"]
     assert own_desk.sql("SELECT id FROM responses") == [(kept,)]
@@ -132,7 +132,7 @@ def test_a_month_is_kept_while_any_response_in_it_matters(
     ended(own_desk, _NOW)
     unsettle(own_desk)
 
-    assert own_desk.store.months.drop(created_before=month(1)) == []
+    assert own_desk.store.partitions.drop(created_before=month(1)) == []
 
     assert own_desk.sql("SELECT count(*) FROM responses") == [(2,)]
 
@@ -141,7 +141,7 @@ def test_a_month_is_kept_until_its_last_day_has_expired(own_desk: Desk) -> None:
     ended(own_desk, _NOW)
     last_day = month(1).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
-    assert own_desk.store.months.drop(created_before=last_day - timedelta(seconds=1)) == []
+    assert own_desk.store.partitions.drop(created_before=last_day - timedelta(seconds=1)) == []
 
 
 def test_a_deleted_response_leaves_no_rows_in_any_partition(own_desk: Desk) -> None:
@@ -182,7 +182,7 @@ def test_a_month_that_somebody_reads_is_dropped_later(
         reader.execute("SELECT count(*) FROM responses")
 
         with pytest.raises(UnavailableError):
-            own_desk.store.months.drop(created_before=month(1))
+            own_desk.store.partitions.drop(created_before=month(1))
 
         assert own_desk.sql("SELECT count(*) FROM responses") == [(1,)]
-    assert own_desk.store.months.drop(created_before=month(1)) != []
+    assert own_desk.store.partitions.drop(created_before=month(1)) != []

@@ -13,7 +13,7 @@ def test_it_works(desk: Desk) -> None:
     lost = desk.running()
     desk.lapse_leases()
 
-    assert desk.store.upkeep.reclaim() == [lost.id]
+    assert desk.store.reaper.reclaim() == [lost.id]
 
     assert desk.status(lost) is ResponseStatus.QUEUED
     assert desk.num_crashes(lost) == 1
@@ -23,7 +23,7 @@ def test_it_works(desk: Desk) -> None:
 def test_the_responses_of_a_living_worker_are_left_alone(desk: Desk) -> None:
     running = desk.running()
 
-    assert desk.store.upkeep.reclaim() == []
+    assert desk.store.reaper.reclaim() == []
     assert desk.status(running) is ResponseStatus.IN_PROGRESS
 
 
@@ -32,7 +32,7 @@ def test_only_the_worker_whose_lease_has_run_out_loses_its_responses(desk: Desk)
     desk.lapse_leases()
     desk.running()
 
-    assert desk.store.upkeep.reclaim() == [lost.id]
+    assert desk.store.reaper.reclaim() == [lost.id]
 
 
 def test_the_responses_of_a_worker_without_a_row_are_reclaimed(desk: Desk) -> None:
@@ -41,7 +41,7 @@ def test_the_responses_of_a_worker_without_a_row_are_reclaimed(desk: Desk) -> No
     lost = desk.claim(worker)
     desk.store.workers.leave(worker)
 
-    assert desk.store.upkeep.reclaim() == [lost.id]
+    assert desk.store.reaper.reclaim() == [lost.id]
 
 
 def test_a_response_that_has_lost_its_last_worker_is_not_queued_again(desk: Desk) -> None:
@@ -49,13 +49,13 @@ def test_a_response_that_has_lost_its_last_worker_is_not_queued_again(desk: Desk
     for _ in range(MAX_CRASHES - 1):
         desk.claim()
         desk.lapse_leases()
-        assert desk.store.upkeep.reclaim() == [lost.id]
-        assert desk.store.upkeep.poisonous() == []
+        assert desk.store.reaper.reclaim() == [lost.id]
+        assert desk.store.reaper.poisonous() == []
     desk.claim()
     desk.lapse_leases()
 
-    assert desk.store.upkeep.reclaim() == []
-    assert [stored.id for stored in desk.store.upkeep.poisonous()] == [lost.id]
+    assert desk.store.reaper.reclaim() == []
+    assert [stored.id for stored in desk.store.reaper.poisonous()] == [lost.id]
 
 
 def test_the_queue_is_counted_by_model(desk: Desk) -> None:
@@ -63,7 +63,7 @@ def test_the_queue_is_counted_by_model(desk: Desk) -> None:
     for model in ("scripted", "scripted", "other"):
         desk.create(model=model)
 
-    assert desk.store.upkeep.num_queued() == {"scripted": 2, "other": 1}
+    assert desk.store.reaper.num_queued() == {"scripted": 2, "other": 1}
 
 
 def test_finished_responses_expire_with_everything_that_belongs_to_them(
@@ -73,7 +73,7 @@ def test_finished_responses_expire_with_everything_that_belongs_to_them(
     desk.finish(ended, output=[output_message(ended.id)], events=[b"{}"])
     unended = desk.running()
 
-    expired = desk.store.upkeep.expire(created_before=datetime.now(UTC) + _SOON)
+    expired = desk.store.reaper.expire(created_before=datetime.now(UTC) + _SOON)
 
     assert expired == [ended.id]
     assert sql("SELECT DISTINCT response_id FROM items") == [(unended.id,)]
@@ -83,7 +83,7 @@ def test_finished_responses_expire_with_everything_that_belongs_to_them(
 def test_a_finished_response_within_its_time_is_kept(desk: Desk) -> None:
     desk.finish(desk.running())
 
-    assert desk.store.upkeep.expire(created_before=datetime.now(UTC) - _SOON) == []
+    assert desk.store.reaper.expire(created_before=datetime.now(UTC) - _SOON) == []
 
 
 def test_rows_of_unstored_responses_expire_on_their_own_time(desk: Desk) -> None:
@@ -91,7 +91,7 @@ def test_rows_of_unstored_responses_expire_on_their_own_time(desk: Desk) -> None
     unstored = desk.running(store=False, parameters={})
     desk.finish(unstored)
 
-    expired = desk.store.upkeep.expire_unstored(created_before=datetime.now(UTC) + _SOON)
+    expired = desk.store.reaper.expire_unstored(created_before=datetime.now(UTC) + _SOON)
 
     assert expired == [unstored.id]
 
@@ -106,7 +106,7 @@ def test_workers_lost_long_ago_are_forgotten_unless_they_hold_a_response(
     sql("UPDATE workers SET lease_until = now() - interval '2 hours'")
     alive = desk.hire()
 
-    desk.store.upkeep.forget_workers()
+    desk.store.reaper.forget_workers()
 
     assert set(sql("SELECT id FROM workers")) == {(holder.id,), (alive.id,)}
 
@@ -115,7 +115,7 @@ def test_what_has_lost_one_worker_may_run_beside_others(desk: Desk) -> None:
     desk.running()
     desk.lapse_leases()
 
-    desk.store.upkeep.reclaim()
+    desk.store.reaper.reclaim()
 
     assert not desk.claim().isolated
 
@@ -125,7 +125,7 @@ def test_what_has_lost_two_workers_runs_alone(desk: Desk) -> None:
     for _ in range(2):
         desk.claim()
         desk.lapse_leases()
-        desk.store.upkeep.reclaim()
+        desk.store.reaper.reclaim()
 
     assert desk.claim().isolated
 
@@ -136,6 +136,6 @@ def test_what_ran_in_a_worker_that_came_to_grief_by_itself_runs_alone(desk: Desk
     desk.claim(worker)
     ended = desk.store.workers.end_leases(worker.host, worker.pid)
 
-    desk.store.upkeep.reclaim(ended)
+    desk.store.reaper.reclaim(ended)
 
     assert desk.claim().isolated

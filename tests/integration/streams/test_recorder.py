@@ -9,7 +9,7 @@ import redis
 
 from models.recording.opening import opening_events
 from models.recording.recorder import EndingCause, Recorder
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken
 from models.streams.event_log import EventLog, LoggedEvent
@@ -20,7 +20,7 @@ _WORDS = ["One", " two", " three"]
 
 
 @pytest.fixture
-def claimed() -> StoredResponse:
+def claimed() -> ResponseRecord:
     return stored_response(status=ResponseStatus.IN_PROGRESS, attempt=1)
 
 
@@ -44,10 +44,10 @@ def data_of(events: Sequence[LoggedEvent]) -> list[bytes]:
     return [event.data for event in events]
 
 
-def test_it_works(claimed: StoredResponse, log: EventLog) -> None:
+def test_it_works(claimed: ResponseRecord, log: EventLog) -> None:
     recorder = record(Recorder(claimed, log))
 
-    ending = recorder.seal(_COMPLETED)
+    ending = recorder.finish(_COMPLETED)
 
     events = parse(ending.events)
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
@@ -56,9 +56,9 @@ def test_it_works(claimed: StoredResponse, log: EventLog) -> None:
     assert ending.output[0]["content"][0]["text"] == "One two three"
 
 
-def test_what_is_logged_is_what_is_archived(claimed: StoredResponse, log: EventLog) -> None:
+def test_what_is_logged_is_what_is_archived(claimed: ResponseRecord, log: EventLog) -> None:
     recorder = record(Recorder(claimed, log))
-    ending = recorder.seal(_COMPLETED)
+    ending = recorder.finish(_COMPLETED)
     recorder.publish_end()
 
     logged = log.read(claimed.id, start=2)
@@ -67,37 +67,37 @@ def test_what_is_logged_is_what_is_archived(claimed: StoredResponse, log: EventL
 
 
 def test_no_terminal_event_can_be_read_before_the_end_is_committed(
-    claimed: StoredResponse, log: EventLog
+    claimed: ResponseRecord, log: EventLog
 ) -> None:
     recorder = record(Recorder(claimed, log))
 
-    recorder.seal(_COMPLETED)
+    recorder.finish(_COMPLETED)
     recorder.flush()
 
     assert not any(event.is_terminal for event in log.read(claimed.id, start=2))
 
 
 def test_a_second_attempt_goes_on_where_the_first_was_lost(
-    claimed: StoredResponse, log: EventLog
+    claimed: ResponseRecord, log: EventLog
 ) -> None:
     undisturbed = write(Recorder(claimed, log))
     record(Recorder(claimed, log), _WORDS[:2])
 
     second = Recorder(replace(claimed, attempt=2), log)
-    tokens = second.resume()
+    tokens = second.take_over_log()
     second.begin()
     say(second, _WORDS[2], [2])
 
     assert tokens == [GeneratedToken(0, 0), GeneratedToken(0, 1)]
-    lines = [list(each.seal(_COMPLETED).events) for each in (undisturbed, second)]
+    lines = [list(each.finish(_COMPLETED).events) for each in (undisturbed, second)]
     assert lines[0][:-1] == lines[1][:-1]
 
 
 def test_an_attempt_that_was_taken_over_notices_and_writes_no_more(
-    claimed: StoredResponse, log: EventLog
+    claimed: ResponseRecord, log: EventLog
 ) -> None:
     first = record(Recorder(claimed, log), _WORDS[:1])
-    Recorder(replace(claimed, attempt=2), log).resume()
+    Recorder(replace(claimed, attempt=2), log).take_over_log()
     num_logged = len(log.read(claimed.id, start=2))
 
     say(first, " stale", [9])
@@ -109,7 +109,7 @@ def test_an_attempt_that_was_taken_over_notices_and_writes_no_more(
 
 
 def test_a_log_that_was_lost_midway_is_filled_again_from_its_beginning(
-    claimed: StoredResponse, log: EventLog, client: redis.Redis
+    claimed: ResponseRecord, log: EventLog, client: redis.Redis
 ) -> None:
     recorder = record(Recorder(claimed, log), _WORDS[:2])
     before = log.read(claimed.id, start=2)
@@ -124,12 +124,12 @@ def test_a_log_that_was_lost_midway_is_filled_again_from_its_beginning(
 
 
 def test_a_failed_response_keeps_no_item_that_was_left_open(
-    claimed: StoredResponse, log: EventLog
+    claimed: ResponseRecord, log: EventLog
 ) -> None:
     recorder = record(Recorder(claimed, log))
     error = {"code": "server_error", "message": "It broke."}
 
-    ending = recorder.seal(EndingCause(status=ResponseStatus.FAILED, error=error))
+    ending = recorder.finish(EndingCause(status=ResponseStatus.FAILED, error=error))
 
     assert ending.output == []
     assert parse(ending.events)[-1]["type"] == "response.failed"
@@ -138,9 +138,9 @@ def test_a_failed_response_keeps_no_item_that_was_left_open(
 
 @pytest.mark.parametrize("status", [ResponseStatus.CANCELLED, ResponseStatus.INCOMPLETE])
 def test_the_text_of_a_response_that_was_cut_off_is_kept(
-    claimed: StoredResponse, log: EventLog, status: ResponseStatus
+    claimed: ResponseRecord, log: EventLog, status: ResponseStatus
 ) -> None:
-    ending = record(Recorder(claimed, log)).seal(EndingCause(status=status))
+    ending = record(Recorder(claimed, log)).finish(EndingCause(status=status))
 
     assert ending.output[0]["status"] == "incomplete"
     assert ending.output[0]["content"][0]["text"] == "One two three"
@@ -149,25 +149,25 @@ def test_the_text_of_a_response_that_was_cut_off_is_kept(
 
 
 def test_a_completed_response_without_text_has_an_empty_message(
-    claimed: StoredResponse, log: EventLog
+    claimed: ResponseRecord, log: EventLog
 ) -> None:
-    ending = record(Recorder(claimed, log), []).seal(_COMPLETED)
+    ending = record(Recorder(claimed, log), []).finish(_COMPLETED)
 
     assert ending.output[0]["content"][0]["text"] == ""
     assert ending.output[0]["status"] == "completed"
 
 
 def test_a_response_that_is_cancelled_before_it_began_has_no_output(
-    claimed: StoredResponse, log: EventLog
+    claimed: ResponseRecord, log: EventLog
 ) -> None:
-    ending = Recorder(claimed, log).seal(EndingCause(status=ResponseStatus.CANCELLED))
+    ending = Recorder(claimed, log).finish(EndingCause(status=ResponseStatus.CANCELLED))
 
     types = [event["type"] for event in parse(ending.events)]
     assert types == ["response.created", "response.queued", "response.incomplete"]
     assert ending.output == []
 
 
-def test_a_foreground_stream_opens_with_its_creation_alone(claimed: StoredResponse) -> None:
+def test_a_foreground_stream_opens_with_its_creation_alone(claimed: ResponseRecord) -> None:
     opened = opening_events(replace(claimed, background=False))
 
     assert [event.type for event in opened] == ["response.created"]
@@ -175,7 +175,7 @@ def test_a_foreground_stream_opens_with_its_creation_alone(claimed: StoredRespon
 
 
 def test_opening_events_are_the_same_however_far_the_response_has_come(
-    claimed: StoredResponse,
+    claimed: ResponseRecord,
 ) -> None:
     later = replace(claimed, status=ResponseStatus.COMPLETED, finished_at=claimed.created_at)
 

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from models.profile.weights import SCRIPTED_MODEL
 from models.recording.recorder import Recorder
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.settings import Settings
 from models.streams.event_log import EventLog
@@ -59,7 +59,7 @@ def running(maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch) -> Iterat
     thread.join()
 
 
-def lose(desk: Desk) -> StoredResponse:
+def lose(desk: Desk) -> ResponseRecord:
     """A worker takes a response and is not heard of again."""
     lost = desk.running()
     desk.lapse_leases()
@@ -111,7 +111,7 @@ def test_a_hint_that_was_lost_is_sent_again(
         create(http)
     client.flushall()
 
-    maintenance.hint()
+    maintenance.wake()
 
     assert client.llen(_QUEUE) == 3
 
@@ -121,7 +121,7 @@ def test_a_hint_that_was_sent_again_reaches_a_worker(
 ) -> None:
     unhinted = desk.create()
 
-    maintenance.hint()
+    maintenance.wake()
 
     eventually(lambda: desk.status(unhinted) is ResponseStatus.COMPLETED)
 
@@ -132,7 +132,7 @@ def test_no_hint_is_sent_when_the_queue_holds_enough(
     for _ in range(3):
         create(http)
 
-    maintenance.hint()
+    maintenance.wake()
 
     assert client.llen(_QUEUE) == 3
 
@@ -144,7 +144,7 @@ def test_only_the_hints_that_are_missing_are_sent(
     for _ in range(2):
         desk.create()
 
-    maintenance.hint()
+    maintenance.wake()
 
     assert client.llen(_QUEUE) == 3
 
@@ -155,7 +155,7 @@ def test_what_is_running_or_ended_needs_no_hint(
     desk.running()
     desk.finish(desk.running())
 
-    maintenance.hint()
+    maintenance.wake()
 
     assert client.llen(_QUEUE) == 0
 
@@ -166,7 +166,7 @@ def test_each_model_has_hints_of_its_own(
     for model in ("other", SCRIPTED_MODEL, "other"):
         desk.create(model=model)
 
-    maintenance.hint()
+    maintenance.wake()
 
     assert (client.llen(_QUEUE), client.llen(queue_name("other"))) == (1, 2)
 
@@ -181,7 +181,7 @@ def test_no_more_hints_wait_than_can_be_of_use(
     for _ in range(3):
         desk.create()
 
-    maintenance.hint()
+    maintenance.wake()
 
     assert client.llen(_QUEUE) == 2
 

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from models.errors import UnavailableError
 from models.settings import Settings
-from models.store.finish import Endings
+from models.store.finish import Finisher
 from models.streams.unstored import UnstoredContents
 from tests.integration.api.requests import create, event_of, events, frames, stream, wait_for_end
 from tests.integration.conftest import NO_REDIS, MakeWorker, RunSql
@@ -21,7 +21,7 @@ _UNSTORED = {"input": "Hello.", "store": False, "stream": True}
 
 def cut_off_finish(monkeypatch: pytest.MonkeyPatch, *, after: bool) -> None:
     """The first end is cut off, before or after it was committed."""
-    finish, faults = Endings.finish, [UnavailableError()]
+    finish, faults = Finisher.finish, [UnavailableError()]
 
     def cut_off(*arguments: Any) -> Any:
         if not faults:
@@ -30,7 +30,7 @@ def cut_off_finish(monkeypatch: pytest.MonkeyPatch, *, after: bool) -> None:
             finish(*arguments)
         raise faults.pop()
 
-    monkeypatch.setattr(Endings, "finish", cut_off)
+    monkeypatch.setattr(Finisher, "finish", cut_off)
     monkeypatch.setattr("worker.generation.runner.RETRY_S", 0.02)
 
 

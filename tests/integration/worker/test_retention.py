@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from models.ids import id_floor, response_wire_id
 from models.recording.recorder import EndingCause, Recorder
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.settings import Settings
 from models.streams.event_log import EventLog
@@ -44,19 +44,19 @@ def aged(**age: float) -> UUID:
     return id_floor(datetime.now(UTC) - timedelta(**age))
 
 
-def end(desk: Desk, log: EventLog, **changes: Any) -> StoredResponse:
+def end(desk: Desk, log: EventLog, **changes: Any) -> ResponseRecord:
     """A response that has ended, with text in its items, its archive and its log."""
     claimed = desk.running(**changes)
     recorder = Recorder(claimed, log)
     recorder.begin()
     say(recorder, "Hello.", [1])
-    ending = recorder.seal(EndingCause(status=ResponseStatus.COMPLETED))
-    assert desk.store.endings.finish(claimed, ending)
+    ending = recorder.finish(EndingCause(status=ResponseStatus.COMPLETED))
+    assert desk.store.finisher.finish(claimed, ending)
     recorder.publish_end()
     return claimed
 
 
-def is_kept(desk: Desk, response: StoredResponse) -> bool:
+def is_kept(desk: Desk, response: ResponseRecord) -> bool:
     return bool(desk.sql("SELECT id FROM responses WHERE id = %s", response.id))
 
 
@@ -269,7 +269,7 @@ def test_the_log_of_what_is_running_is_kept(
     assert log.read(claimed.id, start=2) == logged
 
 
-def begin(claimed: StoredResponse, log: EventLog) -> None:
+def begin(claimed: ResponseRecord, log: EventLog) -> None:
     """What the worker does first."""
     recorder = Recorder(claimed, log)
     recorder.begin()

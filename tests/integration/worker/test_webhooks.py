@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from openai import InvalidWebhookSignatureError, OpenAI
 
 from models.ids import response_wire_id
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.settings import Settings
 from tests.integration.api.requests import cancel, create, parsed
@@ -74,7 +74,7 @@ def unwrap(got: Received, secret: str) -> Any:
     return OpenAI(api_key="none").webhooks.unwrap(got.body, got.headers, secret=secret)
 
 
-def end(desk: Desk, status: ResponseStatus = ResponseStatus.COMPLETED) -> StoredResponse:
+def end(desk: Desk, status: ResponseStatus = ResponseStatus.COMPLETED) -> ResponseRecord:
     """A background response that has ended."""
     claimed = desk.running()
     assert desk.finish(claimed, status)

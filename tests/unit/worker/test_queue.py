@@ -5,7 +5,7 @@ import re
 import pytest
 
 from models.profile.weights import SCRIPTED_MODEL
-from worker.queue import HintQueue, queue_name
+from worker.queue import WakeQueue, queue_name
 
 
 def test_a_model_has_the_same_queue_in_every_process() -> None:
@@ -24,8 +24,8 @@ def test_a_queues_name_is_harmless_whatever_the_model_is_called(model: str) -> N
 
 
 def test_a_hint_that_cannot_be_sent_is_no_error() -> None:
-    hints = HintQueue("redis://127.0.0.1:1")
+    wake_queue = WakeQueue("redis://127.0.0.1:1")
 
-    assert not hints.hint(SCRIPTED_MODEL)
+    assert not wake_queue.wake(SCRIPTED_MODEL)
 
-    hints.close()
+    wake_queue.close()

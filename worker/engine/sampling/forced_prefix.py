@@ -11,11 +11,11 @@ from math import inf
 import torch
 from torch import Tensor
 
-from worker.engine.interface import Opening
+from worker.engine.interface import ForcedPrefix
 from worker.engine.sampling.device_copy import upload
 
 
-def next_of(opening: Opening | None, generated: Sequence[int]) -> int | None:
+def next_of(opening: ForcedPrefix | None, generated: Sequence[int]) -> int | None:
     """The token that follows if the sequence begins as given; None where that is over."""
     if opening is None or len(generated) >= len(opening.token_ids):
         return None
@@ -24,7 +24,7 @@ def next_of(opening: Opening | None, generated: Sequence[int]) -> int | None:
     return opening.token_ids[len(generated)]
 
 
-def prefer(logits: Tensor, openings: Sequence[tuple[Opening | None, Sequence[int]]]) -> None:
+def prefer(logits: Tensor, openings: Sequence[tuple[ForcedPrefix | None, Sequence[int]]]) -> None:
     """Leave, in the logits [rows, vocab] of rows that begin as given, that one token.
 
     Which rows do is decided where the logits are; the host does not learn it here.

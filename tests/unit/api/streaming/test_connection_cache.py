@@ -1,6 +1,6 @@
 import orjson
 
-from api.streaming.connection_cache import KeptContexts
+from api.streaming.connection_cache import ContextCache
 from models.ids import new_id
 
 ITEMS = [{"type": "message", "role": "user", "content": "x" * 50}]
@@ -8,7 +8,7 @@ SIZE = len(orjson.dumps(ITEMS))
 
 
 def test_it_works() -> None:
-    kept, response_id = KeptContexts(), new_id()
+    kept, response_id = ContextCache(), new_id()
 
     kept.keep(response_id, ITEMS)
 
@@ -18,7 +18,7 @@ def test_it_works() -> None:
 
 
 def test_the_least_recently_used_go_first() -> None:
-    kept, ids = KeptContexts(max_bytes=2 * SIZE), [new_id() for _ in range(3)]
+    kept, ids = ContextCache(max_bytes=2 * SIZE), [new_id() for _ in range(3)]
 
     kept.keep(ids[0], ITEMS)
     kept.keep(ids[1], ITEMS)
@@ -29,7 +29,7 @@ def test_the_least_recently_used_go_first() -> None:
 
 
 def test_what_was_forgotten_makes_room() -> None:
-    kept, ids = KeptContexts(max_bytes=SIZE), [new_id() for _ in range(2)]
+    kept, ids = ContextCache(max_bytes=SIZE), [new_id() for _ in range(2)]
 
     kept.keep(ids[0], ITEMS)
     kept.forget(ids[0])
@@ -40,7 +40,7 @@ def test_what_was_forgotten_makes_room() -> None:
 
 
 def test_what_is_larger_than_all_the_room_is_not_kept() -> None:
-    kept, small, large = KeptContexts(max_bytes=SIZE), new_id(), new_id()
+    kept, small, large = ContextCache(max_bytes=SIZE), new_id(), new_id()
 
     kept.keep(small, ITEMS)
     kept.keep(large, ITEMS * 2)

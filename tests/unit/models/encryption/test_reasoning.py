@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from models.encryption.cipher import SealBrokenError, Sealer, new_sealing_key
-from models.encryption.items import open_items
-from models.encryption.reasoning import attach_thoughts, seal_thought
+from models.encryption.cipher import ContentCipher, DecryptionError, new_encryption_key
+from models.encryption.items import decrypt_items
+from models.encryption.reasoning import attach_reasoning, encrypt_reasoning
 
-KEY = new_sealing_key()
-SEALER = Sealer(lambda _: KEY)
+KEY = new_encryption_key()
+CIPHER = ContentCipher(lambda _: KEY)
 USER = {"type": "message", "role": "user", "content": "a"}
 ANSWER = {"type": "message", "role": "assistant", "content": "b"}
 CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
@@ -20,26 +20,26 @@ def reasoning(text: str, **more: Any) -> dict[str, Any]:
 
 
 def test_what_is_sealed_counts_before_what_is_open() -> None:
-    sealed = seal_thought(SEALER, "ours", "sealed")
+    sealed = encrypt_reasoning(CIPHER, "ours", "sealed")
     item = reasoning("open", id="rs_1", encrypted_content=sealed)
 
-    assert open_items(SEALER, "ours", [USER, item]) == [USER, reasoning("sealed", id="rs_1")]
+    assert decrypt_items(CIPHER, "ours", [USER, item]) == [USER, reasoning("sealed", id="rs_1")]
 
 
 def test_a_thought_in_the_open_stays_as_it_is() -> None:
-    assert open_items(SEALER, "ours", [reasoning("open")]) == [reasoning("open")]
+    assert decrypt_items(CIPHER, "ours", [reasoning("open")]) == [reasoning("open")]
 
 
 def test_a_thought_is_no_summary_of_a_conversation() -> None:
-    sealed = seal_thought(SEALER, "ours", "t")
+    sealed = encrypt_reasoning(CIPHER, "ours", "t")
 
-    with pytest.raises(SealBrokenError):
-        open_items(SEALER, "ours", [{"type": "compaction", "encrypted_content": sealed}])
+    with pytest.raises(DecryptionError):
+        decrypt_items(CIPHER, "ours", [{"type": "compaction", "encrypted_content": sealed}])
 
 
 @pytest.mark.parametrize("said", [ANSWER, CALL])
 def test_a_thought_goes_before_what_the_assistant_said_next(said: dict[str, Any]) -> None:
-    assert attach_thoughts([USER, reasoning("t"), said, USER]) == [
+    assert attach_reasoning([USER, reasoning("t"), said, USER]) == [
         USER,
         said | {"thought": "t"},
         USER,
@@ -49,10 +49,10 @@ def test_a_thought_goes_before_what_the_assistant_said_next(said: dict[str, Any]
 def test_several_thoughts_go_together_and_a_summary_stands_for_what_is_not_there() -> None:
     summary = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "s"}]}
 
-    assert attach_thoughts([reasoning("t"), summary, ANSWER]) == [ANSWER | {"thought": "t\n\ns"}]
+    assert attach_reasoning([reasoning("t"), summary, ANSWER]) == [ANSWER | {"thought": "t\n\ns"}]
 
 
 def test_a_thought_that_nothing_follows_is_a_message_of_its_own() -> None:
     silent = {"type": "message", "role": "assistant", "content": "", "thought": "t"}
 
-    assert attach_thoughts([reasoning("t"), USER, reasoning("t")]) == [silent, USER, silent]
+    assert attach_reasoning([reasoning("t"), USER, reasoning("t")]) == [silent, USER, silent]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from models.events.resumable_writer import ItemWriter
+from models.events.resumable_writer import ResumableWriter
 from models.events.state_machine import EventMachine
 from models.ids import choice_of
 from models.responses.record import to_resource
@@ -13,7 +13,7 @@ from models.schemas.item_events import BaseEvent, SearchInProgress
 from models.schemas.parts import UrlCitation
 from tests.factories import stored_response
 
-Say = Callable[[ItemWriter], None]
+Say = Callable[[ResumableWriter], None]
 
 _STORED = stored_response(status=ResponseStatus.IN_PROGRESS)
 
@@ -49,14 +49,14 @@ class Record:
         self.events.append((events[-1], tuple(token_ids)))
         self.ends.append(len(self.events))
 
-    def writer(self, choice: int = 0) -> ItemWriter:
-        return ItemWriter(_STORED.id, self.machine, self.add, choice=choice)
+    def writer(self, choice: int = 0) -> ResumableWriter:
+        return ResumableWriter(_STORED.id, self.machine, self.add, choice=choice)
 
     def tokens(self) -> list[int]:
         return [token for _, token_ids in self.events for token in token_ids]
 
 
-def say(writer: ItemWriter, said: Sequence[tuple[int, Say]]) -> None:
+def say(writer: ResumableWriter, said: Sequence[tuple[int, Say]]) -> None:
     for token, each in said:
         writer.note([token])
         each(writer)

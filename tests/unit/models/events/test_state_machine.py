@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from models.events.item_state import ITEM_TABLES, ItemState
+from models.events.item_state import ITEM_TABLES, ItemStage
 from models.events.state_machine import EventMachine, IllegalEventError, StreamState
 from models.responses.record import to_resource
 from models.responses.status import ResponseStatus
@@ -364,7 +364,7 @@ def test_the_order_is_the_specifications(calls: list[Call]) -> None:
     assert _STREAM.fullmatch(word)
     for index, draft in enumerate(machine.drafts):
         item_word = word_of([event for event in of_items if event.output_index == index])
-        if draft.state is ItemState.CLOSED:
+        if draft.state is ItemStage.CLOSED:
             assert re.fullmatch(_ITEMS[draft.item.type], item_word)
         else:
             assert "A" not in item_word

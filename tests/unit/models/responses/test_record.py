@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from models.ids import new_id
-from models.responses.record import StoredResponse, opening_resource, running_resource, to_resource
+from models.responses.record import ResponseRecord, opening_resource, running_resource, to_resource
 from models.responses.status import ResponseStatus
 from models.schemas.response import Usage
 from tests.factories import output_message, stored_response
@@ -33,7 +33,7 @@ _ENDED: dict[str, dict[str, Any]] = {
 }
 
 
-def stored_in(status: ResponseStatus, **changes: Any) -> StoredResponse:
+def stored_in(status: ResponseStatus, **changes: Any) -> ResponseRecord:
     """A response that has come as far as its status says."""
     queued = stored_response(created_at=_CREATED, **changes)
     if status is ResponseStatus.QUEUED:

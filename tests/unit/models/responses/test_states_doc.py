@@ -5,8 +5,8 @@ from pathlib import Path
 
 from models.responses.status import TERMINAL, TRANSITIONS
 from models.store.claims import Claims
-from models.store.finish import Endings
-from models.store.reaper import Upkeep
+from models.store.finish import Finisher
+from models.store.reaper import Reaper
 from models.store.responses import Responses
 
 _TEXT = (Path(__file__).parents[4] / "docs" / "states.md").read_text()
@@ -49,7 +49,7 @@ def test_every_verb_is_a_method_of_the_store() -> None:
     verbs = {verb for _, _, verbs in _drawing() for verb in verbs}
 
     assert {
-        v for v in verbs if not any(hasattr(k, v) for k in (Claims, Endings, Responses, Upkeep))
+        v for v in verbs if not any(hasattr(k, v) for k in (Claims, Finisher, Responses, Reaper))
     } == set()
 
 

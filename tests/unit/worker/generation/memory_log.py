@@ -7,11 +7,11 @@ from uuid import UUID
 
 import orjson
 
-from models.encryption.cipher import Sealer, new_sealing_key
+from models.encryption.cipher import ContentCipher, new_encryption_key
 from models.profile.call_format import CallFormat
 from models.profile.thinking import KNOWN_TAGS, ThinkTags
 from models.recording.recorder import Recorder
-from models.responses.record import StoredResponse
+from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken
 from models.streams.event_log import Append, AppendResult, LoggedEvent
@@ -20,12 +20,12 @@ from worker.engine.interface import Tokenizer
 from worker.engine.scripted import ScriptedTokenizer
 from worker.generation.choice import PLAIN_RULES, OutputRules
 from worker.generation.generation import Generation
-from worker.generation.logprobs import Speller
+from worker.generation.logprobs import LogprobFormatter
 from worker.parsing.text_pipeline import TextPipeline
 from worker.parsing.turns import TurnFormat
 
-_KEY = new_sealing_key()
-SEALER = Sealer(lambda _: _KEY)
+_KEY = new_encryption_key()
+CIPHER = ContentCipher(lambda _: _KEY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +87,13 @@ class MemoryLog:
         return "".join(event["delta"] for event in deltas)
 
 
-def claimed_response(attempt: int = 1) -> StoredResponse:
+def claimed_response(attempt: int = 1) -> ResponseRecord:
     return stored_response(status=ResponseStatus.IN_PROGRESS, attempt=attempt)
 
 
 def begin(
     log: MemoryLog,
-    stored: StoredResponse | None = None,
+    stored: ResponseRecord | None = None,
     *,
     stop: Sequence[str] = (),
     tokenizer: Tokenizer | None = None,
@@ -101,7 +101,7 @@ def begin(
     thinking: Thinking | None = None,
 ) -> Generation:
     """A generation as the runner makes it; its tokens are bytes unless it has a tokenizer."""
-    recorder = Recorder(stored or claimed_response(), log, SEALER)
+    recorder = Recorder(stored or claimed_response(), log, CIPHER)
     recorder.begin()
     return _generation(recorder, stop, tokenizer or ScriptedTokenizer(), n, thinking)
 
@@ -115,8 +115,8 @@ def take_over(
 ) -> tuple[Generation, list[GeneratedToken]]:
     """The next attempt at a response, and the tokens that it found."""
     stored = replace(first.stored, attempt=first.stored.attempt + 1)
-    recorder = Recorder(stored, log, SEALER)
-    tokens = recorder.resume()
+    recorder = Recorder(stored, log, CIPHER)
+    tokens = recorder.take_over_log()
     recorder.begin()
     tokenizer, n = ScriptedTokenizer(), len(first.choices)
     return _generation(recorder, stop, tokenizer, n, thinking), tokens
@@ -130,7 +130,7 @@ def _generation(
     thinking: Thinking | None,
 ) -> Generation:
     thinking = thinking or Thinking(tags=None)
-    speller = Speller(lambda: [bytes([byte]) for byte in range(256)], tokenizer)
+    speller = LogprobFormatter(lambda: [bytes([byte]) for byte in range(256)], tokenizer)
     return Generation(
         recorder.stored,
         recorder,

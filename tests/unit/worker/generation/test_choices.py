@@ -7,7 +7,7 @@ import pytest
 
 from models.responses.status import ResponseStatus
 from models.responses.tokens import by_choice
-from models.store.finish import Ending
+from models.store.finish import TerminalRecord
 from tests.unit.worker.generation.memory_log import MemoryLog, begin, take_over
 from tests.unit.worker.generation.test_emitter import Desk
 from worker.engine.interface import Delta, FinishReason
@@ -49,11 +49,11 @@ def run(
     return is_over
 
 
-def events_of(ending: Ending) -> list[dict[str, Any]]:
+def events_of(ending: TerminalRecord) -> list[dict[str, Any]]:
     return [orjson.loads(event) for event in ending.events]
 
 
-def texts_of(ending: Ending) -> list[tuple[str, str]]:
+def texts_of(ending: TerminalRecord) -> list[tuple[str, str]]:
     return [(item["content"][0]["text"], item["status"]) for item in ending.output]
 
 
@@ -62,7 +62,7 @@ def test_each_choice_is_an_item_of_its_own(log: MemoryLog) -> None:
 
     assert run(generation)
 
-    ending = generation.recorder.seal(generation.cause)
+    ending = generation.recorder.finish(generation.cause)
     assert texts_of(ending) == [
         ("one", "completed"),
         ("two by two", "incomplete"),
@@ -103,7 +103,7 @@ def test_the_ends_of_all_decide_the_end_of_the_response(
     assert tell(generation, 1, ord("b"), ends[1])
 
     assert generation.cause.status is status
-    ending = generation.recorder.seal(generation.cause)
+    ending = generation.recorder.finish(generation.cause)
     kept = [(text, end) for text, end in texts_of(ending) if end == "completed"]
     assert len(kept) == sum(end in (FinishReason.STOP, FinishReason.GRAMMAR) for end in ends)
 
@@ -134,7 +134,7 @@ def test_a_stop_string_ends_its_own_choice_alone() -> None:
 
     assert desk.aborted == [first]
     assert desk.ended == [generation]
-    assert texts_of(generation.recorder.seal(generation.cause)) == [
+    assert texts_of(generation.recorder.finish(generation.cause)) == [
         ("a", "completed"),
         ("xyz", "completed"),
     ]
@@ -147,7 +147,7 @@ def test_a_choice_without_text_is_an_item_too(log: MemoryLog) -> None:
     tell(generation, 1, ord("b"), FinishReason.STOP)
     tell(generation, 0, None, FinishReason.STOP)
 
-    ending = generation.recorder.seal(generation.cause)
+    ending = generation.recorder.finish(generation.cause)
     assert texts_of(ending) == [("", "completed"), ("b", "completed")]
 
 
@@ -161,12 +161,12 @@ def test_each_choice_goes_on_where_it_was_lost(log: MemoryLog, num_steps: int) -
     before = list(log.events[first.stored.id])
 
     second, found = take_over(log, first, stop=["END"])
-    if not second.restore(found):
+    if not second.resume_logged(found):
         run(second, skip=by_choice(found))
 
     assert second.usage() == whole.usage()
-    ending = second.recorder.seal(second.cause)
-    assert texts_of(ending) == texts_of(whole.recorder.seal(whole.cause))
+    ending = second.recorder.finish(second.cause)
+    assert texts_of(ending) == texts_of(whole.recorder.finish(whole.cause))
     events = events_of(ending)
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert list(ending.events)[2 : 2 + len(before)] == [event.data for event in before]
@@ -183,8 +183,8 @@ def test_a_checkpoint_makes_the_same_events_again(log: MemoryLog, num_steps: int
 
     again = MemoryLog()
     second, found = take_over(again, first, stop=["END"])
-    second.restore(found)
-    second.replay(reached.checkpoint.beyond(found))
+    second.resume_logged(found)
+    second.resume_unlogged(reached.checkpoint.beyond(found))
     second.recorder.flush()
 
     assert again.events[first.stored.id] == log.events[first.stored.id]
@@ -198,7 +198,7 @@ def test_a_cancel_ends_all_that_still_generate(log: MemoryLog) -> None:
     assert not tell(generation, 1, None, FinishReason.ABORTED)
     assert tell(generation, 2, None, FinishReason.ABORTED)
 
-    assert texts_of(generation.recorder.seal(generation.cause)) == [
+    assert texts_of(generation.recorder.finish(generation.cause)) == [
         ("a", "completed"),
         ("b", "incomplete"),
         ("", "incomplete"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.chat.scripted_encoder import ScriptedEncoder
 from worker.engine.params import BREAKER_END, BREAKER_START
-from worker.generation.dry_breakers import BreakerCompiler, Moves
+from worker.generation.dry_breakers import DryBreakerCompiler, Moves
 
 TEXTS = [
     b"a",
@@ -55,7 +55,7 @@ def ends_in_text(breakers: Sequence[str], tokens: Sequence[int]) -> list[int]:
 @settings(deadline=None, max_examples=400)
 @given(breakers=breakers_strategy, tokens=st.lists(st.integers(0, len(TEXTS) - 2), max_size=30))
 def test_a_breaker_ends_where_its_text_does(breakers: list[str], tokens: list[int]) -> None:
-    moves = BreakerCompiler(lambda: TEXTS).moves(tuple(breakers))
+    moves = DryBreakerCompiler(lambda: TEXTS).moves(tuple(breakers))
 
     assert ends_found(moves, tokens) == ends_in_text(breakers, tokens)
 
@@ -74,24 +74,24 @@ def test_a_breaker_ends_where_its_text_does(breakers: list[str], tokens: list[in
 def test_every_spelling_of_a_breaker_ends_in_its_last_token(
     breaker: str, tokens: list[int]
 ) -> None:
-    moves = BreakerCompiler(lambda: TEXTS).moves((breaker,))
+    moves = DryBreakerCompiler(lambda: TEXTS).moves((breaker,))
 
     assert ends_found(moves, tokens) == [len(tokens) - 1]
 
 
 def test_half_of_one_breaker_and_half_of_another_make_none() -> None:
-    moves = BreakerCompiler(lambda: TEXTS).moves(("ab\n", "cbc"))
+    moves = DryBreakerCompiler(lambda: TEXTS).moves(("ab\n", "cbc"))
 
     assert ends_found(moves, [0, 1, 2, 2, 1, 7]) == []
 
 
 def test_no_breakers_have_no_moves() -> None:
-    assert BreakerCompiler(lambda: TEXTS).moves(()) == {}
+    assert DryBreakerCompiler(lambda: TEXTS).moves(()) == {}
 
 
 def test_texts_are_loaded_once_and_only_when_they_are_needed() -> None:
     loads: list[int] = []
-    compiler = BreakerCompiler(lambda: loads.append(1) or TEXTS)  # type: ignore[func-returns-value]
+    compiler = DryBreakerCompiler(lambda: loads.append(1) or TEXTS)  # type: ignore[func-returns-value]
     assert not loads
 
     for breaker in ("a", "b", "a"):
@@ -101,6 +101,6 @@ def test_texts_are_loaded_once_and_only_when_they_are_needed() -> None:
 
 
 def test_the_bytes_of_a_scripted_prompt_are_its_tokens() -> None:
-    moves = BreakerCompiler(ScriptedEncoder().token_texts).moves(("é",))
+    moves = DryBreakerCompiler(ScriptedEncoder().token_texts).moves(("é",))
 
     assert ends_found(moves, list("né é".encode())) == [2, 5]

@@ -43,7 +43,7 @@ def feed(generation: Generation, tokens: bytes, end: FinishReason | None = None)
 
 
 def output_of(generation: Generation) -> list[dict[str, Any]]:
-    return generation.recorder.seal(generation.cause).output
+    return generation.recorder.finish(generation.cause).output
 
 
 def test_they_are_items_beside_thought_and_answer(log: MemoryLog) -> None:
@@ -139,7 +139,7 @@ def test_an_attempt_that_is_lost_at_any_token_changes_no_event(output: bytes) ->
         feed(first, output[:lost_at])
         first.recorder.flush()
         second, tokens = take_over(log, first, thinking=CALLING)
-        second.restore(tokens)
+        second.resume_logged(tokens)
         feed(second, output[len(tokens) :], FinishReason.STOP)
         second.recorder.flush()
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from models.encryption.reasoning import open_reasoning
+from models.encryption.reasoning import decrypt_reasoning
 from models.responses.status import ResponseStatus
 from models.schemas.response import Usage
 from tests.factories import stored_response
-from tests.unit.worker.generation.memory_log import SEALER, MemoryLog, Thinking, begin, take_over
+from tests.unit.worker.generation.memory_log import CIPHER, MemoryLog, Thinking, begin, take_over
 from worker.engine.interface import Delta, FinishReason, Logprobs
 from worker.generation.choice import OutputRules
 from worker.generation.generation import Generation
@@ -44,7 +44,7 @@ def feed(
 
 def output_of(generation: Generation) -> list[tuple[str, str, str]]:
     """Type, status and text of each item, once it has ended."""
-    items = generation.recorder.seal(generation.cause).output
+    items = generation.recorder.finish(generation.cause).output
     return [(each["type"], each["status"], each["content"][0]["text"]) for each in items]
 
 
@@ -97,7 +97,7 @@ def test_the_limit_within_a_thought_leaves_it_incomplete(log: MemoryLog) -> None
     assert generation.cause.status is ResponseStatus.INCOMPLETE
     usage = usage_of(generation).output_tokens_details
     assert usage.reasoning_tokens == len("<think>Hm. So")
-    [item] = generation.recorder.seal(generation.cause).output
+    [item] = generation.recorder.finish(generation.cause).output
     assert (item["status"], item["summary"]) == ("incomplete", [])
 
 
@@ -120,11 +120,11 @@ def test_a_second_attempt_goes_on_at_any_token(log: MemoryLog, num_before: int) 
     first.recorder.flush()
 
     second, found = take_over(log, first, thinking=THINKING, stop=["STOP"])
-    if not second.restore(found):
+    if not second.resume_logged(found):
         feed(second, SAID[len(found) :])
 
     assert usage_of(second) == usage_of(undisturbed)
-    lines = [each.recorder.seal(each.cause).events[:-1] for each in (second, undisturbed)]
+    lines = [each.recorder.finish(each.cause).events[:-1] for each in (second, undisturbed)]
     assert lines[0] == lines[1]
 
 
@@ -138,7 +138,7 @@ def test_log_probabilities_are_those_of_the_answer_alone(log: MemoryLog) -> None
         Delta(sequence_id=sequence_id, token_id=None, finish_reason=FinishReason.STOP)
     )
 
-    message = generation.recorder.seal(generation.cause).output[-1]
+    message = generation.recorder.finish(generation.cause).output[-1]
 
     assert [each["token"] for each in message["content"][0]["logprobs"]] == ["b"]
 
@@ -151,10 +151,10 @@ def test_it_is_sealed_and_summarised_if_that_is_asked_for(log: MemoryLog) -> Non
 
     feed(generation, b"<think>First. Then. Last.</think>b")
 
-    item = generation.recorder.seal(generation.cause).output[0]
+    item = generation.recorder.finish(generation.cause).output[0]
     assert item["summary"] == [{"type": "summary_text", "text": "First.\nLast."}]
     sealed = {"encrypted_content": item["encrypted_content"]}
-    opened = open_reasoning(SEALER, asked.project_id, sealed)
+    opened = decrypt_reasoning(CIPHER, asked.project_id, sealed)
     assert opened["content"] == item["content"]
 
 

@@ -42,7 +42,7 @@ def finish(generation: Generation) -> None:
 
 
 def output_of(generation: Generation) -> list[dict[str, Any]]:
-    return generation.recorder.seal(generation.cause).output
+    return generation.recorder.finish(generation.cause).output
 
 
 @pytest.mark.parametrize("end", [None, FinishReason.STOP, FinishReason.GRAMMAR])
@@ -55,7 +55,7 @@ def test_it_works(log: MemoryLog, end: FinishReason | None) -> None:
     assert generation.take_unwanted() == ([] if end else old_id)
     tell(generation)
     assert generation.sequence_ids != old_id
-    assert not generation.resume()
+    assert not generation.continue_after_search()
     finish(generation)
 
     kinds = ["reasoning", "message", "web_search_call", "reasoning", "message"]
@@ -181,7 +181,7 @@ def test_a_second_attempt_goes_on_with_what_the_first_was_told(
         log.events.clear()
     second, logged = take_over(log, first, thinking=SEARCHING)
     checkpoint = reached.checkpoint if reached else None
-    second.catch_up(logged, checkpoint.beyond(logged) if checkpoint else ())
+    second.resume(logged, checkpoint.beyond(logged) if checkpoint else ())
 
     found = second.tokens_of(second.choices[0])
     num_found = sum(token_id >= 0 for token_id in found)
@@ -190,5 +190,5 @@ def test_a_second_attempt_goes_on_with_what_the_first_was_told(
         tell(second)
     feed(second, SECOND[max(0, num_found - len(FIRST)) :], FinishReason.STOP)
     assert second.cause.usage == undisturbed.cause.usage
-    lines = [each.recorder.seal(each.cause).events[:-1] for each in (second, undisturbed)]
+    lines = [each.recorder.finish(each.cause).events[:-1] for each in (second, undisturbed)]
     assert lines[0] == lines[1]

@@ -45,7 +45,7 @@ def ids(tokens: Iterable[GeneratedToken]) -> list[int]:
 
 def finish_again(second: Generation, found: list[GeneratedToken], reason: FinishReason) -> None:
     """Restore; if that is not the end, the engine finds at once what ended the first attempt."""
-    if not second.restore(found):
+    if not second.resume_logged(found):
         end(second, reason)
 
 
@@ -215,7 +215,7 @@ def test_a_second_attempt_adds_up_to_the_same_text_wherever_the_first_was_lost(
     first.recorder.flush()
 
     second, found = take_over(log, first, stop=["END!"])
-    assert not second.restore(found)
+    assert not second.resume_logged(found)
     feed(second, tokens[len(found) :], FinishReason.STOP)
 
     assert bytes(ids(found)) == tokens[: len(found)]
@@ -229,7 +229,7 @@ def test_a_second_attempt_finds_a_stop_string_that_began_in_the_first(log: Memor
     first.recorder.flush()
 
     second, found = take_over(log, first, stop=["bEND"])
-    second.restore(found)
+    second.resume_logged(found)
 
     assert feed(second, b"abEND"[len(found) :])
     assert log.text(second) == "a"
@@ -251,7 +251,7 @@ def test_an_attempt_whose_stop_string_was_logged_has_nothing_to_generate(log: Me
 
     second = begin(log, claimed_response(2), stop=["END"], tokenizer=_Words())
 
-    assert second.restore([GeneratedToken(0, 0), GeneratedToken(0, 2)])
+    assert second.resume_logged([GeneratedToken(0, 0), GeneratedToken(0, 2)])
     assert second.cause.status is ResponseStatus.COMPLETED
     assert second.usage().output_tokens == 2
 
@@ -306,7 +306,7 @@ def test_what_a_released_attempt_held_back_is_shown_by_the_next(log: MemoryLog) 
     first.recorder.flush()
 
     second, found = take_over(log, first, stop=["END"])
-    second.restore(found)
+    second.resume_logged(found)
     feed(second, b"the EN"[len(found) :], FinishReason.STOP)
 
     assert log.text(second) == "the EN"

@@ -9,7 +9,7 @@ from tests.unit.worker.generation.memory_log import MemoryLog, begin, take_over
 from worker.engine.interface import Delta, FinishReason, Logprobs
 from worker.engine.scripted import ScriptedTokenizer
 from worker.generation.generation import Generation
-from worker.generation.logprobs import Speller
+from worker.generation.logprobs import LogprobFormatter
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_token_has_its_text_and_bytes_and_the_likeliest_beside_it(log: MemoryL
 
     feed(generation, b"a", FinishReason.STOP)
 
-    [item] = generation.recorder.seal(generation.cause).output
+    [item] = generation.recorder.finish(generation.cause).output
     assert item["content"][0]["logprobs"] == [
         {
             "token": "a",
@@ -73,7 +73,7 @@ def test_the_events_of_the_end_have_all(log: MemoryLog) -> None:
     generation = begin(log)
     feed(generation, b"abc", FinishReason.STOP)
 
-    ending = generation.recorder.seal(generation.cause)
+    ending = generation.recorder.finish(generation.cause)
 
     events = {event["type"]: event for event in map(orjson.loads, ending.events)}
     assert text_of(events["response.output_text.done"]["logprobs"]) == "abc"
@@ -99,10 +99,10 @@ def test_a_second_attempt_shows_each_once(log: MemoryLog, num_before: int) -> No
     first.recorder.flush()
 
     second, found = take_over(log, first, stop=["aab€END!", "ßx"])
-    second.restore(found)
+    second.resume_logged(found)
     feed(second, tokens[len(found) :], FinishReason.STOP)
 
-    [item] = second.recorder.seal(second.cause).output
+    [item] = second.recorder.finish(second.cause).output
     assert item["content"][0]["text"] == tokens.decode()
     assert text_of(item["content"][0]["logprobs"]) == tokens.decode()
 
@@ -116,7 +116,7 @@ def test_without_a_log_such_a_response_is_generated_again(log: MemoryLog) -> Non
 
 
 def test_half_a_character_is_told_by_its_bytes() -> None:
-    speller = Speller(lambda: [b"\xe2", b"a", b"\0"], ScriptedTokenizer())
+    speller = LogprobFormatter(lambda: [b"\xe2", b"a", b"\0"], ScriptedTokenizer())
 
     spelled = speller.spell(0, Logprobs(-1.0, ((1, -0.1), (256, -9.0), (2, -9999.0))))
 

@@ -7,10 +7,10 @@ import pytest
 from models.chat.scripted_encoder import ScriptedEncoder
 from models.schemas.request.parameters import GenerationParameters
 from worker.engine.params import DryParams, SamplingParams
-from worker.generation.dry_breakers import BreakerCompiler
+from worker.generation.dry_breakers import DryBreakerCompiler
 from worker.generation.sampling_params import sampling_params
 
-BREAKERS = BreakerCompiler(ScriptedEncoder().token_texts)
+BREAKERS = DryBreakerCompiler(ScriptedEncoder().token_texts)
 
 
 def params_of(**fields: Any) -> SamplingParams:

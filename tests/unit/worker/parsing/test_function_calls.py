@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.profile.call_format import CALL_FORMATS, CallStyle
 from worker.parsing.segments import Kind
-from worker.parsing.tool_calls import CallSplitter
+from worker.parsing.tool_calls import ToolCallParser
 
 ARGUMENTS = r'{"a": "}{\"\\", "b": {"c": [1]}}'
 HERMES = f'<tool_call>\n{{"name": "f", "arguments": {ARGUMENTS}}}\n</tool_call>'
@@ -22,7 +22,7 @@ _SCRAPS = st.sampled_from(
 
 def split(style: CallStyle, *texts: str) -> list[tuple[Kind, str]]:
     """The pieces, those of a kind joined; of tags that are shown nowhere only the name."""
-    splitter = CallSplitter(CALL_FORMATS[style], {"f"})
+    splitter = ToolCallParser(CALL_FORMATS[style], {"f"})
     pieces = [piece for text in texts for piece in splitter.add(text)] + splitter.flush()
     assert "".join(piece.text for piece in pieces) == "".join(texts)
     joined: list[tuple[Kind, str]] = []
@@ -75,7 +75,7 @@ def test_every_style_is_read_alike_wherever_it_is_cut(
 
 
 def test_arguments_come_as_they_are_written() -> None:
-    splitter = CallSplitter(CALL_FORMATS["hermes"], {"f"})
+    splitter = ToolCallParser(CALL_FORMATS["hermes"], {"f"})
     splitter.add('<tool_call>{"name": "f", "arguments": ')
 
     told = [

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.profile.thinking import KNOWN_TAGS, ThinkTags
-from worker.parsing.reasoning import ThoughtSplitter
-from worker.parsing.segments import Kind, Piece
+from worker.parsing.reasoning import ReasoningParser
+from worker.parsing.segments import Kind, Segment
 
 TAGS = KNOWN_TAGS[0]
 _SCRAPS = st.sampled_from(["<think>", "</think>", "<th", "</th", " ", "\n", "a", "b.", "<"])
@@ -18,7 +18,7 @@ def split(
     *texts: str, tags: ThinkTags | None = TAGS, is_open: bool = False
 ) -> list[tuple[Kind, str]]:
     """The pieces of some texts, those of one kind that follow each other joined."""
-    splitter = ThoughtSplitter(tags, is_open=is_open)
+    splitter = ReasoningParser(tags, is_open=is_open)
     pieces = [piece for text in texts for piece in splitter.add(text)] + splitter.flush()
     grouped = itertools.groupby(pieces, key=lambda piece: piece.kind)
     return [(kind, "".join(piece.text for piece in group)) for kind, group in grouped]
@@ -82,7 +82,7 @@ def test_every_known_spelling_is_understood(tags: ThinkTags) -> None:
 
 
 def test_without_tags_all_is_an_answer_at_once() -> None:
-    assert ThoughtSplitter(None).add("<think>a") == [Piece(Kind.ANSWER, "<think>a")]
+    assert ReasoningParser(None).add("<think>a") == [Segment(Kind.ANSWER, "<think>a")]
 
 
 @given(st.lists(_SCRAPS, max_size=12), st.booleans(), st.data())

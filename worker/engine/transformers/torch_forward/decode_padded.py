@@ -1,6 +1,6 @@
 """Attention of decoding rows through torch's own operators, on any device.
 
-Keys and values are gathered from the pool, rows of similar length together and padded.
+IdempotencyKeys and values are gathered from the pool, rows of similar length together and padded.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is known and unserved is found by its path, whatever else the body holds."""
+"""What is known and unsupported is found by its path, whatever else the body holds."""
 
 from typing import Any
 

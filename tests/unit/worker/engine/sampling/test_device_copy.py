@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import PreTrainedTokenizerFast
 
 from tests.unit.worker.engine.conftest import VOCAB_SIZE, byte_tokenizer
-from worker.engine.interface import GenerationRequest, Opening
+from worker.engine.interface import ForcedPrefix, GenerationRequest
 from worker.engine.params import DryParams, SamplingParams
 from worker.engine.sampling.device_copy import read_back, rows_at
 from worker.engine.sampling.grammar import GrammarCompiler, GrammarMasker, Matcher, unpack_there
@@ -26,7 +26,7 @@ from worker.engine.sequence import Sequence as Generation
 from worker.engine.transformers.engine import TransformersEngine
 
 DIGITS = grammar_from("regex", "[0-9]{8}")
-OPENING = Opening(token_ids=[5, 6], margin=3.5)
+OPENING = ForcedPrefix(token_ids=[5, 6], margin=3.5)
 
 # One row of every kind: what is asked, and what has been generated.
 ROWS: list[tuple[dict[str, Any], list[int]]] = [
@@ -40,7 +40,7 @@ ROWS: list[tuple[dict[str, Any], list[int]]] = [
     ({"params": {"temperature": 0.0}, "grammar": DIGITS}, []),
     ({"params": {"top_p": 0.9}, "opening": OPENING}, []),
     ({"params": {"top_p": 0.9}, "opening": OPENING}, [5]),
-    ({"params": {}, "opening": Opening(token_ids=[5], margin=-torch.inf)}, []),
+    ({"params": {}, "opening": ForcedPrefix(token_ids=[5], margin=-torch.inf)}, []),
 ]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from worker.engine.params import DryParams
 from worker.engine.sampling.dry import DryMatcher, suffix_matches
-from worker.generation.dry_breakers import BreakerCompiler
+from worker.generation.dry_breakers import DryBreakerCompiler
 
 TEXTS = [b"a", b"b", b"c", b"ab", b"bc", b"\n"]
 
@@ -19,7 +19,7 @@ breakers_strategy = st.lists(st.sampled_from(["\n", "abc", "bc", "cab", "b\n", "
 
 
 def params_for(breakers: Sequence[str] = (), **changes: Any) -> DryParams:
-    moves = BreakerCompiler(lambda: TEXTS).moves(tuple(breakers))
+    moves = DryBreakerCompiler(lambda: TEXTS).moves(tuple(breakers))
     return DryParams(**{"multiplier": 0.8, "breaker_moves": moves, **changes})
 
 

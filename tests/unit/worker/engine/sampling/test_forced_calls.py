@@ -9,7 +9,7 @@ from models.schemas.request.parameters import GenerationParameters
 from models.tools.choice import call_rule
 from tests.unit.worker.engine.conftest import byte_tokenizer
 from tests.unit.worker.engine.harness import Harness, greedy
-from worker.engine.interface import FinishReason, Opening
+from worker.engine.interface import FinishReason, ForcedPrefix
 
 SCHEMA = {
     "type": "object",
@@ -29,7 +29,7 @@ MOST = 80
 
 
 def test_a_call_is_begun_and_is_whole_and_resumes_anywhere(harness: Harness) -> None:
-    opening = Opening(token_ids=OPENER, margin=1000.0)
+    opening = ForcedPrefix(token_ids=OPENER, margin=1000.0)
     request = replace(greedy("whole", [5, 6], MOST), grammar=GRAMMAR, opening=opening)
 
     [whole] = harness.run(request)
@@ -47,7 +47,7 @@ def test_a_call_is_begun_and_is_whole_and_resumes_anywhere(harness: Harness) -> 
 
 def test_one_that_must_not_come_first_does_not(harness: Harness) -> None:
     [first] = harness.run(greedy("first", [5, 6], 1))
-    opening = Opening(token_ids=first, margin=-float("inf"))
+    opening = ForcedPrefix(token_ids=first, margin=-float("inf"))
 
     [other] = harness.run(replace(greedy("other", [5, 6], 1), opening=opening))
 

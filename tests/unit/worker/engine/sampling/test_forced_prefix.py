@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from worker.engine.interface import Opening
+from worker.engine.interface import ForcedPrefix
 from worker.engine.sampling.forced_prefix import prefer
 
-OPENING = Opening(token_ids=[1, 2], margin=3.5)
+OPENING = ForcedPrefix(token_ids=[1, 2], margin=3.5)
 
 
-def likeliest(logits: list[float], opening: Opening | None, *generated: int) -> list[int]:
+def likeliest(logits: list[float], opening: ForcedPrefix | None, *generated: int) -> list[int]:
     """The tokens that may still be drawn."""
     rows = torch.tensor([logits, logits])
     prefer(rows, [(opening, list(generated)), (None, [])])

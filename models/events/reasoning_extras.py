@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ThoughtEpilogue:
+class ReasoningExtras:
     """What a reasoning item has beside its text, made from it when it ends."""
 
     summarise: Callable[[str], str] | None = None
     """Its summary; of what was cut off, none is made."""
-    seal: Callable[[str], str] | None = None
+    encrypt: Callable[[str], str] | None = None
     """Its `encrypted_content`."""
