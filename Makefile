@@ -19,7 +19,7 @@ NODE_MODULES := $(if $(shell command -v npm),$(CLIENTS)/node_modules/.package-lo
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
 
-.PHONY: help up test test-processes test-parts fuzz chaos chaos-mutants nightly guarantees lint format types check migrate migration bench peers-install peers grammars compose-test clean
+.PHONY: help up test test-processes test-parts fuzz chaos chaos-mutants nightly guarantees lint format types docs check migrate migration bench peers-install peers grammars compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ lint: $(VENV)/.dev ## Check style, types and who imports what
 format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(VENV)/.dev ## Write docs/settings.md anew
+	$(BIN)/python antiphon settings > docs/settings.md
 
 types: $(VENV)/.dev ## Check types
 	$(BIN)/mypy

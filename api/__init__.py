@@ -1,4 +1,4 @@
-"""HTTP: parse, check, enqueue, stream. No torch, no SQL."""
+"""HTTP API: validates and enqueues requests and streams their events, without torch or SQL."""
 
 from api.app import create_app
 

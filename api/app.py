@@ -1,4 +1,4 @@
-"""The application factory."""
+"""Application factory of the HTTP API."""
 
 import logging
 import re
@@ -31,7 +31,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def create_app(settings: Settings) -> OpenAPI:
-    """A Flask app over services of its own; made once in every server process."""
+    """Create the Flask app of one server process, with its own services."""
     app = OpenAPI(
         "antiphon",
         info=Info(title="Antiphon", version="0.1.0"),
@@ -42,8 +42,8 @@ def create_app(settings: Settings) -> OpenAPI:
     app.config["SOCK_SERVER_OPTIONS"] = websocket.SOCK_SERVER_OPTIONS
     use_orjson(app)
     install_error_handlers(app)
-    app.before_request(_begin)
-    app.after_request(_label)
+    app.before_request(_assign_request_id)
+    app.after_request(_add_request_id)
     app.register_api(responses.blueprint)
     app.register_api(compact.blueprint)
     app.register_api(conversations.blueprint)
@@ -56,14 +56,14 @@ def create_app(settings: Settings) -> OpenAPI:
     return app
 
 
-def _begin() -> None:
-    """Take over the client's request id if it is one, else draw one."""
-    given = request.headers.get("x-request-id", "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
+def _assign_request_id() -> None:
+    """Use the client's `x-request-id` if it is valid, else generate an id."""
+    request_id = request.headers.get("x-request-id", "")
+    g.request_id = request_id if _REQUEST_ID.fullmatch(request_id) else f"req_{uuid.uuid4().hex}"
     g.began_at = time.perf_counter()
 
 
-def _label(response: Response) -> Response:
+def _add_request_id(response: Response) -> Response:
     response.headers["x-request-id"] = g.request_id
     logger.debug(
         "request answered",

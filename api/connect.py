@@ -1,4 +1,4 @@
-"""Open the services of one server process, as the settings say."""
+"""Creation of the services of one server process from its settings."""
 
 from dataclasses import replace
 
@@ -13,12 +13,12 @@ from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
 from worker.queue import WakeQueue
 
-STREAM_RESERVE = 40
-"""Threads that streams leave to the other requests."""
+NUM_RESERVED_THREADS = 40
+"""Number of request threads that streams may not occupy."""
 
 
 def open_services(settings: Settings) -> Services:
-    """Connect nothing yet; load the tokenizer."""
+    """Create the services: load the tokenizers, but open no connection yet."""
     assert settings.database_url is not None
     assert settings.redis_url is not None
     store = Store.open(settings.database_url)
@@ -26,10 +26,10 @@ def open_services(settings: Settings) -> Services:
     broadcaster = Broadcaster(
         connect_subscriber(settings.redis_url),
         store.responses.statuses,
-        max_streams=settings.api_threads - STREAM_RESERVE,
+        max_streams=settings.api_threads - NUM_RESERVED_THREADS,
     )
-    encoders = [load_encoder(each) for each in settings.each_model()]
-    at = Services(
+    encoders = [load_encoder(model_settings) for model_settings in settings.split_by_model()]
+    services = Services(
         settings=settings,
         store=store,
         client=client,
@@ -38,7 +38,9 @@ def open_services(settings: Settings) -> Services:
         broadcaster=broadcaster,
         wake_queue=WakeQueue(settings.redis_url),
         encoder=encoders[0],
-        cipher=ContentCipher(store.projects.sealing_key),
+        cipher=ContentCipher(store.projects.encryption_key),
     )
-    at.served.update({each.model_id: replace(at, encoder=each) for each in encoders})
-    return at
+    services.by_model.update(
+        {encoder.model_id: replace(services, encoder=encoder) for encoder in encoders}
+    )
+    return services

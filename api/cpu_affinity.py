@@ -1,8 +1,8 @@
-"""A core of its own for each server process.
+"""CPU affinity: each server process is bound to one core.
 
-A Python process runs on one core at a time, whichever its threads are on. Left alone, the kernel
-spreads them over all, and a hand-over of the interpreter may wake another core. Bound, two
-processes on two cores answered 1.23 times as many GETs and 1.35 times as many POSTs
+Because of the global interpreter lock, a Python process uses one core at a time. Left alone, the
+kernel spreads its threads over all cores, and passing the lock on may have to wake another core.
+Bound, two processes on two cores answered 1.23 times as many GETs and 1.35 times as many POSTs
 (`bench/RESULTS.md`).
 """
 
@@ -11,17 +11,20 @@ import random
 from typing import Any
 
 _FIRST = random.randrange(1 << 16)
-"""Several servers on one machine begin at different cores."""
+"""Random offset, so that several servers on one machine start at different cores."""
 
 
 def choose_core(arbiter: Any, worker: Any) -> None:
-    """gunicorn's `pre_fork`: the core that the fewest of the others have."""
+    """Assign the core with the fewest processes to a new worker (gunicorn's `pre_fork` hook)."""
     cores = sorted(os.sched_getaffinity(0))
     first = _FIRST % len(cores)
-    taken = [other.core for other in arbiter.WORKERS.values()]
-    worker.core = min([*cores[first:], *cores[:first]], key=taken.count)
+    used_cores = [other.core for other in arbiter.WORKERS.values()]
+    worker.core = min([*cores[first:], *cores[:first]], key=used_cores.count)
 
 
 def bind_to_core(_arbiter: Any, worker: Any) -> None:
-    """gunicorn's `post_fork`: threads that are started later inherit it."""
+    """Bind the process to its core (gunicorn's `post_fork` hook).
+
+    Threads that are started later inherit the binding.
+    """
     os.sched_setaffinity(0, {worker.core})

@@ -1,4 +1,4 @@
-"""gunicorn around the app: a few processes, many threads, one app made in each after the fork."""
+"""Gunicorn server: a few processes with many threads; each creates its app after the fork."""
 
 import gc
 import os
@@ -16,18 +16,21 @@ from models.settings import Settings
 
 _SHARED_MEMORY = Path("/dev/shm")
 _GRACE_S = 5
-"""How long requests may still take once the server is to stop."""
+"""Seconds that requests may still take once the server has been told to stop."""
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """gunicorn, configured by our settings alone."""
+    """Gunicorn application, configured by Antiphon's settings alone."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         super().__init__()
 
     def load_config(self) -> None:
-        """Streams hold a thread each, so there are many; the rest is bounded in time."""
+        """Set gunicorn's options.
+
+        Each stream occupies a thread, so there are many; other requests are bounded in time.
+        """
         settings = self._settings
         options: dict[str, object] = {
             "bind": f"{settings.host}:{settings.port}",
@@ -45,26 +48,27 @@ class Server(BaseApplication):  # type: ignore[misc]
         if settings.api_bound and hasattr(os, "sched_setaffinity"):
             options |= {"pre_fork": choose_core, "post_fork": bind_to_core}
         if _SHARED_MEMORY.is_dir():
-            # Heartbeats are files; on a disk, a slow write would look like a hung process.
+            # Heartbeats are files: on a disk, a slow write would look like a hung process.
             options["worker_tmp_dir"] = str(_SHARED_MEMORY)
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """Called in every server process."""
+        """Create the app; gunicorn calls this in every server process."""
         configure_logging(self._settings.log_level)
         end_with_parent()
         app = create_app(self._settings)
-        # What is loaded by now stays: the collector need not look at it after every few requests.
+        # Objects loaded by now live as long as the process: exempt them from collection.
         gc.freeze()
         return app
 
 
 def end_with_parent() -> None:
-    """End this process soon after its master, however many streams are open.
+    """Start a thread that exits this process soon after its master exits, despite open streams.
 
-    By itself it would go on until the last of them has ended; and where the master was killed, the
-    database may have been, and be back elsewhere: clients would wait here for ever.
+    Otherwise the process would run until its last stream ended. If the master was killed, the
+    database may have been killed too and be back at another address: clients would then wait here
+    for ever.
     """
     parent = os.getppid()
 
@@ -81,6 +85,6 @@ def serve(settings: Settings) -> None:
     """Serve HTTP until SIGTERM."""
     configure_logging(settings.log_level)
     if settings.engine != "scripted":
-        # Seconds to import: once, before the fork, and not where nothing is tokenised.
+        # The import takes seconds: do it once, before the fork, and only if text is tokenised.
         import models.grammars.validate  # noqa: F401
     Server(settings).run()

@@ -1,4 +1,4 @@
-"""What the views work with: one of each per process, made after the fork."""
+"""Services that the views use: one set per process, created after the fork."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from models.grammars.validate import GrammarChecker
 
 MODEL_ALIAS = "default"
-"""What clients may call the first of the served models."""
+"""Name by which clients may request the first of the served models."""
 
 
 @dataclass(kw_only=True)
 class Services:
-    """The store, the log, the queue and the model's tokenizer."""
+    """Store, event log, work queue and tokenizers of one server process."""
 
     settings: Settings
     store: Store
@@ -38,20 +38,20 @@ class Services:
     broadcaster: Broadcaster
     wake_queue: WakeQueue
     encoder: ChatEncoder
-    """Of the model that a request names, or of the first."""
+    """Encoder of the model that a request names, or of the first served model."""
     cipher: ContentCipher
-    served: dict[str, "Services"] = field(default_factory=dict)
-    """These services with the encoder of each served model, by its id."""
+    by_model: dict[str, "Services"] = field(default_factory=dict)
+    """These services with the encoder of each served model, by model id."""
     context_cache: ContextCache = field(default_factory=ContextCache)
 
     def for_model(self, model: str | None) -> "Services":
-        """These services for the model that a request names; raises a 404 for one not served."""
+        """Return the services of the requested model; raise a 404 if it is not served."""
         name = self.encoder.model_id if model in (None, MODEL_ALIAS) else model
-        if name not in self.served:
-            known = ", ".join(f"'{each}'" for each in self.served)
+        if name not in self.by_model:
+            known = ", ".join(f"'{model_id}'" for model_id in self.by_model)
             message = f"The model '{model}' is not served here; served: {known}."
             raise ModelNotFoundError(message, param="model")
-        return self.served[str(name)]
+        return self.by_model[str(name)]
 
     @cached_property
     def _grammar_checker(self) -> "GrammarChecker | None":
@@ -62,14 +62,14 @@ class Services:
         return GrammarChecker(self.encoder.tokenizer)
 
     def check_grammar(self, grammar: str, *, param: str) -> None:
-        """Raise a 400 if the served model cannot be held to a grammar."""
+        """Raise a 400 if the model's output cannot be constrained to a grammar."""
         if self._grammar_checker is None:
             message = f"The engine of {self.encoder.model_id} cannot constrain its output."
             raise InvalidRequestError(message, param=param, code="unsupported_parameter")
         self._grammar_checker.check(grammar, param=param)
 
     def close(self) -> None:
-        """Stop the hub's threads and close every connection."""
+        """Stop the broadcaster's threads and close every connection."""
         self.broadcaster.stop()
         self.wake_queue.close()
         self.store.close()
@@ -77,10 +77,10 @@ class Services:
 
 
 def services() -> Services:
-    """The services of the app that handles the current request."""
+    """Return the services of the app that handles the current request."""
     return cast(Services, current_app.extensions["antiphon"])
 
 
 def project_id() -> str:
-    """The project that the current request acts for."""
+    """Return the id of the project that the current request acts for."""
     return DEFAULT_PROJECT

@@ -1,8 +1,8 @@
-"""The engine alone, in this process: `python -m bench.engine`.
+"""Benchmark of the engine alone, in this process: `python -m bench.engine`.
 
-Beside it what memory alone would allow (`bench.engines.bound`) and transformers' own continuous
-batching (`bench.engines.batching`). Figures are per second of this process's CPU where tensors are
-computed on it, and per second of time on a GPU.
+Compares it with the bound set by memory bandwidth (`bench.engines.bound`) and with the continuous
+batching of transformers (`bench.engines.batching`). Speeds are per second of this process's CPU
+time on a CPU, and per second of wall-clock time on a GPU.
 """
 
 import shlex
@@ -21,7 +21,14 @@ from llguidance import LLMatcher
 from bench.engines.batches import Bench, Run
 from bench.engines.batching import TransformersBatching
 from bench.engines.bound import Bound
-from bench.engines.figures import FREE, MANY, SAMPLED, beside_the_bound, beside_the_peer, speeds
+from bench.engines.figures import (
+    FREE,
+    MANY,
+    SAMPLED,
+    bound_measures,
+    peer_measures,
+    speed_measures,
+)
 from bench.engines.shapes import SHAPES, save_shape
 from bench.report import RESULTS, Circumstances, Measure, publish
 from bench.server import BenchError
@@ -29,19 +36,19 @@ from worker.engine.cpu_cores import num_cores
 from worker.engine.interface import EngineConfig
 
 _COUNTS = {"cpu": (1, MANY), "cuda": (1, MANY, 256)}
-# On a GPU enough for all of 256 sequences to decode together for a while.
+# On a GPU, long enough that all 256 sequences decode together for a while.
 _NUM_TOKENS = {"cpu": 64, "cuda": 256}
-# For all that is measured: as many as our engine takes by itself.
+# For both engines: the default of ours.
 NUM_THREADS = num_cores()
 _WEIGHTS = Path(".antiphon/weights/SmolLM2-135M-Instruct")
-# An answer that never ends, most of it as free as strings are, yet masked at every token.
+# Answers that do not end early; almost any token is allowed, but each is masked by the grammar.
 _REGEX = "[a-zA-Z ,.]{1000}"
 _SCHEMA = '{"type": "array", "items": {"type": "string"}, "minItems": 1000}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What is measured, and how often."""
+    """Model, device and number of rounds of one benchmark run."""
 
     folder: Path
     device: str
@@ -52,13 +59,13 @@ class Setting:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """How many sequences run together, in one batch after the other."""
+        """Batch sizes to measure, in sequences."""
         return _COUNTS[self.device]
 
     def load(self, dtype: str = "") -> Bench:
-        """Our engine; on a GPU its cache takes nine tenths of what is free."""
+        """Load our engine; on a GPU its KV cache takes nine tenths of the free memory."""
         if self.device == "cuda":
-            torch.cuda.empty_cache()  # what others have given back is free only then
+            torch.cuda.empty_cache()  # else memory freed by other models stays reserved
         types: Any = {"device": self.device, "dtype": dtype or self.dtype}
         return Bench(
             EngineConfig(
@@ -72,7 +79,7 @@ class Setting:
         )
 
     def load_peer(self) -> TransformersBatching:
-        """Transformers' continuous batching of the same."""
+        """Load the same model into the continuous batching of transformers."""
         return TransformersBatching(
             self.folder,
             self.device,
@@ -96,7 +103,7 @@ def main(  # noqa: PLR0913 - the options of a command line
     results: Annotated[Path, typer.Option(help="Where a section is appended.")] = RESULTS,
 ) -> None:
     """Measure tokens/s at 1, 32 and, on a GPU, 256: greedy, sampled and under a grammar."""
-    where = Circumstances.now(shlex.join(["python", "-m", "bench.engine", *sys.argv[1:]]))
+    circumstances = Circumstances.now(shlex.join(["python", "-m", "bench.engine", *sys.argv[1:]]))
     torch.set_num_threads(NUM_THREADS)
     with tempfile.TemporaryDirectory() as temporary:
         if random_weights:
@@ -113,7 +120,7 @@ def main(  # noqa: PLR0913 - the options of a command line
         if fewer_bits:
             measures += _fewer_bits_measures(setting, fewer_bits)
     name = random_weights or weights.name
-    publish(f"Engine: {name} on {device}, {dtype}", where, measures, results)
+    publish(f"Engine: {name} on {device}, {dtype}", circumstances, measures, results)
 
 
 def _grammars() -> dict[str, str]:
@@ -125,7 +132,7 @@ def _grammars() -> dict[str, str]:
 
 def _measures(setting: Setting, grammars: Mapping[str, str], only: str) -> list[Measure]:
     bound = Bound.of(setting.folder, setting.device, setting.dtype)
-    peer = setting.load_peer()  # before ours, which would leave it no memory
+    peer = setting.load_peer()  # before ours, whose KV cache takes most of the free memory
     bench = setting.load()
     kinds = _kinds(bench, setting, grammars)
     kinds = {name: run for name, run in kinds.items() if only in name or name == FREE}
@@ -145,10 +152,10 @@ def _measures(setting: Setting, grammars: Mapping[str, str], only: str) -> list[
     bench.close()
     peer.close()
     is_gpu = setting.device == "cuda"
-    measures = speeds(found, grammars, is_gpu=is_gpu)
-    for name, each in theirs.items():
-        measures += beside_the_bound(name, found, bound, is_gpu=is_gpu)
-        measures += beside_the_peer(name, found, each, peer.attention)
+    measures = speed_measures(found, grammars, is_gpu=is_gpu)
+    for name, peer_speeds in theirs.items():
+        measures += bound_measures(name, found, bound, is_gpu=is_gpu)
+        measures += peer_measures(name, found, peer_speeds, peer.attention)
     return measures
 
 
@@ -160,12 +167,12 @@ def _kinds(
     return {
         **{f"{count} greedy": partial(bench.run, count, num_tokens) for count in setting.counts},
         SAMPLED: partial(bench.run, MANY, num_tokens, **sampled),
-        **{name: partial(bench.run, MANY, num_tokens, each) for name, each in grammars.items()},
+        **{name: partial(bench.run, MANY, num_tokens, text) for name, text in grammars.items()},
     }
 
 
 def _fewer_bits_measures(setting: Setting, dtype: str) -> list[Measure]:
-    """Both kept in memory and taken in turn, so that a slow minute hits each alike."""
+    """Measure both data types in turn, so that a slow period of the machine affects both alike."""
     full, small = setting.load(), setting.load(dtype)
     measures: list[Measure] = []
     for count in (1, 8, MANY):
@@ -173,8 +180,8 @@ def _fewer_bits_measures(setting: Setting, dtype: str) -> list[Measure]:
             (full.run(count, setting.num_tokens), small.run(count, setting.num_tokens))
             for _ in range(setting.rounds + 1)
         ][1:]  # the first warms up
-        speeds_of_small = [each.tokens_per_s for _, each in pairs]
-        ratios = [each.tokens_per_s / other.tokens_per_s for other, each in pairs]
+        speeds_of_small = [run_small.tokens_per_s for _, run_small in pairs]
+        ratios = [run_small.tokens_per_s / run_full.tokens_per_s for run_full, run_small in pairs]
         measures += [
             Measure(name=f"{count} greedy in {dtype}: tokens/s", rounds=speeds_of_small),
             Measure(name=f"{count} greedy: {dtype} over {setting.dtype}", rounds=ratios),

@@ -1,7 +1,7 @@
-"""Kinds of requests beside plain ones, ours alone over HTTP: `python -m bench.kinds`.
+"""Benchmark of sampled, constrained and chat requests over HTTP: `python -m bench.kinds`.
 
-What sampling and grammars cost at 32 streams, per second of CPU of all processes, and how much of
-a chat is computed again in each turn.
+Measures the cost of sampling and of grammars at 32 streams, per CPU second of all processes, and
+the number of prompt tokens of a chat that each turn computes again.
 """
 
 import itertools
@@ -27,9 +27,9 @@ TIMEOUT_S = 400.0
 _AT_ONCE = 10_000.0
 _WEIGHTS = Path(".antiphon/weights")
 _SAMPLED = {"temperature": 0.8, "top_p": 0.95}
-# An answer that never ends, most of it as free as strings are, yet masked at every token.
+# Answers that do not end early; almost any token is allowed, but each is masked by the grammar.
 _SCHEMA = {"type": "array", "items": {"type": "string"}, "minItems": 1000}
-_HELD = {"text": {"format": {"type": "json_schema", "name": "endless", "schema": _SCHEMA}}}
+_CONSTRAINED = {"text": {"format": {"type": "json_schema", "name": "endless", "schema": _SCHEMA}}}
 
 
 def main(
@@ -40,7 +40,7 @@ def main(
     results: Annotated[Path, typer.Option(help="Where a section is appended.")] = RESULTS,
 ) -> None:
     """Measure what sampling and grammars take of a batch, and what a chat computes again."""
-    where = Circumstances.now(shlex.join(["python", "-m", "bench.kinds", *sys.argv[1:]]))
+    circumstances = Circumstances.now(shlex.join(["python", "-m", "bench.kinds", *sys.argv[1:]]))
     measures: list[Measure] = []
     settings = {"ANTIPHON_ENGINE": "transformers", "ANTIPHON_DTYPE": dtype}
     with own_server(settings, _WEIGHTS) as server:
@@ -48,26 +48,31 @@ def main(
             measures += _kinds(server, itertools.count(), rounds, num_tokens)
         if only in ("", "chat"):
             measures += _chat(server)
-    publish(f"Kinds: {num_tokens} tokens a request over HTTP, {dtype}", where, measures, results)
+    publish(
+        f"Kinds: {num_tokens} tokens a request over HTTP, {dtype}", circumstances, measures, results
+    )
 
 
 def _kinds(server: Server, seeds: Iterator[int], rounds: int, num_tokens: int) -> list[Measure]:
     kinds: dict[str, tuple[dict[str, Any], float | None]] = {
         "greedy": ({}, None),
         "sampled at 0.8 / 0.95": (_SAMPLED, 0.9),
-        "greedy under a grammar": (_HELD, 0.95),
+        "greedy under a grammar": (_CONSTRAINED, 0.95),
     }
-    for asked, _ in kinds.values():
-        # Every process reads its tokenizer when it meets its first grammar, which takes seconds.
-        _rate(server, WARM_UP, seeds, 2, asked)
+    for fields, _ in kinds.values():
+        # Every process loads its tokenizer for its first grammar, which takes seconds.
+        _rate(server, WARM_UP, seeds, 2, fields)
     found = [
-        {name: _rate(server, MANY, seeds, num_tokens, asked) for name, (asked, _) in kinds.items()}
+        {
+            name: _rate(server, MANY, seeds, num_tokens, fields)
+            for name, (fields, _) in kinds.items()
+        }
         for _ in range(rounds)
     ]
     return [
         Measure(
             name=f"{MANY} {name} over {MANY} greedy",
-            rounds=[each[name] / each["greedy"] for each in found],
+            rounds=[rates[name] / rates["greedy"] for rates in found],
             goal=Goal(at_least=least),
         )
         for name, (_, least) in kinds.items()
@@ -76,7 +81,7 @@ def _kinds(server: Server, seeds: Iterator[int], rounds: int, num_tokens: int) -
 
 
 def _chat(server: Server) -> list[Measure]:
-    """Each turn goes on from the last; what is not cached must be new."""
+    """Measure the prompt tokens computed again in each turn of a chat, the new ones aside."""
     previous: dict[str, str] = {}
     before = 0
     computed: list[float] = []
@@ -87,7 +92,7 @@ def _chat(server: Server) -> list[Measure]:
         previous = {"previous_response_id": response["id"]}
         usage = response["usage"]
         cached = usage["input_tokens_details"]["cached_tokens"]
-        # A block is shared once it is full: up to 31 tokens of the last turn are computed again.
+        # Only full blocks are cached: up to 31 tokens of the last turn are computed again.
         computed.append(float(usage["input_tokens"] - cached - (usage["input_tokens"] - before)))
         before = usage["input_tokens"] + usage["output_tokens"]
     name = "chat of ten turns: tokens computed again in a turn"
@@ -99,17 +104,17 @@ def _rate(
     concurrency: int,
     seeds: Iterator[int],
     num_tokens: int,
-    asked: dict[str, Any] | None = None,
+    fields: dict[str, Any] | None = None,
 ) -> float:
-    """Output tokens per second of CPU of a batch that comes at once."""
+    """Send `concurrency` requests at once; return their output tokens per CPU second."""
     bodies = [
-        orjson.dumps(orjson.loads(greedy_body(next(seeds), num_tokens)) | (asked or {}))
+        orjson.dumps(orjson.loads(greedy_body(next(seeds), num_tokens)) | (fields or {}))
         for _ in range(concurrency)
     ]
     began = tree_cpu_s(server.pid)
     responses = _responses(server, bodies)
     spent = tree_cpu_s(server.pid) - began
-    return sum(int(each["usage"]["output_tokens"]) for each in responses) / spent
+    return sum(int(response["usage"]["output_tokens"]) for response in responses) / spent
 
 
 def _responses(server: Server, bodies: Sequence[bytes]) -> list[dict[str, Any]]:
@@ -119,7 +124,7 @@ def _responses(server: Server, bodies: Sequence[bytes]) -> list[dict[str, Any]]:
 
 
 def _final(stream: bytes) -> dict[str, Any]:
-    """The response that a stream ends with."""
+    """Return the response in the last event of a stream."""
     data = [line[6:] for line in stream.splitlines() if line.startswith(b"data: {")]
     response: dict[str, Any] = orjson.loads(data[-1]).get("response", {}) if data else {}
     if not response.get("usage"):

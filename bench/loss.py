@@ -1,7 +1,7 @@
-"""What types with fewer bits lose: `python -m bench.loss`.
+"""Benchmark of the accuracy lost to smaller data types: `python -m bench.loss`.
 
-Each computes this project's documentation in windows of 256 tokens; what is compared with float32
-are the distributions of the next token at every position.
+Runs this project's documentation through the model in windows of 256 tokens, and compares the
+distribution of the next token at every position with that of float32.
 """
 
 import math
@@ -41,13 +41,13 @@ _KINDS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """How far the distributions of one kind are from those of float32."""
+    """Accuracy of one data type, compared with float32."""
 
     perplexity: float
     divergence: float
-    """Kullback-Leibler divergence from float32 in nats, in the mean."""
+    """Mean Kullback-Leibler divergence from float32, in nats."""
     agreement: float
-    """Share of positions with the same likeliest token."""
+    """Share of positions with the same likeliest token, 0 to 1."""
 
 
 def main(
@@ -56,7 +56,7 @@ def main(
     results: Annotated[Path, typer.Option(help="Where a section is appended.")] = RESULTS,
 ) -> None:
     """Measure perplexity, divergence from float32 and agreement of every type."""
-    where = Circumstances.now(shlex.join(["python", "-m", "bench.loss", *sys.argv[1:]]))
+    circumstances = Circumstances.now(shlex.join(["python", "-m", "bench.loss", *sys.argv[1:]]))
     tokens = _tokens(weights)[:num_tokens]
     windows = [tokens[start : start + _WINDOW] for start in range(0, len(tokens), _WINDOW)]
     exact: list[Tensor] = []
@@ -72,7 +72,9 @@ def main(
             ),
             Measure(name=f"{name}: same likeliest token, %", rounds=[100 * loss.agreement]),
         ]
-    publish(f"Loss: {weights.name} on {len(tokens)} tokens of text", where, measures, results)
+    publish(
+        f"Loss: {weights.name} on {len(tokens)} tokens of text", circumstances, measures, results
+    )
 
 
 def _tokens(weights: Path) -> list[int]:
@@ -97,7 +99,7 @@ def _log_probabilities(
 
 @torch.inference_mode()
 def log_probabilities(forward: Forward, tokens: list[int]) -> Tensor:
-    """Return those of the next token after each of `tokens`, [tokens, vocab]."""
+    """Return the log-probabilities of the next token after each of `tokens`, [tokens, vocab]."""
     params = SamplingParams(max_tokens=1)
     sequence = Generation(GenerationRequest(sequence_id="it", prompt=tokens, params=params))
     sequence.blocks = list(range(-(-len(tokens) // forward.block_size)))
@@ -108,11 +110,11 @@ def log_probabilities(forward: Forward, tokens: list[int]) -> Tensor:
 
 def _loss(windows: Sequence[list[int]], exact: list[Tensor], found: list[Tensor]) -> Loss:
     nats, divergences, agreements = [], [], []
-    for window, reference, each in zip(windows, exact, found, strict=True):
+    for window, reference, actual in zip(windows, exact, found, strict=True):
         following = torch.tensor(window[1:])[:, None]
-        nats.append(-each[:-1].gather(1, following))
-        divergences.append((reference.exp() * (reference - each)).sum(-1))
-        agreements.append((reference.argmax(-1) == each.argmax(-1)).float())
+        nats.append(-actual[:-1].gather(1, following))
+        divergences.append((reference.exp() * (reference - actual)).sum(-1))
+        agreements.append((reference.argmax(-1) == actual.argmax(-1)).float())
     return Loss(
         perplexity=math.exp(torch.cat(nats).mean()),
         divergence=float(torch.cat(divergences).mean()),

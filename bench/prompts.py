@@ -1,7 +1,7 @@
-"""What a request costs before it is queued: `python -m bench.prompts`.
+"""Benchmark of the work on a request before it is queued: `python -m bench.prompts`.
 
-In one process, without HTTP: the checks of a body of 10 kB, and a chain of 200 turns read from
-Postgres and turned into the tokens of a prompt by the tokenizer of the served model.
+In one process, without HTTP: validation of a body of 10 kB, and a chain of 200 turns that is read
+from Postgres and rendered to prompt tokens by the tokenizer of the served model.
 """
 
 import os
@@ -53,7 +53,7 @@ def main(
     results: Annotated[Path, typer.Option(help="Where the table is appended.")] = RESULTS,
 ) -> None:
     """Measure, print, and append to bench/RESULTS.md."""
-    where = Circumstances.now(shlex.join(["python", "-m", "bench.prompts", *sys.argv[1:]]))
+    circumstances = Circumstances.now(shlex.join(["python", "-m", "bench.prompts", *sys.argv[1:]]))
     encoder = load_encoder(load_settings())
     body = _body()
 
@@ -78,7 +78,7 @@ def main(
         encoder.context_length = num_tokens // CUT_TO
         cut = f"the same cut to a context of {encoder.context_length} tokens"
         measures.append(measure(f"{cut} p50, ms", lambda: rendered("auto"), at_most=50))
-    publish("Prompts: what a request costs before it is queued", where, measures, results)
+    publish("Prompts: what a request costs before it is queued", circumstances, measures, results)
 
 
 def _median_ms(act: Callable[[], object], repeats: int) -> float:
@@ -91,7 +91,7 @@ def _median_ms(act: Callable[[], object], repeats: int) -> float:
 
 
 def _body() -> bytes:
-    """Messages of some hundred characters each, as agents send them, and what goes with them."""
+    """Build a request of messages of some hundred characters each, as agents send them."""
     messages: list[dict[str, str]] = []
     fields = {"instructions": QUESTION, "metadata": {"a": "b"}, "temperature": 0.7, "stop": ["\n"]}
     while True:
@@ -112,7 +112,7 @@ def _count(encoder: ChatEncoder, request: CreateResponse) -> int:
 
 @contextmanager
 def _chain() -> Iterator[tuple[Store, UUID]]:
-    """A database with one chain of turns, and the id of the last one."""
+    """Start a database with one chain of turns; yield its store and the id of the last turn."""
     with tempfile.TemporaryDirectory() as folder:
         server = EmbeddedPostgres(Path(folder))
         with server:
@@ -148,10 +148,10 @@ def _write_turns(store: Store) -> UUID:
         claimed = store.claims.claim(worker.id, worker.model)
         assert claimed is not None
         output = [_message("assistant", ANSWER, turn.id)]
-        ending = TerminalRecord(
+        terminal = TerminalRecord(
             status=ResponseStatus.COMPLETED, finished_at=datetime.now(UTC), output=output
         )
-        assert store.finisher.finish(claimed, ending)
+        assert store.finisher.finish(claimed, terminal)
         store.workers.renew(worker)
         previous_id = turn.id
     assert previous_id is not None

@@ -1,7 +1,7 @@
-"""What the server itself can do, the model left out: `python -m bench.queue`.
+"""Benchmark of the server without a model: `python -m bench.queue`.
 
-Everything runs on this machine, the load generator too. The scripted engine gives tokens at a fixed
-rate, so that every other millisecond is ours.
+Everything runs on this machine, the load generator too. The scripted engine generates tokens at a
+fixed rate, so that all other time is spent in the server.
 """
 
 import shlex
@@ -22,13 +22,13 @@ from bench.server import Server, own_server, running_server
 
 NUM_TOKENS = 20
 REQUESTS_INTERVAL_MS = 50.0
-"""Responses of one second: far shorter, and the rate of POSTs would be that of the worker."""
+"""Interval for responses of one second; with far shorter ones, the worker would limit POST/s."""
 FIRST_TOKEN_INTERVAL_MS = 1.0
 STREAM_INTERVAL_MS = 1000.0
 
 
 class PartName(StrEnum):
-    """What can be measured by itself."""
+    """Names of the parts that can be measured alone."""
 
     REQUESTS = "requests"
     FIRST_TOKENS = "first-tokens"
@@ -37,13 +37,13 @@ class PartName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A measurement and how its server is set."""
+    """Measurement and the settings of its server."""
 
     measure: Callable[[Server], list[Measure]]
     settings: dict[str, str] = field(default_factory=dict)
 
     def run(self, base_url: str) -> list[Measure]:
-        """Measure a server of its own, or the one at `base_url`."""
+        """Measure the server at `base_url`, or a new one if `base_url` is empty."""
         if base_url:
             return self.measure(running_server(base_url))
         common = {"ANTIPHON_ENGINE": "scripted", "ANTIPHON_SCRIPT_TOKENS": str(NUM_TOKENS)}
@@ -87,9 +87,9 @@ def main(  # noqa: PLR0913 - each is an option of the command line
             },
         ),
     }
-    where = Circumstances.now(shlex.join(["python", "-m", "bench.queue", *sys.argv[1:]]))
-    measures = [each for name in only or parts for each in parts[name].run(base_url)]
-    publish("Queue: the scripted engine over HTTP", where, measures, results)
+    circumstances = Circumstances.now(shlex.join(["python", "-m", "bench.queue", *sys.argv[1:]]))
+    measures = [measure for name in only or parts for measure in parts[name].run(base_url)]
+    publish("Queue: the scripted engine over HTTP", circumstances, measures, results)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Figures of several rounds as a table on the terminal and as a section of bench/RESULTS.md.
+"""Tables of benchmark results, on the terminal and as a section of bench/RESULTS.md.
 
-Judges nothing but whether a goal is met by the median; knows nothing of what was measured.
+A goal is compared with the median of the rounds. Knows nothing of what was measured.
 """
 
 import os
@@ -25,13 +25,13 @@ _FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_b
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """What a median should reach: `at_least` or `at_most`."""
+    """Limit that a median should keep: `at_least` or `at_most`."""
 
     at_least: float | None = None
     at_most: float | None = None
 
     def is_met(self, median: float) -> bool:
-        """Whether the median is on the right side."""
+        """Return True if the median is within the limit."""
         if self.at_least is not None and median < self.at_least:
             return False
         return self.at_most is None or median <= self.at_most
@@ -44,15 +44,15 @@ class Goal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """One figure, measured once a round."""
+    """Quantity measured once per round."""
 
     name: str
-    """With its unit."""
+    """Name in the table, with its unit."""
     rounds: Sequence[float]
     goal: Goal | None = None
 
     def cells(self) -> tuple[str, ...]:
-        """One cell for each column."""
+        """Return the text of one cell per column."""
         median = statistics.median(self.rounds)
         return (
             self.name,
@@ -66,31 +66,31 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """A table of text."""
+    """Table of text cells."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
 
     @classmethod
     def of(cls, measures: Sequence[Measure]) -> "Grid":
-        """A row for each measure."""
-        return cls(columns=_COLUMNS, rows=[each.cells() for each in measures])
+        """Build a table with a row per measure."""
+        return cls(columns=_COLUMNS, rows=[measure.cells() for measure in measures])
 
     def markdown(self) -> str:
-        """Of the table, with a line for each row."""
+        """Return the table in Markdown, with a line per row."""
         lines = [self.columns, ["---" for _ in self.columns], *self.rows]
-        return "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
+        return "\n".join(f"| {' | '.join(map(_escape, line))} |" for line in lines)
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Where and when a benchmark ran; made before it starts."""
+    """Machine, commit, time and command of a benchmark run, recorded before it starts."""
 
     lines: tuple[str, ...]
 
     @classmethod
     def now(cls, command: str) -> "Circumstances":
-        """This machine, this commit, this moment."""
+        """Record the machine, the commit and the time, with the command line `command`."""
         load = " / ".join(f"{value:.2f}" for value in os.getloadavg())
         settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("ANTIPHON_"))
         return cls(
@@ -104,56 +104,60 @@ class Circumstances:
             )
         )
 
-    def and_also(self, *lines: str) -> "Circumstances":
-        """These, and what else is worth telling."""
+    def with_lines(self, *lines: str) -> "Circumstances":
+        """Return a copy with further lines."""
         return Circumstances((*self.lines, *lines))
 
 
-def publish(title: str, where: Circumstances, measures: Sequence[Measure], results: Path) -> None:
+def publish(
+    title: str, circumstances: Circumstances, measures: Sequence[Measure], results: Path
+) -> None:
     """Print the table and append it to `results`."""
-    publish_grids(title, where, [Grid.of(measures)], results)
+    publish_grids(title, circumstances, [Grid.of(measures)], results)
 
 
-def publish_grids(title: str, where: Circumstances, grids: Sequence[Grid], results: Path) -> None:
+def publish_grids(
+    title: str, circumstances: Circumstances, grids: Sequence[Grid], results: Path
+) -> None:
     """Print several tables and append them as one section to `results`."""
-    # A file has no width of its own, and eighty columns are few for so many.
+    # Output to a file has no width of its own, and the default of 80 columns is too narrow.
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     for grid in grids:
         table = Table(*grid.columns, title=title)
         for row in grid.rows:
             table.add_row(*map(escape, row))
         console.print(table)
-    console.print("\n".join(where.lines), markup=False, highlight=False, soft_wrap=True)
+    console.print("\n".join(circumstances.lines), markup=False, highlight=False, soft_wrap=True)
     with results.open("a") as file:
-        file.write(_section(title, where, grids))
+        file.write(_section(title, circumstances, grids))
 
 
 def processor_features(info: Path = Path("/proc/cpuinfo")) -> list[str]:
-    """Those that decide how fast networks are, where the kernel tells them."""
+    """Return the CPU features that matter to the speed of models; none if `info` is missing."""
     lines = info.read_text().splitlines() if info.exists() else []
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return [each for each in _FEATURES if each in flags]
+    return [feature for feature in _FEATURES if feature in flags]
 
 
 def number(value: float) -> str:
-    """As it stands in a table: with two decimals, or without if it is large or whole."""
+    """Format a value for a table: two decimals, or none if it is whole or at least 100."""
     return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """The value that `percent` in a hundred do not exceed."""
+    """Return the value that `percent` of `values` do not exceed (linear interpolation)."""
     if len(values) == 1:
         return values[0]
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
-def _section(title: str, where: Circumstances, grids: Sequence[Grid]) -> str:
+def _section(title: str, circumstances: Circumstances, grids: Sequence[Grid]) -> str:
     tables = "\n\n".join(grid.markdown() for grid in grids)
-    facts = "\n".join(f"- {line}" for line in where.lines)
+    facts = "\n".join(f"- {line}" for line in circumstances.lines)
     return f"\n## {title}\n\n{facts}\n\n{tables}\n"
 
 
-def _escaped(cell: str) -> str:
+def _escape(cell: str) -> str:
     return cell.replace("|", r"\|")
 
 
@@ -167,7 +171,7 @@ def _commit() -> str:
 
 
 def _cpu() -> str:
-    """The processor's name, where the kernel tells it."""
+    """Return the processor's name, or its architecture if the kernel does not report one."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]

@@ -1,8 +1,8 @@
-"""What sampling adds to a step of the engine: `python -m bench.sampling`.
+"""Benchmark of the cost of sampling in a step of the engine: `python -m bench.sampling`.
 
-The engine alone, in this process, on the default weights. In every step in which all rows get a
-token, the CPU time of the forward pass is compared with that of all the rest of the same step, so
-that what else runs on the machine slows both alike.
+Runs the engine alone, in this process, on the default weights. In every step in which all sequences
+get a token, the CPU time of the forward pass is compared with that of the rest of the same step, so
+that other load on the machine slows both alike.
 """
 
 import random
@@ -42,7 +42,7 @@ GOALS = {"temperature 0.8, top-p 0.95": Goal(at_least=0.9)}
 
 
 class Recorder:
-    """CPU times of the engine's thread, step by step, and when all rows have ended."""
+    """Recorder of the CPU time of the engine's thread in every step."""
 
     def __init__(self) -> None:
         self.is_over = Event()
@@ -53,12 +53,12 @@ class Recorder:
         self._steps_s: list[float] = []
 
     def begin(self) -> None:
-        """Forget what was; `NUM_ROWS` rows are about to come."""
+        """Clear the records before `NUM_ROWS` sequences are submitted."""
         self._num_left, self._shares, self._steps_s = NUM_ROWS, [], []
         self.is_over.clear()
 
     def watch(self, engine: TransformersEngine) -> None:
-        """Time the forward passes of an engine."""
+        """Time the forward passes of `engine` from now on."""
         forward = engine._runner.forward
 
         def timed(batch: list[Chunk]) -> Tensor:
@@ -70,7 +70,7 @@ class Recorder:
         engine._runner.forward = timed  # type: ignore[method-assign]
 
     def on_step(self, deltas: list[Delta]) -> None:
-        """The engine's listener, on its thread."""
+        """Record one step; the engine calls this on its own thread."""
         now_s = time.thread_time()
         step_s = now_s - self._began_s
         if len(deltas) == NUM_ROWS:
@@ -82,11 +82,11 @@ class Recorder:
         self._began_s = time.thread_time()
 
     def step_ms(self) -> float:
-        """The median of the steps with all rows, but the first: it had prompts in it."""
+        """Return the median CPU ms of steps with all rows, without the first, which had prefill."""
         return statistics.median(self._steps_s[1:]) * 1000
 
     def share(self) -> float:
-        """Which part of such a step is not the forward pass."""
+        """Return the median share of those steps outside the forward pass, 0 to 1."""
         return statistics.median(self._shares[1:])
 
 
@@ -99,9 +99,9 @@ def main(
     results: Annotated[Path, typer.Option(help="Where a section is appended.")] = RESULTS,
 ) -> None:
     """Measure a step of 32 rows, greedy and sampled in turn."""
-    where = Circumstances.now(shlex.join(["python", "-m", "bench.sampling", *sys.argv[1:]]))
+    circumstances = Circumstances.now(shlex.join(["python", "-m", "bench.sampling", *sys.argv[1:]]))
     recorder = Recorder()
-    # One thread: its CPU time is that of the whole step.
+    # With one thread, its CPU time is that of the whole step.
     config = EngineConfig(
         folder=weights, kv_cache_bytes=2**30, max_sequences=NUM_ROWS, num_threads=1
     )
@@ -119,7 +119,7 @@ def main(
                 found[kind].append(_run(engine, recorder, prompts, params, ids))
     finally:
         engine.stop()
-    publish(f"Sampling: a step of {NUM_ROWS} rows", where, _measures(found), results)
+    publish(f"Sampling: a step of {NUM_ROWS} rows", circumstances, _measures(found), results)
 
 
 def _run(
@@ -129,7 +129,7 @@ def _run(
     params: dict[str, Any],
     ids: "count[int]",
 ) -> tuple[float, float]:
-    """The CPU time of a step in ms, and the part of it outside the forward pass."""
+    """Return the CPU ms of a step, and its share outside the forward pass."""
     recorder.begin()
     for prompt in prompts:
         number = next(ids)
@@ -157,7 +157,7 @@ def _measures(found: dict[str, list[tuple[float, float]]]) -> list[Measure]:
         )
         for kind, rounds in found.items()
     ]
-    # The forward passes are the same, so their shares tell the speeds.
+    # All kinds have the same forward pass, so the ratio of its shares is that of the speeds.
     greedy = [1 - share for _, share in found[GREEDY]]
     speeds = [
         Measure(

@@ -1,6 +1,6 @@
-"""Tokens over HTTP from the real model: `python -m bench.serve`.
+"""Benchmark of the real model over HTTP: `python -m bench.serve`.
 
-Greedy streams of prompts that differ from their first words on, so that no prefix cache helps.
+Greedy streams, whose prompts differ from their first words on, so that no prefix cache helps.
 """
 
 import shlex
@@ -29,7 +29,7 @@ _AT_ONCE = 10_000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """One batch of requests that were sent together."""
+    """Tokens and times of one batch of requests that were sent together."""
 
     seconds: float
     num_tokens: int
@@ -38,7 +38,7 @@ class Round:
 
     @property
     def tokens_per_s(self) -> float:
-        """Output tokens a second, from the first request to the last answer's end."""
+        """Output tokens per second, from the first request to the end of the last answer."""
         return self.num_tokens / self.seconds
 
 
@@ -51,27 +51,30 @@ def main(
     results: Annotated[Path, typer.Option(help="Where a section is appended.")] = RESULTS,
 ) -> None:
     """Measure tokens/s and time to first token at 1, 8 and 32 concurrent requests."""
-    where = Circumstances.now(shlex.join(["python", "-m", "bench.serve", *sys.argv[1:]]))
+    circumstances = Circumstances.now(shlex.join(["python", "-m", "bench.serve", *sys.argv[1:]]))
     if base_url:
         measures = measure(running_server(base_url), rounds)
     else:
         weights_dir.mkdir(parents=True, exist_ok=True)
         with own_server({"ANTIPHON_ENGINE": "transformers"}, weights_dir) as server:
             measures = measure(server, rounds)
-    publish(f"Serve: {NUM_TOKENS} greedy tokens a request over HTTP", where, measures, results)
+    publish(
+        f"Serve: {NUM_TOKENS} greedy tokens a request over HTTP", circumstances, measures, results
+    )
 
 
 def measure(server: Server, rounds: int) -> list[Measure]:
-    """All concurrencies in turn in every round, so that a slow minute hits each alike."""
+    """Measure all concurrencies in every round, so that a slow period affects all alike."""
     seeds = count()
     run_round(server, 1, seeds)
     found = [
-        {each: run_round(server, each, seeds) for each in CONCURRENCIES} for _ in range(rounds)
+        {number: run_round(server, number, seeds) for number in CONCURRENCIES}
+        for _ in range(rounds)
     ]
     measures = [
         figure
-        for each in CONCURRENCIES
-        for figure in _figures(each, [results[each] for results in found])
+        for number in CONCURRENCIES
+        for figure in _figures(number, [results[number] for results in found])
     ]
     few, many = CONCURRENCIES[0], CONCURRENCIES[-1]
     ratios = [results[many].tokens_per_s / results[few].tokens_per_s for results in found]
@@ -82,23 +85,29 @@ def measure(server: Server, rounds: int) -> list[Measure]:
 
 
 def _figures(concurrency: int, rounds: list[Round]) -> list[Measure]:
-    at = f"{concurrency} concurrent"
-    firsts = [statistics.median(each.first_token_s) * 1000 for each in rounds]
+    prefix = f"{concurrency} concurrent"
+    firsts = [statistics.median(result.first_token_s) * 1000 for result in rounds]
     figures = [
-        Measure(name=f"{at}: tokens/s", rounds=[each.tokens_per_s for each in rounds]),
-        Measure(name=f"{at}: time to first token, median of a round, ms", rounds=firsts),
-        Measure(name=f"{at}: output tokens", rounds=[each.num_tokens for each in rounds]),
+        Measure(name=f"{prefix}: tokens/s", rounds=[result.tokens_per_s for result in rounds]),
+        Measure(name=f"{prefix}: time to first token, median of a round, ms", rounds=firsts),
+        Measure(name=f"{prefix}: output tokens", rounds=[result.num_tokens for result in rounds]),
     ]
-    per_cpu_s = [each.num_tokens / each.worker_cpu_s for each in rounds if each.worker_cpu_s]
+    per_cpu_s = [
+        result.num_tokens / result.worker_cpu_s for result in rounds if result.worker_cpu_s
+    ]
     if per_cpu_s:
-        figures.append(Measure(name=f"{at}: tokens per CPU second of workers", rounds=per_cpu_s))
+        name = f"{prefix}: tokens per CPU second of workers"
+        figures.append(Measure(name=name, rounds=per_cpu_s))
     return figures
 
 
 def run_round(
     server: Server, concurrency: int, seeds: Iterator[int], num_tokens: int = NUM_TOKENS
 ) -> Round:
-    """Send so many requests at once and wait for the end of all; raises `BenchError`."""
+    """Send `concurrency` requests at once and wait for the end of all.
+
+    Raises `BenchError` if a stream ends without text.
+    """
     requests = [
         stream_request(PATH, greedy_body(next(seeds), num_tokens)) for _ in range(concurrency)
     ]
@@ -107,7 +116,9 @@ def run_round(
     streams = run_streams(server.address, requests, per_second=_AT_ONCE, timeout_s=TIMEOUT_S)
     seconds = time.monotonic() - began
     cpu_after_s = server.worker_cpu_s()
-    first_token_s = [each for stream in streams if (each := first_delta_s(stream)) is not None]
+    first_token_s = [
+        first_s for stream in streams if (first_s := first_delta_s(stream)) is not None
+    ]
     if len(first_token_s) < concurrency:
         raise BenchError("a stream ended without text")
     return Round(
@@ -119,7 +130,7 @@ def run_round(
 
 
 def _output_tokens(stream: Stream) -> int:
-    """As the terminal event's usage has them."""
+    """Return the output tokens in the usage of the terminal event."""
     usage = orjson.loads(stream.events()[-1].data)["response"]["usage"]
     return int(usage["output_tokens"])
 

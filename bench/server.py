@@ -1,6 +1,6 @@
-"""The server under load: one of our own in a folder of its own, or one that runs already.
+"""Server under load: a new one in a temporary folder, or one that already runs.
 
-Knows how to reach it and what it has used, nothing of what is measured.
+Knows the server's addresses and its CPU time, nothing of what is measured.
 """
 
 import os
@@ -25,16 +25,16 @@ START_S = 180.0
 STOP_S = 60.0
 _POLL_S = 0.1
 _OWN_VARIABLES = ("DATABASE_URL", "REDIS_URL")
-"""Never passed on: thousands of made-up responses belong into a database of our own."""
+"""Variables not passed on, so that the made-up responses go to a database of their own."""
 
 
 class BenchError(Exception):
-    """The measurement cannot be made; the message says why."""
+    """Measurement that cannot be made; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """Where a running server and its parts are; None for what is not known."""
+    """Addresses and data folder of a running server; None if unknown."""
 
     url: str
     database_url: str | None = None
@@ -49,12 +49,12 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The process above all others of a server of our own."""
+        """Process id of the supervisor; only for a server started by `own_server`."""
         assert self.data_dir is not None
         return int((self.data_dir / "run" / "supervisor.pid").read_text())
 
     def worker_cpu_s(self) -> float | None:
-        """Seconds of CPU that all workers have used."""
+        """Return the CPU seconds that all workers have used; None for a server of others."""
         if self.data_dir is None:
             return None
         pids = [int(path.read_text()) for path in (self.data_dir / "run").glob("worker-*.pid")]
@@ -62,7 +62,7 @@ class Server:
 
 
 def running_server(base_url: str) -> Server:
-    """A server that others started; DATABASE_URL and REDIS_URL tell of its parts, if set."""
+    """Return a server that already runs; DATABASE_URL and REDIS_URL are its own, if set."""
     return Server(
         url=base_url,
         database_url=os.environ.get("DATABASE_URL"),
@@ -72,12 +72,13 @@ def running_server(base_url: str) -> Server:
 
 @contextmanager
 def own_server(settings: dict[str, str], weights: Path | None = None) -> Iterator[Server]:
-    """Start `./antiphon up` with embedded servers on a free port; stop and delete it all after.
+    """Start `./antiphon up` with embedded servers on a free port; delete it all after.
 
-    `settings` are `ANTIPHON_*` variables; `weights` is a folder to share.
+    `settings` are `ANTIPHON_*` variables; `weights` is a folder of weights to use. Raises
+    `BenchError` if the server does not start.
     """
     data_dir = Path(tempfile.mkdtemp(prefix="antiphon-bench-"))
-    # Under root Postgres runs as another user, who has to pass through.
+    # If we are root, Postgres runs as another user, who needs to traverse this folder.
     data_dir.chmod(0o755)
     if weights is not None:
         (data_dir / "weights").symlink_to(weights.resolve())
@@ -124,6 +125,6 @@ def _is_ready(url: str) -> bool:
 
 
 def _cpu_s(pid: int) -> float:
-    """User and system time of a process and its threads, from /proc (proc_pid_stat(5))."""
+    """Return the user and system CPU seconds of a process from /proc (proc_pid_stat(5))."""
     after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")

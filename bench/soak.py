@@ -1,8 +1,8 @@
-"""Hours at saturation: `python -m bench.soak --minutes 120`.
+"""Soak test, hours at saturation: `python -m bench.soak --minutes 120`.
 
-As many clients as the worker has sequences ask without a pause: greedy, sampled, and held to a
-schema. Memory and work must not grow: what is compared is the last quarter with the second (in the
-first, caches fill).
+As many clients as the worker has sequences send requests without a pause: greedy, sampled, and with
+a JSON schema. Memory and CPU time per token must not grow: the last quarter of the run is compared
+with the second, because caches fill in the first.
 """
 
 import itertools
@@ -36,11 +36,11 @@ _KINDS: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """What one interval gave."""
+    """Speed and memory of one interval of a minute."""
 
     tokens_per_s: float
     tokens_per_cpu_s: float
-    """Of the worker: its steps cost as much as before, also where others share the cores."""
+    """Output tokens per CPU second of the worker, independent of other load on the machine."""
     worker_bytes: int
     all_bytes: int
 
@@ -53,14 +53,16 @@ def main(
     results: Annotated[Path, typer.Option(help="Where a section is appended.")] = RESULTS,
 ) -> None:
     """Keep a server saturated and compare its last quarter with its second."""
-    where = Circumstances.now(shlex.join(["python", "-m", "bench.soak", *sys.argv[1:]]))
+    circumstances = Circumstances.now(shlex.join(["python", "-m", "bench.soak", *sys.argv[1:]]))
     requests = _requests(num_tokens)
     settings = {"ANTIPHON_ENGINE": "transformers", "ANTIPHON_DTYPE": dtype}
     with own_server(settings, _WEIGHTS) as server:
         found = [_minute(server, requests, streams) for _ in range(minutes)]
     quarter = len(found) // 4
     measures = _measures(found[quarter : 2 * quarter], found[-quarter:])
-    publish(f"Soak: {streams} clients for {minutes} minutes, {dtype}", where, measures, results)
+    publish(
+        f"Soak: {streams} clients for {minutes} minutes, {dtype}", circumstances, measures, results
+    )
 
 
 def _requests(num_tokens: int) -> Iterator[bytes]:
@@ -96,18 +98,19 @@ def _minute(server: Server, requests: Iterator[bytes], streams: int) -> Minute:
 def _measures(early: Sequence[Minute], late: Sequence[Minute]) -> list[Measure]:
     def over(field: str) -> float:
         first, last = (
-            statistics.median(getattr(each, field) for each in part) for part in (early, late)
+            statistics.median(getattr(minute, field) for minute in part) for part in (early, late)
         )
         return float(last / first)
 
     return [
-        Measure(name="tokens/s, last quarter", rounds=[each.tokens_per_s for each in late]),
+        Measure(name="tokens/s, last quarter", rounds=[minute.tokens_per_s for minute in late]),
         Measure(
             name="worker's memory, last quarter, MiB",
-            rounds=[each.worker_bytes / _MIB for each in late],
+            rounds=[minute.worker_bytes / _MIB for minute in late],
         ),
         Measure(
-            name="all memory, last quarter, MiB", rounds=[each.all_bytes / _MIB for each in late]
+            name="all memory, last quarter, MiB",
+            rounds=[minute.all_bytes / _MIB for minute in late],
         ),
         Measure(
             name="worker's memory, last over second quarter",

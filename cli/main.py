@@ -1,7 +1,7 @@
-"""The commands of `antiphon`; each only reads the settings and calls the part that does the work.
+"""Commands of `antiphon`: each reads the settings and calls the package that does the work.
 
-Parts are imported by their own command, after the settings are known to be good: the supervisor
-must not load torch, nor a worker Flask.
+Packages are imported inside the commands, after the settings are validated: the supervisor must not
+import torch, nor a worker Flask.
 """
 
 import os
@@ -58,6 +58,14 @@ def migrate() -> None:
 
 
 @app.command()
+def settings() -> None:
+    """Print the reference of all settings as Markdown."""
+    from cli.commands.settings import settings_reference
+
+    typer.echo(settings_reference(), nl=False)
+
+
+@app.command()
 def api() -> None:
     """Serve HTTP until SIGTERM."""
     settings = _connected_settings()
@@ -75,10 +83,10 @@ def worker(
     ] = None,
 ) -> None:
     """Generate responses of one model until SIGTERM; the name defaults to the host's."""
-    served = _connected_settings().each_model()
-    chosen = [each for each in served if model in ("", each.model)]
+    served = _connected_settings().split_by_model()
+    chosen = [settings for settings in served if model in ("", settings.model)]
     if not chosen:
-        known = ", ".join(each.model for each in served)
+        known = ", ".join(settings.model for settings in served)
         _fail(f"--model {model} is none of the served models: {known}", code=2)
     from worker.engine.interface import ModelTooLargeError, UnsupportedModelError
     from worker.main import main
@@ -113,23 +121,23 @@ def pull(
     from models.profile.weights import locate_weights
 
     settings = _settings()
-    chosen = [settings.model_copy(update={"model": model})] if model else settings.each_model()
-    # The libraries' own bars would show between ours; read when they are imported.
+    chosen = [settings.model_copy(update={"model": model})] if model else settings.split_by_model()
+    # Libraries read this on import; their progress bars would mix with ours.
     os.environ["TQDM_DISABLE"] = "1"
     from worker.weights.fetch import WeightsError, prepare_graph, prepare_weights
 
     console = StepConsole(Console())
     try:
-        for each in chosen:
-            weights = locate_weights(each)
-            prepare_weights(each, weights, console.step)
-            prepare_graph(each, weights, console.step)
+        for model_settings in chosen:
+            weights = locate_weights(model_settings)
+            prepare_weights(model_settings, weights, console.step)
+            prepare_graph(model_settings, weights, console.step)
     except WeightsError as error:
         _fail(str(error), code=1)
 
 
 def _connected_settings() -> Settings:
-    """The settings of a process that needs both servers."""
+    """Return the settings; exit with code 2 unless both DATABASE_URL and REDIS_URL are set."""
     settings = _settings()
     for variable, value in (
         ("DATABASE_URL", settings.database_url),

@@ -1,4 +1,4 @@
-"""Alembic's entry point: takes the database from our settings or from the caller's config."""
+"""Alembic's entry point; the database URL comes from the caller's configuration or settings."""
 
 from alembic import context
 from sqlalchemy import create_engine, pool, text
@@ -18,14 +18,14 @@ _PARTITIONS = text("SELECT relname FROM pg_class WHERE relispartition AND relkin
 
 
 def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
-    """Whether autogenerate compares it: partitions are not declared, only what they are of."""
+    """Return True if autogenerate compares the object: partitions are not declared as tables."""
     return kind != "table" or name not in partitions
 
 
 with engine.connect() as connection:
-    # Two `migrate` at a time: the second waits here and then finds nothing to do.
+    # Of two concurrent migrations, the second waits here and then finds nothing to do.
     connection.execute(text("SELECT pg_advisory_lock(7391542)"))
-    # A migration that cannot get its lock gives up instead of queueing all traffic behind itself.
+    # A migration that cannot get a lock fails instead of blocking all queries queued behind it.
     connection.execute(text("SET lock_timeout = '2s'"))
     partitions = set(connection.execute(_PARTITIONS).scalars())
     connection.commit()

@@ -1,0 +1,1 @@
+"""Types, rules and storage that API and workers share."""

@@ -1,7 +1,8 @@
-"""What can be said to a client when a request is refused or fails: one family, one body.
+"""Errors that clients receive when a request is rejected or fails.
 
-The body is `{"error": {"message", "type", "param", "code"}}`, all four keys always there
-(specification §5; `code` and `param` may be null). A class's docstring is its default message.
+The response body is `{"error": {"message", "type", "param", "code"}}`, always with all four keys
+(specification §5; `code` and `param` may be null). A class's docstring is its default message to
+clients, so it is part of the API.
 """
 
 from typing import ClassVar
@@ -23,11 +24,11 @@ class AppError(Exception):
         super().__init__(self.message)
 
     def body(self) -> dict[str, dict[str, str | None]]:
-        """The JSON body of the answer."""
+        """Return the JSON body of the HTTP response."""
         return {"error": self.payload()}
 
     def payload(self) -> dict[str, str | None]:
-        """What stands under `error`."""
+        """Return the value of the body's `error` key."""
         return {
             "message": self.message,
             "type": self.type,

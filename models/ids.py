@@ -1,4 +1,4 @@
-"""Identifiers: time-ordered uuid7 in the database, prefixed hex on the wire."""
+"""Identifiers: time-ordered UUIDv7 in the database, prefixed hexadecimal digits in the API."""
 
 import re
 from datetime import datetime
@@ -16,33 +16,36 @@ _CONVERSATION_ID = re.compile(CONVERSATION_PREFIX + r"([0-9a-f]{32})")
 
 
 def new_id() -> UUID:
-    """A fresh uuid7 (RFC 9562 §5.7), so that primary keys sort by time of creation."""
+    """Return a new UUIDv7 (RFC 9562 §5.7), so that primary keys sort by time of creation."""
     return uuid_utils.compat.uuid7()
 
 
 def id_floor(moment: datetime) -> UUID:
-    """An id below every id of `moment` and later: its first 48 bits are milliseconds."""
+    """Return the smallest UUIDv7 of `moment`: no id made at `moment` or later is below it.
+
+    The first 48 bits of a UUIDv7 are the Unix time in milliseconds.
+    """
     return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 def response_wire_id(response_id: UUID) -> str:
-    """`resp_` and 32 hex digits."""
+    """Return a response's id in the API: `resp_` and 32 hex digits."""
     return RESPONSE_PREFIX + response_id.hex
 
 
 def parse_response_id(wire_id: str) -> UUID | None:
-    """The uuid of a wire id; None if it cannot be one of ours."""
+    """Return the UUID of a response's API id; None if the id is malformed."""
     found = _RESPONSE_ID.fullmatch(wire_id)
     return UUID(hex=found[1]) if found else None
 
 
 def conversation_wire_id(conversation_id: UUID) -> str:
-    """`conv_` and 32 hex digits."""
+    """Return a conversation's id in the API: `conv_` and 32 hex digits."""
     return CONVERSATION_PREFIX + conversation_id.hex
 
 
 def parse_conversation_id(wire_id: str) -> UUID | None:
-    """The uuid of a wire id; None if it cannot be one of ours."""
+    """Return the UUID of a conversation's API id; None if the id is malformed."""
     found = _CONVERSATION_ID.fullmatch(wire_id)
     return UUID(hex=found[1]) if found else None
 
@@ -59,42 +62,43 @@ _OUTPUT_ITEM_ID = re.compile(r"[a-z]+_[0-9a-f]{32}_(?:c([0-9]+)_)?[0-9]+")
 
 
 def endpoint_wire_id(endpoint_id: UUID) -> str:
-    """`we_` and 32 hex digits."""
+    """Return a webhook endpoint's id in the API: `we_` and 32 hex digits."""
     return ENDPOINT_PREFIX + endpoint_id.hex
 
 
 def parse_endpoint_id(wire_id: str) -> UUID | None:
-    """The uuid of a webhook endpoint's wire id; None if it cannot be one of ours."""
+    """Return the UUID of a webhook endpoint's API id; None if the id is malformed."""
     found = _ENDPOINT_ID.fullmatch(wire_id)
     return UUID(hex=found[1]) if found else None
 
 
 def input_item_id(kind: str, response_id: UUID, position: int) -> str:
-    """The id of the input item of a type at `position` when its client gave none."""
+    """Return the id for an input item of type `kind` at `position` that was sent without one."""
     return f"{_ITEM_PREFIXES[kind]}_{response_id.hex}_in{position}"
 
 
 def new_item_id(kind: str) -> str:
-    """The id of an item of a type that belongs to no response."""
+    """Return a new id for an item of type `kind` that belongs to no response."""
     return f"{_ITEM_PREFIXES[kind]}_{new_id().hex}"
 
 
 def output_item_id(kind: str, response_id: UUID, position: int, choice: int = 0) -> str:
-    """Derived, not drawn, so that a second attempt writes the same events as the first.
+    """Return the id of an output item of type `kind`.
 
-    `position` counts the items of one of `n` choices. `models/store/responses.py` tells those of
-    the first by this form.
+    It is derived, not random, so that a second attempt writes the same events as the first.
+    `position` counts the items of one of the `n` choices. The query for a chain of responses in
+    `models/store/items.py` recognises items of later choices by this form.
     """
-    place = f"c{choice}_{position}" if choice else str(position)
-    return f"{_ITEM_PREFIXES[kind]}_{response_id.hex}_{place}"
+    suffix = f"c{choice}_{position}" if choice else str(position)
+    return f"{_ITEM_PREFIXES[kind]}_{response_id.hex}_{suffix}"
 
 
 def choice_of(item_id: str) -> int:
-    """Which of `n` choices an output item belongs to."""
+    """Return the number of the choice that an output item belongs to; 0 is the first."""
     found = _OUTPUT_ITEM_ID.fullmatch(item_id)
     return int(found[1] or 0) if found else 0
 
 
 def call_id_of(item_id: str) -> str:
-    """The `call_id` that belongs to the id of a function call."""
+    """Return the `call_id` derived from the id of a `function_call` item."""
     return "call_" + item_id.partition("_")[2]

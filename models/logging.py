@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on standard error, for people's eyes and machines' both."""
+"""Structured logs: one JSON object per line on standard error."""
 
 import logging
 import sys
@@ -10,10 +10,10 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JsonFormatter(logging.Formatter):
-    """`ts`, `level`, `logger`, `event`, and whatever was passed as `extra`."""
+    """Formatter of a log record as JSON: `ts`, `level`, `logger`, `event` and its `extra` keys."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line; a traceback goes into `exception`."""
+        """Return the record as one line of JSON; a traceback is stored under `exception`."""
         line: dict[str, object] = {
             "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -27,10 +27,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(level: str) -> None:
-    """Send every logger's lines to standard error."""
+    """Send the records of every logger to standard error as JSON, from `level` up."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Celery tells of every hint at INFO; the responses' own lines say what came of it.
+    # Celery logs every wake-up task at INFO; the responses' own log lines say what came of it.
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)

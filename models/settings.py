@@ -1,6 +1,6 @@
-"""Every setting, read from the environment once and passed down; no other module reads it.
+"""All settings of the server, read once from the environment and passed to what needs them.
 
-Each variable has a line in docs/operations.md.
+No other module reads environment variables. docs/settings.md is generated from here by `make docs`.
 """
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -18,71 +18,110 @@ Amount = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class SettingsError(Exception):
-    """A setting has a value that cannot be used; the message names the variable."""
+    """Raised for an invalid value of a setting; the message names the variable."""
 
 
 class Settings(BaseSettings):
-    """Frozen settings; field `x` is the variable `ANTIPHON_X` unless an alias says otherwise."""
+    """Immutable settings; field `x` is the variable `ANTIPHON_X` unless it has an alias."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ANTIPHON_", frozen=True, extra="ignore", populate_by_name=True
+        env_prefix="ANTIPHON_",
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        use_attribute_docstrings=True,
     )
 
     host: str = Field("127.0.0.1", min_length=1)
+    """Address that the API listens on. `up` takes loopback addresses only, because there are no API
+    keys yet."""
     port: int = Field(8000, ge=1, le=65535)
+    """Port that the API listens on."""
     data_dir: Path = Path(".antiphon")
+    """Folder of all data; see [Files](operations.md#files)."""
     model: str = Field(DEFAULT_MODEL, min_length=1)
+    """Served model: the built-in default, a Hugging Face id (`owner/name`, `owner/name@revision`),
+    a folder, or a `.gguf` file."""
     more_models: str = ""
-    """Models served beside it, separated by commas; each has workers and a queue of its own."""
+    """Models served besides it, separated by commas. Each has workers and a queue of its own;
+    requests name theirs in `model`."""
     dtype: Literal["auto", "float32", "bfloat16", "int8", "int4"] = "auto"
-    """Type that is computed in, or in which weights are kept."""
+    """Data type of the computation (`float32`, `bfloat16`) or of the stored weights (`int8`,
+    `int4`); see [engine.md](engine.md). `auto`: bfloat16 on CUDA, the faster of both on a CPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto`: CUDA where there is a GPU."""
     forward: Literal["auto", "openvino", "torch"] = "auto"
-    """What computes the network: by itself OpenVINO on CPUs and torch on GPUs."""
+    """Library of the forward pass: `openvino` (on CPUs) or `torch`. `auto`: OpenVINO on CPUs, where
+    it can, else torch."""
     threads: int | None = Field(None, ge=1, le=1024)
-    """CPU threads of a worker's forward pass; by itself all cores, shared out among the workers."""
+    """CPU threads that compute in each worker. By default as many as the cores that the process may
+    use of the machine, or of its container; `up` divides them among its workers. Several workers on
+    one machine that are started otherwise need it."""
     quantization: Literal["none", "int8"] = "none"
-    """`int8` is the older spelling of `dtype` `int8`."""
+    """`int8` is the older name of `ANTIPHON_DTYPE=int8`, and takes precedence over it."""
     engine: Literal["transformers", "scripted"] = "transformers"
+    """`scripted` answers with fixed words at a fixed rate, without weights: for load tests."""
     workers: int = Field(1, ge=1, le=64)
+    """Worker processes that `up` starts for each model; each loads the weights."""
     database_url: Annotated[str | None, Field(validation_alias="DATABASE_URL")] = None
+    """A Postgres 16 or newer of yours, `postgresql://…`; `up` starts its own if this is not set."""
     redis_url: Annotated[str | None, Field(validation_alias="REDIS_URL")] = None
-
+    """A Redis 7 or Valkey 8 or newer of yours, `redis://…`; `up` starts its own if this is not
+    set."""
     api_processes: int = Field(2, ge=1, le=64)
+    """Processes of the API."""
     api_threads: int = Field(1200, ge=64, le=10_000)
+    """Threads of each of them; an open stream, a waiting request or a WebSocket takes one, and all
+    but 40 may be taken so."""
     api_bound: bool = True
-    """Whether each API process keeps to one core; only where the system can bind it."""
+    """`true` binds each of these processes to one core, which makes it faster; on Linux only.
+    `false` where cores are assigned by other means."""
     max_sequences: int = Field(64, ge=1, le=4096)
-    """Responses one worker generates at a time."""
+    """Responses that one worker generates at a time."""
     kv_cache_gib: Amount = Field(2.0, gt=0)
-    """Memory for cached keys and values, GiB; on CUDA nine tenths of what is free are taken."""
+    """Memory of a worker for cached keys and values, GiB. On CUDA nine tenths of the free memory
+    are taken instead."""
     kv_cache_dtype: Literal["auto", "int8"] = "auto"
-    """Type of cached keys and values; by itself the one that is computed in."""
+    """Data type of cached keys and values. `int8` stores them in 8 bits with scales: three fifths
+    of what they take in bfloat16, three tenths of float32, with the built-in weights. On CPUs, in
+    OpenVINO; refused elsewhere. `auto`: the type of the computation."""
     drain_seconds: Amount = Field(5.0, ge=0)
-    """How long a stopping worker lets running responses finish before it hands them back."""
+    """Seconds that a stopping worker lets running responses finish before it hands them back."""
     checkpoint_seconds: Amount = Field(2.0, ge=0)
-    """Time between two checkpoints of what a worker runs; 0 makes none."""
+    """Seconds between two checkpoints of what a worker's responses have generated, in Postgres; 0
+    disables them. What a lost worker *and* a lost Redis cost is generated again from there."""
     max_response_seconds: Amount = Field(3600.0, gt=0)
-    """How long a response may run, from its first start and through all its attempts."""
+    """Seconds that a response may run, from its first start and through all its attempts; it then
+    ends `incomplete` with the text so far."""
     retention_days: Amount = Field(30.0, gt=0, le=36_500)
+    """Days that a finished response is kept."""
     webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()
-    """Networks that webhooks may be delivered to besides public addresses."""
+    """Networks that webhooks may be delivered to besides public addresses, for example
+    `10.0.0.0/8, 127.0.0.0/8`."""
     call_margin: Amount | None = Field(None, ge=0, le=100)
-    """Takes the place of `call_margin` in the profiles of all served models."""
+    """Overrides `call_margin` in the [profiles](operations.md#profiles-of-weights) of all served
+    models."""
     searxng_url: str | None = Field(None, pattern=r"^https?://[^\s]+$")
-    """The SearXNG server that `web_search` asks."""
+    """The [SearXNG](https://docs.searxng.org) server that `web_search` asks, `http://…` or
+    `https://…`; its `search.formats` must have `json`. Needed by API and workers alike; without it,
+    requests that search are refused."""
     reasoning_events: Literal["specification", "openai"] = "specification"
-    """How the events of reasoning text are named in streams."""
+    """`openai` names the events of reasoning text as OpenAI's clients know them:
+    `response.reasoning_text.delta` and `.done` instead of `response.reasoning.delta` and `.done`.
+    What is stored is the same; set it alike for all processes of the API."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least severe level that is logged."""
     script_tokens: int = Field(20, ge=1)
     """Tokens of each answer of the scripted engine."""
     script_text: str = ""
-    """What the scripted engine says instead of its words, a byte a token."""
+    """Text that the scripted engine generates instead, a byte per token, tags of reasoning and
+    calls included. Turns are separated by form feeds; the first that is not in the prompt is
+    generated."""
     script_interval_ms: Amount = Field(10.0, ge=0)
-    """Time between two steps of the scripted engine."""
+    """Milliseconds between two tokens of the scripted engine."""
 
-    def each_model(self) -> "list[Settings]":
-        """These settings for each served model alone; the first is for requests that name none."""
+    def split_by_model(self) -> "list[Settings]":
+        """Return one copy of the settings per served model; the first is the default model."""
         more = [name.strip() for name in self.more_models.split(",")]
         names = dict.fromkeys([self.model, *filter(None, more)])
         return [self.model_copy(update={"model": name, "more_models": ""}) for name in names]
@@ -95,7 +134,7 @@ class Settings(BaseSettings):
     @field_validator("webhook_networks", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
-        """Read `10.0.0.0/8, ::1/128`; a network's address must not have bits of a host."""
+        """Parse `10.0.0.0/8, ::1/128`; reject networks whose address has host bits set."""
         if not isinstance(value, str):
             return value
         return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
@@ -103,7 +142,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _psycopg_driver(cls, value: str | None) -> str | None:
-        """Accept the spellings other tools use and name the driver that we install."""
+        """Accept the common URL schemes of Postgres and select the installed driver, psycopg."""
         if not value:
             return None
         scheme, separator, rest = value.partition("://")
@@ -121,8 +160,14 @@ class Settings(BaseSettings):
         return value
 
 
+def variable_of(name: str) -> str:
+    """Return the environment variable of a field."""
+    alias = Settings.model_fields[name].validation_alias
+    return alias if isinstance(alias, str) else f"ANTIPHON_{name.upper()}"
+
+
 def load_settings() -> Settings:
-    """Read the environment; raises `SettingsError` naming every bad variable."""
+    """Read the settings from the environment; raise `SettingsError` naming every bad variable."""
     try:
         return Settings()
     except ValidationError as error:
@@ -133,6 +178,6 @@ def _describe(error: object) -> str:
     assert isinstance(error, dict)
     name = str(error["loc"][0])
     variable = name if name.isupper() else f"ANTIPHON_{name.upper()}"
-    # An address may hold a password.
+    # A URL may contain a password.
     shown = variable if variable.endswith("_URL") else f"{variable}={error['input']!r}"
     return f"{shown}: {error['msg']}"

@@ -1,7 +1,6 @@
-"""Postgres, Valkey and a whole server for the tests: started once, in folders of their own, gone
-afterwards.
+"""Postgres, Valkey and a whole server for the tests, each started once in a temporary folder.
 
-The settings of whoever runs the tests do not reach them.
+The settings in the environment of whoever runs the tests are removed.
 """
 
 import itertools
@@ -32,7 +31,7 @@ for _name in [name for name in os.environ if name.startswith("ANTIPHON_")]:
 for _name in ("DATABASE_URL", "REDIS_URL"):
     os.environ.pop(_name, None)
 
-# Where there is no GPU, kernels for one run in Triton's interpreter. Triton reads this when it is
+# Without a GPU, GPU kernels run in Triton's interpreter. Triton reads this variable when it is
 # imported, which transformers does.
 if not Path("/proc/driver/nvidia").exists():
     os.environ["TRITON_INTERPRET"] = "1"
@@ -40,7 +39,7 @@ if not Path("/proc/driver/nvidia").exists():
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A Postgres server that may lose its data with the machine, and is the faster for it."""
+    """Start a Postgres server without fsync, which is faster; a crash may lose its data."""
     server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
     with server:
         _execute(server.url, "ALTER SYSTEM SET fsync = off")
@@ -51,14 +50,14 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
-    """A Valkey server."""
+    """Start a Valkey server."""
     with EmbeddedValkey(tmp_path_factory.mktemp("valkey")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def migrated_url(postgres: EmbeddedPostgres) -> str:
-    """A database that `antiphon migrate` has brought to this version, for all tests together."""
+    """Create a database migrated to head by `antiphon migrate`, shared by all tests."""
     url = _create_database(postgres, "antiphon")
     environment = os.environ | {"DATABASE_URL": url, "REDIS_URL": "redis://"}
     command = [sys.executable, str(ROOT / "antiphon"), "migrate"]
@@ -68,9 +67,9 @@ def migrated_url(postgres: EmbeddedPostgres) -> str:
 
 @pytest.fixture
 def database_url(migrated_url: str) -> str:
-    """The migrated database as it is after its migration; emptied, which is faster than cloned."""
+    """Return the migrated database, emptied, which is faster than a new clone for every test."""
     with psycopg.connect(migrated_url, autocommit=True) as connection:
-        # What an earlier test may have left running must not hold locks, or write, from now on.
+        # End connections left open by earlier tests, so that they hold no locks and write nothing.
         connection.execute(_END_OTHERS)
         for table in reversed(Base.metadata.sorted_tables):
             kept = f" WHERE project_id <> '{DEFAULT_PROJECT}'" if table.name == "projects" else ""
@@ -80,7 +79,7 @@ def database_url(migrated_url: str) -> str:
 
 @pytest.fixture
 def empty_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """A database of the test's own, without tables."""
+    """Create an empty database for one test."""
     name = f"test_{next(_numbers)}"
     yield _create_database(postgres, name)
     _execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
@@ -88,7 +87,7 @@ def empty_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(valkey: EmbeddedValkey) -> str:
-    """A Valkey that holds nothing."""
+    """Return the URL of the Valkey server, emptied."""
     with redis.Redis.from_url(valkey.url) as client:
         client.flushall()
     return valkey.url
@@ -96,7 +95,7 @@ def redis_url(valkey: EmbeddedValkey) -> str:
 
 @pytest.fixture(scope="session")
 def weights_dir() -> Path:
-    """The default weights, fetched once for this checkout."""
+    """Return the folder of the default weights, downloaded once per checkout."""
     data_dir = ROOT / ".antiphon"
     environment = dict(os.environ) | {"ANTIPHON_DATA_DIR": str(data_dir)}
     command = [sys.executable, str(ROOT / "antiphon"), "models", "pull"]
@@ -106,7 +105,7 @@ def weights_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path) -> Iterator[AntiphonServer]:
-    """One running server with the default weights."""
+    """Start a server with the default weights, shared by all tests."""
     started = make_in(tmp_path_factory.mktemp("shared") / "data", weights_dir, {})
     started.start()
     yield started

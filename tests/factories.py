@@ -1,4 +1,4 @@
-"""Values for tests: valid as they are, each field open to change."""
+"""Factories of valid records for tests; every field can be overridden."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from models.tables import DEFAULT_PROJECT
 
 
 def stored_response(**changes: Any) -> ResponseRecord:
-    """A queued background response."""
+    """Return a queued background response."""
     fields: dict[str, Any] = {
         "id": new_id(),
         "project_id": DEFAULT_PROJECT,
@@ -31,7 +31,7 @@ def stored_response(**changes: Any) -> ResponseRecord:
 
 
 def input_message(response_id: UUID, text: str = "Hello.", position: int = 0) -> dict[str, Any]:
-    """A user's message as it is stored."""
+    """Return a user's message in its stored form."""
     return {
         "type": "message",
         "id": input_item_id("message", response_id, position),
@@ -41,7 +41,7 @@ def input_message(response_id: UUID, text: str = "Hello.", position: int = 0) ->
 
 
 def output_message(response_id: UUID, text: str = "Hello back.") -> dict[str, Any]:
-    """An assistant's message as it is stored."""
+    """Return an assistant's message in its stored form."""
     return {
         "type": "message",
         "id": f"msg_{response_id.hex}_0",
@@ -52,14 +52,14 @@ def output_message(response_id: UUID, text: str = "Hello back.") -> dict[str, An
 
 
 def say(recorder: Recorder, text: str, token_ids: Sequence[int]) -> None:
-    """Record more text of a message, and the tokens that it comes from."""
+    """Record more text of a message, and the tokens it was decoded from."""
     writer = recorder.writer()
-    writer.note(token_ids)
+    writer.add_tokens(token_ids)
     writer.add_text(text)
 
 
 def worker_identity(**changes: Any) -> WorkerIdentity:
-    """A worker of the scripted model."""
+    """Return the identity of a worker of the scripted model."""
     fields: dict[str, Any] = {
         "id": new_id(),
         "project_id": DEFAULT_PROJECT,

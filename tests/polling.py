@@ -1,4 +1,4 @@
-"""Waiting for what happens on another thread or in another process."""
+"""Polling for conditions that another thread or process brings about."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ _POLL_S = 0.01
 
 
 def eventually(look: Callable[[], T], *, within_s: float = 10.0) -> T:
-    """The first true value that `look` returns; fails when there is none in time."""
+    """Poll `look` until it returns a true value, and return that; fail after `within_s` seconds."""
     deadline = time.monotonic() + within_s
     while not (value := look()):
         assert time.monotonic() < deadline, f"still {value!r} after {within_s} s"

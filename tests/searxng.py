@@ -1,4 +1,4 @@
-"""A SearXNG that finds what a test puts into it, over real HTTP."""
+"""Fake SearXNG server over real HTTP, whose results a test sets."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class FakeSearxng:
-    """Remembers the queries that it was asked."""
+    """Fake SearXNG server that records the queries it receives."""
 
     def __init__(self, results: list[Any], *, status: int = 200, body: bytes | None = None) -> None:
         self.queries: list[str] = []
@@ -30,7 +30,7 @@ class FakeSearxng:
                 self.wfile.write(found if body is None else body)
 
             def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -52,5 +52,5 @@ class FakeSearxng:
 
 
 def result(url: str, title: str = "A title", content: str = "A text.") -> dict[str, str]:
-    """One of SearXNG's results."""
+    """Return one result in the format of SearXNG."""
     return {"url": url, "title": title, "content": content, "engine": "fake"}

@@ -1,4 +1,4 @@
-"""The config of the random network that tests run: tiny, and sure of what it says."""
+"""Config of the tiny random Llama network that tests run."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from transformers import LlamaConfig
 
 
 def tiny_llama(*, vocab_size: int, eos_token_id: int, **changes: Any) -> LlamaConfig:
-    """Decisive enough that rounding does not change its choices."""
+    """Return a config whose large random weights make its choices robust to rounding."""
     fields: dict[str, Any] = {
         "vocab_size": vocab_size,
         "hidden_size": 64,

@@ -1,4 +1,4 @@
-"""Vision models of a few thousand random weights, on disk with processor and chat template."""
+"""Tiny vision models with random weights, saved with processor and chat template."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -49,10 +49,10 @@ def write_vision_model(
     eos_scale: float = 1.0,
     **text: Any,
 ) -> Path:
-    """Save a random LLaVA, or an Idefics3 as SmolVLM is one, that reads images of 32 by 32 pixels.
+    """Save a random LLaVA or Idefics3 (the architecture of SmolVLM) for images of 32 by 32 pixels.
 
-    `eos_scale` above 1 makes the model end its answers sooner; `text` changes its language
-    model's config.
+    `eos_scale` above 1 makes the model end its answers sooner; `text` overrides fields of the
+    language model's config.
     """
     torch.manual_seed(0)
     tokenizer.add_special_tokens({"additional_special_tokens": _IMAGE_TOKENS})

@@ -1,0 +1,1 @@
+"""Generation of responses: the worker process, its engine, and maintenance."""

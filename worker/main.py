@@ -1,4 +1,4 @@
-"""A worker process: a Celery worker whose one task runs what is queued."""
+"""Entry point of a worker process: a Celery worker with one task, which runs queued responses."""
 
 import gc
 import logging
@@ -16,7 +16,11 @@ logger = logging.getLogger(__name__)
 
 
 def main(settings: Settings, name: str, pulse: Path | None = None) -> None:
-    """Load the weights, work until SIGTERM, then drain and hand back."""
+    """Load the weights, run responses until SIGTERM, then drain and hand unfinished ones back.
+
+    `name` is unique among the running workers; `pulse` is a file whose modification time shows
+    that the process is alive.
+    """
     configure_logging(settings.log_level)
     assert settings.redis_url is not None
     runtime = Runtime(settings, name, pulse)
@@ -29,13 +33,13 @@ def main(settings: Settings, name: str, pulse: Path | None = None) -> None:
     drain = threading.Thread(target=runtime.drain, name="drain")
 
     def on_shutdown(**_: object) -> None:
-        """Celery waits for its tasks; ours end when the running is drained."""
+        """Drain while Celery waits for its tasks, which end when nothing runs any more."""
         if not drain.is_alive():
             drain.start()
 
     signals.worker_shutting_down.connect(on_shutdown, weak=False)
     runtime.start()
-    # What is loaded by now stays: the collector need not look at it again and again.
+    # Loaded modules and weights live until exit: exempt them from every further collection.
     gc.freeze()
     try:
         app.worker_main(_arguments(settings, name, runtime.model_id))

@@ -1,7 +1,8 @@
-"""The queue of hints: the one module of the worker that the API may import.
+"""The queue of wake-ups for workers: the only module of the worker that the API may import.
 
-A hint says "there is work for this model" and nothing more. It names no response, so a lost or
-doubled one does no harm: the worker claims the fairest queued rows until there is none.
+A wake-up says that a model has queued responses, and nothing more. It names no response, so a lost
+or duplicate one does no harm: a woken worker claims queued rows in the fair order until none is
+left.
 """
 
 import hashlib
@@ -19,52 +20,59 @@ logger = logging.getLogger(__name__)
 TASK_NAME = "responses.run"
 
 MAX_WAITING = 32
-"""Hints that may wait for one model: with so many, every worker is busy, and a busy worker goes on
-to the next response without being told. To send one costs as much as the rest of a request."""
+"""Largest number of wake-ups waiting for one model.
+
+With so many, every worker is busy, and a busy worker continues with the next response without a
+wake-up. Sending one costs as much as the rest of a request.
+"""
 
 VISIBILITY_S = 60
-"""After so long a hint that was delivered and not acknowledged is delivered again."""
+"""Seconds after which a wake-up that was delivered but not acknowledged is delivered again."""
 
-_FULL_S = 0.05
-"""How long a full queue is taken to stay so: less than its hints take."""
+_ASSUMED_FULL_S = 0.05
+"""Seconds for which a full queue is assumed to stay full: less than its wake-ups take to run."""
 
-_ANSWER_S = 1
-"""How long the broker may take to accept a hint: a client waits."""
+_BROKER_TIMEOUT_S = 1
+"""Seconds that the broker may take to accept a wake-up: a client is waiting meanwhile."""
 
 
 def queue_name(model: str) -> str:
-    """One queue for each model; hashed, since a model's id may hold any character."""
+    """Return the name of the model's queue.
+
+    The model id is hashed, since it may contain any character.
+    """
     return "antiphon." + hashlib.blake2b(model.encode(), digest_size=8).hexdigest()
 
 
 def make_celery(redis_url: str) -> Celery:
-    """The Celery app, without a result backend: results are rows."""
+    """Return the Celery app, without a result backend: results are stored in the database."""
     app = Celery("antiphon", broker=redis_url)
     app.conf.update(
         task_ignore_result=True,
         task_serializer="json",
         accept_content=["json"],
-        # A hint is worth nothing once it was received: the row is the truth, and upkeep sends
-        # hints again for rows that wait. Late acknowledgement would only deliver it twice.
+        # A wake-up is of no use once it was received: the database is authoritative, and the
+        # maintenance process repeats wake-ups for rows that are still queued. Late acknowledgement
+        # would only deliver it twice.
         task_acks_late=False,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
         broker_connection_timeout=2,
-        # For ever: a worker without a broker still finds work by itself.
+        # Retry for ever: a worker without a broker still finds queued responses by polling.
         broker_connection_max_retries=None,
         broker_transport_options={
             "socket_timeout": 30,
             "socket_connect_timeout": 2,
             "socket_keepalive": True,
             "health_check_interval": 10,
-            # A worker that was killed took hints with it; nobody else may need them, but they must
-            # not lie about for the hour that is the default.
+            # Wake-ups delivered to a worker that was killed stay unacknowledged; they may not be
+            # needed, but must not be held back for the default of an hour.
             "visibility_timeout": VISIBILITY_S,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
-            # A worker that was killed while it restored holds the lock for so many seconds.
+            # Seconds that a worker killed during such a restore keeps holding the lock.
             "unacked_mutex_expire": 10,
         },
     )
@@ -72,25 +80,31 @@ def make_celery(redis_url: str) -> Celery:
 
 
 class WakeQueue:
-    """Sends hints; a hint that cannot be sent is logged and forgotten."""
+    """Sender of wake-ups; a wake-up that cannot be sent is logged and dropped."""
 
     def __init__(self, redis_url: str) -> None:
         self._app = make_celery(redis_url)
-        # Whoever sends a hint has a client waiting, and upkeep sends what was not sent.
-        self._app.conf.broker_transport_options |= {"max_retries": 0, "socket_timeout": _ANSWER_S}
-        self._client = connect(redis_url, timeout_s=_ANSWER_S)
+        # No retries: a client is waiting, and the maintenance process repeats what was not sent.
+        self._app.conf.broker_transport_options |= {
+            "max_retries": 0,
+            "socket_timeout": _BROKER_TIMEOUT_S,
+        }
+        self._client = connect(redis_url, timeout_s=_BROKER_TIMEOUT_S)
         self._full_until: dict[str, float] = {}
 
     def wake(self, model: str, count: int = 1) -> bool:
-        """Say that there is work for a model; False if the broker is out of reach."""
+        """Send up to `count` wake-ups for a model; return False if the broker is unreachable.
+
+        None are sent beyond `MAX_WAITING` waiting ones.
+        """
         queue = queue_name(model)
         if time.monotonic() < self._full_until.get(queue, 0.0):
             return True
         try:
-            missing = min(count, MAX_WAITING - int(self._client.llen(queue)))
-            if missing <= 0:
-                self._full_until[queue] = time.monotonic() + _FULL_S
-            for _ in range(missing):
+            num_missing = min(count, MAX_WAITING - int(self._client.llen(queue)))
+            if num_missing <= 0:
+                self._full_until[queue] = time.monotonic() + _ASSUMED_FULL_S
+            for _ in range(num_missing):
                 self._app.send_task(TASK_NAME, queue=queue, ignore_result=True, retry=False)
         except (OperationalError, OSError, redis.RedisError) as error:
             logger.warning("hint not sent", extra={"model": model, "error": str(error)})

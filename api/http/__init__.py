@@ -1,1 +1,1 @@
-"""JSON bodies and error bodies."""
+"""JSON request bodies and error bodies."""

@@ -1,4 +1,4 @@
-"""Every error leaves here: `AppError`s as they are, all others as one of them."""
+"""Error responses: every exception other than an `AppError` is converted to one."""
 
 import logging
 from typing import Any, NoReturn
@@ -20,6 +20,7 @@ from models.errors import (
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 2
+"""Value of the Retry-After header of a 503, in seconds."""
 
 _CODES = {
     "missing": "missing_required_parameter",
@@ -34,38 +35,42 @@ _CODES = {
     "less_than": "above_max_value",
     "less_than_equal": "above_max_value",
 }
-"""pydantic's error types → our codes; a wrong type is `invalid_type`, the rest `invalid_value`."""
+"""Error codes by pydantic's error type. Other types ending in `_type` are `invalid_type`, the rest
+`invalid_value`.
+"""
 
-_KINDS = {int: "integer", float: "decimal", list: "array", dict: "object", str: "string"}
+_TYPE_NAMES = {int: "integer", float: "decimal", list: "array", dict: "object", str: "string"}
 
 
 def refuse(error: ValidationError) -> NoReturn:
-    """Turn the first thing that is wrong with a request into a 400 that names it."""
+    """Raise a 400 that names the first invalid field of the current request."""
     body = request.get_json() if request.method == "POST" else request.args.to_dict()
-    raise refusal_of(error, body)
+    raise to_invalid_request(error, body)
 
 
-def refusal_of(error: ValidationError, body: dict[str, Any]) -> InvalidRequestError:
-    """The 400 that names the first thing that is wrong with `body`."""
+def to_invalid_request(error: ValidationError, body: dict[str, Any]) -> InvalidRequestError:
+    """Return the 400 that names the first invalid field of `body`."""
     first = error.errors(include_url=False)[0]
-    param = first.get("ctx", {}).get("field") or _path(first, body)
-    param = param.replace("[][", "[")  # of the list `include[]` the first is `include[0]`
+    param = first.get("ctx", {}).get("field") or _format_path(first, body)
+    param = param.replace("[][", "[")  # `include[][0]` is `include[0]`
     if first["type"].startswith("union_tag"):
         param += ".type"
-    return InvalidRequestError(_message(first, param), param=param or None, code=_code(first))
+    return InvalidRequestError(
+        _format_message(first, param), param=param or None, code=_choose_code(first)
+    )
 
 
-def _code(error: Any) -> str:
+def _choose_code(error: Any) -> str:
     kind = str(error["type"])
     code = _CODES.get(kind)
     if code is None:
         return "invalid_type" if kind.endswith("_type") else "invalid_value"
     if code.startswith(("above", "below")):
-        return f"{_KINDS.get(type(error['input']), 'value')}_{code}"
+        return f"{_TYPE_NAMES.get(type(error['input']), 'value')}_{code}"
     return code
 
 
-def _message(error: Any, param: str) -> str:
+def _format_message(error: Any, param: str) -> str:
     match error["type"]:
         case "missing":
             return f"Missing required parameter: '{param}'."
@@ -77,8 +82,11 @@ def _message(error: Any, param: str) -> str:
             return f"Invalid '{param}': {error['msg']}."
 
 
-def _path(error: Any, body: Any) -> str:
-    """`input[0].role` from pydantic's location, which has names of union branches in between."""
+def _format_path(error: Any, body: Any) -> str:
+    """Format pydantic's error location as a path such as `input[0].role`.
+
+    Names of union branches, which the location also contains, are left out.
+    """
     path = ""
     missing = error["loc"][-1] if error["type"] == "missing" else None
     last = len(error["loc"]) - 1
@@ -98,12 +106,12 @@ def _path(error: Any, body: Any) -> str:
 
 
 def _is_tag(part: str, body: Any) -> bool:
-    """Whether a part of a location is the `type` by which a branch was chosen, and no field."""
+    """Return True if a part of a location is the tag of a union branch and not a field."""
     return isinstance(body, dict) and body.get("type") == part
 
 
 def install_error_handlers(app: Flask) -> None:
-    """Map every exception that leaves a view to the one error body."""
+    """Register handlers that convert every exception raised by a view to an error response."""
     app.register_error_handler(AppError, _answer)
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(redis.RedisError, _answer_redis)
@@ -119,7 +127,7 @@ def _answer(error: AppError) -> Response:
 
 
 def _answer_http(error: HTTPException) -> Response:
-    """Werkzeug's own errors: unknown address, wrong method, too large."""
+    """Answer an error raised by Werkzeug: unknown path, wrong method or too large a body."""
     match error.code:
         case 404:
             return _answer(NotFoundError(f"There is nothing at {request.path}."))
@@ -130,8 +138,8 @@ def _answer_http(error: HTTPException) -> Response:
         case 413:
             return _answer(RequestTooLargeError())
         case _:
-            refused = InvalidRequestError(error.description)
-            response = _answer(refused)
+            refusal = InvalidRequestError(error.description)
+            response = _answer(refusal)
             response.status_code = error.code or 400
             return response
 
@@ -145,7 +153,7 @@ def _answer_unexpected(error: Exception) -> Response:
 
 
 def as_app_error(error: Exception) -> AppError:
-    """What a client is told of an error; a fault of ours is logged with its traceback."""
+    """Convert an exception to an `AppError`; log the traceback if it is unexpected."""
     if isinstance(error, AppError):
         return error
     if isinstance(error, redis.RedisError):

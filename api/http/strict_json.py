@@ -1,4 +1,4 @@
-"""JSON in and out through orjson; a body that is not a JSON object is refused by name."""
+"""JSON through orjson, with strict validation of request bodies."""
 
 from typing import Any
 
@@ -14,31 +14,34 @@ from models.errors import (
 )
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
-"""The specification's longest text, ten million characters, in up to three bytes each."""
+"""Room for the specification's longest text: ten million characters of up to three bytes each."""
 
 MAX_DEPTH = 100
-"""Levels of nesting. orjson writes no more than 254, schema compilers recurse."""
+"""Levels of nesting in a body. orjson writes at most 254, and schema compilers recurse."""
 
 
 class OrjsonProvider(JSONProvider):
-    """Flask's JSON through orjson."""
+    """Flask's JSON provider, implemented with orjson."""
 
     def dumps(self, obj: Any, **_: Any) -> str:
-        """JSON text."""
+        """Return `obj` as JSON text."""
         return orjson.dumps(obj).decode()
 
     def loads(self, s: str | bytes, **_: Any) -> Any:
-        """A value; refuses NaN, invalid UTF-8 and lone surrogates. The last of equal keys wins."""
+        """Parse JSON; raise for NaN, invalid UTF-8 and lone surrogates.
+
+        The last of duplicate keys wins.
+        """
         return orjson.loads(s)
 
 
 class StrictRequest(Request):
-    """A request whose JSON body is an object or an error, never silently nothing."""
+    """Request whose JSON body must be an object: anything else raises an `AppError`."""
 
     max_content_length = MAX_BODY_BYTES
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body; `silent` has no effect, so that no caller can turn the checks off."""
+        """Return the body; `silent` is ignored, so that no caller can turn the checks off."""
         if "strict_json" not in self.environ:
             self.environ["strict_json"] = self._parse()
         return self.environ["strict_json"]
@@ -50,39 +53,41 @@ class StrictRequest(Request):
             raise RequestTooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes.")
         data = self.get_data()
         if not self.content_length and len(data) >= MAX_BODY_BYTES:
-            # A body in chunks does not tell its length; werkzeug reads no more than the limit.
+            # A chunked body does not declare its length; werkzeug reads no more than the limit.
             raise RequestTooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes.")
         return parse_object(data)
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
-    """The JSON object in `data`; raises an `AppError` for anything else."""
+    """Parse the JSON object in `data`; raise an `AppError` for anything else."""
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise InvalidJsonError(f"The body is not valid JSON: {error}") from None
     if not isinstance(body, dict):
         raise InvalidRequestError("The body must be a JSON object.", code="invalid_type")
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _measure_depth(body) > MAX_DEPTH:
         raise InvalidRequestError(f"The body is nested deeper than {MAX_DEPTH} levels.")
     if b"\\u0000" in data:
         _refuse_nul(body, "")
     return body
 
 
-def _depth(value: object) -> int:
-    """Levels of nesting, found without recursion."""
+def _measure_depth(value: object) -> int:
+    """Return the number of levels of nesting, counted without recursion."""
     depth, level = 0, [value]
-    while level := [each for each in level if isinstance(each, dict | list)]:
+    while level := [outer for outer in level if isinstance(outer, dict | list)]:
         depth += 1
         level = [
-            inner for each in level for inner in (each.values() if isinstance(each, dict) else each)
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
     return depth
 
 
 def _refuse_nul(value: object, path: str) -> None:
-    """Postgres' text holds every character but NUL."""
+    """Raise a 400 for a NUL character, which Postgres cannot store in text."""
     if isinstance(value, str) and "\0" in value:
         raise InvalidRequestError("NUL characters cannot be stored.", param=path)
     if isinstance(value, dict):
@@ -95,6 +100,6 @@ def _refuse_nul(value: object, path: str) -> None:
 
 
 def use_orjson(app: Flask) -> None:
-    """Make an app speak JSON this way."""
+    """Make an app use orjson and validate request bodies strictly."""
     app.json = OrjsonProvider(app)
     app.request_class = StrictRequest

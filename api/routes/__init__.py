@@ -1,1 +1,1 @@
-"""One blueprint per resource, with its paths and query strings."""
+"""Flask blueprints, one per resource, with their paths and query strings."""

@@ -1,4 +1,4 @@
-"""POST /v1/responses/compact: the served model summarises a conversation; the summary is sealed."""
+"""POST /v1/responses/compact: an encrypted summary of a conversation, by the served model."""
 
 from typing import Any
 
@@ -7,24 +7,24 @@ from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
-from api.routes.item_pages import IMAGE_URL, shown_item
+from api.routes.item_pages import IMAGE_URL, to_listed_item
 from api.services import Services, project_id, services
 from api.streaming.foreground import wait_for_end
 from api.validation.context import Context
 from api.validation.create_request import create_response, prepare
 from models.chat.prompt import Prompt
-from models.encryption.compaction import ASK, compaction_item
+from models.encryption.compaction import SUMMARY_INSTRUCTION, compaction_item
 from models.errors import AppError, InvalidRequestError
 from models.ids import new_item_id, response_wire_id
 from models.responses.status import CONTINUABLE
 from models.schemas.compaction import CompactRequest, CompactResource
 from models.schemas.request.create_response import CreateResponse
 
-LONGEST_SUMMARY = 1024
-SHORTEST_SUMMARY = 128
-"""Tokens; between the two, a summary may be a quarter of what it is made from."""
-VERBATIM_PART = 4
-"""What the users said is kept word for word up to one part in four of the context."""
+MAX_SUMMARY_TOKENS = 1024
+MIN_SUMMARY_TOKENS = 128
+"""Bounds of the length of a summary, in tokens; between them, it is a quarter of its source's."""
+VERBATIM_DIVISOR = 4
+"""User messages are kept verbatim up to the context length divided by this number."""
 
 blueprint = APIBlueprint(
     "compact", __name__, url_prefix="/v1/responses", abp_tags=[Tag(name="Responses")]
@@ -37,74 +37,80 @@ class SummaryFailedError(AppError):
 
 @blueprint.post("/compact", responses={200: CompactResource})
 def compact_conversation(body: CompactRequest) -> Response:
-    """Summarise a conversation into an item that stands for it."""
+    """Summarise a conversation into an item that replaces it."""
     compacted = compact(services(), project_id(), body)
     return Response(compacted.model_dump_json(), mimetype="application/json")
 
 
-def compact(at: Services, project_id: str, body: CompactRequest) -> CompactResource:
-    """Generate the summary and seal it; raises an `AppError` for what cannot be compacted."""
-    at = at.for_model(body.model)
-    items = _conversation(at, project_id, body)
+def compact(services: Services, project_id: str, body: CompactRequest) -> CompactResource:
+    """Generate and encrypt the summary; raise an `AppError` if it cannot be made."""
+    services = services.for_model(body.model)
+    items = _collect_items(services, project_id, body)
     request = CreateResponse(
         model=body.model,
-        input=ASK,
+        input=SUMMARY_INSTRUCTION,
         instructions=body.instructions,
         prompt_cache_key=body.prompt_cache_key,
         service_tier=body.service_tier,
-        max_output_tokens=_summary_length(at, items),
+        max_output_tokens=_choose_summary_length(services, items),
         truncation="auto",
         store=False,
     )
-    context = Context(items=items, is_remembered=True)
-    stored = create_response(at, project_id, request, context)
-    response = orjson.loads(wait_for_end(at, stored))
+    context = Context(items=items, is_inline=True)
+    record = create_response(services, project_id, request, context)
+    response = orjson.loads(wait_for_end(services, record))
     if response["status"] not in CONTINUABLE:
         raise SummaryFailedError
-    compaction = compaction_item(at.cipher, project_id, stored.id, _text(response["output"]))
+    compaction = compaction_item(
+        services.cipher, project_id, record.id, _join_text(response["output"])
+    )
     return CompactResource(
-        id=response_wire_id(stored.id),
+        id=response_wire_id(record.id),
         created_at=response["created_at"],
-        output=[compaction, *_said_by_users(at, items)],
+        output=[compaction, *_select_user_messages(services, items)],
         usage=response["usage"],
     )
 
 
-def _conversation(at: Services, project_id: str, body: CompactRequest) -> list[dict[str, Any]]:
-    """All that is to be compacted, in order."""
+def _collect_items(
+    services: Services, project_id: str, body: CompactRequest
+) -> list[dict[str, Any]]:
+    """Return all items to compact, in order; raise a 400 if there are none."""
     if not body.input and body.previous_response_id is None:
         message = "There is nothing to compact: give input or previous_response_id."
         raise InvalidRequestError(message, param="input", code="missing_required_parameter")
     request = CreateResponse(
-        model=body.model, input=ASK, previous_response_id=body.previous_response_id
+        model=body.model, input=SUMMARY_INSTRUCTION, previous_response_id=body.previous_response_id
     )
     request.input = body.input or []
-    prepared = prepare(at, project_id, request)
+    prepared = prepare(services, project_id, request)
     return prepared.context.items + prepared.items
 
 
-def _summary_length(at: Services, items: list[dict[str, Any]]) -> int:
-    length = _num_tokens(at, items) // 4
-    return max(SHORTEST_SUMMARY, min(length, LONGEST_SUMMARY, at.encoder.context_length // 4))
+def _choose_summary_length(services: Services, items: list[dict[str, Any]]) -> int:
+    length = _count_tokens(services, items) // 4
+    return max(
+        MIN_SUMMARY_TOKENS, min(length, MAX_SUMMARY_TOKENS, services.encoder.context_length // 4)
+    )
 
 
-def _said_by_users(at: Services, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The users' messages, the newest of them as far as there is room."""
-    room = at.encoder.context_length // VERBATIM_PART
-    kept: list[dict[str, Any]] = []
+def _select_user_messages(services: Services, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the newest user messages that fit into the limit, in order."""
+    num_tokens_left = services.encoder.context_length // VERBATIM_DIVISOR
+    messages: list[dict[str, Any]] = []
     for item in reversed(items):
         if item.get("role") == "user":
-            room -= _num_tokens(at, [item])
-            if room < 0:
+            num_tokens_left -= _count_tokens(services, [item])
+            if num_tokens_left < 0:
                 break
-            kept.append(shown_item({"id": new_item_id("message"), **item}, (IMAGE_URL,)))
-    return kept[::-1]
+            messages.append(to_listed_item({"id": new_item_id("message"), **item}, (IMAGE_URL,)))
+    return messages[::-1]
 
 
-def _num_tokens(at: Services, items: list[dict[str, Any]]) -> int:
-    return len(at.encoder.encode_media(Prompt(instructions=None, items=items)))
+def _count_tokens(services: Services, items: list[dict[str, Any]]) -> int:
+    return len(services.encoder.encode_media(Prompt(instructions=None, items=items)))
 
 
-def _text(output: list[dict[str, Any]]) -> str:
+def _join_text(output: list[dict[str, Any]]) -> str:
     parts = (part for item in output for part in item.get("content", ()))
     return "".join(part["text"] for part in parts if part["type"] == "output_text")

@@ -1,4 +1,4 @@
-"""/v1/conversations: items that responses share, outside of any chain of turns."""
+"""/v1/conversations: items that responses share, independently of `previous_response_id`."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +9,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
-from api.routes.item_pages import item_page, shown_item
+from api.routes.item_pages import paginate_items, to_listed_item
 from api.routes.queries import IncludeQuery, ItemsQuery
 from api.services import Services, project_id, services
 from api.validation.context import find_conversation
@@ -29,10 +29,10 @@ from models.schemas.conversations import (
     CreateItems,
     DeletedConversation,
     UpdateConversation,
-    dumped,
+    dump_items,
 )
 from models.schemas.pages import ItemPage
-from models.store.conversations import StoredConversation
+from models.store.conversations import ConversationRecord
 
 blueprint = APIBlueprint(
     "conversations", __name__, url_prefix="/v1/conversations", abp_tags=[Tag(name="Conversations")]
@@ -40,13 +40,13 @@ blueprint = APIBlueprint(
 
 
 class ConversationPath(BaseModel):
-    """Which conversation."""
+    """Path parameters of a conversation."""
 
     conversation_id: str
 
 
 class ItemPath(ConversationPath):
-    """Which item of it."""
+    """Path parameters of an item of a conversation."""
 
     item_id: str
 
@@ -54,125 +54,136 @@ class ItemPath(ConversationPath):
 @blueprint.post("", responses={200: ConversationResource})
 def create(body: CreateConversation) -> Response:
     """Create a conversation, with its first items if any are given."""
-    at = services()
-    items = _new_items(at, dumped(body.items), taken=set())
-    stored = StoredConversation(
+    app_services = services()
+    items = _prepare_items(app_services, dump_items(body.items), used_ids=set())
+    conversation = ConversationRecord(
         id=new_id(),
         project_id=project_id(),
         metadata=body.metadata,
         created_at=datetime.now(UTC).replace(microsecond=0),
     )
-    at.store.conversations.create(stored, items)
-    return _object(stored)
+    app_services.store.conversations.create(conversation, items)
+    return _respond(conversation)
 
 
 @blueprint.get("/<string:conversation_id>", responses={200: ConversationResource})
 def retrieve(path: ConversationPath) -> Response:
     """Read a conversation."""
-    return _object(find_conversation(services(), project_id(), path.conversation_id))
+    return _respond(find_conversation(services(), project_id(), path.conversation_id))
 
 
 @blueprint.post("/<string:conversation_id>", responses={200: ConversationResource})
 def update(path: ConversationPath, body: UpdateConversation) -> Response:
-    """Replace the metadata."""
-    at = services()
-    found = find_conversation(at, project_id(), path.conversation_id)
-    stored = at.store.conversations.update(found.project_id, found.id, body.metadata)
-    if stored is None:
+    """Replace the metadata of a conversation."""
+    app_services = services()
+    conversation = find_conversation(app_services, project_id(), path.conversation_id)
+    updated = app_services.store.conversations.update(
+        conversation.project_id, conversation.id, body.metadata
+    )
+    if updated is None:
         raise ConversationNotFoundError(path.conversation_id)
-    return _object(stored)
+    return _respond(updated)
 
 
 @blueprint.delete("/<string:conversation_id>", responses={200: DeletedConversation})
 def delete(path: ConversationPath) -> Response:
-    """Delete a conversation and its items; the responses that made them stay."""
-    at = services()
-    found = find_conversation(at, project_id(), path.conversation_id)
-    if not at.store.conversations.delete(found.project_id, found.id):
-        raise _locked_or_gone(at, found)
+    """Delete a conversation and its items; the responses that created them remain."""
+    app_services = services()
+    conversation = find_conversation(app_services, project_id(), path.conversation_id)
+    if not app_services.store.conversations.delete(conversation.project_id, conversation.id):
+        raise _make_conflict_error(app_services, conversation)
     return _json(DeletedConversation(id=path.conversation_id))
 
 
 @blueprint.get("/<string:conversation_id>/items", responses={200: ItemPage})
 def list_items(path: ConversationPath, query: ItemsQuery) -> Response:
     """List the items of a conversation, last first."""
-    at = services()
-    found = find_conversation(at, project_id(), path.conversation_id)
-    return _json(item_page(at.store.conversations.items(found.project_id, found.id), query))
+    app_services = services()
+    conversation = find_conversation(app_services, project_id(), path.conversation_id)
+    items = app_services.store.conversations.items(conversation.project_id, conversation.id)
+    return _json(paginate_items(items, query))
 
 
 @blueprint.post("/<string:conversation_id>/items", responses={200: ItemPage})
 def create_items(path: ConversationPath, body: CreateItems, query: IncludeQuery) -> Response:
-    """Append items; those that were added are answered in order."""
-    at = services()
-    found = find_conversation(at, project_id(), path.conversation_id)
-    taken = {item["id"] for item in at.store.conversations.items(found.project_id, found.id)}
-    items = _new_items(at, dumped(body.items), taken)
-    if not at.store.conversations.add_items(found.project_id, found.id, items):
-        raise _locked_or_gone(at, found)
-    shown = [shown_item(item, query.include) for item in items]
-    ends = {"first_id": shown[0]["id"], "last_id": shown[-1]["id"]}
-    return _json(ItemPage(data=shown, has_more=False, **ends))
+    """Append items to a conversation and return them in order."""
+    app_services = services()
+    conversation = find_conversation(app_services, project_id(), path.conversation_id)
+    stored_items = app_services.store.conversations.items(conversation.project_id, conversation.id)
+    used_ids = {item["id"] for item in stored_items}
+    items = _prepare_items(app_services, dump_items(body.items), used_ids)
+    if not app_services.store.conversations.add_items(
+        conversation.project_id, conversation.id, items
+    ):
+        raise _make_conflict_error(app_services, conversation)
+    listed = [to_listed_item(item, query.include) for item in items]
+    ends = {"first_id": listed[0]["id"], "last_id": listed[-1]["id"]}
+    return _json(ItemPage(data=listed, has_more=False, **ends))
 
 
 @blueprint.get("/<string:conversation_id>/items/<string:item_id>", responses={200: AnyItem})
 def retrieve_item(path: ItemPath, query: IncludeQuery) -> Response:
     """Read one item."""
-    at = services()
-    found = find_conversation(at, project_id(), path.conversation_id)
-    return _json(AnyItem(**shown_item(_find_item(at, found, path.item_id), query.include)))
+    app_services = services()
+    conversation = find_conversation(app_services, project_id(), path.conversation_id)
+    item = _find_item(app_services, conversation, path.item_id)
+    return _json(AnyItem(**to_listed_item(item, query.include)))
 
 
 @blueprint.delete(
     "/<string:conversation_id>/items/<string:item_id>", responses={200: ConversationResource}
 )
 def delete_item(path: ItemPath) -> Response:
-    """Take one item out of a conversation."""
-    at = services()
-    found = find_conversation(at, project_id(), path.conversation_id)
-    _find_item(at, found, path.item_id)
-    if not at.store.conversations.delete_item(found.project_id, found.id, path.item_id):
-        raise _locked_or_gone(at, found)
-    return _object(found)
+    """Delete one item of a conversation."""
+    app_services = services()
+    conversation = find_conversation(app_services, project_id(), path.conversation_id)
+    _find_item(app_services, conversation, path.item_id)
+    if not app_services.store.conversations.delete_item(
+        conversation.project_id, conversation.id, path.item_id
+    ):
+        raise _make_conflict_error(app_services, conversation)
+    return _respond(conversation)
 
 
-def _find_item(at: Services, found: StoredConversation, item_id: str) -> dict[str, Any]:
-    for item in at.store.conversations.items(found.project_id, found.id):
+def _find_item(
+    services: Services, conversation: ConversationRecord, item_id: str
+) -> dict[str, Any]:
+    for item in services.store.conversations.items(conversation.project_id, conversation.id):
         if item["id"] == item_id:
             return item
     raise ItemNotFoundError(f"Item with id '{item_id}' not found.", param="item_id")
 
 
-def _locked_or_gone(
-    at: Services, found: StoredConversation
+def _make_conflict_error(
+    services: Services, conversation: ConversationRecord
 ) -> ConversationLockedError | ConversationNotFoundError:
-    """Why a conversation that was there could not be changed."""
-    is_there = at.store.conversations.get(found.project_id, found.id) is not None
-    wire_id = conversation_wire_id(found.id)
-    return ConversationLockedError() if is_there else ConversationNotFoundError(wire_id)
+    """Return the error for a conversation that could not be changed: locked, or deleted by now."""
+    current = services.store.conversations.get(conversation.project_id, conversation.id)
+    wire_id = conversation_wire_id(conversation.id)
+    return ConversationLockedError() if current is not None else ConversationNotFoundError(wire_id)
 
 
-def _new_items(
-    at: Services, items: list[dict[str, Any]], taken: set[str | UUID]
+def _prepare_items(
+    services: Services, items: list[dict[str, Any]], used_ids: set[str | UUID]
 ) -> list[dict[str, Any]]:
-    """Items with ids of their own; raises a 400 for one that is taken, or cannot be opened."""
-    items = resolve_references(at, project_id(), items, field="items")
-    check_encrypted_content(at, project_id(), items, field="items")
+    """Return `items`, each with an id; raise a 400 for a used id or undecryptable content."""
+    items = resolve_references(services, project_id(), items, field="items")
+    check_encrypted_content(services, project_id(), items, field="items")
     for position, item in enumerate(items):
         item["id"] = item.get("id") or new_item_id(item["type"])
-        if item["id"] in taken:
+        if item["id"] in used_ids:
             message = f"The conversation has an item with the id '{item['id']}' already."
             raise InvalidRequestError(message, param=f"items[{position}].id")
-        taken.add(item["id"])
+        used_ids.add(item["id"])
     return items
 
 
-def _object(stored: StoredConversation) -> Response:
+def _respond(conversation: ConversationRecord) -> Response:
     return _json(
         ConversationResource(
-            id=conversation_wire_id(stored.id),
-            created_at=int(stored.created_at.timestamp()),
-            metadata=stored.metadata,
+            id=conversation_wire_id(conversation.id),
+            created_at=int(conversation.created_at.timestamp()),
+            metadata=conversation.metadata,
         )
     )
 

@@ -1,4 +1,4 @@
-"""/openapi.json, and /docs that renders it without reaching for anything outside."""
+"""/openapi.json, and /docs, which renders it without loading anything from other hosts."""
 
 from pathlib import Path
 from typing import cast
@@ -32,7 +32,7 @@ _PAGE = """<!doctype html>
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
-    """The OpenAPI 3.1 document, from the types that validate."""
+    """Return the OpenAPI 3.1 document, generated from the types that validate requests."""
     app = cast(OpenAPI, current_app)
     if "document" not in app.extensions:
         app.extensions["document"] = make_document(app)
@@ -41,5 +41,5 @@ def openapi() -> Response:
 
 @blueprint.get("/docs")
 def docs() -> Response:
-    """The reference, for reading and trying out."""
+    """Return the interactive reference of the API."""
     return Response(_PAGE, mimetype="text/html")

@@ -1,4 +1,4 @@
-"""Is the process alive, and can the server answer a request?"""
+"""Liveness and readiness probes: /livez and /readyz."""
 
 import logging
 
@@ -15,22 +15,25 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/livez")
 def livez() -> Response:
-    """200 while the process can answer at all."""
+    """Return 200 while the process can answer at all."""
     return jsonify({"status": "ok"})
 
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """200 when database, Redis and a worker with the weights of each model are there, else 503."""
+    """Return 200 if the server can answer requests, else 503.
+
+    It needs the database, Redis and, for each model, a worker that has loaded its weights.
+    """
     checks = {"database": False, "redis": False, "worker": False}
-    at = services()
+    app_services = services()
     try:
-        served = at.store.workers.served_models(project_id())
-        checks |= {"database": True, "worker": set(at.served) <= set(served)}
+        available = app_services.store.workers.served_models(project_id())
+        checks |= {"database": True, "worker": set(app_services.by_model) <= set(available)}
     except UnavailableError as error:
         logger.warning("not ready", extra={"error": str(error)})
     try:
-        checks["redis"] = bool(at.client.ping())
+        checks["redis"] = bool(app_services.client.ping())
     except redis.RedisError as error:
         logger.warning("not ready", extra={"error": str(error)})
     response = jsonify({"status": "ok" if all(checks.values()) else "unavailable", **checks})

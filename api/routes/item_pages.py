@@ -1,4 +1,4 @@
-"""Pages of items, as `/input_items` and the items of a conversation are listed."""
+"""Pagination of the input items of a response and of the items of a conversation."""
 
 from collections.abc import Collection
 from typing import Any
@@ -8,11 +8,14 @@ from models.errors import InvalidRequestError
 from models.schemas.pages import ItemPage
 
 IMAGE_URL = "message.input_image.image_url"
-"""The value of `include` that shows the addresses of images."""
+"""Value of `include` that asks for the URLs of images."""
 
 
-def item_page(items: list[dict[str, Any]], query: ItemsQuery) -> ItemPage:
-    """One page of `items`, which are in order of time, as the query asks for them."""
+def paginate_items(items: list[dict[str, Any]], query: ItemsQuery) -> ItemPage:
+    """Return the page of the chronologically ordered `items` that the query asks for.
+
+    Raise a 400 if no item has the id `after`.
+    """
     if query.order == "desc":
         items = items[::-1]
     if query.after is not None:
@@ -20,15 +23,15 @@ def item_page(items: list[dict[str, Any]], query: ItemsQuery) -> ItemPage:
         if query.after not in ids:
             raise InvalidRequestError(f"No item has the id '{query.after}'.", param="after")
         items = items[ids.index(query.after) + 1 :]
-    page = [shown_item(item, query.include) for item in items[: query.limit]]
+    page = [to_listed_item(item, query.include) for item in items[: query.limit]]
     first, last = (page[0]["id"], page[-1]["id"]) if page else (None, None)
     return ItemPage(data=page, first_id=first, last_id=last, has_more=len(items) > query.limit)
 
 
-def shown_item(item: dict[str, Any], include: Collection[str]) -> dict[str, Any]:
-    """An item with what a listed one has: a status, and its content as parts.
+def to_listed_item(item: dict[str, Any], include: Collection[str]) -> dict[str, Any]:
+    """Return an item as it is listed: with a status, and with its content as parts.
 
-    Images may be megabytes, so their addresses are shown to those who ask for them.
+    The URL of an image may hold megabytes of data, so it is null unless `include` asks for it.
     """
     content = item.get("content")
     if isinstance(content, str):
@@ -37,9 +40,9 @@ def shown_item(item: dict[str, Any], include: Collection[str]) -> dict[str, Any]
     if content is None:
         return {"status": "completed", **item}
     if IMAGE_URL not in include:
-        content = [_without_url(part) for part in content]
+        content = [_remove_url(part) for part in content]
     return {"status": "completed", **item, "content": content}
 
 
-def _without_url(part: dict[str, Any]) -> dict[str, Any]:
+def _remove_url(part: dict[str, Any]) -> dict[str, Any]:
     return {**part, "image_url": None} if part["type"] == "input_image" else part

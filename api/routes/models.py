@@ -1,4 +1,4 @@
-"""/v1/models: what is served here."""
+"""/v1/models: the served models."""
 
 import time
 
@@ -17,7 +17,7 @@ _STARTED_AT = int(time.time())
 
 
 class ModelPath(BaseModel):
-    """Which model; hub ids have a slash."""
+    """Path parameters of a model; ids from Hugging Face contain a slash."""
 
     model: str
 
@@ -25,14 +25,14 @@ class ModelPath(BaseModel):
 @blueprint.get("", responses={200: ModelList})
 def list_models() -> Response:
     """List the served models."""
-    models = [Model(id=model_id, created=_STARTED_AT) for model_id in services().served]
+    models = [Model(id=model_id, created=_STARTED_AT) for model_id in services().by_model]
     return Response(ModelList(data=models).model_dump_json(), mimetype="application/json")
 
 
 @blueprint.get("/<path:model>", responses={200: Model})
 def retrieve_model(path: ModelPath) -> Response:
     """Read one served model."""
-    if path.model not in services().served:
+    if path.model not in services().by_model:
         raise ModelNotFoundError(f"The model '{path.model}' is not served here.", param="model")
     model = Model(id=path.model, created=_STARTED_AT)
     return Response(model.model_dump_json(), mimetype="application/json")

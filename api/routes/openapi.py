@@ -1,7 +1,7 @@
-"""The OpenAPI 3.1 document: what the routes say of themselves, and what they cannot.
+"""OpenAPI 3.1 document: generated from the routes, with what they cannot declare added.
 
-Streams, the events in them, the items of an output and the one body of all errors are added here,
-from the same types that write them.
+Streams, their events, the items of an output and the common error body are added here, from the
+types that serialise them.
 """
 
 import copy
@@ -37,8 +37,8 @@ _ERROR_BODY = {
 }
 
 
-class _AsWritten(GenerateJsonSchema):
-    """A field is always there unless it is left out when it is null."""
+class _SerializationSchema(GenerateJsonSchema):
+    """JSON schema in which every field is required that is not left out when null."""
 
     def field_is_required(self, field: Any, total: bool) -> bool:
         return field.get("serialization_exclude_if") is None
@@ -66,35 +66,43 @@ _FRAME = {
         },
     ],
 }
-_ANSWERS: dict[str, TypeAdapter[Any]] = {
+_RESPONSE_TYPES: dict[str, TypeAdapter[Any]] = {
     "StreamEvent": TypeAdapter(Event),
     "OutputItem": TypeAdapter(OutputItem),
     "CompactResource": TypeAdapter(CompactResource),
     "ResponsePage": TypeAdapter(ResponsePage),
 }
-"""What is answered, described as it is written: with all that is always there."""
-_BODIES = ("CreateResponse", "CompactRequest", "CreateConversation", "CreateItems")
+"""Types of response bodies, described as serialised: every field always present is required."""
+_REQUEST_TYPES = ("CreateResponse", "CompactRequest", "CreateConversation", "CreateItems")
 _STREAMED = (("/v1/responses", "post"), ("/v1/responses/{response_id}", "get"))
 
 
 def make_document(app: OpenAPI) -> dict[str, Any]:
-    """The whole document of an app whose routes are all registered."""
+    """Generate the document of an app whose routes are all registered."""
     document: dict[str, Any] = copy.deepcopy(app.api_doc)
     schemas = document["components"]["schemas"]
     document["components"] = {"schemas": schemas}
     schemas["ErrorBody"] = _ERROR_BODY
-    asked = _reachable(schemas, [f"{_REF}{name}" for name in schemas if name in _BODIES])
-    for name, adapter in _ANSWERS.items():
+    request_names = _find_reachable(
+        schemas, [f"{_REF}{name}" for name in schemas if name in _REQUEST_TYPES]
+    )
+    for name, adapter in _RESPONSE_TYPES.items():
         schema = adapter.json_schema(
-            ref_template=_REF + "{model}", mode="serialization", schema_generator=_AsWritten
+            ref_template=_REF + "{model}",
+            mode="serialization",
+            schema_generator=_SerializationSchema,
         )
-        answered = schema.pop("$defs") | {name: schema}
-        # What stands in requests too is described as it is read: with less that must be there.
-        schemas |= {name: each for name, each in answered.items() if name not in asked}
+        definitions = schema.pop("$defs") | {name: schema}
+        # Schemas that requests use too are described as parsed, with fewer required fields.
+        schemas |= {
+            name: definition
+            for name, definition in definitions.items()
+            if name not in request_names
+        }
     schemas["ResponseResource"]["properties"]["output"]["items"] = {"$ref": _REF + "OutputItem"}
     for operations in document["paths"].values():
         for operation in operations.values():
-            _complete(operation)
+            _complete_operation(operation)
     for path, method in _STREAMED:
         content = document["paths"][path][method]["responses"]["200"]["content"]
         content["text/event-stream"] = {"schema": _FRAME}
@@ -102,8 +110,8 @@ def make_document(app: OpenAPI) -> dict[str, Any]:
     return document
 
 
-def _reachable(schemas: dict[str, Any], references: list[str]) -> set[str]:
-    """The names of all schemas that those referred to are made of, their own included."""
+def _find_reachable(schemas: dict[str, Any], references: list[str]) -> set[str]:
+    """Return the names of all schemas that `references` lead to, their own included."""
     found: set[str] = set()
     while references:
         name = references.pop().removeprefix(_REF)
@@ -113,8 +121,8 @@ def _reachable(schemas: dict[str, Any], references: list[str]) -> set[str]:
     return found
 
 
-def _complete(operation: dict[str, Any]) -> None:
-    """Errors as they are answered, and how pairs of metadata stand in a query."""
+def _complete_operation(operation: dict[str, Any]) -> None:
+    """Add the error responses and the encoding of `metadata` in queries to an operation."""
     operation["responses"].pop("422", None)
     content = {"application/json": {"schema": {"$ref": _REF + "ErrorBody"}}}
     for status in ("4XX", "5XX"):

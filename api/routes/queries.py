@@ -1,4 +1,4 @@
-"""Paths and query strings, as the routes take them."""
+"""Path and query parameters of the routes."""
 
 import functools
 import re
@@ -16,34 +16,36 @@ MAX_VALUE = 512
 
 
 class ResponsePath(BaseModel):
-    """Which response."""
+    """Path parameters of a response."""
 
     response_id: str
 
 
 class Query(BaseModel):
-    """Base of query strings: unknown names are refused."""
+    """Base class of query parameters: unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
     @field_validator("*", mode="before")
     @classmethod
     def _refuse_nul(cls, value: object) -> object:
-        """Postgres' text holds every character but NUL."""
+        """Raise for a NUL character, which Postgres cannot store in text."""
         if isinstance(value, str) and "\0" in value:
             raise PydanticCustomError("nul", "NUL characters cannot be in any value")
         return value
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """flask-openapi3 asks for the schema at every request: make it once."""
+        """Return the schema, generated once: flask-openapi3 asks for it at every request."""
         return (
-            _schema_of(cls) if not (args or kwargs) else super().model_json_schema(*args, **kwargs)
+            _make_schema(cls)
+            if not (args or kwargs)
+            else super().model_json_schema(*args, **kwargs)
         )
 
 
 class IncludeQuery(Query):
-    """Base of queries with `include[]`, which may also be spelled `include`."""
+    """Base class of query parameters with `include[]`, also accepted as `include`."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -51,13 +53,13 @@ class IncludeQuery(Query):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_spelling(cls, query: Any) -> Any:
-        """Both spellings have arrived under the alias by now."""
+    def _drop_alias(cls, query: Any) -> Any:
+        """Drop `include`: its values have been copied to the alias by now."""
         return {name: value for name, value in query.items() if name != "include"}
 
 
 class RetrieveQuery(IncludeQuery):
-    """How to read one response."""
+    """Query parameters for reading one response."""
 
     stream: bool = False
     starting_after: int | None = Field(None, ge=0)
@@ -65,12 +67,12 @@ class RetrieveQuery(IncludeQuery):
 
 
 class ListQuery(Query):
-    """Which responses to list."""
+    """Query parameters for listing responses."""
 
     status: ResponseStatus | None = None
     model: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
-    """Pairs that a response must have, each as `metadata[key]=value`."""
+    """Pairs that a listed response must have, each given as `metadata[key]=value`."""
     after: str | None = None
     before: str | None = None
     order: Literal["asc", "desc"] = "desc"
@@ -79,25 +81,25 @@ class ListQuery(Query):
     @model_validator(mode="before")
     @classmethod
     def _gather_metadata(cls, query: Any) -> Any:
-        gathered: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         pairs: dict[str, str] = {}
         for name, value in query.items():
-            found = _METADATA_KEY.fullmatch(name)
-            if found is None:
-                gathered[name] = value
+            match = _METADATA_KEY.fullmatch(name)
+            if match is None:
+                fields[name] = value
             elif len(value) > MAX_VALUE or "\0" in name + value:
                 message = f"metadata has values of at most {MAX_VALUE} characters and no NUL"
                 raise PydanticCustomError("metadata_value", message, {"field": name})
             else:
-                pairs[found[1]] = value
+                pairs[match[1]] = value
         if len(pairs) > MAX_PAIRS:
             message = f"metadata has at most {MAX_PAIRS} pairs"
             raise PydanticCustomError("metadata_pairs", message, {"field": "metadata"})
-        return {**gathered, "metadata": pairs} if pairs else gathered
+        return {**fields, "metadata": pairs} if pairs else fields
 
 
 class ItemsQuery(IncludeQuery):
-    """Which items to list."""
+    """Query parameters for listing items."""
 
     after: str | None = None
     order: Literal["asc", "desc"] = "desc"
@@ -105,5 +107,5 @@ class ItemsQuery(IncludeQuery):
 
 
 @functools.cache
-def _schema_of(query: type[Query]) -> dict[str, Any]:
+def _make_schema(query: type[Query]) -> dict[str, Any]:
     return super(Query, query).model_json_schema()

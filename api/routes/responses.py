@@ -10,19 +10,19 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
-from api.routes.item_pages import item_page
+from api.routes.item_pages import paginate_items
 from api.routes.queries import ItemsQuery, ListQuery, ResponsePath, RetrieveQuery
 from api.services import Services, project_id, services
 from api.streaming.foreground import (
     cancel,
     forget_unstored,
     request_cancel,
-    wait_again,
     wait_foreground,
+    wait_without_cancel,
 )
-from api.streaming.sse import event_stream
+from api.streaming.sse import stream_events
 from api.validation.create_request import create_response, num_input_tokens, prepare
-from api.validation.idempotency import find_earlier, key_of_request
+from api.validation.idempotency import find_earlier_response, read_request_key
 from models.encryption.reasoning import ENCRYPTED_CONTENT, encrypt_items
 from models.errors import (
     InvalidRequestError,
@@ -49,35 +49,39 @@ blueprint = APIBlueprint(
 
 @blueprint.post("", responses={200: ResponseResource})
 def create(body: CreateResponse) -> Response:
-    """Create a response: at once in the background, or as a stream, or when it has ended."""
-    at, key = services(), key_of_request()
-    if key and (earlier := find_earlier(at, project_id(), key)):
+    """Create a response; return it at once (background), as a stream, or when it has ended."""
+    app_services, key = services(), read_request_key()
+    if key and (earlier := find_earlier_response(app_services, project_id(), key)):
         return _repeat(body, earlier)
     try:
-        stored = create_response(at, project_id(), body, key=key)
+        record = create_response(app_services, project_id(), body, key=key)
     except KeyTakenError:
         assert key is not None
-        earlier = find_earlier(at, project_id(), key)
+        earlier = find_earlier_response(app_services, project_id(), key)
         if earlier is None:
             raise UnavailableError from None
         return _repeat(body, earlier)
     if body.background:
-        return event_stream(at, stored, start=0) if body.stream else _object(stored)
-    return _stream_foreground(at, stored) if body.stream else wait_foreground(at, stored)
+        return stream_events(app_services, record, start=0) if body.stream else _respond(record)
+    return (
+        _stream_foreground(app_services, record)
+        if body.stream
+        else wait_foreground(app_services, record)
+    )
 
 
 @blueprint.post("/input_tokens", responses={200: InputTokens})
 def count_input_tokens(body: CreateResponse) -> Response:
-    """Count what a request would put before the model; it is not made."""
-    at = services().for_model(body.model)
-    prepared = prepare(at, project_id(), body)
-    return _json(InputTokens(input_tokens=num_input_tokens(at, project_id(), prepared)))
+    """Count the input tokens of a request without running it."""
+    app_services = services().for_model(body.model)
+    prepared = prepare(app_services, project_id(), body)
+    return _json(InputTokens(input_tokens=num_input_tokens(app_services, project_id(), prepared)))
 
 
 @blueprint.get("", responses={200: ResponsePage})
 def list_responses(query: ListQuery) -> Response:
     """List stored responses, newest first."""
-    chosen = ListFilter(
+    filters = ListFilter(
         status=query.status,
         model=query.model,
         metadata=query.metadata,
@@ -86,69 +90,69 @@ def list_responses(query: ListQuery) -> Response:
         ascending=query.order == "asc",
         limit=query.limit + 1,
     )
-    found = services().store.responses.list_responses(project_id(), chosen)
-    more = len(found) > query.limit
-    # Read towards the beginning, the one too many is the first.
-    kept = found[-query.limit :] if chosen.is_backward else found[: query.limit]
-    page = [to_resource(stored) for stored in kept]
+    found = services().store.responses.list_responses(project_id(), filters)
+    has_more = len(found) > query.limit
+    # When reading backwards, the surplus record is the first.
+    records = found[-query.limit :] if filters.is_backward else found[: query.limit]
+    page = [to_resource(record) for record in records]
     first, last = (page[0].id, page[-1].id) if page else (None, None)
-    return _json(ResponsePage(data=page, first_id=first, last_id=last, has_more=more))
+    return _json(ResponsePage(data=page, first_id=first, last_id=last, has_more=has_more))
 
 
 @blueprint.get("/<string:response_id>", responses={200: ResponseResource})
 def retrieve(path: ResponsePath, query: RetrieveQuery) -> Response:
-    """Read a response, or replay and follow its events after `starting_after`."""
-    stored = _find(path.response_id)
+    """Read a response, or stream its events after `starting_after`."""
+    record = _find(path.response_id)
     if query.stream:
         start = 0 if query.starting_after is None else query.starting_after + 1
         is_padded = query.include_obfuscation
-        return event_stream(services(), stored, start=start, is_padded=is_padded)
+        return stream_events(services(), record, start=start, is_padded=is_padded)
     if query.starting_after is not None:
         message = "starting_after needs stream to be true."
         raise InvalidRequestError(message, param="starting_after")
     if ENCRYPTED_CONTENT in query.include:
-        output = encrypt_items(services().cipher, stored.project_id, stored.output)
-        stored = replace(stored, output=output)
-    return _object(stored)
+        output = encrypt_items(services().cipher, record.project_id, record.output)
+        record = replace(record, output=output)
+    return _respond(record)
 
 
 @blueprint.post("/<string:response_id>/cancel", responses={200: ResponseResource})
 def cancel_response(path: ResponsePath) -> Response:
     """Cancel a background response; one that has ended stays as it is."""
-    stored = _find(path.response_id)
-    if not stored.background:
+    record = _find(path.response_id)
+    if not record.background:
         message = "Cannot cancel a synchronous response; close its connection instead."
         raise InvalidRequestError(message, param="response_id")
-    if stored.status not in TERMINAL:
-        cancel(services(), stored)
-        stored = _find(path.response_id)
-    return _object(stored)
+    if record.status not in TERMINAL:
+        cancel(services(), record)
+        record = _find(path.response_id)
+    return _respond(record)
 
 
 @blueprint.delete("/<string:response_id>", responses={200: DeletedResponse})
 def delete(path: ResponsePath) -> Response:
     """Delete a response, its items and its events; stop it if it runs."""
-    at = services()
-    stored = _find(path.response_id)
-    if stored.status not in TERMINAL:
-        request_cancel(at, stored)
-    if at.store.responses.delete(stored.project_id, stored.id) is None:
+    app_services = services()
+    record = _find(path.response_id)
+    if record.status not in TERMINAL:
+        request_cancel(app_services, record)
+    if app_services.store.responses.delete(record.project_id, record.id) is None:
         raise ResponseNotFoundError(path.response_id)
     try:
-        at.log.forget([stored.id])
+        app_services.log.forget([record.id])
     except redis.RedisError as error:
-        # It is gone from the store; retention removes what Redis has of it.
+        # The store has deleted the response; retention will delete its log from Redis.
         logger.warning("log not deleted", extra={"error": str(error)})
-    at.log.nudge(stored.id)  # who reads it now finds it gone
+    app_services.log.wake_readers(record.id)  # current readers then see that it is gone
     return _json(DeletedResponse(id=path.response_id))
 
 
 @blueprint.get("/<string:response_id>/input_items", responses={200: ItemPage})
 def list_input_items(path: ResponsePath, query: ItemsQuery) -> Response:
     """List the input items of a response, last first."""
-    stored = _find(path.response_id)
-    items = services().store.items.of_input(stored.project_id, stored.id)
-    return _json(item_page(items, query))
+    record = _find(path.response_id)
+    items = services().store.items.of_input(record.project_id, record.id)
+    return _json(paginate_items(items, query))
 
 
 def _cursor(wire_id: str | None, param: str) -> UUID | None:
@@ -161,34 +165,39 @@ def _cursor(wire_id: str | None, param: str) -> UUID | None:
 
 
 def _repeat(body: CreateResponse, earlier: ResponseRecord) -> Response:
-    """What the first request with this key was answered, or would be; it alone can be abandoned."""
+    """Answer a repeated request as the first one with its key was or will be answered.
+
+    Only the connection of the first request cancels the response when it is closed.
+    """
     if body.stream:
-        return event_stream(services(), earlier, start=0)
+        return stream_events(services(), earlier, start=0)
     if body.background or earlier.status in TERMINAL:
-        return _object(earlier)
-    return wait_again(services(), earlier)
+        return _respond(earlier)
+    return wait_without_cancel(services(), earlier)
 
 
 def _find(wire_id: str) -> ResponseRecord:
     response_id = parse_response_id(wire_id)
-    stored = services().store.responses.get(project_id(), response_id) if response_id else None
-    if stored is None:
+    record = services().store.responses.get(project_id(), response_id) if response_id else None
+    if record is None:
         raise ResponseNotFoundError(wire_id)
-    return stored
+    return record
 
 
-def _object(stored: ResponseRecord) -> Response:
-    return _json(to_resource(stored))
+def _respond(record: ResponseRecord) -> Response:
+    return _json(to_resource(record))
 
 
-def _stream_foreground(at: Services, stored: ResponseRecord) -> Response:
-    """The events as they come; what is not stored is gone once it was delivered."""
+def _stream_foreground(services: Services, record: ResponseRecord) -> Response:
+    """Stream the events of a response; delete its content afterwards if it is not stored."""
     try:
-        response = event_stream(at, stored, start=0, on_gone=lambda: request_cancel(at, stored))
+        response = stream_events(
+            services, record, start=0, on_disconnect=lambda: request_cancel(services, record)
+        )
     except OverloadedError:
-        request_cancel(at, stored)
+        request_cancel(services, record)
         raise
-    response.call_on_close(lambda: forget_unstored(at, stored))
+    response.call_on_close(lambda: forget_unstored(services, record))
     return response
 
 

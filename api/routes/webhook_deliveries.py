@@ -1,4 +1,4 @@
-"""/v1/webhook_endpoints/{id}/…: what an endpoint was told, tried out and told again."""
+"""/v1/webhook_endpoints/{id}/…: test events, and listing and replaying deliveries."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from models.schemas.webhooks import (
     WebhookDeliveryResource,
     WebhookTestResult,
 )
-from models.store.webhooks.deliveries import StoredDelivery
+from models.store.webhooks.deliveries import DeliveryRecord
 from models.webhooks.message import ended_event, sign, webhook_id
 from models.webhooks.safe_http import OutboundClient, OutboundError, UrlRefusedError
 
@@ -35,19 +35,19 @@ blueprint = APIBlueprint(
 
 @blueprint.post("/test", responses={200: WebhookTestResult})
 def try_out(path: EndpointPath, body: TryWebhookEndpoint) -> Response:
-    """Send a made-up event, once and at once, and say what was answered."""
-    stored = path.find()
-    made_up = new_id()
-    event = ended_event(made_up, body.event_type, datetime.now(UTC))
-    message = sign(event, webhook_id(made_up, stored.id), stored.secrets)
+    """Send a test event at once, without retries, and return the status of the answer."""
+    endpoint = path.find()
+    test_id = new_id()
+    event = ended_event(test_id, body.event_type, datetime.now(UTC))
+    message = sign(event, webhook_id(test_id, endpoint.id), endpoint.secrets)
     client = OutboundClient(destinations())
     try:
-        status = asyncio.run(client.post(stored.url, body=message.body, headers=message.headers))
+        status = asyncio.run(client.post(endpoint.url, body=message.body, headers=message.headers))
     except (OutboundError, UrlRefusedError) as error:
         reason = f"The endpoint was not reached: {error}."
         raise InvalidRequestError(reason, code="webhook_endpoint_not_reached") from None
     result = WebhookTestResult(
-        webhook_endpoint_id=endpoint_wire_id(stored.id),
+        webhook_endpoint_id=endpoint_wire_id(endpoint.id),
         event_type=body.event_type,
         status_code=status,
     )
@@ -56,29 +56,31 @@ def try_out(path: EndpointPath, body: TryWebhookEndpoint) -> Response:
 
 @blueprint.get("/deliveries", responses={200: WebhookDeliveryPage})
 def list_deliveries(path: EndpointPath, query: DeliveriesQuery) -> Response:
-    """List what the endpoint was told, or is to be told; `status=dead` is what was given up."""
+    """List the deliveries to an endpoint; those with `status=dead` were given up."""
     after = _response_id(query.after, param="after") if query.after is not None else None
     found = services().store.deliveries.list_deliveries(
         project_id(), path.find().id, status=query.status, after=after, limit=query.limit + 1
     )
-    page = [_resource(stored) for stored in found[: query.limit]]
+    page = [_to_resource(delivery) for delivery in found[: query.limit]]
     first, last = (page[0].response_id, page[-1].response_id) if page else (None, None)
-    more = len(found) > query.limit
-    return _json(WebhookDeliveryPage(data=page, first_id=first, last_id=last, has_more=more))
+    has_more = len(found) > query.limit
+    return _json(WebhookDeliveryPage(data=page, first_id=first, last_id=last, has_more=has_more))
 
 
 @blueprint.post("/replay", responses={200: ReplayedWebhookDeliveries})
 def replay(path: EndpointPath, body: ReplayWebhookDeliveries) -> Response:
-    """Send again what was given up: for some responses, or for all."""
-    stored = path.find()
-    if stored.disabled_at is not None:
+    """Send dead deliveries again, for the given responses or for all."""
+    endpoint = path.find()
+    if endpoint.disabled_at is not None:
         message = "The endpoint is disabled: enable it first."
         raise InvalidRequestError(message, param="webhook_endpoint_id")
-    chosen = None
+    response_ids = None
     if body.response_ids is not None:
-        chosen = [_response_id(each, param="response_ids") for each in body.response_ids]
-    num_replayed = services().store.deliveries.replay(project_id(), stored.id, chosen)
-    endpoint_id = endpoint_wire_id(stored.id)
+        response_ids = [
+            _response_id(wire_id, param="response_ids") for wire_id in body.response_ids
+        ]
+    num_replayed = services().store.deliveries.replay(project_id(), endpoint.id, response_ids)
+    endpoint_id = endpoint_wire_id(endpoint.id)
     return _json(
         ReplayedWebhookDeliveries(webhook_endpoint_id=endpoint_id, num_replayed=num_replayed)
     )
@@ -91,19 +93,19 @@ def _response_id(wire_id: str, *, param: str) -> UUID:
     return response_id
 
 
-def _resource(stored: StoredDelivery) -> WebhookDeliveryResource:
-    last, is_pending = stored.last_attempt_at, stored.status == "pending"
+def _to_resource(delivery: DeliveryRecord) -> WebhookDeliveryResource:
+    last, is_pending = delivery.last_attempt_at, delivery.status == "pending"
     return WebhookDeliveryResource(
-        id=webhook_id(stored.response_id, stored.endpoint_id),
-        webhook_endpoint_id=endpoint_wire_id(stored.endpoint_id),
-        response_id=response_wire_id(stored.response_id),
-        event_type=stored.event_type,
-        status=stored.status,
-        num_attempts=stored.num_attempts,
+        id=webhook_id(delivery.response_id, delivery.endpoint_id),
+        webhook_endpoint_id=endpoint_wire_id(delivery.endpoint_id),
+        response_id=response_wire_id(delivery.response_id),
+        event_type=delivery.event_type,
+        status=delivery.status,
+        num_attempts=delivery.num_attempts,
         last_attempt_at=int(last.timestamp()) if last else None,
-        last_status_code=stored.last_status_code,
-        last_error=stored.last_error,
-        next_attempt_at=int(stored.next_attempt_at.timestamp()) if is_pending else None,
+        last_status_code=delivery.last_status_code,
+        last_error=delivery.last_error,
+        next_attempt_at=int(delivery.next_attempt_at.timestamp()) if is_pending else None,
     )
 
 

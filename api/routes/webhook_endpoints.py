@@ -1,4 +1,4 @@
-"""/v1/webhook_endpoints: whom to tell when a background response has ended."""
+"""/v1/webhook_endpoints: URLs to notify when a background response has ended."""
 
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
@@ -19,7 +19,7 @@ from models.schemas.webhooks import (
     WebhookEndpointWithSecret,
     WebhookEventTypes,
 )
-from models.store.webhooks.endpoints import MAX_ENDPOINTS, StoredEndpoint
+from models.store.webhooks.endpoints import MAX_ENDPOINTS, EndpointRecord
 from models.webhooks.message import new_secret
 
 blueprint = APIBlueprint("webhooks", __name__, url_prefix="/v1", abp_tags=[Tag(name="Webhooks")])
@@ -31,21 +31,21 @@ _HINT_LENGTH = 4
 
 @blueprint.get("/webhook_event_types", responses={200: WebhookEventTypes})
 def list_event_types() -> Response:
-    """List the events that endpoints can be told of."""
+    """List the event types that endpoints can subscribe to."""
     return _json(WebhookEventTypes())
 
 
 @blueprint.post(_PATH, responses={200: WebhookEndpointWithSecret})
 def create(body: CreateWebhookEndpoint) -> Response:
-    """Create an endpoint; its signing secret is shown this once."""
+    """Create an endpoint; its signing secret is returned only this once."""
     check_url(body.url)
-    stored = services().store.webhooks.create(
+    endpoint = services().store.webhooks.create(
         project_id(), new_id(), new_secret(), body.model_dump()
     )
-    if stored is None:
+    if endpoint is None:
         message = f"A project has at most {MAX_ENDPOINTS} webhook endpoints."
         raise InvalidRequestError(message, code="too_many_webhook_endpoints")
-    return _with_secret(stored)
+    return _respond_with_secret(endpoint)
 
 
 @blueprint.get(_PATH, responses={200: WebhookEndpointPage})
@@ -57,31 +57,31 @@ def list_endpoints(query: EndpointsQuery) -> Response:
     found = services().store.webhooks.list_endpoints(
         project_id(), after=after, limit=query.limit + 1
     )
-    page = [_resource(stored) for stored in found[: query.limit]]
+    page = [_to_resource(endpoint) for endpoint in found[: query.limit]]
     first, last = (page[0].id, page[-1].id) if page else (None, None)
-    more = len(found) > query.limit
-    return _json(WebhookEndpointPage(data=page, first_id=first, last_id=last, has_more=more))
+    has_more = len(found) > query.limit
+    return _json(WebhookEndpointPage(data=page, first_id=first, last_id=last, has_more=has_more))
 
 
 @blueprint.get(_ONE, responses={200: WebhookEndpointResource})
 def retrieve(path: EndpointPath) -> Response:
     """Read an endpoint."""
-    return _json(_resource(path.find()))
+    return _json(_to_resource(path.find()))
 
 
 @blueprint.post(_ONE, responses={200: WebhookEndpointResource})
 def update(path: EndpointPath, body: UpdateWebhookEndpoint) -> Response:
-    """Change an endpoint; what is not given stays."""
+    """Change an endpoint; fields that are left out keep their values."""
     if body.url is not None:
         check_url(body.url)
     changes = body.model_dump(exclude_none=True)
-    stored = services().store.webhooks.update(project_id(), path.id(), changes)
-    return _json(_resource(path.known(stored)))
+    endpoint = services().store.webhooks.update(project_id(), path.id(), changes)
+    return _json(_to_resource(path.require(endpoint)))
 
 
 @blueprint.delete(_ONE, responses={200: DeletedWebhookEndpoint})
 def delete(path: EndpointPath) -> Response:
-    """Delete an endpoint with its deliveries, also those that have not been sent."""
+    """Delete an endpoint and its deliveries, including those that have not been sent."""
     if not services().store.webhooks.delete(project_id(), path.id()):
         raise WebhookEndpointNotFoundError(path.webhook_endpoint_id)
     return _json(DeletedWebhookEndpoint(id=path.webhook_endpoint_id))
@@ -89,32 +89,32 @@ def delete(path: EndpointPath) -> Response:
 
 @blueprint.post(f"{_ONE}/rotate_secret", responses={200: WebhookEndpointWithSecret})
 def rotate_secret(path: EndpointPath, body: RotateWebhookSecret) -> Response:
-    """Sign with a new secret, and for a day with the old one too if asked."""
+    """Replace the signing secret; on request, the old one signs too for 24 hours."""
     keep_old = body.keep_old_secret_active_for_24_hours
-    stored = services().store.webhooks.rotate_secret(
+    endpoint = services().store.webhooks.rotate_secret(
         project_id(), path.id(), new_secret(), keep_old=keep_old
     )
-    return _with_secret(path.known(stored))
+    return _respond_with_secret(path.require(endpoint))
 
 
-def _resource(stored: StoredEndpoint) -> WebhookEndpointResource:
-    failing_since = stored.failing_since
+def _to_resource(endpoint: EndpointRecord) -> WebhookEndpointResource:
+    failing_since = endpoint.failing_since
     return WebhookEndpointResource(
-        id=endpoint_wire_id(stored.id),
-        created_at=int(stored.created_at.timestamp()),
-        updated_at=int(stored.updated_at.timestamp()),
-        name=stored.name,
-        url=stored.url,
-        event_types=stored.event_types,
-        signing_secret_hint=f"whsec_…{stored.signing_secret[-_HINT_LENGTH:]}",
-        enabled=stored.disabled_at is None,
+        id=endpoint_wire_id(endpoint.id),
+        created_at=int(endpoint.created_at.timestamp()),
+        updated_at=int(endpoint.updated_at.timestamp()),
+        name=endpoint.name,
+        url=endpoint.url,
+        event_types=endpoint.event_types,
+        signing_secret_hint=f"whsec_…{endpoint.signing_secret[-_HINT_LENGTH:]}",
+        enabled=endpoint.disabled_at is None,
         failing_since=int(failing_since.timestamp()) if failing_since else None,
     )
 
 
-def _with_secret(stored: StoredEndpoint) -> Response:
-    fields = _resource(stored).model_dump()
-    return _json(WebhookEndpointWithSecret(**fields, signing_secret=stored.signing_secret))
+def _respond_with_secret(endpoint: EndpointRecord) -> Response:
+    fields = _to_resource(endpoint).model_dump()
+    return _json(WebhookEndpointWithSecret(**fields, signing_secret=endpoint.signing_secret))
 
 
 def _json(answer: BaseModel) -> Response:

@@ -1,4 +1,4 @@
-"""Webhook endpoints as the routes take them: paths, queries, and whether a URL will do."""
+"""Path and query parameters of the webhook routes, and validation of endpoint URLs."""
 
 from typing import Literal
 from uuid import UUID
@@ -9,45 +9,45 @@ from api.routes.queries import Query
 from api.services import project_id, services
 from models.errors import InvalidRequestError, WebhookEndpointNotFoundError
 from models.ids import parse_endpoint_id
-from models.store.webhooks.endpoints import StoredEndpoint
+from models.store.webhooks.endpoints import EndpointRecord
 from models.webhooks.safe_http import Destinations, UrlRefusedError, look_up
 
-_LOOK_UP_S = 0.5
-"""A client waits."""
+_RESOLVE_TIMEOUT_S = 0.5
+"""Seconds for resolving a host name: a client is waiting."""
 
 
 class EndpointPath(BaseModel):
-    """Which endpoint."""
+    """Path parameters of an endpoint."""
 
     webhook_endpoint_id: str
 
     def id(self) -> UUID:
-        """Its id; raises a 404 for what cannot be one."""
+        """Return the endpoint's id; raise a 404 if it is malformed."""
         endpoint_id = parse_endpoint_id(self.webhook_endpoint_id)
         if endpoint_id is None:
             raise WebhookEndpointNotFoundError(self.webhook_endpoint_id)
         return endpoint_id
 
-    def known(self, stored: StoredEndpoint | None) -> StoredEndpoint:
-        """What was found; raises a 404 if nothing was."""
-        if stored is None:
+    def require(self, endpoint: EndpointRecord | None) -> EndpointRecord:
+        """Return the endpoint that was found; raise a 404 for None."""
+        if endpoint is None:
             raise WebhookEndpointNotFoundError(self.webhook_endpoint_id)
-        return stored
+        return endpoint
 
-    def find(self) -> StoredEndpoint:
-        """The endpoint, if it is the project's."""
-        return self.known(services().store.webhooks.get(project_id(), self.id()))
+    def find(self) -> EndpointRecord:
+        """Return the endpoint; raise a 404 if the project has none with this id."""
+        return self.require(services().store.webhooks.get(project_id(), self.id()))
 
 
 class EndpointsQuery(Query):
-    """Which endpoints to list."""
+    """Query parameters for listing endpoints."""
 
     after: str | None = None
     limit: int = Field(20, ge=1, le=100)
 
 
 class DeliveriesQuery(Query):
-    """Which deliveries of an endpoint to list."""
+    """Query parameters for listing the deliveries to an endpoint."""
 
     status: Literal["pending", "delivered", "dead"] | None = None
     after: str | None = None
@@ -55,18 +55,19 @@ class DeliveriesQuery(Query):
 
 
 def destinations() -> Destinations:
-    """Where this server may deliver to."""
+    """Return the destinations that this server may deliver to."""
     return Destinations(services().settings.webhook_networks)
 
 
 def check_url(url: str) -> None:
-    """Raise a 400 for a URL that no delivery would go to.
+    """Raise a 400 for a URL that every delivery would refuse.
 
-    A name that does not resolve now may do so later, and each delivery checks it again.
+    A name that does not resolve now is accepted: it may resolve later, and each delivery checks
+    it again.
     """
     try:
         target = destinations().target(url)
-        for address in look_up(target, within_s=_LOOK_UP_S):
+        for address in look_up(target, within_s=_RESOLVE_TIMEOUT_S):
             destinations().check(target, address)
     except UrlRefusedError as error:
         message = f"This URL cannot be delivered to: {error}."

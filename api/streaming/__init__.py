@@ -1,1 +1,1 @@
-"""Events on their way to clients: server-sent events and WebSocket."""
+"""Delivery of events to clients: server-sent events and WebSocket."""

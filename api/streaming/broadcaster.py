@@ -1,8 +1,8 @@
-"""One subscription per process, fanned out to its open streams.
+"""Pub/sub fan-out: one Redis connection per process, shared by all its open streams.
 
-A thousand streams cost one connection to Redis and no thread beside their own. A second thread
-watches the store for streams that have gone quiet, in one query a second for all of them: while
-Redis is away, or when a message was missed, ends are still seen.
+A thousand streams cost one connection to Redis and no threads beside their own. A second thread
+polls the store for idle streams, in one query a second for all of them, so that the end of a
+response is noticed even while Redis is unreachable or after a message was missed.
 """
 
 import logging
@@ -23,16 +23,19 @@ from models.streams.event_log import events_channel
 logger = logging.getLogger(__name__)
 
 WATCH_INTERVAL_S = 1.0
+"""Seconds between two polls of the store, and without a message until a stream counts as idle."""
 CONFIRM_S = 1.0
+"""Seconds to wait for Redis to confirm a subscription."""
 POLL_S = 1.0
-NUDGE = b""
-"""The empty message: look at the store."""
+"""Seconds that the listener waits for a message before it checks whether to stop."""
+WAKE_UP = b""
+"""Empty message, on which a stream reads the store."""
 
 Statuses = Callable[[Sequence[tuple[str, UUID]]], dict[UUID, ResponseStatus]]
 
 
 class Subscription:
-    """The messages of one response for one stream."""
+    """Queue of one response's messages for one stream."""
 
     def __init__(self, project_id: str, response_id: UUID) -> None:
         self.key = (project_id, response_id)
@@ -45,7 +48,7 @@ class Subscription:
         self._messages.put(message)
 
     def get(self, timeout_s: float) -> bytes | None:
-        """The next message; None if there was none in time."""
+        """Return the next message, or None if none arrives within `timeout_s` seconds."""
         try:
             return self._messages.get(timeout=timeout_s)
         except queue.Empty:
@@ -53,12 +56,12 @@ class Subscription:
 
 
 class Broadcaster:
-    """Subscribes for the streams of this process."""
+    """Fan-out of Redis messages to the streams of this process."""
 
     def __init__(self, client: redis.Redis, statuses: Statuses, *, max_streams: int) -> None:
         self._pubsub = client.pubsub()
         self._statuses = statuses
-        self._places = threading.BoundedSemaphore(max_streams)
+        self._slots = threading.BoundedSemaphore(max_streams)
         self._lock = threading.Lock()
         self._subscribers: dict[str, tuple[Subscription, ...]] = {}
         self._confirmed: dict[str, threading.Event] = {}
@@ -66,18 +69,18 @@ class Broadcaster:
         self._is_started = False
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place for one stream; raises `OverloadedError` when all are taken."""
-        if not self._places.acquire(blocking=False):
+    def reserve_slot(self) -> Iterator[None]:
+        """Reserve a slot for one stream; raise `OverloadedError` if none is free."""
+        if not self._slots.acquire(blocking=False):
             raise OverloadedError("Too many open streams; try again.")
         try:
             yield
         finally:
-            self._places.release()
+            self._slots.release()
 
     @contextmanager
     def subscribe(self, project_id: str, response_id: UUID) -> Iterator[Subscription]:
-        """Follow a response; what is published after this is entered is delivered."""
+        """Subscribe to a response; every message published after entry is delivered."""
         subscription = Subscription(project_id, response_id)
         channel = events_channel(response_id)
         self._add(channel, subscription)
@@ -88,7 +91,7 @@ class Broadcaster:
             self._remove(channel, subscription)
 
     def stop(self) -> None:
-        """End both threads."""
+        """Stop both threads."""
         self._stopping.set()
 
     def _add(self, channel: str, subscription: Subscription) -> None:
@@ -98,22 +101,24 @@ class Broadcaster:
             self._subscribers[channel] = (*others, subscription)
             if not others:
                 self._confirmed[channel] = threading.Event()
-                self._try(self._pubsub.subscribe, channel)
+                self._attempt(self._pubsub.subscribe, channel)
 
     def _remove(self, channel: str, subscription: Subscription) -> None:
         with self._lock:
-            others = tuple(each for each in self._subscribers[channel] if each is not subscription)
+            others = tuple(
+                other for other in self._subscribers[channel] if other is not subscription
+            )
             if others:
                 self._subscribers[channel] = others
                 return
             del self._subscribers[channel]
             del self._confirmed[channel]
-            self._try(self._pubsub.unsubscribe, channel)
+            self._attempt(self._pubsub.unsubscribe, channel)
 
-    def _try(self, act: Callable[..., object], *channels: str) -> None:
-        """Redis may be away: the listener subscribes to everything anew when it is back."""
+    def _attempt(self, command: Callable[..., object], *channels: str) -> None:
+        """Run a Redis command and log its failure: the listener resubscribes after an outage."""
         try:
-            act(*channels)
+            command(*channels)
         except redis.RedisError as error:
             logger.warning("subscription not changed", extra={"error": str(error)})
 
@@ -122,7 +127,9 @@ class Broadcaster:
             return
         self._is_started = True
         for target in (self._listen, self._watch):
-            threading.Thread(target=target, name=f"hub{target.__name__}", daemon=True).start()
+            threading.Thread(
+                target=target, name=f"broadcaster{target.__name__}", daemon=True
+            ).start()
 
     def _listen(self) -> None:
         while not self._stopping.is_set():
@@ -145,31 +152,37 @@ class Broadcaster:
             self._confirmed[channel].set()
 
     def _resubscribe(self) -> None:
-        """After an outage: every channel again, and every stream looks what it has missed."""
+        """Resubscribe to every channel after an outage, and wake every stream to catch up."""
         with self._lock:
             if self._subscribers:
-                self._try(self._pubsub.subscribe, *self._subscribers)
+                self._attempt(self._pubsub.subscribe, *self._subscribers)
             for subscribers in self._subscribers.values():
                 for subscription in subscribers:
-                    subscription.put(NUDGE)
+                    subscription.put(WAKE_UP)
 
     def _watch(self) -> None:
         while not self._stopping.wait(WATCH_INTERVAL_S):
-            quiet = self._quiet()
-            if not quiet:
+            idle = self._find_idle()
+            if not idle:
                 continue
             try:
-                statuses = self._statuses([subscription.key for subscription in quiet])
+                statuses = self._statuses([subscription.key for subscription in idle])
             except UnavailableError as error:
-                logger.warning("quiet streams not checked", extra={"error": str(error)})
+                logger.warning("idle streams not checked", extra={"error": str(error)})
                 continue
-            for subscription in quiet:
+            for subscription in idle:
                 status = statuses.get(subscription.key[1])
                 if status is None or status in TERMINAL:
-                    subscription.put(NUDGE)
+                    subscription.put(WAKE_UP)
 
-    def _quiet(self) -> list[Subscription]:
+    def _find_idle(self) -> list[Subscription]:
         before = time.monotonic() - WATCH_INTERVAL_S
         with self._lock:
-            everyone = [each for several in self._subscribers.values() for each in several]
-        return [each for each in everyone if each.last_message_at < before]
+            subscriptions = [
+                subscription
+                for subscribers in self._subscribers.values()
+                for subscription in subscribers
+            ]
+        return [
+            subscription for subscription in subscriptions if subscription.last_message_at < before
+        ]

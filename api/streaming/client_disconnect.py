@@ -1,4 +1,4 @@
-"""Whether the client of a request is still there, while nothing is sent to it."""
+"""Detection of a closed client connection while nothing is sent on it."""
 
 import select
 import socket
@@ -6,17 +6,17 @@ import socket
 from flask import request
 
 LISTEN_S = 0.5
-"""How often a waiting request looks whether its client is still there."""
+"""Seconds between two checks of a waiting request's client connection."""
 
 
-def connection_of_request() -> socket.socket | None:
-    """The client's connection, where the server tells."""
+def get_client_socket() -> socket.socket | None:
+    """Return the client's socket, or None if the server does not expose it."""
     connection: socket.socket | None = request.environ.get("gunicorn.socket")
     return connection
 
 
 def is_closed(connection: socket.socket | None) -> bool:
-    """Whether the peer has closed: it then reads as ready with nothing to read."""
+    """Return True if the peer has closed: the socket is then readable, but without data."""
     if connection is None:
         return False
     try:

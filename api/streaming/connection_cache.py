@@ -1,7 +1,7 @@
-"""What WebSocket connections remember of responses that are not stored.
+"""In-memory cache of the contexts of unstored responses, for WebSocket connections.
 
-Contexts of this process alone, in memory, each for as long as its connection lives and at most
-`MAX_KEPT_BYTES` together: the least recently used go first.
+The cache belongs to one process. A context lives at most as long as its connection, and all of them
+take at most `MAX_CACHED_BYTES` together: the least recently used are evicted first.
 """
 
 import threading
@@ -11,20 +11,21 @@ from uuid import UUID
 
 import orjson
 
-MAX_KEPT_BYTES = 256 * 2**20
+MAX_CACHED_BYTES = 256 * 2**20
+"""Capacity of the cache, in bytes of JSON."""
 
 
 class ContextCache:
-    """Input and output of a response and of all turns before it, by the response's id."""
+    """LRU cache of the items of a response and of all turns before it, by response id."""
 
-    def __init__(self, max_bytes: int = MAX_KEPT_BYTES) -> None:
+    def __init__(self, max_bytes: int = MAX_CACHED_BYTES) -> None:
         self._max_bytes = max_bytes
         self._num_bytes = 0
         self._contexts: OrderedDict[UUID, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
     def keep(self, response_id: UUID, items: list[dict[str, Any]]) -> None:
-        """Remember a context; one that is larger than all the room is not."""
+        """Add a context, unless it alone exceeds the capacity."""
         data = orjson.dumps(items)
         if len(data) > self._max_bytes:
             return
@@ -36,7 +37,7 @@ class ContextCache:
                 self._num_bytes -= len(oldest)
 
     def get(self, response_id: UUID) -> list[dict[str, Any]] | None:
-        """The context; None if it was never kept or had to go."""
+        """Return a context, or None if it was never added or has been evicted."""
         with self._lock:
             data = self._contexts.get(response_id)
             if data is None:
@@ -46,6 +47,6 @@ class ContextCache:
         return items
 
     def forget(self, response_id: UUID) -> None:
-        """Remove a context, if it is there."""
+        """Remove a context if it is present."""
         with self._lock:
             self._num_bytes -= len(self._contexts.pop(response_id, b""))

@@ -1,7 +1,7 @@
-"""Names of events that the specification and OpenAI's clients spell differently.
+"""Event types that the specification and OpenAI's clients name differently.
 
-What is stored has the specification's; the other is put in its place on the way out, in the same
-way each time.
+Events are stored under the specification's names. OpenAI's names are substituted when the events
+are sent, in the same way each time.
 """
 
 from dataclasses import replace
@@ -9,16 +9,16 @@ from typing import Literal
 
 from models.streams.event_log import LoggedEvent
 
-_OF_OPENAI = {
+_OPENAI_NAMES = {
     "response.reasoning.delta": "response.reasoning_text.delta",
     "response.reasoning.done": "response.reasoning_text.done",
 }
 
 
-def spelled(event: LoggedEvent, dialect: Literal["specification", "openai"]) -> LoggedEvent:
-    """The event as clients are to see it."""
-    if dialect == "specification" or event.type not in _OF_OPENAI:
+def rename_event(event: LoggedEvent, naming: Literal["specification", "openai"]) -> LoggedEvent:
+    """Return the event under the name that the setting `reasoning_events` selects."""
+    if naming == "specification" or event.type not in _OPENAI_NAMES:
         return event
-    ours, theirs = event.type.encode(), _OF_OPENAI[event.type].encode()
-    # The type is the first that is in it.
-    return replace(event, data=event.data.replace(ours, theirs, 1))
+    spec_name, openai_name = event.type.encode(), _OPENAI_NAMES[event.type].encode()
+    # The first occurrence is the event's type; a later one is text of the delta.
+    return replace(event, data=event.data.replace(spec_name, openai_name, 1))

@@ -1,7 +1,7 @@
-"""Wait for the end of a response on its client's connection, or bring it about.
+"""Foreground requests, which wait for the end of a response, and cancellation.
 
-When the client of a foreground request goes away the response is cancelled; a background one goes
-on.
+If the client of a foreground request disconnects, the response is cancelled; a background response
+continues.
 """
 
 import logging
@@ -11,8 +11,8 @@ import redis
 from flask import Response
 
 from api.services import Services
-from api.streaming.client_disconnect import LISTEN_S, connection_of_request, is_closed
-from api.streaming.tail import EventsLostError, Tail, final_response
+from api.streaming.client_disconnect import LISTEN_S, get_client_socket, is_closed
+from api.streaming.tail import EventsLostError, Tail, extract_response
 from models.errors import AppError, OverloadedError
 from models.recording.finalize import finalize_orphan
 from models.recording.recorder import EndingCause
@@ -23,7 +23,7 @@ from models.streams.cancel_channel import publish_cancel
 logger = logging.getLogger(__name__)
 
 WORKER_ANSWERS_S = 0.8
-"""How long the worker has to stop before its response is taken from it."""
+"""Seconds that the worker has to stop before the response is ended without it."""
 
 CANCELLED = EndingCause(status=ResponseStatus.CANCELLED)
 
@@ -32,89 +32,98 @@ class ClientGoneError(AppError):
     """The client closed the connection before its answer."""
 
 
-def wait_foreground(at: Services, stored: ResponseRecord) -> Response:
-    """The final object."""
-    return Response(wait_for_end(at, stored), mimetype="application/json")
+def wait_foreground(services: Services, record: ResponseRecord) -> Response:
+    """Return the finished response as JSON; cancel it if the client disconnects."""
+    return Response(wait_for_end(services, record), mimetype="application/json")
 
 
-def wait_for_end(at: Services, stored: ResponseRecord) -> bytes:
-    """The JSON of the final object; what is not stored is gone then."""
+def wait_for_end(services: Services, record: ResponseRecord) -> bytes:
+    """Return the JSON of the finished response; then delete its content if it is unstored."""
     try:
-        with at.broadcaster.place():
-            return _wait(at, stored)
+        with services.broadcaster.reserve_slot():
+            return _wait(services, record)
     except OverloadedError:
-        request_cancel(at, stored)
+        request_cancel(services, record)
         raise
     finally:
-        forget_unstored(at, stored)
+        forget_unstored(services, record)
 
 
-def wait_again(at: Services, stored: ResponseRecord) -> Response:
-    """The final object of a response that another connection waits for and may abandon."""
-    with at.broadcaster.place():
-        return Response(_wait(at, stored, may_abandon=False), mimetype="application/json")
+def wait_without_cancel(services: Services, record: ResponseRecord) -> Response:
+    """Return the finished response as JSON, without cancelling it if the client disconnects.
+
+    This is for a response that another connection waits for, which alone can cancel it.
+    """
+    with services.broadcaster.reserve_slot():
+        return Response(_wait(services, record, can_cancel=False), mimetype="application/json")
 
 
-def _wait(at: Services, stored: ResponseRecord, *, may_abandon: bool = True) -> bytes:
-    connection = connection_of_request()
-    looked_at = time.monotonic()
-    tail = Tail(at, stored)
+def _wait(services: Services, record: ResponseRecord, *, can_cancel: bool = True) -> bytes:
+    connection = get_client_socket()
+    checked_at = time.monotonic()
+    tail = Tail(services, record)
     try:
         for event in tail.follow(idle_s=LISTEN_S):
             if event is not None and event.is_terminal:
-                return final_response(event)
-            if time.monotonic() - looked_at >= LISTEN_S:
-                looked_at = time.monotonic()
+                return extract_response(event)
+            if time.monotonic() - checked_at >= LISTEN_S:
+                checked_at = time.monotonic()
                 if is_closed(connection):
-                    if may_abandon:
-                        request_cancel(at, stored)
+                    if can_cancel:
+                        request_cancel(services, record)
                     raise ClientGoneError
     except EventsLostError:
-        if tail.end is None:
+        if tail.terminal_event is None:
             raise
-        # Whoever waits for the end has seen no event that could contradict it.
-        return final_response(tail.end)
+        # This client has seen no event that the terminal one could contradict.
+        return extract_response(tail.terminal_event)
     raise AssertionError("a stream of events ended without its terminal event")
 
 
-def forget_unstored(at: Services, stored: ResponseRecord) -> None:
-    """Remove what is not to be stored, now that it was delivered."""
-    if stored.store:
+def forget_unstored(services: Services, record: ResponseRecord) -> None:
+    """Delete the content and events of an unstored response after delivery."""
+    if record.store:
         return
     try:
-        at.unstored.forget(stored.id)
-        at.log.forget([stored.id])
+        services.unstored.forget(record.id)
+        services.log.forget([record.id])
     except redis.RedisError as error:
-        logger.warning("left to run out", extra={"id": stored.id.hex, "error": str(error)})
+        logger.warning("left to run out", extra={"id": record.id.hex, "error": str(error)})
 
 
-def cancel(at: Services, stored: ResponseRecord) -> None:
-    """Return when the response has ended: cancelled, or otherwise if that came first."""
-    held = request_cancel(at, stored)
-    if held is None or held.status is ResponseStatus.QUEUED:
+def cancel(services: Services, record: ResponseRecord) -> None:
+    """Cancel a response and return once it has ended, cancelled or otherwise."""
+    current = request_cancel(services, record)
+    if current is None or current.status is ResponseStatus.QUEUED:
         return
-    if not _has_ended(at, held):
-        finalize_orphan(at.store, at.log, held, CANCELLED)
+    if not _await_worker(services, current):
+        finalize_orphan(services.store, services.log, current, CANCELLED)
 
 
-def request_cancel(at: Services, stored: ResponseRecord) -> ResponseRecord | None:
-    """Ask for the end without waiting; a queued response ends at once. None if it has ended."""
-    held = at.store.claims.request_cancel(stored.project_id, stored.id)
-    if held is None:
+def request_cancel(services: Services, record: ResponseRecord) -> ResponseRecord | None:
+    """Request a cancel without waiting; a queued response ends at once.
+
+    Return the response's record, or None if it has already ended.
+    """
+    current = services.store.claims.request_cancel(record.project_id, record.id)
+    if current is None:
         return None
-    if held.status is ResponseStatus.QUEUED and finalize_orphan(at.store, at.log, held, CANCELLED):
-        return held
+    if current.status is ResponseStatus.QUEUED and finalize_orphan(
+        services.store, services.log, current, CANCELLED
+    ):
+        return current
     try:
-        publish_cancel(at.client, held.id)
+        publish_cancel(services.client, current.id)
     except redis.RedisError as error:
-        # The worker's next heartbeat brings it the mark in the row.
-        logger.warning("cancel not nudged", extra={"error": str(error)})
-    return at.store.claims.request_cancel(stored.project_id, stored.id)
+        # The worker reads the flag in the row with its next heartbeat.
+        logger.warning("cancel message not published", extra={"error": str(error)})
+    return services.store.claims.request_cancel(record.project_id, record.id)
 
 
-def _has_ended(at: Services, held: ResponseRecord) -> bool:
+def _await_worker(services: Services, record: ResponseRecord) -> bool:
+    """Return True if the response ends within `WORKER_ANSWERS_S` seconds."""
     deadline = time.monotonic() + WORKER_ANSWERS_S
-    for event in Tail(at, held).follow(idle_s=0.1):
+    for event in Tail(services, record).follow(idle_s=0.1):
         if event is not None and event.is_terminal:
             return True
         if time.monotonic() > deadline:

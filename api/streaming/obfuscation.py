@@ -1,13 +1,13 @@
-"""Padding for deltas, so that who sees only the sizes of frames learns less of the text.
+"""Padding of deltas, so that the sizes of encrypted frames reveal less about the text.
 
-It follows from the event's bytes: an event is the same each time it is sent.
+The padding is derived from the event's bytes: an event is the same each time it is sent.
 """
 
 import hashlib
 
 from models.streams.event_log import LoggedEvent
 
-PADDED = frozenset(
+PADDED_TYPES = frozenset(
     {
         "response.output_text.delta",
         "response.reasoning.delta",
@@ -17,15 +17,15 @@ PADDED = frozenset(
     }
 )
 STEP = 64
-"""Sizes of padded events are multiples of this, in bytes."""
+"""Sizes of padded events are multiples of this number of bytes."""
 
 _FIELD = b',"obfuscation":"%b"}'
 _OVERHEAD = len(_FIELD) - 3
 
 
-def padded(event: LoggedEvent) -> bytes:
-    """The event's JSON, with an `obfuscation` field if it is a delta."""
-    if event.type not in PADDED:
+def pad_event(event: LoggedEvent) -> bytes:
+    """Return the event's JSON, with an `obfuscation` field if it is a delta."""
+    if event.type not in PADDED_TYPES:
         return event.data
     length = -(len(event.data) + _OVERHEAD) % STEP
     padding = hashlib.blake2b(event.data).hexdigest()[:length].encode()

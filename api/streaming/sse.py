@@ -1,4 +1,4 @@
-"""Server-sent events: frames, keep-alive comments, and what a client's leaving means."""
+"""Server-sent events: frames, keep-alive comments and detection of disconnects."""
 
 import logging
 import time
@@ -8,9 +8,9 @@ from functools import partial
 from flask import Response
 
 from api.services import Services
-from api.streaming.client_disconnect import LISTEN_S, connection_of_request, is_closed
-from api.streaming.obfuscation import padded
-from api.streaming.tail import Tail, error_event
+from api.streaming.client_disconnect import LISTEN_S, get_client_socket, is_closed
+from api.streaming.obfuscation import pad_event
+from api.streaming.tail import Tail, make_error_event
 from models.errors import AppError
 from models.responses.record import ResponseRecord
 from models.streams.event_log import LoggedEvent
@@ -18,65 +18,70 @@ from models.streams.event_log import LoggedEvent
 logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_S = 15.0
+"""Seconds without an event after which a keep-alive comment is sent."""
 _KEEP_ALIVE = b": keep-alive\n\n"
 _DONE = b"data: [DONE]\n\n"
 
 
-def event_stream(
-    at: Services,
-    stored: ResponseRecord,
+def stream_events(
+    services: Services,
+    record: ResponseRecord,
     *,
     start: int,
     is_padded: bool | None = None,
-    on_gone: Callable[[], object] | None = None,
+    on_disconnect: Callable[[], object] | None = None,
 ) -> Response:
-    """Stream a response's events from sequence number `start`; `on_gone` if the client leaves.
+    """Stream a response's events from sequence number `start`.
 
-    `is_padded` says whether deltas have their padding; None: as the request that made it says.
+    Deltas are padded if `is_padded`; None means as the request that created the response says.
+    `on_disconnect` is called if the client disconnects before the end.
     """
-    place = at.broadcaster.place()
-    # Taken here, so that a full server answers 503 and not a broken stream.
-    place.__enter__()
+    slot = services.broadcaster.reserve_slot()
+    # Reserved before streaming, so that a full server answers 503 and not a broken stream.
+    slot.__enter__()
     if is_padded is None:
-        options = stored.parameters.get("stream_options") or {}
+        options = record.parameters.get("stream_options") or {}
         is_padded = options.get("include_obfuscation", True)
-    is_gone = partial(is_closed, connection_of_request()) if on_gone else None
-    frames = _frames(Tail(at, stored, start), is_padded, is_gone, on_gone)
+    is_disconnected = partial(is_closed, get_client_socket()) if on_disconnect else None
+    frames = _make_frames(Tail(services, record, start), is_padded, is_disconnected, on_disconnect)
     response = Response(frames, mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Accel-Buffering"] = "no"
-    response.call_on_close(lambda: place.__exit__(None, None, None))
+    response.call_on_close(lambda: slot.__exit__(None, None, None))
     return response
 
 
-def _frames(
+def _make_frames(
     tail: Tail,
     is_padded: bool,
-    is_gone: Callable[[], bool] | None,
-    on_gone: Callable[[], object] | None,
+    is_disconnected: Callable[[], bool] | None,
+    on_disconnect: Callable[[], object] | None,
 ) -> Iterator[bytes]:
-    """`is_gone` is asked while nothing is sent: nothing else tells of a client's leaving."""
-    is_over, sent_at = False, time.monotonic()
+    """Yield the frames of a stream.
+
+    `is_disconnected` is polled while nothing is sent: a disconnect shows in no other way then.
+    """
+    is_complete, sent_at = False, time.monotonic()
     try:
-        for event in tail.follow(idle_s=LISTEN_S if is_gone else KEEP_ALIVE_S):
-            if event is None and is_gone and time.monotonic() - sent_at < KEEP_ALIVE_S:
-                if is_gone():
+        for event in tail.follow(idle_s=LISTEN_S if is_disconnected else KEEP_ALIVE_S):
+            if event is None and is_disconnected and time.monotonic() - sent_at < KEEP_ALIVE_S:
+                if is_disconnected():
                     return
                 continue
             sent_at = time.monotonic()
-            yield _KEEP_ALIVE if event is None else frame(event, is_padded=is_padded)
-        is_over = True
+            yield _KEEP_ALIVE if event is None else format_frame(event, is_padded=is_padded)
+        is_complete = True
         yield _DONE
     except AppError as error:
-        is_over = True
-        yield frame(error_event(error, tail.next_number))
+        is_complete = True
+        yield format_frame(make_error_event(error, tail.next_number))
         yield _DONE
     finally:
-        if not is_over and on_gone is not None:
-            on_gone()
+        if not is_complete and on_disconnect is not None:
+            on_disconnect()
 
 
-def frame(event: LoggedEvent, *, is_padded: bool = False) -> bytes:
-    """One event as it goes over the wire, in one piece."""
-    data = padded(event) if is_padded else event.data
+def format_frame(event: LoggedEvent, *, is_padded: bool = False) -> bytes:
+    """Return one event as a complete frame."""
+    data = pad_event(event) if is_padded else event.data
     return b"event: %b\ndata: %b\n\n" % (event.type.encode(), data)

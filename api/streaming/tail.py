@@ -1,7 +1,8 @@
-"""All events of a response after a given one, each once and in order, until the end.
+"""Reader of a response's events from a given sequence number to the end, each once and in order.
 
-Opening events come from the row, live ones from the log and the subscription, those of a finished
-response from the archive. The sequence number alone decides what comes next.
+Opening events are derived from the response's row, live ones come from the log and the subscription
+in Redis, and those of a finished response from the archive in Postgres. The sequence number alone
+decides which event comes next.
 """
 
 import time
@@ -13,7 +14,7 @@ import redis
 
 from api.services import Services
 from api.streaming.broadcaster import Subscription
-from api.streaming.event_names import spelled
+from api.streaming.event_names import rename_event
 from models.errors import AppError, ResponseNotFoundError
 from models.ids import response_wire_id
 from models.recording.opening import opening_events
@@ -23,7 +24,7 @@ from models.schemas.events import ErrorEvent
 from models.streams.event_log import LoggedEvent, parse_message
 
 PUBLISH_S = 5.0
-"""How long after its commit an end may take to be published."""
+"""Seconds that the terminal event may take to be published after its commit."""
 
 
 class EventsLostError(AppError):
@@ -34,36 +35,42 @@ class EventsLostError(AppError):
 
 @dataclass
 class Tail:
-    """One reader's place in the events of one response."""
+    """Position of one reader in the events of one response."""
 
-    at: Services
-    stored: ResponseRecord
+    services: Services
+    record: ResponseRecord
     next_number: int = 0
-    end: LoggedEvent | None = None
-    """The terminal event, where it does not follow on what was read."""
-    _gone_at: float | None = None
-    """When events that are in no archive are given up."""
+    terminal_event: LoggedEvent | None = None
+    """Terminal event, if it does not follow on the events read before."""
+    _deadline: float | None = None
+    """Monotonic time, in seconds, at which the reader stops waiting for unarchived events."""
 
     def follow(self, *, idle_s: float) -> Iterator[LoggedEvent | None]:
-        """Events from `next_number` on; None whenever nothing came for `idle_s` seconds."""
-        yield from self._take(opening_events(self.stored))
-        if self.stored.status in TERMINAL:
-            archived = self._archive()
+        """Yield events from `next_number` on, and None after every `idle_s` seconds without one.
+
+        Raise `EventsLostError` if events are missing and will not come, and a 404 if the response
+        is deleted.
+        """
+        yield from self._emit(opening_events(self.record))
+        if self.record.status in TERMINAL:
+            archived = self._read_archive()
             if archived is None:
                 self._check_not_deleted()
                 raise EventsLostError
-            yield from self._take(archived)
+            yield from self._emit(archived)
             self._check_not_behind(archived)
             return
-        with self.at.broadcaster.subscribe(self.stored.project_id, self.stored.id) as subscription:
+        with self.services.broadcaster.subscribe(
+            self.record.project_id, self.record.id
+        ) as subscription:
             yield from self._follow_live(subscription, idle_s)
 
     def _follow_live(
         self, subscription: Subscription, idle_s: float
     ) -> Iterator[LoggedEvent | None]:
-        batch: list[LoggedEvent] = self._logged()
+        batch: list[LoggedEvent] = self._read_log()
         while True:
-            yield from self._take(batch)
+            yield from self._emit(batch)
             if batch and batch[-1].is_terminal and batch[-1].sequence_number < self.next_number:
                 self._check_not_behind(batch)
                 return
@@ -72,77 +79,87 @@ class Tail:
                 yield None
                 batch = []
             elif message:
-                batch = self._without_gap(parse_message(message))
+                batch = self._fill_gap(parse_message(message))
             else:
-                batch = self._from_store()
+                batch = self._read_store()
 
-    def _take(self, events: list[LoggedEvent]) -> Iterator[LoggedEvent]:
-        """Those of `events` that come next; what was seen is passed over, a gap ends it."""
+    def _emit(self, events: list[LoggedEvent]) -> Iterator[LoggedEvent]:
+        """Yield the events that come next: none that were seen before, none after a gap."""
         for event in events:
             if event.sequence_number == self.next_number:
                 self.next_number += 1
-                yield spelled(event, self.at.settings.reasoning_events)
+                yield rename_event(event, self.services.settings.reasoning_events)
 
     def _check_not_behind(self, events: list[LoggedEvent]) -> None:
-        """Raise if this reader knows more than anybody else.
+        """Raise `EventsLostError` if the response ends before the last event that was read.
 
-        Redis lost events together with the worker that had made them, and then the response was
-        ended by another.
+        This happens if Redis lost events together with the worker that had generated them, and
+        another process then ended the response.
         """
         if events[-1].sequence_number < self.next_number - 1:
-            self.end = events[-1]
-            message = f"The response ended with event {self.end.sequence_number}; others are gone."
+            self.terminal_event = events[-1]
+            number = self.terminal_event.sequence_number
+            message = f"The response ended with event {number}; others are gone."
             raise EventsLostError(message)
 
-    def _without_gap(self, events: list[LoggedEvent]) -> list[LoggedEvent]:
-        """A message, or the log when a message before it was missed."""
-        return events if events[0].sequence_number <= self.next_number else self._logged()
+    def _fill_gap(self, events: list[LoggedEvent]) -> list[LoggedEvent]:
+        """Return the events of a message, or the log if messages before it were missed."""
+        return events if events[0].sequence_number <= self.next_number else self._read_log()
 
-    def _logged(self) -> list[LoggedEvent]:
+    def _read_log(self) -> list[LoggedEvent]:
         try:
-            return self.at.log.read(self.stored.id, start=self.next_number)
+            return self.services.log.read(self.record.id, start=self.next_number)
         except redis.RedisError:
-            # The archive will have them; until then this stream waits.
+            # The archive will have the events; until then this stream waits.
             return []
 
-    def _from_store(self) -> list[LoggedEvent]:
-        """The store was told to know more: the rest of a finished response, or its deletion."""
+    def _read_store(self) -> list[LoggedEvent]:
+        """Return the events that follow a wake-up: of a finished response, those in the archive.
+
+        Raise a 404 if the response was deleted.
+        """
         if self._check_not_deleted() not in TERMINAL:
-            return self._logged()
-        archived = self._archive()
-        return self._unarchived() if archived is None else archived
+            return self._read_log()
+        archived = self._read_archive()
+        return self._read_unarchived() if archived is None else archived
 
     def _check_not_deleted(self) -> ResponseStatus:
-        key = (self.stored.project_id, self.stored.id)
-        status = self.at.store.responses.statuses([key]).get(self.stored.id)
+        key = (self.record.project_id, self.record.id)
+        status = self.services.store.responses.statuses([key]).get(self.record.id)
         if status is None:
-            raise ResponseNotFoundError(response_wire_id(self.stored.id))
+            raise ResponseNotFoundError(response_wire_id(self.record.id))
         return status
 
-    def _archive(self) -> list[LoggedEvent] | None:
-        events = self.at.store.responses.archived_events(self.stored.project_id, self.stored.id)
+    def _read_archive(self) -> list[LoggedEvent] | None:
+        events = self.services.store.responses.archived_events(
+            self.record.project_id, self.record.id
+        )
         if events is None:
             return None
         return [LoggedEvent(number, data) for number, data in enumerate(events)]
 
-    def _unarchived(self) -> list[LoggedEvent]:
-        """What is not stored has its end in the log alone, soon after it was committed."""
-        logged = self._logged()
-        if logged and logged[-1].is_terminal:
-            return logged
-        if self._gone_at is None:
-            self._gone_at = time.monotonic() + PUBLISH_S
-        if time.monotonic() > self._gone_at:
+    def _read_unarchived(self) -> list[LoggedEvent]:
+        """Return the logged events of an unstored response; only the log has its terminal event.
+
+        Raise `EventsLostError` if that is still missing `PUBLISH_S` seconds after the commit was
+        seen.
+        """
+        events = self._read_log()
+        if events and events[-1].is_terminal:
+            return events
+        if self._deadline is None:
+            self._deadline = time.monotonic() + PUBLISH_S
+        if time.monotonic() > self._deadline:
             raise EventsLostError
-        return logged
+        return events
 
 
-def error_event(error: AppError, sequence_number: int) -> LoggedEvent:
-    """The event that tells a reader why its stream cannot go on."""
+def make_error_event(error: AppError, sequence_number: int) -> LoggedEvent:
+    """Return the event that reports why a stream cannot continue."""
     event = ErrorEvent(sequence_number=sequence_number, error=error.payload())
     return LoggedEvent(sequence_number, event.model_dump_json().encode())
 
 
-def final_response(event: LoggedEvent) -> bytes:
-    """The JSON of the response object in a terminal event."""
+def extract_response(event: LoggedEvent) -> bytes:
+    """Return the JSON of the response object in a terminal event."""
     return orjson.dumps(orjson.loads(event.data)["response"])

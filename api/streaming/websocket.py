@@ -1,8 +1,8 @@
-"""WebSocket on /v1/responses: the same requests and events, one after the other on one connection.
+"""WebSocket on /v1/responses: the same requests and events as over HTTP, one request at a time.
 
-A frame of the client is `{"type": "response.create", …}` with the body of a POST, a frame of the
-server is one event as JSON (specification 2026-04-24). What is not stored can be continued on the
-connection that made it, and nowhere else.
+A client's frame is `{"type": "response.create", …}` with the body of a POST; a server's frame is
+one event as JSON (specification 2026-04-24). A response that is not stored can be continued only on
+the connection that created it.
 """
 
 import logging
@@ -15,7 +15,7 @@ from flask_sock import Sock
 from pydantic import ValidationError
 from simple_websocket import ConnectionClosed, Server
 
-from api.http.errors import as_app_error, refusal_of
+from api.http.errors import as_app_error, to_invalid_request
 from api.http.strict_json import MAX_BODY_BYTES, parse_object
 from api.services import Services, project_id, services
 from api.streaming.client_disconnect import LISTEN_S
@@ -37,14 +37,15 @@ from models.streams.event_log import LoggedEvent
 logger = logging.getLogger(__name__)
 
 MAX_AGE_S = 3600.0
-"""A connection is closed after an hour (specification)."""
+"""Seconds after which a connection is closed (one hour, by the specification)."""
 MAX_WAITING = 16
-"""Requests that one connection may send ahead."""
+"""Number of requests that a client may send ahead on one connection."""
 PING_S = 25
+"""Seconds between two pings."""
 _POLICY_VIOLATION = 1008
 _TRY_AGAIN_LATER = 1013
-_OF_HTTP_ONLY = ("stream", "stream_options", "background")
-_ENDS_WELL = ("completed", "incomplete")
+_HTTP_ONLY_FIELDS = ("stream", "stream_options", "background")
+_SUCCESS_STATUSES = ("completed", "incomplete")
 
 blueprint = Blueprint("websocket", __name__)
 SOCK_SERVER_OPTIONS = {
@@ -55,132 +56,137 @@ SOCK_SERVER_OPTIONS = {
 
 
 @Sock().route("/v1/responses", bp=blueprint)
-def converse(socket: Server) -> None:
-    """Serve one connection; it takes one of the places that streams have."""
-    at = services()
+def serve_websocket(socket: Server) -> None:
+    """Serve one connection, which occupies one of the slots for streams."""
+    app_services = services()
     try:
-        with at.broadcaster.place():
-            Connection(at, project_id(), socket).serve()
+        with app_services.broadcaster.reserve_slot():
+            Connection(app_services, project_id(), socket).serve()
     except AppError as error:
-        socket.send(_error_frame(error))
+        socket.send(_format_error(error))
         socket.close(_TRY_AGAIN_LATER)
     except OSError:
         logger.debug("websocket lost")
 
 
 class Connection:
-    """One connection: its requests in sequence, and the context it remembers."""
+    """WebSocket connection: runs its requests in sequence and caches the context between them."""
 
-    def __init__(self, at: Services, project_id: str, socket: Server) -> None:
-        self._at = at
+    def __init__(self, services: Services, project_id: str, socket: Server) -> None:
+        self._services = services
         self._project_id = project_id
         self._socket = socket
         self._expires_at = time.monotonic() + MAX_AGE_S
-        self._kept: ResponseRecord | None = None
-        """The last response that was not stored, if it can be continued."""
+        self._continuable: ResponseRecord | None = None
+        """Last response that was not stored, if it can be continued."""
 
     def serve(self) -> None:
-        """Answer requests until the client leaves or the connection's time is up."""
+        """Answer requests until the client disconnects or the connection is too old."""
         try:
             while (left_s := self._expires_at - time.monotonic()) > 0:
                 message = self._socket.receive(timeout=left_s)
                 if message is not None:
-                    self._answer(message)
-            self._socket.send(_error_frame(ConnectionExpiredError()))
+                    self._handle_message(message)
+            self._socket.send(_format_error(ConnectionExpiredError()))
             self._socket.close()
         finally:
-            self._keep(None)
+            self._set_continuable(None)
 
-    def _answer(self, message: str | bytes) -> None:
+    def _handle_message(self, message: str | bytes) -> None:
         body: dict[str, Any] = {}
         try:
             body = parse_object(message.encode() if isinstance(message, str) else message)
-            self._run(_request_in(body), body.get("previous_response_id"))
+            self._run(_parse_request(body), body.get("previous_response_id"))
         except (ConnectionClosed, OSError):
             raise
         except Exception as error:
             self._evict(body.get("previous_response_id"))
-            self._socket.send(_error_frame(as_app_error(error)))
+            self._socket.send(_format_error(as_app_error(error)))
 
     def _run(self, request: CreateResponse, previous: str | None) -> None:
-        context = self._remembered(request)
-        stored = create_response(self._at, self._project_id, request, context)
+        context = self._get_cached_context(request)
+        record = create_response(self._services, self._project_id, request, context)
         try:
-            for event in Tail(self._at, stored).follow(idle_s=LISTEN_S):
+            for event in Tail(self._services, record).follow(idle_s=LISTEN_S):
                 self._check_client()
                 if event is not None:
                     self._socket.send(event.data.decode())
                     if event.is_terminal:
-                        self._remember(stored, event, previous)
+                        self._cache_context(record, event, previous)
         except (ConnectionClosed, OSError):
-            request_cancel(self._at, stored)
+            request_cancel(self._services, record)
             raise
         finally:
-            forget_unstored(self._at, stored)
+            forget_unstored(self._services, record)
 
     def _check_client(self) -> None:
-        """Raise if the client has left, or sends ahead more than can be held for it."""
+        """Raise `ConnectionClosed` if the client has left or has sent too many requests ahead."""
         if len(self._socket.input_buffer) > MAX_WAITING:
             self._socket.close(_POLICY_VIOLATION, f"At most {MAX_WAITING} requests may wait.")
         if not self._socket.connected:
             raise ConnectionClosed(self._socket.close_reason, self._socket.close_message)
 
-    def _remembered(self, request: CreateResponse) -> Context | None:
-        """What comes before the input, if this connection alone knows it."""
-        kept = self._kept
-        if kept is None or request.previous_response_id != response_wire_id(kept.id):
+    def _get_cached_context(self, request: CreateResponse) -> Context | None:
+        """Return the context of the request if only this connection has it, else None.
+
+        Raise an `AppError` if it was evicted, or if the request is to be stored.
+        """
+        previous = self._continuable
+        if previous is None or request.previous_response_id != response_wire_id(previous.id):
             return None
-        items = self._at.context_cache.get(kept.id)
+        items = self._services.context_cache.get(previous.id)
         if items is None:
             message = f"Previous response with id '{request.previous_response_id}' not found."
             raise PreviousResponseNotFoundError(message, param="previous_response_id")
         if request.store:
             message = "The previous response was not stored: store must be false to go on."
             raise InvalidRequestError(message, param="store")
-        return Context(previous_id=kept.id, items=items, is_remembered=True)
+        return Context(previous_id=previous.id, items=items, is_inline=True)
 
-    def _remember(self, stored: ResponseRecord, end: LoggedEvent, previous: str | None) -> None:
-        """Keep what is not stored for the next turn; what failed takes its chain with it."""
+    def _cache_context(
+        self, record: ResponseRecord, end: LoggedEvent, previous: str | None
+    ) -> None:
+        """Cache the context of an unstored response; evict the previous one if it failed."""
         response = orjson.loads(end.data)["response"]
-        if response["status"] not in _ENDS_WELL:
+        if response["status"] not in _SUCCESS_STATUSES:
             self._evict(previous)
             return
-        content = None if stored.store else self._at.unstored.get(stored.id)
+        content = None if record.store else self._services.unstored.get(record.id)
         if content is None:
             return
-        before = stored.previous_response_id
-        chain = self._at.store.items.of_chain(self._project_id, before) if before else []
-        self._keep(stored)
-        self._at.context_cache.keep(stored.id, chain + content.items + response["output"])
+        before = record.previous_response_id
+        chain = self._services.store.items.of_chain(self._project_id, before) if before else []
+        self._set_continuable(record)
+        self._services.context_cache.keep(record.id, chain + content.items + response["output"])
 
-    def _keep(self, stored: ResponseRecord | None) -> None:
-        if self._kept is not None:
-            self._at.context_cache.forget(self._kept.id)
-        self._kept = stored
+    def _set_continuable(self, record: ResponseRecord | None) -> None:
+        if self._continuable is not None:
+            self._services.context_cache.forget(self._continuable.id)
+        self._continuable = record
 
     def _evict(self, wire_id: object) -> None:
-        """A turn that could not go on from what is remembered ends that chain."""
+        """Evict the cached context if `wire_id` names it: a turn that continued it has failed."""
         is_id = isinstance(wire_id, str)
-        if is_id and self._kept and parse_response_id(str(wire_id)) == self._kept.id:
-            self._keep(None)
+        if is_id and self._continuable and parse_response_id(str(wire_id)) == self._continuable.id:
+            self._set_continuable(None)
 
 
-def _request_in(body: dict[str, Any]) -> CreateResponse:
-    """The request in a frame; raises an `AppError` that names what is wrong with it."""
+def _parse_request(body: dict[str, Any]) -> CreateResponse:
+    """Parse the request in a frame; raise an `AppError` that names the first invalid field."""
     fields = dict(body)
     if fields.pop("type", None) != "response.create":
         raise InvalidRequestError("A frame's type must be 'response.create'.", param="type")
-    for name in _OF_HTTP_ONLY:
+    for name in _HTTP_ONLY_FIELDS:
         if name in fields:
             message = f"'{name}' is not taken on a WebSocket."
             raise InvalidRequestError(message, param=name, code="unsupported_parameter")
     try:
         return CreateResponse.model_validate(fields)
     except ValidationError as error:
-        raise refusal_of(error, fields) from None
+        raise to_invalid_request(error, fields) from None
 
 
-def _error_frame(error: AppError) -> str:
+def _format_error(error: AppError) -> str:
     payload = error.payload()
     payload["code"] = payload["code"] or error.type
     frame = {"type": "error", "status": error.http_status, "error": payload}

@@ -1,1 +1,1 @@
-"""Everything that is checked before a row is written."""
+"""Validation of requests before anything is written to the database."""

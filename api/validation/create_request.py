@@ -1,7 +1,7 @@
-"""From a valid body to a queued response: everything that can be checked is checked here.
+"""Validation of a parsed request and creation of the queued response.
 
-A request that passes is stored in one transaction and only then hinted to the workers; one that
-does not pass leaves nothing behind.
+A request that passes is stored in one transaction, and only then is a worker woken; one that does
+not pass leaves nothing behind.
 """
 
 from contextlib import ExitStack
@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from api.services import Services
-from api.validation.context import Context, stored_context
+from api.validation.context import Context, load_context
 from api.validation.encrypted_content import check_encrypted_content
 from api.validation.item_references import resolve_references
 from api.validation.media import check_media
-from api.validation.tools import check_calls, check_pairs, check_tools
+from api.validation.tools import check_call_outputs, check_calls, check_tools
 from models.chat.render import encode_prompt
 from models.encryption.items import decrypt_items
 from models.errors import (
@@ -33,12 +33,12 @@ from models.store.idempotency_keys import RequestKey
 from models.streams.unstored import UnstoredContent
 
 _PRIORITIES = {"flex": -1, "priority": 1}
-"""Of the service tiers that are not like all others; higher is claimed first."""
+"""Priority by service tier, 0 for all others; responses of higher priority are claimed first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """What a request comes to: its context, its own items and the parameters in force."""
+class PreparedRequest:
+    """Validated request: its context, its own items and the parameters in force."""
 
     context: Context
     items: list[dict[str, Any]]
@@ -46,128 +46,131 @@ class Prepared:
 
 
 def create_response(
-    at: Services,
+    services: Services,
     project_id: str,
     body: CreateResponse,
-    remembered: Context | None = None,
+    inline_context: Context | None = None,
     key: RequestKey | None = None,
 ) -> ResponseRecord:
-    """Check, store and hint a request; raises an `AppError` for what cannot be served.
+    """Check and store a request, then wake a worker; raise an `AppError` if it cannot be served.
 
-    `remembered` is a context that is stored nowhere; without it, the request says what it is.
-    Raises `KeyTakenError` if another request has taken the key meanwhile.
+    `inline_context` is a context that is not in the store; without it, the request names its own.
+    Raise `KeyTakenError` if another request has taken the idempotency key meanwhile.
     """
     if body.background and not body.store:
         raise InvalidRequestError("background needs store to be true.", param="background")
     if body.stream_options is not None and not body.stream:
         raise InvalidRequestError("stream_options needs stream to be true.", param="stream_options")
-    at = at.for_model(body.model)
-    prepared = prepare(at, project_id, body, remembered)
+    services = services.for_model(body.model)
+    prepared = prepare(services, project_id, body, inline_context)
     context, items, parameters = prepared.context, prepared.items, prepared.parameters
-    _check_length(at, num_input_tokens(at, project_id, prepared))
+    _check_length(services, num_input_tokens(services, project_id, prepared))
     if grammar := grammar_of(parameters, param=body.grammar_param):
-        at.check_grammar(grammar, param=body.grammar_param)
-    check_calls(at, parameters)
+        services.check_grammar(grammar, param=body.grammar_param)
+    check_calls(services, parameters)
     response_id = new_id()
     for position, item in enumerate(items):
         item["id"] = item.get("id") or input_item_id(item["type"], response_id, position)
-    new = ResponseRecord(
+    record = ResponseRecord(
         id=response_id,
         project_id=project_id,
-        model=at.encoder.model_id,
+        model=services.encoder.model_id,
         status=ResponseStatus.QUEUED,
         background=body.background,
         store=body.store,
         attempt=0,
         priority=_PRIORITIES.get(parameters.service_tier or "", 0),
-        # Whole seconds, as clients see it: streams made from the row are the same each time.
+        # Whole seconds, as clients see it: events derived from the row are the same each time.
         created_at=datetime.now(UTC).replace(microsecond=0),
         parameters=parameters.model_dump(exclude_none=True, by_alias=True),
         metadata=body.metadata,
         previous_response_id=context.previous_id,
         conversation_id=context.conversation_id,
     )
-    _store(at, new, context.items + items if context.is_remembered else items, key)
-    at.wake_queue.wake(new.model)
-    return new
+    _store(services, record, context.items + items if context.is_inline else items, key)
+    services.wake_queue.wake(record.model)
+    return record
 
 
 def prepare(
-    at: Services, project_id: str, body: CreateResponse, remembered: Context | None = None
-) -> Prepared:
-    """Find all that the request speaks of, and check it; nothing is written."""
-    at = at.for_model(body.model)
-    check_tools(at, body)
-    context = remembered or stored_context(at, project_id, body)
-    parameters = at.encoder.sampling.fill(body.parameters())
-    _check_bias(at, parameters)
-    items = resolve_references(at, project_id, body.input_items())
+    services: Services, project_id: str, body: CreateResponse, inline_context: Context | None = None
+) -> PreparedRequest:
+    """Resolve and check everything that a request refers to, without writing anything."""
+    services = services.for_model(body.model)
+    check_tools(services, body)
+    context = inline_context or load_context(services, project_id, body)
+    parameters = services.encoder.sampling.fill(body.parameters())
+    _check_bias(services, parameters)
+    items = resolve_references(services, project_id, body.input_items())
     _check_ids(items, context)
-    check_media(items, at.encoder)
-    check_encrypted_content(at, project_id, items)
-    check_pairs(items, context.items)
-    return Prepared(context=context, items=items, parameters=parameters)
+    check_media(items, services.encoder)
+    check_encrypted_content(services, project_id, items)
+    check_call_outputs(items, context.items)
+    return PreparedRequest(context=context, items=items, parameters=parameters)
 
 
-def num_input_tokens(at: Services, project_id: str, prepared: Prepared) -> int:
-    """The length of the prompt, counted as the worker will."""
-    items = decrypt_items(at.cipher, project_id, prepared.context.items + prepared.items)
-    return len(encode_prompt(at.encoder, prepared.parameters, items))
+def num_input_tokens(services: Services, project_id: str, prepared: PreparedRequest) -> int:
+    """Return the length of the prompt in tokens, counted as the worker will count it."""
+    items = decrypt_items(services.cipher, project_id, prepared.context.items + prepared.items)
+    return len(encode_prompt(services.encoder, prepared.parameters, items))
 
 
 def _store(
-    at: Services, new: ResponseRecord, items: list[dict[str, Any]], key: RequestKey | None
+    services: Services, record: ResponseRecord, items: list[dict[str, Any]], key: RequestKey | None
 ) -> None:
-    if new.store:
-        if not _create(at, new, items, key):
+    if record.store:
+        if not _create(services, record, items, key):
             raise ConversationLockedError
         return
-    content = UnstoredContent(parameters=new.parameters, metadata=new.metadata, items=items)
+    content = UnstoredContent(parameters=record.parameters, metadata=record.metadata, items=items)
     with ExitStack() as undo:
-        undo.callback(at.unstored.forget, new.id)
-        at.unstored.put(new.id, content)
-        _create(at, replace(new, parameters={}, metadata={}), [], key)
+        undo.callback(services.unstored.forget, record.id)
+        services.unstored.put(record.id, content)
+        _create(services, replace(record, parameters={}, metadata={}), [], key)
         undo.pop_all()
 
 
 def _create(
-    at: Services, new: ResponseRecord, items: list[dict[str, Any]], key: RequestKey | None
+    services: Services, record: ResponseRecord, items: list[dict[str, Any]], key: RequestKey | None
 ) -> bool:
     try:
-        return at.store.responses.create(new, items, key)
+        return services.store.responses.create(record, items, key)
     except UnavailableError:
-        # Cut off underway: whether it was committed is for the store to say, if it is back.
-        if at.store.responses.statuses([(new.project_id, new.id)]):
+        # The connection was lost: ask the store, if it is back, whether the row was committed.
+        if services.store.responses.statuses([(record.project_id, record.id)]):
             return True
-        return at.store.responses.create(new, items, key)
+        return services.store.responses.create(record, items, key)
 
 
 def _check_ids(items: list[dict[str, Any]], context: Context) -> None:
-    """Pages of items go on after an id, so it must be the id of one; so in a conversation."""
-    seen: set[str] = set()
+    """Raise a 400 if two items have the same id, also within a conversation.
+
+    Pages of items continue after an id, so it must belong to one item.
+    """
+    seen_ids: set[str] = set()
     if context.conversation_id is not None:
-        seen = {item["id"] for item in context.items}
+        seen_ids = {item["id"] for item in context.items}
     for position, item in enumerate(items):
         item_id = item.get("id")
-        if item_id in seen:
+        if item_id in seen_ids:
             message = f"Two input items have the id '{item_id}'."
             raise InvalidRequestError(message, param=f"input[{position}].id")
         if item_id is not None:
-            seen.add(item_id)
+            seen_ids.add(item_id)
 
 
-def _check_bias(at: Services, parameters: GenerationParameters) -> None:
+def _check_bias(services: Services, parameters: GenerationParameters) -> None:
     for token_id in parameters.logit_bias or ():
-        if int(token_id) >= at.encoder.vocab_size:
-            message = f"{at.encoder.model_id} has no token {token_id}."
+        if int(token_id) >= services.encoder.vocab_size:
+            message = f"{services.encoder.model_id} has no token {token_id}."
             raise InvalidRequestError(message, param=f"logit_bias.{token_id}")
 
 
-def _check_length(at: Services, num_tokens: int) -> None:
-    """One token of room must be left."""
-    if num_tokens >= at.encoder.context_length:
+def _check_length(services: Services, num_tokens: int) -> None:
+    """Raise a 400 unless the context has room for at least one output token."""
+    if num_tokens >= services.encoder.context_length:
         raise ContextLengthExceededError(
-            f"The input is {num_tokens} tokens; the context of {at.encoder.model_id} is "
-            f"{at.encoder.context_length}, and one must be left for the output.",
+            f"The input is {num_tokens} tokens; the context of {services.encoder.model_id} is "
+            f"{services.encoder.context_length}, and one must be left for the output.",
             param="input",
         )

@@ -1,4 +1,4 @@
-"""Sealed content that clients hand back: opened before it is accepted."""
+"""Validation of encrypted content that clients send back: it must decrypt."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from models.errors import InvalidRequestError
 
 
 def check_encrypted_content(
-    at: Services, project_id: str, items: list[dict[str, Any]], *, field: str = "input"
+    services: Services, project_id: str, items: list[dict[str, Any]], *, field: str = "input"
 ) -> None:
-    """Raise a 400 for an item whose content this project was not given for that use."""
+    """Raise a 400 for an item whose content was not encrypted for this project and this use."""
     for position, item in enumerate(items):
         try:
-            decrypt_items(at.cipher, project_id, [item])
+            decrypt_items(services.cipher, project_id, [item])
         except DecryptionError:
             raise InvalidRequestError(
                 "This content was not sealed by this server for you, or was changed since.",

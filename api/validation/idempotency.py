@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a request that is sent again finds the response that it made at first."""
+"""`Idempotency-Key` header: a repeated request returns the response that it created at first."""
 
 import hashlib
 from dataclasses import replace
@@ -18,15 +18,18 @@ MAX_LENGTH = 255
 
 
 class KeyReusedError(AppError):
-    """This Idempotency-Key was used for a request with another body."""
+    """Reuse of an Idempotency-Key for a request with another body."""
 
     http_status = 422
     type = "invalid_request_error"
     default_code = "idempotency_key_reused"
 
 
-def key_of_request() -> RequestKey | None:
-    """The key that the client gave, and the digest of what it is for."""
+def read_request_key() -> RequestKey | None:
+    """Return the request's idempotency key and the digest of its body, or None without a key.
+
+    Raise a 400 if the key is empty, too long or not printable.
+    """
     key = request.headers.get(HEADER)
     if key is None:
         return None
@@ -37,25 +40,29 @@ def key_of_request() -> RequestKey | None:
     return RequestKey(key=key, digest=hashlib.sha256(body).digest())
 
 
-def find_earlier(at: Services, project_id: str, used: RequestKey) -> ResponseRecord | None:
-    """The response that was made with a key; None if the key is free.
+def find_earlier_response(
+    services: Services, project_id: str, request_key: RequestKey
+) -> ResponseRecord | None:
+    """Return the response that was created with a key, or None if the key is unused.
 
-    Raises `KeyReusedError` if it was made from another body, and a 404 if it was not stored and
+    Raise `KeyReusedError` if it was created from another body, and a 404 if it was not stored and
     has been delivered.
     """
-    found = at.store.idempotency_keys.find(project_id, used.key)
+    found = services.store.idempotency_keys.find(project_id, request_key.key)
     if found is None:
         return None
-    if found.digest != used.digest:
-        raise KeyReusedError(param=HEADER)
-    stored = at.store.responses.get(project_id, found.response_id)
-    if stored is not None:
-        return stored
-    unstored = at.store.responses.get_unstored(project_id, found.response_id)
-    content = at.unstored.get(found.response_id)
+    if found.digest != request_key.digest:
+        message = "This Idempotency-Key was used for a request with another body."
+        raise KeyReusedError(message, param=HEADER)
+    record = services.store.responses.get(project_id, found.response_id)
+    if record is not None:
+        return record
+    unstored = services.store.responses.get_unstored(project_id, found.response_id)
+    content = services.unstored.get(found.response_id)
     if unstored is None or content is None:
         raise ResponseNotFoundError(response_wire_id(found.response_id))
-    # Its events are in the log alone, also when it has ended: it is read as one that has not.
+    # Its events are in the log alone, even after its end: mark it unfinished, so that the log
+    # is read and not the archive.
     return replace(
         unstored,
         status=ResponseStatus.QUEUED,

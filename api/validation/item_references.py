@@ -1,4 +1,4 @@
-"""`item_reference`: an item that is stored, put in its place by its id."""
+"""Replacement of each `item_reference` by the stored item that it names."""
 
 from typing import Any
 
@@ -7,22 +7,22 @@ from models.errors import ItemNotFoundError
 
 
 def resolve_references(
-    at: Services, project_id: str, items: list[dict[str, Any]], *, field: str = "input"
+    services: Services, project_id: str, items: list[dict[str, Any]], *, field: str = "input"
 ) -> list[dict[str, Any]]:
-    """`items` with each reference replaced by a copy; raises a 404 for one that is not there."""
-    wanted = [item["id"] for item in items if _is_reference(item)]
-    if not wanted:
+    """Return `items` with each reference replaced by a copy; raise a 404 for an unknown id."""
+    ids = [item["id"] for item in items if _is_reference(item)]
+    if not ids:
         return items
-    found = at.store.items.by_id(project_id, wanted)
+    items_by_id = services.store.items.by_id(project_id, ids)
     for position, item in enumerate(items):
         if _is_reference(item):
-            if item["id"] not in found:
+            if item["id"] not in items_by_id:
                 raise ItemNotFoundError(
                     f"Item with id '{item['id']}' not found. Items are not persisted when store "
                     "is set to false.",
                     param=f"{field}[{position}].id",
                 )
-            items[position] = dict(found[item["id"]])
+            items[position] = dict(items_by_id[item["id"]])
     return items
 
 

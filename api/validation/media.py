@@ -1,5 +1,7 @@
-"""Images, files, audio and video: refused by name where the served model has no sense for them,
-or where they break a limit."""
+"""Validation of images, files, audio and video.
+
+A part is refused if the served model does not accept its kind, or if it exceeds a limit.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,11 +13,11 @@ from models.schemas.parts import MEDIA_PARTS
 
 
 def check_media(items: list[dict[str, Any]], encoder: ChatEncoder) -> None:
-    """Raise a 400 that names the first part that the model does not take."""
-    media = [(path, part) for path, part in _parts(items) if part["type"] in MEDIA_PARTS]
+    """Raise a 400 that names the first part that the model does not accept."""
+    media = [(path, part) for path, part in _iterate_parts(items) if part["type"] in MEDIA_PARTS]
     for path, part in media:
         if part["type"] not in encoder.media:
-            raise _no_sense_for(path, part["type"].removeprefix("input_"), encoder)
+            raise _make_unsupported_error(path, part["type"].removeprefix("input_"), encoder)
     images = [path for path, part in media if part["type"] == "input_image"]
     if len(images) > MAX_IMAGES:
         message = f"The input has {len(images)} images; at most {MAX_IMAGES} are taken."
@@ -24,18 +26,18 @@ def check_media(items: list[dict[str, Any]], encoder: ChatEncoder) -> None:
         encoder.check_part(part, path)
 
 
-def _no_sense_for(path: str, kind: str, encoder: ChatEncoder) -> InvalidRequestError:
-    senses = [name.removeprefix("input_") for name in sorted(encoder.media)]
-    taken = f"text and {', '.join(senses)} parts" if senses else "text only"
+def _make_unsupported_error(path: str, kind: str, encoder: ChatEncoder) -> InvalidRequestError:
+    kinds = [name.removeprefix("input_") for name in sorted(encoder.media)]
+    accepted = f"text and {', '.join(kinds)} parts" if kinds else "text only"
     return InvalidRequestError(
-        f"{encoder.model_id} takes {taken}; {path} is of kind '{kind}'.",
+        f"{encoder.model_id} takes {accepted}; {path} is of kind '{kind}'.",
         param=f"{path}.type",
         code="unsupported_parameter",
     )
 
 
-def _parts(items: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Content parts of messages and of functions' outputs, with their paths."""
+def _iterate_parts(items: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the content parts of messages and of function call outputs, with their paths."""
     for position, item in enumerate(items):
         for field in ("content", "output"):
             parts = item.get(field)

@@ -1,4 +1,4 @@
-"""Tools, and the calls among the input: what can be said of them only when all is at hand."""
+"""Checks of tools and function calls that need the whole request."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from models.schemas.request.tools import FunctionTool, WebSearchTool
 from models.tools.choice import call_rule
 
 
-def check_tools(at: Services, body: CreateResponse) -> None:
-    """Raise a 400 for a search of the web that nobody would do."""
-    if at.settings.searxng_url is not None:
+def check_tools(services: Services, body: CreateResponse) -> None:
+    """Raise a 400 for a web search tool if no search provider is configured."""
+    if services.settings.searxng_url is not None:
         return
     for position, tool in enumerate(body.tools):
         if isinstance(tool, WebSearchTool):
@@ -29,40 +29,40 @@ def check_tools(at: Services, body: CreateResponse) -> None:
             raise InvalidRequestError(message, param=param, code="search_not_configured")
 
 
-def check_calls(at: Services, parameters: GenerationParameters) -> None:
-    """Raise a 400 for calls that the served model cannot be held to."""
+def check_calls(services: Services, parameters: GenerationParameters) -> None:
+    """Raise a 400 if the model's output cannot be constrained to the requested function calls."""
     rule = call_rule(parameters)
     if not rule.tools:
         return
     is_strict = False
     for position, tool in enumerate(parameters.tools):
         if isinstance(tool, FunctionTool) and tool.strict and tool in rule.tools:
-            _check_strict(at, tool, f"tools[{position}].parameters")
+            _check_strict(services, tool, f"tools[{position}].parameters")
             is_strict = True
-    # The engine of the tests may call, but cannot be made to.
-    if rule.is_forced or is_strict or not isinstance(at.encoder, ScriptedEncoder):
+    # The scripted engine of the tests may call functions, but cannot be forced to.
+    if rule.is_forced or is_strict or not isinstance(services.encoder, ScriptedEncoder):
         param = "tool_choice" if rule.is_forced else "tools"
-        at.check_grammar(calls_grammar(parameters, at.encoder), param=param)
+        services.check_grammar(calls_grammar(parameters, services.encoder), param=param)
 
 
-def check_pairs(items: list[dict[str, Any]], before: list[dict[str, Any]]) -> None:
+def check_call_outputs(items: list[dict[str, Any]], before: list[dict[str, Any]]) -> None:
     """Raise a 400 for the output of a call that was never made.
 
-    `before` is what the items go on from.
+    `before` are the items of the context.
     """
-    called = {item["call_id"] for item in before if item.get("type") == "function_call"}
+    call_ids = {item["call_id"] for item in before if item.get("type") == "function_call"}
     for position, item in enumerate(items):
         if item.get("type") == "function_call":
-            called.add(item["call_id"])
-        elif item.get("type") == "function_call_output" and item["call_id"] not in called:
+            call_ids.add(item["call_id"])
+        elif item.get("type") == "function_call_output" and item["call_id"] not in call_ids:
             message = f"There is no function call with the call_id '{item['call_id']}' before it."
             raise InvalidRequestError(message, param=f"input[{position}].call_id")
 
 
-def _check_strict(at: Services, tool: FunctionTool, param: str) -> None:
-    """What is strict is enforced as it stands, or refused."""
+def _check_strict(services: Services, tool: FunctionTool, param: str) -> None:
+    """Raise a 400 if the parameters of a strict function cannot be enforced exactly."""
     schema = arguments_schema(tool)
     if schema["type"] != "object":
         message = "The parameters of a function must be a schema of type 'object'."
         raise InvalidRequestError(message, param=param, code="invalid_json_schema")
-    at.check_grammar(schema_grammar(schema, param=param), param=param)
+    services.check_grammar(schema_grammar(schema, param=param), param=param)

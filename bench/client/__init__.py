@@ -1,1 +1,1 @@
-"""Load: requests, streams and what they are about."""
+"""Load generator: request bodies, plain requests and streams."""

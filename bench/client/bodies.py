@@ -1,4 +1,4 @@
-"""The requests that are sent."""
+"""Bodies of the requests that the benchmarks send."""
 
 import random
 
@@ -17,18 +17,21 @@ _WORDS = (
 
 
 def background_body(*, stream: bool = False) -> bytes:
-    """A background request; the scripted engine does not care what it asks."""
+    """Return a background request; the scripted engine ignores its prompt."""
     return orjson.dumps({"input": _PROMPT, "background": True, "stream": stream})
 
 
 def story_prompt(seed: int) -> str:
-    """About 100 tokens of text that begins as another seed's and soon differs."""
+    """Return about 100 tokens of text; those of two seeds differ after a short common beginning."""
     words = " ".join(random.Random(seed).choices(_WORDS.split(), k=_NUM_WORDS))
     return f"Write a long story using: {words}"
 
 
 def greedy_body(seed: int, num_tokens: int) -> bytes:
-    """A streaming request of about 126 tokens that shares no prompt prefix with another seed's."""
+    """Return a streaming request of about 126 tokens.
+
+    The prompts of two seeds have no prefix in common that a cache could share.
+    """
     return orjson.dumps(
         {
             "input": story_prompt(seed),

@@ -1,6 +1,6 @@
-"""A load generator light enough to share the server's cores: plain sockets, no parsing underway.
+"""Load generator light enough to share the server's cores: plain sockets, no parsing meanwhile.
 
-Speaks just enough HTTP for answers with a Content-Length; streams are in `bench.client.streams`.
+Handles just enough HTTP for answers with a Content-Length; streams are in `bench.client.streams`.
 """
 
 import selectors
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 Address = tuple[str, int]
 
 ANSWER_S = 120.0
-"""How long an answer may take before the run is given up."""
+"""Seconds to wait for an answer before the run is aborted."""
 _RECEIVE = 1 << 16
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"\r\ncontent-length:"
@@ -20,45 +20,46 @@ _LENGTH = b"\r\ncontent-length:"
 
 @dataclass(slots=True, kw_only=True)
 class Answers:
-    """What came back in one run."""
+    """Answers received in one run, and their latencies."""
 
     seconds: float = 0.0
     latencies_s: list[float] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     num_failed: int = 0
-    """Answers with another status than 200; they are not among the bodies."""
+    """Number of answers with a status other than 200; `bodies` does not include them."""
 
     @property
     def per_second(self) -> float:
-        """Good answers a second."""
+        """Answers with status 200 per second."""
         return len(self.bodies) / self.seconds
 
 
 @dataclass(slots=True)
 class _Exchange:
-    """One connection's request that is underway."""
+    """Request in flight on one connection."""
 
     sent_at: float
     received: bytes = b""
 
 
 def post_request(path: str, body: bytes) -> bytes:
-    """The bytes of a POST of JSON on a connection that stays open."""
+    """Return the bytes of a POST of JSON on a keep-alive connection."""
     head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def get_request(path: str) -> bytes:
-    """The bytes of a GET on a connection that stays open."""
+    """Return the bytes of a GET on a keep-alive connection."""
     return f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
 
 
 def run_closed_loop(
     address: Address, requests: Iterator[bytes], *, num_connections: int, seconds: float
 ) -> Answers:
-    """Keep every connection busy for `seconds`: each sends its next request when it is answered.
+    """Keep every connection busy for `seconds`: each sends its next request once it is answered.
 
-    Raises `TimeoutError` when no answer comes any more.
+    Raises `TimeoutError` if no answer comes within `ANSWER_S`, and `ConnectionError` if the server
+    closes a connection.
     """
     answers = Answers()
     with selectors.DefaultSelector() as selector:
@@ -91,11 +92,11 @@ def _readable(selector: selectors.BaseSelector) -> list[socket.socket]:
     if not ready:
         raise TimeoutError(f"no answer for {ANSWER_S:.0f} s")
     sockets = [key.fileobj for key, _ in ready]
-    return [each for each in sockets if isinstance(each, socket.socket)]
+    return [connection for connection in sockets if isinstance(connection, socket.socket)]
 
 
 def _receive(selector: selectors.BaseSelector, connection: socket.socket, answers: Answers) -> bool:
-    """Take what has come; True if that completes the answer."""
+    """Receive what has arrived; return True if that completes the answer."""
     exchange: _Exchange = selector.get_key(connection).data
     data = connection.recv(_RECEIVE)
     if not data:
@@ -113,7 +114,7 @@ def _receive(selector: selectors.BaseSelector, connection: socket.socket, answer
 
 
 def _body(received: bytes) -> bytes | None:
-    """The body once all of it is there."""
+    """Return the body, or None until all of it has arrived."""
     head, end, body = received.partition(_HEAD_END)
     if not end:
         return None

@@ -1,6 +1,6 @@
-"""Streaming clients: what each receives is only stamped while it comes, and read when all is over.
+"""Streaming clients that only timestamp what they receive, and parse it when all have ended.
 
-A request is HTTP/1.0, as nginx sends them: the end of the stream is then the end of the connection.
+Requests are HTTP/1.0, as nginx sends them, so that a stream ends with its connection.
 """
 
 import bisect
@@ -24,7 +24,7 @@ _TERMINAL = frozenset({"response.completed", "response.incomplete", "response.fa
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """One event and when the last byte of it was received, on the monotonic clock."""
+    """Server-sent event; `arrived_at` is the monotonic time at which its last byte arrived."""
 
     arrived_at: float
     type: str
@@ -32,20 +32,20 @@ class StreamEvent:
 
     @property
     def sequence_number(self) -> int:
-        """The number that the server gave it."""
+        """Sequence number assigned by the server."""
         return int(orjson.loads(self.data)["sequence_number"])
 
 
 @dataclass(slots=True)
 class Stream:
-    """Everything that one client received."""
+    """Chunks that one client received, and the monotonic time of each in `stamps`."""
 
     sent_at: float
     chunks: list[bytes] = field(default_factory=list)
     stamps: list[float] = field(default_factory=list)
 
     def events(self) -> list[StreamEvent]:
-        """The events in the order they came."""
+        """Return the events in order of arrival."""
         ends = list(accumulate(map(len, self.chunks)))
         return [
             StreamEvent(
@@ -58,7 +58,7 @@ class Stream:
 
 
 def stream_request(path: str, body: bytes) -> bytes:
-    """The bytes of a POST of JSON whose answer is a stream."""
+    """Return the bytes of a POST of JSON whose answer is a stream."""
     head = f"POST {path} HTTP/1.0\r\nHost: bench\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
@@ -66,9 +66,9 @@ def stream_request(path: str, body: bytes) -> bytes:
 def run_streams(
     address: Address, requests: Sequence[bytes], *, per_second: float, timeout_s: float
 ) -> list[Stream]:
-    """Open a stream for each request, `per_second` of them a second, and follow all to their end.
+    """Open a stream per request, `per_second` of them a second, and read all to their end.
 
-    Streams that have not ended after `timeout_s` seconds are returned as far as they came.
+    Streams that have not ended after `timeout_s` seconds are returned incomplete.
     """
     streams: list[Stream] = []
     with selectors.DefaultSelector() as selector:
@@ -87,12 +87,15 @@ def run_streams(
 
 
 def is_delta(event: StreamEvent) -> bool:
-    """Whether it brings text."""
+    """Return True if the event carries text."""
     return event.type == _DELTA
 
 
 def has_all(events: Sequence[StreamEvent], num_deltas: int) -> bool:
-    """Whether the numbers have no gap, and all deltas and the terminal event are there."""
+    """Return True if a stream is complete.
+
+    Its sequence numbers have no gap, it has `num_deltas` deltas, and it ends with a terminal event.
+    """
     return (
         [event.sequence_number for event in events] == list(range(len(events)))
         and sum(map(is_delta, events)) == num_deltas
@@ -101,7 +104,7 @@ def has_all(events: Sequence[StreamEvent], num_deltas: int) -> bool:
 
 
 def first_delta_s(stream: Stream) -> float | None:
-    """Seconds from sending the request to its first text; None if there was none."""
+    """Return the seconds from sending the request to its first text; None if there was none."""
     arrivals = (event.arrived_at for event in stream.events() if is_delta(event))
     first = next(arrivals, None)
     return None if first is None else first - stream.sent_at

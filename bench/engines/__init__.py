@@ -1,1 +1,1 @@
-"""Parts of the engine benchmark: ours, transformers and the memory bound."""
+"""Parts of the engine benchmark: our engine, transformers' engine and the memory bound."""

@@ -1,4 +1,4 @@
-"""Our engine in this process, given batch after batch of random prompts, and what each took."""
+"""Runner that times batches of random prompts on our engine in this process."""
 
 import random
 import threading
@@ -17,46 +17,49 @@ DEADLINE_S = 600.0
 
 
 def clock_of(device: str) -> Callable[[], float]:
-    """The seconds that count: of this process's CPU where tensors are computed on it, because
-    others may share the cores, and of time on a GPU."""
+    """Return the clock to time `device` with, in seconds.
+
+    On a CPU it is the CPU time of this process, because other processes may share the cores; on a
+    GPU it is wall-clock time.
+    """
     return time.process_time if device == "cpu" else time.monotonic
 
 
 @dataclass(slots=True)
 class FullSteps:
-    """The steps in which every sequence of a batch decoded one token, but the last of them."""
+    """Totals over the steps in which every sequence decoded one token, without the last step."""
 
     seconds: float = 0.0
     num_steps: int = 0
     num_tokens: int = 0
-    """That were generated."""
+    """Tokens generated."""
     num_read: int = 0
-    """Tokens whose keys and values were read: those of all sequences, in every step."""
+    """Tokens whose keys and values were read: those of all sequences, summed over the steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one batch took."""
+    """Tokens and time of one batch."""
 
     num_tokens: int
     seconds: float
-    """By `clock_of` the device, prompts included."""
+    """Time by `clock_of(device)`, prefill included."""
     outside_share: float
-    """Of the engine thread's CPU once every prompt is computed: what is not the forward pass."""
+    """Share of the engine thread's CPU time outside the forward pass, after prefill; 0 to 1."""
     full_steps: FullSteps
 
     @property
     def tokens_per_s(self) -> float:
-        """Tokens that were generated, a second."""
+        """Generated tokens per second."""
         return self.num_tokens / self.seconds
 
 
 class Bench:
-    """One loaded engine, given batch after batch."""
+    """Loaded engine that runs one batch after the other."""
 
     def __init__(self, config: EngineConfig) -> None:
         self.prompts: list[list[int]] = []
-        """Those of the last batch; every one is another, so that none is cached."""
+        """Token ids of the last batch's prompts; all differ, so that no prefix is cached."""
         self._left: set[str] = set()
         self._num_tokens = 0
         self._forward_s = self._decode_began_s = self._decode_ended_s = 0.0
@@ -66,7 +69,7 @@ class Bench:
         self._done = threading.Event()
         self._clock = clock_of(config.device)
         self._engine: Any = TransformersEngine(config, self._on_step)
-        runner: Any = getattr(self._engine, "_runner")  # noqa: B009 - to time its insides
+        runner: Any = getattr(self._engine, "_runner")  # noqa: B009 - to time the forward pass
         self._forward, runner.forward = runner.forward, self._timed_forward
         self._vocab_size: int = runner.vocab_size
         self._numbers = random.Random(0)
@@ -76,8 +79,11 @@ class Bench:
         """Stop the engine."""
         self._engine.stop()
 
-    def run(self, count: int, num_tokens: int, grammar: str | None = None, **asked: Any) -> Run:
-        """Generate `num_tokens` for each of `count` prompts that all come at once."""
+    def run(self, count: int, num_tokens: int, grammar: str | None = None, **params: Any) -> Run:
+        """Generate `num_tokens` for each of `count` prompts submitted at once.
+
+        `params` are further sampling parameters. Raises `BenchError` on a timeout.
+        """
         self.prompts = [
             [self._numbers.randrange(self._vocab_size) for _ in range(PROMPT_TOKENS)]
             for _ in range(count)
@@ -89,11 +95,11 @@ class Bench:
         self._done.clear()
         began = self._clock()
         for number, prompt in enumerate(self.prompts):
-            settings = {"temperature": 0.0, "ignore_eos": True, **asked}
-            params = SamplingParams(max_tokens=num_tokens, seed=number, **settings)
+            settings = {"temperature": 0.0, "ignore_eos": True, **params}
+            sampling = SamplingParams(max_tokens=num_tokens, seed=number, **settings)
             self._engine.submit(
                 GenerationRequest(
-                    sequence_id=str(number), prompt=prompt, params=params, grammar=grammar
+                    sequence_id=str(number), prompt=prompt, params=sampling, grammar=grammar
                 )
             )
         if not self._done.wait(DEADLINE_S):
@@ -117,7 +123,7 @@ class Bench:
         return logits
 
     def _note_full_step(self, batch: Sequence[Any]) -> None:
-        """A step lasts until the next begins: by then its tokens have come from the device."""
+        # A step lasts until the next one begins: by then its tokens were copied from the device.
         now = self._clock()
         steps = self._full_steps
         if self._full_step_began_s is not None:
@@ -125,9 +131,9 @@ class Bench:
             steps.num_steps += 1
             steps.num_tokens += len(self.prompts)
             steps.num_read += self._num_reading
-        is_full = len(batch) == len(self.prompts) and all(each.num_tokens == 1 for each in batch)
+        is_full = len(batch) == len(self.prompts) and all(chunk.num_tokens == 1 for chunk in batch)
         self._full_step_began_s = now if is_full else None
-        self._num_reading = sum(len(each.sequence.tokens) for each in batch)
+        self._num_reading = sum(len(chunk.sequence.tokens) for chunk in batch)
 
     def _on_step(self, deltas: list[Delta]) -> None:
         for delta in deltas:

@@ -1,7 +1,7 @@
-"""The peer within this process: transformers' own continuous batching, on weights of its own.
+"""Runner that times batches on the continuous batching of transformers, in this process.
 
-`bench.peers` compares whole servers; this compares engines, and works on random weights too. Its
-settings are the defaults of its authors, as far as they do not take memory that ours needs.
+`bench.peers` compares whole servers; this compares engines, and also works on random weights. The
+settings are the library's defaults, except where those would take memory that our engine needs.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from bench.server import BenchError
 from worker.engine.transformers.device import resolve_dtype
 
 _PAGE_TOKENS = 256
-# It starts no prompt while less than 0.15 of them are free.
+# transformers starts no prompt while less than 15 % of the pages are free.
 _PAGES_SLACK = 1.25
-# What our engine computes at a time; on a GPU its default is another.
+# As in our engine; on a GPU transformers keeps its own default.
 _CPU_BATCH_TOKENS = 512
 
 
 class TransformersBatching:
-    """A loaded model with its manager running, given batch after batch."""
+    """Loaded model whose batching manager runs one batch after the other."""
 
     def __init__(
         self,
@@ -36,8 +36,10 @@ class TransformersBatching:
         has_random_weights: bool,
         largest: tuple[int, int],
     ) -> None:
-        """Load the weights; `largest` is how many prompts a batch has at most, and how many tokens
-        are generated for each."""
+        """Load the weights and start the manager's thread.
+
+        `largest` is the largest batch: number of prompts, and tokens generated for each.
+        """
         self._clock = clock_of(device)
         model = _load(folder, device, dtype, has_random_weights)
         max_count, num_tokens = largest
@@ -62,22 +64,24 @@ class TransformersBatching:
         self.attention: str = model.config._attn_implementation
 
     def close(self) -> None:
-        """Stop its thread."""
+        """Stop the manager's thread."""
         self._manager.stop(block=True, timeout=DEADLINE_S)
         self._manager.destroy()
 
     def run(self, prompts: Sequence[Sequence[int]], num_tokens: int) -> float:
-        """Generate `num_tokens` for each prompt, greedily; return tokens a second, prompts
-        included, as those of our engine."""
+        """Generate `num_tokens` greedily for each prompt; return tokens per second.
+
+        Prefill is included, as in `Run.tokens_per_s`. Raises `BenchError` if a request fails.
+        """
         began = self._clock()
         self._manager.add_requests(
             inputs=[list(prompt) for prompt in prompts], max_new_tokens=num_tokens
         )
         results = [self._manager.get_result(timeout=DEADLINE_S) for _ in prompts]
         seconds = self._clock() - began
-        if any(each is None or each.error for each in results):
+        if any(result is None or result.error for result in results):
             raise BenchError("transformers' continuous batching has failed")
-        found = {len(each.generated_tokens) for each in results}
+        found = {len(result.generated_tokens) for result in results}
         if found != {num_tokens}:
             raise BenchError(f"transformers' continuous batching gave {found} tokens")
         return len(prompts) * num_tokens / seconds

@@ -1,5 +1,8 @@
-"""What memory alone allows: a decode step reads all weights once, and the keys and values of each
-sequence. How fast memory is read is measured, not assumed."""
+"""Bound on the speed of decoding set by memory bandwidth.
+
+A decode step reads all weights once, and the keys and values of every sequence. The bandwidth is
+measured, not assumed.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,22 +17,22 @@ from bench.engines.batches import FullSteps, clock_of
 from worker.engine.transformers.device import resolve_dtype
 
 _NUM_TRIES = 10
-# Far more than a cache holds.
+# Far more than the caches of the device hold.
 _BYTES = {"cpu": 2**28, "cuda": 2**31}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """The least that steps take."""
+    """Memory bandwidth and bytes to read, from which the least time of a step follows."""
 
     bytes_per_s: float
     weights_bytes: int
     token_bytes: int
-    """Keys and values of one token in all layers."""
+    """Bytes of the keys and values of one token in all layers."""
 
     @classmethod
     def of(cls, folder: Path, device: str, dtype: str) -> "Bound":
-        """Measure the device, and read off a folder's config.json what a step must read."""
+        """Measure the bandwidth of `device`, and take the sizes from config.json in `folder`."""
         config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
         resolved = resolve_dtype(dtype, torch.device(device))
         return cls(
@@ -39,34 +42,38 @@ class Bound:
         )
 
     def seconds(self, steps: FullSteps) -> float:
-        """How long reading takes for these steps, if nothing else takes any time."""
+        """Return the seconds that the memory reads of `steps` take by themselves."""
         num_bytes = steps.num_steps * self.weights_bytes + steps.num_read * self.token_bytes
         return num_bytes / self.bytes_per_s
 
 
 def weights_bytes(config: Any, dtype: torch.dtype) -> int:
-    """Bytes of the weights that a step reads; of embeddings it reads but a few rows, unless the
-    output layer shares them."""
+    """Return the bytes of weights that a decode step reads.
+
+    Input embeddings do not count, because a step reads only a few rows of them, unless the output
+    layer shares them.
+    """
     loader: Any = AutoModelForCausalLM
     with torch.device("meta"):
         model = loader.from_config(config, dtype=dtype)
     embeddings: Tensor = model.get_input_embeddings().weight
     is_shared = config.get_text_config().tie_word_embeddings
-    num_weights = sum(each.numel() for each in model.parameters())
+    num_weights = sum(parameter.numel() for parameter in model.parameters())
     return int(num_weights - (0 if is_shared else embeddings.numel())) * dtype.itemsize
 
 
 def token_bytes(config: Any, dtype: torch.dtype) -> int:
-    """Bytes of the keys and values of one token in all layers."""
+    """Return the bytes of the keys and values of one token in all layers."""
     text = config.get_text_config()
     size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     return int(2 * text.num_hidden_layers * text.num_key_value_heads * size * dtype.itemsize)
 
 
 def read_speed(device: str, num_bytes: int | None = None) -> float:
-    """Bytes a second, by `clock_of` the device: the fastest of several passes over much memory.
+    """Measure the memory bandwidth of `device` in bytes per second by `clock_of(device)`.
 
-    Of a sum, which only reads, and a copy, which reads and writes, whichever moves more.
+    The fastest of several passes over `num_bytes`, of a sum, which only reads, or of a copy, which
+    reads and writes, whichever moves more bytes per second.
     """
     values = torch.ones((num_bytes or _BYTES[device]) // 4, device=device)
     copy = torch.empty_like(values)

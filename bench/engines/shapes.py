@@ -1,4 +1,4 @@
-"""Networks of random weights by their shape: for speeds that do not depend on what they say."""
+"""Model shapes for benchmarks with random weights, whose values do not affect the speed."""
 
 from pathlib import Path
 from typing import Any
@@ -26,5 +26,5 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 def save_shape(name: str, folder: Path) -> None:
-    """Write a config.json of that shape."""
+    """Write the config.json of the shape `name` into `folder`."""
     LlamaConfig(**SHAPES[name]).save_pretrained(folder)

@@ -1,5 +1,5 @@
-"""Other servers and engines beside ours, on the same weights, prompts and cores.
+"""Comparison with other servers and engines (peers) on the same weights, prompts and cores.
 
-One module a peer behind `bench.peers.peer`; what runs inside a peer's own environment is in
-`bench.peers.inside`, which needs nothing of ours.
+Each peer is one module that implements `bench.peers.peer`. The code that runs in the environment of
+a peer is in `bench.peers.inside`, which imports nothing else of this project.
 """

@@ -1,8 +1,8 @@
-"""Ours beside other servers and engines: `python -m bench.peers`, after `make peers-install`.
+"""Benchmark of ours and its peers: `python -m bench.peers`, after `make peers-install`.
 
-One is running at a time, on the same weights, prompts and cores. Prompts differ from their first
-words on, and from round to round, so that no prefix cache helps. Whoever others share the cores
-with slow down alike only on average: what counts are medians of rounds, and their spread.
+Runs one at a time, on the same weights, prompts and cores. Prompts differ from their first words
+on, and from round to round, so that no prefix cache helps. Other load on the machine affects all
+alike only on average, so medians of rounds are compared, with their spread.
 """
 
 import itertools
@@ -18,7 +18,7 @@ import typer
 
 from bench.engines.shapes import SHAPES
 from bench.peers.goals import ratios
-from bench.peers.measure import Found, Plan, measure
+from bench.peers.measure import PeerResult, Plan, measure
 from bench.peers.peer import Isa, Peer, Precision, Setup
 from bench.peers.servers.llama_cpp import LlamaCpp
 from bench.peers.servers.openvino_genai import OpenVinoGenAi
@@ -37,7 +37,7 @@ _WEIGHTS = Path(".antiphon/weights/SmolLM2-135M-Instruct")
 _PRECISIONS = [Precision.BFLOAT16, Precision.INT8, Precision.INT4]
 _COUNTS = [1, 8, 32]
 _PROMPT_TOKENS = 160
-"""At most; they are some 126."""
+"""Upper limit of the tokens of a prompt, which has about 126."""
 
 
 def main(  # noqa: PLR0913 - the options of a command line
@@ -53,40 +53,42 @@ def main(  # noqa: PLR0913 - the options of a command line
     results: Annotated[Path, typer.Option(help="Where a section is appended.")] = RESULTS,
 ) -> None:
     """Measure tokens/s, per CPU second too, the first token and memory, beside those of peers."""
-    # What was started is ended on the way out of a signal too.
+    # Exit by an exception, so that the processes that we started are ended on a signal too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    where = Circumstances.now(shlex.join(["python", "-m", "bench.peers", *sys.argv[1:]]))
-    peers = _chosen(only)
+    circumstances = Circumstances.now(shlex.join(["python", "-m", "bench.peers", *sys.argv[1:]]))
+    peers = _select(only)
     folder = weights.resolve()
     if random_weights:
         folder = random_folder(random_weights, folder, folder.parent)
     plan = Plan(counts=streams, rounds=rounds, num_tokens=num_tokens, seeds=itertools.count())
-    found: list[Found] = []
-    for each in precision:
+    found: list[PeerResult] = []
+    for one_precision in precision:
         setup = Setup(
             weights=folder,
-            precision=each,
+            precision=one_precision,
             num_threads=threads,
             isa=isa,
             max_streams=max(streams),
             max_tokens=-(-(_PROMPT_TOKENS + num_tokens) // 256) * 256,
         )
-        found += _measured(peers, setup, plan)
+        found += _measure(peers, setup, plan)
     title = f"Peers: {folder.name}, {num_tokens} tokens a request, {threads} threads, {isa}"
-    where = where.and_also(*_versions(peers), *(_held(peers) if isa is Isa.AVX2 else ()))
+    circumstances = circumstances.with_lines(
+        *_versions(peers), *(_avx2_notes(peers) if isa is Isa.AVX2 else ())
+    )
     compared = ratios(OURS.name, found)
     grids = [table(found), *([Grid.of(compared)] if compared else [])]
-    publish_grids(title, where, grids, results)
+    publish_grids(title, circumstances, grids, results)
 
 
-def _chosen(only: str) -> Sequence[Peer]:
+def _select(only: str) -> Sequence[Peer]:
     names = [name.strip() for name in only.split(",") if name.strip()]
     if unknown := set(names) - {peer.name for peer in PEERS}:
         raise typer.BadParameter(f"no peer {', '.join(sorted(unknown))}; there are: {_NAMES}")
     return [peer for peer in PEERS if not names or peer.name in names]
 
 
-def _measured(peers: Sequence[Peer], setup: Setup, plan: Plan) -> Iterator[Found]:
+def _measure(peers: Sequence[Peer], setup: Setup, plan: Plan) -> Iterator[PeerResult]:
     for peer in peers:
         if setup.precision in peer.formats:
             typer.echo(f"{peer.name}, {setup.precision}", err=True)
@@ -109,9 +111,9 @@ def _versions(peers: Sequence[Peer]) -> Iterator[str]:
         yield f"versions: {', '.join(known)}"
 
 
-def _held(peers: Sequence[Peer]) -> Iterator[str]:
+def _avx2_notes(peers: Sequence[Peer]) -> Iterator[str]:
     for peer in peers:
-        yield f"{peer.name} held to AVX2 {peer.held_to_avx2}"
+        yield f"{peer.name} held to AVX2 {peer.avx2_note}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Virtual environments, one a peer, so that none has to agree with another on versions.
+"""Virtual environments, one per peer, so that their package versions cannot conflict.
 
-`make peers-install` makes those that can be made, and leaves the reason beside those that cannot.
+`make peers-install` creates them, and records the error of those that cannot be installed.
 """
 
 import hashlib
@@ -24,51 +24,54 @@ Command = list[str | Path]
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """One virtual environment, made from a file of pinned requirements."""
+    """Virtual environment installed from a file of pinned requirements."""
 
     name: str
     requirements: str
     distribution: str
-    """The package whose version is the peer's."""
+    """Package whose version is that of the peer."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """What its packages are built with."""
+    """Environment variables to build its packages with."""
     finish: Callable[["Environment"], None] | None = None
-    """Done once its packages are there."""
+    """Further setup after the packages are installed."""
 
     @property
     def folder(self) -> Path:
-        """Where it is, whether made or not."""
+        """Folder of the environment, which need not exist."""
         return _FOLDER / self.name
 
     @property
     def python(self) -> Path:
-        """Its interpreter."""
+        """Python interpreter of the environment."""
         return self.folder / "bin" / "python"
 
     @cached_property
     def site_packages(self) -> Path:
-        """Where its packages are; it exists once the environment is made."""
+        """Folder of its packages, which exists once the environment is created."""
         return Path(sysconfig.get_path("purelib", vars={"base": str(self.folder)}))
 
     def check(self) -> None:
-        """Raise `BenchError` with the reason if it is not installed as it should be."""
+        """Raise `BenchError` with the reason if it is not installed from these requirements."""
         if self._failed.exists():
             raise BenchError(self._failed.read_text())
         if not self._is_installed():
             raise BenchError("not installed: make peers-install")
 
     def version(self) -> str:
-        """Of the peer's package; raises `BenchError`."""
+        """Return the version of the peer's package; raise `BenchError` if it is not installed."""
         self.check()
         return self.installed_version()
 
     def installed_version(self) -> str:
-        """Of the peer's package, which must be there."""
+        """Return the version of the peer's package, which must be installed."""
         code = f"from importlib.metadata import version; print(version({self.distribution!r}))"
         return subprocess.check_output([self.python, "-c", code], text=True).strip()
 
     def install(self) -> None:
-        """Make it, unless it was made from the same requirements; raises `BenchError`."""
+        """Install it, unless it is installed from the same requirements already.
+
+        Raises `BenchError` if that fails.
+        """
         if self._is_installed():
             return
         self._failed.unlink(missing_ok=True)
@@ -82,8 +85,8 @@ class Environment:
     def _make(self) -> None:
         _run([Path(sys.executable), "-m", "venv", self.folder])
         pip: Command = [self.python, "-m", "pip", "--disable-pip-version-check"]
-        # pip's resolver has nothing to find: the file names every package with its version.
-        # A wheel that it keeps from other build options would be taken for this one.
+        # --no-deps: the file pins every package, so pip has nothing to resolve.
+        # --no-cache-dir: pip would reuse a cached wheel that was built with other options.
         pip += ["install", "--no-deps", *(["--no-cache-dir"] if self.variables else [])]
         _run([*pip, "-r", self._pins], self.variables)
         if self.finish is not None:
@@ -109,8 +112,8 @@ class Environment:
         return self.folder / ".failed"
 
 
-def see_our_packages(environment: Environment) -> None:
-    """Let it have what is installed here: the same build of torch, and no second download."""
+def link_our_packages(environment: Environment) -> None:
+    """Add our own packages to its path: the same build of torch, and no second download."""
     path = environment.site_packages / "ours.pth"
     path.write_text(f"{sysconfig.get_path('purelib')}\n")
 

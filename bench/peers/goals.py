@@ -1,9 +1,9 @@
-"""How many times as fast as its peers ours should be, and how many times it was."""
+"""Speed of ours over that of its peers, with the goals."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.peers.measure import Found
+from bench.peers.measure import PeerResult
 from bench.peers.peer import Precision
 from bench.report import Goal, Measure
 
@@ -12,13 +12,13 @@ _ALL = (1, 8, 32)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Ours in one precision over a peer in another."""
+    """Pair to compare: ours in one precision, and a peer in the same or another."""
 
     ours: Precision
     peer: str
     theirs: Precision
     least: Mapping[int, float] = field(default_factory=dict)
-    """By the number of streams; a ratio without a goal is told all the same."""
+    """Least ratio, by the number of streams; a ratio without a goal is still published."""
 
 
 _SAME: Mapping[str, Mapping[int, float]] = {
@@ -27,7 +27,7 @@ _SAME: Mapping[str, Mapping[int, float]] = {
     "OpenVINO GenAI": {8: 0.95, 32: 0.95},
     "llama.cpp": {},
 }
-"""In whichever precision both have."""
+"""Least ratios, by peer and number of streams, in every precision that both have."""
 _OF_LLAMA_CPP_INT4 = {1: 0.9, 8: 1.5, 32: 2}
 _INT8_OVER_BFLOAT16 = Comparison(
     ours=Precision.INT8,
@@ -38,7 +38,7 @@ _INT8_OVER_BFLOAT16 = Comparison(
 
 
 def comparisons() -> Iterator[Comparison]:
-    """All that are told, if both sides were measured."""
+    """Yield all pairs to compare, if both sides were measured."""
     for precision in Precision:
         for peer, least in _SAME.items():
             is_q4 = (peer, precision) == ("llama.cpp", Precision.INT4)
@@ -51,9 +51,11 @@ def comparisons() -> Iterator[Comparison]:
     yield _INT8_OVER_BFLOAT16
 
 
-def ratios(ours: str, found: Sequence[Found]) -> list[Measure]:
-    """Of tokens per second, round by round, with the goals; `ours` is the name of our side."""
-    by_side = {(each.peer.name, each.precision): each for each in found if not each.failure}
+def ratios(ours: str, results: Sequence[PeerResult]) -> list[Measure]:
+    """Return the ratios of tokens/s, round by round, with goals; `ours` is the name of our side."""
+    by_side = {
+        (result.peer.name, result.precision): result for result in results if not result.failure
+    }
     measures: list[Measure] = []
     for comparison in comparisons():
         one = by_side.get((ours, comparison.ours))
@@ -63,7 +65,7 @@ def ratios(ours: str, found: Sequence[Found]) -> list[Measure]:
     return measures
 
 
-def _ratios(comparison: Comparison, one: Found, other: Found) -> Iterator[Measure]:
+def _ratios(comparison: Comparison, one: PeerResult, other: PeerResult) -> Iterator[Measure]:
     for count in one.rounds:
         least = comparison.least.get(count)
         pairs = zip(one.rounds[count], other.rounds[count], strict=True)

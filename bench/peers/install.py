@@ -1,4 +1,4 @@
-"""Make the environments of all peers: `python -m bench.peers.install`, or `make peers-install`."""
+"""Install the environments of all peers: `python -m bench.peers.install`, `make peers-install`."""
 
 import typer
 

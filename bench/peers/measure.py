@@ -1,4 +1,4 @@
-"""Bursts of every number of streams, in turn in every round, at one peer after the other."""
+"""Measurement of a peer: bursts of every number of streams, in every round."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import orjson
 import psutil
 
 from bench.peers.peer import Peer, Precision, Runner, Setup
-from bench.peers.prompts import stories
+from bench.peers.prompts import story_prompts
 from bench.peers.usage import tree_cpu_s, tree_memory_bytes
 from bench.report import percentile
 from bench.server import BenchError
@@ -19,66 +19,66 @@ _WARM_UP_TOKENS = 8
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _REASON_WIDTH = 160
 _FAILURES = (BenchError, OSError, subprocess.SubprocessError, psutil.Error, orjson.JSONDecodeError)
-"""A peer is no code of ours: what may go wrong there must not end the run."""
+"""Exceptions that count as failures of a peer, and must not end the whole run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What one burst took."""
+    """Speed and memory of one burst."""
 
     tokens_per_s: float
-    """Of all streams, prompts included, until the last has ended."""
+    """Output tokens of all streams per second until the last has ended, prefill included."""
     tokens_per_cpu_s: float
     first_token_s: float
-    """The median of its streams."""
+    """Median seconds to the first token of a stream."""
     memory_bytes: float
-    """Of all processes at its end."""
+    """Bytes of memory of all processes, at the end of the burst."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is asked of every peer."""
+    """Bursts to measure, the same for every peer."""
 
     counts: Sequence[int]
-    """How many streams come at once, one burst after the other."""
+    """Numbers of simultaneous streams, one burst each."""
     rounds: int
     num_tokens: int
     seeds: Iterator[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What one peer gave in one precision."""
+class PeerResult:
+    """Measurements of one peer in one precision."""
 
     peer: Peer
     precision: Precision
     rounds: Mapping[int, Sequence[Round]] = field(default_factory=dict)
-    """By the number of streams."""
+    """Rounds by the number of streams."""
     failure: str = ""
-    """Why there are none."""
+    """Reason why there are no rounds; empty if there are."""
 
 
-def measure(peer: Peer, setup: Setup, plan: Plan) -> Found:
-    """Start a peer, warm it up and measure it; what fails becomes a reason."""
+def measure(peer: Peer, setup: Setup, plan: Plan) -> PeerResult:
+    """Start a peer, warm it up and measure it; a failure becomes the reason in the result."""
     try:
         with peer.start(setup) as runner:
             for count in plan.counts:
-                runner.run(stories(plan.seeds, count), _WARM_UP_TOKENS)
+                runner.run(story_prompts(plan.seeds, count), _WARM_UP_TOKENS)
             found = [
                 {count: _round(runner, count, plan) for count in plan.counts}
                 for _ in range(plan.rounds)
             ]
     except _FAILURES as error:
-        return Found(peer=peer, precision=setup.precision, failure=_reason(error))
-    rounds = {count: [each[count] for each in found] for count in plan.counts}
-    return Found(peer=peer, precision=setup.precision, rounds=rounds)
+        return PeerResult(peer=peer, precision=setup.precision, failure=_reason(error))
+    rounds = {count: [bursts[count] for bursts in found] for count in plan.counts}
+    return PeerResult(peer=peer, precision=setup.precision, rounds=rounds)
 
 
 def _round(runner: Runner, count: int, plan: Plan) -> Round:
-    prompts = stories(plan.seeds, count)
+    prompts = story_prompts(plan.seeds, count)
     began = tree_cpu_s(runner.pid)
     burst = runner.run(prompts, plan.num_tokens)
-    # The system counts in ticks: less than one reads as none.
+    # The kernel counts CPU time in ticks, so less than one tick reads as zero.
     cpu_s = max(tree_cpu_s(runner.pid) - began, _TICK_S)
     if burst.num_tokens != count * plan.num_tokens:
         raise BenchError(f"{burst.num_tokens} tokens came, not {count * plan.num_tokens}")
@@ -91,6 +91,6 @@ def _round(runner: Runner, count: int, plan: Plan) -> Round:
 
 
 def _reason(error: Exception) -> str:
-    """The first and the last line of what it says."""
+    """Return the first and the last line of the message."""
     lines = [shorten(line, _REASON_WIDTH) for line in str(error).splitlines() if line.strip()]
     return " … ".join(dict.fromkeys(lines[:1] + lines[-1:])) or type(error).__name__

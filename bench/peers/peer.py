@@ -1,6 +1,6 @@
-"""What a peer is: a name, the precisions it computes in, and how it is started.
+"""Interface of a peer: its name, its precisions, and its start.
 
-Knows nothing of any one peer, and nothing of what is measured.
+Independent of any particular peer, and of what is measured.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Protocol
 
 
 class Precision(StrEnum):
-    """Of weights, and of sums where a processor has the instructions."""
+    """Precision of weights, and of arithmetic where the processor has the instructions."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
@@ -21,7 +21,7 @@ class Precision(StrEnum):
 
 
 class Isa(StrEnum):
-    """Up to which instructions of the processor are used."""
+    """Newest instruction set of the processor that peers use."""
 
     NATIVE = "native"
     AVX2 = "avx2"
@@ -29,62 +29,65 @@ class Isa(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What every peer is started with."""
+    """Parameters that every peer is started with."""
 
     weights: Path
-    """A folder with config.json, tokenizer.json and safetensors."""
+    """Folder with config.json, tokenizer.json and safetensors."""
     precision: Precision
     num_threads: int
     isa: Isa
     max_streams: int
     max_tokens: int
-    """Of a prompt and its answer."""
+    """Tokens of a prompt and its answer together, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Burst:
-    """What came of prompts that were handed over at once."""
+    """Result of prompts that were submitted at once."""
 
     seconds: float
-    """From the first prompt to the end of the last answer."""
+    """Seconds from the first prompt to the end of the last answer."""
     num_tokens: int
-    """Of all answers; those of prompts are not counted."""
+    """Output tokens of all answers."""
     first_token_s: Sequence[float]
-    """Of each prompt that got a token."""
+    """Seconds to the first token, of each prompt that got one."""
 
 
 class Runner(Protocol):
-    """A peer that is up."""
+    """Running peer."""
 
     @property
     def pid(self) -> int:
-        """The process above all that work for it."""
+        """Process id of the peer; all its other processes are descendants."""
 
     def run(self, prompts: Sequence[str], num_tokens: int) -> Burst:
-        """Answer all at once, each greedily with exactly `num_tokens`; raises `BenchError`."""
+        """Answer all prompts at once, each greedily with exactly `num_tokens` tokens.
+
+        Raises `BenchError` if that fails.
+        """
 
 
 class Peer(Protocol):
-    """One row of the table for each precision and number of streams."""
+    """Server or engine to measure."""
 
     @property
     def name(self) -> str:
-        """As its authors write it."""
+        """Name, as its authors spell it."""
 
     @property
     def is_over_http(self) -> bool:
-        """Whether HTTP, chat template and tokenizing are in its figures."""
+        """True if its measurements include HTTP, chat template and tokenization."""
 
     @property
     def formats(self) -> Mapping[Precision, str]:
-        """What it calls the precisions that it has."""
+        """Its own names of the precisions that it supports."""
 
     @property
-    def held_to_avx2(self) -> str:
-        """How far it can be held to AVX2, and by what."""
+    def avx2_note(self) -> str:
+        """Extent to which it can be limited to AVX2, and the means, as published."""
 
     def version(self) -> str:
-        """Of what is installed; raises `BenchError` if nothing is."""
+        """Return the installed version; raise `BenchError` if it is not installed."""
 
     def start(self, setup: Setup) -> AbstractContextManager[Runner]:
-        """Bring it up, and end it after; raises `BenchError`."""
+        """Start it, and stop it after; raise `BenchError` if it does not start."""

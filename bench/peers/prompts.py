@@ -1,4 +1,4 @@
-"""Prompts of some 126 tokens in the template of the weights, as text and as token ids."""
+"""Prompts of about 126 tokens, as text and as token ids in the chat template of the weights."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +11,8 @@ from bench.client.bodies import story_prompt
 Encoder = Callable[[str], list[int]]
 
 
-def encoder_of(weights: Path) -> Encoder:
-    """What makes of a user's text the tokens that a server makes of it."""
+def load_encoder(weights: Path) -> Encoder:
+    """Load the tokenizer; return a function from a user's text to the token ids of its prompt."""
     loader: Any = AutoTokenizer
     tokenizer = loader.from_pretrained(weights, local_files_only=True)
 
@@ -26,6 +26,6 @@ def encoder_of(weights: Path) -> Encoder:
     return encode
 
 
-def stories(seeds: Iterator[int], count: int) -> list[str]:
-    """So many prompts that share no prefix with any before."""
+def story_prompts(seeds: Iterator[int], count: int) -> list[str]:
+    """Return `count` prompts with new seeds, so that no prefix cache helps."""
     return [story_prompt(next(seeds)) for _ in range(count)]

@@ -1,9 +1,9 @@
-"""What was found as rows of text."""
+"""Table of the results of all peers."""
 
 import statistics
 from collections.abc import Iterator, Sequence
 
-from bench.peers.measure import Found
+from bench.peers.measure import PeerResult
 from bench.report import Grid, number
 
 _COLUMNS = (
@@ -13,33 +13,33 @@ _COLUMNS = (
 _NOTHING = "-"
 
 
-def table(found: Sequence[Found]) -> Grid:
-    """A row for each peer, precision and number of streams; one for what failed."""
-    return Grid(columns=_COLUMNS, rows=[row for each in found for row in _rows(each)])
+def table(results: Sequence[PeerResult]) -> Grid:
+    """Return a row per peer, precision and number of streams; one row for a peer that failed."""
+    return Grid(columns=_COLUMNS, rows=[row for result in results for row in _rows(result)])
 
 
-def _rows(found: Found) -> Iterator[tuple[str, ...]]:
-    name = found.peer.name + ("" if found.peer.is_over_http else ", in process")
-    weights = _weights(found)
-    if found.failure:
-        yield (name, weights, _NOTHING, found.failure, *[_NOTHING] * (len(_COLUMNS) - 4))
-    for count, rounds in found.rounds.items():
+def _rows(result: PeerResult) -> Iterator[tuple[str, ...]]:
+    name = result.peer.name + ("" if result.peer.is_over_http else ", in process")
+    weights = _weights(result)
+    if result.failure:
+        yield (name, weights, _NOTHING, result.failure, *[_NOTHING] * (len(_COLUMNS) - 4))
+    for count, rounds in result.rounds.items():
         yield (
             name,
             weights,
             str(count),
-            _spread([each.tokens_per_s for each in rounds]),
-            _spread([each.tokens_per_cpu_s for each in rounds]),
-            _spread([each.first_token_s * 1000 for each in rounds]),
-            number(statistics.median(each.memory_bytes for each in rounds) // 2**20),
+            _spread([round_.tokens_per_s for round_ in rounds]),
+            _spread([round_.tokens_per_cpu_s for round_ in rounds]),
+            _spread([round_.first_token_s * 1000 for round_ in rounds]),
+            number(statistics.median(round_.memory_bytes for round_ in rounds) // 2**20),
             str(len(rounds)),
         )
 
 
-def _weights(found: Found) -> str:
-    """The precision, and what the peer calls it if that is another name."""
-    theirs = found.peer.formats[found.precision]
-    ours = found.precision.value
+def _weights(result: PeerResult) -> str:
+    """Return the precision, and the peer's own name of it if that differs."""
+    theirs = result.peer.formats[result.precision]
+    ours = result.precision.value
     return ours if theirs == ours else f"{ours}: {theirs}"
 
 

@@ -1,4 +1,4 @@
-"""What a process and all below it use."""
+"""CPU time and memory of a process tree."""
 
 from collections.abc import Iterator
 
@@ -6,17 +6,17 @@ import psutil
 
 
 def tree_cpu_s(pid: int) -> float:
-    """Seconds of CPU of a process and all below it, those that have ended included."""
-    return sum(sum(each.cpu_times()[:4]) for each in _tree(pid))
+    """Return the CPU seconds of a process and its descendants, ended ones included."""
+    return sum(sum(process.cpu_times()[:4]) for process in _tree(pid))
 
 
 def tree_memory_bytes(pid: int) -> int:
-    """Resident memory of a process and all below it; what they share is counted once."""
-    return sum(int(each.memory_full_info().pss) for each in _tree(pid))
+    """Return the memory of a process and its descendants in bytes, shared pages once (PSS)."""
+    return sum(int(process.memory_full_info().pss) for process in _tree(pid))
 
 
 def _tree(pid: int) -> Iterator[psutil.Process]:
     root = psutil.Process(pid)
-    for each in [root, *root.children(recursive=True)]:
-        if each.is_running() and each.status() != psutil.STATUS_ZOMBIE:
-            yield each
+    for process in [root, *root.children(recursive=True)]:
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            yield process

@@ -1,1 +1,1 @@
-"""Parts of the queue benchmark: requests, streams and first tokens."""
+"""Parts of the queue benchmark: request rates, streams and first tokens."""

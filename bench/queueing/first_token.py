@@ -1,4 +1,4 @@
-"""What the road from a POST to its first token adds to the engine's own time."""
+"""Latency that the server adds to the engine's own time to first token."""
 
 import queue
 import statistics
@@ -18,22 +18,22 @@ _TIMEOUT_S = 30.0
 def measure_first_tokens(
     server: Server, *, rounds: int, num_requests: int, interval_ms: float
 ) -> list[Measure]:
-    """One request after the other on an idle server, less what the engine alone takes.
+    """Measure the latency of single requests on an idle server, minus that of the engine alone.
 
-    `interval_ms` is the one that the server's engine is set to.
+    `interval_ms` is the interval between tokens that the server's engine is set to.
     """
     added: list[list[float]] = []
     alone: list[float] = []
     for _ in range(rounds):
         alone.append(statistics.median(_alone_ms(interval_ms, num_requests)))
         over_http = [_over_http_ms(server) for _ in range(num_requests)]
-        added.append([each - alone[-1] for each in over_http])
+        added.append([latency_ms - alone[-1] for latency_ms in over_http])
     return [
         Measure(name="engine alone, first token p50, ms", rounds=alone),
         *(
             Measure(
                 name=f"added from POST to first token p{percent}, ms",
-                rounds=[percentile(each, percent) for each in added],
+                rounds=[percentile(latencies_ms, percent) for latencies_ms in added],
                 goal=Goal(at_most=20) if percent == 50 else None,
             )
             for percent in (50, 95, 99)
@@ -42,7 +42,7 @@ def measure_first_tokens(
 
 
 def _over_http_ms(server: Server) -> float:
-    """Send one background request and read its stream to the end."""
+    """Send one background request; return the milliseconds to its first token."""
     request = stream_request(PATH, background_body(stream=True))
     [stream] = run_streams(server.address, [request], per_second=1, timeout_s=_TIMEOUT_S)
     seconds = first_delta_s(stream)
@@ -52,7 +52,7 @@ def _over_http_ms(server: Server) -> float:
 
 
 def _alone_ms(interval_ms: float, num_requests: int) -> list[float]:
-    """From submitting to the first token, in this process."""
+    """Return the milliseconds from submission to first token of an engine in this process."""
     arrivals: queue.SimpleQueue[float] = queue.SimpleQueue()
 
     def on_step(deltas: list[Delta]) -> None:

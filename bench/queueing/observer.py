@@ -1,6 +1,6 @@
-"""When events are published: a process of its own that listens beside the API.
+"""Separate process that timestamps events as Redis publishes them.
 
-The monotonic clock is one for the whole machine, so its stamps compare with those of the clients.
+All processes of a machine share the monotonic clock, so its timestamps compare with the clients'.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ from uuid import UUID
 from models.streams.event_log import parse_message
 
 Published = dict[tuple[UUID, int], float]
-"""(response, sequence number) → seconds on the monotonic clock."""
+"""Monotonic time in seconds, by response id and sequence number."""
 
 _RECEIVE = 1 << 20
 _CHANNELS = "antiphon:events:*"
 
 
 class Observer:
-    """Notes every event from `start` until `stop`."""
+    """Subscriber that timestamps every event between `start` and `stop`."""
 
     def __init__(self, redis_url: str) -> None:
         context = multiprocessing.get_context("spawn")
@@ -32,12 +32,12 @@ class Observer:
         self._process = context.Process(target=_observe, args=(redis_url, other), daemon=True)
 
     def start(self) -> None:
-        """Return once it is subscribed."""
+        """Start the process, and return once it is subscribed."""
         self._process.start()
         self._pipe.recv()
 
     def stop(self) -> Published:
-        """What was published since, and when."""
+        """Stop the process; return the time of every event published since `start`."""
         self._pipe.send(None)
         published: Published = self._pipe.recv()
         self._process.join()
@@ -45,22 +45,22 @@ class Observer:
 
 
 def _observe(redis_url: str, pipe: Connection) -> None:
-    # Were it scheduled late, the API would look faster than it is.
+    # If this process were scheduled late, the API would look faster than it is.
     with contextlib.suppress(PermissionError):
         os.nice(-10)
-    with _subscribed(redis_url) as subscription:
+    with _subscribe(redis_url) as subscription:
         pipe.send(None)
         chunks, stamps = _listen(subscription, pipe)
     pipe.send(dict(_published(chunks, stamps)))
 
 
-def _subscribed(redis_url: str) -> socket.socket:
-    """A bare connection: a client library would parse, and be late, while messages wait."""
-    where = urlsplit(redis_url)
-    connection = socket.create_connection((where.hostname or "127.0.0.1", where.port or 6379))
-    if where.password:
-        user = unquote(where.username or "default")
-        connection.sendall(_command("AUTH", user, unquote(where.password)))
+def _subscribe(redis_url: str) -> socket.socket:
+    """Subscribe on a plain socket: a client library would parse, and delay the timestamps."""
+    url = urlsplit(redis_url)
+    connection = socket.create_connection((url.hostname or "127.0.0.1", url.port or 6379))
+    if url.password:
+        user = unquote(url.username or "default")
+        connection.sendall(_command("AUTH", user, unquote(url.password)))
         connection.recv(_RECEIVE)
     connection.sendall(_command("PSUBSCRIBE", _CHANNELS))
     connection.recv(_RECEIVE)
@@ -88,7 +88,7 @@ def _listen(connection: socket.socket, pipe: Connection) -> tuple[list[bytes], l
 def _published(
     chunks: list[bytes], stamps: list[float]
 ) -> Iterator[tuple[tuple[UUID, int], float]]:
-    """Each event with the stamp of the chunk in which its message ended."""
+    """Yield each event with the timestamp of the chunk in which its message ended."""
     received = b"".join(chunks)
     position, chunk, chunk_end = 0, -1, 0
     while position < len(received):
@@ -102,7 +102,7 @@ def _published(
 
 
 def _message(received: bytes, position: int) -> tuple[list[bytes], int]:
-    """The strings of one RESP array, and where the next begins."""
+    """Return the strings of one RESP array, and the position after it."""
     count, position = _length(received, position)
     strings: list[bytes] = []
     for _ in range(count):
@@ -113,6 +113,6 @@ def _message(received: bytes, position: int) -> tuple[list[bytes], int]:
 
 
 def _length(received: bytes, position: int) -> tuple[int, int]:
-    """The number of a RESP header such as `$17`, and where the next line begins."""
+    """Return the number in a RESP header such as `$17`, and the position after its line."""
     end = received.index(b"\r\n", position)
     return int(received[position + 1 : end]), end + len(b"\r\n")

@@ -1,4 +1,4 @@
-"""Many streaming clients at once: who got every event, and how long after it was published."""
+"""Delivery of events to many streaming clients at once: completeness and latency."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,13 +18,13 @@ TIMEOUT_S = 180.0
 def measure_streams(
     server: Server, *, rounds: int, num_streams: int, num_tokens: int
 ) -> list[Measure]:
-    """Clients that each follow a response of their own, of `num_tokens` deltas."""
+    """Measure clients that each stream a response of their own, of `num_tokens` deltas."""
     num_short: list[float] = []
     delays: list[list[float]] = []
     for _ in range(rounds):
         received, published = _follow(server, num_streams)
         num_short.append(sum(not has_all(events, num_tokens) for events in received))
-        delays.append([each for events in received for each in _delays_ms(events, published)])
+        delays.append([delay for events in received for delay in _delays_ms(events, published)])
     return [
         Measure(
             name=f"of {num_streams} clients, got all {num_tokens} deltas and the end, worst round",
@@ -34,7 +34,7 @@ def measure_streams(
         *(
             Measure(
                 name=f"from an event's publication to its client p{percent}, ms",
-                rounds=[percentile(each, percent) for each in delays],
+                rounds=[percentile(delays_ms, percent) for delays_ms in delays],
                 goal=Goal(at_most=100) if percent == 99 else None,
             )
             for percent in (50, 99)
@@ -57,7 +57,7 @@ def _follow(server: Server, num_streams: int) -> tuple[list[list[StreamEvent]], 
 
 
 def _delays_ms(events: Sequence[StreamEvent], published: Published) -> Iterator[float]:
-    """For every event of one stream that was published: those before it are made from the row."""
+    """Yield the delay of every published event; the first ones are made from the row instead."""
     if not events:
         return
     response_id = parse_response_id(orjson.loads(events[0].data)["response"]["id"])

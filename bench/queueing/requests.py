@@ -1,4 +1,4 @@
-"""POSTs and GETs a second."""
+"""Rate and latency of POST and GET requests."""
 
 import contextlib
 import itertools
@@ -20,7 +20,7 @@ _POLL_S = 0.2
 
 
 def measure_requests(server: Server, *, rounds: int, seconds: float) -> list[Measure]:
-    """Background POSTs while the worker works them off, then GETs of what came of them."""
+    """Measure background POSTs while the worker processes them, then GETs of those responses."""
     with contextlib.closing(_store(server)) as store:
         created: list[Answers] = []
         num_queued: list[float] = []
@@ -31,14 +31,17 @@ def measure_requests(server: Server, *, rounds: int, seconds: float) -> list[Mea
             num_queued.append(_num_queued(store))
             worked_off.append(len(answers.bodies) / (answers.seconds + _drain_s(store)))
     ids = [orjson.loads(body)["id"] for body in created[-1].bodies]
-    gets = itertools.cycle([get_request(f"{PATH}/{each}") for each in ids])
+    gets = itertools.cycle([get_request(f"{PATH}/{response_id}") for response_id in ids])
     read = [_run(server, gets, seconds) for _ in range(rounds)]
     return [
         *_rate("POST", created, Goal(at_least=400)),
         Measure(name="queued at the end of the POSTs", rounds=num_queued),
         Measure(name="worked off, until none is queued, responses/s", rounds=worked_off),
         *_rate("GET", read, Goal(at_least=800)),
-        Measure(name="answers other than 200", rounds=[each.num_failed for each in created + read]),
+        Measure(
+            name="answers other than 200",
+            rounds=[answers.num_failed for answers in created + read],
+        ),
     ]
 
 
@@ -61,7 +64,7 @@ def _rate(method: str, runs: list[Answers], goal: Goal) -> list[Measure]:
 
 
 def _store(server: Server) -> Store:
-    """The store behind the server: no route tells how many are queued."""
+    """Open the store of the server, because no route returns the length of the queue."""
     if server.database_url is None:
         raise BenchError("DATABASE_URL must be set to see the queue")
     url = Settings(database_url=server.database_url).database_url
@@ -74,7 +77,7 @@ def _num_queued(store: Store) -> int:
 
 
 def _drain_s(store: Store) -> float:
-    """Wait until nothing is queued; how long that took, in seconds."""
+    """Wait until no response is queued; return the seconds that took."""
     began = time.monotonic()
     while _num_queued(store):
         if time.monotonic() - began > DRAIN_S:

@@ -1,4 +1,4 @@
-"""The text that `antiphon up` ends with."""
+"""Text that `antiphon up` prints once the server is ready."""
 
 import json
 import shlex
@@ -20,7 +20,7 @@ Ctrl-C stops everything."""
 
 
 def render_banner(url: str, models: Sequence[str], data_dir: str) -> str:
-    """The banner with a curl command that works as it stands, for the first of the models."""
+    """Return the banner, with a curl command that calls the first of the models as it stands."""
     body = {"model": models[0], "input": "Say hello in five words.", "max_output_tokens": 50}
     curl = (
         f"curl -s {url}/v1/responses -H 'content-type: application/json' \\\n"

@@ -1,4 +1,4 @@
-"""`antiphon up`: which processes one machine needs, in which order, on which addresses."""
+"""`antiphon up`: start of all processes on one machine, their order and their addresses."""
 
 import logging
 import os
@@ -26,18 +26,29 @@ logger = logging.getLogger(__name__)
 
 _EXECUTABLE = Path(__file__).parents[2] / "antiphon"
 _MAX_SERVER_CRASHES = 7
-"""Eight seconds of back-off: so long may the files of a killed server be held."""
+"""Crashes of a server before its start fails.
+
+Their backoff has to exceed the eight seconds for which the files of a killed server may stay
+locked.
+"""
 _MAX_CRASHES = 3
+"""Crashes of a process of our own before its start fails."""
 _API_STOP_S = 15.0
+"""Seconds that the API may take to stop."""
 _DRAINING_API_S = 8.0
+"""Seconds to wait for the port while the API of a killed supervisor still drains."""
 _WORKER_STOP_EXTRA_S = 10.0
+"""Seconds that a worker may take to stop, beyond its drain time."""
 _HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""Memory of workers in pages of 2 MB, which the C library has to be told before it starts: on a
-virtual machine one row in bfloat16 takes a fifth less time (bench/RESULTS.md)."""
+"""Environment that makes glibc allocate the memory of workers in pages of 2 MB.
+
+glibc reads it only at the start of a process. On a virtual machine, one decode step of a single
+row in bfloat16 takes a fifth less time with it (bench/RESULTS.md).
+"""
 
 
 def run(settings: Settings) -> None:
-    """Start everything, show the banner and watch until a stop signal; then stop in order.
+    """Start all processes, print the banner and supervise until a stop signal; stop in order.
 
     Raises `SettingsError`, `AlreadyRunningError`, `EmbeddedServerError` or `ChildFailedError`.
     """
@@ -47,19 +58,19 @@ def run(settings: Settings) -> None:
             "loopback addresses"
         )
     folder = RunFolder(settings.data_dir)
-    with folder.locked():
+    with folder.lock():
         _check_port(settings)
         _log_to(folder.log_path("supervisor"))
         env = dict(os.environ) | {"ANTIPHON_DATA_DIR": str(settings.data_dir)}
         with Supervisor(folder, LeaseEnder(env).on_death) as supervisor:
             try:
-                _Up(settings, folder, supervisor, env).run()
+                _Startup(settings, folder, supervisor, env).run()
             except StopRequested:
                 logger.warning("stopping")
 
 
-class _Up:
-    """One start, step by step."""
+class _Startup:
+    """Startup sequence of the server."""
 
     def __init__(
         self, settings: Settings, folder: RunFolder, supervisor: Supervisor, env: dict[str, str]
@@ -74,21 +85,21 @@ class _Up:
         self._fetch_weights()
         self._start_servers()
         with self._console.step("migrating the database"):
-            self._supervisor.run_once(self._own("migrate", "migrate"))
+            self._supervisor.run_once(self._program("migrate", "migrate"))
         with self._console.step("loading the weights"):
-            self._start_own()
+            self._start_processes()
             self._supervisor.wait(lambda: is_api_ready(self._settings), max_crashes=_MAX_CRASHES)
-        models = [served_model_id(each) for each in self._settings.each_model()]
+        models = [served_model_id(model) for model in self._settings.split_by_model()]
         data_dir = str(self._settings.data_dir)
         self._console.say(render_banner(base_url(self._settings), models, data_dir))
         self._supervisor.run_forever()
 
     def _fetch_weights(self) -> None:
-        served = map(locate_weights, self._settings.each_model())
-        if self._settings.engine == "scripted" or all(each.is_ready for each in served):
+        served = map(locate_weights, self._settings.split_by_model())
+        if self._settings.engine == "scripted" or all(weights.is_ready for weights in served):
             return
-        # In a child: neither torch nor what it leaves behind belongs into the supervisor.
-        self._supervisor.run_once(self._own("weights", "models", "pull"), inherits_output=True)
+        # In a child process: the supervisor must neither import torch nor keep its memory.
+        self._supervisor.run_once(self._program("weights", "models", "pull"), inherits_output=True)
 
     def _start_servers(self) -> None:
         settings = self._settings
@@ -100,7 +111,7 @@ class _Up:
         self._folder.write_env(addresses | {"ANTIPHON_URL": base_url(settings)})
 
     def _start_server(self, kind: type[EmbeddedPostgres] | type[EmbeddedValkey]) -> str:
-        """Start a server of our own and give its address."""
+        """Start an embedded server and return its address."""
         server = kind(self._settings.data_dir, log=self._folder.log_path(kind.name))
         with self._console.step(f"starting {kind.name}"):
             server.prepare()
@@ -108,33 +119,38 @@ class _Up:
             self._supervisor.wait(server.is_ready, max_crashes=_MAX_SERVER_CRASHES)
         return server.url
 
-    def _start_own(self) -> None:
+    def _start_processes(self) -> None:
         stop_s = self._settings.drain_seconds + _WORKER_STOP_EXTRA_S
-        models = [each.model for each in self._settings.each_model()] * self._settings.workers
+        models = [
+            served.model for served in self._settings.split_by_model()
+        ] * self._settings.workers
         if self._settings.threads is None:
-            # The cores are shared out; a worker alone takes all of them.
+            # The cores are divided evenly among the workers.
             self._env["ANTIPHON_THREADS"] = str(max(1, num_cores() // len(models)))
         for number, model in enumerate(models, start=1):
             name = f"worker-{number}"
             arguments = ("worker", "--name", name, "--model", model)
-            program = self._watched(name, *arguments, stop_s=stop_s)
+            program = self._program_with_pulse(name, *arguments, stop_s=stop_s)
             self._supervisor.start(replace(program, env=_HUGE_PAGES | self._env))
-        self._supervisor.start(self._watched("maintenance", "maintenance"))
-        self._supervisor.start(self._own("api", "api", stop_s=_API_STOP_S))
+        self._supervisor.start(self._program_with_pulse("maintenance", "maintenance"))
+        self._supervisor.start(self._program("api", "api", stop_s=_API_STOP_S))
 
-    def _own(self, name: str, *arguments: str, stop_s: float = 10.0) -> Program:
+    def _program(self, name: str, *arguments: str, stop_s: float = 10.0) -> Program:
         argv = (sys.executable, str(_EXECUTABLE), *arguments)
         return Program(name=name, argv=argv, env=self._env, stop_timeout_s=stop_s)
 
-    def _watched(self, name: str, *arguments: str, stop_s: float = 10.0) -> Program:
-        """One that shows by a pulse that it is well."""
+    def _program_with_pulse(self, name: str, *arguments: str, stop_s: float = 10.0) -> Program:
+        """Return an `antiphon` command that is given a liveness file to touch."""
         pulse = self._folder.pulse_path(name)
-        program = self._own(name, *arguments, "--pulse", str(pulse), stop_s=stop_s)
+        program = self._program(name, *arguments, "--pulse", str(pulse), stop_s=stop_s)
         return replace(program, pulse=pulse)
 
 
 def _check_port(settings: Settings) -> None:
-    """After a kill of the supervisor its API drains for a while: wait that long for the port."""
+    """Raise `SettingsError` if the port is taken.
+
+    The API of a killed supervisor keeps the port while it drains: wait that long for it.
+    """
     deadline = time.monotonic() + _DRAINING_API_S
     while not is_free(settings.host, settings.port):
         if time.monotonic() < deadline:
@@ -147,7 +163,7 @@ def _check_port(settings: Settings) -> None:
 
 
 def _log_to(path: Path) -> None:
-    """The supervisor's own log, with warnings also on the terminal."""
+    """Log to the file at `path`, warnings to the terminal too."""
     file = logging.FileHandler(path)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     terminal = logging.StreamHandler(sys.stderr)

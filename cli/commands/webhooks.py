@@ -17,6 +17,7 @@ EndpointId = Annotated[str, typer.Argument(help="we_…")]
 
 _PATH = "/v1/webhook_endpoints"
 _TIMEOUT_S = 30.0
+"""Timeout of a request to the API, in seconds."""
 
 
 @app.command()
@@ -105,11 +106,14 @@ def replay(
 
 
 def _call(server: str, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    """The API's answer; an error of it, or no answer, ends the command with exit code 1."""
+    """Return the parsed response of the API; exit with code 1 on an error or no response.
+
+    Exits with code 2 if the settings are invalid.
+    """
     import httpx2
 
     try:
-        url = (server or _own_url()).rstrip("/") + path
+        url = (server or _default_url()).rstrip("/") + path
         answer = httpx2.request(method, url, json=body, timeout=_TIMEOUT_S)
     except SettingsError as error:
         _fail(str(error), code=2)
@@ -120,7 +124,7 @@ def _call(server: str, method: str, path: str, body: dict[str, Any] | None = Non
     return answer.json()
 
 
-def _own_url() -> str:
+def _default_url() -> str:
     settings = load_settings()
     return f"http://{settings.host}:{settings.port}"
 
@@ -131,17 +135,17 @@ def _fail(message: str, *, code: int) -> NoReturn:
 
 
 def _show(answer: Any, columns: tuple[str, ...], as_json: bool) -> None:
-    """A line for each object, its fields apart by tabs, for people and other programs."""
+    """Print one line of tab-separated fields per object, or the JSON as received."""
     if as_json:
         typer.echo(json.dumps(answer))
         return
-    for each in answer["data"] if answer.get("object") == "list" else [answer]:
-        typer.echo("\t".join(_cell(each[column]) for column in columns))
+    for row in answer["data"] if answer.get("object") == "list" else [answer]:
+        typer.echo("\t".join(_format_cell(row[column]) for column in columns))
 
 
-def _cell(value: Any) -> str:
+def _format_cell(value: Any) -> str:
     if value is None:
         return "-"
     text = ",".join(value) if isinstance(value, list) else str(value)
-    # Names and errors come from elsewhere: a terminal must not obey them.
-    return "".join(each if each.isprintable() else "?" for each in text)
+    # Names and errors are untrusted: strip control characters that a terminal would interpret.
+    return "".join(char if char.isprintable() else "?" for char in text)

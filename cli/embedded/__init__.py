@@ -1,4 +1,4 @@
-"""Postgres and Valkey from PyPI wheels, for one machine and for the tests."""
+"""Postgres and Valkey servers from PyPI wheels, for a single machine and for the tests."""
 
 from cli.embedded.postgres import EmbeddedPostgres
 from cli.embedded.server import EmbeddedServerError

@@ -1,4 +1,4 @@
-"""Running a server that refuses root: which user it gets, and what that user can reach."""
+"""Unprivileged user for a server that refuses to run as root, and folders that it can enter."""
 
 import os
 import pwd
@@ -15,9 +15,9 @@ _USERS = ("postgres", "nobody")
 
 
 def unprivileged_account(data: Path) -> Account | None:
-    """The user for a server when we are root: who owns its data, else a system user.
+    """Return the user to run a server as if we are root: the owner of its data or a system user.
 
-    None when we are not root: the server then runs as we do.
+    Returns None if we are not root: the server then runs as the current user.
     """
     if os.geteuid() != 0:
         return None
@@ -29,14 +29,17 @@ def unprivileged_account(data: Path) -> Account | None:
 
 
 def is_open_to_all(folder: Path) -> bool:
-    """Whether any user can enter the folder, which need not exist yet."""
+    """Return True if any user can enter the folder, which need not exist yet."""
     folder = folder.resolve()
     existing = (path for path in (folder, *folder.parents) if path.exists())
     return all(path.stat().st_mode & stat.S_IXOTH for path in existing)
 
 
 def shared_folder() -> Path:
-    """A folder of ours that every user can enter; refuses one that somebody else made there."""
+    """Create a folder of ours in /var/tmp that every user can enter, and return it.
+
+    Raises `EmbeddedServerError` if another user has created it.
+    """
     folder = _SHARED_ROOT / f"antiphon-{os.geteuid()}"
     folder.mkdir(mode=0o711, exist_ok=True)
     status = folder.lstat()
@@ -47,18 +50,21 @@ def shared_folder() -> Path:
 
 
 def shared_copy(root: Path, names: Iterable[str], version: str) -> Path:
-    """Copy the named folders of `root` once to where every user can reach them."""
+    """Copy the named folders of `root` to the shared folder unless they are there; return the copy.
+
+    `version` names the copy.
+    """
     copy = shared_folder() / version
     if copy.exists():
         return copy
-    draft = copy.with_name(f"{version}.{os.getpid()}")
+    partial = copy.with_name(f"{version}.{os.getpid()}")
     for name in names:
         if (root / name).exists():
-            shutil.copytree(root / name, draft / name, symlinks=True)
-    for folder in (draft, *(path for path in draft.rglob("*") if path.is_dir())):
+            shutil.copytree(root / name, partial / name, symlinks=True)
+    for folder in (partial, *(path for path in partial.rglob("*") if path.is_dir())):
         folder.chmod(0o755)
     try:
-        draft.rename(copy)
-    except OSError:  # somebody else was first
-        shutil.rmtree(draft)
+        partial.rename(copy)
+    except OSError:  # another process was first
+        shutil.rmtree(partial)
     return copy

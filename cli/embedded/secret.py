@@ -1,4 +1,4 @@
-"""A server's password, made once and kept in a file only its owner can read."""
+"""Password of a server, created once and stored in a file that only its owner can read."""
 
 import os
 import secrets
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def load_or_create_secret(path: Path) -> str:
-    """The password in the file; a new one is written, with mode 0600, where there is none."""
+    """Return the password in the file; create it, with mode 0600, if there is none."""
     if path.exists():
         return path.read_text().strip()
     password = secrets.token_urlsafe(24)
@@ -15,10 +15,10 @@ def load_or_create_secret(path: Path) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace the file by one that only its owner can read, at no moment half-written."""
-    draft = path.with_name(f"{path.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Write the file atomically, with mode 0600: only its owner can read it."""
+    new_file = path.with_name(f"{path.name}.new")
+    new_file.unlink(missing_ok=True)
+    descriptor = os.open(new_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
-    draft.replace(path)
+    new_file.replace(path)

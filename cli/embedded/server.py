@@ -1,4 +1,4 @@
-"""What both embedded servers share: start, wait until ready, stop."""
+"""Base class of the embedded servers: start, wait until ready, stop."""
 
 import time
 from abc import ABC, abstractmethod
@@ -10,15 +10,18 @@ from typing import ClassVar, Self
 from cli.supervisor.processes import Program, spawn, stop_all, tail
 
 READY_TIMEOUT_S = 20.0
-"""A server whose last owner was just killed may be refused its own files for some seconds."""
+"""Seconds to wait for the server to become ready.
+
+The files of a server that was just killed may stay locked for some seconds.
+"""
 
 
 class EmbeddedServerError(Exception):
-    """An embedded server could not be set up or started; the message holds its last words."""
+    """Failure to set up or start an embedded server; the message contains the end of its log."""
 
 
 class EmbeddedServer(ABC):
-    """One server child on a free loopback port; a context manager that starts and stops it.
+    """Server process on a free loopback port; as a context manager it starts and stops it.
 
     The port is chosen once: a restart of the same object keeps the URL.
     """
@@ -32,23 +35,23 @@ class EmbeddedServer(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """The address with its credentials; valid after `prepare`."""
+        """Address with the credentials; valid after `prepare`."""
 
     @property
     @abstractmethod
     def program(self) -> Program:
-        """How to run the server in the foreground; valid after `prepare`."""
+        """Command that runs the server in the foreground; valid after `prepare`."""
 
     @abstractmethod
     def prepare(self) -> None:
-        """Create what the first start needs; does nothing when that is there."""
+        """Create the files that the first start needs, unless they exist."""
 
     @abstractmethod
     def is_ready(self) -> bool:
-        """Whether the server answers its owner."""
+        """Return True if the server accepts a connection."""
 
     def start(self) -> None:
-        """Start and wait until ready; raises `EmbeddedServerError`."""
+        """Start the server and wait until it is ready; raise `EmbeddedServerError` on a timeout."""
         self.prepare()
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not self._is_ready_after_spawn(deadline):
@@ -58,7 +61,7 @@ class EmbeddedServer(ABC):
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """Stop and wait; does nothing when it is not running."""
+        """Stop the server and wait until it has ended; do nothing if it is not running."""
         if self.process:
             stop_all([(self.program, self.process)])
             self.process = None

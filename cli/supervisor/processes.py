@@ -1,4 +1,4 @@
-"""Starting and stopping one child process; knows nothing of what the child does."""
+"""Start and stop of one child process, whatever it runs."""
 
 import ctypes
 import os
@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import TypedDict
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-# Looked up before any fork: a child between fork and exec should do as little as possible.
+# Looked up before any fork: as little as possible should run between fork and exec.
 _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The user a child runs as."""
+    """User and group that a child runs as."""
 
     uid: int
     gid: int
 
 
 class AccountOptions(TypedDict, total=False):
-    """The options of `subprocess` that switch the user."""
+    """Options of `subprocess.Popen` that switch the user."""
 
     user: int
     group: int
@@ -35,26 +35,26 @@ class AccountOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """How to run one child and how to stop it."""
+    """Command, environment and stop options of one child process."""
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str] | None = None
-    """None: the parent's environment."""
+    """Environment variables; None inherits the parent's environment."""
     account: Account | None = None
-    """None: the parent's user."""
+    """User to run as; None keeps the parent's user."""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 10.0
-    """How long the child may take to stop before it is killed."""
+    """Seconds that the child may take to stop before it is killed."""
     pulse: Path | None = None
-    """A file that the child touches while it is well: once it has begun to, it must go on."""
+    """Liveness file; a child that has touched it once must keep touching it, or it is killed."""
 
 
 def spawn(program: Program, log: Path | None) -> subprocess.Popen[bytes]:
     """Start the program in a session of its own, its output appended to `log` (None: inherited).
 
-    A Ctrl-C in the terminal does not reach it, so it can be stopped in order; on Linux it is
-    stopped when its parent dies, however that happens.
+    A Ctrl-C in the terminal does not reach it, so that children can be stopped in order. On Linux
+    it is sent its stop signal when its parent dies, for whatever reason.
     """
     output = log.open("ab") if log else None
     try:
@@ -74,7 +74,7 @@ def spawn(program: Program, log: Path | None) -> subprocess.Popen[bytes]:
 
 
 def account_options(account: Account | None) -> AccountOptions:
-    """The options of `subprocess` that run a child as `account`, in a folder it can enter."""
+    """Return the `Popen` options that run a child as `account`, in a folder that it can enter."""
     if account is None:
         return {}
     return {"user": account.uid, "group": account.gid, "extra_groups": [], "cwd": "/"}
@@ -84,7 +84,10 @@ def stop_all(
     children: Sequence[tuple[Program, subprocess.Popen[bytes]]],
     is_hurried: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Signal all children and wait for each; kill those past their time, or all if `is_hurried`."""
+    """Send all children their stop signal and wait for them; kill those that exceed their timeout.
+
+    As soon as `is_hurried` returns True, all that are left are killed.
+    """
     started = time.monotonic()
     for program, process in children:
         if process.poll() is None:
@@ -100,7 +103,7 @@ def stop_all(
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL what is left of the child and of the processes it started in its session."""
+    """Send SIGKILL to the child's process group: the child and the processes that it started."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
@@ -109,14 +112,14 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def describe_exit(returncode: int) -> str:
-    """A sentence's end for people: `exited with code 1` or `was killed by SIGKILL`."""
+    """Return a predicate for messages: `exited with code 1` or `was killed by SIGKILL`."""
     if returncode >= 0:
         return f"exited with code {returncode}"
     return f"was killed by {signal.Signals(-returncode).name}"
 
 
 def tail(log: Path, num_lines: int = 15) -> str:
-    """The last lines of a log, for an error message."""
+    """Return the last `num_lines` lines of a log, or an empty text if there is none."""
     if not log.exists():
         return ""
     with log.open("rb") as file:
@@ -138,7 +141,7 @@ def _death_signal_setter(death_signal: signal.Signals) -> Callable[[], None] | N
 
     def set_death_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, int(death_signal))
-        if os.getppid() != parent:  # the parent died before the call above
+        if os.getppid() != parent:  # the parent died before prctl took effect
             os._exit(1)
 
     return set_death_signal

@@ -1,4 +1,4 @@
-"""Asking a running API whether it can serve."""
+"""Address and readiness of the API of this machine."""
 
 import http.client
 import ipaddress
@@ -9,7 +9,7 @@ _LOCALHOST = "localhost"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server bound to `host`."""
+    """Return True if only this machine can reach a server bound to `host`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -17,13 +17,13 @@ def is_loopback(host: str) -> bool:
 
 
 def base_url(settings: Settings) -> str:
-    """The address to give to clients, without a trailing slash."""
+    """Return the base URL for clients, without a trailing slash."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{settings.port}"
 
 
 def is_api_ready(settings: Settings) -> bool:
-    """Whether `/readyz` says that database, Redis and a worker with loaded weights are there."""
+    """Return True if `/readyz` reports the database, Redis and a worker with loaded weights."""
     connection = http.client.HTTPConnection(settings.host, settings.port, timeout=2)
     try:
         connection.request("GET", "/readyz")

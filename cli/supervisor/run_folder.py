@@ -1,4 +1,4 @@
-"""The files by which operators and scripts find the running processes; starts none of them."""
+"""Lock, pid and address files by which operators and scripts find the running processes."""
 
 import fcntl
 import os
@@ -11,7 +11,7 @@ from cli.embedded.secret import write_private
 
 
 class AlreadyRunningError(Exception):
-    """Another supervisor holds the data folder."""
+    """Another supervisor has locked the data folder."""
 
 
 class RunFolder:
@@ -22,16 +22,16 @@ class RunFolder:
         self._log = data_dir / "log"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the data folder for this process; raises `AlreadyRunningError`.
+    def lock(self) -> Iterator[None]:
+        """Lock the data folder for this process; raise `AlreadyRunningError` if another holds it.
 
-        The lock goes with the process: a killed supervisor leaves none.
+        The operating system releases the lock when the process ends, even if it is killed.
         """
         self._run.mkdir(parents=True, exist_ok=True)
         self._log.mkdir(exist_ok=True)
-        with (self._run / "supervisor.lock").open("w") as lock:
+        with (self._run / "supervisor.lock").open("w") as file:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise AlreadyRunningError(self._describe_owner()) from None
             self._remove_leftovers()
@@ -42,26 +42,29 @@ class RunFolder:
                 self._remove_leftovers()
 
     def write_pid(self, name: str, pid: int) -> None:
-        """Replace `<name>.pid`; a reader never sees half of it."""
-        draft = self._run / f"{name}.pid.new"
-        draft.write_text(f"{pid}\n")
-        draft.replace(self._run / f"{name}.pid")
+        """Write `<name>.pid` atomically."""
+        new_file = self._run / f"{name}.pid.new"
+        new_file.write_text(f"{pid}\n")
+        new_file.replace(self._run / f"{name}.pid")
 
     def remove_pid(self, name: str) -> None:
-        """Remove `<name>.pid`, if it is there."""
+        """Remove `<name>.pid` if it exists."""
         (self._run / f"{name}.pid").unlink(missing_ok=True)
 
     def write_env(self, variables: Mapping[str, str]) -> None:
-        """Write the addresses in use, for `. run/env`; they hold passwords, so only for us."""
+        """Write the addresses in use as a shell script to `run/env`, readable by the owner only.
+
+        The addresses contain passwords.
+        """
         lines = [f"{name}={shlex.quote(value)}\n" for name, value in variables.items()]
         write_private(self._run / "env", "".join(lines))
 
     def log_path(self, name: str) -> Path:
-        """Where the process of this name logs to."""
+        """Return the log file of the process of this name."""
         return self._log / f"{name}.log"
 
     def pulse_path(self, name: str) -> Path:
-        """The file by which the process of this name shows that it is well."""
+        """Return the file that the process of this name touches to show that it is alive."""
         return self._run / f"{name}.pulse"
 
     def _remove_leftovers(self) -> None:

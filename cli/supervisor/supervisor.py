@@ -1,4 +1,4 @@
-"""Keeps child processes running and stops them in order; knows nothing of what they do."""
+"""Supervisor of child processes: starts, restarts and stops them in order, whatever they do."""
 
 import logging
 import os
@@ -19,21 +19,25 @@ logger = logging.getLogger(__name__)
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLL_S = 0.2
+"""Seconds between two readiness checks."""
 PULSE_EVERY_S = 1.0
-MAX_SILENT = 7
-"""Looks at a pulse that find no change before its child is killed. Not seconds: when the whole
-machine was asleep, nobody has hung."""
+"""Seconds between two checks of a child's liveness file."""
+MAX_SILENT_CHECKS = 7
+"""Consecutive checks without a change of the liveness file after which a child is killed.
+
+A number of checks and not a time: after a suspend of the whole machine no child has hung.
+"""
 
 OnDeath = Callable[[Program, int, int], None]
-"""Called with a child that ended, its pid and its return code; must not wait."""
+"""Callback for a child that ended, with its pid and its return code; must not block."""
 
 
 class StopRequested(Exception):  # noqa: N818 - not an error
-    """The user or the system asked us to stop."""
+    """Request to stop, received as a signal from the user or the system."""
 
 
 class ChildFailedError(Exception):
-    """A child that others need does not come up; the message holds its last words."""
+    """Failure of a child that others need; the message contains the end of its log."""
 
 
 @dataclass(slots=True)
@@ -42,19 +46,21 @@ class _Child:
     process: Popen[bytes]
     started_at: float
     restart_at: float | None = None
-    """When to start it again; None while it is up."""
-    looked_at: float = 0.0
+    """Time of the next start, by the monotonic clock in seconds; None while the child runs."""
+    pulse_checked_at: float = 0.0
+    """Time of the last check of the liveness file, by the monotonic clock in seconds."""
     pulse: int | None = None
-    """The pulse at the last look; None before the first."""
-    num_silent: int = 0
+    """Modification time of the liveness file at the last check, in ns; None before the first."""
+    num_silent_checks: int = 0
+    """Number of consecutive checks that found the liveness file unchanged."""
     backoff: Backoff = field(default_factory=Backoff)
 
 
 class Supervisor:
-    """Single-threaded: children are watched only inside `wait`, `run_once` and `run_forever`.
+    """Single-threaded supervisor, active only inside `wait`, `run_once` and `run_forever`.
 
-    As a context manager it takes over the stop signals, and on leaving stops what it started,
-    the last started first. A second Ctrl-C kills instead of waiting.
+    As a context manager it handles the stop signals and, on exit, stops its children in reverse
+    order of their start. A second Ctrl-C kills them instead of waiting.
     """
 
     def __init__(self, folder: RunFolder, on_death: OnDeath = lambda *_: None) -> None:
@@ -63,15 +69,17 @@ class Supervisor:
         self._stages: list[list[_Child]] = []
         self._must_stop = False
         self._num_interrupts = 0
-        self._wakeups, self._wakeup_writer = os.pipe()
-        os.set_blocking(self._wakeup_writer, False)  # as set_wakeup_fd demands
+        self._wakeup_reader, self._wakeup_writer = os.pipe()
+        os.set_blocking(self._wakeup_writer, False)  # required by set_wakeup_fd
 
     def __enter__(self) -> Self:
         signal.set_wakeup_fd(self._wakeup_writer, warn_on_full_buffer=False)
         handlers = dict.fromkeys(_STOP_SIGNALS, self._note_stop_signal)
         # Python writes to the wake-up pipe only for signals that have a handler.
         handlers[signal.SIGCHLD] = _ignore
-        self._former = {number: signal.signal(number, do) for number, do in handlers.items()}
+        self._previous_handlers = {
+            number: signal.signal(number, do) for number, do in handlers.items()
+        }
         return self
 
     def __exit__(
@@ -82,20 +90,23 @@ class Supervisor:
     ) -> None:
         self._stop_children()
         signal.set_wakeup_fd(-1)
-        for number, handler in self._former.items():
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
-        os.close(self._wakeups)
+        os.close(self._wakeup_reader)
         os.close(self._wakeup_writer)
 
     def start(self, *programs: Program) -> None:
-        """Start programs that depend on all that were started before; they stop together."""
+        """Start programs that depend on all those started before; they are stopped together."""
         stage: list[_Child] = []
         self._stages.append(stage)
         for program in programs:
             stage.append(_Child(program, self._spawn(program), time.monotonic()))
 
     def wait(self, is_ready: Callable[[], bool], *, max_crashes: int) -> None:
-        """Wait until `is_ready`; raises `ChildFailedError` when a child crashes too often."""
+        """Wait until `is_ready`; raise `ChildFailedError` if a child crashes `max_crashes` times.
+
+        Raises `StopRequested` on a stop signal, as `run_once` and `run_forever` do.
+        """
         while not is_ready():
             self._tick(_POLL_S)
             for child in self._children:
@@ -105,7 +116,7 @@ class Supervisor:
             child.backoff.num_crashes = 0
 
     def run_once(self, program: Program, *, inherits_output: bool = False) -> None:
-        """Run a program to its end; raises `ChildFailedError` unless it succeeds."""
+        """Run a program to its end; raise `ChildFailedError` unless its exit code is 0."""
         process = spawn(program, None if inherits_output else self._folder.log_path(program.name))
         try:
             while process.poll() is None:
@@ -118,7 +129,7 @@ class Supervisor:
             raise ChildFailedError(f"{program.name} {exit_text}{detail}")
 
     def run_forever(self) -> None:
-        """Watch the children until `StopRequested`."""
+        """Restart children that end until a stop signal raises `StopRequested`."""
         while True:
             self._tick(None)
 
@@ -127,21 +138,21 @@ class Supervisor:
         return (child for stage in self._stages for child in stage)
 
     def _tick(self, timeout_s: float | None) -> None:
-        """Sleep until a signal, a due restart or the timeout; then look after the children."""
+        """Sleep until a signal, a due restart or check, or the timeout; then check the children."""
         due = [child.restart_at for child in self._children if child.restart_at is not None]
         if any(child.program.pulse is not None for child in self._children):
             due.append(time.monotonic() + PULSE_EVERY_S)
         if due:
             until_due_s = max(0.0, min(due) - time.monotonic())
             timeout_s = until_due_s if timeout_s is None else min(timeout_s, until_due_s)
-        if select.select([self._wakeups], [], [], timeout_s)[0]:
-            os.read(self._wakeups, 4096)
+        if select.select([self._wakeup_reader], [], [], timeout_s)[0]:
+            os.read(self._wakeup_reader, 4096)
         if self._must_stop:
             raise StopRequested
         for child in self._children:
-            self._look_after(child)
+            self._check_child(child)
 
-    def _look_after(self, child: _Child) -> None:
+    def _check_child(self, child: _Child) -> None:
         now = time.monotonic()
         if child.restart_at is None:
             returncode = child.process.poll()
@@ -158,21 +169,21 @@ class Supervisor:
         if child.restart_at <= now:
             child.process = self._spawn(child.program)
             child.started_at, child.restart_at = now, None
-            child.pulse, child.num_silent = None, 0
+            child.pulse, child.num_silent_checks = None, 0
 
     def _check_pulse(self, child: _Child, now: float) -> None:
-        """Kill a child that has fallen silent: stopped, or hung beyond helping itself."""
+        """Kill a child whose liveness file no longer changes: it is stopped, or hangs."""
         program = child.program
-        if program.pulse is None or now - child.looked_at < PULSE_EVERY_S:
+        if program.pulse is None or now - child.pulse_checked_at < PULSE_EVERY_S:
             return
-        child.looked_at = now
+        child.pulse_checked_at = now
         try:
             pulse = program.pulse.stat().st_mtime_ns
         except FileNotFoundError:
-            return  # it still loads
-        child.num_silent = child.num_silent + 1 if pulse == child.pulse else 0
+            return  # it is still loading
+        child.num_silent_checks = child.num_silent_checks + 1 if pulse == child.pulse else 0
         child.pulse = pulse
-        if child.num_silent >= MAX_SILENT:
+        if child.num_silent_checks >= MAX_SILENT_CHECKS:
             logger.error("%s hangs, pid %d; killed", program.name, child.process.pid)
             kill_group(child.process)
 
@@ -198,7 +209,7 @@ class Supervisor:
 
     def _note_stop_signal(self, number: int, frame: FrameType | None) -> None:
         self._must_stop = True
-        # Not SIGTERM: make and systemd may send that twice.
+        # SIGTERM does not count: make and systemd may send it twice.
         self._num_interrupts += number == signal.SIGINT
 
     def _is_hurried(self) -> bool:
@@ -206,4 +217,4 @@ class Supervisor:
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
-    """A handler, so that the signal wakes the loop."""
+    """Do nothing: a signal must have a handler to wake the loop through the wake-up pipe."""

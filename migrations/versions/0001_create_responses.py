@@ -28,6 +28,7 @@ def _response() -> sa.Column[UUID]:
 
 
 def upgrade() -> None:
+    """Apply the migration."""
     op.create_table(
         "projects",
         sa.Column("project_id", sa.Text, primary_key=True),
@@ -50,7 +51,7 @@ def upgrade() -> None:
         sa.Column("num_events", sa.Integer, nullable=False),
         sa.Column("data", sa.LargeBinary, nullable=False),
     )
-    # The archive is compressed already.
+    # The archive is already compressed.
     op.execute("ALTER TABLE event_archives ALTER COLUMN data SET STORAGE EXTERNAL")
     op.create_table(
         "workers",
@@ -108,5 +109,6 @@ def _create_responses() -> None:
 
 
 def downgrade() -> None:
+    """Revert the migration."""
     for table in ("workers", "event_archives", "items", "responses", "projects"):
         op.drop_table(table)

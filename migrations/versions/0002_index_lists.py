@@ -1,4 +1,4 @@
-"""Index responses by what lists are narrowed by: status, model, metadata.
+"""Index responses by the fields that lists filter by: status, model, metadata.
 
 Revision ID: 0002
 Revises: 0001
@@ -16,6 +16,7 @@ _NEWEST_FIRST = sa.text("id DESC")
 
 
 def upgrade() -> None:
+    """Apply the migration."""
     op.create_index("responses_by_status", "responses", ["project_id", "status", _NEWEST_FIRST])
     op.create_index("responses_by_model", "responses", ["project_id", "model", _NEWEST_FIRST])
     op.create_index(
@@ -28,5 +29,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Revert the migration."""
     for name in ("responses_by_metadata", "responses_by_model", "responses_by_status"):
         op.drop_index(name, "responses")

@@ -1,4 +1,4 @@
-"""Give each project a key to seal what its clients carry.
+"""Add a key per project for the encryption of `encrypted_content`.
 
 Revision ID: 0003
 Revises: 0002
@@ -14,8 +14,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Apply the migration."""
     op.add_column("projects", sa.Column("sealing_key", sa.Text))
 
 
 def downgrade() -> None:
+    """Revert the migration."""
     op.drop_column("projects", "sealing_key")

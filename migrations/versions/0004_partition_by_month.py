@@ -1,6 +1,6 @@
 """Partition responses, items and event archives by month.
 
-The tables as they are become the first partition: nothing is copied.
+The existing tables become the first partition: nothing is copied.
 
 Revision ID: 0004
 Revises: 0003
@@ -22,12 +22,13 @@ KEYS = {
     "items": ["response_id", "direction", "position"],
     "event_archives": ["response_id"],
 }
-"""The tables and their primary keys; each is partitioned by the first column of it."""
+"""Tables and their primary keys; each is partitioned by the key's first column."""
 CHILDREN = ("items", "event_archives")
 NUM_AHEAD = 2
 
 
 def upgrade() -> None:
+    """Apply the migration."""
     month = _newest_month()
     indexes = _indexes()
     label = f"{month:%Y_%m}"
@@ -57,6 +58,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Revert the migration."""
     indexes = _indexes()
     for table in KEYS:
         op.execute(
@@ -75,7 +77,7 @@ def downgrade() -> None:
 
 
 def _newest_month() -> datetime:
-    """The month of the newest response, or this one if that is later."""
+    """Return the start of the newest response's month or of the current one, the later of both."""
     newest = op.get_bind().scalar(sa.text("SELECT id FROM responses ORDER BY id DESC LIMIT 1"))
     moment = op.get_bind().scalar(sa.text("SELECT now()"))
     assert isinstance(moment, datetime)
@@ -89,7 +91,7 @@ def _after(month: datetime) -> datetime:
 
 
 def _floor(moment: datetime) -> UUID:
-    """An id below all of a moment and later: a uuid7 begins with milliseconds."""
+    """Return the smallest UUIDv7 of `moment`: its first 48 bits are milliseconds."""
     return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
@@ -108,7 +110,7 @@ def _add_keys(table: str) -> None:
 
 
 def _indexes() -> list[str]:
-    """The statements that make the indexes of `responses`, other than that of its key."""
+    """Return the statements that create the indexes of `responses` except its primary key's."""
     query = sa.text("""
         SELECT replace(indexdef, ' ON ONLY ', ' ON ') FROM pg_indexes
         WHERE schemaname = current_schema() AND tablename = 'responses'
@@ -125,7 +127,7 @@ def _add_partitions(label: str, bounds: str) -> None:
 
 
 def _refer(child: str, responses: str) -> None:
-    """From partition to partition: a key to the whole table would forbid dropping a month."""
+    """Add a foreign key between partitions; one to the whole table would block dropping months."""
     op.create_foreign_key(
         f"{child}_response_id_fkey", child, responses, ["response_id"], ["id"], ondelete="CASCADE"
     )

@@ -1,4 +1,4 @@
-"""Create conversations and their items; find any item by its id.
+"""Create conversations and their items; index all items by id.
 
 Revision ID: 0005
 Revises: 0004
@@ -18,6 +18,7 @@ def _project() -> sa.Column[str]:
 
 
 def upgrade() -> None:
+    """Apply the migration."""
     moment = sa.DateTime(timezone=True)
     op.create_table(
         "conversations",
@@ -44,6 +45,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Revert the migration."""
     op.drop_column("responses", "conversation_id")
     op.drop_index("items_by_id", "items")
     op.drop_table("conversation_items")

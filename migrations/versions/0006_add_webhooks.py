@@ -23,6 +23,7 @@ def _project() -> sa.Column[str]:
 
 
 def upgrade() -> None:
+    """Apply the migration."""
     op.create_table(
         "webhook_endpoints",
         sa.Column("id", sa.Uuid, primary_key=True),
@@ -69,12 +70,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Revert the migration."""
     op.drop_table("webhook_deliveries")
     op.drop_table("webhook_endpoints")
 
 
 def _add_partitions() -> None:
-    """The same as those of `responses`, each referring to its own."""
+    """Create the same partitions as those of `responses`, each with a foreign key to its parent."""
     query = sa.text("""
         SELECT relname, pg_get_expr(relpartbound, oid) AS bound FROM pg_class
         JOIN pg_inherits ON inhrelid = oid WHERE inhparent = 'responses'::regclass

@@ -14,8 +14,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Apply the migration."""
     op.add_column("responses", sa.Column("checkpoint", sa.LargeBinary))
 
 
 def downgrade() -> None:
+    """Revert the migration."""
     op.drop_column("responses", "checkpoint")

@@ -14,6 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Apply the migration."""
     op.create_table(
         "idempotency_keys",
         sa.Column("project_id", sa.Text, sa.ForeignKey("projects.project_id"), primary_key=True),
@@ -32,4 +33,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Revert the migration."""
     op.drop_table("idempotency_keys")

@@ -1,4 +1,4 @@
-"""Add whether a response is to run alone in its worker.
+"""Add a flag for responses that must run alone in their worker.
 
 Revision ID: 0009
 Revises: 0008
@@ -14,10 +14,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Apply the migration."""
     op.add_column(
         "responses", sa.Column("isolated", sa.Boolean, nullable=False, server_default=sa.false())
     )
 
 
 def downgrade() -> None:
+    """Revert the migration."""
     op.drop_column("responses", "isolated")

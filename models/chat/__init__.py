@@ -1,1 +1,1 @@
-"""From items to the token ids of a prompt."""
+"""Conversion of items to the token ids of a prompt."""

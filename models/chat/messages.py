@@ -1,4 +1,4 @@
-"""From items to the messages of a chat template: turns, thoughts, calls and their outputs."""
+"""Conversion of items to chat template messages: text, reasoning, tool calls, tool outputs."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from models.media.processor import ImageReader
 from models.profile.profile import Profile
 from models.profile.thinking import ThinkingStyle
 from models.schemas.items import parts_text
-from models.tools.prompt import in_words, tools_prompt
+from models.tools.prompt import calls_as_text, tools_prompt
 from models.tools.web_search import messages_of
 
 Message = dict[str, Any]
@@ -27,47 +27,48 @@ def to_messages(
     thinking: ThinkingStyle,
     images: ImageReader | None = None,
 ) -> list[Message]:
-    """Items as chat messages; instructions come first and belong to this turn only.
+    """Convert the items of a prompt to chat messages.
 
-    Where the template knows of no tools, calls and outputs are written for it.
+    Instructions come first and belong to this turn only. If the template does not support tools,
+    tool calls and their outputs are written as text.
     """
-    messages = _joined(prompt.items, profile, thinking, images)
-    told = prompt.tool_prompt
+    messages = _convert_items(prompt.items, profile, thinking, images)
+    tool_text = prompt.tool_prompt
     if is_native(prompt, profile):
         messages = [_with_short_ids(message, profile) for message in messages]
     else:
-        messages = in_words(messages)
+        messages = calls_as_text(messages)
         functions = tools_prompt(prompt.tools) if prompt.tools else None
-        told = "\n\n".join(filter(None, (functions, told)))
-    for text in filter(None, (told, prompt.instructions)):
+        tool_text = "\n\n".join(filter(None, (functions, tool_text)))
+    for text in filter(None, (tool_text, prompt.instructions)):
         messages.insert(0, {"role": "system", "content": text})
     return _join_leading_system(messages)
 
 
 def is_native(prompt: Prompt, profile: Profile) -> bool:
-    """Whether the template is to write tools and calls; beside a search of the web it is not."""
+    """Return True if the chat template writes tools and calls; never with the web search tool."""
     return profile.takes_tools and prompt.tool_prompt is None
 
 
 def content_parts(content: str | list[Message]) -> list[Message]:
-    """A message's content as parts, which templates of vision models go through."""
+    """Return a message's content as a list of parts, which templates of vision models iterate."""
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-def _joined(
+def _convert_items(
     items: Sequence[dict[str, Any]],
     profile: Profile,
     thinking: ThinkingStyle,
     images: ImageReader | None,
 ) -> list[Message]:
-    """What one assistant said and called in a row is one message."""
+    """Convert items to messages; join consecutive text and calls of the assistant into one."""
     messages: list[Message] = []
     names: dict[str, str] = {}
     for item in _with_searches(attach_reasoning(items)):
         match item.get("type", "message"):
             case "function_call":
                 names[item["call_id"]] = item["name"]
-                message = _calling(messages, item.get("thought"), profile, thinking)
+                message = _calling_message(messages, item.get("thought"), profile, thinking)
                 message.setdefault("tool_calls", []).append(_call(item))
             case "function_call_output":
                 call_id = item["call_id"]
@@ -84,19 +85,19 @@ def _joined(
                     "role": _role(item["role"]),
                     "content": _content(item["content"], images),
                 }
-                messages.append(thinking.with_thought(message, item.get("thought")))
+                messages.append(thinking.with_reasoning(message, item.get("thought")))
     return messages
 
 
-def _calling(
-    messages: list[Message], thought: str | None, profile: Profile, thinking: ThinkingStyle
+def _calling_message(
+    messages: list[Message], reasoning: str | None, profile: Profile, thinking: ThinkingStyle
 ) -> Message:
-    """The message that a call belongs to; Llama's templates take one call in each."""
+    """Return the message to add a call to; Llama's templates allow one call per message."""
     last = messages[-1] if messages else {}
     is_full = profile.call_style == "llama" and "tool_calls" in last
-    if last.get("role") != "assistant" or thought or is_full:
+    if last.get("role") != "assistant" or reasoning or is_full:
         message: Message = {"role": "assistant", "content": ""}
-        messages.append(thinking.with_thought(message, thought))
+        messages.append(thinking.with_reasoning(message, reasoning))
     return messages[-1]
 
 
@@ -104,25 +105,25 @@ def _call(item: dict[str, Any]) -> dict[str, Any]:
     try:
         arguments = orjson.loads(item["arguments"] or "{}")
     except orjson.JSONDecodeError:
-        # Cut off, or written by another; the model sees it as it was.
+        # Truncated, or written by the client; the model gets the text unchanged.
         arguments = item["arguments"]
     function = {"name": item["name"], "arguments": arguments}
     return {"id": item["call_id"], "type": "function", "function": function}
 
 
 def _with_searches(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Items with the messages that stand for searches of the web in their places."""
-    shown: list[dict[str, Any]] = []
+    """Replace each web search item by the messages that represent it."""
+    expanded: list[dict[str, Any]] = []
     for item in items:
         is_search = item.get("type") == "web_search_call"
-        found = messages_of(item) if is_search else [item]
-        thought = {"thought": item["thought"]} if is_search and "thought" in item else {}
-        shown += [found[0] | thought, *found[1:]] if found else []
-    return shown
+        messages = messages_of(item) if is_search else [item]
+        reasoning = {"thought": item["thought"]} if is_search and "thought" in item else {}
+        expanded += [messages[0] | reasoning, *messages[1:]] if messages else []
+    return expanded
 
 
 def _content(content: str | list[Message], images: ImageReader | None) -> str | list[Message]:
-    """A text, or its parts if there are images among them."""
+    """Return content as text, or as a list of parts if it contains images the model takes."""
     if isinstance(content, str):
         return content
     if images is None or not any(part["type"] == "input_image" for part in content):
@@ -138,35 +139,35 @@ def _part(part: dict[str, Any], images: ImageReader) -> dict[str, Any]:
 
 
 def _role(role: str) -> str:
-    """`developer` is the newer name of `system`; templates know the older."""
+    """Map `developer` to `system`, the older name that chat templates support."""
     return "system" if role == "developer" else role
 
 
 def _with_short_ids(message: Message, profile: Profile) -> Message:
-    """Mistral's templates take ids of nine letters and digits only."""
+    """Shorten call ids for Mistral's templates, which require nine letters or digits."""
     if profile.call_style != "mistral":
         return message
     if "tool_call_id" in message:
-        return message | {"tool_call_id": _short(message["tool_call_id"])}
+        return message | {"tool_call_id": _shorten(message["tool_call_id"])}
     if "tool_calls" in message:
-        calls = [call | {"id": _short(call["id"])} for call in message["tool_calls"]]
+        calls = [call | {"id": _shorten(call["id"])} for call in message["tool_calls"]]
         return message | {"tool_calls": calls}
     return message
 
 
-def _short(call_id: str) -> str:
+def _shorten(call_id: str) -> str:
     return hashlib.sha256(call_id.encode()).hexdigest()[:_MISTRAL_ID_LENGTH]
 
 
 def _join_leading_system(messages: list[Message]) -> list[Message]:
-    """Many templates take one system message, at the beginning."""
-    count = 0
-    while count < len(messages) and _is_system_text(messages[count]):
-        count += 1
-    if count < 2:
+    """Join leading system messages, since many templates take only one, at the beginning."""
+    num_leading = 0
+    while num_leading < len(messages) and _is_system_text(messages[num_leading]):
+        num_leading += 1
+    if num_leading < 2:
         return messages
-    content = "\n\n".join(message["content"] for message in messages[:count])
-    return [{"role": "system", "content": content}, *messages[count:]]
+    content = "\n\n".join(message["content"] for message in messages[:num_leading])
+    return [{"role": "system", "content": content}, *messages[num_leading:]]
 
 
 def _is_system_text(message: Message) -> bool:

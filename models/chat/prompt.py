@@ -1,4 +1,4 @@
-"""What is put before a model, and who makes tokens of it; types alone."""
+"""Types of prompts and the interface of the encoders that turn them into tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,71 +13,71 @@ from models.profile.thinking import ThinkTags
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What a turn puts before the model."""
+    """Input of the model for one turn, before the chat template is applied."""
 
     instructions: str | None
     items: Sequence[dict[str, Any]]
     verbosity: str | None = None
     effort: str | None = None
-    """How much the model is to think; None leaves it to the template."""
+    """Reasoning effort; None leaves it to the chat template."""
     tools: Sequence[dict[str, Any]] = ()
-    """The functions that the model is told of, as chat templates take them."""
+    """Function definitions shown to the model, in the format of chat templates."""
     tool_prompt: str | None = None
-    """What the system message says of tools of the server."""
+    """Part of the system message that describes the tools that the server runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedPrompt:
-    """A prompt as the engine takes it."""
+    """Prompt in the form that the engine takes."""
 
     token_ids: list[int]
     images: list[PlacedImage] = field(default_factory=list)
-    opens_thought: bool = False
-    """Whether it ends within a thought, which the model goes on with."""
-    answers_call: bool = False
-    """Whether what a function has returned is the newest of it."""
+    opens_reasoning: bool = False
+    """True if the prompt ends inside a reasoning block that the model continues."""
+    is_after_tool_output: bool = False
+    """True if the last item of the prompt is the output of a function."""
 
     def __len__(self) -> int:
-        """Its number of tokens."""
+        """Return the number of tokens."""
         return len(self.token_ids)
 
 
 class ChatEncoder(Protocol):
-    """Renders prompts for one model and knows the model's limits and defaults."""
+    """Interface that renders prompts for one model and knows the model's limits and defaults."""
 
     model_id: str
     context_length: int
-    """Tokens of prompt and output together."""
+    """Maximum number of tokens in prompt and output together."""
     vocab_size: int
-    """Token ids are smaller than this."""
+    """Number of token ids; every id is smaller."""
     sampling: SamplingDefaults
-    """How its tokens are drawn where a request does not say."""
+    """Sampling parameters for requests that leave them out."""
     media: frozenset[str]
-    """The types of content parts that the model takes beside text."""
+    """Types of content parts that the model accepts besides text."""
     think_tags: ThinkTags | None
-    """How the model spells its thoughts; None if it is not known to have any."""
+    """Delimiters of the model's reasoning; None if it is not known to reason."""
     profile: Profile
-    """How the model is told of functions and calls them."""
+    """Format in which the model is shown functions and calls them."""
     tokenizer: Any
-    """As transformers loads it; None for the scripted engine."""
+    """Tokenizer of the transformers library; None for the scripted engine."""
 
     def encode(self, prompt: Prompt) -> list[int]:
-        """The token ids of a prompt, ending where the assistant's turn begins."""
+        """Return the token ids of a prompt, which end where the assistant's turn begins."""
 
     def encode_media(self, prompt: Prompt) -> EncodedPrompt:
-        """The same with what the tokens of images stand for."""
+        """Encode a prompt, with the images that its image tokens stand for."""
 
     def encode_result(self, result: str, effort: str | None) -> list[int]:
-        """What comes after a call of a tool: its result, and that it is the assistant's turn."""
+        """Return the tokens after a tool call: its result and the start of the assistant's turn."""
 
     def opener_ids(self, call_format: CallFormat) -> list[int]:
-        """The tokens that a call begins with."""
+        """Return the token ids that a tool call begins with."""
 
     def special_id(self, text: str) -> int | None:
-        """The token that a text is, if it is one that no other text holds."""
+        """Return the id of the special token whose text is `text`; None if there is none."""
 
     def check_part(self, part: dict[str, Any], param: str) -> None:
-        """Raise an `InvalidRequestError` for a part that a prompt cannot hold."""
+        """Raise `InvalidRequestError` for a content part that cannot be put into a prompt."""
 
     def token_texts(self) -> list[bytes]:
-        """The text of every token by its id; takes a second."""
+        """Return the bytes of every token, indexed by token id; takes about a second."""

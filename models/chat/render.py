@@ -1,6 +1,6 @@
-"""From a response's parameters and items to the tokens that its model is given.
+"""Conversion of a response's parameters and items to the tokens of its prompt.
 
-The API counts with it before it accepts a request, the worker generates from it.
+The API counts the tokens before it accepts a request; the worker generates from them.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from models.tools.web_search import offered_search, tool_prompt
 def encode_prompt(
     encoder: ChatEncoder, parameters: GenerationParameters, items: Sequence[dict[str, Any]]
 ) -> EncodedPrompt:
-    """The prompt; with `truncation: auto`, without its oldest turns if need be."""
+    """Encode the prompt; with `truncation: auto`, drop the oldest turns until it fits."""
     search = offered_search(parameters)
     prompt = Prompt(
         instructions=parameters.instructions,
@@ -33,5 +33,5 @@ def encode_prompt(
     else:
         room = room_for_prompt(encoder.context_length, parameters.output_limit)
         encoded = fit(encoder.encode_media, prompt, room)
-    is_output = bool(items) and items[-1].get("type") == "function_call_output"
-    return replace(encoded, answers_call=is_output)
+    is_after_output = bool(items) and items[-1].get("type") == "function_call_output"
+    return replace(encoded, is_after_tool_output=is_after_output)

@@ -1,4 +1,4 @@
-"""Prompts for the scripted engine: bytes, whatever they say."""
+"""Prompt encoder of the scripted engine, whose tokens are bytes."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from models.profile.thinking import ThinkingStyle
 from models.profile.weights import SCRIPTED_MODEL
 
 SCRIPTED_CONTEXT = 1 << 20
-"""Tokens that the scripted engine takes as a context."""
+"""Context length of the scripted engine in tokens."""
 
 SCRIPTED_VOCAB = 276
-"""The bytes and the words of the script."""
+"""Number of token ids: 256 bytes and the words of the script."""
 
 
 class ScriptedEncoder:
-    """For the scripted engine: a prompt's tokens are the bytes of its text."""
+    """`ChatEncoder` of the scripted engine: a prompt's tokens are the bytes of its text."""
 
     context_length = SCRIPTED_CONTEXT
     vocab_size = SCRIPTED_VOCAB
@@ -27,38 +27,38 @@ class ScriptedEncoder:
     tokenizer = None
 
     def __init__(self, model_id: str = SCRIPTED_MODEL, script: str = "") -> None:
-        """`script` is what the engine says, if that is not its usual words."""
+        """Create the encoder; `script` is the engine's output if it is not the default words."""
         self.model_id = model_id
         self._thinking = ThinkingStyle(script)
         self.think_tags = self._thinking.tags
         self.profile = Profile()
 
     def opener_ids(self, call_format: CallFormat) -> list[int]:
-        """Its bytes."""
+        """Return the bytes of the opener."""
         return list(call_format.opener.encode())
 
     def special_id(self, text: str) -> int | None:
-        """There are none."""
+        """Return None: there are no special tokens."""
         del text
         return None
 
     def encode(self, prompt: Prompt) -> list[int]:
-        """UTF-8 bytes, one message a line."""
+        """Return the UTF-8 bytes of the messages, one message per line."""
         messages = to_messages(prompt, self.profile, self._thinking)
         lines = (str(message["content"]) for message in messages)
         return list("\n".join(lines).encode())
 
     def encode_media(self, prompt: Prompt) -> EncodedPrompt:
-        """The same: there are only texts."""
+        """Encode a prompt like `encode`; images are not supported."""
         return EncodedPrompt(token_ids=self.encode(prompt))
 
     def encode_result(self, result: str, effort: str | None) -> list[int]:
-        """The result on lines of its own."""
+        """Return the bytes of the result between two line breaks."""
         return list(f"\n{result}\n".encode())
 
     def check_part(self, part: dict[str, Any], param: str) -> None:
-        """Every text can be a part of a prompt."""
+        """Accept every part: all of them are text."""
 
     def token_texts(self) -> list[bytes]:
-        """Those of a prompt's tokens; the script's words are the engine's own."""
+        """Return the byte of each token id below 256; the engine itself adds the script's words."""
         return [bytes([byte]) for byte in range(256)]

@@ -1,7 +1,7 @@
-"""From items to the token ids of a prompt: the chat template and tokenizer of the served model.
+"""Prompt encoder that uses the chat template and tokenizer of the served model.
 
-The API counts with it before it accepts a request, the worker generates from it. No torch, and
-transformers, which takes seconds to import, only where something is tokenised.
+The API counts tokens with it before it accepts a request; the worker generates from them. It does
+not import torch, and imports transformers, which takes seconds, only when an encoder is created.
 """
 
 from dataclasses import replace
@@ -26,16 +26,16 @@ from models.profile.weights import Weights, locate_weights, served_model_id
 from models.settings import Settings
 
 _CALL_MARK = "(the call)"
-"""Stands for a call where only what comes after it is of interest."""
+"""Placeholder of a tool call where only the text after the call is needed."""
 
 
 class TemplateEncoder:
-    """The chat template and tokenizer that came with the weights."""
+    """`ChatEncoder` that uses the chat template and tokenizer of the weights."""
 
     def __init__(self, weights: Weights, call_margin: float | None = None) -> None:
-        """`call_margin` is the setting that counts before the profile's own, if it is given.
+        """Load tokenizer, template and profile; raise `SettingsError` for an invalid profile.
 
-        Raises `SettingsError` for a profile that cannot be read.
+        `call_margin`, in logits, overrides that of the profile if it is not None.
         """
         from transformers import PreTrainedTokenizerFast
 
@@ -60,39 +60,44 @@ class TemplateEncoder:
         self.vocab_size = int(config.get("vocab_size") or len(self.tokenizer))
         self._images = load_image_reader(folder)
         self.media = frozenset({"input_image"} if self._images else ())
-        came_with_them = of_generation_config(_read_json(folder / "generation_config.json"))
-        self.sampling = self.profile.sampling.over(came_with_them)
+        defaults = of_generation_config(_read_json(folder / "generation_config.json"))
+        self.sampling = self.profile.sampling.over(defaults)
 
     def encode(self, prompt: Prompt) -> list[int]:
-        """Render the chat template and tokenise; raises if the template refuses the messages."""
+        """Render the chat template and tokenise the text.
+
+        Raises `InvalidRequestError` if the template refuses the messages.
+        """
         return self.encode_media(prompt).token_ids
 
     def encode_media(self, prompt: Prompt) -> EncodedPrompt:
-        """The same with the images among the items, prepared for the vision network."""
+        """Encode a prompt as `encode` does, with its images prepared for the vision encoder."""
         messages = to_messages(prompt, self.profile, self._thinking, self._images)
         if self._images is None:
-            return self._encoded(self._render(messages, prompt))
-        # Templates of vision models go through the parts of every message.
-        messages = [each | {"content": content_parts(each["content"])} for each in messages]
+            return self._encode_text(self._render(messages, prompt))
+        # Templates of vision models iterate over the parts of every message.
+        messages = [
+            message | {"content": content_parts(message["content"])} for message in messages
+        ]
         images = [
             part["image"] for message in messages for part in message["content"] if "image" in part
         ]
         text = self._images.expand(self._render(messages, prompt), images)
-        encoded = self._encoded(text)
+        encoded = self._encode_text(text)
         return replace(encoded, images=self._images.place(encoded.token_ids, images))
 
     def encode_result(self, result: str, effort: str | None) -> list[int]:
-        """The end of the assistant's message and a user's that has the result."""
-        said = (("user", "?"), ("assistant", _CALL_MARK), ("user", result))
+        """Return the end of the assistant's message and a user message with the result."""
+        turns = (("user", "?"), ("assistant", _CALL_MARK), ("user", result))
         messages: list[dict[str, Any]] = [
             {"role": role, "content": text if self._images is None else content_parts(text)}
-            for role, text in said
+            for role, text in turns
         ]
         text = self._render(messages, Prompt(instructions=None, items=[], effort=effort))
         return self._tokenise(text.partition(_CALL_MARK)[2])
 
     def image_sample(self) -> EncodedPrompt | None:
-        """A short prompt with an image; None if the model takes none."""
+        """Return a short prompt with an image; None if the model does not take images."""
         if self._images is None:
             return None
         part = {"type": "input_image", "image_url": gradient_url()}
@@ -100,18 +105,18 @@ class TemplateEncoder:
         return self.encode_media(Prompt(instructions=None, items=[message]))
 
     def opener_ids(self, call_format: CallFormat) -> list[int]:
-        """Where a call has no opener of its own, all of its beginning but the function's name."""
+        """Return the token ids of the opener, or of the text before the function's name."""
         return self._tokenise(call_format.opener or '{"name": "')
 
     def special_id(self, text: str) -> int | None:
-        """The token that a text is, if the tokenizer that came with the weights calls it special.
+        """Return the id of `text` if the weights' own tokenizer marks it as a special token.
 
-        The engine's does so: what it takes for text has no such token in it.
+        The engine's tokenizer does the same, so ordinary text never contains that token.
         """
         return self._special_ids.get(text)
 
     def check_part(self, part: dict[str, Any], param: str) -> None:
-        """Prepare an image, as the prompt with it soon will."""
+        """Prepare an image, which validates it; the prompt then uses the cached result."""
         if part["type"] == "input_image" and self._images is not None:
             self._images.prepare(read_image_part(part, param), param)
 
@@ -130,24 +135,25 @@ class TemplateEncoder:
                 f"The chat template of {self.model_id} refuses these messages: {error}",
                 param="input",
             ) from error
-        return self._thinking.settle(text, prompt.effort)
+        return self._thinking.close_reasoning(text, prompt.effort)
 
     def _native_tools(self, prompt: Prompt) -> list[dict[str, Any]] | None:
         return list(prompt.tools) or None if is_native(prompt, self.profile) else None
 
-    def _encoded(self, text: str) -> EncodedPrompt:
+    def _encode_text(self, text: str) -> EncodedPrompt:
         token_ids = self._tokenise(text)
-        return EncodedPrompt(token_ids=token_ids, opens_thought=self._thinking.opens_thought(text))
+        opens_reasoning = self._thinking.opens_reasoning(text)
+        return EncodedPrompt(token_ids=token_ids, opens_reasoning=opens_reasoning)
 
     def _tokenise(self, text: str) -> list[int]:
-        # The backend's own call: transformers' wrapper costs three times the tokenising.
+        # Called directly: the wrapper of transformers takes three times as long as the tokenizing.
         encoding = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
         return list(encoding.ids)
 
     def token_texts(self) -> list[bytes]:
-        """As llguidance reads them off the tokenizer: bytes, half characters included.
+        """Return the bytes of every token as llguidance derives them, partial characters included.
 
-        The byte 255 is its own mark and left out; it is no part of any text in UTF-8.
+        llguidance marks special tokens by the byte 255, which is left out; UTF-8 never contains it.
         """
         from llguidance.hf import from_tokenizer
 
@@ -156,7 +162,10 @@ class TemplateEncoder:
 
 
 def load_encoder(settings: Settings) -> TemplateEncoder | ScriptedEncoder:
-    """The encoder of the model that the settings name."""
+    """Create the encoder of the model that the settings name.
+
+    Raises `FileNotFoundError` if its weights have not been fetched.
+    """
     if settings.engine == "scripted":
         return ScriptedEncoder(served_model_id(settings), settings.script_text)
     weights = locate_weights(settings)
@@ -168,7 +177,7 @@ def load_encoder(settings: Settings) -> TemplateEncoder | ScriptedEncoder:
 
 
 def _template(tokenizer: Any) -> str:
-    """The chat template; of several, the one with tools."""
+    """Return the chat template; if there are several, the one for tools."""
     template = tokenizer.chat_template
     if isinstance(template, dict):
         return str(template.get("tool_use") or template.get("default") or "")
@@ -176,7 +185,10 @@ def _template(tokenizer: Any) -> str:
 
 
 def _text_config(folder: Path) -> dict[str, Any]:
-    """The config of the language model; one within a larger config leaves its defaults out."""
+    """Return the configuration of the language model, with all its defaults.
+
+    Nested in the configuration of a multimodal model, it is stored without its defaults.
+    """
     config = _read_json(folder / "config.json")
     if "text_config" not in config:
         return config
@@ -188,6 +200,6 @@ def _text_config(folder: Path) -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of the weights; one that is optional may be missing."""
+    """Return the content of a JSON file of the weights; {} if the file does not exist."""
     content: dict[str, Any] = orjson.loads(path.read_bytes()) if path.is_file() else {}
     return content

@@ -1,8 +1,8 @@
-"""`truncation: auto`: which items a prompt goes without when it is too long.
+"""`truncation: auto`: removal of the oldest turns of a prompt that is too long.
 
-Whole turns go, the oldest first; a turn is a user's message and all that follows it up to the next.
-System and developer messages and the newest turn stay, and no output of a function
-stays without its call. API and worker come to the same prompt.
+A turn is a user message and all items up to the next user message; turns are dropped whole, oldest
+first. System and developer messages and the newest turn are kept, and a function's output is never
+kept without its call. The result is deterministic, so API and worker build the same prompt.
 """
 
 from collections.abc import Callable, Sequence, Sized
@@ -13,68 +13,68 @@ from typing import Any, TypeVar
 from models.chat.prompt import Prompt
 
 USUAL_OUTPUT = 1024
-"""Tokens that are kept free for the output of a request that does not say how much it wants."""
+"""Number of tokens reserved for the output if the request sets no limit."""
 MAX_RESERVED = 0.25
-"""Of the context, at most this much is kept free for the output."""
+"""Maximum fraction of the context length that is reserved for the output."""
 
 IMAGE_SIZE = 1000
-"""What an image takes of a prompt, guessed in characters."""
+"""Estimated size of an image in characters of prompt text."""
 CHARACTERS_PER_TOKEN = 10
-"""No text worth reading has more, on average."""
+"""Upper bound of the average number of characters per token in ordinary text."""
 
 Item = dict[str, Any]
 
 
 Encoded = TypeVar("Encoded", bound=Sized)
-"""A prompt as tokens; its length is their number."""
+"""Encoded prompt, whose `len` is its number of tokens."""
 
 
 def room_for_prompt(context_length: int, max_output_tokens: int | None) -> int:
-    """Tokens that a prompt may have, so that the output has what it will want."""
+    """Return the number of tokens that a prompt may have, so that the output has room."""
     reserved = min(max_output_tokens or USUAL_OUTPUT, int(context_length * MAX_RESERVED))
     return context_length - reserved
 
 
 def fit(encode: Callable[[Prompt], Encoded], prompt: Prompt, room: int) -> Encoded:
-    """The prompt, encoded, without as many of its oldest turns as it takes to fit.
+    """Encode the prompt without its oldest turns, so that it has at most `room` tokens.
 
-    It is longer than `room` where what must stay is.
+    The result is longer than `room` if the items that must be kept are.
     """
     sizes = [_size(item) for item in prompt.items]
     turns = _droppable_turns(prompt.items)
-    gone: set[int] = set()
-    # What is too long by far is not encoded whole only to find that out.
+    dropped: set[int] = set()
+    # A prompt that is clearly too long is cut before it is encoded, which would be expensive.
     excess: float = sum(sizes) - room * CHARACTERS_PER_TOKEN
     while True:
         if excess > 0:
-            gone |= _oldest(turns, sizes, excess)
-        kept = [item for position, item in enumerate(prompt.items) if position not in gone]
+            dropped |= _pop_oldest(turns, sizes, excess)
+        kept = [item for position, item in enumerate(prompt.items) if position not in dropped]
         encoded = encode(replace(prompt, items=kept))
         if len(encoded) <= room or not turns:
             return encoded
-        # A guess by the length of the texts: encoding each item would cost more than a second try.
+        # Estimated from text lengths: encoding each item would cost more than another attempt.
         excess = max(1, sum(sizes) * (len(encoded) - room) / len(encoded))
 
 
-def _oldest(turns: list[set[int]], sizes: list[int], excess: float) -> set[int]:
-    """Take the oldest turns until they are `excess` characters long."""
-    gone: set[int] = set()
+def _pop_oldest(turns: list[set[int]], sizes: list[int], excess: float) -> set[int]:
+    """Pop the oldest turns until they add up to `excess` characters; return their positions."""
+    dropped: set[int] = set()
     while turns and excess > 0:
-        gone |= turns.pop(0)
-        for position in gone:
+        dropped |= turns.pop(0)
+        for position in dropped:
             excess -= sizes[position]
             sizes[position] = 0
-    return gone
+    return dropped
 
 
 def _droppable_turns(items: Sequence[Item]) -> list[set[int]]:
-    """The positions of the items of each turn that may go, the oldest first."""
+    """Return the positions of the items of each turn that may be dropped, the oldest first."""
     starts = [position for position, item in enumerate(items) if _is_from_user(item)]
     if not starts:
         return []
     bounds = [0, *starts[1:]]
     turns = [
-        {position for position in range(start, end) if not _must_stay(items[position])}
+        {position for position in range(start, end) if not _must_keep(items[position])}
         for start, end in pairwise(bounds)
     ]
     outputs = {
@@ -85,7 +85,7 @@ def _droppable_turns(items: Sequence[Item]) -> list[set[int]]:
     for turn in turns:
         calls = [items[position].get("call_id") for position in turn]
         turn |= {outputs[call_id] for call_id in calls if call_id in outputs}
-    # What the newest turn goes on from is needed for it.
+    # A turn whose calls are answered in the newest turn is kept.
     newest = bounds[-1]
     return [turn for turn in turns if turn and max(turn) < newest]
 
@@ -94,12 +94,12 @@ def _is_from_user(item: Item) -> bool:
     return item.get("role") == "user"
 
 
-def _must_stay(item: Item) -> bool:
+def _must_keep(item: Item) -> bool:
     return item.get("role") in ("system", "developer")
 
 
 def _size(item: Item) -> int:
-    """About how long an item is, in characters."""
+    """Return the approximate size of an item in characters."""
     texts = [item.get("content"), item.get("output"), item.get("arguments"), item.get("name")]
     return sum(map(_length, texts))
 

@@ -1,4 +1,4 @@
-"""Special tokens that are part of what a model says: shown like any other."""
+"""Special tokens that are part of a model's visible output."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def show_tokens(tokenizer: "PreTrainedTokenizerFast", texts: Collection[str]) -> None:
-    """Make tokens ordinary ones, in text and in grammars, if they are special."""
+    """Turn the special tokens with these texts into ordinary ones, for decoding and grammars."""
     from tokenizers import Tokenizer
 
     added = tokenizer.added_tokens_decoder.values()
     if not any(token.special and token.content in texts for token in added):
         return
-    described = orjson.loads(tokenizer.backend_tokenizer.to_str())
-    for token in described["added_tokens"]:
+    config = orjson.loads(tokenizer.backend_tokenizer.to_str())
+    for token in config["added_tokens"]:
         token["special"] &= token["content"] not in texts
-    # There is no other way to change a token that is there.
-    tokenizer._tokenizer = Tokenizer.from_str(orjson.dumps(described).decode())
+    # The library has no other way to change an existing token.
+    tokenizer._tokenizer = Tokenizer.from_str(orjson.dumps(config).decode())

@@ -1,1 +1,1 @@
-"""The connection pool and the statement timeout."""
+"""Connection pool of Postgres, and its statement timeout."""

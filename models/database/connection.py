@@ -1,4 +1,4 @@
-"""The connection to Postgres: one pool per process, and the base class of the tables."""
+"""Connections to Postgres: one pool per process, and the base class of the tables."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -22,11 +22,11 @@ set_json_loads(orjson.loads)
 
 
 LIMIT_S = 15.0
-"""How long a statement may take, before the database counts as out of reach."""
+"""Seconds that a statement may take before the database counts as unreachable."""
 
 
 def _by_value(kind: type[StrEnum]) -> Enum:
-    """Store an enum's value as text with a CHECK, so that a new member needs no new type."""
+    """Return a column type that stores enum values as text, so that a new member needs no DDL."""
     return Enum(
         kind,
         native_enum=False,
@@ -40,14 +40,14 @@ _PLAN_ANEW = text("SET LOCAL plan_cache_mode = force_custom_plan")
 
 
 class StatementError(Exception):
-    """Postgres refused a statement; the message says why, without the values."""
+    """Raised when Postgres rejects a statement; the message says why, without the values."""
 
 
 class Base(DeclarativeBase):
-    """Base of all tables."""
+    """Declarative base of all tables."""
 
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a plain class attribute
-        # Not JSONB, which forgets the order of keys: a schema's order is that of the output.
+        # Not JSONB, which loses the order of keys: a JSON schema's order is that of the output.
         dict[str, Any]: JSON,
         ResponseStatus: _by_value(ResponseStatus),
     }
@@ -60,10 +60,11 @@ _FOR_SHORT_STATEMENTS = """
 
 
 def _plan_once(connection: psycopg.Connection[Any], _record: object) -> None:
-    """Most statements name an id, and one plan fits all values.
+    """Use generic plans, without JIT, on a new connection.
 
-    Postgres would plan each anew, through every month's partitions: more work than the statement
-    itself. A plan for all values looks expensive, and would be compiled for longer than it runs.
+    Most statements select by id, so one plan fits all values. By default Postgres would plan each
+    execution again, over the partitions of every month, which costs more than the statement itself.
+    A generic plan has a high estimated cost, so JIT would compile it for longer than it runs.
     """
     connection.execute(_FOR_SHORT_STATEMENTS)
 
@@ -74,25 +75,25 @@ def _primary_message(error: DBAPIError) -> str:
 
 
 class Database:
-    """A bounded pool of connections.
+    """Bounded pool of database connections.
 
-    Most of our statements are whole transactions by themselves and run in autocommit: one round
-    trip instead of three.
+    Most statements are whole transactions and run in autocommit mode: one round trip instead of
+    three.
     """
 
     def __init__(self, url: str, *, pool_size: int = 16, limit_s: float = LIMIT_S) -> None:
-        """No statement takes longer than `limit_s`."""
+        """Create an empty pool; a statement that takes longer than `limit_s` seconds fails."""
         self._timer = StatementTimer(limit_s)
         self._engine: Engine = create_engine(
             url,
             isolation_level="AUTOCOMMIT",
-            # No transaction is left open, so nothing is to be rolled back on the way to the pool.
+            # No transaction is left open, so a returned connection needs no rollback.
             pool_reset_on_return=None,
             skip_autocommit_rollback=True,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            # Postgres' clients wait for ever on a peer that is gone without a word.
+            # By default libpq waits forever for a peer that has vanished.
             connect_args={
                 "connect_timeout": 5,
                 "keepalives_idle": 10,
@@ -106,28 +107,28 @@ class Database:
 
     @contextmanager
     def statement(self) -> Iterator[Connection]:
-        """A connection for one statement that commits by itself.
+        """Provide a connection for one statement, which is committed automatically.
 
-        Raises `UnavailableError` when Postgres cannot be reached or went away underway: whether
-        the statement took effect is then not known.
+        Raises `UnavailableError` if Postgres cannot be reached or the connection is lost; it is
+        then unknown if the statement took effect. Raises `StatementError` if Postgres rejects it.
         """
-        with _translated(), self._engine.connect() as connection, self._limiting(connection):
+        with _translate_errors(), self._engine.connect() as connection, self._limit(connection):
             yield connection
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A connection for several statements that take effect together; raises the same."""
+        """Provide a connection for an atomic series of statements; raises as `statement` does."""
         with (
-            _translated(),
+            _translate_errors(),
             self._transactional.connect() as connection,
-            self._limiting(connection),
+            self._limit(connection),
             connection.begin(),
         ):
             yield connection
 
     @contextmanager
     def search(self) -> Iterator[Connection]:
-        """A connection for one statement that is planned for its values; raises the same."""
+        """Provide a connection for one statement with a custom plan; raises as `statement` does."""
         with self.transaction() as connection:
             connection.execute(_PLAN_ANEW)
             yield connection
@@ -137,14 +138,14 @@ class Database:
         self._engine.dispose()
         self._timer.stop()
 
-    def _limiting(self, connection: Connection) -> AbstractContextManager[None]:
+    def _limit(self, connection: Connection) -> AbstractContextManager[None]:
         driver: Any = connection.connection.dbapi_connection
-        return self._timer.limiting(driver.fileno())
+        return self._timer.limit(driver.fileno())
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """The driver's errors as ours."""
+def _translate_errors() -> Iterator[None]:
+    """Translate the driver's errors to `UnavailableError` and `StatementError`."""
     try:
         yield
     except (OperationalError, InterfaceError, TimeoutError) as error:
@@ -152,5 +153,5 @@ def _translated() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise UnavailableError("The database is out of reach; try again.") from error
-        # Not chained: the driver's message quotes the row, and logs must not.
+        # Not chained: the driver's message quotes the row, which must not reach the logs.
         raise StatementError(_primary_message(error)) from None

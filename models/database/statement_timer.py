@@ -1,8 +1,7 @@
-"""Bounds how long a statement may take, also when the server is silent and the line stays open.
+"""Client-side statement timeout that also works when the server hangs with an open connection.
 
-libpq waits for an answer without a limit; a proxy or a host that has frozen never gives one, and
-TCP finds nothing wrong. The socket of such a statement is shut down, and the driver says that the
-connection is lost.
+libpq waits for a result without a limit; a frozen proxy or host never sends one, and TCP detects no
+error. The socket of such a statement is shut down, and the driver reports a lost connection.
 """
 
 import os
@@ -12,23 +11,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-_LOOK_EVERY_S = 0.25
+_CHECK_INTERVAL_S = 0.25
 
 
 class StatementTimer:
-    """One thread for all connections of a pool, started with the first statement."""
+    """Timeouts of all connections of a pool: one thread, started with the first statement."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._lock = threading.Lock()
         self._running: dict[int, float] = {}
-        """File descriptor of each connection at work → its deadline."""
+        """Deadline of each running statement, by the file descriptor of its connection."""
         self._stopping = threading.Event()
         self._is_started = False
 
     @contextmanager
-    def limiting(self, descriptor: int) -> Iterator[None]:
-        """Whatever is asked on this connection inside is answered in time, or fails."""
+    def limit(self, descriptor: int) -> Iterator[None]:
+        """Shut down the connection if the statements inside the context take too long."""
         with self._lock:
             self._running[descriptor] = time.monotonic() + self._limit_s
             if not self._is_started:
@@ -41,20 +40,20 @@ class StatementTimer:
                 self._running.pop(descriptor, None)
 
     def stop(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self._stopping.set()
 
     def _run(self) -> None:
-        while not self._stopping.wait(_LOOK_EVERY_S):
+        while not self._stopping.wait(_CHECK_INTERVAL_S):
             now = time.monotonic()
-            # Under the lock: a connection is not given back before its descriptor is taken out.
+            # Under the lock: a connection is not returned to the pool while it is shut down.
             with self._lock:
-                late = [each for each, deadline in self._running.items() if deadline < now]
-                for descriptor in late:
+                expired = [fd for fd, deadline in self._running.items() if deadline < now]
+                for descriptor in expired:
                     del self._running[descriptor]
                     _shut_down(descriptor)
 
 
 def _shut_down(descriptor: int) -> None:
-    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as line:
-        line.shutdown(socket.SHUT_RDWR)
+    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
+        connection.shutdown(socket.SHUT_RDWR)

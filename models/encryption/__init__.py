@@ -1,1 +1,1 @@
-"""Encrypted content that clients carry: reasoning and compactions."""
+"""Encryption of the reasoning and compaction items that clients send back."""

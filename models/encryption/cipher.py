@@ -1,7 +1,7 @@
-"""Content that clients carry but cannot read or change: `encrypted_content`.
+"""Authenticated encryption of `encrypted_content`, which clients store and send back.
 
-Sealed with a key of the project's own, so that what one project was given is nothing to another,
-and for a purpose, so that one kind of content is never taken for another.
+Each project has its own key, so one project cannot use the content of another. The purpose is
+authenticated with the content, so one kind of content is never accepted as another.
 """
 
 import base64
@@ -18,45 +18,50 @@ _KEY_BYTES = 32
 
 
 class DecryptionError(Exception):
-    """The text was not sealed here for this project and purpose, or was changed since."""
+    """The text was not encrypted here for this project and purpose, or has been changed since."""
 
 
 def new_encryption_key() -> str:
-    """A key as a `ContentCipher` takes it, in base64."""
+    """Return a new random 256-bit key for `ContentCipher`, in URL-safe base64."""
     return base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
 
 
 class ContentCipher:
-    """Seals and opens JSON objects; keys are fetched once per project.
+    """Cipher for JSON objects, with one key per project, fetched once and cached.
 
-    AES-SIV (RFC 5297): equal content has an equal seal, so that an attempt that makes an event
-    again makes the same bytes.
+    AES-SIV (RFC 5297) is deterministic: a later attempt that generates an event again produces the
+    same bytes.
     """
 
-    def __init__(self, key_of: Callable[[str], str]) -> None:
-        """`key_of` gives a project's key, as `new_encryption_key` writes it."""
-        self._key_of = key_of
-        self._boxes: dict[str, AESSIV] = {}
+    def __init__(self, fetch_key: Callable[[str], str]) -> None:
+        """`fetch_key` maps a project's id to its key, in the format of `new_encryption_key`."""
+        self._fetch_key = fetch_key
+        self._ciphers: dict[str, AESSIV] = {}
         self._lock = threading.Lock()
 
     def encrypt(self, project_id: str, purpose: str, content: dict[str, Any]) -> str:
-        """An opaque text that `open` turns back into `content`."""
-        sealed = self._box(project_id).encrypt(orjson.dumps(content), [purpose.encode()])
-        return base64.urlsafe_b64encode(sealed).decode()
+        """Return `content` as URL-safe base64 ciphertext, which `decrypt` reverses."""
+        encrypted = self._project_cipher(project_id).encrypt(
+            orjson.dumps(content), [purpose.encode()]
+        )
+        return base64.urlsafe_b64encode(encrypted).decode()
 
-    def decrypt(self, project_id: str, purpose: str, sealed: str) -> dict[str, Any]:
-        """What was sealed for this project and purpose; `DecryptionError` for any other text."""
+    def decrypt(self, project_id: str, purpose: str, encrypted: str) -> dict[str, Any]:
+        """Return the content that `encrypt` was called with.
+
+        Raises `DecryptionError` for a text not encrypted for this project and purpose.
+        """
         try:
-            data = base64.b64decode(sealed, altchars=b"-_", validate=True)
-            opened = self._box(project_id).decrypt(data, [purpose.encode()])
+            data = base64.b64decode(encrypted, altchars=b"-_", validate=True)
+            decrypted = self._project_cipher(project_id).decrypt(data, [purpose.encode()])
         except (InvalidTag, ValueError) as error:
             raise DecryptionError from error
-        content: dict[str, Any] = orjson.loads(opened)
+        content: dict[str, Any] = orjson.loads(decrypted)
         return content
 
-    def _box(self, project_id: str) -> AESSIV:
+    def _project_cipher(self, project_id: str) -> AESSIV:
         with self._lock:
-            if project_id not in self._boxes:
-                key = base64.urlsafe_b64decode(self._key_of(project_id))
-                self._boxes[project_id] = AESSIV(key)
-            return self._boxes[project_id]
+            if project_id not in self._ciphers:
+                key = base64.urlsafe_b64decode(self._fetch_key(project_id))
+                self._ciphers[project_id] = AESSIV(key)
+            return self._ciphers[project_id]

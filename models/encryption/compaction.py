@@ -1,19 +1,19 @@
-"""Compactions: a long conversation as a summary that its client carries sealed."""
+"""Compaction items: encrypted summaries that replace a long conversation."""
 
 from typing import Any
 from uuid import UUID
 
 from models.encryption.cipher import ContentCipher
 
-ASK = (
+SUMMARY_INSTRUCTION = (
     "Summarise the conversation so far for whoever continues it: what was asked, decided, learned "
     "and promised, with names and numbers as they were given, and what is still open. Write "
     "nothing but the summary."
 )
-"""The last message of the prompt that a summary is generated from."""
+"""Last message of the prompt that generates a summary."""
 
 PURPOSE = "compaction"
-"""What a summary is sealed for."""
+"""Purpose that the cipher authenticates with a summary."""
 
 _INTRODUCTION = "Summary of the conversation so far:\n\n"
 
@@ -21,7 +21,7 @@ _INTRODUCTION = "Summary of the conversation so far:\n\n"
 def compaction_item(
     cipher: ContentCipher, project_id: str, response_id: UUID, summary: str
 ) -> dict[str, Any]:
-    """The item that stands for all that was summarised."""
+    """Return the item that replaces the summarised conversation."""
     return {
         "type": "compaction",
         "id": f"cmp_{response_id.hex}",
@@ -32,9 +32,9 @@ def compaction_item(
 def decrypt_compaction(
     cipher: ContentCipher, project_id: str, item: dict[str, Any]
 ) -> dict[str, Any]:
-    """The system message that models read in its place.
+    """Return the system message with the summary, which models read in place of the item.
 
-    Raises `DecryptionError` if it was not made here for this project.
+    Raises `DecryptionError` if the item was not encrypted here for this project.
     """
     summary = cipher.decrypt(project_id, PURPOSE, item["encrypted_content"])["summary"]
     part = {"type": "input_text", "text": _INTRODUCTION + summary}

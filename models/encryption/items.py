@@ -1,4 +1,4 @@
-"""Items whose content clients carry sealed, opened for the model."""
+"""Decryption of input items before the model reads them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from models.encryption.reasoning import decrypt_reasoning
 def decrypt_items(
     cipher: ContentCipher, project_id: str, items: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Items as models read them.
+    """Return the items with `encrypted_content` decrypted; other items are unchanged.
 
-    Raises `DecryptionError` if one was not sealed here for this project, or for another purpose.
+    Raises `DecryptionError` if one was not encrypted here for this project and this item type.
     """
-    return [_open(cipher, project_id, item) for item in items]
+    return [_decrypt_item(cipher, project_id, item) for item in items]
 
 
-def _open(cipher: ContentCipher, project_id: str, item: dict[str, Any]) -> dict[str, Any]:
+def _decrypt_item(cipher: ContentCipher, project_id: str, item: dict[str, Any]) -> dict[str, Any]:
     match item.get("type"):
         case "compaction":
             return decrypt_compaction(cipher, project_id, item)

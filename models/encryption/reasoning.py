@@ -1,4 +1,4 @@
-"""Reasoning items: what a model thought, sealed for its client, and on its way back to a model."""
+"""Reasoning items: encryption for the client, decryption and placement in the next prompt."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,36 +12,36 @@ from models.responses.record import ResponseRecord
 _CALLS = ("function_call", "web_search_call")
 
 ENCRYPTED_CONTENT = "reasoning.encrypted_content"
-"""The value of `include` that has thoughts sealed."""
+"""Value of `include` that requests encrypted reasoning."""
 
 PURPOSE = "reasoning"
-"""What a thought is sealed for."""
+"""Purpose that the cipher authenticates with reasoning."""
 
 
-def reasoning_extras_of(stored: ResponseRecord, cipher: ContentCipher | None) -> ReasoningExtras:
-    """What its request wants of each thought beside its text."""
-    parameters = stored.parameters
+def reasoning_extras_of(record: ResponseRecord, cipher: ContentCipher | None) -> ReasoningExtras:
+    """Return the functions that add the summary and `encrypted_content` the request asks for."""
+    parameters = record.parameters
     length = (parameters.get("reasoning") or {}).get("summary")
-    is_sealed = cipher is not None and ENCRYPTED_CONTENT in parameters.get("include", ())
+    is_encrypted = cipher is not None and ENCRYPTED_CONTENT in parameters.get("include", ())
     return ReasoningExtras(
         summarise=partial(summarise, length=length) if length else None,
-        encrypt=partial(encrypt_reasoning, cipher, stored.project_id)
-        if is_sealed and cipher
+        encrypt=partial(encrypt_reasoning, cipher, record.project_id)
+        if is_encrypted and cipher
         else None,
     )
 
 
-def encrypt_reasoning(cipher: ContentCipher, project_id: str, thought: str) -> str:
-    """A thought as `encrypted_content`."""
-    return cipher.encrypt(project_id, PURPOSE, {"thought": thought})
+def encrypt_reasoning(cipher: ContentCipher, project_id: str, reasoning: str) -> str:
+    """Return the text of a reasoning item as `encrypted_content`."""
+    return cipher.encrypt(project_id, PURPOSE, {"thought": reasoning})
 
 
 def encrypt_items(
     cipher: ContentCipher, project_id: str, items: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Items, those of reasoning with their thought sealed as well."""
+    """Return the items, with `encrypted_content` added to the reasoning items."""
     return [
-        item | {"encrypted_content": encrypt_reasoning(cipher, project_id, _thought(item))}
+        item | {"encrypted_content": encrypt_reasoning(cipher, project_id, _text(item))}
         if item["type"] == "reasoning"
         else item
         for item in items
@@ -51,46 +51,46 @@ def encrypt_items(
 def decrypt_reasoning(
     cipher: ContentCipher, project_id: str, item: dict[str, Any]
 ) -> dict[str, Any]:
-    """The item with its thought in the open; a sealed one counts before what else it says.
+    """Return the item with `encrypted_content` replaced by its text, in place of any `content`.
 
-    Raises `DecryptionError` if it was not sealed here for this project.
+    Raises `DecryptionError` if the item was not encrypted here for this project.
     """
-    sealed = item.get("encrypted_content")
-    if sealed is None:
+    encrypted = item.get("encrypted_content")
+    if encrypted is None:
         return item
-    thought = cipher.decrypt(project_id, PURPOSE, sealed)["thought"]
-    opened = {key: value for key, value in item.items() if key != "encrypted_content"}
-    return opened | {"content": [{"type": "reasoning_text", "text": thought}]}
+    reasoning = cipher.decrypt(project_id, PURPOSE, encrypted)["thought"]
+    others = {key: value for key, value in item.items() if key != "encrypted_content"}
+    return others | {"content": [{"type": "reasoning_text", "text": reasoning}]}
 
 
 def attach_reasoning(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Items without those of reasoning: what the assistant said next has the thought before it.
+    """Move the text of reasoning items into the assistant's next item, under the key `thought`.
 
-    Under the key `thought`. A thought that nothing follows is a message without text.
+    Reasoning that no item of the assistant follows becomes a message without text.
     """
     attached: list[dict[str, Any]] = []
-    thoughts: list[str] = []
+    texts: list[str] = []
     for item in items:
         if item.get("type") == "reasoning":
-            thoughts.append(_thought(item))
+            texts.append(_text(item))
             continue
-        if thoughts and not _is_said_by_assistant(item):
-            attached.append(_silent(thoughts))
-            thoughts = []
-        attached.append(item | {"thought": "\n\n".join(thoughts)} if thoughts else item)
-        thoughts = []
-    return [*attached, _silent(thoughts)] if thoughts else attached
+        if texts and not _is_from_assistant(item):
+            attached.append(_message_without_text(texts))
+            texts = []
+        attached.append(item | {"thought": "\n\n".join(texts)} if texts else item)
+        texts = []
+    return [*attached, _message_without_text(texts)] if texts else attached
 
 
-def _thought(item: dict[str, Any]) -> str:
-    """The thought itself, or in its place the summary."""
+def _text(item: dict[str, Any]) -> str:
+    """Return the reasoning text, or the summary if the item has no text."""
     return "".join(part["text"] for part in item.get("content") or item.get("summary") or ())
 
 
-def _is_said_by_assistant(item: dict[str, Any]) -> bool:
+def _is_from_assistant(item: dict[str, Any]) -> bool:
     return item.get("role") == "assistant" or item.get("type") in _CALLS
 
 
-def _silent(thoughts: list[str]) -> dict[str, Any]:
-    thought = "\n\n".join(thoughts)
-    return {"type": "message", "role": "assistant", "content": "", "thought": thought}
+def _message_without_text(reasoning_texts: list[str]) -> dict[str, Any]:
+    reasoning = "\n\n".join(reasoning_texts)
+    return {"type": "message", "role": "assistant", "content": "", "thought": reasoning}

@@ -1,29 +1,33 @@
-"""The summary of a thought: sentences taken from it, word for word; no model reads it.
+"""Extractive summaries of reasoning: sentences copied from the text, without calling a model.
 
-Where a thought begins says what it is about, where it ends what came out; in between, the beginning
-of each paragraph says what was tried.
+The first sentence usually states the subject, the last one the conclusion, and the first sentence
+of each paragraph in between the next thing that was tried.
 """
 
 import re
 
 _SENTENCE_END = re.compile(r"(?<=[.!?\u3002\uff01\uff1f])\s+|\n+")
 _PARAGRAPH_END = re.compile(r"\n\s*\n")
-LONG = 1000
-"""Characters of a thought from which on `auto` is as good as `detailed`."""
-MAX_SENTENCE = 300
+MIN_DETAILED_LENGTH = 1000
+"""Characters of reasoning from which on `auto` means `detailed`."""
+MAX_SENTENCE_LENGTH = 300
+"""Characters at which a sentence of the summary is cut."""
 
 
-def summarise(thought: str, length: str) -> str:
-    """`concise`: the first and the last sentence; `detailed`: the first of each paragraph, and the
-    last; `auto`: whichever fits its length."""
+def summarise(reasoning: str, length: str) -> str:
+    """Return selected sentences of the reasoning, one a line.
+
+    `concise`: the first and the last sentence; `detailed`: the first of each paragraph, and the
+    last; `auto`: `detailed` from `MIN_DETAILED_LENGTH` characters on, else `concise`.
+    """
     if length == "auto":
-        length = "detailed" if len(thought) >= LONG else "concise"
-    paragraphs = _PARAGRAPH_END.split(thought.strip())
-    begun = [_sentences(each)[0] for each in paragraphs]
-    last = _sentences(paragraphs[-1])[-1]
-    chosen = [*(begun if length == "detailed" else begun[:1]), last]
-    return "\n".join(dict.fromkeys(each[:MAX_SENTENCE] for each in chosen))
+        length = "detailed" if len(reasoning) >= MIN_DETAILED_LENGTH else "concise"
+    paragraphs = _PARAGRAPH_END.split(reasoning.strip())
+    first_sentences = [_split_sentences(paragraph)[0] for paragraph in paragraphs]
+    last = _split_sentences(paragraphs[-1])[-1]
+    chosen = [*(first_sentences if length == "detailed" else first_sentences[:1]), last]
+    return "\n".join(dict.fromkeys(sentence[:MAX_SENTENCE_LENGTH] for sentence in chosen))
 
 
-def _sentences(paragraph: str) -> list[str]:
-    return [each for each in _SENTENCE_END.split(paragraph.strip()) if each] or [""]
+def _split_sentences(paragraph: str) -> list[str]:
+    return [sentence for sentence in _SENTENCE_END.split(paragraph.strip()) if sentence] or [""]

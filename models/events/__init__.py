@@ -1,1 +1,1 @@
-"""The pure state machine of a response's events."""
+"""State machine of a response's events, without I/O."""

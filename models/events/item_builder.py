@@ -1,6 +1,6 @@
-"""The events that write one item, from its beginning to its end: the writing half of the machine.
+"""Base class of the event machine: methods that generate the events of output items.
 
-Every item has its own place, its output index; any number are written at the same time.
+An item is addressed by its output index; any number may be open at the same time.
 """
 
 from abc import ABC, abstractmethod
@@ -40,25 +40,25 @@ from models.schemas.strict import ItemStatus
 
 E = TypeVar("E", bound=BaseEvent)
 ItemEnd = ItemStatus | Literal["failed"]
-"""The status of an item that has ended; a search may fail."""
+"""Status of an item that has ended; only a search may fail."""
 
 
 class ItemBuilder(ABC):
-    """What the machine can be asked to write of items."""
+    """Generator of the events of items: each method returns the events that it adds."""
 
-    drafts: list[ItemState]
+    item_states: list[ItemState]
     _reasoning_extras: ReasoningExtras
 
     @abstractmethod
     def _write(self, kind: type[E], **fields: Any) -> E: ...
 
     @abstractmethod
-    def _draft(self, index: int) -> ItemState: ...
+    def _item_state(self, index: int) -> ItemState: ...
 
     @property
     def output(self) -> list[OutputItem]:
-        """The items by output index; one that is not closed is as it was added."""
-        return [draft.item for draft in self.drafts]
+        """Items by output index; one that is not closed is as it was added."""
+        return [item_state.item for item_state in self.item_states]
 
     def open_message(
         self, item_id: str, *, phase: Literal["commentary", "final_answer"] | None = None
@@ -80,113 +80,125 @@ class ItemBuilder(ABC):
         return self._add(item)
 
     def open_search(self, item_id: str, *, action: dict[str, Any] | None) -> list[BaseEvent]:
-        """Start a search of the web."""
+        """Start a web search call."""
         return self._add(WebSearchCall(id=item_id, status="in_progress", action=action))
 
     def add_text(
         self, index: int, delta: str, logprobs: Sequence[TokenLogprob] = ()
     ) -> list[BaseEvent]:
-        """More text of a message."""
-        place = self._part_place(index)
-        return [self._write(OutputTextDelta, **place, delta=delta, logprobs=list(logprobs))]
+        """Append text to a message."""
+        fields = self._part_fields(index)
+        return [self._write(OutputTextDelta, **fields, delta=delta, logprobs=list(logprobs))]
 
     def add_annotation(self, index: int, annotation: UrlCitation) -> list[BaseEvent]:
-        """Where a passage of a message's text comes from."""
-        place = self._part_place(index)
-        number = len(self._draft(index).annotations)
+        """Add the citation of a passage to a message."""
+        fields = self._part_fields(index)
+        number = len(self._item_state(index).annotations)
         return [
-            self._write(AnnotationAdded, **place, annotation_index=number, annotation=annotation)
+            self._write(AnnotationAdded, **fields, annotation_index=number, annotation=annotation)
         ]
 
     def add_reasoning(self, index: int, delta: str) -> list[BaseEvent]:
-        """More text of a reasoning item."""
-        return [self._write(ReasoningDelta, **self._part_place(index), delta=delta)]
+        """Append text to a reasoning item."""
+        return [self._write(ReasoningDelta, **self._part_fields(index), delta=delta)]
 
     def add_arguments(self, index: int, delta: str) -> list[BaseEvent]:
-        """More of a call's arguments."""
-        return [self._write(ArgumentsDelta, **self._place(index), delta=delta)]
+        """Append to the arguments of a function call."""
+        return [self._write(ArgumentsDelta, **self._item_fields(index), delta=delta)]
 
     def advance_search(self, index: int, kind: type[SearchEvent]) -> list[BaseEvent]:
-        """A search has come one step further."""
-        return [self._write(kind, **self._place(index))]
+        """Add the event of the next step of a web search."""
+        return [self._write(kind, **self._item_fields(index))]
 
     def summarise(self, index: int, text: str) -> list[BaseEvent]:
-        """Add a part to the summary of a reasoning item, whose text it ends."""
-        if not isinstance(self._draft(index).item, Reasoning):
+        """Add a part to the summary of a reasoning item, and end the item's text before.
+
+        Raises `IllegalEventError` if the item is not reasoning.
+        """
+        if not isinstance(self._item_state(index).item, Reasoning):
             raise IllegalEventError(f"item {index} is not reasoning")
         events = self._end_part(index)
-        place = self._place(index) | {"summary_index": len(self._draft(index).summary)}
+        fields = self._item_fields(index) | {"summary_index": len(self._item_state(index).summary)}
         return [
             *events,
-            self._write(SummaryPartAdded, **place, part=SummaryText(text="")),
-            self._write(SummaryTextDelta, **place, delta=text),
-            self._write(SummaryTextDone, **place, text=text),
-            self._write(SummaryPartDone, **place, part=SummaryText(text=text)),
+            self._write(SummaryPartAdded, **fields, part=SummaryText(text="")),
+            self._write(SummaryTextDelta, **fields, delta=text),
+            self._write(SummaryTextDone, **fields, text=text),
+            self._write(SummaryPartDone, **fields, part=SummaryText(text=text)),
         ]
 
     def close(self, index: int, status: ItemEnd, **changes: Any) -> list[BaseEvent]:
-        """End an item and what is open in it; `changes` are other fields of its final form."""
-        draft = self._draft(index)
+        """End an item and its open part; `changes` are further fields of the final item."""
+        item_state = self._item_state(index)
         events = self._end_part(index)
-        match draft.item:
+        match item_state.item:
             case FunctionCall():
-                changes |= {"arguments": draft.text}
+                changes |= {"arguments": item_state.text}
             case Reasoning():
                 events += self._summarise(index, status)
-                changes |= {"content": list(draft.content), "summary": list(draft.summary)}
-                changes |= self._sealed(draft)
+                changes |= {
+                    "content": list(item_state.content),
+                    "summary": list(item_state.summary),
+                }
+                changes |= self._encrypt(item_state)
             case OutputMessage():
-                changes |= {"content": list(draft.content)}
+                changes |= {"content": list(item_state.content)}
             case WebSearchCall():
                 pass
-        item = draft.item.model_copy(update={"status": status, **changes})
+        item = item_state.item.model_copy(update={"status": status, **changes})
         return [*events, self._write(OutputItemDone, output_index=index, item=item)]
 
     def _summarise(self, index: int, status: ItemEnd) -> list[BaseEvent]:
-        summarise, draft = self._reasoning_extras.summarise, self._draft(index)
-        if summarise is None or status != "completed" or draft.summary:
+        summarise, item_state = self._reasoning_extras.summarise, self._item_state(index)
+        if summarise is None or status != "completed" or item_state.summary:
             return []
-        return self.summarise(index, summarise(draft.text))
+        return self.summarise(index, summarise(item_state.text))
 
-    def _sealed(self, draft: ItemState) -> dict[str, str]:
+    def _encrypt(self, item_state: ItemState) -> dict[str, str]:
         if self._reasoning_extras.encrypt is None:
             return {}
-        thought = "".join(part.text for part in draft.content)
-        return {"encrypted_content": self._reasoning_extras.encrypt(thought)}
+        reasoning = "".join(part.text for part in item_state.content)
+        return {"encrypted_content": self._reasoning_extras.encrypt(reasoning)}
 
     def _add(self, item: Any) -> list[BaseEvent]:
-        return [self._write(OutputItemAdded, output_index=len(self.drafts), item=item)]
+        return [self._write(OutputItemAdded, output_index=len(self.item_states), item=item)]
 
     def _add_part(self, part: OutputText | ReasoningText) -> BaseEvent:
-        return self._write(ContentPartAdded, **self._part_place(len(self.drafts) - 1), part=part)
+        return self._write(
+            ContentPartAdded, **self._part_fields(len(self.item_states) - 1), part=part
+        )
 
     def _end_part(self, index: int) -> list[BaseEvent]:
-        """End the text, or the arguments, that are open in an item, if any are."""
-        draft = self._draft(index)
-        match draft.item.type, draft.state:
+        """End the open text or arguments of an item, if any."""
+        item_state = self._item_state(index)
+        match item_state.item.type, item_state.stage:
             case "function_call", ItemStage.OPEN:
-                return [self._write(ArgumentsDone, **self._place(index), arguments=draft.text)]
+                return [
+                    self._write(
+                        ArgumentsDone, **self._item_fields(index), arguments=item_state.text
+                    )
+                ]
             case "message", ItemStage.PART_OPEN:
                 part: OutputText | ReasoningText = OutputText(
-                    text=draft.text,
-                    annotations=list(draft.annotations),
-                    logprobs=list(draft.logprobs),
+                    text=item_state.text,
+                    annotations=list(item_state.annotations),
+                    logprobs=list(item_state.logprobs),
                 )
-                fields = {"text": draft.text, "logprobs": list(draft.logprobs)}
-                done: type[BaseEvent] = OutputTextDone
+                done_fields = {"text": item_state.text, "logprobs": list(item_state.logprobs)}
+                done_event: type[BaseEvent] = OutputTextDone
             case "reasoning", ItemStage.PART_OPEN:
-                part, fields = ReasoningText(text=draft.text), {"text": draft.text}
-                done = ReasoningDone
+                part, done_fields = ReasoningText(text=item_state.text), {"text": item_state.text}
+                done_event = ReasoningDone
             case _:
                 return []
-        place = self._part_place(index)
+        part_fields = self._part_fields(index)
         return [
-            self._write(done, **place, **fields),
-            self._write(ContentPartDone, **place, part=part),
+            self._write(done_event, **part_fields, **done_fields),
+            self._write(ContentPartDone, **part_fields, part=part),
         ]
 
-    def _place(self, index: int) -> dict[str, Any]:
-        return {"item_id": self._draft(index).item.id, "output_index": index}
+    def _item_fields(self, index: int) -> dict[str, Any]:
+        return {"item_id": self._item_state(index).item.id, "output_index": index}
 
-    def _part_place(self, index: int) -> dict[str, Any]:
-        return self._place(index) | {"content_index": len(self._draft(index).content)}
+    def _part_fields(self, index: int) -> dict[str, Any]:
+        return self._item_fields(index) | {"content_index": len(self._item_state(index).content)}

@@ -1,6 +1,7 @@
-"""One output item while it is written: which event may follow which, and what they add up to.
+"""State machine of one output item: the legal order of its events, and their accumulated content.
 
-Pure; a part of the event machine (`models/events/state_machine.py`), which numbers the events.
+No I/O. The event machine (`models/events/state_machine.py`) has one per item and numbers its
+events.
 """
 
 from enum import StrEnum
@@ -24,11 +25,11 @@ from models.schemas.parts import OutputText, ReasoningText, SummaryText, TokenLo
 
 
 class IllegalEventError(Exception):
-    """An event was written that may not come now; the message names event and state."""
+    """An event is illegal in the current state; the message names both."""
 
 
 class ItemStage(StrEnum):
-    """How far the events of one item have come."""
+    """Stage of one item, which determines the events that may follow."""
 
     OPEN = "item_open"
     PART_OPEN = "part_open"
@@ -38,7 +39,7 @@ class ItemStage(StrEnum):
     STARTED = "started"
     SEARCHING = "searching"
     READY = "ready"
-    """Nothing is open in it; it may be done."""
+    """Every part is complete; the item may be closed."""
     CLOSED = "closed"
 
 
@@ -78,7 +79,7 @@ _REASONING: _Table = {
 }
 _WEB_SEARCH_CALL: _Table = {
     _S.OPEN: {"web_search_call.in_progress": _S.STARTED},
-    # A search that fails ends wherever it has come to.
+    # A search that fails is closed at whichever stage it has reached.
     _S.STARTED: {"web_search_call.searching": _S.SEARCHING, "output_item.done": _S.CLOSED},
     _S.SEARCHING: {"web_search_call.completed": _S.READY, "output_item.done": _S.CLOSED},
     _S.READY: {"output_item.done": _S.CLOSED},
@@ -89,59 +90,62 @@ ITEM_TABLES: dict[str, _Table] = {
     "reasoning": _REASONING,
     "web_search_call": _WEB_SEARCH_CALL,
 }
-"""Type of an item → what may follow in each state; events without their `response.`."""
+"""Type of an item → stage → event that may follow, without its prefix `response.` → next stage."""
 
 
 class ItemState:
-    """An item that has been added, and what its events have given it so far."""
+    """One item of the output, with the content that its events have added so far."""
 
     def __init__(self, added: OutputItemAdded) -> None:
         self.item: OutputItem = added.item
-        """As it was added; once it is closed, as it is done."""
+        """The item as it was added; once closed, in its final form."""
         self.index = added.output_index
-        self.state = ItemStage.OPEN
+        self.stage = ItemStage.OPEN
         self.content: list[OutputText | ReasoningText] = []
         self.summary: list[SummaryText] = []
         self.annotations: list[UrlCitation] = []
         self.logprobs: list[TokenLogprob] = []
-        self.num_written = 0
-        """Characters of its text or arguments, a summary left out."""
-        self._pieces: list[str] = []
+        self.num_chars = 0
+        """Characters of its text or arguments, without the summary."""
+        self._deltas: list[str] = []
 
     @property
     def is_closed(self) -> bool:
-        """Whether the item has its final form."""
-        return self.state is ItemStage.CLOSED
+        """Return True if the item has its final form."""
+        return self.stage is ItemStage.CLOSED
 
     @property
     def text(self) -> str:
-        """The text of the part, or the arguments, that came last."""
-        return "".join(self._pieces)
+        """Text of the latest part (content or summary), or the arguments."""
+        return "".join(self._deltas)
 
-    def take(self, event: ItemEvent) -> None:
-        """Check that an event may come now, and add what it says."""
+    def apply(self, event: ItemEvent) -> None:
+        """Add an event's content and advance the stage.
+
+        Raises `IllegalEventError`, and changes nothing, if the event may not follow now.
+        """
         name = event.type.removeprefix("response.")
-        following = ITEM_TABLES[self.item.type].get(self.state, {}).get(name)
-        if following is None:
+        next_stage = ITEM_TABLES[self.item.type].get(self.stage, {}).get(name)
+        if next_stage is None:
             raise IllegalEventError(
-                f"{event.type} cannot come in state {self.state.value!r} of item {self.index}"
+                f"{event.type} cannot come in state {self.stage.value!r} of item {self.index}"
             )
-        self.state = following
-        self._fold(event)
+        self.stage = next_stage
+        self._accumulate(event)
 
-    def _fold(self, event: ItemEvent) -> None:
+    def _accumulate(self, event: ItemEvent) -> None:
         match event:
             case OutputTextDelta():
-                self._add(event.delta)
+                self._add_delta(event.delta)
                 self.logprobs += event.logprobs
             case ReasoningDelta() | ArgumentsDelta():
-                self._add(event.delta)
+                self._add_delta(event.delta)
             case SummaryTextDelta():
-                self._pieces.append(event.delta)
+                self._deltas.append(event.delta)
             case AnnotationAdded():
                 self.annotations.append(event.annotation)
             case ContentPartAdded() | SummaryPartAdded():
-                self._pieces = []
+                self._deltas = []
             case ContentPartDone():
                 self.content.append(event.part)
             case SummaryPartDone():
@@ -151,6 +155,6 @@ class ItemState:
             case _:
                 pass
 
-    def _add(self, delta: str) -> None:
-        self._pieces.append(delta)
-        self.num_written += len(delta)
+    def _add_delta(self, delta: str) -> None:
+        self._deltas.append(delta)
+        self.num_chars += len(delta)

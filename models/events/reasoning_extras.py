@@ -1,4 +1,4 @@
-"""What a complete reasoning item has beside its text."""
+"""Optional fields of a complete reasoning item."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReasoningExtras:
-    """What a reasoning item has beside its text, made from it when it ends."""
+    """Functions that derive optional fields of a reasoning item from its text when it ends."""
 
     summarise: Callable[[str], str] | None = None
-    """Its summary; of what was cut off, none is made."""
+    """Text → summary; None for no summary. An item that was cut off gets none."""
     encrypt: Callable[[str], str] | None = None
-    """Its `encrypted_content`."""
+    """Text → `encrypted_content`; None to leave the field out."""

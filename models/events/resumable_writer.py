@@ -1,7 +1,7 @@
-"""What one generation says, written into the record as items, each piece once.
+"""Writer that turns one generation's output into the events of items, each exactly once.
 
-A later attempt rewinds and says again what an earlier one has said, from its first token on; what
-is on record is passed over, and writing goes on where the record ends.
+A later attempt rewinds the writer and repeats the output of the earlier ones from the first token
+on. Output that is already recorded is skipped, and recording continues where the record ends.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,130 +20,133 @@ from models.schemas.item_events import (
 )
 from models.schemas.parts import TokenLogprob, UrlCitation
 
-Record = Callable[[Sequence[BaseEvent], Sequence[int]], None]
-"""Takes events with the tokens that they came from."""
+RecordEvents = Callable[[Sequence[BaseEvent], Sequence[int]], None]
+"""Function that records events, given with the ids of the tokens that they came from."""
 
-_SEARCH_STATES = (
+_SEARCH_STAGES = (
     ItemStage.OPEN,
     ItemStage.STARTED,
     ItemStage.SEARCHING,
     ItemStage.READY,
     ItemStage.CLOSED,
 )
-_PASSED: dict[type[SearchEvent], int] = {
+_SEARCH_STEPS: dict[type[SearchEvent], int] = {
     SearchInProgress: 1,
     SearchSearching: 2,
     SearchCompleted: 3,
 }
-"""Where in the states of a search an event leads."""
+"""Event of a search → position in `_SEARCH_STAGES` that it leads to."""
 
 
 class ResumableWriter:
-    """Writes the items of one choice, one after the other; other choices' may lie in between."""
+    """Writer of the items of one choice, in sequence; items of other choices may lie in between."""
 
     def __init__(
-        self, response_id: UUID, machine: ItemBuilder, record: Record, *, choice: int
+        self, response_id: UUID, machine: ItemBuilder, record: RecordEvents, *, choice: int
     ) -> None:
-        """A writer that goes on where the record of its choice ends."""
+        """Continue where the record of the choice ends."""
         self._response_id = response_id
         self._machine = machine
         self._record = record
         self._choice = choice
         output = machine.output
         self._indexes = [i for i, item in enumerate(output) if choice_of(item.id) == choice]
-        """Where in the output the items of this choice are."""
-        self._place = len(self._indexes) - 1
-        """The item that is being said, as a position in `_indexes`."""
-        last = machine.drafts[self._indexes[-1]] if self._indexes else None
-        self._kind: str = last.item.type if last and not last.is_closed else ""
-        """Its type; empty between items."""
-        self._num_said = last.num_written if last else 0
-        """Characters of it that have been said."""
-        self._num_cited = len(last.annotations) if last else 0
-        """Its annotations that have been said."""
+        """Output indexes of the items of this choice."""
+        self._position = len(self._indexes) - 1
+        """Position of the current item in `_indexes`."""
+        last = machine.item_states[self._indexes[-1]] if self._indexes else None
+        self._item_type: str = last.item.type if last and not last.is_closed else ""
+        """Type of the current item; empty between items."""
+        self._num_chars = last.num_chars if last else 0
+        """Characters of the current item passed to the writer so far."""
+        self._num_annotations = len(last.annotations) if last else 0
+        """Annotations of the current item passed to the writer so far."""
         self._tokens: list[int] = []
         self._logprobs: list[TokenLogprob] = []
 
     def rewind(self) -> None:
-        """What is said next is said from the beginning, by the next attempt."""
-        self._place, self._kind = -1, ""
-        self._num_said = self._num_cited = 0
+        """Expect the output from its first token on, as a later attempt repeats it."""
+        self._position, self._item_type = -1, ""
+        self._num_chars = self._num_annotations = 0
 
-    def note(self, token_ids: Sequence[int], logprobs: Sequence[TokenLogprob] = ()) -> None:
-        """Tokens that what is said next comes from; they are kept until there is an event.
+    def add_tokens(self, token_ids: Sequence[int], logprobs: Sequence[TokenLogprob] = ()) -> None:
+        """Attach tokens to the output that follows; they are held until the next event.
 
-        Log probabilities are shown with text, and with nothing else.
+        Log probabilities are only shown with the text of messages.
         """
         self._tokens += token_ids
         self._logprobs += logprobs
 
     def add_text(self, delta: str) -> None:
-        """Text of a message, the open one or a new one."""
-        events = self._enter("message")
-        if new := self._unsaid(delta):
+        """Append text to the open message, or start one."""
+        events = self._switch_to("message")
+        if new := self._skip_recorded(delta):
             events += self._machine.add_text(self._index, new, self._logprobs)
         self._write(events)
 
     def add_reasoning(self, delta: str) -> None:
-        """Text of a reasoning item, the open one or a new one."""
-        events = self._enter("reasoning")
-        if new := self._unsaid(delta):
+        """Append text to the open reasoning item, or start one."""
+        events = self._switch_to("reasoning")
+        if new := self._skip_recorded(delta):
             events += self._machine.add_reasoning(self._index, new)
         self._write(events)
 
     def open_call(self, name: str) -> None:
-        """A function call begins."""
+        """Start a function call, after closing the open item."""
         self.close()
-        self._write(self._enter("function_call", name=name))
+        self._write(self._switch_to("function_call", name=name))
 
     def add_arguments(self, delta: str) -> None:
-        """More arguments of the open call."""
-        if new := self._unsaid(delta):
+        """Append to the arguments of the open function call."""
+        if new := self._skip_recorded(delta):
             self._write(self._machine.add_arguments(self._index, new))
 
     def add_annotation(self, annotation: UrlCitation) -> None:
-        """Where a passage of the open message comes from."""
-        self._num_cited += 1
-        if self._num_cited > len(self._machine.drafts[self._index].annotations):
+        """Add the citation of a passage to the open message."""
+        self._num_annotations += 1
+        if self._num_annotations > len(self._machine.item_states[self._index].annotations):
             self._write(self._machine.add_annotation(self._index, annotation))
 
     def open_search(self, action: dict[str, Any]) -> None:
-        """A search of the web begins."""
+        """Start a web search call, after closing the open item."""
         self.close()
-        self._write(self._enter("web_search_call", action=action))
+        self._write(self._switch_to("web_search_call", action=action))
 
     def advance_search(self, kind: type[SearchEvent]) -> None:
-        """The open search has come one step further."""
-        if _PASSED[kind] > _SEARCH_STATES.index(self._machine.drafts[self._index].state):
+        """Add the event of the next step of the open web search."""
+        if _SEARCH_STEPS[kind] > _SEARCH_STAGES.index(self._machine.item_states[self._index].stage):
             self._write(self._machine.advance_search(self._index, kind))
 
     def close(self, status: ItemEnd = "completed", **changes: Any) -> None:
-        """End the open item, if one is; `changes` are other fields of its final form."""
-        self._write(self._closing(status, **changes))
+        """End the open item, if any; `changes` are further fields of the final item."""
+        self._write(self._close_open_item(status, **changes))
 
     @property
     def _index(self) -> int:
-        return self._indexes[self._place]
+        return self._indexes[self._position]
 
-    def _closing(self, status: ItemEnd = "completed", **changes: Any) -> list[BaseEvent]:
-        is_open = self._kind and not self._machine.drafts[self._index].is_closed
-        self._kind = ""
+    def _close_open_item(self, status: ItemEnd = "completed", **changes: Any) -> list[BaseEvent]:
+        is_open = self._item_type and not self._machine.item_states[self._index].is_closed
+        self._item_type = ""
         return self._machine.close(self._index, status, **changes) if is_open else []
 
-    def _enter(self, kind: str, **fields: Any) -> list[BaseEvent]:
-        """Be in an item of a type: the open one if it is of it, else the next."""
-        if self._kind == kind:
-            return []
-        events = self._closing()
-        self._place += 1
-        self._kind, self._num_said, self._num_cited = kind, 0, 0
-        if self._place < len(self._indexes):
-            return events
-        self._indexes.append(len(self._machine.drafts))
-        return events + self._open(kind, fields)
+    def _switch_to(self, kind: str, **fields: Any) -> list[BaseEvent]:
+        """Make an item of the type current: the open one if it matches, else the next.
 
-    def _open(self, kind: str, fields: dict[str, Any]) -> list[BaseEvent]:
-        item_id = output_item_id(kind, self._response_id, self._place, self._choice)
+        Returns the events that closed the open item and opened a new one.
+        """
+        if self._item_type == kind:
+            return []
+        events = self._close_open_item()
+        self._position += 1
+        self._item_type, self._num_chars, self._num_annotations = kind, 0, 0
+        if self._position < len(self._indexes):
+            return events
+        self._indexes.append(len(self._machine.item_states))
+        return events + self._open_item(kind, fields)
+
+    def _open_item(self, kind: str, fields: dict[str, Any]) -> list[BaseEvent]:
+        item_id = output_item_id(kind, self._response_id, self._position, self._choice)
         match kind:
             case "message":
                 return self._machine.open_message(item_id)
@@ -154,11 +157,11 @@ class ResumableWriter:
             case _:
                 return self._machine.open_search(item_id, **fields)
 
-    def _unsaid(self, delta: str) -> str:
-        """What of a delta is not on record."""
-        num_on_record = self._machine.drafts[self._index].num_written - self._num_said
-        self._num_said += len(delta)
-        return delta[max(0, num_on_record) :]
+    def _skip_recorded(self, delta: str) -> str:
+        """Return the part of a delta that is not recorded yet."""
+        num_recorded = self._machine.item_states[self._index].num_chars - self._num_chars
+        self._num_chars += len(delta)
+        return delta[max(0, num_recorded) :]
 
     def _write(self, events: Sequence[BaseEvent]) -> None:
         if events:

@@ -1,1 +1,1 @@
-"""From output formats and tool choices to llguidance grammars."""
+"""Conversion of output formats and tool choices to llguidance grammars."""

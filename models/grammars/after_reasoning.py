@@ -1,4 +1,4 @@
-"""Grammars that hold for the answer, and leave what the model thinks before it free."""
+"""Grammars that constrain the answer and leave the reasoning before it free."""
 
 import re
 
@@ -7,24 +7,24 @@ import orjson
 from models.profile.thinking import ThinkTags
 
 _START = "the_answer"
-"""What the first grammar is called where it has no name."""
+"""Name of the first grammar if it has none."""
 _SPACE = r"SPACE: /[ \t\r\n]{1,8}/"
 
 
-def after_thought(grammar: str, tags: ThinkTags, *, is_open: bool) -> str:
-    """An llguidance grammar with a thought before what it allows.
+def allow_reasoning(grammar: str, tags: ThinkTags, *, is_open: bool) -> str:
+    """Extend an llguidance grammar by free reasoning before the output that it allows.
 
-    `is_open`: the prompt ends within the thought; otherwise the model may begin one, or none. The
-    output cannot end before the answer.
+    If `is_open`, the prompt ends inside the reasoning; otherwise reasoning is optional. The output
+    cannot end before the answer.
     """
     first, *others = orjson.loads(grammar)["grammars"]
     name = first.get("name") or _START
-    opened = "thought" if is_open else "(SPACE? OPENER thought)?"
+    prefix = "thought" if is_open else "(SPACE? OPENER thought)?"
     lark = "\n".join(
         [
-            f"start: {opened} SPACE? @{name}",
-            f"thought[lazy]: /(.|\\n)*{_escaped(tags.closer)}/",
-            f"OPENER: /{_escaped(tags.opener)}/",
+            f"start: {prefix} SPACE? @{name}",
+            f"thought[lazy]: /(.|\\n)*{_escape(tags.closer)}/",
+            f"OPENER: /{_escape(tags.opener)}/",
             _SPACE,
         ]
     )
@@ -32,5 +32,5 @@ def after_thought(grammar: str, tags: ThinkTags, *, is_open: bool) -> str:
     return orjson.dumps({"grammars": grammars}).decode()
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return re.escape(text).replace("/", r"\/")

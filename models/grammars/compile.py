@@ -1,7 +1,7 @@
-"""From `text.format` or `grammar` to the llguidance grammar that the output must follow.
+"""Conversion of `text.format` or `grammar` to the llguidance grammar that constrains the output.
 
-outlines' types say what a schema is; llguidance, its backend that refuses what it cannot enforce,
-makes the grammar. Whether that can be followed is checked in `models/grammars/validate.py`.
+outlines' types validate schemas; llguidance, the backend that rejects what it cannot enforce,
+compiles the grammar. `models/grammars/validate.py` checks that the result can be followed.
 """
 
 import re
@@ -29,9 +29,9 @@ from models.schemas.request.parameters import GenerationParameters
 MAX_SCHEMA_BYTES = 256 * 1024
 MAX_PATTERNS = 1000
 MAX_PROPERTIES = 2000
-"""Of one object: the time to compile them grows with the square."""
+"""Maximum number of properties of one object: the time to compile them grows quadratically."""
 MAX_MINIMUM = 1 << 20
-"""No output is that long: a schema that asks for more items or characters has no instance."""
+"""Maximum of `minItems`, `minLength` and `minProperties`: no output is longer than that."""
 
 _MAX_CACHED = 64
 _MINIMUMS = ("minItems", "minLength", "minProperties")
@@ -42,15 +42,15 @@ _RULE_TEMPERATURE = re.compile(r"\[[^\]\n]*\btemperature\s*=")
 def grammar_of(
     parameters: GenerationParameters, *, param: str = "text.format.schema"
 ) -> str | None:
-    """The llguidance grammar that the output must follow; None for free text.
+    """Return the llguidance grammar that the output must follow; None for free text.
 
-    Raises a 400 that names `param` for what is no schema.
+    Raises `InvalidRequestError` that names `param` for an invalid schema.
     """
     if parameters.grammar is not None:
         return _from_grammar(parameters.grammar)
     match parameters.text.format if parameters.text else None:
         case JsonSchemaFormat(schema_=schema):
-            return _from_schema(_text_of(schema, param), param)
+            return _from_schema(_schema_text(schema, param), param)
         case JsonObjectFormat():
             return _from_schema('{"type":"object"}', param)
         case _:
@@ -58,36 +58,39 @@ def grammar_of(
 
 
 def schema_grammar(schema: dict[str, Any], *, param: str) -> str:
-    """The llguidance grammar of a schema's instances; raises a 400 for what is no schema."""
-    return _from_schema(_text_of(schema, param), param)
+    """Return the llguidance grammar of a JSON schema's instances.
+
+    Raises `InvalidRequestError` that names `param` for an invalid schema.
+    """
+    return _from_schema(_schema_text(schema, param), param)
 
 
 def _from_grammar(grammar: Grammar) -> str:
     match grammar:
         case RegexGrammar():
-            made: str = llguidance.LLMatcher.grammar_from_regex(grammar.value)
-            return made
+            compiled: str = llguidance.LLMatcher.grammar_from_regex(grammar.value)
+            return compiled
         case LarkGrammar():
             _check_lark(grammar.value)
-            # Bare Lark is taken for llguidance's JSON if it begins with a brace.
+            # llguidance would take bare Lark that begins with a brace for JSON.
             return _to_json({"grammars": [{"lark_grammar": grammar.value}]})
         case JsonSchemaGrammar(value=value):
-            schema = _parsed(value) if isinstance(value, str) else value
-            return _from_schema(_text_of(schema, GRAMMAR_PARAM), GRAMMAR_PARAM)
+            schema = _parse(value) if isinstance(value, str) else value
+            return _from_schema(_schema_text(schema, GRAMMAR_PARAM), GRAMMAR_PARAM)
         case _:
             return _from_list(grammar.value)
 
 
 def _from_list(chosen: GrammarList) -> str:
-    """`max_tokens` is left out: it ends the output as `max_output_tokens` does."""
-    _check_lark("\n".join(each.lark_grammar or "" for each in chosen.grammars))
-    made = _to_json(chosen.model_dump(exclude_none=True, exclude={"max_tokens"}))
-    for position, each in enumerate(chosen.grammars):
-        if each.json_schema is not None:
+    """Return a list of grammars as JSON; `max_tokens` is left out: it limits the whole output."""
+    _check_lark("\n".join(grammar.lark_grammar or "" for grammar in chosen.grammars))
+    text = _to_json(chosen.model_dump(exclude_none=True, exclude={"max_tokens"}))
+    for position, grammar in enumerate(chosen.grammars):
+        if grammar.json_schema is not None:
             param = f"{GRAMMAR_PARAM}.grammars[{position}].json_schema"
-            _from_schema(_text_of(each.json_schema, param), param)
-    _check_size(made, GRAMMAR_PARAM)
-    return made
+            _from_schema(_schema_text(grammar.json_schema, param), param)
+    _check_size(text, GRAMMAR_PARAM)
+    return text
 
 
 def _check_lark(text: str) -> None:
@@ -100,19 +103,19 @@ def _check_lark(text: str) -> None:
 
 @lru_cache(maxsize=_MAX_CACHED)
 def _from_schema(schema: str, param: str) -> str:
-    """The order of keys is kept: it is the order in which properties are written."""
-    # It brings transformers along: seconds, for a server that may never see a schema.
+    """Compile a JSON schema; the order of its keys is that in which properties are generated."""
+    # Imports transformers, which takes seconds: a server may never receive a schema.
     from outlines.types import JsonSchema
 
     _check_size(schema, param)
     try:
-        described = JsonSchema(schema)
+        parsed = JsonSchema(schema)
     except SchemaError as error:
         raise refusal(f"{error.message} at {error.json_path}", param) from None
     except RecursionError:
         raise refusal("it is nested too deeply", param) from None
     _check_keywords(orjson.loads(schema), param)
-    grammar: str = llguidance.LLMatcher.grammar_from_json_schema(described.schema)
+    grammar: str = llguidance.LLMatcher.grammar_from_json_schema(parsed.schema)
     return grammar
 
 
@@ -133,20 +136,20 @@ def _check_keywords(schema: Any, param: str) -> None:
 
 
 def _keywords(schema: Any) -> Iterator[tuple[str, Any]]:
-    """Keywords and their values, wherever they stand in a schema, but not in its data."""
-    left = [schema]
-    while left:
-        each = left.pop()
-        if isinstance(each, list):
-            left.extend(each)
-        elif isinstance(each, dict):
-            for name, value in each.items():
+    """Yield all keywords of a schema and their values, at any depth, but not from its data."""
+    pending = [schema]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, list):
+            pending.extend(node)
+        elif isinstance(node, dict):
+            for name, value in node.items():
                 yield name, value
                 if name not in _DATA_KEYWORDS:
-                    left.append(value)
+                    pending.append(value)
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parse(text: str) -> dict[str, Any]:
     try:
         schema = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -156,7 +159,7 @@ def _parsed(text: str) -> dict[str, Any]:
     return schema
 
 
-def _text_of(schema: dict[str, Any], param: str) -> str:
+def _schema_text(schema: dict[str, Any], param: str) -> str:
     try:
         return _to_json(schema)
     except orjson.JSONEncodeError:
@@ -168,7 +171,7 @@ def _to_json(value: dict[str, Any]) -> str:
 
 
 def refusal(reason: str, param: str) -> InvalidRequestError:
-    """A 400 for a grammar or schema that stands at `param`."""
+    """Return the error (HTTP 400) for the grammar or schema in the field `param`."""
     kind = "grammar" if param.startswith(GRAMMAR_PARAM) else "schema"
     code = "invalid_grammar" if kind == "grammar" else "invalid_json_schema"
     return InvalidRequestError(f"Invalid {kind} for {param}: {reason}", param=param, code=code)

@@ -1,7 +1,7 @@
-"""The grammar of an output that may or must be calls, in the format of the weights.
+"""Grammars of outputs that may or must contain tool calls, in the call format of the weights.
 
-It contains the format's own wrapper, so that what was generated under it can always be read. What
-the model says before a call is free; from the opener on, names and arguments are what was given.
+They include the delimiters of the format, so that the output can always be parsed. Text before a
+call is free; from the opener on, only the given names and arguments are allowed.
 """
 
 from dataclasses import replace
@@ -20,9 +20,9 @@ from models.schemas.request.tools import FunctionTool
 from models.tools.choice import SEARCH_FUNCTION, CallRule, call_rule, format_of
 
 MAX_REPEATED = 128
-"""Calls of one output where the request sets no limit: some models never stop by themselves."""
+"""Calls per output if the request sets no limit: some models repeat calls without end."""
 
-# Small models would write spaces for ever where a grammar lets them.
+# Small models would generate spaces without end if the grammar allowed it.
 _LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _ANY_OBJECT: dict[str, Any] = {"type": "object"}
 _BODY = "body"
@@ -32,10 +32,10 @@ _LLAMA_CALL = r'/[ \n\t]*\{[ \n\t]*"name"(.|\n)*/'
 
 
 def calls_grammar(parameters: GenerationParameters, encoder: ChatEncoder, *, turn: int = 0) -> str:
-    """The grammar of a request that may call functions; after a search none has to come."""
+    """Return the grammar of a request with tools; calls are forced in the first turn only."""
     rule, profile = call_rule(parameters), encoder.profile
     call_format = format_of(parameters, profile)
-    limits = [each for each in (rule.max_calls, profile.max_calls) if each is not None]
+    limits = [limit for limit in (rule.max_calls, profile.max_calls) if limit is not None]
     return tool_grammar(
         replace(
             rule,
@@ -49,7 +49,7 @@ def calls_grammar(parameters: GenerationParameters, encoder: ChatEncoder, *, tur
 
 
 def search_grammar(body: str | None) -> str:
-    """The grammar of a turn that is a search, or what `body` allows, should it allow anything."""
+    """Return the grammar of a turn that is a web search, or, if given, what `body` allows."""
     rule = CallRule(tools=(SEARCH_FUNCTION,), is_forced=body is None, max_calls=1)
     return tool_grammar(rule, GENERIC, body=body)
 
@@ -61,12 +61,12 @@ def tool_grammar(
     opener_id: int | None = None,
     body: str | None = None,
 ) -> str:
-    """An llguidance grammar for calls by `rule`, and for text where it forces none.
+    """Return an llguidance grammar for calls by `rule`, and for text if calls are not forced.
 
     `body` is the grammar that text must follow; `opener_id` is the token that calls begin with, if
-    it is a special one.
+    it is a special token.
     """
-    lines = [_calls(rule, call_format, opener_id), *_each_call(rule.tools, call_format)]
+    lines = [_calls(rule, call_format, opener_id), *_call_rules(rule.tools, call_format)]
     grammars: list[dict[str, Any]] = [
         {"name": f"arguments_{number}", "json_schema": arguments_schema(tool)}
         for number, tool in enumerate(rule.tools)
@@ -86,9 +86,9 @@ def tool_grammar(
 
 
 def arguments_schema(tool: FunctionTool) -> dict[str, Any]:
-    """The schema that arguments are held to.
+    """Return the JSON schema that constrains the arguments of a function.
 
-    Where the function is not `strict`, one that cannot be enforced gives way to any object.
+    If the function is not `strict` and its schema cannot be enforced, any object is allowed.
     """
     schema = dict(tool.parameters or _ANY_OBJECT)
     schema.setdefault("type", "object")
@@ -109,9 +109,9 @@ def _calls(rule: CallRule, form: CallFormat, opener_id: int | None) -> str:
 
 
 def _free(form: CallFormat, opener_id: int | None) -> tuple[str, list[str]]:
-    """Text with or without a call at its end; no call begins within it."""
+    """Return the rules of free text, optionally followed by calls; no call begins inside it."""
     if opener_id is not None:
-        # No text holds a special token.
+        # Text never contains a special token.
         return "plain calls?", [f"plain: {_ANYTHING}"]
     if not form.opener:
         return "plain | calls", [f"PLAIN: {_ANYTHING} & ~{_LLAMA_CALL}", "plain: PLAIN"]
@@ -123,7 +123,7 @@ def _free(form: CallFormat, opener_id: int | None) -> tuple[str, list[str]]:
     ]
 
 
-def _each_call(tools: tuple[FunctionTool, ...], form: CallFormat) -> list[str]:
+def _call_rules(tools: tuple[FunctionTool, ...], form: CallFormat) -> list[str]:
     lines = ["call: " + " | ".join(f"call_{number}" for number in range(len(tools)))]
     for number, tool in enumerate(tools):
         head = _literal(f'{{"name": "{tool.name}", "{form.key}": ')
@@ -132,7 +132,7 @@ def _each_call(tools: tuple[FunctionTool, ...], form: CallFormat) -> list[str]:
 
 
 def _literal(text: str) -> str:
-    """A text in Lark; nothing at all for an empty one."""
+    """Return a text as a Lark string literal; nothing for an empty text."""
     return orjson.dumps(text).decode() if text else ""
 
 

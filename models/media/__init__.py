@@ -1,1 +1,1 @@
-"""Images: decoding within limits, and the processor of a vision model."""
+"""Image input: decoding within limits, and preprocessing for vision models."""

@@ -1,4 +1,4 @@
-"""Images as clients send them: data URLs, held to their limits before a pixel is decoded."""
+"""Images from clients: data URLs, whose limits are checked before any pixel is decoded."""
 
 import base64
 import binascii
@@ -13,12 +13,12 @@ from PIL import Image, ImageOps
 from models.errors import InvalidRequestError
 
 MAX_IMAGES = 20
-"""Images in the input of one response."""
+"""Maximum number of images in the input of one response."""
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
-"""Bytes of one image file."""
+"""Maximum size of one image file in bytes."""
 MAX_IMAGE_PIXELS = 4096 * 4096
 LOW_DETAIL_EDGE = 512
-"""Pixels of the longer edge that `detail: low` scales an image down to."""
+"""Length of the longer edge in pixels to which `detail: low` scales an image down."""
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 _DATA_URL = re.compile(r"data:image/(png|jpe?g|webp|gif)(;[^,;]*)*;base64,", re.IGNORECASE)
@@ -27,34 +27,40 @@ _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFile:
-    """An image that has passed its checks and is not decoded yet."""
+    """Image file that has passed its checks and is not decoded yet."""
 
     content: bytes
     is_low_detail: bool
 
     @property
     def digest(self) -> bytes:
-        """Of everything that decides what is seen."""
+        """BLAKE2b digest (16 bytes) of everything that determines the decoded image."""
         return blake2b(self.content, digest_size=16, salt=bytes([self.is_low_detail])).digest()
 
 
 def read_image_part(part: dict[str, Any], param: str) -> ImageFile:
-    """The file in an `input_image` part; raises an `InvalidRequestError` that names `param`."""
+    """Return the file in an `input_image` part.
+
+    Raises `InvalidRequestError` that names `param` if the part has no usable image.
+    """
     if part.get("file_id"):
         raise InvalidRequestError(
             "Files are not kept here; send the image as a data URL in image_url.",
             param=f"{param}.file_id",
             code="unsupported_parameter",
         )
-    content = _content(part.get("image_url") or "", f"{param}.image_url")
+    content = _decode_url(part.get("image_url") or "", f"{param}.image_url")
     file = ImageFile(content=content, is_low_detail=part.get("detail") == "low")
-    _open(file, f"{param}.image_url")
+    _read_header(file, f"{param}.image_url")
     return file
 
 
 def decode_image(file: ImageFile, param: str) -> Any:
-    """The upright image in RGB, the first if there are several."""
-    image = _open(file, param)
+    """Decode an image to RGB, rotated by its EXIF orientation; of an animation, the first frame.
+
+    Raises `InvalidRequestError` that names `param` if the file is damaged.
+    """
+    image = _read_header(file, param)
     try:
         upright = ImageOps.exif_transpose(image).convert("RGB")
     except Exception as error:  # a damaged file raises almost anything
@@ -65,13 +71,13 @@ def decode_image(file: ImageFile, param: str) -> Any:
 
 
 def gradient_url() -> str:
-    """A small image of all shades, as a data URL, for whoever needs any image."""
+    """Return a small gradient image as a data URL, for tests of the image input."""
     buffer = BytesIO()
     Image.radial_gradient("L").resize((48, 32)).convert("RGB").save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _content(url: str, param: str) -> bytes:
+def _decode_url(url: str, param: str) -> bytes:
     if url[:8].lower().startswith(("http://", "https://")):
         raise InvalidRequestError(
             "Images are taken as data URLs only: this server fetches nothing from addresses in "
@@ -95,8 +101,8 @@ def _content(url: str, param: str) -> bytes:
     return content
 
 
-def _open(file: ImageFile, param: str) -> Any:
-    """Read the header; the size in it is checked before anything is made of that size."""
+def _read_header(file: ImageFile, param: str) -> Any:
+    """Open an image and check the size in its header before memory of that size is allocated."""
     try:
         image = Image.open(BytesIO(file.content), formats=_FORMATS)
     except _BOMB as error:

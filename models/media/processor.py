@@ -1,6 +1,6 @@
-"""From an image to what a vision model is given of it: the processor that came with the weights.
+"""Image preprocessing for vision models, with the processor that comes with the weights.
 
-Loads torch, which transformers' processors import; only for models that take images.
+Loads torch, which transformers' processors import, but only for models that take images.
 """
 
 import logging
@@ -17,54 +17,54 @@ from models.media.images import ImageFile, decode_image
 logger = logging.getLogger(__name__)
 
 REMEMBERED_BYTES = 64 << 20
-"""Prepared images that are kept: the check before a response and its turns later use them again."""
+"""Size in bytes of the cache of prepared images, which validation and every turn share."""
 
 _PROMPT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedImage:
-    """One image as its model takes it."""
+    """Image in the form that the model takes."""
 
     digest: bytes
     text: str
-    """What stands for it in a prompt: `num_tokens` image tokens, others between and around."""
+    """Text of the image in a prompt: `num_tokens` image tokens and the delimiters around them."""
     num_tokens: int
     inputs: Mapping[str, Any]
-    """Arrays for the vision network, by name."""
+    """Input arrays of the vision encoder, by name."""
 
     @property
     def num_bytes(self) -> int:
-        """Memory of the arrays."""
+        """Size of the arrays in bytes."""
         return sum(int(array.nbytes) for array in self.inputs.values())
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedImage:
-    """A prepared image and the places of its image tokens in a prompt."""
+    """Prepared image with the positions of its image tokens in a prompt."""
 
     image: PreparedImage
     positions: Sequence[int]
 
 
 class ImageReader:
-    """Prepares images one at a time and remembers the latest."""
+    """Preprocessor of images, one at a time, with a cache of the latest."""
 
     def __init__(self, processor: Any) -> None:
         self._processor = processor
         self.image_token: str = processor.image_token
         self.image_token_id: int = processor.image_token_id
-        self._lock = Lock()  # bounds memory too: decoded images are large
-        self._remembered: OrderedDict[bytes, PreparedImage] = OrderedDict()
+        self._lock = Lock()  # also bounds memory: decoded images are large
+        self._cache: OrderedDict[bytes, PreparedImage] = OrderedDict()
 
     def prepare(self, file: ImageFile, param: str) -> PreparedImage:
-        """Decode and prepare; raises an `InvalidRequestError` that names `param`."""
+        """Decode and preprocess an image; raise `InvalidRequestError` that names `param`."""
         with self._lock:
-            prepared = self._remembered.pop(file.digest, None) or self._prepare(file, param)
-            self._remembered[file.digest] = prepared
-            num_bytes = sum(each.num_bytes for each in self._remembered.values())
-            while num_bytes > REMEMBERED_BYTES and len(self._remembered) > 1:
-                _, oldest = self._remembered.popitem(last=False)
+            prepared = self._cache.pop(file.digest, None) or self._prepare(file, param)
+            self._cache[file.digest] = prepared
+            num_bytes = sum(image.num_bytes for image in self._cache.values())
+            while num_bytes > REMEMBERED_BYTES and len(self._cache) > 1:
+                _, oldest = self._cache.popitem(last=False)
                 num_bytes -= oldest.num_bytes
         return prepared
 
@@ -86,11 +86,14 @@ class ImageReader:
             digest=file.digest,
             text=replaced["replacement"],
             num_tokens=token_ids.count(self.image_token_id),
-            inputs={name: each for name, each in output.items() if name not in _PROMPT_NAMES},
+            inputs={name: array for name, array in output.items() if name not in _PROMPT_NAMES},
         )
 
     def expand(self, text: str, images: Sequence[PreparedImage]) -> str:
-        """Put each image's own text in the place of its mark in a rendered prompt."""
+        """Replace each image placeholder in a rendered prompt by the text of its image.
+
+        Raises `InvalidRequestError` if the numbers of placeholders and images differ.
+        """
         pieces = text.split(self.image_token)
         if len(pieces) != len(images) + 1:
             message = (
@@ -104,19 +107,19 @@ class ImageReader:
         return "".join(whole)
 
     def place(self, token_ids: Sequence[int], images: Sequence[PreparedImage]) -> list[PlacedImage]:
-        """Find each image's tokens in the prompt that `expand` led to."""
-        places = [at for at, token in enumerate(token_ids) if token == self.image_token_id]
+        """Return the positions of each image's tokens in the encoded result of `expand`."""
+        positions = [n for n, token in enumerate(token_ids) if token == self.image_token_id]
         placed = []
         for image in images:
-            placed.append(PlacedImage(image, places[: image.num_tokens]))
-            places = places[image.num_tokens :]
+            placed.append(PlacedImage(image, positions[: image.num_tokens]))
+            positions = positions[image.num_tokens :]
         return placed
 
 
 def load_image_reader(folder: Path) -> ImageReader | None:
-    """The reader of the weights in `folder`; None for a model that takes no images.
+    """Load the image processor of the weights in `folder`; None if the model takes no images.
 
-    A processor that cannot be loaded here is logged, and leaves a model for text.
+    If the processor cannot be loaded, a warning is logged and the model serves text only.
     """
     names = ("processor_config.json", "preprocessor_config.json")
     if not any((folder / name).is_file() for name in names):

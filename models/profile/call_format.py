@@ -1,5 +1,7 @@
-"""The ways in which models spell calls of functions: one description for prompts, grammars and
-the reader of the output."""
+"""Text formats in which models write tool calls.
+
+Prompts, grammars and the parser of the output all use these descriptions.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,26 +11,26 @@ CallStyle = Literal["hermes", "llama", "mistral"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFormat:
-    """How one style spells calls.
+    """Delimiters of tool calls in one format.
 
-    A call is `{"name": "f", "arguments": {…}}`, within what is said here; everything but the
-    arguments is in the form that grammars impose, or in one that differs in white space alone.
+    A call is `{"name": "f", "arguments": {…}}` between these delimiters. Everything but the
+    arguments has the form that grammars impose, or differs from it in white space only.
     """
 
     style: CallStyle
     opener: str
-    """What the first call begins with; empty if it is the brace, and nothing may come before it."""
+    """Text before the first call; empty if calls begin with the brace and no text precedes them."""
     after_opener: str
-    """What stands between it and the brace."""
+    """Text between the opener and the brace of the first call."""
     closer: str
-    """What each call ends with, beyond its brace."""
+    """Text after the closing brace of each call."""
     separator: str
-    """What stands between two calls."""
+    """Text between two calls."""
     end: str
-    """What ends the last."""
+    """Text after the last call."""
     key: Literal["arguments", "parameters"]
     marks: tuple[str, ...] = ()
-    """Tokens that must not get lost between model and reader, should they be special ones."""
+    """Delimiter tokens that detokenization must keep even if they are special tokens."""
 
 
 CALL_FORMATS: dict[CallStyle, CallFormat] = {
@@ -63,4 +65,4 @@ CALL_FORMATS: dict[CallStyle, CallFormat] = {
     ),
 }
 GENERIC = CALL_FORMATS["hermes"]
-"""For models whose chat template knows of no tools, or of a style that is not known here."""
+"""Format for models whose chat template supports no tools or uses an unknown format."""

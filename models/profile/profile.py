@@ -1,6 +1,6 @@
-"""How one set of weights is told of functions and calls them, read off its chat template.
+"""Profile of one set of weights: tool support and sampling defaults, from its chat template.
 
-`profile.json` in the folder of the weights overrides what is found (docs/operations.md).
+`profile.json` in the folder of the weights overrides the detected values (docs/operations.md).
 """
 
 import re
@@ -22,62 +22,68 @@ _MARKS: tuple[tuple[str, CallStyle], ...] = (
     ("ipython", "llama"),
 )
 _OTHER_MARKS = ("<function=", "<|tool_call", "[ARGS]", "<|channel|>", "<arg_key>")
-"""Of styles that are not read here: such weights are asked in the generic one."""
+"""Marks of call formats that are not supported; such weights use the generic format."""
 
 _KNOWN: dict[str, dict[str, Any]] = {
     DEFAULT_MODEL: {
         "call_margin": 3.5,
         "calls_again": False,
         "max_calls": 1,
-        # The model card's, and a penalty without which many of its answers have no end.
+        # From the model card; without the penalty, many of its answers would not end.
         "sampling": SamplingDefaults(temperature=0.2, top_p=0.9, frequency_penalty=0.2),
     }
 }
-"""Weights that are too small to do as others; see docs/operations.md."""
+"""Values for weights that are too small to call tools reliably; see docs/operations.md."""
 
 
 class Profile(BaseModel):
-    """What prompts, grammars and the reader of the output must know of the weights."""
+    """Properties of the weights that prompts, grammars and the output parser depend on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     call_style: CallStyle = GENERIC.style
     takes_tools: bool = False
-    """Whether the chat template writes tools and calls itself; else they are written for it."""
+    """True if the chat template writes tools and calls; otherwise they are written as text."""
     call_margin: float = Field(0.0, ge=0, le=100, allow_inf_nan=False)
-    """Where an answer begins, a call is made if the logit of its first token, with this added,
-    reaches the highest; 0 leaves it to the draw."""
+    """Bonus, in logits, for a tool call at the beginning of an answer.
+
+    A call is made if the logit of its first token plus this value reaches the highest logit; 0
+    leaves the decision to sampling.
+    """
 
     calls_again: bool = True
-    """Whether an answer to the output of a function may begin with another call; weights that are
-    too small do little else."""
+    """True if the answer to a function's output may begin with another call.
+
+    Weights that are too small would only repeat calls.
+    """
 
     max_calls: int | None = Field(None, ge=1)
-    """Most calls of one output; weights that are too small repeat theirs without end."""
+    """Maximum number of calls per output; weights that are too small repeat them without end."""
 
     sampling: SamplingDefaults = SamplingDefaults()
-    """For fields that a request leaves out; counts before `generation_config.json`."""
+    """Values for fields that a request leaves out; they override `generation_config.json`."""
 
     @property
     def call_format(self) -> CallFormat:
-        """How its calls are spelled."""
+        """Text format of the tool calls."""
         return CALL_FORMATS[self.call_style]
 
 
 def read_profile(
     folder: Path, model_id: str, template: str, call_margin: float | None = None
 ) -> Profile:
-    """What the template shows, changed by the profile in the folder, and that by a setting.
+    """Return the profile detected from the template, updated by `profile.json` in the folder.
 
-    Raises `SettingsError` for a profile that cannot be read.
+    `call_margin`, in logits, overrides both if it is not None. Raises `SettingsError` for an
+    invalid `profile.json`.
     """
     profile = profile_of(template, model_id)
-    given = folder / FILE_NAME
-    if given.is_file():
+    path = folder / FILE_NAME
+    if path.is_file():
         try:
-            changes = Profile.model_validate_json(given.read_bytes())
+            changes = Profile.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise SettingsError(f"{given}: {error}") from None
+            raise SettingsError(f"{path}: {error}") from None
         sampling = changes.sampling.over(profile.sampling)
         update = {name: getattr(changes, name) for name in changes.model_fields_set}
         profile = profile.model_copy(update=update | {"sampling": sampling})
@@ -87,7 +93,7 @@ def read_profile(
 
 
 def profile_of(template: str, model_id: str = "") -> Profile:
-    """What a chat template shows of the weights that it belongs to."""
+    """Detect the profile of the weights from their chat template."""
     style = next((style for mark, style in _MARKS if mark in template), None)
     is_other = any(mark in template for mark in _OTHER_MARKS)
     takes_tools = (

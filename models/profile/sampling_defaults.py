@@ -1,4 +1,4 @@
-"""How tokens are drawn where a request does not say, for one set of weights."""
+"""Default sampling parameters of one set of weights."""
 
 from typing import Any, TypeVar
 
@@ -7,13 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from models.settings import SettingsError
 
 OF_GENERATION_CONFIG = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
-"""What `generation_config.json` has of them, under the same names."""
+"""Fields that are read from `generation_config.json`, under the same names."""
 
 _Fields = TypeVar("_Fields", bound=BaseModel)
 
 
 class SamplingDefaults(BaseModel):
-    """Values for fields of a request that it leaves out; None changes nothing."""
+    """Values for fields that a request leaves out; None leaves a field as it is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -26,11 +26,11 @@ class SamplingDefaults(BaseModel):
     presence_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
 
     def over(self, others: "SamplingDefaults") -> "SamplingDefaults":
-        """These, and the others where these have none."""
+        """Return these defaults, completed by `others` where these are None."""
         return others.model_copy(update=self.model_dump(exclude_none=True))
 
     def fill(self, given: _Fields) -> _Fields:
-        """The parameters in force: what is given counts, a 0 too."""
+        """Return `given` with its None fields set to the defaults; a given 0 is kept."""
         neutral = {"temperature": 1.0, "top_p": 1.0}
         update = neutral | self.model_dump(exclude_none=True)
         return given.model_copy(
@@ -39,9 +39,12 @@ class SamplingDefaults(BaseModel):
 
 
 def of_generation_config(config: dict[str, Any]) -> SamplingDefaults:
-    """Those of `generation_config.json`; raises `SettingsError` for a value out of range."""
+    """Return the defaults in the content of `generation_config.json`.
+
+    Raises `SettingsError` for a value out of range.
+    """
     known = {name: config.get(name) for name in OF_GENERATION_CONFIG}
-    if (known["top_k"] or 0) < 0:  # another spelling of "off"
+    if (known["top_k"] or 0) < 0:  # negative also means "off"
         del known["top_k"]
     try:
         return SamplingDefaults.model_validate(known)

@@ -1,7 +1,7 @@
-"""How a chat template is told to think, and where it takes earlier thoughts: read off its text.
+"""Detection of how a chat template switches reasoning on and takes earlier reasoning.
 
-Templates have no common way: Qwen's and many others know `enable_thinking`, DeepSeek's and
-Granite's `thinking`, gpt-oss's and Mistral's `reasoning_effort`.
+Templates have no common convention: those of Qwen and many others use `enable_thinking`, of
+DeepSeek and Granite `thinking`, of gpt-oss and Mistral `reasoning_effort`.
 """
 
 import re
@@ -9,16 +9,16 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 SWITCHES = ("enable_thinking", "thinking")
-"""Keywords that are true or false."""
+"""Template keywords that take a boolean."""
 LEVEL = "reasoning_effort"
-"""The keyword that is a word."""
-_WITHOUT_THOUGHT = frozenset({"none", "minimal"})
+"""Template keyword that takes the name of an effort level."""
+_WITHOUT_REASONING = frozenset({"none", "minimal"})
 _USUAL_LEVELS = {"none": "low", "minimal": "low", "xhigh": "high"}
-"""What templates that do not name a level know in its place."""
+"""Substitutes for levels that a template does not name."""
 
 
 class ThinkTags(NamedTuple):
-    """What a model writes before and after a thought."""
+    """Delimiters that a model writes before and after its reasoning."""
 
     opener: str
     closer: str
@@ -33,71 +33,71 @@ KNOWN_TAGS = (
     ThinkTags("◁think▷", "◁/think▷"),
     ThinkTags("<|begin_of_thought|>", "<|end_of_thought|>"),
 )
-"""Of Qwen, DeepSeek, GLM, SmolLM and many more; the others each of one family of models."""
+"""The first is that of Qwen, DeepSeek, GLM, SmolLM and more; each other, of one model family."""
 
 _MESSAGE_KEYS = ("reasoning_content", "thinking", "reasoning")
 
 
 class ThinkingStyle:
-    """What one template understands of thinking."""
+    """Reasoning conventions of one chat template."""
 
     def __init__(self, template: str, vocabulary: Collection[str] = ()) -> None:
-        """`vocabulary`: the tokens that were added to those of the text."""
+        """Detect the conventions; `vocabulary` has the texts of the tokenizer's added tokens."""
         self._template = template
-        self._message_key = next(filter(self._reads_of_messages, _MESSAGE_KEYS), None)
+        self._message_key = next(filter(self._reads_message_key, _MESSAGE_KEYS), None)
         known = (
             tags for tags in KNOWN_TAGS if tags.closer in template or tags.closer in vocabulary
         )
         self.tags = next(known, None)
-        """How the model spells thoughts; None if it is not known to have any."""
+        """Delimiters of the reasoning; None if the model is not known to reason."""
 
     def keywords(self, effort: str | None) -> dict[str, Any]:
-        """What to render the template with; nothing where no effort is asked for."""
+        """Return the template keywords for a reasoning effort; empty if `effort` is None."""
         if effort is None:
             return {}
         keywords: dict[str, Any] = {
-            name: thinks(effort) for name in SWITCHES if self._mentions(name)
+            name: is_reasoning_enabled(effort) for name in SWITCHES if self._mentions(name)
         }
         if self._mentions(LEVEL):
             is_named = re.search(rf"""(['"]){effort}\1""", self._template) is not None
             keywords[LEVEL] = effort if is_named else _USUAL_LEVELS.get(effort, effort)
         return keywords
 
-    def with_thought(self, message: dict[str, Any], thought: str | None) -> dict[str, Any]:
-        """An assistant's message with what was thought before it, as the template takes it."""
-        if not thought:
+    def with_reasoning(self, message: dict[str, Any], reasoning: str | None) -> dict[str, Any]:
+        """Return an assistant message with the reasoning before it, as the template takes it."""
+        if not reasoning:
             return message
         if self._message_key is not None:
-            return message | {self._message_key: thought}
-        return message | {"content": self._in_tags(thought, message["content"])}
+            return message | {self._message_key: reasoning}
+        return message | {"content": self._prepend(reasoning, message["content"])}
 
-    def opens_thought(self, prompt: str) -> bool:
-        """Whether a prompt ends within a thought, so that the model goes on with it."""
+    def opens_reasoning(self, prompt: str) -> bool:
+        """Return True if a prompt ends inside a reasoning block that the model continues."""
         return self.tags is not None and prompt.rstrip().endswith(self.tags.opener)
 
-    def settle(self, prompt: str, effort: str | None) -> str:
-        """The prompt, a thought that it begins closed at once if there is to be none."""
-        if self.tags is None or not self.opens_thought(prompt) or thinks(effort):
+    def close_reasoning(self, prompt: str, effort: str | None) -> str:
+        """Close the reasoning block that the prompt opens if the effort disables reasoning."""
+        if self.tags is None or not self.opens_reasoning(prompt) or is_reasoning_enabled(effort):
             return prompt
         return f"{prompt.rstrip()}\n\n{self.tags.closer}\n\n"
 
-    def _in_tags(self, thought: str, content: Any) -> Any:
-        """A message's content, a text or parts, after the thought as the model spells it."""
+    def _prepend(self, reasoning: str, content: Any) -> Any:
+        """Prepend reasoning, in the model's delimiters, to a message's content (text or parts)."""
         opener, closer = self.tags or KNOWN_TAGS[0]
-        spelled = f"{opener}\n{thought}\n{closer}\n\n"
+        block = f"{opener}\n{reasoning}\n{closer}\n\n"
         if isinstance(content, list):
-            return [{"type": "text", "text": spelled}, *content]
-        return spelled + (content or "")
+            return [{"type": "text", "text": block}, *content]
+        return block + (content or "")
 
     def _mentions(self, name: str) -> bool:
         return re.search(rf"\b{name}\b", self._template) is not None
 
-    def _reads_of_messages(self, key: str) -> bool:
-        """`message.key`, `message['key']` or `'key' in message`, however that is abbreviated."""
-        read = rf"""\bm\w*(\.|\[['"]){key}\b|['"]{key}['"] in m"""
-        return re.search(read, self._template) is not None
+    def _reads_message_key(self, key: str) -> bool:
+        """Match `message.key`, `message['key']` or `'key' in message`, for any name in `m…`."""
+        pattern = rf"""\bm\w*(\.|\[['"]){key}\b|['"]{key}['"] in m"""
+        return re.search(pattern, self._template) is not None
 
 
-def thinks(effort: str | None) -> bool:
-    """Whether a model that is asked for this effort is to think."""
-    return effort not in _WITHOUT_THOUGHT
+def is_reasoning_enabled(effort: str | None) -> bool:
+    """Return True if a model should reason at this effort."""
+    return effort not in _WITHOUT_REASONING

@@ -1,4 +1,4 @@
-"""Where the weights of the served model lie and what the model is called; no loading, no torch."""
+"""Location and public name of the served model's weights; loads nothing and imports no torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,21 +11,21 @@ SCRIPTED_MODEL = "scripted"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """The served model: its public id and the folder its files are (or will be) in."""
+    """Served model: its public id and the folder that its files are in, or will be fetched to."""
 
     model_id: str
     source: Literal["builtin", "folder", "gguf", "hub"]
     folder: Path
-    """safetensors, config.json and tokenizer.json; the tokenizer is all that the API reads."""
+    """Folder of safetensors, configuration and tokenizer files; the API reads no safetensors."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether the folder is complete: the config is written last."""
+        """True if the folder is complete: `config.json` is written last."""
         return (self.folder / "config.json").is_file()
 
 
 def served_model_id(settings: Settings) -> str:
-    """What clients call the model; the scripted engine never passes for one."""
+    """Return the model id that clients use; the scripted engine's never equals a real model's."""
     if settings.engine != "scripted":
         return locate_weights(settings).model_id
     is_default = settings.model == DEFAULT_MODEL
@@ -33,7 +33,7 @@ def served_model_id(settings: Settings) -> str:
 
 
 def locate_weights(settings: Settings) -> Weights:
-    """Resolve `ANTIPHON_MODEL`: the built-in default, a folder, a .gguf file or a hub id."""
+    """Resolve `ANTIPHON_MODEL`: the default, a folder, a .gguf file or a Hugging Face model id."""
     path = Path(settings.model).expanduser()
     store = settings.data_dir / "weights"
     if settings.model == DEFAULT_MODEL:

@@ -1,1 +1,1 @@
-"""Making, logging and finishing the events of one attempt."""
+"""Recording of a response: its events are numbered, logged, and archived at its end."""

@@ -1,4 +1,4 @@
-"""Events as JSON, ready for the log."""
+"""Conversion of events into entries of the log."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,10 @@ from models.streams.event_log import LoggedEvent
 
 
 def serialise(events: Sequence[BaseEvent], token_ids: Sequence[int] = ()) -> list[LoggedEvent]:
-    """The last event carries the tokens: who has read it has all that came of them."""
+    """Return the events as entries of the log; the last one carries the ids of their tokens.
+
+    Whoever has the tokens thus has every event that they led to.
+    """
     logged = [
         LoggedEvent(event.sequence_number, event.model_dump_json().encode()) for event in events
     ]

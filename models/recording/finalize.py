@@ -1,4 +1,4 @@
-"""End a response in its worker's place: cancelled before it ran, or its worker is lost."""
+"""End of a response that has no worker: it was cancelled while queued, or its worker is lost."""
 
 from models.recording.recorder import EndingCause, Recorder
 from models.responses.record import ResponseRecord
@@ -7,22 +7,25 @@ from models.store.store import Store
 from models.streams.event_log import EventLog
 
 
-def finalize_orphan(store: Store, log: EventLog, held: ResponseRecord, cause: EndingCause) -> bool:
-    """Shut out the holder, keep what it has logged, and end the response.
+def finalize_orphan(
+    store: Store, log: EventLog, orphan: ResponseRecord, cause: EndingCause
+) -> bool:
+    """Fence off the current attempt, keep the events that it has logged, and end the response.
 
-    Returns False if the response ended, or moved to another attempt, before.
+    Returns False if the response ended, or moved to another attempt, before. Also if it is
+    cancelled while its checkpoint has tokens that are not logged: it is then queued for a worker.
     """
-    taken = store.claims.take_over(held)
-    if taken is None:
+    record = store.claims.take_over(orphan)
+    if record is None:
         return False
-    recorder, logged = Recorder.resume(taken, log)
+    recorder, logged = Recorder.resume(record, log)
     is_cancel = cause.status is ResponseStatus.CANCELLED
-    if is_cancel and taken.checkpoint and taken.checkpoint.beyond(logged):
-        # Only a worker can make events of tokens, and clients may have read them: the next to claim
-        # it ends it, with the text it had.
-        store.claims.hand_back([taken])
+    if is_cancel and record.checkpoint and record.checkpoint.beyond(logged):
+        # Only a worker can turn tokens into events, and clients may have read those already: the
+        # next worker to claim the response ends it, with its text so far.
+        store.claims.hand_back([record])
         return False
-    written = store.finisher.finish(taken, recorder.finish(cause))
-    if written:
+    is_finished = store.finisher.finish(record, recorder.finish(cause))
+    if is_finished:
         recorder.publish_end()
-    return written
+    return is_finished

@@ -1,4 +1,4 @@
-"""The events that every stream of a response begins with."""
+"""The first events of a stream, derived from the response's row."""
 
 from models.events.state_machine import EventMachine
 from models.recording.event_json import serialise
@@ -6,6 +6,6 @@ from models.responses.record import ResponseRecord, opening_resource
 from models.streams.event_log import LoggedEvent
 
 
-def opening_events(stored: ResponseRecord) -> list[LoggedEvent]:
-    """The events that every stream of a response begins with, made from its row."""
-    return serialise(EventMachine().open_stream(opening_resource(stored)))
+def opening_events(record: ResponseRecord) -> list[LoggedEvent]:
+    """Return the events that every stream of a response begins with."""
+    return serialise(EventMachine().open_stream(opening_resource(record)))

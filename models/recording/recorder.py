@@ -1,6 +1,7 @@
-"""One attempt's record of a response: events made, logged, and written down with its end.
+"""One attempt's record of a response: generates events, logs them and builds the terminal record.
 
-Used by the worker that generates, and by whoever ends a response in a worker's place.
+Used by the worker that generates, and by the API and the maintenance when they end a response that
+has no worker.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ _EVENT: TypeAdapter[BaseEvent] = TypeAdapter(Event)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndingCause:
-    """Why and how a response ends."""
+    """Terminal status of a response, with the fields that explain it."""
 
     status: ResponseStatus
     usage: Usage | None = None
@@ -40,27 +41,27 @@ class EndingCause:
 
 
 class Recorder:
-    """The events of one response from sequence number 0, and which of them are logged yet."""
+    """Recorder of all events of one response; keeps track of which are logged."""
 
     def __init__(
-        self, stored: ResponseRecord, log: EventLog, cipher: ContentCipher | None = None
+        self, record: ResponseRecord, log: EventLog, cipher: ContentCipher | None = None
     ) -> None:
-        """Without a `cipher` thoughts are shown in the open alone."""
-        self.stored = stored
+        """Start with the opening events; without a `cipher` reasoning is never encrypted."""
+        self.record = record
         self._log = log
-        self._machine = EventMachine(reasoning_extras_of(stored, cipher))
-        self._events = serialise(self._machine.open_stream(opening_resource(stored)))
-        self._first_logged = len(self._events)
+        self._machine = EventMachine(reasoning_extras_of(record, cipher))
+        self._events = serialise(self._machine.open_stream(opening_resource(record)))
+        self._log_start = len(self._events)
         self._num_logged = len(self._events)
         self._writers: dict[int, ResumableWriter] = {}
         self._unpublished: list[BaseEvent] = []
         self.is_stale = False
 
     def take_over_log(self) -> list[GeneratedToken]:
-        """Take over what an earlier attempt logged; returns the tokens that it generated."""
+        """Take over the events that earlier attempts logged; return the tokens they came from."""
         tokens: list[GeneratedToken] = []
         logged_events = self._log.take_over(
-            self.stored.id, self.stored.attempt, start=self._first_logged
+            self.record.id, self.record.attempt, start=self._log_start
         )
         for logged in logged_events:
             if logged.is_terminal:
@@ -76,82 +77,86 @@ class Recorder:
 
     @classmethod
     def resume(
-        cls, stored: ResponseRecord, log: EventLog, cipher: ContentCipher | None = None
+        cls, record: ResponseRecord, log: EventLog, cipher: ContentCipher | None = None
     ) -> tuple["Recorder", list[GeneratedToken]]:
-        """Go on after the earlier attempts, whose tokens are returned.
+        """Return a recorder that continues earlier attempts, and the tokens that they logged.
 
-        While the log is out of reach, from the beginning: equal tokens make the same events again.
+        If Redis is unreachable, it starts from the beginning, as the same tokens generate the same
+        events again.
         """
-        recorder = cls(stored, log, cipher)
+        recorder = cls(record, log, cipher)
         try:
-            return recorder, recorder.take_over_log() if stored.attempt > 1 else []
+            return recorder, recorder.take_over_log() if record.attempt > 1 else []
         except redis.RedisError:
-            return cls(stored, log, cipher), []
+            return cls(record, log, cipher), []
 
     @property
     def next_sequence_number(self) -> int:
-        """The number that the next event will have."""
+        """Sequence number of the next event."""
         return len(self._events)
 
     def begin(self) -> None:
-        """Announce that a worker is at it, unless an earlier attempt has."""
+        """Record `response.in_progress`, unless an earlier attempt has."""
         if self._machine.state in (StreamState.CREATED, StreamState.QUEUED):
-            self._record(self._machine.begin(running_resource(self.stored)))
+            self._add_events(self._machine.begin(running_resource(self.record)))
 
     def writer(self, choice: int = 0) -> ResumableWriter:
-        """What records the output of one of `n` choices, wherever it has come to."""
+        """Return the writer of one of `n` choices, which continues where its record ends."""
         if choice not in self._writers:
             self._writers[choice] = ResumableWriter(
-                self.stored.id, self._machine, self._record, choice=choice
+                self.record.id, self._machine, self._add_events, choice=choice
             )
         return self._writers[choice]
 
     def pending(self) -> Append | None:
-        """The events that are not in the log yet."""
+        """Return an append of the events that are not logged yet; None if there are none.
+
+        None as well once a newer attempt has taken over.
+        """
         if self.is_stale or self._num_logged == len(self._events):
             return None
         return Append(
-            response_id=self.stored.id,
-            attempt=self.stored.attempt,
-            first_sequence_number=self._first_logged,
+            response_id=self.record.id,
+            attempt=self.record.attempt,
+            first_sequence_number=self._log_start,
             events=self._events[self._num_logged :],
         )
 
-    def settle(self, append: Append, result: AppendResult) -> None:
-        """Take note of what became of a pending append."""
+    def apply_result(self, append: Append, result: AppendResult) -> None:
+        """Update which events are logged from the outcome of an append."""
         match result:
             case AppendResult.OK:
                 self._num_logged = append.events[-1].sequence_number + 1
             case AppendResult.LOST:
-                self._num_logged = self._first_logged
+                self._num_logged = self._log_start
             case AppendResult.STALE:
                 self.is_stale = True
             case AppendResult.UNREACHABLE:
                 pass
 
     def flush(self) -> None:
-        """Log what is pending; what cannot be logged now is still archived at the end."""
+        """Log the pending events; those that cannot be logged now are still archived at the end."""
         for _ in range(2):
             append = self.pending()
             if append is None:
                 return
             [result] = self._log.append([append])
-            self.settle(append, result)
+            self.apply_result(append, result)
 
     def finish(self, cause: EndingCause) -> TerminalRecord:
-        """Close what is open and make the terminal event; what is to be committed.
+        """Close open items, generate the terminal event and return the record to be committed.
 
-        Nothing can be recorded after. `publish_end` follows the commit and never precedes it:
-        nobody may read a terminal event of an end that did not come about.
+        Nothing can be recorded afterwards. Call `publish_end` after the commit, never before: no
+        client may read a terminal event whose commit then fails.
         """
         self._close_output(cause.status)
         finished_at = datetime.now(UTC)
-        closed = [draft.item for draft in self._machine.drafts if draft.is_closed]
+        closed_items = [state.item for state in self._machine.item_states if state.is_closed]
         finished = replace(
-            self.stored,
+            self.record,
             status=cause.status,
             finished_at=finished_at,
-            output=[item.model_dump() for item in closed],
+            output=[item.model_dump() for item in closed_items],
             usage=cause.usage.model_dump() if cause.usage else None,
             error=cause.error,
             incomplete_details=cause.incomplete_details,
@@ -169,32 +174,33 @@ class Recorder:
         )
 
     def publish_end(self) -> None:
-        """Send the terminal event, now that the end is committed."""
-        self._record(self._unpublished)
+        """Log and publish the terminal event; call it once the end is committed."""
+        self._add_events(self._unpublished)
         append = self.pending()
         if append is None:
             return
         [result] = self._log.append([append])
-        self.settle(append, result)
+        self.apply_result(append, result)
         if result is not AppendResult.LOST:
             return
-        if self.stored.store:
-            # Readers find it in the archive; if it was deleted, nothing may come back.
-            self._log.nudge(self.stored.id)
+        if self.record.store:
+            # Readers find the event in the archive. Rewriting the log could restore events of a
+            # response that has been deleted.
+            self._log.wake_readers(self.record.id)
         else:
             self.flush()
 
     def _close_output(self, status: ResponseStatus) -> None:
-        """An item that stays open is no part of a failed response; of others, its text is kept."""
+        """Close the open items with their text so far; a failed response drops them instead."""
         if status is ResponseStatus.FAILED:
             return
         is_cut = status is not ResponseStatus.COMPLETED
-        end: ItemStatus = "incomplete" if is_cut else "completed"
-        if not self._machine.drafts and not is_cut:
+        item_status: ItemStatus = "incomplete" if is_cut else "completed"
+        if not self._machine.item_states and not is_cut:
             self.writer().add_text("")
-        for index, draft in enumerate(self._machine.drafts):
-            if not draft.is_closed:
-                self._record(self._machine.close(index, end))
+        for index, item_state in enumerate(self._machine.item_states):
+            if not item_state.is_closed:
+                self._add_events(self._machine.close(index, item_status))
 
-    def _record(self, events: Sequence[BaseEvent], token_ids: Sequence[int] = ()) -> None:
+    def _add_events(self, events: Sequence[BaseEvent], token_ids: Sequence[int] = ()) -> None:
         self._events += serialise(events, token_ids)

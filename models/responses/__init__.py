@@ -1,1 +1,1 @@
-"""A response as it is stored, and as clients see it."""
+"""Responses: the stored record, its states and the object that clients see."""

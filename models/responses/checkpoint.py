@@ -1,27 +1,27 @@
-"""How far a running response has come: enough to make its events again without their log."""
+"""Checkpoints of running responses: enough to rebuild the events without the log in Redis."""
 
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.responses.tokens import GeneratedToken, by_choice, complement
+from models.responses.tokens import GeneratedToken, complement, group_by_choice
 
 _TOKEN_BITS = 27
-"""A token and its choice, 0 to 15, share 31 bits; no vocabulary is near 2**27."""
+"""Bits of a token id. It shares 31 bits with its choice, 0 to 15; no vocabulary nears 2**27."""
 _GIVEN = 1 << 31
-"""The last bit says that it was given."""
+"""Bit that marks a token the model was given and did not generate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """The tokens of a response so far, and the number that its next event will have."""
+    """Tokens of a response so far, and the sequence number of its next event."""
 
     next_sequence_number: int
     tokens: tuple[GeneratedToken, ...]
-    """Of all choices, as they came."""
+    """Tokens of all choices, in the order of generation."""
 
     def to_bytes(self) -> bytes:
-        """Both as 32-bit integers, the least byte first: the number, then the tokens."""
+        """Encode as little-endian uint32 values: the sequence number, then the tokens."""
         packed = (
             choice << _TOKEN_BITS | (_GIVEN | complement(token_id) if token_id < 0 else token_id)
             for choice, token_id in self.tokens
@@ -31,30 +31,30 @@ class Checkpoint:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Checkpoint":
-        """What `to_bytes` has written."""
+        """Decode the bytes that `to_bytes` returned."""
         number, *packed = struct.unpack(f"<{len(data) // 4}I", data)
-        return cls(next_sequence_number=number, tokens=tuple(map(_unpacked, packed)))
+        return cls(next_sequence_number=number, tokens=tuple(map(_unpack, packed)))
 
     def beyond(self, logged: Sequence[GeneratedToken]) -> tuple[GeneratedToken, ...]:
-        """The tokens that follow those of the log; none if the log has more, or others.
+        """Return the tokens that follow those of the log; none if the log has more, or others.
 
-        The log has those of different choices in another order: in that of the events.
+        The log has the tokens of different choices in another order, that of the events.
         """
-        mine, theirs = by_choice(self.tokens), by_choice(logged)
-        for choice, token_ids in theirs.items():
-            if mine.get(choice, [])[: len(token_ids)] != token_ids:
+        own_ids, logged_ids = group_by_choice(self.tokens), group_by_choice(logged)
+        for choice, token_ids in logged_ids.items():
+            if own_ids.get(choice, [])[: len(token_ids)] != token_ids:
                 return ()
-        left = {choice: len(token_ids) for choice, token_ids in theirs.items()}
-        found = []
+        num_left = {choice: len(token_ids) for choice, token_ids in logged_ids.items()}
+        unlogged = []
         for token in self.tokens:
-            if left.get(token.choice, 0):
-                left[token.choice] -= 1
+            if num_left.get(token.choice, 0):
+                num_left[token.choice] -= 1
             else:
-                found.append(token)
-        return tuple(found)
+                unlogged.append(token)
+        return tuple(unlogged)
 
 
-def _unpacked(number: int) -> GeneratedToken:
+def _unpack(number: int) -> GeneratedToken:
     token_id = number & (1 << _TOKEN_BITS) - 1
     choice = (number & ~_GIVEN) >> _TOKEN_BITS
     return GeneratedToken(choice, complement(token_id) if number & _GIVEN else token_id)

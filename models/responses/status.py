@@ -1,17 +1,19 @@
-"""The states of a response and the only moves between them (drawn in docs/states.md)."""
+"""The states of a response and the legal transitions between them (diagram: docs/states.md)."""
 
 from enum import StrEnum
 
 
 class ResponseStatus(StrEnum):
+    """State of a response."""
+
     QUEUED = "queued"
     """Stored and waiting for a worker."""
     IN_PROGRESS = "in_progress"
     """Claimed by the worker named in the row."""
     COMPLETED = "completed"
-    """The model ended by itself or reached a stop string."""
+    """The model ended its output or reached a stop string."""
     INCOMPLETE = "incomplete"
-    """Cut off; `incomplete_details.reason` says by what."""
+    """Cut off, for the reason in `incomplete_details.reason`."""
     FAILED = "failed"
     """Ended by an error, given in `error`."""
     CANCELLED = "cancelled"
@@ -29,12 +31,12 @@ TRANSITIONS: dict[ResponseStatus, frozenset[ResponseStatus]] = {
     _S.CANCELLED: frozenset(),
 }
 
-TERMINAL = frozenset(status for status, following in TRANSITIONS.items() if not following)
+TERMINAL = frozenset(status for status, targets in TRANSITIONS.items() if not targets)
 CONTINUABLE = frozenset({_S.COMPLETED, _S.INCOMPLETE})
-"""Ended well enough that another turn may follow."""
+"""States in which a response may be the previous one of another."""
 ACTIVE = frozenset(ResponseStatus) - TERMINAL
 
 
 def sources_of(target: ResponseStatus) -> frozenset[ResponseStatus]:
-    """The states from which `target` may be reached, for the WHERE of a conditional UPDATE."""
-    return frozenset(status for status, following in TRANSITIONS.items() if target in following)
+    """Return the states with a transition to `target`, for a conditional UPDATE."""
+    return frozenset(status for status, targets in TRANSITIONS.items() if target in targets)

@@ -1,7 +1,8 @@
-"""A token of a response, and for which of the `n` choices.
+"""Tokens of a response, each with the choice (of `n`) that it belongs to.
 
-Some were not generated but given: what a search has found, as the model reads it. They are written
-as their complement, so that logs and checkpoints tell them apart and hold one list of numbers.
+Given tokens are those of search results, which the model reads in the middle of its output and did
+not generate. They are stored as their complement, `~token_id`, so that logs and checkpoints hold
+one list of numbers.
 """
 
 from collections import defaultdict
@@ -14,33 +15,35 @@ class GeneratedToken(NamedTuple):
 
     choice: int
     token_id: int
-    """Below 0 if it was given: see `complement`."""
+    """Id in the vocabulary; for a given token its complement, which is negative."""
 
     @property
     def is_given(self) -> bool:
-        """Whether the model read it, and did not write it."""
+        """Return True if the model read the token and did not generate it."""
         return self.token_id < 0
 
 
 def complement(token_id: int) -> int:
-    """A given token as it is noted, or the token of such a note."""
+    """Convert the id of a given token to its stored form, or back."""
     return ~token_id
 
 
-def by_choice(tokens: Iterable[GeneratedToken]) -> dict[int, list[int]]:
-    """The token ids of each choice, in order; nothing for a choice that has none."""
-    found: defaultdict[int, list[int]] = defaultdict(list)
+def group_by_choice(tokens: Iterable[GeneratedToken]) -> dict[int, list[int]]:
+    """Return the token ids of each choice, in order; a choice without tokens has no key."""
+    groups: defaultdict[int, list[int]] = defaultdict(list)
     for choice, token_id in tokens:
-        found[choice].append(token_id)
-    return found
+        groups[choice].append(token_id)
+    return groups
 
 
-def last_turn(token_ids: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Tokens of one choice as the engine takes them: what is read, and what was written since.
+def split_last_turn(token_ids: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Split the tokens of one choice into those that extend the prompt and those generated since.
 
-    All up to the last that was given are read.
+    All tokens up to the last given one extend the prompt. Their ids are the vocabulary's.
     """
-    given = [position for position, token_id in enumerate(token_ids) if token_id < 0]
-    start = given[-1] + 1 if given else 0
-    read = [complement(each) if each < 0 else each for each in token_ids[:start]]
-    return read, list(token_ids[start:])
+    given_positions = [position for position, token_id in enumerate(token_ids) if token_id < 0]
+    start = given_positions[-1] + 1 if given_positions else 0
+    prompt_ids = [
+        complement(token_id) if token_id < 0 else token_id for token_id in token_ids[:start]
+    ]
+    return prompt_ids, list(token_ids[start:])

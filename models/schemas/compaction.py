@@ -1,4 +1,4 @@
-"""POST /v1/responses/compact as clients write and see it, and the count of input tokens."""
+"""Bodies of POST /v1/responses/compact, and the count of input tokens."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,7 +12,7 @@ from models.schemas.strict import MAX_TEXT, Label, WireModel, text_or_items
 
 
 class CompactRequest(WireModel):
-    """What is to be compacted; the model is required (specification §3)."""
+    """The conversation to compact; the model is required (specification §3)."""
 
     model: str
     input: (
@@ -30,7 +30,7 @@ class CompactRequest(WireModel):
 
 
 class CompactResource(BaseModel):
-    """The compacted conversation: the input of whatever follows."""
+    """The compacted conversation, to be used as the input of the next request."""
 
     id: str
     object: Literal["response.compaction"] = "response.compaction"
@@ -40,7 +40,7 @@ class CompactResource(BaseModel):
 
 
 class InputTokens(BaseModel):
-    """How long a prompt is, in tokens."""
+    """The length of a prompt, in tokens."""
 
     object: Literal["response.input_tokens"] = "response.input_tokens"
     input_tokens: int

@@ -1,4 +1,4 @@
-"""Conversations as clients write and see them."""
+"""Conversations: request bodies and resources."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,7 +9,7 @@ from models.schemas.request.create_response import MetadataKey, MetadataValue
 from models.schemas.strict import WireModel
 
 MAX_NEW_ITEMS = 20
-"""Items that one request may add (OpenAI's limit)."""
+"""Maximum items that one request may add (OpenAI's limit)."""
 
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)]
 
@@ -22,12 +22,12 @@ class CreateConversation(WireModel):
 
     @field_validator("items", mode="before")
     @classmethod
-    def _no_items(cls, value: object) -> object:
+    def _replace_null_items(cls, value: object) -> object:
         return [] if value is None else value
 
     @field_validator("metadata", mode="before")
     @classmethod
-    def _no_metadata(cls, value: object) -> object:
+    def _replace_null_metadata(cls, value: object) -> object:
         return {} if value is None else value
 
 
@@ -44,7 +44,7 @@ class CreateItems(WireModel):
 
 
 class ConversationResource(BaseModel):
-    """A conversation; its items are read on their own."""
+    """A conversation, without its items."""
 
     id: str
     object: Literal["conversation"] = "conversation"
@@ -53,7 +53,7 @@ class ConversationResource(BaseModel):
 
 
 class DeletedConversation(BaseModel):
-    """What is left of a deleted conversation."""
+    """Confirmation that a conversation was deleted."""
 
     id: str
     object: Literal["conversation.deleted"] = "conversation.deleted"
@@ -61,7 +61,7 @@ class DeletedConversation(BaseModel):
 
 
 class AnyItem(BaseModel):
-    """One item, of whichever type."""
+    """One item, of any type."""
 
     model_config = {"extra": "allow"}
 
@@ -69,6 +69,6 @@ class AnyItem(BaseModel):
     id: str
 
 
-def dumped(items: list[Any]) -> list[dict[str, Any]]:
-    """Items as they are stored."""
+def dump_items(items: list[Any]) -> list[dict[str, Any]]:
+    """Return the items as dicts for storage, without their null fields."""
     return [item.model_dump(exclude_none=True) for item in items]

@@ -1,7 +1,7 @@
-"""The server-sent events of a response as a whole (specification §4), and the union of all.
+"""Server-sent events of whole responses (specification §4), and the union of all events.
 
-`type` and `sequence_number` come first in every event and so in its JSON: a reader finds both
-without parsing the rest.
+`type` and `sequence_number` are the first fields of every event, and so of its JSON: readers find
+both without parsing the rest.
 """
 
 from typing import Annotated, Literal
@@ -13,7 +13,7 @@ from models.schemas.response import ResponseResource
 
 
 class ResponseCreated(BaseEvent):
-    """The response exists."""
+    """The response has been created."""
 
     type: Literal["response.created"] = "response.created"
     response: ResponseResource
@@ -27,37 +27,38 @@ class ResponseQueued(BaseEvent):
 
 
 class ResponseInProgress(BaseEvent):
-    """A worker has begun."""
+    """A worker has started the response."""
 
     type: Literal["response.in_progress"] = "response.in_progress"
     response: ResponseResource
 
 
 class ResponseCompleted(BaseEvent):
-    """The end: the model finished."""
+    """The response has ended: the model finished its output."""
 
     type: Literal["response.completed"] = "response.completed"
     response: ResponseResource
 
 
 class ResponseIncomplete(BaseEvent):
-    """The end: the output was cut off, or its client cancelled the response."""
+    """The response has ended: its output was cut off, or its client cancelled it."""
 
     type: Literal["response.incomplete"] = "response.incomplete"
     response: ResponseResource
 
 
 class ResponseFailed(BaseEvent):
-    """The end: an error."""
+    """The response has ended with an error."""
 
     type: Literal["response.failed"] = "response.failed"
     response: ResponseResource
 
 
 class ErrorEvent(BaseEvent):
-    """The stream cannot go on.
+    """The stream cannot continue.
 
-    Nested as the specification has it (§4). The official client raises on the `error` key.
+    The error is nested, as in the specification (§4). The official client raises on the `error`
+    key.
     """
 
     type: Literal["error"] = "error"
@@ -80,7 +81,7 @@ TERMINAL_EVENTS: dict[str, type[ResponseCompleted | ResponseIncomplete | Respons
     "completed": ResponseCompleted,
     "incomplete": ResponseIncomplete,
     "failed": ResponseFailed,
-    # The specification has no event of its own for this end; the status in the snapshot tells.
+    # The specification has no event for cancellation; the status in the response shows it.
     "cancelled": ResponseIncomplete,
 }
-"""Terminal status of a response → the event that ends its streams."""
+"""Terminal status of a response → class of the event that ends its streams."""

@@ -1,4 +1,4 @@
-"""The events of single items (specification §4), one class each; see `models/schemas/events.py`."""
+"""Server-sent events of single items (specification §4), one class per event type."""
 
 from typing import Literal
 
@@ -9,20 +9,20 @@ from models.schemas.parts import OutputText, ReasoningText, SummaryText, TokenLo
 
 
 class BaseEvent(BaseModel):
-    """What every event has."""
+    """Fields of every event."""
 
     type: str
     sequence_number: int
 
 
 class ItemEvent(BaseEvent):
-    """An event of one item of the output."""
+    """An event of one output item."""
 
     output_index: int
 
 
 class OutputItemAdded(ItemEvent):
-    """An output item begins."""
+    """An output item has been added."""
 
     type: Literal["response.output_item.added"] = "response.output_item.added"
     item: OutputItem
@@ -36,7 +36,7 @@ class OutputItemDone(ItemEvent):
 
 
 class PieceEvent(ItemEvent):
-    """An event of something inside an item."""
+    """An event of the content of one item."""
 
     item_id: str
 
@@ -48,7 +48,7 @@ class ContentEvent(PieceEvent):
 
 
 class ContentPartAdded(ContentEvent):
-    """A content part begins."""
+    """A content part has been added."""
 
     type: Literal["response.content_part.added"] = "response.content_part.added"
     part: OutputText | ReasoningText = Field(discriminator="type")
@@ -62,7 +62,7 @@ class ContentPartDone(ContentEvent):
 
 
 class OutputTextDelta(ContentEvent):
-    """More text of a message's part."""
+    """Text to append to a content part of a message."""
 
     type: Literal["response.output_text.delta"] = "response.output_text.delta"
     delta: str
@@ -70,7 +70,7 @@ class OutputTextDelta(ContentEvent):
 
 
 class OutputTextDone(ContentEvent):
-    """The whole text of a message's part."""
+    """The whole text of a content part of a message."""
 
     type: Literal["response.output_text.done"] = "response.output_text.done"
     text: str
@@ -78,7 +78,7 @@ class OutputTextDone(ContentEvent):
 
 
 class AnnotationAdded(ContentEvent):
-    """Where a passage of the text comes from."""
+    """The citation of a passage of the text."""
 
     type: Literal["response.output_text.annotation.added"] = "response.output_text.annotation.added"
     annotation_index: int
@@ -86,55 +86,55 @@ class AnnotationAdded(ContentEvent):
 
 
 class ReasoningDelta(ContentEvent):
-    """More of what the model thinks."""
+    """Text to append to the reasoning."""
 
     type: Literal["response.reasoning.delta"] = "response.reasoning.delta"
     delta: str
 
 
 class ReasoningDone(ContentEvent):
-    """All that the model thought."""
+    """The whole text of the reasoning."""
 
     type: Literal["response.reasoning.done"] = "response.reasoning.done"
     text: str
 
 
 class SummaryEvent(PieceEvent):
-    """An event of one part of a summary."""
+    """An event of one part of the reasoning summary."""
 
     summary_index: int
 
 
 class SummaryPartAdded(SummaryEvent):
-    """A summary of the reasoning begins."""
+    """A part of the reasoning summary has been added."""
 
     type: Literal["response.reasoning_summary_part.added"] = "response.reasoning_summary_part.added"
     part: SummaryText
 
 
 class SummaryPartDone(SummaryEvent):
-    """A summary of the reasoning has its final form."""
+    """A part of the reasoning summary has its final form."""
 
     type: Literal["response.reasoning_summary_part.done"] = "response.reasoning_summary_part.done"
     part: SummaryText
 
 
 class SummaryTextDelta(SummaryEvent):
-    """More text of a summary."""
+    """Text to append to a part of the reasoning summary."""
 
     type: Literal["response.reasoning_summary_text.delta"] = "response.reasoning_summary_text.delta"
     delta: str
 
 
 class SummaryTextDone(SummaryEvent):
-    """The whole text of a summary."""
+    """The whole text of a part of the reasoning summary."""
 
     type: Literal["response.reasoning_summary_text.done"] = "response.reasoning_summary_text.done"
     text: str
 
 
 class ArgumentsDelta(PieceEvent):
-    """More of a call's arguments."""
+    """Text to append to the arguments of a function call."""
 
     type: Literal["response.function_call_arguments.delta"] = (
         "response.function_call_arguments.delta"
@@ -143,20 +143,20 @@ class ArgumentsDelta(PieceEvent):
 
 
 class ArgumentsDone(PieceEvent):
-    """All of a call's arguments."""
+    """The whole arguments of a function call."""
 
     type: Literal["response.function_call_arguments.done"] = "response.function_call_arguments.done"
     arguments: str
 
 
 class SearchInProgress(PieceEvent):
-    """A search of the web begins."""
+    """A web search has started."""
 
     type: Literal["response.web_search_call.in_progress"] = "response.web_search_call.in_progress"
 
 
 class SearchSearching(PieceEvent):
-    """The search provider has been asked."""
+    """The query has been sent to the search provider."""
 
     type: Literal["response.web_search_call.searching"] = "response.web_search_call.searching"
 

@@ -1,13 +1,19 @@
-"""Items given as input: messages, calls and their outputs, reasoning, references (§2).
+"""Input items: messages, function calls and their outputs, reasoning, references (§2).
 
-Those that the model makes are in `models/schemas/output.py`; each of them can be given back.
+Output items are in `models/schemas/output.py`; each of them can be sent back as input.
 """
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from models.schemas.parts import MessagePart, SearchResult, SummaryText, ThoughtPart, ToolOutputPart
+from models.schemas.parts import (
+    MessagePart,
+    ReasoningPart,
+    SearchResult,
+    SummaryText,
+    ToolOutputPart,
+)
 from models.schemas.strict import (
     MAX_PARTS,
     MAX_TEXT,
@@ -24,7 +30,7 @@ CallId = Annotated[Label, Field(min_length=1)]
 
 
 class InputMessage(WireModel):
-    """A message given as input; `type` may be left out, as chat clients do."""
+    """An input message; `type` may be left out, as chat clients do."""
 
     type: Literal["message"] = "message"
     id: ItemId | None = None
@@ -39,7 +45,7 @@ class InputMessage(WireModel):
 
 
 class GivenCall(WireModel):
-    """A call that a model made in an earlier turn."""
+    """A function call that a model made in an earlier turn."""
 
     type: Literal["function_call"]
     id: ItemId | None = None
@@ -50,7 +56,7 @@ class GivenCall(WireModel):
 
 
 class GivenCallOutput(WireModel):
-    """What a function returned to the call with the same `call_id`."""
+    """The result of the function call with the same `call_id`."""
 
     type: Literal["function_call_output"]
     id: ItemId | None = None
@@ -64,25 +70,25 @@ class GivenCallOutput(WireModel):
 
 
 class GivenReasoning(WireModel):
-    """What a model thought in an earlier turn, in the open or sealed."""
+    """A model's reasoning in an earlier turn, as plain text or encrypted."""
 
     type: Literal["reasoning"]
     id: ItemId | None = None
     summary: list[SummaryText] = Field(default_factory=list, max_length=MAX_PARTS)
-    content: list[ThoughtPart] | None = Field(None, max_length=MAX_PARTS)
+    content: list[ReasoningPart] | None = Field(None, max_length=MAX_PARTS)
     encrypted_content: Text | None = None
     status: ItemStatus | None = None
 
 
 class ItemReference(WireModel):
-    """An item that is stored, by its id."""
+    """A stored item, by its id."""
 
     type: Literal["item_reference"] | None = None
     id: ItemId
 
 
 class GivenCompaction(WireModel):
-    """What `/v1/responses/compact` made of an earlier conversation."""
+    """An earlier conversation, compacted by `/v1/responses/compact`."""
 
     type: Literal["compaction"]
     id: ItemId | None = None
@@ -91,7 +97,7 @@ class GivenCompaction(WireModel):
 
 
 class GivenSearch(WireModel):
-    """A search of the web that was made in an earlier turn."""
+    """A web search made in an earlier turn."""
 
     type: Literal["web_search_call"]
     id: ItemId | None = None
@@ -100,8 +106,8 @@ class GivenSearch(WireModel):
     results: list[SearchResult] | None = Field(None, max_length=MAX_PARTS)
 
 
-def _kind(value: object) -> object:
-    """`type`, or what an item without one must be."""
+def _item_type(value: object) -> object:
+    """Return the `type` of an item, inferred from its fields if there is none."""
     if not isinstance(value, dict):
         return getattr(value, "type", None) or "item_reference"
     is_reference = "id" in value and not {"role", "content"} & value.keys()
@@ -116,16 +122,16 @@ InputItem = Annotated[
     | Annotated[ItemReference, Tag("item_reference")]
     | Annotated[GivenCompaction, Tag("compaction")]
     | Annotated[GivenSearch, Tag("web_search_call")],
-    Discriminator(_kind),
+    Discriminator(_item_type),
 ]
 
 
 def message_text(item: dict[str, Any]) -> str:
-    """The text of a stored message item, its parts joined."""
+    """Return the text of a stored message item, its parts joined."""
     content = item["content"]
     return content if isinstance(content, str) else parts_text(content)
 
 
 def parts_text(parts: list[dict[str, Any]]) -> str:
-    """The text of content parts; those of other kinds have none."""
+    """Return the joined text of content parts; parts without text are skipped."""
     return "".join(part.get("text") or part.get("refusal") or "" for part in parts)

@@ -1,4 +1,4 @@
-"""Items that the model makes (specification §3). A field that may be absent is never null."""
+"""Output items (specification §3). A field that may be absent is never null."""
 
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ def _is_none(value: object) -> bool:
 
 
 class OutputMessage(WireModel):
-    """A message that the model wrote."""
+    """A message that the model generated."""
 
     type: Literal["message"] = "message"
     id: str
@@ -24,7 +24,7 @@ class OutputMessage(WireModel):
 
 
 class FunctionCall(WireModel):
-    """A function that the model asks its client to run; `arguments` is JSON."""
+    """A function that the model asks the client to call; `arguments` is JSON."""
 
     type: Literal["function_call"] = "function_call"
     id: str
@@ -35,7 +35,7 @@ class FunctionCall(WireModel):
 
 
 class Reasoning(WireModel):
-    """What the model thought before it answered."""
+    """The model's reasoning before its answer."""
 
     type: Literal["reasoning"] = "reasoning"
     id: str
@@ -46,14 +46,14 @@ class Reasoning(WireModel):
 
 
 class WebSearchCall(WireModel):
-    """A search of the web that the server made for the model."""
+    """A web search that the server made for the model."""
 
     type: Literal["web_search_call"] = "web_search_call"
     id: str
     status: Literal["in_progress", "searching", "completed", "failed", "incomplete"]
     action: dict[str, Any] | None = Field(None, exclude_if=_is_none)
     results: list[SearchResult] | None = Field(None, exclude_if=_is_none)
-    """What was found, as the model read it."""
+    """Search results, as the model read them."""
 
 
 OutputItem = Annotated[

@@ -1,4 +1,4 @@
-"""Lists, and the other small answers."""
+"""Lists, and other small resources of the API."""
 
 from typing import Any, Literal
 
@@ -8,7 +8,7 @@ from models.schemas.response import ResponseResource
 
 
 class Page(BaseModel):
-    """One page of a list; the next begins after `last_id`."""
+    """One page of a list; pass `last_id` as `after` to get the next."""
 
     object: Literal["list"] = "list"
     first_id: str | None
@@ -17,19 +17,19 @@ class Page(BaseModel):
 
 
 class ResponsePage(Page):
-    """Stored responses."""
+    """One page of stored responses."""
 
     data: list[ResponseResource]
 
 
 class ItemPage(Page):
-    """Input items of a response."""
+    """One page of the input items of a response."""
 
     data: list[dict[str, Any]]
 
 
 class DeletedResponse(BaseModel):
-    """What is left of a deleted response."""
+    """Confirmation that a response was deleted."""
 
     id: str
     object: Literal["response"] = "response"

@@ -8,7 +8,7 @@ from models.schemas.strict import Text, WireModel
 
 MAX_IMAGE = 20 * 1024 * 1024
 MAX_FILE = 32 * 1024 * 1024
-"""Characters of an image's and of a file's address or data (the specification's limits)."""
+"""Maximum characters of the URL or data of an image and of a file (specification)."""
 
 Address = Annotated[str, Field(max_length=MAX_IMAGE)]
 FileData = Annotated[str, Field(max_length=MAX_FILE)]
@@ -22,14 +22,14 @@ class InputText(WireModel):
 
 
 class PlainText(WireModel):
-    """Text that does not say whose it is."""
+    """Text, without saying whether it is input or output."""
 
     type: Literal["text"]
     text: Text
 
 
 class InputImage(WireModel):
-    """An image, by its address or as a data URL."""
+    """An image, by its URL or as a data URL."""
 
     type: Literal["input_image"]
     image_url: Address | None = None
@@ -38,7 +38,7 @@ class InputImage(WireModel):
 
 
 class InputFile(WireModel):
-    """A file, as base64 or by its address."""
+    """A file, as base64 or by its URL."""
 
     type: Literal["input_file"]
     filename: str | None = None
@@ -49,28 +49,28 @@ class InputFile(WireModel):
 
 
 class InputVideo(WireModel):
-    """A video, by its address or as a data URL."""
+    """A video, by its URL or as a data URL."""
 
     type: Literal["input_video"]
     video_url: Address
 
 
 class AudioData(WireModel):
-    """Sound as base64."""
+    """Audio as base64."""
 
     data: FileData
     format: str
 
 
 class InputAudio(WireModel):
-    """Sound, as the older clients of the API send it."""
+    """Audio, as older clients of the API send it."""
 
     type: Literal["input_audio"]
     input_audio: AudioData
 
 
 class UrlCitation(WireModel):
-    """Where a passage of the text, in characters, comes from."""
+    """The source of a passage of the text; the indexes count characters."""
 
     type: Literal["url_citation"] = "url_citation"
     start_index: int
@@ -80,7 +80,7 @@ class UrlCitation(WireModel):
 
 
 class TopLogprob(WireModel):
-    """A token that could have been drawn, and the natural logarithm of its probability."""
+    """A token that could have been sampled, and the natural logarithm of its probability."""
 
     token: str
     logprob: float
@@ -88,13 +88,13 @@ class TopLogprob(WireModel):
 
 
 class TokenLogprob(TopLogprob):
-    """The token that was drawn, with the likeliest at its place."""
+    """The sampled token, with the most probable ones at its position."""
 
     top_logprobs: list[TopLogprob]
 
 
 class OutputText(WireModel):
-    """Text that the model wrote."""
+    """Text that the model generated."""
 
     type: Literal["output_text"] = "output_text"
     text: Text
@@ -103,7 +103,7 @@ class OutputText(WireModel):
 
 
 class AssistantText(WireModel):
-    """Such text given back as input, by whichever server it was annotated."""
+    """Output text sent back as input; any server may have annotated it."""
 
     type: Literal["output_text"]
     text: Text
@@ -119,21 +119,21 @@ class Refusal(WireModel):
 
 
 class ReasoningText(WireModel):
-    """What the model thought, word for word."""
+    """The text of the model's reasoning."""
 
     type: Literal["reasoning_text"] = "reasoning_text"
     text: Text
 
 
 class SummaryText(WireModel):
-    """What the model thought, in short."""
+    """A summary of the model's reasoning."""
 
     type: Literal["summary_text"] = "summary_text"
     text: Text
 
 
 MEDIA_PARTS = ("input_image", "input_file", "input_video", "input_audio")
-"""Parts that only a model with the senses for them takes."""
+"""Types of the parts that only multimodal models accept."""
 
 MessagePart = Annotated[
     InputText
@@ -149,13 +149,13 @@ MessagePart = Annotated[
 ToolOutputPart = Annotated[
     InputText | InputImage | InputFile | InputVideo, Field(discriminator="type")
 ]
-ThoughtPart = Annotated[
+ReasoningPart = Annotated[
     ReasoningText | PlainText | AssistantText | SummaryText, Field(discriminator="type")
 ]
 
 
 class SearchResult(WireModel):
-    """A page that a search has found."""
+    """A page that a web search has found."""
 
     url: str
     title: str = ""

@@ -1,6 +1,6 @@
-"""The response object: the specification's 31 fields, each always present (§3).
+"""The response object: the 31 fields of the specification (§3), each always present.
 
-Two of OpenAI's are there when they were given: `conversation` and `user`.
+Two fields of OpenAI's API are present if the request had them: `conversation` and `user`.
 """
 
 from typing import Any, Literal
@@ -13,19 +13,19 @@ def _is_none(value: object) -> bool:
 
 
 class InputTokensDetails(BaseModel):
-    """How much of the input was found in the prefix cache, in tokens."""
+    """Input tokens found in the prefix cache."""
 
     cached_tokens: int
 
 
 class OutputTokensDetails(BaseModel):
-    """How much of the output was reasoning, in tokens."""
+    """Output tokens that were reasoning."""
 
     reasoning_tokens: int
 
 
 class Usage(BaseModel):
-    """What a response took, in tokens."""
+    """Token counts of a response."""
 
     input_tokens: int
     input_tokens_details: InputTokensDetails
@@ -42,7 +42,7 @@ class Usage(BaseModel):
         output_tokens: int,
         reasoning_tokens: int = 0,
     ) -> "Usage":
-        """Usage from the engine's counts."""
+        """Return the usage for the engine's token counts."""
         return cls(
             input_tokens=input_tokens,
             input_tokens_details=InputTokensDetails(cached_tokens=cached_tokens),
@@ -53,7 +53,7 @@ class Usage(BaseModel):
 
 
 class ResponseResource(BaseModel):
-    """A response as clients see it. Numbers are the values in force, never null."""
+    """A response as clients see it. Sampling parameters are the values in effect, never null."""
 
     id: str
     object: Literal["response"] = "response"

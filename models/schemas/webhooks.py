@@ -1,4 +1,4 @@
-"""Webhooks on the wire: endpoints as the official client knows them, and the event that is sent."""
+"""Webhooks: endpoints, as the official client knows them, deliveries, and the event sent."""
 
 from typing import Annotated, Literal
 
@@ -16,16 +16,16 @@ EVENT_TYPES: tuple[EventType, ...] = (
     "response.failed",
     "response.cancelled",
 )
-"""What an endpoint can be told of: the ends of background responses."""
+"""Types of events that an endpoint can receive: background responses that have ended."""
 
 
-def _distinct(values: list[EventType]) -> list[EventType]:
-    return [each for each in EVENT_TYPES if each in values]
+def _deduplicate(values: list[EventType]) -> list[EventType]:
+    return [event_type for event_type in EVENT_TYPES if event_type in values]
 
 
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Url = Annotated[str, Field(min_length=1, max_length=2048)]
-EventTypes = Annotated[list[EventType], Field(min_length=1), AfterValidator(_distinct)]
+EventTypes = Annotated[list[EventType], Field(min_length=1), AfterValidator(_deduplicate)]
 
 
 class _Body(BaseModel):
@@ -35,8 +35,8 @@ class _Body(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _storable(cls, value: object) -> object:
-        """Postgres' text holds every character but NUL and halves of surrogate pairs."""
+    def _check_storable(cls, value: object) -> object:
+        """Raise for NUL and lone surrogates, which Postgres' text type cannot hold."""
         if isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
             raise PydanticCustomError("unstorable", "NUL and lone surrogates cannot be stored")
         return value
@@ -51,7 +51,7 @@ class CreateWebhookEndpoint(_Body):
 
 
 class UpdateWebhookEndpoint(_Body):
-    """What is to change of an endpoint; the rest stays."""
+    """The fields of an endpoint to change; the others stay as they are."""
 
     url: Url | None = None
     name: Name | None = None
@@ -60,19 +60,19 @@ class UpdateWebhookEndpoint(_Body):
 
 
 class RotateWebhookSecret(_Body):
-    """How to change over to a new secret."""
+    """Options for replacing the signing secret."""
 
     keep_old_secret_active_for_24_hours: bool = False
 
 
 class TryWebhookEndpoint(_Body):
-    """Which event to make up."""
+    """The type of the test event to send."""
 
     event_type: EventType
 
 
 class ReplayWebhookDeliveries(_Body):
-    """Which dead deliveries to send again: those of `response_ids`, or all."""
+    """The dead deliveries to send again: those of `response_ids`, or all."""
 
     response_ids: Annotated[list[str], Field(min_length=1, max_length=100)] | None = None
 
@@ -89,19 +89,19 @@ class WebhookEndpointResource(BaseModel):
     event_types: list[str]
     signing_secret_hint: str
     enabled: bool
-    """False once it answered 410, or when its owner says so."""
+    """False after it answered 410, or if its owner disabled it."""
     failing_since: int | None
-    """Since when no delivery has been accepted; null while all is well."""
+    """Unix time since which no delivery has been accepted; null while deliveries succeed."""
 
 
 class WebhookEndpointWithSecret(WebhookEndpointResource):
-    """The same with the secret, which is shown once."""
+    """An endpoint with its signing secret, which is shown only once."""
 
     signing_secret: str
 
 
 class DeletedWebhookEndpoint(BaseModel):
-    """Says that an endpoint is gone."""
+    """Confirmation that an endpoint was deleted."""
 
     id: str
     object: Literal["webhook_endpoint.deleted"] = "webhook_endpoint.deleted"
@@ -109,7 +109,7 @@ class DeletedWebhookEndpoint(BaseModel):
 
 
 class WebhookTestResult(BaseModel):
-    """What an endpoint answered to a made-up event."""
+    """An endpoint's answer to a test event."""
 
     object: Literal["webhook_endpoint.test"] = "webhook_endpoint.test"
     webhook_endpoint_id: str
@@ -119,26 +119,26 @@ class WebhookTestResult(BaseModel):
 
 
 class WebhookDeliveryResource(BaseModel):
-    """What became of telling one endpoint of the end of one response."""
+    """The delivery of one response's terminal event to one endpoint."""
 
     id: str
-    """The `webhook-id` that it is sent with, the same each time."""
+    """The `webhook-id` header, the same for every attempt."""
     object: Literal["webhook_delivery"] = "webhook_delivery"
     webhook_endpoint_id: str
     response_id: str
     event_type: str
     status: str
-    """`pending`, `delivered`, or `dead`: given up, until it is replayed."""
+    """`pending`, `delivered`, or `dead`: attempts have stopped until it is replayed."""
     num_attempts: int
     last_attempt_at: int | None
     last_status_code: int | None
     last_error: str | None
     next_attempt_at: int | None
-    """While it is pending."""
+    """Unix time; null unless `pending`."""
 
 
 class ReplayedWebhookDeliveries(BaseModel):
-    """How many dead deliveries are pending again."""
+    """The number of dead deliveries that are pending again."""
 
     object: Literal["webhook_endpoint.replay"] = "webhook_endpoint.replay"
     webhook_endpoint_id: str
@@ -146,20 +146,20 @@ class ReplayedWebhookDeliveries(BaseModel):
 
 
 class WebhookEventTypes(BaseModel):
-    """The events that can be asked for."""
+    """The event types that an endpoint can receive."""
 
     object: Literal["list"] = "list"
     data: list[EventType] = list(EVENT_TYPES)
 
 
 class WebhookEndpointPage(Page):
-    """Endpoints, newest first."""
+    """One page of endpoints, newest first."""
 
     data: list[WebhookEndpointResource]
 
 
 class WebhookDeliveryPage(Page):
-    """Deliveries of an endpoint, newest response first."""
+    """One page of an endpoint's deliveries, newest response first."""
 
     data: list[WebhookDeliveryResource]
 
@@ -169,7 +169,7 @@ class _EventData(BaseModel):
 
 
 class WebhookEvent(BaseModel):
-    """The body of a delivery. It says which response has ended, and nothing of its content."""
+    """The body of a delivery: the id of the response that has ended, without its content."""
 
     id: str
     object: Literal["event"] = "event"
@@ -181,6 +181,6 @@ class WebhookEvent(BaseModel):
     def of(
         cls, response_id: str, event_type: str, *, event_id: str, created_at: int
     ) -> "WebhookEvent":
-        """The event that a response has ended."""
+        """Return the event for a response that has ended."""
         data = _EventData(id=response_id)
         return cls(id=event_id, type=event_type, created_at=created_at, data=data)

@@ -1,1 +1,1 @@
-"""The only code that speaks SQL. Every statement names the project."""
+"""Data access layer, the only code with SQL. Every statement names the project."""

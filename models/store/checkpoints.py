@@ -1,4 +1,4 @@
-"""Checkpoints: what running responses have generated, all of a worker's in one UPDATE."""
+"""Checkpoints of running responses, written for all responses of a worker in one UPDATE."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -19,22 +19,22 @@ _WRITE = text("""
 
 
 class Checkpoints:
-    """The column that a later attempt goes on from when the log is lost."""
+    """Store of checkpoints, from which a later attempt resumes if the event log is lost."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def write(self, reached: Sequence[ResponseRecord]) -> set[UUID]:
-        """Note each one's checkpoint; the ids of those whose attempt still counts.
+    def write(self, records: Sequence[ResponseRecord]) -> set[UUID]:
+        """Write the checkpoint of each record; return the ids whose attempt is still current.
 
-        What is not to be stored is passed over: its tokens are content.
+        Responses with `store: false` are skipped, since the tokens in a checkpoint are content.
         """
-        checkpoints = [row.checkpoint.to_bytes() for row in reached if row.checkpoint]
-        assert len(checkpoints) == len(reached)
+        checkpoints = [record.checkpoint.to_bytes() for record in records if record.checkpoint]
+        assert len(checkpoints) == len(records)
         values = {
-            "ids": [row.id for row in reached],
-            "project_ids": [row.project_id for row in reached],
-            "attempts": [row.attempt for row in reached],
+            "ids": [record.id for record in records],
+            "project_ids": [record.project_id for record in records],
+            "attempts": [record.attempt for record in records],
             "checkpoints": checkpoints,
         }
         with self._database.statement() as connection:

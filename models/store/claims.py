@@ -1,4 +1,4 @@
-"""Who works on a response: claim, hand back, cancel. Each is one conditional UPDATE."""
+"""Claiming, handing back and cancelling of responses, each one conditional UPDATE."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -8,12 +8,13 @@ from sqlalchemy import text
 
 from models.database.connection import Database
 from models.responses.record import ResponseRecord
-from models.store.rows import COLUMNS, HELD_COLUMNS, to_stored, yielding_stored
+from models.store.rows import CLAIM_COLUMNS, COLUMNS, select_records, to_record
 
-# The fairest queued response of a model: the head of each project's queue, then the higher
-# priority, then the project with the fewest running, then age. A worker without a lease gets none.
-# Sub-selects, not a join: a join may be planned as a walk through all that is queued.
-_CLAIM = yielding_stored(f"""
+# Fair scheduling: of the oldest queued response of each project at its highest priority, take the
+# one with the highest priority, then of the project with the fewest running, then the oldest. A
+# worker without a lease gets none.
+# Sub-selects, not a join: Postgres may execute a join as a scan of all that is queued.
+_CLAIM = select_records(f"""
     WITH running AS (
         SELECT project_id, count(*) AS num FROM responses
         WHERE status = 'in_progress' AND model = :model GROUP BY project_id
@@ -36,7 +37,7 @@ _CLAIM = yielding_stored(f"""
     WHERE r.project_id = (SELECT project_id FROM fairest) AND r.id = (SELECT id FROM fairest)
       AND r.model = :model AND r.status = 'queued'
       AND EXISTS (SELECT FROM workers w WHERE w.id = :worker_id AND w.lease_until > now())
-    RETURNING {HELD_COLUMNS}
+    RETURNING {CLAIM_COLUMNS}
 """)
 
 _HAND_BACK = text("""
@@ -64,34 +65,39 @@ _HAS_QUEUED = text("""
       AND priority >= :least_priority LIMIT 1
 """)
 
-_REQUEST_CANCEL = yielding_stored(f"""
+_REQUEST_CANCEL = select_records(f"""
     UPDATE responses r SET cancel_requested = true
     WHERE r.project_id = :project_id AND r.id = :id AND r.status IN ('queued', 'in_progress')
     RETURNING {COLUMNS}
 """)
 
 
-_TAKE_OVER = yielding_stored(f"""
+_TAKE_OVER = select_records(f"""
     UPDATE responses r SET attempt = r.attempt + 1, worker_id = NULL
     WHERE r.project_id = :project_id AND r.id = :id AND r.attempt = :attempt
       AND r.status IN ('queued', 'in_progress')
-    RETURNING {HELD_COLUMNS}
+    RETURNING {CLAIM_COLUMNS}
 """)
 
 
-class Held(Protocol):
-    """What says which attempt at which response is meant."""
+class Claim(Protocol):
+    """Identifies one attempt of one response."""
 
     @property
-    def id(self) -> UUID: ...
+    def id(self) -> UUID:
+        """Id of the response."""
+
     @property
-    def project_id(self) -> str: ...
+    def project_id(self) -> str:
+        """Project that owns the response."""
+
     @property
-    def attempt(self) -> int: ...
+    def attempt(self) -> int:
+        """Number of the attempt, the fencing token of its writes."""
 
 
 class Claims:
-    """The moves between the states of a response, but for the last."""
+    """State transitions of responses, except the final one (`Finisher`)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -105,10 +111,10 @@ class Claims:
         stands_by: bool = False,
         only_stored: bool = False,
     ) -> ResponseRecord | None:
-        """Take the fairest queued response of a model; None if there is none.
+        """Claim the next queued response of a model by fair scheduling; None if there is none.
 
-        One that is to run alone goes only to a worker that `is_idle`; one that `stands_by` takes
-        no other. `only_stored` passes over those whose content is in Redis.
+        An isolated response is claimed only if the worker `is_idle`; a worker that `stands_by`
+        claims only isolated responses. `only_stored` skips responses whose content is in Redis.
         """
         values = {
             "only_stored": only_stored,
@@ -119,29 +125,29 @@ class Claims:
         }
         with self._database.statement() as connection:
             row = connection.execute(_CLAIM, values).first()
-        return to_stored(row) if row else None
+        return to_record(row) if row else None
 
     def is_due_to_stand_by(self, worker_id: UUID, model: str) -> bool:
-        """Whether a response waits to run alone, and this is the worker that makes room for it.
+        """Return True if an isolated response is queued and this worker must become idle for it.
 
-        It is the one that has been there for longest, so that the others go on.
+        Only the model's oldest worker with a lease does so; the others continue.
         """
         with self._database.statement() as connection:
             values = {"worker_id": worker_id, "model": model}
             return connection.execute(_STANDS_BY, values).first() is not None
 
     def has_queued(self, model: str, *, least_priority: int = -1) -> bool:
-        """Whether a response of a model, and of at least that priority, waits for a worker."""
+        """Return True if a response of a model with at least that priority is queued."""
         with self._database.statement() as connection:
             values = {"model": model, "least_priority": least_priority}
             return connection.execute(_HAS_QUEUED, values).first() is not None
 
-    def hand_back(self, claimed: Iterable[Held]) -> set[UUID]:
-        """Put running responses back into the queue; the ids that were still ours.
+    def hand_back(self, claims: Iterable[Claim]) -> set[UUID]:
+        """Put running responses back into the queue; return the ids whose attempt was current.
 
-        With each goes its checkpoint, if it has one and is to be stored.
+        The checkpoint of each is written too, if it has one and is not `store: false`.
         """
-        rows = list(claimed)
+        rows = list(claims)
         values = {
             "ids": [row.id for row in rows],
             "project_ids": [row.project_id for row in rows],
@@ -152,21 +158,21 @@ class Claims:
             return set(connection.execute(_HAND_BACK, values).scalars())
 
     def request_cancel(self, project_id: str, response_id: UUID) -> ResponseRecord | None:
-        """Mark a response that has not ended for cancelling; None if it has ended."""
+        """Request that an unfinished response be cancelled; None if it has ended or is unknown."""
         with self._database.statement() as connection:
             values = {"project_id": project_id, "id": response_id}
             row = connection.execute(_REQUEST_CANCEL, values).first()
-        return to_stored(row) if row else None
+        return to_record(row) if row else None
 
-    def take_over(self, held: ResponseRecord) -> ResponseRecord | None:
-        """Shut out whoever holds a response, to end it in their place; None if it moved on."""
+    def take_over(self, record: ResponseRecord) -> ResponseRecord | None:
+        """Fence off the current attempt, to end the response in its place; None if it is stale."""
         with self._database.statement() as connection:
-            values = {"project_id": held.project_id, "id": held.id, "attempt": held.attempt}
+            values = {"project_id": record.project_id, "id": record.id, "attempt": record.attempt}
             row = connection.execute(_TAKE_OVER, values).first()
-        return to_stored(row) if row else None
+        return to_record(row) if row else None
 
 
-def _checkpoint_of(row: Held) -> bytes | None:
+def _checkpoint_of(row: Claim) -> bytes | None:
     if not isinstance(row, ResponseRecord) or not row.store or row.checkpoint is None:
         return None
     return row.checkpoint.to_bytes()

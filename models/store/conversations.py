@@ -1,4 +1,4 @@
-"""Conversations: created, changed and read; responses add to them in `responses` and `claims`."""
+"""Conversations: create, read, update, delete; responses append to them in `finish`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from sqlalchemy.engine import Row
 from models.database.connection import Database
 
 MAX_ITEMS = 10_000
-"""The newest items that are read of one conversation."""
+"""Maximum number of items read of one conversation, the newest."""
 
 _COLUMNS = "id, project_id, metadata, running_id, created_at"
 
@@ -43,7 +43,7 @@ _DELETE = text("""
     WHERE project_id = :project_id AND id = :id AND running_id IS NULL RETURNING id
 """)
 
-# The row that is updated makes others wait, so that no position is given twice.
+# The UPDATE locks the conversation's row, so that no position is assigned twice.
 _ADD_ITEMS = text("""
     WITH extended AS (
         UPDATE conversations SET next_position = next_position + :num_items
@@ -76,24 +76,24 @@ _ITEMS = text(f"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredConversation:
+class ConversationRecord:
     """One row of `conversations`."""
 
     id: UUID
     project_id: str
     metadata: dict[str, str] = field(default_factory=dict)
     running_id: UUID | None = None
-    """The response that works on it; while there is one, its items cannot be changed."""
+    """Unfinished response of the conversation; while there is one, items cannot be changed."""
     created_at: datetime
 
 
 class Conversations:
-    """What the API reads and writes of conversations."""
+    """Data access of conversations for the API."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, new: StoredConversation, items: Sequence[dict[str, Any]]) -> None:
+    def create(self, new: ConversationRecord, items: Sequence[dict[str, Any]]) -> None:
         """Store a conversation with its first items, atomically."""
         values = {
             "id": new.id,
@@ -106,23 +106,23 @@ class Conversations:
         with self._database.statement() as connection:
             connection.execute(_CREATE, values)
 
-    def get(self, project_id: str, conversation_id: UUID) -> StoredConversation | None:
-        """The conversation; None if unknown or foreign."""
-        return _to_stored(self._one(_GET, project_id, conversation_id))
+    def get(self, project_id: str, conversation_id: UUID) -> ConversationRecord | None:
+        """Return the conversation; None if unknown or of another project."""
+        return _to_record(self._execute(_GET, project_id, conversation_id))
 
     def update(
         self, project_id: str, conversation_id: UUID, metadata: dict[str, str]
-    ) -> StoredConversation | None:
-        """Replace the metadata; None if unknown or foreign."""
-        given = orjson.dumps(metadata).decode()
-        return _to_stored(self._one(_UPDATE, project_id, conversation_id, metadata=given))
+    ) -> ConversationRecord | None:
+        """Replace the metadata; None if the conversation is unknown or of another project."""
+        encoded = orjson.dumps(metadata).decode()
+        return _to_record(self._execute(_UPDATE, project_id, conversation_id, metadata=encoded))
 
     def delete(self, project_id: str, conversation_id: UUID) -> bool:
-        """Delete a conversation and its items; False if a response works on it, or unknown."""
-        return self._one(_DELETE, project_id, conversation_id) is not None
+        """Delete a conversation and its items; False if a response is using it, or unknown."""
+        return self._execute(_DELETE, project_id, conversation_id) is not None
 
     def items(self, project_id: str, conversation_id: UUID) -> list[dict[str, Any]]:
-        """The items in order; of a very long conversation the newest."""
+        """Return the items in order; at most the newest `MAX_ITEMS`."""
         values = {"project_id": project_id, "id": conversation_id}
         with self._database.statement() as connection:
             return list(connection.execute(_ITEMS, values).scalars())
@@ -130,15 +130,15 @@ class Conversations:
     def add_items(
         self, project_id: str, conversation_id: UUID, items: Sequence[dict[str, Any]]
     ) -> bool:
-        """Append items, which have ids; False if a response works on it, or unknown."""
-        given = {"items": orjson.dumps(list(items)).decode(), "num_items": len(items)}
-        return self._one(_ADD_ITEMS, project_id, conversation_id, **given) is not None
+        """Append items, which must have ids; False if a response is using it, or unknown."""
+        values = {"items": orjson.dumps(list(items)).decode(), "num_items": len(items)}
+        return self._execute(_ADD_ITEMS, project_id, conversation_id, **values) is not None
 
     def delete_item(self, project_id: str, conversation_id: UUID, item_id: str) -> bool:
-        """Delete one item; False if a response works on the conversation, or unknown."""
-        return self._one(_DELETE_ITEM, project_id, conversation_id, item_id=item_id) is not None
+        """Delete one item; False if a response is using the conversation, or unknown."""
+        return self._execute(_DELETE_ITEM, project_id, conversation_id, item_id=item_id) is not None
 
-    def _one(
+    def _execute(
         self, statement: TextClause, project_id: str, conversation_id: UUID, **more: Any
     ) -> Row[Any] | None:
         values = {"project_id": project_id, "id": conversation_id, **more}
@@ -146,5 +146,5 @@ class Conversations:
             return connection.execute(statement, values).first()
 
 
-def _to_stored(row: Row[Any] | None) -> StoredConversation | None:
-    return None if row is None else StoredConversation(**row._mapping)
+def _to_record(row: Row[Any] | None) -> ConversationRecord | None:
+    return None if row is None else ConversationRecord(**row._mapping)

@@ -1,4 +1,4 @@
-"""The end of a response: all that is written of it, at once and once."""
+"""Final transition of a response: everything is written atomically and exactly once."""
 
 import zlib
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from models.responses.record import ResponseRecord
 from models.responses.status import CONTINUABLE, ResponseStatus, sources_of
 from models.store.webhooks.deliveries import GIVE_UP_H
 
-# Status, output, usage, events and what webhooks are to be told in one transaction, or nothing if
-# the attempt is stale; with a conversation, also the turn that is added to it, and its lock.
+# Status, output, usage, events and webhook deliveries in one transaction, or nothing if the attempt
+# is stale. With a conversation, the turn is also appended to it and its lock is released.
 _FINISH = text("""
     WITH finished AS (
         UPDATE responses
@@ -72,7 +72,7 @@ _FINISH = text("""
     SELECT id FROM finished
 """)
 
-# Whoever ends a response in a worker's place raises the attempt first.
+# A process that ends a response in a worker's place increments the attempt first.
 _HAS_ENDED = text("""
     SELECT id FROM responses
     WHERE project_id = :project_id AND id = :id AND attempt = :attempt AND finished_at IS NOT NULL
@@ -81,7 +81,7 @@ _HAS_ENDED = text("""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TerminalRecord:
-    """Everything that is written when a response ends."""
+    """Result of a response, written when it ends."""
 
     status: ResponseStatus
     finished_at: datetime
@@ -90,17 +90,17 @@ class TerminalRecord:
     error: dict[str, Any] | None = None
     incomplete_details: dict[str, str] | None = None
     events: Sequence[bytes] = ()
-    """The JSON of every event, the terminal one included, from sequence number 0."""
+    """JSON of every event, including the terminal one, from sequence number 0."""
 
 
 class Finisher:
-    """The last move of a response."""
+    """Final state transition of responses."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def finish(self, claimed: ResponseRecord, ending: TerminalRecord) -> bool:
-        """End a response; False if this attempt is stale or another end came first."""
+        """End a response; False if the attempt is stale or the response has already ended."""
         values = {
             "project_id": claimed.project_id,
             "id": claimed.id,
@@ -122,7 +122,7 @@ class Finisher:
             return connection.execute(_FINISH, values).first() is not None
 
     def has_ended(self, claimed: ResponseRecord) -> bool:
-        """Whether this attempt has written the end of its response."""
+        """Return True if this attempt has ended its response."""
         values = {"project_id": claimed.project_id, "id": claimed.id, "attempt": claimed.attempt}
         with self._database.statement() as connection:
             return connection.execute(_HAS_ENDED, values).first() is not None

@@ -1,4 +1,4 @@
-"""Idempotency keys: the first request with a key makes the response, all later ones find it."""
+"""Idempotency keys: the first request with a key creates the response; repeats find it."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -9,10 +9,10 @@ from models.database.connection import Database
 from models.responses.record import ResponseRecord
 
 KEY_TTL_H = 24
-"""Hours until a key may be used for another request."""
+"""Hours after which a key may be used for another request."""
 
-# Of two that come at the same time, the second waits for the first one's commit. A key past its
-# time is taken over in place.
+# Of two concurrent inserts, the second waits for the commit of the first. An expired key is reused
+# in place.
 _TAKE = text(f"""
     INSERT INTO idempotency_keys AS known (project_id, key, digest, response_id)
     VALUES (:project_id, :key, :digest, :response_id)
@@ -35,46 +35,46 @@ _EXPIRE = text(f"""
 
 
 class KeyTakenError(Exception):
-    """Another request has taken the key meanwhile: it is that one's response."""
+    """Raised if another request has taken the key in the meantime, whose response is to be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestKey:
-    """A client's key and what it was used for."""
+    """Idempotency key of a request, with the digest of its body."""
 
     key: str
     digest: bytes
-    """SHA-256 of the request's body."""
+    """SHA-256 of the request body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyUse:
-    """What a key has been used for."""
+    """Earlier use of a key: its response and the digest of its request."""
 
     response_id: UUID
     digest: bytes
 
 
 class IdempotencyKeys:
-    """The table of keys. Each belongs to one project."""
+    """Data access of idempotency keys, each of which belongs to one project."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def find(self, project_id: str, key: str) -> KeyUse | None:
-        """What a key stands for; None if it is free."""
+        """Return the use of a key; None if it is unused or expired."""
         with self._database.statement() as connection:
             row = connection.execute(_FIND, {"project_id": project_id, "key": key}).first()
         return KeyUse(**row._mapping) if row else None
 
     def expire(self) -> None:
-        """Forget the keys that are past their time."""
+        """Delete the expired keys of all projects."""
         with self._database.statement() as connection:
             connection.execute(_EXPIRE)
 
 
 def take_key(connection: Connection, new: ResponseRecord, used: RequestKey) -> None:
-    """Take a key for a response, in the transaction that creates it, or raise `KeyTakenError`."""
+    """Take a key for a response in the transaction that creates it; raise `KeyTakenError`."""
     values = {
         "project_id": new.project_id,
         "key": used.key,

@@ -1,4 +1,4 @@
-"""Items that are stored already: of one response, of a chain of turns, or by their ids."""
+"""Stored items: of one response, of a chain of responses, or by their ids."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from sqlalchemy import text
 from models.database.connection import Database
 
 MAX_CHAIN = 1000
-"""Turns that `previous_response_id` is followed back."""
+"""Maximum number of responses in a chain of `previous_response_id`."""
 
 _INPUT_ITEMS = text("""
     SELECT body FROM items
@@ -17,7 +17,7 @@ _INPUT_ITEMS = text("""
     ORDER BY position
 """)
 
-# Of copies of one item, the newest; conversations may outlive the responses.
+# Of copies of one item, the newest. Conversations may outlive the responses of their items.
 _ITEMS_BY_ID = text("""
     SELECT DISTINCT ON (id) id, body FROM (
         SELECT body ->> 'id' AS id, body, response_id AS age FROM items
@@ -28,7 +28,7 @@ _ITEMS_BY_ID = text("""
     ) found ORDER BY id, age DESC
 """)
 
-# Each turn is looked up by itself: joined, all that the project has would be read to find it.
+# Lateral sub-selects, one look-up per response: a join would scan all responses of the project.
 _CHAIN = text("""
     WITH RECURSIVE chain (id, previous_response_id, age) AS (
         SELECT id, previous_response_id, 0 FROM responses
@@ -53,27 +53,27 @@ _CHAIN = text("""
 
 
 class Items:
-    """What the API and the worker read of stored items."""
+    """Read access to stored items for the API and the worker."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def of_input(self, project_id: str, response_id: UUID) -> list[dict[str, Any]]:
-        """The input items of one response, in order."""
+        """Return the input items of one response, in order."""
         with self._database.statement() as connection:
             values = {"project_id": project_id, "id": response_id}
             return list(connection.execute(_INPUT_ITEMS, values).scalars())
 
     def by_id(self, project_id: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """The project's stored items with these ids."""
+        """Return the project's stored items with these ids, by id; unknown ids are left out."""
         with self._database.statement() as connection:
             rows = connection.execute(_ITEMS_BY_ID, {"project_id": project_id, "ids": list(ids)})
             return {row.id: row.body for row in rows}
 
     def of_chain(self, project_id: str, response_id: UUID) -> list[dict[str, Any]]:
-        """Input and output of a response and all before it, oldest turn first (§6).
+        """Return input and output of a response and all before it, oldest first (§6).
 
-        Where there were several choices, later turns go on from the first.
+        Of responses with several choices, only the first choice is included.
         """
         values = {"project_id": project_id, "id": response_id, "max_age": MAX_CHAIN - 1}
         with self._database.statement() as connection:

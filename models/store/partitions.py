@@ -1,4 +1,4 @@
-"""The months that responses are partitioned by: made ahead, and dropped once all has expired."""
+"""Monthly partitions of responses: created ahead, and dropped when all rows have expired."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,11 +11,14 @@ from models.ids import id_floor
 from models.tables.partitions import PARENT
 
 NUM_AHEAD = 2
-"""Whole months after this one that have a partition; what comes later goes to the default ones."""
+"""Number of months after the current one with partitions; later rows go to the default ones."""
 SETTLED_S = 7200
-"""How long all of a month must have ended before it is dropped: by then Redis has nothing of it."""
+"""Seconds between the last end of a response in a month and dropping the month.
 
-# Dropping and adding partitions shut out all else, so they wait for their locks only this long.
+By then, Redis has expired all data of its responses.
+"""
+
+# Adding and dropping partitions takes exclusive locks, so the wait for them must be short.
 _LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '500ms'")
 _IS_FREE = text("SELECT pg_try_advisory_xact_lock(7391543)")
 _LABELS = text(f"""
@@ -25,15 +28,15 @@ _LABELS = text(f"""
 
 
 class Partitions:
-    """Adds and drops partitions. Any number of processes may try: one at a time does it."""
+    """Creation and removal of partitions, by one process at a time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, now: datetime) -> list[str]:
-        """Make the partitions of this month and those ahead; the labels of the new ones.
+        """Create the missing partitions of this month and those ahead; return the new labels.
 
-        A month that already has rows in the default partitions stays there.
+        A month that already has rows in the default partitions remains there.
         """
         with self._database.statement() as connection:
             known = set(connection.execute(_LABELS).scalars())
@@ -43,7 +46,7 @@ class Partitions:
         ]
 
     def drop(self, *, created_before: datetime) -> list[str]:
-        """Drop the months before `created_before` in which nothing has not ended; their labels."""
+        """Drop months before `created_before` whose responses have all ended; return the labels."""
         with self._database.statement() as connection:
             labels = [label for label in connection.execute(_LABELS).scalars() if label]
         return [
@@ -92,7 +95,7 @@ class Partitions:
 
 
 def partitioned_tables() -> list[str]:
-    """The tables that are partitioned by month, the parent first."""
+    """Return the names of the tables that are partitioned by month, the parent first."""
     names = [
         table.name
         for table in Base.metadata.tables.values()
@@ -102,7 +105,7 @@ def partitioned_tables() -> list[str]:
 
 
 def _begin(connection: Connection) -> bool:
-    """Whether nobody else is at it."""
+    """Set the lock timeout; return True unless another process is changing partitions."""
     connection.execute(_LOCK_TIMEOUT)
     return bool(connection.scalar(_IS_FREE))
 

@@ -1,25 +1,25 @@
-"""Projects, and the keys that are theirs."""
+"""Projects and their encryption keys."""
 
 from sqlalchemy import text
 
 from models.database.connection import Database
 from models.encryption.cipher import new_encryption_key
 
-# Whoever comes first gives the project its key; all others are given that one.
-_SEALING_KEY = text("""
+# The first caller sets the key; all others get that one.
+_ENCRYPTION_KEY = text("""
     UPDATE projects SET sealing_key = coalesce(sealing_key, :fresh)
     WHERE project_id = :project_id RETURNING sealing_key
 """)
 
 
 class Projects:
-    """The table of who owns responses."""
+    """Data access of projects."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def sealing_key(self, project_id: str) -> str:
-        """The key that seals what the project's clients carry; made when first asked for."""
+    def encryption_key(self, project_id: str) -> str:
+        """Return the key of the project's `encrypted_content`; created at the first call."""
         values = {"project_id": project_id, "fresh": new_encryption_key()}
         with self._database.statement() as connection:
-            return str(connection.execute(_SEALING_KEY, values).scalar_one())
+            return str(connection.execute(_ENCRYPTION_KEY, values).scalar_one())

@@ -1,4 +1,4 @@
-"""What the maintenance loop does to the store: reclaim, count, expire."""
+"""Statements of the maintenance loop: reclaim, count, expire."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,12 +9,12 @@ from sqlalchemy import TextClause, text
 from models.database.connection import Database
 from models.ids import id_floor
 from models.responses.record import ResponseRecord
-from models.store.rows import COLUMNS, to_stored
+from models.store.rows import COLUMNS, to_record
 
 MAX_CRASHES = 3
-"""Workers that one response may take down with it before it is given up."""
+"""Number of lost workers after which a response fails."""
 
-# Lost: in progress under a worker that left or whose lease has run out.
+# Lost: in progress under a worker that left or whose lease has expired.
 _LOST = """
     r.status = 'in_progress' AND NOT EXISTS (
         SELECT FROM workers w WHERE w.id = r.worker_id AND w.lease_until > now())
@@ -55,7 +55,7 @@ _HAVE_ENDED = text("""
     WHERE project_id IS NOT NULL AND id = ANY(:ids)
 """)
 
-# Ids are in order of time, so the primary key finds what is old.
+# Ids are ordered by time, so the primary key finds old rows.
 _EXPIRE = text("""
     DELETE FROM responses WHERE (project_id, id) IN (
         SELECT project_id, id FROM responses
@@ -75,44 +75,44 @@ _EXPIRE_UNSTORED = text("""
 
 
 class Reaper:
-    """Statements over all projects, for the one maintenance loop that leads."""
+    """Statements over all projects, for the elected maintenance loop."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def reclaim(self, suspects: Sequence[UUID] = ()) -> list[UUID]:
-        """Put the responses of lost workers back into the queue.
+        """Put the responses of lost workers back into the queue; return their ids.
 
-        What has lost its second worker is to run alone from then on, and so is what ran in one of
-        the `suspects`: workers that came to grief by themselves, and were not killed.
+        Responses that have lost their second worker are isolated: they run alone from then on. So
+        are those of the `suspects`: ids of workers that crashed and were not killed from outside.
         """
         values = {"max_crashes": MAX_CRASHES, "suspects": list(suspects)}
         with self._database.statement() as connection:
             return list(connection.execute(_RECLAIM, values).scalars())
 
     def poisonous(self) -> list[ResponseRecord]:
-        """Responses that have lost their last worker; they are to be failed."""
+        """Return responses that have lost `MAX_CRASHES` workers and must fail."""
         with self._database.statement() as connection:
             rows = connection.execute(_POISONOUS, {"max_crashes": MAX_CRASHES})
-            return [to_stored(row) for row in rows]
+            return [to_record(row) for row in rows]
 
     def num_queued(self) -> dict[str, int]:
-        """Queued responses of each model."""
+        """Return the number of queued responses of each model."""
         with self._database.statement() as connection:
             return {row.model: row.num for row in connection.execute(_QUEUED)}
 
     def have_ended(self, response_ids: list[UUID]) -> dict[UUID, bool]:
-        """For those that are there, whether they have ended."""
+        """Return, for each response that exists, True if it has ended."""
         with self._database.statement() as connection:
             rows = connection.execute(_HAVE_ENDED, {"ids": response_ids})
             return {row.id: row.has_ended for row in rows}
 
     def expire(self, *, created_before: datetime) -> list[UUID]:
-        """Delete up to 500 finished responses with their items and events."""
+        """Delete up to 500 finished responses with their items and events; return their ids."""
         return self._delete(_EXPIRE, created_before)
 
     def expire_unstored(self, *, created_before: datetime) -> list[UUID]:
-        """Delete up to 500 rows of finished responses that were not to be stored."""
+        """Delete up to 500 rows of finished `store: false` responses; return their ids."""
         return self._delete(_EXPIRE_UNSTORED, created_before)
 
     def _delete(self, statement: TextClause, created_before: datetime) -> list[UUID]:
@@ -121,6 +121,6 @@ class Reaper:
             return list(connection.execute(statement, values).scalars())
 
     def forget_workers(self) -> None:
-        """Delete the rows of workers that were lost long ago."""
+        """Delete workers whose lease expired over an hour ago and that have no running response."""
         with self._database.statement() as connection:
             connection.execute(_FORGET_WORKERS)

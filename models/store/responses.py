@@ -1,4 +1,4 @@
-"""Responses as their clients use them: create, read, list, delete."""
+"""Responses, as the API uses them: create, read, list, delete."""
 
 import zlib
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from models.database.connection import Database
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.store.idempotency_keys import RequestKey, take_key
-from models.store.rows import COLUMNS, OUTPUT, OUTPUT_OF_ID, to_stored, yielding_stored
+from models.store.rows import COLUMNS, OUTPUT, OUTPUT_OF_ID, select_records, to_record
 
-# One statement is one transaction: the row and its items are there together or not at all. With a
-# conversation, so is its lock, which is free again when the response has ended.
+# One statement is one transaction: the row and its items are written together or not at all, and so
+# is the lock on its conversation, which is released when the response ends.
 _CREATE = text("""
     WITH locked AS (
         UPDATE conversations SET running_id = :id
@@ -40,7 +40,7 @@ _CREATE = text("""
     SELECT id FROM created
 """)
 
-_GET = yielding_stored(
+_GET = select_records(
     f"""
     SELECT {COLUMNS}, {OUTPUT_OF_ID} FROM responses r
     WHERE r.project_id = :project_id AND r.id = :id AND r.store
@@ -59,7 +59,7 @@ _LIST = """
     ORDER BY r.id {order} LIMIT :limit
 """
 
-# As the index on it has it: rows without metadata are not in there.
+# Repeats the condition of the partial index on metadata, which omits rows without metadata.
 _HAS_METADATA = """
     CAST(r.metadata AS text) <> '{}' AND CAST(r.metadata AS jsonb) @> CAST(:metadata AS jsonb)
 """
@@ -91,15 +91,16 @@ _STATUSES = text("""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListFilter:
-    """Which responses of a project, newest first unless `ascending`.
+    """Filter of a list of a project's responses, newest first unless `ascending`.
 
-    `after` and `before` are ids, in the order of the list; with `before` alone, those right before.
+    `after` and `before` are ids, in the order of the list; with `before` alone, the list ends right
+    before that id.
     """
 
     status: ResponseStatus | None = None
     model: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
-    """Pairs that a response must have."""
+    """Metadata pairs that a response must have."""
     after: UUID | None = None
     before: UUID | None = None
     ascending: bool = False
@@ -107,12 +108,12 @@ class ListFilter:
 
     @property
     def is_backward(self) -> bool:
-        """Whether the list is read from its cursor towards its beginning."""
+        """True if the list is read backward, from its cursor towards its beginning."""
         return self.before is not None and self.after is None
 
 
 class Responses:
-    """What the API reads and writes of stored responses."""
+    """Data access of responses for the API."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -120,10 +121,10 @@ class Responses:
     def create(
         self, new: ResponseRecord, items: Sequence[dict[str, Any]], key: RequestKey | None = None
     ) -> bool:
-        """Store a queued response with its input items, and the key its client gave, atomically.
+        """Store a queued response with its input items and its idempotency key, atomically.
 
-        False if its conversation is unknown or another response works on it. Raises
-        `KeyTakenError` if the key is taken. Either way nothing is stored.
+        Returns False if its conversation is unknown or another response is using it. Raises
+        `KeyTakenError` if the key is taken. In both cases nothing is stored.
         """
         values = {
             "id": new.id,
@@ -150,40 +151,40 @@ class Responses:
         return False
 
     def get_unstored(self, project_id: str, response_id: UUID) -> ResponseRecord | None:
-        """The row of a response that is not stored, without its content."""
+        """Return the row, without content, of a `store: false` response; None if unknown."""
         values = {"project_id": project_id, "id": response_id}
         with self._database.statement() as connection:
             row = connection.execute(_GET_UNSTORED, values).first()
-        return to_stored(row) if row else None
+        return to_record(row) if row else None
 
     def get(self, project_id: str, response_id: UUID) -> ResponseRecord | None:
-        """The stored response with its output; None if unknown, foreign or not stored."""
+        """Return a stored response with its output; None if unknown or of another project."""
         with self._database.statement() as connection:
             row = connection.execute(_GET, {"project_id": project_id, "id": response_id}).first()
-        return to_stored(row) if row else None
+        return to_record(row) if row else None
 
-    def list_responses(self, project_id: str, chosen: ListFilter) -> list[ResponseRecord]:
-        """The project's stored responses that pass the filter, in order of creation."""
-        where, values = "", {"project_id": project_id, "limit": chosen.limit}
-        later, earlier = (">", "<") if chosen.ascending else ("<", ">")
+    def list_responses(self, project_id: str, list_filter: ListFilter) -> list[ResponseRecord]:
+        """Return the project's stored responses that pass the filter, ordered by creation."""
+        where, values = "", {"project_id": project_id, "limit": list_filter.limit}
+        later, earlier = (">", "<") if list_filter.ascending else ("<", ">")
         for name, condition, value in (
-            ("status", "r.status = :status", chosen.status),
-            ("model", "r.model = :model", chosen.model),
-            ("metadata", _HAS_METADATA, orjson.dumps(chosen.metadata).decode()),
-            ("after", f"r.id {later} :after", chosen.after),
-            ("before", f"r.id {earlier} :before", chosen.before),
+            ("status", "r.status = :status", list_filter.status),
+            ("model", "r.model = :model", list_filter.model),
+            ("metadata", _HAS_METADATA, orjson.dumps(list_filter.metadata).decode()),
+            ("after", f"r.id {later} :after", list_filter.after),
+            ("before", f"r.id {earlier} :before", list_filter.before),
         ):
             if value not in (None, "{}"):
                 where += f" AND {condition}"
                 values[name] = value
-        order = "ASC" if chosen.ascending != chosen.is_backward else "DESC"
+        order = "ASC" if list_filter.ascending != list_filter.is_backward else "DESC"
         statement = _LIST.format(columns=COLUMNS, output=OUTPUT, where=where, order=order)
         with self._database.search() as connection:
-            found = [to_stored(row) for row in connection.execute(text(statement), values)]
-        return found[::-1] if chosen.is_backward else found
+            records = [to_record(row) for row in connection.execute(text(statement), values)]
+        return records[::-1] if list_filter.is_backward else records
 
     def delete(self, project_id: str, response_id: UUID) -> ResponseStatus | None:
-        """Delete a response with its items and events; its last status, None if unknown."""
+        """Delete a response with its items and events; return its status, None if unknown."""
         with self._database.statement() as connection:
             status = connection.execute(
                 _DELETE, {"project_id": project_id, "id": response_id}
@@ -191,14 +192,14 @@ class Responses:
         return ResponseStatus(status) if status else None
 
     def archived_events(self, project_id: str, response_id: UUID) -> list[bytes] | None:
-        """All events of a finished response as JSON, from sequence number 0."""
+        """Return the JSON of all events of a finished response, in order; None if unknown."""
         with self._database.statement() as connection:
             values = {"project_id": project_id, "id": response_id}
             data = connection.execute(_ARCHIVE, values).scalar()
         return zlib.decompress(data).split(b"\n") if data is not None else None
 
     def statuses(self, keys: Sequence[tuple[str, UUID]]) -> dict[UUID, ResponseStatus]:
-        """The status of each (project, response) that still exists, in one query."""
+        """Return the status of each (project, response) that still exists, with one query."""
         values = {"project_ids": [key[0] for key in keys], "ids": [key[1] for key in keys]}
         with self._database.statement() as connection:
             rows = connection.execute(_STATUSES, values)

@@ -1,4 +1,4 @@
-"""Rows of `responses` turned into values."""
+"""Columns of `responses`, and conversion of its rows to `ResponseRecord`."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ COLUMNS = """
     r.finished_at, r.usage, r.error, r.incomplete_details
 """
 
-HELD_COLUMNS = COLUMNS + ", r.checkpoint, r.isolated"
-"""What whoever holds a response is told beyond what its readers are."""
+CLAIM_COLUMNS = COLUMNS + ", r.checkpoint, r.isolated"
+"""Columns for the process that claims or takes over a response: more than readers get."""
 
 OUTPUT = """
     (SELECT coalesce(json_agg(i.body ORDER BY i.position), '[]') FROM items i
@@ -24,22 +24,22 @@ OUTPUT = """
     AS output
 """
 
-# A parameter says while the statement is planned which partition it is; a column does not.
+# With a parameter instead of a column, Postgres can prune partitions when it plans.
 OUTPUT_OF_ID = OUTPUT.replace("r.id", ":id")
 
-_NAMES = [each.strip().removeprefix("r.") for each in COLUMNS.split(",")]
+_NAMES = [name.strip().removeprefix("r.") for name in COLUMNS.split(",")]
 
 
-def yielding_stored(sql: str, *more: str) -> TextualSelect:
-    """A statement whose rows are `COLUMNS` and then the columns named in `more`.
+def select_records(sql: str, *more: str) -> TextualSelect:
+    """Return a statement whose rows have `COLUMNS`, then the columns named in `more`.
 
-    Told so, SQLAlchemy need not find out at every execution.
+    Declaring them spares SQLAlchemy from detecting the columns at every execution.
     """
     return text(sql).columns(*map(column, (*_NAMES, *more)))
 
 
-def to_stored(row: Any) -> ResponseRecord:
-    """A row selected with `COLUMNS`, and perhaps `OUTPUT`, as a value."""
+def to_record(row: Any) -> ResponseRecord:
+    """Convert a row selected with `COLUMNS`, and optionally `OUTPUT`, to a record."""
     fields = dict(row._mapping)
     if fields.get("checkpoint") is not None:
         fields["checkpoint"] = Checkpoint.from_bytes(fields["checkpoint"])

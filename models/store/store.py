@@ -1,4 +1,4 @@
-"""The store: the only code that speaks SQL. Every statement names the project."""
+"""Facade of the data access classes, which share one connection pool."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from models.store.workers import Workers
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The desks of the store, over one pool of connections."""
+    """Data access objects of all tables, over one connection pool."""
 
     database: Database
     responses: Responses
@@ -39,7 +39,11 @@ class Store:
 
     @classmethod
     def open(cls, url: str, *, pool_size: int = 16, limit_s: float = LIMIT_S) -> "Store":
-        """A store on the database at `url`; connections are made when first needed."""
+        """Create a store for the database at `url`; connections are opened when first needed.
+
+        `pool_size` is the maximum number of connections; `limit_s` is the statement timeout in
+        seconds.
+        """
         database = Database(url, pool_size=pool_size, limit_s=limit_s)
         return cls(
             database=database,
@@ -59,5 +63,5 @@ class Store:
         )
 
     def close(self) -> None:
-        """Close the pool."""
+        """Close the connection pool."""
         self.database.close()

@@ -1,4 +1,4 @@
-"""Workers and their leases, on the database's clock."""
+"""Workers and their leases, by the database's clock."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,14 +8,14 @@ from sqlalchemy import text
 from models.database.connection import Database
 
 LEASE_S = 5.0
-"""How long a worker's word counts after its last sign of life."""
+"""Seconds from a heartbeat until the worker's lease expires."""
 
 _REGISTER = text("""
     INSERT INTO workers (id, project_id, name, model, host, pid, lease_until)
     VALUES (:id, :project_id, :name, :model, :host, :pid, now() + :lease_s * interval '1 s')
 """)
 
-# A lease that has run out stays out: the worker's responses may have been given to another.
+# An expired lease cannot be renewed: the worker's responses may have been reclaimed.
 _RENEW = text("""
     WITH renewed AS (
         UPDATE workers SET lease_until = now() + :lease_s * interval '1 s'
@@ -47,7 +47,7 @@ _SERVED = text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerIdentity:
-    """A worker process, new at every start."""
+    """Identity of a worker process, new at every start."""
 
     id: UUID
     project_id: str
@@ -58,29 +58,29 @@ class WorkerIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldRow:
-    """A response that is in progress with a worker, as its row says."""
+class ClaimedRow:
+    """Row of a response that a worker has claimed and not finished."""
 
     id: UUID
     project_id: str
     attempt: int
     cancel_requested: bool = False
     running_s: float = 0.0
-    """Since its first attempt began."""
+    """Seconds since its first attempt began."""
 
 
 class LeaseLostError(Exception):
-    """The worker's lease ran out before it was renewed."""
+    """Raised if the worker's lease expired before it was renewed."""
 
 
 class Workers:
-    """The table of who is at work."""
+    """Data access of workers."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def register(self, worker: WorkerIdentity) -> None:
-        """Announce a worker that has loaded its weights; its lease begins."""
+        """Register a worker that has loaded its weights; its lease begins."""
         values = {
             "id": worker.id,
             "project_id": worker.project_id,
@@ -93,35 +93,35 @@ class Workers:
         with self._database.statement() as connection:
             connection.execute(_REGISTER, values)
 
-    def renew(self, worker: WorkerIdentity) -> list[HeldRow]:
-        """Extend the lease; returns the responses that are in progress with the worker.
+    def renew(self, worker: WorkerIdentity) -> list[ClaimedRow]:
+        """Extend the lease; return the responses that the worker has in progress.
 
-        Raises `LeaseLostError` if the lease had run out.
+        Raises `LeaseLostError` if the lease has expired.
         """
         values = {"id": worker.id, "project_id": worker.project_id, "lease_s": LEASE_S}
         with self._database.statement() as connection:
-            found = connection.execute(_RENEW, values).all()
-        if not found:
+            rows = connection.execute(_RENEW, values).all()
+        if not rows:
             raise LeaseLostError(f"the lease of worker {worker.name} has run out")
-        return [HeldRow(**row._mapping) for row in found if row.id is not None]
+        return [ClaimedRow(**row._mapping) for row in rows if row.id is not None]
 
     def give_up(self, worker: WorkerIdentity) -> None:
-        """End a worker's own lease at once: it cannot go on with what it has claimed."""
+        """End the worker's own lease at once, because it cannot continue what it has claimed."""
         with self._database.statement() as connection:
             connection.execute(_GIVE_UP, {"id": worker.id, "project_id": worker.project_id})
 
     def end_leases(self, host: str, pid: int) -> list[UUID]:
-        """End the leases of a process that was seen to die; the ids of its workers."""
+        """End the leases of a process that is known to be dead; return the ids of its workers."""
         with self._database.statement() as connection:
             values = {"host": host, "pid": pid}
             return list(connection.execute(_END_LEASES, values).scalars())
 
     def leave(self, worker: WorkerIdentity) -> None:
-        """Take a worker that has handed everything back off the table."""
+        """Delete a worker that has handed back all its responses."""
         with self._database.statement() as connection:
             connection.execute(_LEAVE, {"id": worker.id, "project_id": worker.project_id})
 
     def served_models(self, project_id: str) -> list[str]:
-        """The models for which at least one worker of the project holds a lease."""
+        """Return the models for which at least one worker of the project has a valid lease."""
         with self._database.statement() as connection:
             return list(connection.execute(_SERVED, {"project_id": project_id}).scalars())

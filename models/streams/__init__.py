@@ -1,4 +1,4 @@
-"""What lives in Redis: event logs, nudges and requests that are not stored.
+"""Data in Redis: event logs, wake-up messages and the content of unstored requests.
 
-All of it may be lost at any time: the truth is in the store.
+All of it may be lost at any time; Postgres is the source of truth.
 """

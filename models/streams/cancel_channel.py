@@ -1,13 +1,16 @@
-"""Nudges to workers: cancel a response now, without waiting for the next heartbeat."""
+"""Pub/sub channel that cancels a response without waiting for the next heartbeat."""
 
 from uuid import UUID
 
 import redis
 
 CANCEL_CHANNEL = "antiphon:cancel"
-"""Messages are the hex digits of a response's id; every worker listens and acts on its own."""
+"""Channel whose messages are response ids in hex.
+
+Every worker subscribes and ignores the ids of responses that it does not run.
+"""
 
 
 def publish_cancel(client: redis.Redis, response_id: UUID) -> None:
-    """Ask whichever worker runs a response to stop."""
+    """Ask the worker that runs a response to stop."""
     client.publish(CANCEL_CHANNEL, response_id.hex)

@@ -1,4 +1,4 @@
-"""Connections to Redis or Valkey: bounded in number and in time."""
+"""Clients for Redis or Valkey, with limits on connections and timeouts."""
 
 import redis
 from redis.backoff import NoBackoff
@@ -6,7 +6,10 @@ from redis.retry import Retry
 
 
 def connect(url: str, *, max_connections: int = 64, timeout_s: float = 5) -> redis.Redis:
-    """A client that answers or fails within seconds, also when its peer is gone silently."""
+    """Return a client whose calls return or fail within seconds, even if the peer vanishes.
+
+    `timeout_s` applies to each read and write.
+    """
     return redis.Redis.from_url(
         url,
         max_connections=max_connections,
@@ -18,7 +21,7 @@ def connect(url: str, *, max_connections: int = 64, timeout_s: float = 5) -> red
 
 
 def connect_subscriber(url: str) -> redis.Redis:
-    """A client for one long-lived subscription; its reads carry their own timeouts."""
+    """Return a client for one long-lived subscription; the caller sets a timeout per read."""
     return redis.Redis.from_url(
         url, socket_timeout=None, socket_connect_timeout=2, health_check_interval=10
     )

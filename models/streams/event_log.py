@@ -1,7 +1,7 @@
-"""The live event log of each response: a Redis stream to read back and a channel to follow.
+"""Live event logs, one per response: a Redis stream to read and a pub/sub channel to follow.
 
-The id of an entry is `<sequence_number + 1>-0`, so Redis itself refuses repeats and reordering. The
-two or fewer opening events follow from the stored row and are not in the log.
+The id of an entry is `<sequence_number + 1>-0`, so Redis itself refuses duplicates and reordering.
+The one or two opening events are derived from the response's row and are not in the log.
 """
 
 import time
@@ -16,97 +16,100 @@ from uuid import UUID
 import redis
 
 TERMINAL_EVENT_TYPES = frozenset({"response.completed", "response.incomplete", "response.failed"})
-"""Types of the events after which none follows."""
+"""Types of the events that end a stream."""
 
 RUNNING_TTL_S = 3600
-"""Kept this long after the last event of a response that has not ended."""
+"""Seconds a log is kept after the last event of a response that has not ended."""
 FINISHED_TTL_S = 300
-"""Kept this long after the end: the archive has the events by then."""
+"""Seconds a log is kept after the end; by then the archive in Postgres has the events."""
 
-AWAY_S = 0.5
-"""After a failure nothing is appended for so long: each try may take its whole timeout."""
+BACKOFF_S = 0.5
+"""Seconds without appends after a failure, as each try may take its whole timeout."""
 
 _APPEND = Path(__file__).with_name("append.lua").read_text()
-_OPEN = Path(__file__).with_name("take_over.lua").read_text()
+_TAKE_OVER = Path(__file__).with_name("take_over.lua").read_text()
 _FENCE = "antiphon:fence:"
-_SCAN = 1000
-"""Keys that Redis looks at in one step of a scan."""
+_SCAN_COUNT = 1000
+"""Number of keys that Redis examines in one step of a scan."""
 _TYPE_START = len(b'{"type":"')
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedEvent:
-    """One event as its readers get it."""
+    """One event in the form that readers receive."""
 
     sequence_number: int
     data: bytes
     """JSON; `type` is its first key."""
     token_ids: tuple[int, ...] = ()
-    """The tokens that this event accounts for."""
+    """Ids of the tokens that led to this event; the last of several events carries them."""
 
     @property
     def type(self) -> str:
-        """The event's type, read off the head of its JSON."""
+        """Type of the event, read from the start of its JSON."""
         return self.data[_TYPE_START : self.data.index(b'"', _TYPE_START)].decode()
 
     @property
     def is_terminal(self) -> bool:
-        """Whether no event follows."""
+        """Return True if no event follows."""
         return self.type in TERMINAL_EVENT_TYPES
 
 
 class AppendResult(StrEnum):
-    """What became of an append."""
+    """Outcome of an append."""
 
     OK = "OK"
     STALE = "STALE"
+    """A newer attempt has taken over the log."""
     LOST = "LOST"
+    """Earlier events are missing; the log must be written again from its beginning."""
     UNREACHABLE = "UNREACHABLE"
+    """Redis failed, or failed less than `BACKOFF_S` seconds ago."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Append:
-    """Events of one response, to be appended by one attempt."""
+    """Append request: events of one response, written by one attempt."""
 
     response_id: UUID
     attempt: int
     first_sequence_number: int
-    """The number with which this response's log begins."""
+    """Sequence number at which this response's log begins."""
     events: Sequence[LoggedEvent]
 
 
 def events_channel(response_id: UUID) -> str:
-    """Where the events of a response are published: lines of `<sequence number> <JSON>`.
+    """Return the pub/sub channel of a response: lines of `<sequence number> <JSON>`.
 
-    An empty message says: look at the store.
+    An empty message asks the readers to check the store.
     """
     return f"antiphon:events:{response_id.hex}"
 
 
 def parse_message(payload: bytes) -> list[LoggedEvent]:
-    """The events of one message of the channel."""
+    """Return the events in one message of the channel; none for an empty one."""
     lines = payload.split(b"\n") if payload else []
     pairs = (line.split(b" ", 1) for line in lines)
     return [LoggedEvent(int(number), data) for number, data in pairs]
 
 
 class EventLog:
-    """Appends to and reads from the logs."""
+    """Event logs of all responses."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._away_until = 0.0
+        self._backoff_until = 0.0
         self._script_sha: str | None = None
 
     def append(self, appends: Sequence[Append]) -> list[AppendResult]:
-        """Append for many responses in one round trip; one result for each."""
-        if time.monotonic() < self._away_until:
+        """Append for many responses in one round trip; return one result per append."""
+        if time.monotonic() < self._backoff_until:
             return [AppendResult.UNREACHABLE] * len(appends)
         try:
             return self._append(appends)
         except redis.RedisError:
             self._script_sha = None
-            self._away_until = time.monotonic() + AWAY_S
+            self._backoff_until = time.monotonic() + BACKOFF_S
             return [AppendResult.UNREACHABLE] * len(appends)
 
     def _append(self, appends: Sequence[Append]) -> list[AppendResult]:
@@ -114,7 +117,7 @@ class EventLog:
             self._script_sha = self._client.script_load(_APPEND)
         pipeline = self._client.pipeline(transaction=False)
         for append in appends:
-            pipeline.evalsha(self._script_sha, 2, *_arguments(append))
+            pipeline.evalsha(self._script_sha, 2, *_script_arguments(append))
         results = pipeline.execute(raise_on_error=False)
         if any(isinstance(result, redis.exceptions.NoScriptError) for result in results):
             self._script_sha = None
@@ -126,65 +129,72 @@ class EventLog:
         ]
 
     def read(self, response_id: UUID, *, start: int) -> list[LoggedEvent]:
-        """The logged events from sequence number `start` on, as far as they have no gap."""
+        """Return the logged events from sequence number `start` on, up to the first gap."""
         entries: Any = self._client.xrange(_log_key(response_id), min=f"{start + 1}-0")
         pairs = ((entry_id, (fields[b"d"], fields[b"t"])) for entry_id, fields in entries)
-        return _without_gap(pairs, start)
+        return _parse_entries(pairs, start)
 
     def take_over(self, response_id: UUID, attempt: int, *, start: int) -> list[LoggedEvent]:
-        """Like `read`, after shutting out every attempt older than `attempt`."""
+        """Fence off every attempt older than `attempt`, then return the events as `read` does."""
         keys = (_log_key(response_id), _fence_key(response_id))
         entries: Any = self._client.eval(
-            _OPEN, 2, *keys, str(attempt), str(RUNNING_TTL_S), f"{start + 1}-0"
+            _TAKE_OVER, 2, *keys, str(attempt), str(RUNNING_TTL_S), f"{start + 1}-0"
         )
-        return _without_gap(((entry_id, flat[1::2]) for entry_id, flat in entries), start)
+        return _parse_entries(((entry_id, flat[1::2]) for entry_id, flat in entries), start)
 
-    def nudge(self, response_id: UUID) -> None:
-        """Tell the readers of a response to look at the store; they do so by themselves, later."""
+    def wake_readers(self, response_id: UUID) -> None:
+        """Ask the readers of a response to check the store now, not at their next poll.
+
+        Errors of Redis are ignored, as readers poll anyway.
+        """
         with suppress(redis.RedisError):
             self._client.publish(events_channel(response_id), b"")
 
-    def kept(self) -> Iterator[dict[UUID, bool]]:
-        """All logs, some at a time, and whether each has its terminal event and is kept briefly."""
+    def scan(self) -> Iterator[dict[UUID, bool]]:
+        """Yield the ids of all logged responses, one page at a time.
+
+        The value is True if the log is due to expire within `FINISHED_TTL_S` seconds, as one with
+        its terminal event is.
+        """
         cursor = 0
         while True:
-            page: Any = self._client.scan(cursor, match=f"{_FENCE}*", count=_SCAN)
+            page: Any = self._client.scan(cursor, match=f"{_FENCE}*", count=_SCAN_COUNT)
             cursor, keys = page
             pipeline = self._client.pipeline(transaction=False)
             for key in keys:
                 pipeline.ttl(key)
             yield {
-                UUID(hex=key.decode().removeprefix(_FENCE)): life_s <= FINISHED_TTL_S
-                for key, life_s in zip(keys, pipeline.execute(), strict=True)
+                UUID(hex=key.decode().removeprefix(_FENCE)): ttl_s <= FINISHED_TTL_S
+                for key, ttl_s in zip(keys, pipeline.execute(), strict=True)
             }
             if not cursor:
                 return
 
     def forget(self, response_ids: Iterable[UUID]) -> None:
-        """Remove every trace of responses."""
-        keys = [key for each in response_ids for key in (_log_key(each), _fence_key(each))]
+        """Delete the logs and fencing tokens of responses."""
+        keys = [key for id_ in response_ids for key in (_log_key(id_), _fence_key(id_))]
         if keys:
             self._client.delete(*keys)
 
 
-def _without_gap(entries: Iterable[tuple[bytes, Any]], start: int) -> list[LoggedEvent]:
-    """Entries as events, up to the first number that is missing."""
-    found: list[LoggedEvent] = []
+def _parse_entries(entries: Iterable[tuple[bytes, Any]], start: int) -> list[LoggedEvent]:
+    """Return the entries as events, up to the first missing sequence number."""
+    events: list[LoggedEvent] = []
     for entry_id, (data, token_ids) in entries:
         number = int(entry_id.split(b"-")[0]) - 1
-        if number != start + len(found):
+        if number != start + len(events):
             break
-        found.append(LoggedEvent(number, data, tuple(map(int, token_ids.split()))))
-    return found
+        events.append(LoggedEvent(number, data, tuple(map(int, token_ids.split()))))
+    return events
 
 
-def _arguments(append: Append) -> list[Any]:
-    ended = append.events[-1].is_terminal
+def _script_arguments(append: Append) -> list[Any]:
+    is_ended = append.events[-1].is_terminal
     arguments: list[Any] = [
         _log_key(append.response_id),
         _fence_key(append.response_id),
         append.attempt,
-        FINISHED_TTL_S if ended else RUNNING_TTL_S,
+        FINISHED_TTL_S if is_ended else RUNNING_TTL_S,
         events_channel(append.response_id),
         append.first_sequence_number,
     ]

@@ -1,4 +1,4 @@
-"""Requests with `store: false`: their content is here, under a time limit, and nowhere else."""
+"""Content of requests with `store: false`, kept in Redis only and with an expiry."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +8,12 @@ import orjson
 import redis
 
 UNSTORED_TTL_S = 600
-"""How long the content waits for a worker and its answer for its client."""
+"""Seconds until the content expires: the longest wait for a worker and for its output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnstoredContent:
-    """What a stored response keeps in its row and items."""
+    """Parameters, metadata and items, which a stored response keeps in Postgres."""
 
     parameters: dict[str, Any]
     metadata: dict[str, str]
@@ -21,13 +21,13 @@ class UnstoredContent:
 
 
 class UnstoredContents:
-    """The contents of responses that are not stored."""
+    """Store in Redis for the content of unstored responses."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
     def put(self, response_id: UUID, content: UnstoredContent) -> None:
-        """Keep the content until it is forgotten or its time is up."""
+        """Keep the content until `forget`, for at most `UNSTORED_TTL_S` seconds."""
         data = orjson.dumps(
             {
                 "parameters": content.parameters,
@@ -38,12 +38,12 @@ class UnstoredContents:
         self._client.set(_key(response_id), data, ex=UNSTORED_TTL_S)
 
     def get(self, response_id: UUID) -> UnstoredContent | None:
-        """The content; None if its time is up or Redis lost it."""
+        """Return the content; None if it has expired or Redis lost it."""
         data = self._client.get(_key(response_id))
         return UnstoredContent(**orjson.loads(data)) if data is not None else None
 
     def is_wanted(self, response_id: UUID) -> bool:
-        """Whether somebody still waits for the answer."""
+        """Return True if a client still waits: the content is removed when its client is gone."""
         return bool(self._client.exists(_key(response_id)))
 
     def forget(self, response_id: UUID) -> None:

@@ -1,4 +1,4 @@
-"""The tables, one module each. Every row names the project that owns it."""
+"""Database tables, one module each. Every row names the project that owns it."""
 
 from models.tables.conversation import Conversation, ConversationItem
 from models.tables.event_archive import EventArchive

@@ -1,4 +1,4 @@
-"""Conversations: items that many responses share, in order."""
+"""Conversations: ordered items that several responses share."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from models.database.connection import Base
 
 
 class Conversation(Base):
-    """What responses that name it go on from, and add to when they end."""
+    """Conversation that responses continue and append their items to when they end."""
 
     __tablename__ = "conversations"
 
@@ -19,13 +19,13 @@ class Conversation(Base):
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"))
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=text("'{}'"))
     running_id: Mapped[UUID | None]
-    """The response that has not ended; until it has, nothing else may change the items."""
+    """Response that holds the conversation's lock until it ends; nothing else changes the items."""
     next_position: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
 class ConversationItem(Base):
-    """One item of a conversation; a copy, which outlives the response that it came from."""
+    """One item of a conversation, a copy that outlives the response that it came from."""
 
     __tablename__ = "conversation_items"
 
@@ -36,7 +36,7 @@ class ConversationItem(Base):
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"))
     item_id: Mapped[str] = mapped_column(Text)
     body: Mapped[dict[str, Any]]
-    """The item as clients see it, its id included."""
+    """Item as clients see it, including its id."""
 
     __table_args__ = (
         UniqueConstraint("conversation_id", "item_id"),

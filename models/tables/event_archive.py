@@ -1,4 +1,4 @@
-"""Event archives: the whole stream of a finished response, to replay from."""
+"""Event archives: the complete event stream of each finished response, for replay."""
 
 from uuid import UUID
 
@@ -18,6 +18,6 @@ class EventArchive(Base):
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"))
     num_events: Mapped[int]
     data: Mapped[bytes] = mapped_column(LargeBinary)
-    """zlib (RFC 1950) of the events' JSON, one a line, in order from sequence number 0."""
+    """JSON of the events, one per line in order from sequence number 0, zlib (RFC 1950)."""
 
     __table_args__ = by_month("response_id")

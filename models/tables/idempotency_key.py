@@ -1,4 +1,4 @@
-"""Idempotency keys: which response a client has made under which key of its own."""
+"""Idempotency keys: the response that was created for each key a client sent."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,16 +10,16 @@ from models.database.connection import Base
 
 
 class IdempotencyKey(Base):
-    """One key of one project, written together with its response."""
+    """One key of one project, written in the transaction that creates its response."""
 
     __tablename__ = "idempotency_keys"
 
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"), primary_key=True)
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     digest: Mapped[bytes] = mapped_column(LargeBinary)
-    """SHA-256 of the request's body, its keys sorted."""
+    """SHA-256 of the request body with sorted keys."""
     response_id: Mapped[UUID]
-    """Refers to a table that is partitioned, so there is no foreign key."""
+    """Id of the response; not a foreign key, because `responses` is partitioned."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
     __table_args__ = (

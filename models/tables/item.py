@@ -1,4 +1,4 @@
-"""Items: what went into and came out of a response, in order."""
+"""Items: ordered input and output of responses."""
 
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,7 @@ class Item(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"))
     body: Mapped[dict[str, Any]]
-    """The item as clients see it, its id included."""
+    """Item as clients see it, including its id."""
 
     __table_args__ = (
         Index("items_by_id", "project_id", text("(body ->> 'id')")),

@@ -1,13 +1,14 @@
-"""Partitions by month: tables whose rows are about one response, and expire with it.
+"""Partitioning by month of the tables whose rows belong to one response and expire with it.
 
-Ids are in order of time, so a range of ids is a range of time and the primary key stays the id.
-Each child's partition refers to the partition of `responses` of the same month, which deletes its
-rows with the response's; a key to the whole of `responses` would forbid dropping a month.
+Ids are ordered by time, so a range of ids is a range of time, and the id stays the primary key.
+Each partition of a child table has a foreign key to the partition of `responses` of the same month,
+which deletes its rows with the response. A foreign key to `responses` as a whole would prevent
+dropping the partitions of a month.
 """
 
 PARENT = "responses"
 
 
 def by_month(column: str) -> dict[str, str]:
-    """The table argument that partitions by the ids in `column`."""
+    """Return the table arguments that partition a table by the ids in `column`."""
     return {"postgresql_partition_by": f"RANGE ({column})"}

@@ -1,4 +1,4 @@
-"""Responses: the truth about each of them."""
+"""Responses: the authoritative state of each of them."""
 
 from datetime import datetime
 from typing import Any
@@ -13,10 +13,10 @@ from models.tables.partitions import by_month
 
 
 class Response(Base):
-    """One accepted request and how far it has come.
+    """One accepted request and its state.
 
-    A `store: false` response has a row too, for the queue, but without content: its parameters,
-    items and events live in Redis until they are delivered.
+    A `store: false` response also has a row, for the queue, but without content: its parameters,
+    items and events are in Redis until they are delivered.
     """
 
     __tablename__ = "responses"
@@ -28,20 +28,20 @@ class Response(Base):
     background: Mapped[bool]
     store: Mapped[bool]
     priority: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    """Higher is claimed first."""
+    """Responses with higher priority are claimed first."""
     attempt: Mapped[int] = mapped_column(server_default="0")
-    """Times claimed; every later write names it, so that a stale worker writes nothing."""
+    """Number of claims; the fencing token of all later writes, so that stale workers fail."""
     num_crashes: Mapped[int] = mapped_column(server_default="0")
-    """Times its worker was lost; a hand-back does not count."""
+    """Number of times that its worker was lost; a hand-back does not count."""
     isolated: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Suspected of having taken its workers down: nothing else may run beside it."""
+    """True if it may have crashed its workers: it must run alone in its worker."""
     worker_id: Mapped[UUID | None]
     cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
     checkpoint: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """`Checkpoint` of a running response that is stored; none once it has ended."""
+    """Serialized `Checkpoint` of a running, stored response; null once it has ended."""
     previous_response_id: Mapped[UUID | None]
     conversation_id: Mapped[UUID | None]
-    """The conversation that it goes on from and is added to when it ends well."""
+    """Conversation that it continues and, unless it fails or is cancelled, appends to."""
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=text("'{}'"))
     parameters: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     usage: Mapped[dict[str, Any] | None]

@@ -1,4 +1,4 @@
-"""Webhook deliveries: the outbox, written in the statement that ends a response."""
+"""Webhook deliveries: the transactional outbox, written by the statement that ends a response."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,10 +11,11 @@ from models.tables.partitions import by_month
 
 
 class WebhookDelivery(Base):
-    """What one endpoint is to be told about the end of one response.
+    """Notification of one endpoint about the end of one response.
 
-    The key allows one row for each endpoint and response. It goes when its response goes. No key
-    refers to the endpoint: one that is deleted meanwhile must not keep a response from ending.
+    The primary key allows one row per endpoint and response. The row is deleted with its response.
+    There is no foreign key to the endpoint, since deleting an endpoint must not keep a response
+    from ending.
     """
 
     __tablename__ = "webhook_deliveries"
@@ -24,11 +25,11 @@ class WebhookDelivery(Base):
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"))
     event_type: Mapped[str] = mapped_column(Text)
     occurred_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    """When the response ended."""
+    """Time at which the response ended."""
     status: Mapped[str] = mapped_column(Text, server_default="pending")
-    """`pending`, `delivered`, or `dead`: given up, until it is replayed."""
+    """`pending`, `delivered` or `dead` (given up unless it is replayed)."""
     num_attempts: Mapped[int] = mapped_column(server_default=text("0"))
-    """Times taken for sending; the result of each names it, so that a late one changes nothing."""
+    """Number of attempts to send it; the fencing token of their results."""
     last_attempt_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     last_status_code: Mapped[int | None]
     last_error: Mapped[str | None] = mapped_column(Text)

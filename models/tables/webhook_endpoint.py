@@ -1,4 +1,4 @@
-"""Webhook endpoints: who is told when a response has ended."""
+"""Webhook endpoints: URLs that are notified when responses end."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ from models.database.connection import Base
 
 
 class WebhookEndpoint(Base):
-    """An address of a project's and the events that it is told of."""
+    """URL of a project and the event types that it is notified of."""
 
     __tablename__ = "webhook_endpoints"
 
@@ -21,16 +21,16 @@ class WebhookEndpoint(Base):
     url: Mapped[str] = mapped_column(Text)
     event_types: Mapped[list[str]] = mapped_column(ARRAY(Text))
     signing_secret: Mapped[str] = mapped_column(Text)
-    """As its owner has it: every delivery is signed with it."""
+    """Secret that every delivery is signed with, in the form that its owner has."""
     old_secret: Mapped[str | None] = mapped_column(Text)
-    """Signed with as well until `old_secret_until`, so that receivers can change over."""
+    """Previous secret, also signed with until `old_secret_until`, so that receivers can switch."""
     old_secret_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     disabled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    """Since when it is told of nothing: by its owner, or because it answered 410."""
+    """Time at which deliveries were disabled, by the owner or because the endpoint answered 410."""
     failing_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    """Null while the last delivery was accepted."""
+    """Time of the first failure since the last accepted delivery; null if there is none."""
     next_probe_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    """While it fails, when the next delivery may be tried: one at a time."""
+    """Earliest time of the next delivery while the endpoint fails: one is tried at a time."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 

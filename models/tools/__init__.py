@@ -1,1 +1,1 @@
-"""Tools: which may be called, how a prompt offers them, and the hosted web search."""
+"""Tools: choice of callable functions, their description in prompts, hosted web search."""

@@ -1,4 +1,4 @@
-"""Which functions a response may or must call, and how often."""
+"""Rules for the functions that a response may or must call, and how often."""
 
 from dataclasses import dataclass
 
@@ -9,30 +9,30 @@ from models.schemas.request.tools import AllowedTools, FunctionChoice, FunctionT
 from models.tools.web_search import ARGUMENTS, NAME, offered_search
 
 SEARCH_FUNCTION = FunctionTool(name=NAME, parameters=ARGUMENTS, strict=True)
-"""The search of the web as models call it."""
+"""Web search as the function that models call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRule:
-    """What `tools`, `tool_choice` and the two limits come to."""
+    """Effect of `tools`, `tool_choice`, `parallel_tool_calls` and `max_tool_calls` together."""
 
     shown: tuple[FunctionTool, ...] = ()
-    """The functions that the model is told of."""
+    """Functions described in the prompt."""
     tools: tuple[FunctionTool, ...] = ()
-    """Those that it may call; the search of the web is one of them if there are others."""
+    """Functions that the model may call; includes the web search if there are others."""
     is_forced: bool = False
-    """Whether the output is a call, and no text."""
+    """True if the output must be a call and not text."""
     max_calls: int | None = None
-    """Of each choice; None sets no limit."""
+    """Maximum number of calls per choice; None sets no limit."""
 
     @property
     def names(self) -> frozenset[str]:
-        """The functions that may be called and that the client runs."""
+        """Names of the callable functions that the client runs."""
         return frozenset(tool.name for tool in self.tools if tool is not SEARCH_FUNCTION)
 
 
 def call_rule(parameters: GenerationParameters) -> CallRule:
-    """The rule that a request's fields make; one without tools if no function may be called."""
+    """Return the rule of a request; its `tools` are empty if no function may be called."""
     functions = tuple(tool for tool in parameters.tools if isinstance(tool, FunctionTool))
     names: set[str] | None = None
     mode = parameters.tool_choice or "auto"
@@ -42,7 +42,7 @@ def call_rule(parameters: GenerationParameters) -> CallRule:
         case HostedChoice():
             return CallRule(shown=functions)
         case AllowedTools(mode=allowed_mode, tools=allowed):
-            names = {each.name for each in allowed if isinstance(each, FunctionChoice)}
+            names = {choice.name for choice in allowed if isinstance(choice, FunctionChoice)}
             mode = allowed_mode
     if mode == "none":
         return CallRule()
@@ -58,21 +58,21 @@ def call_rule(parameters: GenerationParameters) -> CallRule:
 
 
 def format_of(parameters: GenerationParameters, profile: Profile) -> CallFormat:
-    """How calls are spelled: beside a search of the web always in the generic style."""
+    """Return the text format of calls: always the generic one if the request has web search."""
     return GENERIC if offered_search(parameters) else profile.call_format
 
 
 def _may_search(parameters: GenerationParameters) -> bool:
     chosen = parameters.tool_choice
     if isinstance(chosen, AllowedTools) and not any(
-        isinstance(each, HostedChoice) for each in chosen.tools
+        isinstance(tool, HostedChoice) for tool in chosen.tools
     ):
         return False
     return offered_search(parameters) is not None
 
 
 def _max_calls(parameters: GenerationParameters) -> int | None:
-    """One named function is called once; a client that wants more asks again."""
+    """Return the maximum number of calls per choice; a function named in `tool_choice` gets one."""
     is_named = isinstance(parameters.tool_choice, FunctionChoice)
     if parameters.parallel_tool_calls is False or is_named:
         return 1

@@ -1,4 +1,4 @@
-"""Where an answer cites what was found: `[3]` stands for the third hit."""
+"""Citations of search results in an answer: `[3]` cites the third hit."""
 
 import re
 from collections.abc import Sequence
@@ -11,31 +11,31 @@ _LONGEST = len("[123]")
 
 
 class Citations:
-    """Finds marks in the text of a message as it grows."""
+    """Incremental search for citation marks in the text of a message."""
 
     def __init__(self) -> None:
         self.hits: list[Hit] = []
-        """By their numbers, from 1."""
+        """All hits of the response; the mark `[1]` cites the first."""
         self._tail, self._start = "", 0
 
     def add_hits(self, hits: Sequence[Hit]) -> None:
-        """More hits; their numbers go on."""
+        """Append hits, numbered after the previous ones."""
         self.hits += hits
 
     def begin(self) -> None:
-        """Another message begins."""
+        """Start the next message: positions count from its beginning."""
         self._tail, self._start = "", 0
 
     def add(self, text: str) -> list[UrlCitation]:
-        """The citations that more text of the message completes."""
-        window, done, found = self._tail + text, 0, []
+        """Append text to the message; return the citations that it completes."""
+        window, end, citations = self._tail + text, 0, []
         for mark in _MARK.finditer(window):
-            done = mark.end()
+            end = mark.end()
             if 1 <= int(mark[1]) <= len(self.hits):
-                found.append(self._citation(mark))
-        kept = max(done, len(window) - _LONGEST)
-        self._tail, self._start = window[kept:], self._start + kept
-        return found
+                citations.append(self._citation(mark))
+        cut = max(end, len(window) - _LONGEST)
+        self._tail, self._start = window[cut:], self._start + cut
+        return citations
 
     def _citation(self, mark: re.Match[str]) -> UrlCitation:
         hit = self.hits[int(mark[1]) - 1]

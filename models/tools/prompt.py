@@ -1,4 +1,4 @@
-"""Functions, calls and their outputs in words, for models whose chat template knows of none."""
+"""Functions, calls and outputs as plain text, for chat templates without tool support."""
 
 import json
 from collections.abc import Sequence
@@ -22,22 +22,22 @@ _SHOWN = ("name", "description", "parameters")
 
 
 def tools_prompt(tools: Sequence[dict[str, Any]]) -> str:
-    """What a system message says of functions."""
-    described = "\n".join(orjson.dumps(tool).decode() for tool in tools)
-    return _TOOLS_PROMPT.format(tools=described)
+    """Return the part of the system message that describes functions."""
+    definitions = "\n".join(orjson.dumps(tool).decode() for tool in tools)
+    return _TOOLS_PROMPT.format(tools=definitions)
 
 
 def chat_tools(tools: Sequence[FunctionTool]) -> list[dict[str, Any]]:
-    """Functions as chat templates take them."""
-    fields = (tool.model_dump(include=set(_SHOWN), exclude_none=True) for tool in tools)
+    """Convert functions to the format of chat templates."""
+    functions = (tool.model_dump(include=set(_SHOWN), exclude_none=True) for tool in tools)
     return [
-        {"type": "function", "function": {key: each[key] for key in _SHOWN if key in each}}
-        for each in fields
+        {"type": "function", "function": {key: function[key] for key in _SHOWN if key in function}}
+        for function in functions
     ]
 
 
-def in_words(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Calls as text of the assistant, outputs as a message of the user; those in a row are one."""
+def calls_as_text(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rewrite tool calls as assistant text, and consecutive tool outputs as one user message."""
     written: list[dict[str, Any]] = []
     was_output = False
     for message in messages:
@@ -47,7 +47,7 @@ def in_words(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         elif "tool_calls" in message:
             others = {key: value for key, value in message.items() if key != "tool_calls"}
             calls = "\n".join(_call_text(call["function"]) for call in message["tool_calls"])
-            written.append(others | {"content": _joined(message["content"], calls)})
+            written.append(others | {"content": _join(message["content"], calls)})
         else:
             written.append(message)
         was_output = is_output
@@ -57,27 +57,27 @@ def in_words(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _add_output(
     written: list[dict[str, Any]], content: str | list[dict[str, Any]], *, is_first: bool
 ) -> None:
-    said = _joined(_joined("<tool_response>", content), "</tool_response>")
+    response = _join(_join("<tool_response>", content), "</tool_response>")
     if is_first:
-        written.append({"role": "user", "content": said})
+        written.append({"role": "user", "content": response})
     else:
-        written[-1] = written[-1] | {"content": _joined(written[-1]["content"], said)}
+        written[-1] = written[-1] | {"content": _join(written[-1]["content"], response)}
 
 
 def _call_text(function: dict[str, Any]) -> str:
-    """As grammars have it, so that the prompt goes on as the output was."""
+    """Return a call as grammars format it, so that the prompt repeats the output exactly."""
     return f"<tool_call>\n{json.dumps(function, ensure_ascii=False)}\n</tool_call>"
 
 
-def _joined(
+def _join(
     first: str | list[dict[str, Any]], second: str | list[dict[str, Any]]
 ) -> str | list[dict[str, Any]]:
-    """Two contents one below the other: a text, or parts if one of them has any."""
+    """Join two contents with a line break: as text, or as parts if either is a list of parts."""
     if isinstance(first, str) and isinstance(second, str):
         separator = "" if not first or first.endswith("\n") else "\n"
         return first + separator + second
     parts = [
-        [{"type": "text", "text": each}] if isinstance(each, str) else each
-        for each in (first, second)
+        [{"type": "text", "text": content}] if isinstance(content, str) else content
+        for content in (first, second)
     ]
     return [*parts[0], *parts[1]]

@@ -1,8 +1,8 @@
-"""How the hosted search of the web is put before a model, and what it writes to use it.
+"""Text format of the hosted web search: its description in the prompt, its calls and results.
 
-One spelling for all models, that of Hermes: a call is `<tool_call>{…}</tool_call>`, what was found
-comes back as `<tool_response>{…}</tool_response>`. Pure text; who searches is
-`worker/generation/searxng.py`.
+All models use the Hermes format: a call is `<tool_call>{…}</tool_call>`, and its result is
+`<tool_response>{…}</tool_response>`. This module only handles text;
+`worker/generation/searxng.py` runs the searches.
 """
 
 import json
@@ -26,7 +26,7 @@ ARGUMENTS: dict[str, Any] = {
     "additionalProperties": False,
 }
 SOURCES = "web_search_call.action.sources"
-"""The value of `include` that has the addresses listed in the item's action."""
+"""Value of `include` that lists the URLs of the hits in the item's action."""
 
 _SEARCH = "Search the web. Use it for what may have changed or what you do not know for certain."
 _EXTRACT = "what the page says, in part"
@@ -49,16 +49,16 @@ put its number behind, like [1]."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A page that was found."""
+    """Page found by a search."""
 
     url: str
     title: str
     text: str
-    """What the search engines quote of it."""
+    """Excerpt of the page from the search engine."""
 
 
 def offered_search(parameters: GenerationParameters) -> WebSearchTool | None:
-    """The search that the model may use now, if any."""
+    """Return the web search tool that the model may use; None if there is none."""
     choice = parameters.tool_choice
     mode = choice.mode if isinstance(choice, AllowedTools) else choice
     tools = (tool for tool in parameters.tools if isinstance(tool, WebSearchTool))
@@ -66,14 +66,14 @@ def offered_search(parameters: GenerationParameters) -> WebSearchTool | None:
 
 
 def must_search(parameters: GenerationParameters) -> bool:
-    """Whether the output has to begin with a search."""
+    """Return True if the output must begin with a search."""
     choice = parameters.tool_choice
     mode = choice.mode if isinstance(choice, AllowedTools) else choice
     return mode == "required" or isinstance(choice, HostedChoice)
 
 
 def tool_prompt(tool: WebSearchTool) -> str:
-    """What the system message says of the search."""
+    """Return the part of the system message that describes the web search."""
     query = {"type": "string", "description": "What to search for."}
     signature = {
         "name": NAME,
@@ -86,25 +86,25 @@ def tool_prompt(tool: WebSearchTool) -> str:
     )
     place = place_of(tool)
     timezone = tool.user_location.timezone if tool.user_location else None
-    known = [f"The user is near {place}." if place else "", timezone and f"Time zone: {timezone}."]
-    return "\n\n".join(filter(None, [text, " ".join(filter(None, known))]))
+    facts = [f"The user is near {place}." if place else "", timezone and f"Time zone: {timezone}."]
+    return "\n\n".join(filter(None, [text, " ".join(filter(None, facts))]))
 
 
 def place_of(tool: WebSearchTool) -> str | None:
-    """Roughly where the user is, in words."""
-    at = tool.user_location
-    named = (at.city, at.region, at.country) if at else ()
-    return ", ".join(filter(None, named)) or None
+    """Return the approximate location of the user as text; None if unknown."""
+    location = tool.user_location
+    names = (location.city, location.region, location.country) if location else ()
+    return ", ".join(filter(None, names)) or None
 
 
 def call_text(query: str) -> str:
-    """A call as a model writes it."""
+    """Return a search call in the format that models write."""
     arguments = json.dumps({"name": NAME, "arguments": {"query": query}}, ensure_ascii=False)
     return f"{CALL_OPENER}\n{arguments}\n{CALL_CLOSER}"
 
 
 def parse_call(text: str) -> str | None:
-    """The query of a call, tags included; None if it is no search."""
+    """Return the query of a call, whose tags may be included; None if it is not a valid search."""
     try:
         call = orjson.loads(text.removeprefix(CALL_OPENER).removesuffix(CALL_CLOSER))
     except orjson.JSONDecodeError:
@@ -117,27 +117,27 @@ def parse_call(text: str) -> str | None:
 
 
 def result_text(hits: Sequence[Hit], *, first: int = 1) -> str:
-    """What was found, the hits numbered from `first` on."""
-    shown = [
+    """Return the text of a result, with the hits numbered from `first`."""
+    results = [
         {"n": first + n, "title": hit.title, "url": hit.url, "text": hit.text}
         for n, hit in enumerate(hits)
     ]
-    return _response({"results": shown})
+    return _response({"results": results})
 
 
 def error_text(reason: str) -> str:
-    """That nothing was found, and why."""
+    """Return the text of the result of a failed search."""
     return _response({"error": reason})
 
 
 def parse_result(text: str) -> tuple[list[Hit], str | None]:
-    """The hits in a text that holds a result, and the reason if there are none."""
+    """Return the hits in a text with a result, and the error if the search failed."""
     start = max(text.find('{"results"'), text.find('{"error"'))
     try:
         result, _ = json.JSONDecoder().raw_decode(text, max(start, 0))
         hits = [
-            Hit(url=each["url"], title=each["title"], text=each["text"])
-            for each in result.get("results", [])
+            Hit(url=hit["url"], title=hit["title"], text=hit["text"])
+            for hit in result.get("results", [])
         ]
         return hits, result.get("error")
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -145,16 +145,16 @@ def parse_result(text: str) -> tuple[list[Hit], str | None]:
 
 
 def messages_of(item: dict[str, Any]) -> list[dict[str, Any]]:
-    """An earlier search as messages: the call and what was found; none for what was none."""
+    """Return an earlier search as two messages, call and result; none if it had no query."""
     action = item.get("action") or {}
     query = action.get("query") or " ".join(action.get("queries") or ())
     if not query:
         return []
     found = item.get("results") or action.get("sources") or ()
     hits = [
-        Hit(url=each["url"], title=each.get("title") or each["url"], text=each.get("text") or "")
-        for each in found
-        if isinstance(each, dict) and "url" in each
+        Hit(url=hit["url"], title=hit.get("title") or hit["url"], text=hit.get("text") or "")
+        for hit in found
+        if isinstance(hit, dict) and "url" in hit
     ]
     return [
         {"role": "assistant", "content": call_text(query)},
@@ -163,8 +163,8 @@ def messages_of(item: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _response(result: dict[str, Any]) -> str:
-    """What pages say must not be taken for tags or control tokens: they begin with `<` or `[`."""
+    """Wrap a result in tags; escape `<` and `[`, so that page text cannot form control tokens."""
     text = orjson.dumps(result).decode().replace("<", "\\u003c").replace("[", "\\u005b")
-    # The one bracket that is no part of a text.
+    # The opening bracket of the list itself is not part of page text.
     text = text.replace('{"results":\\u005b', '{"results":[', 1)
     return f"<tool_response>\n{text}\n</tool_response>"

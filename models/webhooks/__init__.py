@@ -1,1 +1,1 @@
-"""Webhook messages, and HTTP requests that are safe from SSRF."""
+"""Signed webhook messages, and an HTTP client that is safe from SSRF."""

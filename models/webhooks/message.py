@@ -1,4 +1,4 @@
-"""What is sent to a webhook endpoint: one event, signed as Standard Webhooks lay down."""
+"""Messages to webhook endpoints: one event each, signed as Standard Webhooks specifies."""
 
 import base64
 import secrets
@@ -17,24 +17,24 @@ _SECRET_BYTES = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A body with its headers, good for five minutes."""
+    """Signed body with its headers; receivers accept the timestamp for five minutes."""
 
     body: bytes
     headers: dict[str, str]
 
 
 def new_secret() -> str:
-    """A fresh signing secret: `whsec_` and 32 random bytes in base64."""
+    """Return a new signing secret: `whsec_` and 32 random bytes in base64."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
 def webhook_id(response_id: UUID, endpoint_id: UUID) -> str:
-    """The id of a delivery: the same each time it is sent, so that receivers can tell repeats."""
+    """Return the id of a delivery; it is stable, so that receivers can detect repeats."""
     return f"wh_{response_id.hex}{endpoint_id.hex}"
 
 
 def ended_event(response_id: UUID, event_type: str, occurred_at: datetime) -> WebhookEvent:
-    """The event that a response has ended; there is one for each, so its id follows from it."""
+    """Return the event for the end of a response; its id is derived from the response's id."""
     return WebhookEvent.of(
         response_wire_id(response_id),
         event_type,
@@ -44,10 +44,10 @@ def ended_event(response_id: UUID, event_type: str, occurred_at: datetime) -> We
 
 
 def sign(event: WebhookEvent, message_id: str, signing_secrets: Sequence[str]) -> Message:
-    """Sign with every secret that is in force, newest first."""
+    """Sign an event with every given secret, newest first."""
     body = event.model_dump_json()
     now = datetime.now(UTC)
-    signatures = [Webhook(each).sign(message_id, now, body) for each in signing_secrets]
+    signatures = [Webhook(secret).sign(message_id, now, body) for secret in signing_secrets]
     return Message(
         body=body.encode(),
         headers={

@@ -1,8 +1,9 @@
-"""HTTP to addresses that clients name: only to those that are open to the world, or allowed.
+"""HTTP client for URLs from clients, protected against server-side request forgery (SSRF).
 
-A name is resolved here and the connection goes to the very address that was checked, so that a name
-which points elsewhere a moment later gains nothing. Redirects are not followed, proxies of the
-environment not used, bodies of answers not read, and everything together has a time limit.
+Requests go only to public addresses and to networks that are allowed explicitly. The host name is
+resolved here, and the connection goes to the address that was checked, which prevents DNS
+rebinding. Redirects are not followed, proxies from the environment are not used, response bodies
+are not read, and the whole request has a time limit.
 """
 
 import asyncio
@@ -20,27 +21,27 @@ from models.settings import Network
 Address = IPv4Address | IPv6Address
 
 TOTAL_S = 10.0
-"""How long one request may take, from the name to the status of the answer."""
+"""Seconds that one request may take, from name resolution to the response status."""
 PUBLIC_PORT = 443
 
-# A resolver that hangs cannot be stopped; these are all the threads that it may hold.
+# A hanging name resolution cannot be cancelled; this limits the threads that it may block.
 _look_ups = ThreadPoolExecutor(32, thread_name_prefix="look-up")
 
-# Global by their own number, but they lead to an IPv4 address inside: NAT64, 6to4.
+# Global addresses that embed an IPv4 address, which may be private: NAT64, 6to4.
 _EMBEDDING = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"), ip_network("2002::/16"))
 
 
 class UrlRefusedError(Exception):
-    """A URL that no request is sent to; the message says why."""
+    """Raised for a URL that requests must not be sent to; the message says why."""
 
 
 class OutboundError(Exception):
-    """A request that got no answer; the message says why, without the URL."""
+    """Raised for a request without a response; the message says why, without the URL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a URL leads."""
+    """Parsed URL."""
 
     url: str
     is_tls: bool
@@ -50,12 +51,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """Where requests may go: https to public addresses, and anything in the `allowed` networks."""
+    """Allowed destinations: https to public addresses, and anything in the `allowed` networks."""
 
     allowed: Sequence[Network] = ()
 
     def target(self, url: str) -> Target:
-        """Take a URL apart; raise `UrlRefusedError` for what shows without resolving its name."""
+        """Parse a URL; raise `UrlRefusedError` for errors that need no name resolution."""
         target = _parse(url)
         literal = _literal(target.host)
         if literal is not None:
@@ -66,7 +67,7 @@ class Destinations:
 
     def check(self, target: Target, address: Address) -> None:
         """Raise `UrlRefusedError` unless a request for `target` may go to this address."""
-        # An IPv4 address in IPv6 clothes is what it is.
+        # An IPv4-mapped IPv6 address is checked as the IPv4 address.
         address = getattr(address, "ipv4_mapped", None) or address
         if any(address in network for network in self.allowed):
             return
@@ -76,38 +77,41 @@ class Destinations:
 
 
 class OutboundClient:
-    """Sends POSTs; any number at a time, from one event loop."""
+    """HTTP client for POST requests; any number at a time, from one event loop."""
 
     def __init__(self, destinations: Destinations, *, total_s: float = TOTAL_S) -> None:
         self._destinations = destinations
         self._total_s = total_s
-        # SSL_CERT_FILE of the environment can name authorities of one's own.
+        # The environment's SSL_CERT_FILE can add certificate authorities.
         self._tls = httpx2.create_ssl_context()
 
     async def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> int:
-        """The status of the answer.
+        """Send a POST request; return the status code of the response.
 
-        Raises `UrlRefusedError` or `OutboundError`.
+        Raises `UrlRefusedError` for a forbidden destination, `OutboundError` if there is no
+        response in time.
         """
         target = self._destinations.target(url)
         backend = _CheckedBackend(self._destinations, target)
         try:
             async with (
                 asyncio.timeout(self._total_s),
-                # A pool for each request: nothing is shared between the owners of endpoints.
+                # One pool per request: owners of endpoints share no connections.
                 httpcore2.AsyncConnectionPool(self._tls, network_backend=backend) as pool,
-                pool.stream("POST", target.url, headers=[*headers.items()], content=body) as answer,
+                pool.stream(
+                    "POST", target.url, headers=[*headers.items()], content=body
+                ) as response,
             ):
-                return int(answer.status)
+                return int(response.status)
         except TimeoutError:
             raise OutboundError(f"no answer within {self._total_s:g} s") from None
         except (OSError, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
-            # Its text may name addresses inside.
+            # The error's text may contain internal addresses.
             raise OutboundError(f"no connection ({type(error).__name__})") from None
 
 
 class _CheckedBackend(httpcore2.AsyncNetworkBackend):
-    """Resolves, checks, and connects to what was checked."""
+    """Network backend that resolves a name, checks its addresses and connects only to those."""
 
     def __init__(self, destinations: Destinations, target: Target) -> None:
         self._destinations = destinations
@@ -122,7 +126,7 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Connect to the first of the name's addresses that answers, if all of them may be."""
+        """Connect to the first reachable address of the host, if all its addresses are allowed."""
         loop = asyncio.get_running_loop()
         addresses = await loop.run_in_executor(_look_ups, resolve, self._target)
         for address in addresses:
@@ -136,7 +140,7 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
 
 
 def look_up(target: Target, *, within_s: float) -> list[Address]:
-    """The addresses of a target's name as far as they are known in time."""
+    """Return the addresses of a target's host; [] if it does not resolve in `within_s` seconds."""
     try:
         return _look_ups.submit(resolve, target).result(timeout=within_s)
     except (OutboundError, TimeoutError):
@@ -144,12 +148,12 @@ def look_up(target: Target, *, within_s: float) -> list[Address]:
 
 
 def resolve(target: Target) -> list[Address]:
-    """All addresses of a target's name; raises `OutboundError` if there are none."""
+    """Return all addresses of a target's host; raise `OutboundError` if there are none."""
     try:
         found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except OSError:
         raise OutboundError("its name does not resolve") from None
-    return [ip_address(str(each[4][0]).partition("%")[0]) for each in found]
+    return [ip_address(str(info[4][0]).partition("%")[0]) for info in found]
 
 
 def _parse(url: str) -> Target:
@@ -166,7 +170,7 @@ def _parse(url: str) -> Target:
         raise UrlRefusedError("it must have no user name, password or fragment")
     is_tls = parsed.scheme == "https"
     port = parsed.port if parsed.port is not None else (443 if is_tls else 80)
-    # As it will be sent: the host that is checked and the host that is asked are read once.
+    # The normalized URL is what will be sent, so that the checked host is the requested host.
     return Target(url=str(parsed), is_tls=is_tls, host=parsed.raw_host.decode(), port=port)
 
 
@@ -178,7 +182,7 @@ def _check_public(target: Target) -> None:
 
 
 def _literal(host: str) -> Address | None:
-    """The address that a host is by itself, in every spelling that resolvers understand."""
+    """Return the address if the host is an IP literal, in any notation that resolvers accept."""
     try:
         return ip_address(host.strip("[]").partition("%")[0])
     except ValueError:

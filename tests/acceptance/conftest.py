@@ -1,4 +1,4 @@
-"""Servers made to measure; the one that all share is in `tests/conftest.py`."""
+"""Servers for single tests; the shared one is in `tests/conftest.py`."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ MakeServer = Callable[..., AntiphonServer]
 
 @pytest.fixture
 def make_server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeServer]:
-    """Start a server of the test's own: scripted, unless `engine` says otherwise."""
+    """Return a function that starts a server for one test, scripted unless `engine` is set."""
     made: list[AntiphonServer] = []
 
     def make(**settings: str) -> AntiphonServer:
@@ -24,5 +24,5 @@ def make_server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Make
         return made[-1]
 
     yield make
-    for each in made:
-        each.stop()
+    for server in made:
+        server.stop()

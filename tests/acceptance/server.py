@@ -1,4 +1,4 @@
-"""A whole server as a user starts it: `./antiphon up` on a free port, in a folder of its own."""
+"""Whole server, started like a user does: `./antiphon up` on a free port, in a temporary folder."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ STOP_S = 40.0
 
 
 class AntiphonServer:
-    """The supervisor and everything below it."""
+    """Supervisor with all its child processes."""
 
     def __init__(
         self, data_dir: Path, *, command: list[str] | None = None, **settings: str
@@ -46,25 +46,25 @@ class AntiphonServer:
 
     @property
     def output(self) -> str:
-        """What it has printed."""
+        """Everything that it has printed."""
         return self._output.read_text()
 
     def client(self) -> OpenAI:
-        """The official client, without retries of its own."""
+        """Return an official client without retries."""
         return OpenAI(base_url=f"{self.url}/v1", api_key="unused", max_retries=0, timeout=60)
 
     def pid(self, name: str) -> int:
-        """The process of one part."""
+        """Return the process id of one part, such as `api` or `worker-1`."""
         return int((self.data_dir / "run" / f"{name}.pid").read_text())
 
     def kill(self, name: str) -> int:
-        """`kill -9` one part; returns the pid that it had."""
+        """Kill one part with SIGKILL; return its process id."""
         pid = self.pid(name)
         os.kill(pid, signal.SIGKILL)
         return pid
 
     def is_ready(self) -> bool:
-        """Whether /readyz says so."""
+        """Return True if /readyz answers 200."""
         try:
             with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
                 return bool(answer.status == 200)
@@ -72,7 +72,7 @@ class AntiphonServer:
             return False
 
     def wait_for(self, is_true, timeout_s: float) -> None:
-        """Poll until something holds; fails with the output if it does not in time."""
+        """Poll until `is_true()`; fail if the server ends, or after `timeout_s` seconds."""
 
         def look() -> bool:
             assert self.process is not None
@@ -82,7 +82,7 @@ class AntiphonServer:
         eventually(look, within_s=timeout_s)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Signal the supervisor and wait for its end; returns its exit code."""
+        """Signal the supervisor and wait for its end; return its exit code."""
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(number)
@@ -90,7 +90,7 @@ class AntiphonServer:
 
 
 def make_in(data_dir: Path, weights_dir: Path | None, settings: dict[str, str]) -> AntiphonServer:
-    """A server that is not started yet, in a folder of its own."""
+    """Create a server in a new folder without starting it."""
     data_dir.mkdir()
     if weights_dir is not None:
         (data_dir / "weights").symlink_to(weights_dir)

@@ -1,4 +1,4 @@
-"""Processes are killed; nothing accepted is lost, and no stream skips or repeats an event."""
+"""Killed processes: no accepted response is lost, and no stream skips or repeats an event."""
 
 import contextlib
 import itertools
@@ -20,7 +20,7 @@ TERMINAL = ("completed", "incomplete", "failed", "cancelled")
 
 
 def generate(client: OpenAI, after_ten_deltas=lambda: None) -> list:
-    """All events of one streamed background response."""
+    """Return all events of one streamed background response."""
     events, num_deltas = [], 0
     stream = client.responses.create(
         model="default",
@@ -92,7 +92,7 @@ def test_another_worker_goes_on_soon_after_one_is_lost(make_server, number, with
 
 
 def worker_of(server: AntiphonServer, response_id: str) -> int:
-    """The process that runs a response."""
+    """Return the process id of the worker that runs a response."""
     words = shlex.split((server.data_dir / "run" / "env").read_text())
     url = dict(word.split("=", 1) for word in words)["DATABASE_URL"]
     query = (

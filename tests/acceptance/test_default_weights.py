@@ -1,9 +1,8 @@
-"""The engine on the default weights: equal to `model.generate`, close to it in fewer bits, and
-held to every kind of grammar.
+"""Engine on the default weights: same output as `model.generate`, small loss, valid grammars.
 
-Of grammars the suite takes a few seeds each, drawn at temperature 1 among free answers; `make
-grammars` takes 200, or as many from another on: `GRAMMAR_FIRST_SEED=150 GRAMMAR_SEEDS=50`. The
-judges (jsonschema, re, lark) share no code with the engine's compiler.
+Every kind of grammar runs with a few seeds, sampled at temperature 1 in a batch with unconstrained
+answers. `make grammars` runs 200 seeds, or those of `GRAMMAR_FIRST_SEED=150 GRAMMAR_SEEDS=50`. The
+output is checked by jsonschema, re and lark, which share no code with the engine's compiler.
 """
 
 import os
@@ -36,12 +35,11 @@ FIRST_SEED = int(os.environ.get("GRAMMAR_FIRST_SEED", "0"))
 MAX_TOKENS = 64
 DEADLINE_S = 1500.0
 MIN_ENDED = 0.5
-"""Of the answers, those that end before `MAX_TOKENS` cut them off; the others cannot be judged."""
+"""Least share of answers that end before `MAX_TOKENS`; the others cannot be checked."""
 
 NUM_EQUAL = 16
 LOSSES = {"bfloat16": (0.01, 0.9), "int8": (0.05, 0.85), "int4": (0.5, 0.6)}
-"""By type the most that the next-token distributions may be from those of float32, in nats and in
-the mean, and the least share of positions with the same likeliest token."""
+"""Largest mean divergence from float32 in nats, and least share of equal top tokens, by dtype."""
 QUESTIONS = ("What is the capital of France?", "Write a haiku about rain.", "2 + 2 =", "Hi!")
 TEXT = (
     "The lighthouse keeper climbed the stairs every evening, lit the lamp, and wrote down what he "
@@ -50,7 +48,7 @@ TEXT = (
 )
 
 LETTER = 81
-"""The token that is an `a`."""
+"""Token id of `a`."""
 
 QUESTION = "Answer with an example, as short as you can."
 
@@ -79,7 +77,7 @@ def harness(encoder: TemplateEncoder) -> Iterator[Harness]:
 
 
 def graph_folder(folder: Path) -> Path:
-    """Where the server keeps what it converts of these weights: they are converted once."""
+    """Return the server's folder of converted networks, so that they are converted only once."""
     return folder.parent / ".openvino" / folder.name
 
 
@@ -114,7 +112,7 @@ def test_answers_are_those_of_generate_from_every_position(
 def test_fewer_bits_lose_no_more_than_is_said(encoder: TemplateEncoder, dtype: Any) -> None:
     tokens = encoder.tokenizer.backend_tokenizer.encode(TEXT).ids
     exact, found = (
-        log_probabilities(load(encoder.folder, each), tokens) for each in ("float32", dtype)
+        log_probabilities(load(encoder.folder, name), tokens) for name in ("float32", dtype)
     )
 
     most, least = LOSSES[dtype]
@@ -174,6 +172,6 @@ def test_shortcuts_of_the_mask_allow_the_same_tokens(
 
 
 def _is_whole(reason: FinishReason | None) -> bool:
-    """Whether the answer ended by itself; one that failed fails the test."""
+    """Return True if the answer ended by itself; fail the test if generation failed."""
     assert reason in (FinishReason.STOP, FinishReason.GRAMMAR, FinishReason.LENGTH)
     return reason is not FinishReason.LENGTH

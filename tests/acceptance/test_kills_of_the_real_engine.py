@@ -1,4 +1,4 @@
-"""Twenty streams of the default weights, their worker killed at random tokens. `make nightly`."""
+"""Twenty streams of the default weights whose worker is killed at random. `make nightly`."""
 
 import os
 import random
@@ -25,7 +25,7 @@ TOPICS = ("a lighthouse", "the moon", "an old ship", "bread", "a lost key")
 
 
 def bodies() -> list[dict[str, Any]]:
-    """Requests that differ in prompt and seed; drawn with temperature, not greedily."""
+    """Return requests with different prompts and seeds, sampled with temperature."""
     return [
         {
             "input": f"Tell me a story about {TOPICS[number % len(TOPICS)]}.",
@@ -42,21 +42,21 @@ def bodies() -> list[dict[str, Any]]:
 def stream(
     server: AntiphonServer, body: dict[str, Any], on_delta: Callable[[int], None]
 ) -> list[Received]:
-    """All events of one response; `on_delta` is told how many deltas have come."""
+    """Return all events of one response; call `on_delta` with the number of deltas so far."""
     events: list[Received] = []
     with Http("127.0.0.1", server.port).stream("POST", PATH, body) as received:
         assert not isinstance(received, Answer), received
         for event in filter(None, received):
             events.append(event)
             if event.type == DELTA:
-                on_delta(sum(each.type == DELTA for each in events))
+                on_delta(sum(known.type == DELTA for known in events))
     return events
 
 
 def stream_all(
     server: AntiphonServer, requests: list[dict[str, Any]], kill_at: int | None = None
 ) -> list[list[Received]]:
-    """All at once; the worker is killed when the first of them has `kill_at` deltas."""
+    """Run all streams at once; kill the worker when the first has `kill_at` deltas."""
 
     def watch(number: int) -> Callable[[int], None]:
         def on_delta(count: int) -> None:
@@ -71,7 +71,7 @@ def stream_all(
 
 
 def told(events: list[Received]) -> tuple[str, str, int]:
-    """How a stream ended: with which status, text and number of tokens."""
+    """Return the status, text and number of tokens at the end of a stream."""
     response = orjson.loads(events[-1].data)["response"]
     return response["status"], output_text(response), response["usage"]["output_tokens"]
 

@@ -1,4 +1,4 @@
-"""The README is true: its code blocks are run, in order, as a reader would."""
+"""Code blocks of the README, run in order as a reader would."""
 
 import os
 import re
@@ -21,7 +21,7 @@ RUN_ELSEWHERE = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, weights_dir):
-    """The server, started by the README's first command."""
+    """Start the server with the first command of the README."""
     data_dir = tmp_path_factory.mktemp("readme")
     (data_dir / "weights").symlink_to(weights_dir)
     started = AntiphonServer(data_dir, command=SHELL[0].split())
@@ -31,7 +31,7 @@ def server(tmp_path_factory, weights_dir):
 
 
 def here(code: str, server: AntiphonServer) -> str:
-    """The code with the address of the server under test."""
+    """Return the code with the address of the server under test."""
     assert "http://127.0.0.1:8000" in code
     return code.replace("http://127.0.0.1:8000", server.url)
 
@@ -70,8 +70,8 @@ def test_the_python_blocks_run_one_after_the_other(server: AntiphonServer):
 
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith(("completed ", "incomplete "))
-    # Whether so small a model repeats what it was told is not this test's to say: that a turn
-    # has the one before it in its prompt is test_walkthrough's.
+    # Not checked here: whether so small a model repeats what it was told. test_walkthrough checks
+    # that a prompt includes the previous turn.
     assert "cancelled" in run.stdout
     assert '"name"' in run.stdout.splitlines()[-1] or '"age"' in run.stdout
 

@@ -1,4 +1,4 @@
-"""What a newcomer does in the first minutes, with the official client and the default weights."""
+"""First steps of a new user, with the official client and the default weights."""
 
 import json
 import subprocess
@@ -137,7 +137,7 @@ LONG_FORMAT = {
     "name": "long",
     "schema": {"type": "array", "items": {"type": "integer"}, "minItems": 700},
 }
-"""No end before 700 numbers: the model cannot finish while it is being cancelled."""
+"""Format of at least 700 numbers, so that the model cannot finish before it is cancelled."""
 
 
 def test_structured_output_is_an_instance_of_its_schema(client: OpenAI):

@@ -1,4 +1,4 @@
-"""A user's webhook, from the command line to the official client, across a kill -9."""
+"""Webhooks from the command line to the official client, across a kill -9."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from tests.polling import eventually
 
 
 def webhooks(server, *words: str) -> list[str]:
-    """The fields that `./antiphon webhooks …` prints."""
+    """Run `./antiphon webhooks …`; return the fields that it prints."""
     command = [sys.executable, str(ROOT / "antiphon"), "webhooks", *words]
     environment = dict(os.environ) | {"ANTIPHON_URL": server.url}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos --jobs 10000`: one run, its seed and its nemesis log printed."""
+"""Run a chaos test and print its seed and nemesis log: `python -m tests.chaos --jobs 10000`."""
 
 import argparse
 import random
@@ -11,8 +11,8 @@ from tests.chaos.run import Trial, run_trial
 
 
 def main() -> int:
-    """Exit code 1 if an invariant broke."""
-    # So that a run that is cut short leaves no process.
+    """Run one trial; return exit code 1 if an invariant is violated."""
+    # Exit by an exception, so that an interrupted run leaves no process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=None, help="a fresh one if not given")

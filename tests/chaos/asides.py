@@ -1,4 +1,4 @@
-"""What a client does beside reading: cancel and delete, each on a thread of its own."""
+"""Concurrent actions of a client: cancel and delete, each on a thread of its own."""
 
 import threading
 import time
@@ -10,11 +10,11 @@ from tests.chaos.web import PATH, Answer, Http, Unreachable
 PAUSE_S = 0.4
 
 _NOT_KEPT = ("events_lost", "response_not_found")
-"""What a client may hear of a response that is not stored, on its connection or under its key."""
+"""Error codes allowed for an unstored response, on its connection or for its Idempotency-Key."""
 
 
 class Asides:
-    """The cancels and deletes of one client."""
+    """Scheduled cancels and deletes of one client."""
 
     def __init__(self, web: Http, is_over: Callable[[], bool]) -> None:
         self._web = web
@@ -23,7 +23,7 @@ class Asides:
         self._timers: list[threading.Timer] = []
 
     def begin(self, record: Record) -> None:
-        """From now on count down to what the job asks for."""
+        """Start the timers of the job's cancel and delete."""
         for after_s, act in (
             (record.job.cancel_after_s, self._cancel),
             (record.job.delete_after_s, self._delete),
@@ -35,7 +35,7 @@ class Asides:
                 timer.start()
 
     def join(self) -> None:
-        """Wait for all that are underway."""
+        """Wait for all that are scheduled."""
         for timer in self._timers:
             timer.join()
 
@@ -75,7 +75,7 @@ class Asides:
 
 
 def judge(record: Record, answer: Answer) -> bool:
-    """Whether a refusal is one to try again after; anything else is noted."""
+    """Return True if a refused request may be retried; record any other refusal as bad."""
     if answer.status == 503:
         if not (answer.retry_after or "").isdigit():
             record.bad_answers.append("503 without Retry-After")

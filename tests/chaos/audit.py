@@ -1,4 +1,4 @@
-"""What the server did and kept: a trigger that writes every change down, and the state at the end.
+"""Audit of the server: a trigger that records every change, and the state at the end of a run.
 
 The trigger exists in databases of the chaos tests only.
 """
@@ -65,7 +65,7 @@ _UNFINISHED = "SELECT count(*) FROM responses WHERE status IN ('queued', 'in_pro
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One row of `responses` inserted, moved or deleted."""
+    """Recorded change of a row of `responses`: insert, transition or delete."""
 
     at: float
     """Seconds since the epoch on the database's clock."""
@@ -75,14 +75,14 @@ class Change:
     old_attempt: int | None
     new_attempt: int | None
     writer: str
-    """The process that made it."""
+    """Process that made the change."""
     owner: str | None
-    """The process that held the response until then."""
+    """Process that held the response before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A response as it is stored in the end."""
+    """Stored response at the end of the run."""
 
     response_id: str
     status: str
@@ -96,29 +96,29 @@ class Row:
     started_at: float | None
     text: str
     events: list[bytes] | None
-    """The archive."""
+    """Events in the archive; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """All that the server kept, after it came to rest."""
+    """State of the server at the end of the run, and all changes before."""
 
     rows: dict[str, Row]
     changes: list[Change]
     redis_keys: dict[str, int] = field(default_factory=dict)
-    """Key → seconds to live, -1 for ever."""
+    """Time to live in seconds by key; -1 if the key does not expire."""
     unacked_for_s: list[float] = field(default_factory=list)
-    """For each hint that was delivered and not acknowledged, how long ago."""
+    """Seconds since the delivery of each unacknowledged wake-up."""
 
 
 def install_audit(cluster: Cluster) -> None:
-    """From now on every change is written down."""
+    """Install the triggers, which record every change from now on."""
     with cluster.database() as connection:
         connection.execute(_INSTALL)
 
 
 def wait_for_rest(cluster: Cluster, *, within_s: float) -> int:
-    """Wait until no response is unfinished; returns how many still are when the time is up."""
+    """Wait until all responses have ended; return the number unfinished after `within_s`."""
     deadline = time.monotonic() + within_s
     while True:
         num_unfinished = _num_unfinished(cluster)
@@ -128,7 +128,7 @@ def wait_for_rest(cluster: Cluster, *, within_s: float) -> int:
 
 
 def wait_for_sweep(cluster: Cluster, deleted: set[str], *, within_s: float) -> None:
-    """Wait until Redis holds no log of what was deleted, and none as if its response still ran."""
+    """Wait until Redis has no log of a deleted response, and none with the TTL of a running one."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         with cluster.redis() as client:
@@ -139,18 +139,18 @@ def wait_for_sweep(cluster: Cluster, deleted: set[str], *, within_s: float) -> N
 
 
 def is_left(key: str, ttl_s: int, deleted: set[str]) -> bool:
-    """Whether a key has outlived its response; `deleted` are wire ids."""
+    """Return True if a key has outlived its response; `deleted` are ids with the prefix `resp_`."""
     if f"resp_{key.rpartition(':')[2]}" in deleted:
         return True
     return key.startswith(("antiphon:log:", "antiphon:fence:")) and ttl_s > FINISHED_TTL_S
 
 
 def collect(cluster: Cluster) -> Kept:
-    """Read it all."""
+    """Read the state of the server."""
     with cluster.database() as connection:
         connection.row_factory = psycopg.rows.dict_row  # type: ignore[assignment]
-        rows = [_row(each) for each in connection.execute(_ROWS)]
-        changes = [_change(each) for each in connection.execute(_CHANGES)]
+        rows = [_row(row) for row in connection.execute(_ROWS)]
+        changes = [_change(row) for row in connection.execute(_CHANGES)]
     with cluster.redis() as client:
         return Kept(
             rows={row.response_id: row for row in rows},
@@ -200,4 +200,4 @@ def _keys(client: redis.Redis) -> dict[str, int]:
 
 def _unacked_for_s(client: redis.Redis) -> list[float]:
     delivered = client.zrange("unacked_index", 0, -1, withscores=True)
-    return [time.time() - at for _, at in delivered]
+    return [time.time() - delivered_at for _, delivered_at in delivered]

@@ -1,7 +1,8 @@
-"""The test build: what is patched into the processes of a cluster, when their modules load.
+"""Test build: patches applied to the modules of a cluster's processes when they are imported.
 
-Always: connections say which process they belong to, so that the audit knows who wrote; a request
-marked as poison kills its worker. On demand: one of the `mutants`, each a guarantee switched off.
+Always: database connections carry the name of their process, for the audit; a request with the
+poison marker kills its worker; an engine can be made to hang. On demand: one of the `mutants`, each
+of which switches a guarantee off.
 """
 
 import os
@@ -19,10 +20,10 @@ from tests.chaos.mutants import MUTANTS
 from tests.chaos.plan import POISON
 
 MUTANT = "CHAOS_MUTANT"
-"""Environment variable: the mutant to make, none if not set."""
+"""Environment variable with the name of the mutant; no mutant if unset."""
 
 EAGER = "CHAOS_EAGER"
-"""Environment variable: if set, a child that crashed is started again at once, however often."""
+"""Environment variable; if set, crashed children are always restarted at once."""
 
 ROOT = Path(__file__).parents[2]
 PYTHONPATH = os.pathsep.join((str(Path(__file__).with_name("hooks")), str(ROOT)))
@@ -33,7 +34,7 @@ _POISON_AFTER_TOKENS = 3
 
 
 def writer_name() -> str:
-    """How the audit names this process."""
+    """Return the name of this process in the audit."""
     role = sys.argv[1] if len(sys.argv) > 1 else "python"
     return f"antiphon {role} {os.getpid()}"
 
@@ -62,7 +63,7 @@ def _name_writer(db: Any) -> None:
 
 
 def _die(scripted: Any) -> None:
-    """A poisoned sequence kills its process once it has some tokens."""
+    """Make a sequence with the poison marker kill its process after a few tokens."""
     append = scripted.ScriptedEngine._append
     marker = list(POISON.encode())
 
@@ -80,7 +81,7 @@ def _restart_at_once(backoff: Any) -> None:
 
 
 def _hang(scripted: Any) -> None:
-    """The engine stops for ever at its next step once the file `hang-<pid>` is there."""
+    """Make the engine hang at its next step while the file `hang-<pid>` exists."""
     step = scripted.ScriptedEngine._step
     order = Path(os.environ.get("ANTIPHON_DATA_DIR", "."), f"hang-{os.getpid()}")
 
@@ -93,7 +94,7 @@ def _hang(scripted: Any) -> None:
 
 
 class _PatchingFinder(MetaPathFinder):
-    """Finds modules as usual and patches some of them right after they ran."""
+    """Finder that patches some modules right after they are executed."""
 
     def __init__(self, patches: dict[str, list[Patch]]) -> None:
         self._patches = patches
@@ -101,7 +102,7 @@ class _PatchingFinder(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The module's own spec, its loader followed by the patches."""
+        """Return the module's usual spec, with the patches applied by its loader."""
         patches = self._patches.get(name)
         if patches is None:
             return None

@@ -1,4 +1,4 @@
-"""One user of the API: asks, streams, polls, and writes down what it saw."""
+"""Client of the API under test: it posts, streams and polls, and records what it sees."""
 
 import random
 import threading
@@ -13,14 +13,14 @@ from tests.chaos.plan import Job
 from tests.chaos.web import PATH, Answer, Http, Unreachable
 
 PAUSE_S = 0.4
-"""Between two polls, and before what failed is tried again."""
+"""Mean seconds between two polls, and before a retry."""
 
 _MAX_OVERLAP = 5
-"""Events that a client may ask for again when it comes back to a stream."""
+"""Most events that a client requests again when it reconnects to a stream."""
 
 
 class Client:
-    """Does one job after the other, each until it has ended or `is_over` says to give up."""
+    """Client that runs jobs one after the other, each until it has ended or `is_over()`."""
 
     def __init__(self, web: Http, is_over: Callable[[], bool], seed: str) -> None:
         self._web = web
@@ -31,11 +31,11 @@ class Client:
         self._asides = Asides(web, is_over)
 
     def join(self) -> None:
-        """Wait for the cancels and deletes that are underway."""
+        """Wait for the cancels and deletes in flight."""
         self._asides.join()
 
     def run(self, job: Job, previous_id: str | None, record: Record) -> None:
-        """Do a job; everything is in its record."""
+        """Run a job, and record everything it sees in `record`."""
         record.previous_id = previous_id
         drops = list(job.drops)
         self._post(record, drops)
@@ -53,7 +53,7 @@ class Client:
             self._look(record)
 
     def _post(self, record: Record, drops: list[int]) -> None:
-        """Ask until the request is answered; an answer that was lost is asked for anew."""
+        """Send the request until it is answered; a lost answer is retried with a new request."""
         num_posts = 0
         while record.response_id is None and not self._is_over() and not record.bad_answers:
             body = _body(record, num_posts)
@@ -68,7 +68,7 @@ class Client:
                         record.connections.append(connection)
                         self._take_events(record, connection, answer, drops)
             except Unreachable:
-                # Under a key, the next answer may be about the response that this one left.
+                # With an Idempotency-Key, the next answer may be for the response left here.
                 is_known = record.response_id is not None or record.job.posts_twice
                 if is_known and not record.job.background:
                     record.left_at = time.monotonic()
@@ -95,7 +95,7 @@ class Client:
         self._asides.begin(record)
 
     def _reconnect(self, record: Record, drops: list[int]) -> None:
-        """Go on with a stream after its last event, or a little before."""
+        """Reconnect to a stream after its last event, or a few events before."""
         known = [event.number for event in record.events if event.type != "error"]
         following = max(known) + 1 if known else 0
         start = max(0, following - self._dice.choice((0, 0, self._dice.randint(1, _MAX_OVERLAP))))
@@ -141,7 +141,7 @@ class Client:
                 return
 
     def _take_error(self, record: Record, event: Received) -> None:
-        """A stream that cannot go on says why."""
+        """Handle the error event of a stream that cannot continue."""
         code = orjson.loads(event.data)["error"]["code"]
         if code == "service_unavailable" or (code == "events_lost" and not record.job.store):
             self._wait()
@@ -171,7 +171,7 @@ class Client:
         self._wait()
 
     def _has_ended(self, record: Record) -> bool:
-        """Whether there is nothing more to learn about a response."""
+        """Return True if nothing more can be read about a response."""
         if record.deleted_at is not None or record.bad_answers:
             return True
         if record.job.stream:
@@ -196,6 +196,6 @@ def _body(record: Record, num_posts: int) -> dict[str, object]:
     if record.previous_id is not None:
         body["previous_response_id"] = record.previous_id
     if job.stream:
-        # Padding is no part of what is archived.
+        # The archive has no obfuscation, and streams are compared with it.
         body["stream_options"] = {"include_obfuscation": False}
     return body

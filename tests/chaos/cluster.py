@@ -1,4 +1,4 @@
-"""The system under test: `./antiphon up` with several workers, in a folder of its own."""
+"""System under test: `./antiphon up` with several workers, in a temporary folder."""
 
 import contextlib
 import os
@@ -22,13 +22,13 @@ from tests.polling import eventually
 
 READY_S = 90.0
 MAX_SEQUENCES = 16
-"""Responses that one worker generates at a time."""
+"""Responses that one worker runs at a time, at most."""
 _GONE_S = 30.0
 _LEASES = "SELECT count(*) FROM workers WHERE lease_until > now()"
 
 
 class Cluster(AntiphonServer):
-    """A supervisor and what is below it, all of it the test build."""
+    """Supervisor and its child processes, all with the test build."""
 
     def __init__(
         self, data_dir: Path, *, mutant: str | None = None, env: dict[str, str], **settings: str
@@ -40,11 +40,11 @@ class Cluster(AntiphonServer):
 
     @property
     def web(self) -> Http:
-        """A client of the API."""
+        """HTTP client of the API."""
         return Http("127.0.0.1", self.port)
 
     def pids(self, name: str) -> list[int]:
-        """The process of a part; of `api-child`, all of them. None where it is down."""
+        """Return the process ids of a part: one, several for `api-child`, none if it is down."""
         if name == "supervisor":
             assert self.process is not None
             return [self.process.pid] if self.process.poll() is None else []
@@ -55,7 +55,7 @@ class Cluster(AntiphonServer):
         return _children(pid) if name == "api-child" else [pid]
 
     def signal(self, name: str, number: int, index: int = 0) -> bool:
-        """Send a signal to a part, or to its child at `index`; False if it is not up."""
+        """Send a signal to a part, or to its child at `index`; return False if it is not up."""
         pids = self.pids(name)
         if not pids:
             return False
@@ -66,7 +66,7 @@ class Cluster(AntiphonServer):
         return True
 
     def wake_all(self) -> None:
-        """SIGCONT to everything that may have been stopped."""
+        """Send SIGCONT to every process that may have been stopped."""
         names = [path.stem for path in (self.data_dir / "run").glob("*.pid")]
         for name in ("supervisor", *names):
             self.signal(name, signal.SIGCONT)
@@ -74,7 +74,7 @@ class Cluster(AntiphonServer):
             self.signal("api-child", signal.SIGCONT, index)
 
     def is_up(self) -> bool:
-        """Whether the supervisor lives."""
+        """Return True if the supervisor is running."""
         return self.process is not None and self.process.poll() is None
 
     def start_again(self) -> None:
@@ -87,7 +87,7 @@ class Cluster(AntiphonServer):
             )
 
     def heal(self) -> None:
-        """Bring everything up again and wait for it; a supervisor that gave up is started anew."""
+        """Bring everything up again, the supervisor included, and wait until it is ready."""
         deadline = time.monotonic() + READY_S
         while not self.is_ready():
             self.wake_all()
@@ -97,26 +97,26 @@ class Cluster(AntiphonServer):
             time.sleep(0.2)
 
     def database(self) -> psycopg.Connection:
-        """A connection for observers, every statement its own transaction."""
+        """Open a database connection in autocommit mode, for observers."""
         url = self._addresses()["DATABASE_URL"]
         return psycopg.connect(url, autocommit=True, connect_timeout=5)
 
     def redis(self) -> redis.Redis:
-        """A connection for observers and the nemesis."""
+        """Open a Redis client, for observers and the nemesis."""
         return redis.Redis.from_url(self._addresses()["REDIS_URL"], socket_timeout=2)
 
     def workers(self) -> list[str]:
-        """The names of the workers that are up."""
+        """Return the names of the workers that are up."""
         return sorted(path.stem for path in (self.data_dir / "run").glob("worker-*.pid"))
 
     def num_leases(self) -> int:
-        """Workers whose lease holds."""
+        """Return the number of workers with a valid lease."""
         with self.database() as connection:
             found = connection.execute(_LEASES).fetchone()
         return int(found[0]) if found else 0
 
     def hang(self, name: str) -> None:
-        """The engine of a worker goes no further; its other threads do (see `build`)."""
+        """Hang the engine of a worker, while its other threads run on (see `build`)."""
         (self.data_dir / f"hang-{self.pid(name)}").touch()
 
     def _addresses(self) -> dict[str, str]:
@@ -124,14 +124,14 @@ class Cluster(AntiphonServer):
         return dict(word.split("=", 1) for word in words)
 
     def end(self) -> None:
-        """Stop it all, with force if need be, and delete the folder."""
+        """Stop all processes, with SIGKILL if needed, and delete the folder."""
         self.wake_all()
         if self.is_up():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.stop()
         if self.is_up():
             self.stop(signal.SIGKILL)
-        # Also what a supervisor that was killed has left behind, and what is stopped.
+        # Also end processes that a killed supervisor left behind, and those that are stopped.
         pids = [pid for pid in _all_pids() if _names(pid, self.data_dir)]
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
@@ -148,9 +148,9 @@ def running(
     env: dict[str, str] | None = None,
     **settings: str,
 ) -> Iterator[Cluster]:
-    """A cluster of the scripted engine that is up; gone with its folder afterwards."""
+    """Start a cluster with the scripted engine; stop it and delete its folder after."""
     data_dir = Path(tempfile.mkdtemp(prefix="antiphon-chaos-"))
-    # Under root Postgres runs as another user, who has to pass through.
+    # If we are root, Postgres runs as another user, who needs to traverse this folder.
     data_dir.chmod(0o755)
     defaults = {
         "engine": "scripted",
@@ -172,7 +172,9 @@ def running(
 
 def _children(pid: int) -> list[int]:
     try:
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
     except FileNotFoundError:
         return []
 
@@ -189,12 +191,12 @@ def _all_pids() -> list[int]:
 
 
 def _names(pid: int, folder: Path) -> bool:
-    """Whether a process was started for a folder."""
+    """Return True if a process has the folder in its environment or command line."""
     try:
         about = [Path(f"/proc/{pid}/{name}").read_bytes() for name in ("environ", "cmdline")]
     except OSError:
         return False
-    return pid != os.getpid() and any(os.fsencode(folder) in each for each in about)
+    return pid != os.getpid() and any(os.fsencode(folder) in text for text in about)
 
 
 def _is_alive(pid: int) -> bool:

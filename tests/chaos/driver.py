@@ -1,4 +1,4 @@
-"""All clients together: they work a plan off, each client one chain at a time."""
+"""Driver of all clients, which work through a plan, each one chain at a time."""
 
 import math
 import threading
@@ -16,7 +16,7 @@ _POLL_S = 0.2
 
 
 class Driver:
-    """Runs a plan on some threads and keeps the journal."""
+    """Driver that runs a plan on a thread per client, and keeps the journal."""
 
     def __init__(self, web: Http, plan: Sequence[Chain], *, seed: int, num_clients: int) -> None:
         self._chains = deque(plan)
@@ -32,18 +32,18 @@ class Driver:
         ]
 
     def start(self) -> None:
-        """Let all clients begin."""
+        """Start all clients."""
         for thread in self._threads:
             thread.start()
 
     def wait_until_all_begun(self, limit_s: float = math.inf) -> None:
-        """Return when the last chain has its client, or after so many seconds."""
+        """Return once the last chain has been started, or after `limit_s` seconds."""
         give_up_at = time.monotonic() + limit_s
         while self._chains and time.monotonic() < give_up_at:
             time.sleep(_POLL_S)
 
     def join(self, grace_s: float) -> None:
-        """Wait for the clients, who have `grace_s` from now."""
+        """Wait for the clients, which give up `grace_s` seconds from now."""
         self._give_up_at = time.monotonic() + grace_s
         for thread in self._threads:
             thread.join()
@@ -72,7 +72,7 @@ class Driver:
 
 
 def _goes_on(record: Record) -> bool:
-    """Whether a next turn may name this response."""
+    """Return True if the next turn may continue this response."""
     return (
         record.job.store
         and record.job.delete_after_s is None

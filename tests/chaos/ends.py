@@ -1,4 +1,4 @@
-"""Invariants of how responses end: I1, I2, I3, I6."""
+"""Invariants of the ends of responses: I1, I2, I3, I6."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.chaos.plan import SCRIPT_TOKENS
 
 
 def every_response_ends(history: History) -> Iterator[str]:
-    """Every id that was answered with 2xx ends once, and as its request deserves."""
+    """Yield responses accepted with 2xx that did not end, or not in a status their job allows."""
     if history.num_unfinished:
         yield f"{history.num_unfinished} responses are stuck"
     ended = {change.response_id for change in history.kept.changes if _is_end(change)}
@@ -20,7 +20,7 @@ def every_response_ends(history: History) -> Iterator[str]:
             continue
         row = history.row_of(record)
         if row is None:
-            # What is not stored goes ten minutes after its end.
+            # The row of an unstored response is deleted ten minutes after its end.
             if record.job.store or record.response_id not in ended:
                 yield f"{_about(record)} is lost"
         elif row.status not in TERMINAL:
@@ -39,13 +39,13 @@ def _deserved(record: Record, row: Row) -> set[str]:
     if row.num_crashes >= GIVEN_UP_AFTER:
         deserved.add("failed")
     if not job.store:
-        # Its content was in Redis alone, its client on the one connection.
+        # Its content was in Redis alone, and its client had a single connection.
         deserved |= {"failed", "cancelled"}
     return deserved
 
 
 def no_end_changes(history: History) -> Iterator[str]:
-    """No move leaves a terminal state, and every reader saw the same end."""
+    """Yield transitions out of a terminal status, and readers that saw different ends."""
     for change in history.kept.changes:
         if change.old_status in TERMINAL and change.new_status is not None:
             yield f"{change.response_id}: {change.old_status} → {change.new_status}"
@@ -60,10 +60,10 @@ def no_end_changes(history: History) -> Iterator[str]:
 
 
 def _relapses(record: Record) -> Iterator[str]:
-    """Reads of one client, one after the other, that went back from an end."""
+    """Yield sequential reads of one client that saw a running response after its end."""
     ended_at: float | None = None
     for seen in sorted(record.seen, key=lambda seen: seen.at):
-        # A cancel runs beside the other reads: its answer may be under way longer.
+        # A cancel is concurrent with the other reads, so its answer may arrive late.
         if seen.source == "cancel":
             continue
         if seen.status in TERMINAL:
@@ -73,7 +73,7 @@ def _relapses(record: Record) -> Iterator[str]:
 
 
 def no_stale_write(history: History) -> Iterator[str]:
-    """Every move is legal, and made by whoever held the response at that moment."""
+    """Yield transitions that are illegal, or not made by the current holder of the response."""
     holders: dict[str, str | None] = {}
     num_ends: defaultdict[str, int] = defaultdict(int)
     for change in history.kept.changes:
@@ -116,7 +116,7 @@ def _is_take_over(change: Change) -> bool:
 
 
 def _needs_holder(change: Change) -> bool:
-    """Ends need one; so does a hand-back, while a reclaim is made by others."""
+    """Return True for a finish or hand-back; a reclaim is made by a process that is no holder."""
     if change.old_status != "in_progress" or change.new_status is None or _is_take_over(change):
         return False
     is_by_worker = change.writer.startswith("antiphon worker")
@@ -124,7 +124,7 @@ def _needs_holder(change: Change) -> bool:
 
 
 def cancelled_stays(history: History) -> Iterator[str]:
-    """A cancel that was answered with `cancelled` was the end."""
+    """Yield responses whose cancel was answered with `cancelled`, but that ended otherwise."""
     for record, row in history.stored():
         if record.cancelled_at is not None and row.status != "cancelled":
             yield f"{_about(record)} was cancelled and is {row.status}"

@@ -1,4 +1,4 @@
-"""Hand-written histories: one streamed response, seen and kept, that a test then spoils."""
+"""Hand-written histories of one streamed response, for tests to corrupt."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,13 +21,13 @@ NUM_TOKENS = 3
 
 
 def event(number: int, kind: str, **fields: Any) -> Received:
-    """One event, received at second `number`."""
+    """Return one event, received at second `number`."""
     data = {"type": kind, "sequence_number": number, **fields}
     return Received(float(number), kind, orjson.dumps(data))
 
 
 def events(status: str = "incomplete") -> list[Received]:
-    """A whole stream of three tokens."""
+    """Return the complete stream of a response of three tokens."""
     texts = [script(number + 1)[len(script(number)) :] for number in range(NUM_TOKENS)]
     deltas = [event(number + 1, DELTA, delta=text) for number, text in enumerate(texts)]
     snapshot = {"status": status, "output": [{"content": [{"text": script(NUM_TOKENS)}]}]}
@@ -36,7 +36,7 @@ def events(status: str = "incomplete") -> list[Received]:
 
 
 def record(**changes: Any) -> Record:
-    """What a client saw that streamed it and then read it."""
+    """Return the record of a client that streamed the response and then read it."""
     fields: dict[str, Any] = {
         "job": Job(number=7, max_tokens=NUM_TOKENS, stream=True),
         "response_id": ID,
@@ -48,7 +48,7 @@ def record(**changes: Any) -> Record:
 
 
 def row(**changes: Any) -> Row:
-    """How it is stored."""
+    """Return the row of the response."""
     fields: dict[str, Any] = {
         "response_id": ID,
         "status": "incomplete",
@@ -61,13 +61,13 @@ def row(**changes: Any) -> Row:
         "previous_id": None,
         "started_at": 1.0,
         "text": script(NUM_TOKENS),
-        "events": [each.data for each in events()],
+        "events": [received.data for received in events()],
     }
     return Row(**{**fields, **changes})
 
 
 def change(old: str | None, new: str | None, **changes: Any) -> Change:
-    """One move of it, by the worker that holds it."""
+    """Return one transition of the response, made by the worker that holds it."""
     is_claim = new == "in_progress"
     fields: dict[str, Any] = {
         "at": 0.0,
@@ -83,7 +83,7 @@ def change(old: str | None, new: str | None, **changes: Any) -> Change:
 
 
 def life() -> list[Change]:
-    """Its moves: accepted, claimed, ended."""
+    """Return all transitions of the response: created, claimed, finished."""
     return [
         change(None, "queued", writer=API),
         change("queued", "in_progress"),
@@ -97,12 +97,12 @@ def history(
     changes: list[Change] | None = None,
     **kept: Any,
 ) -> History:
-    """A run in which nothing else happened."""
+    """Return a history of this one response, unless other records are given."""
     stored = [row()] if rows is None else rows
     return History(
         journal=[record()] if records is None else records,
         kept=Kept(
-            rows={each.response_id: each for each in stored},
+            rows={known.response_id: known for known in stored},
             changes=life() if changes is None else changes,
             **kept,
         ),
@@ -110,10 +110,10 @@ def history(
 
 
 def without_event(number: int) -> list[Received]:
-    """A stream that lacks one event."""
-    return [each for each in events() if each.number != number]
+    """Return the stream without one event."""
+    return [received for received in events() if received.number != number]
 
 
 def later(found: Row, number: int, **changes: Any) -> Row:
-    """Another row, accepted after the first."""
+    """Return a copy of a row for another response, created later."""
     return replace(found, response_id=response_wire_id(UUID(int=number)), **changes)

@@ -1,4 +1,4 @@
-"""What is checked: the clients' journal beside what the server kept."""
+"""Data that the invariants are checked on: the clients' journal and the server's state."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,34 +8,35 @@ from tests.chaos.audit import Kept, Row
 from tests.chaos.journal import Record
 
 GIVEN_UP_AFTER = 2
-"""Crashes in the row of a response that lost its third worker: the last is not counted any more."""
+"""`num_crashes` of a response that was failed for losing three workers; the last is not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """One run, over."""
+    """Record of one finished run."""
 
     journal: list[Record]
     kept: Kept
     num_unfinished: int = 0
-    """Responses that had not ended when the time to come to rest was up."""
+    """Responses that had not ended within `rest_s`."""
     num_parallel: int = 64
-    """Responses that all workers together generate at a time."""
+    """Responses that all workers together run at a time, at most."""
     log_lost_at: tuple[float, ...] = ()
-    """When Redis forgot the logs of all running streams, or could not be asked for them."""
+    """Times at which Redis lost the logs of all running streams, or was unreachable."""
 
     def stored(self) -> Iterator[tuple[Record, Row]]:
-        """The responses whose id a client got and that are still stored, content and all."""
+        """Yield the responses whose id a client got and whose content is still stored."""
         for record in self.journal:
             row = self.kept.rows.get(record.response_id or "")
             if row is not None and row.store:
                 yield record, row
 
     def text_is_lost(self, record: Record) -> bool:
-        """The known limit: once events were shown, worker and log were lost, and it ended so.
+        """Return True if a response met the known limit of lost events (docs/guarantees.md).
 
-        It was cancelled, or its third worker lost, before another worker made the events again.
-        Nobody is left to say what was shown; the stream ends with an error that says so.
+        After events were sent, its worker and its log were lost, and it was cancelled, or lost its
+        third worker, before another worker generated the events again. What was sent is then
+        unknown; the stream ends with an error that says so.
         """
         row = self.row_of(record)
         if row is None or not record.events:
@@ -45,8 +46,8 @@ class History:
         if not is_given_up and not is_taken_away:
             return False
         ended_at = min((seen.at for seen in record.seen if seen.status == row.status), default=inf)
-        return any(record.events[0].at < at < ended_at for at in self.log_lost_at)
+        return any(record.events[0].at < lost_at < ended_at for lost_at in self.log_lost_at)
 
     def row_of(self, record: Record) -> Row | None:
-        """The row of a record's response."""
+        """Return the row of a record's response, None if there is none."""
         return self.kept.rows.get(record.response_id or "")

@@ -1,4 +1,4 @@
-"""What the clients saw, as they saw it; the checker compares it with what the server kept."""
+"""Journal of everything the clients saw, which the checker compares with the server's state."""
 
 from dataclasses import dataclass, field
 
@@ -13,37 +13,37 @@ DELTA = "response.output_text.delta"
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One event of a stream."""
+    """Event of a stream, as received."""
 
     at: float
-    """Seconds on the harness's monotonic clock, as every time here."""
+    """Seconds on the test process's monotonic clock, like all times in this module."""
     type: str
     data: bytes
 
     @property
     def number(self) -> int:
-        """Its sequence number."""
+        """Sequence number of the event."""
         return int(orjson.loads(self.data)["sequence_number"])
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing may follow."""
+        """True if no event may follow."""
         return self.type in TERMINAL_EVENTS
 
 
 @dataclass(slots=True)
 class Connection:
-    """One connection of a stream, from the number it was asked to start with."""
+    """Connection of a stream; `start` is the sequence number it requested first."""
 
     start: int
     opened_at: float
-    """When it was asked for."""
+    """Time at which it was requested."""
     events: list[Received] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A response object in an answer."""
+    """Response object seen in an answer or event."""
 
     at: float
     status: str
@@ -54,42 +54,42 @@ class Seen:
 
 @dataclass(slots=True)
 class Record:
-    """Everything a client saw of one response; no id: its request was never answered."""
+    """Everything a client saw of one response; without an id, its request was never answered."""
 
     job: Job
     previous_id: str | None = None
     response_id: str | None = None
     answered_at: float | None = None
-    """When the id was received."""
+    """Time at which the id was received."""
     connections: list[Connection] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     cancelled_at: float | None = None
-    """When a cancel was answered with `cancelled`."""
+    """Time at which a cancel was answered with `cancelled`."""
     deleted_at: float | None = None
-    """When a delete was answered with 200."""
+    """Time at which the response was first known to be deleted (200 to a delete, or a 404)."""
     delete_asked_at: float | None = None
     left_at: float | None = None
-    """When the connection of a foreground request broke: it is cancelled then."""
+    """Time at which the connection of a foreground request broke, which cancels the response."""
     found_after_delete: list[int] = field(default_factory=list)
     """Status codes of reads after the delete was answered."""
     ids_of_key: set[str] = field(default_factory=set)
-    """Every id that was answered under its one Idempotency-Key."""
+    """All ids that were answered for its Idempotency-Key."""
     bad_answers: list[str] = field(default_factory=list)
-    """Answers that no fault excuses."""
+    """Answers that no fault can justify."""
 
     @property
     def events(self) -> list[Received]:
-        """The events as the client put them together: each connection goes on after the last."""
+        """Events of all connections, in order of arrival."""
         return [event for connection in self.connections for event in connection.events]
 
 
 def seen_of(body: dict[str, object], at: float, source: str) -> Seen:
-    """What an answer's response object says."""
+    """Return the status and text of a response object, as `Seen`."""
     return Seen(at, str(body["status"]), output_text(body), source)
 
 
 def output_text(body: dict[str, object]) -> str:
-    """The text of all output messages of a response object."""
+    """Return the text of all output messages of a response object."""
     output = body["output"]
     assert isinstance(output, list)
     return "".join(part["text"] for item in output for part in item.get("content", ()))

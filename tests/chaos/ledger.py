@@ -1,6 +1,6 @@
-"""The invariants, each a pure function from a history to what breaks it.
+"""Invariants, each a pure function from a history to its violations.
 
-Numbered as in the reliability notes: I8, webhooks, and I12, idempotency keys, hold of features.
+Numbered as in the reliability notes. I8 (webhooks) and I12 (idempotency keys) concern features.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,6 +28,6 @@ INVARIANTS: dict[str, Invariant] = {
 
 
 def check(history: History) -> dict[str, list[str]]:
-    """Invariant → what breaks it; empty if all hold."""
+    """Return the violations by invariant; empty if all hold."""
     found = {name: list(invariant(history)) for name, invariant in INVARIANTS.items()}
     return {name: breaks for name, breaks in found.items() if breaks}

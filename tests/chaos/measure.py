@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.measure`: measures every recovery and prints a table for the docs."""
+"""Measure every recovery time and print a table for the docs: `python -m tests.chaos.measure`."""
 
 import argparse
 import statistics
@@ -22,11 +22,11 @@ MEASURES: dict[str, tuple[Measure, int]] = {
     "disconnect": (measures.of_disconnect, 100),
     "resume": (measures.of_resume, 200),
 }
-"""Name → what measures it, how often."""
+"""Name → measurement, and its number of repetitions."""
 
 
 def main() -> None:
-    """A cluster for each, so that none begins with what another left."""
+    """Run each measurement on a new cluster, so that none affects another."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.measure", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *MEASURES], help="all if none is given")
     parser.add_argument("--count", type=int, default=None, help="instead of each one's own")

@@ -1,4 +1,4 @@
-"""The numbers behind docs/guarantees.md: how long each recovery takes, in seconds."""
+"""Recovery times in seconds, published in docs/guarantees.md."""
 
 import signal
 import time
@@ -13,16 +13,16 @@ from tests.chaos.web import PATH, Unreachable
 _NUM_STREAMS = 12
 _LOST_S = 60.0
 _UNDERWAY_S = 0.1
-"""Events that a killed worker had logged may still arrive for so long."""
+"""Seconds for which events that a killed worker had logged may still arrive."""
 
 
 def after_kill(cluster: Cluster, count: int) -> Iterator[float]:
-    """SIGKILL of a worker, the supervisor watching → next event of each of its responses."""
+    """Measure SIGKILL of a worker under its supervisor → next event of each of its responses."""
     yield from _after_loss(cluster, count, lambda name: cluster.signal(name, signal.SIGKILL))
 
 
 def after_unseen_kill(cluster: Cluster, count: int) -> Iterator[float]:
-    """The same while no supervisor sees it: the lease has to run out."""
+    """Measure the same with a stopped supervisor, so that the lease has to expire."""
 
     def kill(name: str) -> None:
         cluster.signal("supervisor", signal.SIGSTOP)
@@ -34,7 +34,7 @@ def after_unseen_kill(cluster: Cluster, count: int) -> Iterator[float]:
 
 
 def after_freeze(cluster: Cluster, count: int) -> Iterator[float]:
-    """SIGSTOP of a worker: all of it hangs."""
+    """Measure SIGSTOP of a worker, so that all its threads hang."""
     yield from _after_loss(
         cluster,
         count,
@@ -44,7 +44,7 @@ def after_freeze(cluster: Cluster, count: int) -> Iterator[float]:
 
 
 def after_hang(cluster: Cluster, count: int) -> Iterator[float]:
-    """The engine of a worker hangs, its other threads live on."""
+    """Measure a hang of a worker's engine, while its other threads run on."""
     yield from _after_loss(cluster, count, cluster.hang)
 
 
@@ -54,9 +54,9 @@ def _after_loss(
     strike: Callable[[str], object],
     mend: Callable[[str], object] = lambda _: None,
 ) -> Iterator[float]:
-    """Lose the busiest worker, again and again; each response that it had is one sample.
+    """Lose the busiest worker repeatedly; each response it was running is one sample.
 
-    Responses are new ones each time: who loses a third worker is failed.
+    Every round has new responses, because one that loses a third worker is failed.
     """
     for _ in range(count):
         wait_until(lambda: cluster.num_leases() >= 2, _LOST_S)
@@ -73,7 +73,7 @@ def _after_loss(
 
 
 def after_redis(cluster: Cluster, count: int) -> Iterator[float]:
-    """Redis is down for five seconds; from its answer to the start of a response queued before."""
+    """Measure Redis answering after five seconds down → start of a response queued meanwhile."""
     for _ in range(count):
         cluster.signal("supervisor", signal.SIGSTOP)
         cluster.signal("valkey", signal.SIGKILL)
@@ -85,7 +85,7 @@ def after_redis(cluster: Cluster, count: int) -> Iterator[float]:
 
 
 def after_postgres(cluster: Cluster, count: int) -> Iterator[float]:
-    """Postgres restarts at once (immediate); from its answer to the end of a new response."""
+    """Measure Postgres answering after a fast or immediate restart → a new response in progress."""
     for number in range(count):
         cluster.signal("postgres", signal.SIGQUIT if number % 2 else signal.SIGINT)
         wait_until(lambda: not _connects(cluster), _LOST_S)
@@ -97,7 +97,7 @@ def after_postgres(cluster: Cluster, count: int) -> Iterator[float]:
 
 
 def of_cancel(cluster: Cluster, count: int) -> Iterator[float]:
-    """Cancel of a response that generates → its answer, `cancelled`."""
+    """Measure cancel of a running response → its answer, `cancelled`."""
     for _ in range(count):
         stream = open_streams(cluster, 1)[0]
         began = time.monotonic()
@@ -108,11 +108,13 @@ def of_cancel(cluster: Cluster, count: int) -> Iterator[float]:
 
 
 def of_disconnect(cluster: Cluster, count: int) -> Iterator[float]:
-    """The client of a foreground stream leaves → its response has ended."""
+    """Measure disconnect of a foreground stream's client → end of its response."""
     for _ in range(count):
         body = {"input": "hi", "max_output_tokens": 1_000_000, "stream": True}
         with cluster.web.stream("POST", PATH, body) as events:
-            response_id = orjson.loads(next(each for each in events if each).data)["response"]["id"]
+            response_id = orjson.loads(next(event for event in events if event).data)["response"][
+                "id"
+            ]
             wait_until(lambda rid=response_id: _status(cluster, rid) == "in_progress", _LOST_S)
         began = time.monotonic()
         wait_until(lambda rid=response_id: _status(cluster, rid) == "cancelled", _LOST_S)
@@ -120,7 +122,7 @@ def of_disconnect(cluster: Cluster, count: int) -> Iterator[float]:
 
 
 def of_resume(cluster: Cluster, count: int) -> Iterator[float]:
-    """GET of a running stream with `starting_after` → its first event."""
+    """Measure GET of a running stream with `starting_after` → its first event."""
     streams = open_streams(cluster, 4)
     try:
         for number in range(count):
@@ -129,12 +131,12 @@ def of_resume(cluster: Cluster, count: int) -> Iterator[float]:
             path = f"{PATH}/{stream.response_id}?stream=true&starting_after={following}"
             began = time.monotonic()
             with cluster.web.stream("GET", path) as events:
-                event = next(each for each in events if each)
+                event = next(event for event in events if event)
             assert event.number == following + 1
             yield event.at - began
     finally:
-        for each in streams:
-            each.stop()
+        for stream in streams:
+            stream.stop()
 
 
 def _create(cluster: Cluster) -> str:

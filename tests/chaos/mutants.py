@@ -1,7 +1,7 @@
-"""Guarantees switched off, one at a time: the checker must find every one of them.
+"""Mutants: test builds with one guarantee switched off, each of which the checker must detect.
 
-A mutant is, for some modules, what is done to them right after they were imported. Nothing of the
-project is imported here: this runs at the start of every process of the test build.
+A mutant is a set of patches, applied to modules right after their import. This module imports
+nothing of the project, because it runs at the start of every process of the test build.
 """
 
 import threading
@@ -16,40 +16,40 @@ _CLOCK_AHEAD = "(now() + interval '1 hour')"
 
 
 def _end_unfenced(endings: Any) -> None:
-    """A worker may end what is another's by now."""
+    """Let a worker finish a response that another has taken over."""
     fence = "AND attempt = :attempt"
     endings._FINISH = endings.text(_without(endings._FINISH.text, fence))
 
 
 def _hand_back_unfenced(claims: Any) -> None:
-    """A worker may hand back what is another's by now."""
+    """Let a worker hand back a response that another has taken over."""
     fence = "AND r.attempt = mine.attempt"
     claims._HAND_BACK = claims.text(_without(claims._HAND_BACK.text, fence))
 
 
 def _without_log_fence(event_log: Any) -> None:
-    """A worker may append to the log of what is another's by now."""
+    """Let a worker append to the log of a response that another has taken over."""
     fence = "if attempt < fence then return 'STALE' end"
     event_log._APPEND = _without(event_log._APPEND, fence)
 
 
 def _deaf(custody: Any) -> None:
-    """A worker whose lease has run out, or is about to, does not stop by itself."""
-    custody.Reconciler.lose = lambda self: None
+    """Keep a worker running whose lease has expired or is about to."""
+    custody.Reconciler.release_all = lambda self: None
 
 
 def _without_hints(maintenance: Any) -> None:
-    """A hint that was lost is not sent again."""
+    """Never resend a lost wake-up."""
     maintenance.Maintenance.wake = lambda self: None
 
 
 def _blind(poller: Any) -> None:
-    """A worker that no hint tells of work does not look for it by itself."""
-    poller.Poller.look = lambda self: None
+    """Keep workers from polling for work without a wake-up."""
+    poller.Poller.poll = lambda self: None
 
 
 def _answer_early(responses: Any) -> None:
-    """A response is answered for before it is committed."""
+    """Answer a create request before the response is committed."""
     create = responses.Responses.create
 
     def create_later(self: Any, *arguments: Any) -> None:
@@ -59,26 +59,26 @@ def _answer_early(responses: Any) -> None:
 
 
 def _end_early(runner: Any) -> None:
-    """The terminal event is published before the end is committed."""
+    """Publish the terminal event before the end is committed."""
     finish = runner.Runner._finish
 
     def publish_and_finish(self: Any, recorder: Any, cause: Any) -> None:
-        seal, publish = recorder.seal, recorder.publish_end
+        finish_recording, publish = recorder.finish, recorder.publish_end
 
-        def seal_and_publish(cause: Any) -> Any:
-            ending = seal(cause)
+        def finish_and_publish(cause: Any) -> Any:
+            terminal = finish_recording(cause)
             publish()
             time.sleep(_COMMIT_LATE_S)
-            return ending
+            return terminal
 
-        recorder.seal, recorder.publish_end = seal_and_publish, lambda: None
+        recorder.finish, recorder.publish_end = finish_and_publish, lambda: None
         finish(self, recorder, cause)
 
     runner.Runner._finish = publish_and_finish
 
 
 def _by_host_clock(workers: Any) -> None:
-    """Leases are reckoned on a host's clock, which is an hour ahead of the database's."""
+    """Compute leases by the clock of a host that is an hour ahead of the database."""
     for name in ("_REGISTER", "_RENEW"):
         statement = getattr(workers, name).text
         lease = "now() + :lease_s"
@@ -88,19 +88,19 @@ def _by_host_clock(workers: Any) -> None:
 
 
 def _unchecked(tail: Any) -> None:
-    """A stream passes on what it gets, whichever number it has."""
+    """Pass events on to the client without checking their sequence numbers."""
 
     def take(self: Any, events: Any) -> Any:
         for event in events:
             self.next_number = max(self.next_number, event.sequence_number + 1)
             yield event
 
-    tail.Tail._take = take
-    tail.Tail._without_gap = lambda self, events: events
+    tail.Tail._emit = take
+    tail.Tail._fill_gap = lambda self, events: events
 
 
 def _without(text: str, part: str) -> str:
-    """A mutant that changes nothing proves nothing."""
+    """Return `text` without `part`; fail if the mutant would change nothing."""
     assert part in text, part
     return text.replace(part, "")
 
@@ -122,8 +122,8 @@ MUTANTS: dict[str, dict[str, Patch]] = {
     "database clock": {"models.store.workers": _by_host_clock},
     "sequence check": {"api.streaming.tail": _unchecked},
 }
-"""By the guarantee that is switched off.
+"""Patches by the guarantee that is switched off.
 
-`self-stop` alone must break nothing: the fence holds without it. So must `hints`: workers look for
-themselves. That is why `fencing` and `re-hint` have both.
+`self-stop` alone must break nothing, because of the fencing tokens; nor must `hints`, because
+workers poll for work. So `fencing` and `re-hint` switch off both.
 """

@@ -1,4 +1,4 @@
-"""Injects the faults of a schedule into a cluster, and writes down what it did when."""
+"""Fault injector (nemesis) that runs a schedule against a cluster and logs its actions."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ _ENDING = (Signals.SIGKILL, Signals.SIGTERM)
 
 
 class Nemesis:
-    """One thread, from `start` to `stop`."""
+    """Thread that injects faults between `start` and `stop`."""
 
     def __init__(self, cluster: Cluster, steps: Iterator[Step], journal: list[Record]) -> None:
         self._cluster = cluster
@@ -31,19 +31,19 @@ class Nemesis:
         self._old_hints: list[bytes] = []
         self.log: list[str] = []
         self.log_lost_at: list[float] = []
-        """When it made Redis forget or took it away, on the clock of the clients' journal."""
+        """Times at which it flushed or stopped Redis, on the clock of the clients' journal."""
 
     def start(self) -> None:
-        """Begin to strike."""
+        """Start injecting faults."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Strike no more, and bring everything up again."""
+        """Stop injecting faults, and bring everything up again."""
         self._stopping.set()
         self.finish()
 
     def finish(self) -> None:
-        """Strike to the end of the schedule, then bring everything up again."""
+        """Run to the end of the schedule, then bring everything up again."""
         self._thread.join()
         self._cluster.heal()
 
@@ -53,7 +53,7 @@ class Nemesis:
             if self._stopping.wait(max(0.0, began + step.at_s - time.monotonic())):
                 return
             if not self._cluster.is_up() and step.act != "start_again":
-                # A supervisor that was hit during its start has given up.
+                # A supervisor that meets a fault during its start exits.
                 self._cluster.start_again()
                 self.log.append(f"{step.at_s:7.2f} s  (supervisor started again)")
             began_at = time.monotonic()
@@ -78,25 +78,25 @@ class Nemesis:
         return True
 
     def flush(self) -> bool:
-        """Redis forgets everything."""
+        """Delete all data in Redis."""
         with self._cluster.redis() as client:
             return bool(client.flushall())
 
     def double_hints(self) -> bool:
-        """Every hint that waits is there five times."""
+        """Duplicate every queued wake-up, so that it is there five times."""
         with self._cluster.redis() as client:
             hints = client.lrange(_QUEUE, 0, -1)
             self._old_hints = (self._old_hints + hints)[-100:]
             return bool(hints) and bool(client.rpush(_QUEUE, *hints * 4))
 
     def replay_hints(self) -> bool:
-        """Hints of long ago come again."""
+        """Queue old wake-ups again."""
         with self._cluster.redis() as client:
             return bool(self._old_hints) and bool(client.lpush(_QUEUE, *self._old_hints))
 
     def replay_events(self) -> bool:
-        """Events of running streams are published again, out of order."""
-        streams = [each for each in self._journal[-200:] if each.job.stream and each.events]
+        """Publish events of running streams again, out of order."""
+        streams = [record for record in self._journal[-200:] if record.job.stream and record.events]
         with self._cluster.redis() as client:
             for record in streams:
                 response_id = parse_response_id(record.response_id or "")
@@ -110,7 +110,10 @@ class Nemesis:
 
 
 def _loses_the_log(step: Step) -> bool:
-    """Redis forgets it, or cannot be asked for a while: who ends a response then does without."""
+    """Return True if a step makes Redis lose its data, or unreachable for a while.
+
+    A response that ends meanwhile ends without its log.
+    """
     if step.act != "signal":
         return step.act in ("flush", "start_again")
     return step.target in ("valkey", "supervisor") and step.sent in _ENDING

@@ -1,21 +1,21 @@
-"""What the clients will ask for, drawn from a seed: chains of responses, each a `Job`."""
+"""Random plan of the clients' requests, from a seed: chains of responses, each a `Job`."""
 
 import random
 from dataclasses import dataclass, replace
 
 POISON = "antiphon-test-poison"
-"""Input that holds this kills its worker, in the test build only (see `build`)."""
+"""Marker in the input that kills the worker, in the test build only (see `build`)."""
 
 KEYED = 0.05
-"""Share of jobs that are sent twice under one key."""
+"""Share of jobs that are sent twice with one Idempotency-Key, 0 to 1."""
 
 SCRIPT_TOKENS = 100
-"""Tokens after which the scripted engine ends by itself."""
+"""Tokens after which the scripted engine stops by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One response that a client asks for, and what the client does with it."""
+    """Response that a client requests, and the client's actions on it."""
 
     number: int
     max_tokens: int
@@ -23,28 +23,28 @@ class Job:
     stream: bool = False
     store: bool = True
     follows: bool = False
-    """Continues the one before it in its chain, if that can be continued."""
+    """True if it continues the previous one in its chain, provided that can be continued."""
     drops: tuple[int, ...] = ()
-    """After so many events of a connection the client drops it and comes back."""
+    """Numbers of events after which the client drops each connection, and reconnects."""
     cancel_after_s: float | None = None
     delete_after_s: float | None = None
-    """Seconds after the answer with the id."""
+    """Seconds after the answer with the id; the same holds for `cancel_after_s`."""
     is_poison: bool = False
     posts_twice: bool = False
-    """Sends the same request, with the same Idempotency-Key, again."""
+    """True if the same request is sent again with the same Idempotency-Key."""
 
     @property
     def text(self) -> str:
-        """The input: as long as its number makes it, so that prompts can be told apart."""
+        """Input of the request, which contains the job's number."""
         return f"{POISON} {self.number}" if self.is_poison else f"job {self.number}"
 
 
 Chain = tuple[Job, ...]
-"""Jobs that one client does one after the other."""
+"""Jobs that one client runs one after the other."""
 
 
 def draw_plan(seed: int, num_jobs: int) -> list[Chain]:
-    """Chains with `num_jobs` jobs in all; the same for the same seed."""
+    """Return chains with `num_jobs` jobs in total, determined by `seed`."""
     dice = random.Random(f"plan {seed}")
     chains: list[Chain] = []
     number = 0

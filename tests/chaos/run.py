@@ -1,4 +1,4 @@
-"""One run: a cluster, clients, a nemesis; then rest, and the ledger. `python -m tests.chaos`."""
+"""One chaos run: cluster, clients and nemesis, then the check of the invariants."""
 
 import math
 import pickle
@@ -23,36 +23,36 @@ _SWEPT_WITHIN_S = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What is run."""
+    """Parameters of a run."""
 
     seed: int
     num_jobs: int
     num_clients: int = 32
     num_workers: int = 4
     every_s: tuple[float, float] = (5.0, 15.0)
-    """Shortest and longest time between two faults."""
+    """Shortest and longest seconds between two faults."""
     faults_for_s: float = math.inf
-    """After so long the nemesis rests, though there are still jobs to begin."""
+    """Seconds after which the nemesis stops, even if not all jobs have begun."""
     only: str = ""
-    """Faults whose name begins so, all if empty."""
+    """Prefix of the names of the faults to use, all if empty."""
     steps: tuple[Step, ...] | None = None
-    """What the nemesis does; drawn from the seed if not given."""
+    """Steps of the nemesis; drawn from the seed if None."""
     head_start_s: float = 0.0
-    """Of the nemesis before the clients."""
+    """Seconds between the start of the nemesis and that of the clients."""
     grace_s: float = 45.0
-    """How long after the last fault every client must have come to its end."""
+    """Seconds after the last fault within which every client must finish."""
     rest_s: float = 45.0
-    """How long after that every response must have ended."""
+    """Seconds after that within which every response must end."""
     mutant: str | None = None
     settings: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def slice(cls, seed: int) -> "Trial":
-        """Of the size that the continuous integration runs."""
+        """Return a run of the size used in continuous integration."""
         return cls(seed=seed, num_jobs=500, every_s=(2.5, 5.0), faults_for_s=40.0)
 
     def schedule(self) -> Iterator[Step]:
-        """The nemesis' steps in order of time."""
+        """Yield the steps of the nemesis in order of time."""
         if self.steps is not None:
             return iter(sorted(self.steps, key=lambda step: step.at_s))
         return draw_schedule(
@@ -62,11 +62,11 @@ class Trial:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What came of it."""
+    """Result of a run."""
 
     trial: Trial
     breaks: dict[str, list[str]]
-    """Invariant → what breaks it."""
+    """Violations by invariant."""
     nemesis_log: list[str]
     journal: list[Record]
     kept: Kept
@@ -74,10 +74,10 @@ class Outcome:
     """Responses that met the known limit (docs/guarantees.md)."""
     seconds: float
     phases: dict[str, float]
-    """What it spent its seconds on."""
+    """Seconds by phase."""
 
     def report(self) -> str:
-        """For people: the seed first, everything that is needed to do it again."""
+        """Return a readable report that begins with the seed, to repeat the run."""
         trial = self.trial
         lines = [
             f"chaos seed {trial.seed}: {len(self.journal)} jobs in {self.seconds:.0f} s, "
@@ -88,14 +88,14 @@ class Outcome:
         ]
         for invariant, breaks in self.breaks.items():
             lines.append(f"{invariant}: {len(breaks)} broken")
-            lines += [f"  {each}" for each in breaks[:10]]
+            lines += [f"  {violation}" for violation in breaks[:10]]
         if not self.breaks:
             lines.append("every invariant holds")
         return "\n".join(lines)
 
 
 def summary(kept: Kept) -> str:
-    """How the responses ended, and how often they were claimed."""
+    """Summarize the statuses of all responses, and the number that had several attempts."""
     counts: dict[str, int] = {}
     for row in kept.rows.values():
         counts[row.status] = counts.get(row.status, 0) + 1
@@ -105,26 +105,26 @@ def summary(kept: Kept) -> str:
 
 
 class Phases:
-    """How long each part of a run took."""
+    """Stopwatch of the phases of a run."""
 
     def __init__(self) -> None:
         self._began = self._last = time.monotonic()
         self.seconds: dict[str, float] = {}
 
     def end(self, name: str) -> None:
-        """The part since the last one was this."""
+        """End the current phase, under this name."""
         now = time.monotonic()
         self.seconds[name], self._last = now - self._last, now
 
     def total(self) -> float:
-        """Of all."""
+        """Return the seconds since the start."""
         return time.monotonic() - self._began
 
 
 def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
-    """Run it; the cluster is gone afterwards, but for its logs if there is a folder to keep them.
+    """Run a trial and check the invariants; the cluster is deleted after.
 
-    The folder gets the history too, pickled.
+    With a folder `keep`, its logs and the pickled history are saved there.
     """
     phases = Phases()
     with running(num_workers=trial.num_workers, mutant=trial.mutant, **trial.settings) as cluster:
@@ -132,7 +132,7 @@ def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
         phases.end("start")
         driver, nemesis = _strike(cluster, trial, phases)
         num_unfinished = wait_for_rest(cluster, within_s=trial.rest_s)
-        deleted = {each.response_id for each in driver.journal if each.deleted_at is not None}
+        deleted = {record.response_id for record in driver.journal if record.deleted_at is not None}
         wait_for_sweep(cluster, deleted, within_s=_SWEPT_WITHIN_S)
         phases.end("rest")
         kept = collect(cluster)

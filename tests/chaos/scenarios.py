@@ -1,4 +1,4 @@
-"""For each mutant the few faults that show it, in seconds instead of hours."""
+"""Short fault scenarios that expose every mutant, in seconds instead of hours."""
 
 from signal import Signals
 
@@ -22,10 +22,10 @@ def _trial(num_jobs: int, steps: list[Step], **more: object) -> Trial:
 ZOMBIE = _trial(
     40,
     [
-        # It would kill what is silent for so long.
+        # Else it would kill the worker that is stopped for so long.
         _signal(2.9, "supervisor", Signals.SIGSTOP),
         _signal(3.0, "worker-1", Signals.SIGSTOP),
-        # By now it has taken over, and is to come to the end later than the zombie.
+        # It has taken over by now; pause it, so that it finishes later than the zombie.
         _signal(10.0, "worker-2", Signals.SIGSTOP),
         _signal(10.1, "worker-1", Signals.SIGCONT),
         _signal(13.5, "worker-2", Signals.SIGCONT),
@@ -34,7 +34,7 @@ ZOMBIE = _trial(
     settings={"script_interval_ms": "120"},
     grace_s=30.0,
 )
-"""A worker is stopped past its lease and goes on while another has its responses."""
+"""A worker is paused past its lease, and resumes while another runs its responses."""
 
 LOST_HINTS = _trial(
     16,
@@ -47,16 +47,16 @@ LOST_HINTS = _trial(
     ],
     head_start_s=0.5,
 )
-"""Redis forgets every hint before a worker is there to take one."""
+"""Redis loses every wake-up before a worker is up to take one."""
 
 API_KILLS = _trial(
     200,
     [_signal(0.5 + number, "api-child", Signals.SIGKILL, number % 2) for number in range(6)],
 )
-"""API processes die right after they answered."""
+"""API processes are killed right after they answered."""
 
 QUIET = _trial(40, [])
-"""No fault at all."""
+"""No faults."""
 
 ORPHANS = _trial(
     40,
@@ -67,7 +67,7 @@ ORPHANS = _trial(
     settings=_SLOW,
     grace_s=40.0,  # a chain of four takes 24 s
 )
-"""A worker dies and nobody but its lease tells."""
+"""A worker is killed while the supervisor is stopped, so that only its lease shows it."""
 
 STALE_EVENTS = _trial(60, [Step(at_s=0.5 * number, act="replay_events") for number in range(1, 12)])
 """Events of running streams are published a second time."""
@@ -80,7 +80,7 @@ CASES: dict[str, tuple[Trial, str]] = {
     "database clock": (ORPHANS, "I1"),
     "sequence check": (STALE_EVENTS, "I4"),
 }
-"""Mutant → what shows it, and the invariant that it breaks."""
+"""Mutant → the scenario that exposes it, and the invariant that it breaks."""
 
 CONTROLS: dict[str, tuple[Trial, str | None]] = {
     "a zombie": (ZOMBIE, None),
@@ -90,4 +90,4 @@ CONTROLS: dict[str, tuple[Trial, str | None]] = {
     "an orphan": (ORPHANS, None),
     "stale events": (STALE_EVENTS, None),
 }
-"""The same faults with every guarantee on, or all but one of two: nothing may break."""
+"""Scenario → the mutant to run it with, if any; none may break an invariant."""

@@ -1,4 +1,4 @@
-"""Which faults strike when, drawn from a seed: the same seed, the same schedule."""
+"""Random fault schedule, reproducible from its seed."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -9,16 +9,16 @@ from signal import Signals
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One thing that the nemesis does."""
+    """One action of the nemesis."""
 
     at_s: float
-    """Seconds after its start."""
+    """Seconds after the start of the nemesis."""
     act: str
-    """`signal`, or the name of a method of the nemesis."""
+    """`signal`, or the name of a method of `Nemesis`."""
     target: str = ""
     sent: Signals = Signals.SIGKILL
     index: int = 0
-    """Which child, where the target has several."""
+    """Number of the child, for a target with several."""
 
     def __str__(self) -> str:
         what = f"{self.sent.name} {self.target}" if self.act == "signal" else self.act
@@ -27,13 +27,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Who there is to strike."""
+    """Possible targets of faults, and the random generator that picks them."""
 
     dice: random.Random
     num_workers: int
 
     def worker(self) -> str:
-        """One of the workers."""
+        """Return the name of a random worker."""
         return f"worker-{self.dice.randint(1, self.num_workers)}"
 
 
@@ -43,7 +43,11 @@ Fault = Callable[[Cast], list[Step]]
 def draw_schedule(
     seed: int, *, num_workers: int, every_s: tuple[float, float], only: str = ""
 ) -> Iterator[Step]:
-    """Steps in order of time, without end; `only` keeps faults whose name begins with it."""
+    """Yield steps in order of time, without end.
+
+    The time between faults is drawn from `every_s` (shortest and longest, in seconds). `only` keeps
+    the faults whose name begins with it.
+    """
     dice = random.Random(f"nemesis {seed}")
     cast = Cast(dice, num_workers)
     faults = [(fault, weight) for name, fault, weight in FAULTS if name.startswith(only)]
@@ -70,7 +74,7 @@ def _signal(target: Callable[[Cast], str] | str, number: Signals) -> Fault:
 
 
 def _freeze(target: Callable[[Cast], str] | str, shortest_s: float, longest_s: float) -> Fault:
-    """SIGSTOP and, after a while, SIGCONT."""
+    """Return a fault of SIGSTOP and, after a random time, SIGCONT."""
 
     def fault(cast: Cast) -> list[Step]:
         [stop] = _signal(target, Signals.SIGSTOP)(cast)
@@ -81,13 +85,13 @@ def _freeze(target: Callable[[Cast], str] | str, shortest_s: float, longest_s: f
 
 
 def _kill_supervisor(cast: Cast) -> list[Step]:
-    """Its children stop by themselves; it is started again."""
+    """Kill the supervisor, whose children then stop by themselves, and start it again."""
     kill = Step(at_s=0, act="signal", target="supervisor", sent=Signals.SIGKILL)
     return [kill, Step(at_s=cast.dice.uniform(0.2, 2), act="start_again")]
 
 
 def _outage(target: str) -> Fault:
-    """The part is killed while nobody is there to start it again."""
+    """Return a fault that kills a part while the supervisor is stopped, so that it stays down."""
 
     def fault(cast: Cast) -> list[Step]:
         hold = Step(at_s=0, act="signal", target="supervisor", sent=Signals.SIGSTOP)
@@ -104,7 +108,7 @@ def _act(name: str) -> Fault:
 
 
 def _roll(cast: Cast) -> list[Step]:
-    """A deploy: every worker is stopped in turn."""
+    """Stop every worker in turn, like a deployment."""
     return [
         Step(at_s=number * 1.5, act="signal", target=f"worker-{number + 1}", sent=Signals.SIGTERM)
         for number in range(cast.num_workers)
@@ -112,7 +116,7 @@ def _roll(cast: Cast) -> list[Step]:
 
 
 def _kill_all(_: Cast) -> list[Step]:
-    """A power cut."""
+    """Kill all processes, like a power cut."""
     kill = Step(at_s=0, act="signal", sent=Signals.SIGKILL)
     parts = ("supervisor", "api", "maintenance", "valkey", "postgres", "worker-1", "worker-2")
     steps = [replace(kill, target=name, at_s=0.01 * place) for place, name in enumerate(parts)]
@@ -148,6 +152,6 @@ FAULTS: tuple[tuple[str, Fault, int], ...] = (
     ("messages stale events", _act("replay_events"), 2),
     ("power cut", _kill_all, 1),
 )
-"""Name, fault, how often."""
+"""Name, fault, and relative frequency."""
 
 assert len({name for name, _, _ in FAULTS}) == len(FAULTS)

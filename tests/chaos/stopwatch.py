@@ -1,4 +1,4 @@
-"""Streams that are only timed: which event of which response arrived when."""
+"""Streams whose events are only timed."""
 
 import threading
 import time
@@ -21,12 +21,12 @@ _HELD = """
 
 
 class Stopwatch:
-    """Follows one background response to its end and notes when each event came first."""
+    """Reader of one background response that records the first arrival of every event."""
 
     def __init__(self, web: Http) -> None:
         self._web = web
         self._arrivals: list[float] = []
-        """By sequence number."""
+        """Arrival times on the monotonic clock, by sequence number."""
         body = {"input": "hi", "max_output_tokens": _LONG, "background": True}
         self.response_id = str(web.request("POST", PATH, body).body["id"])
         self._stopping = threading.Event()
@@ -35,21 +35,21 @@ class Stopwatch:
 
     @property
     def num_events(self) -> int:
-        """How far it has come."""
+        """Number of events received."""
         return len(self._arrivals)
 
     def wait_after(self, moment: float, within_s: float) -> float:
-        """When the first new event after a moment came."""
+        """Return the arrival time of the first new event after `moment`."""
         wait_until(lambda: self._arrivals[-1] > moment, within_s)
-        return next(at for at in self._arrivals if at > moment)
+        return next(arrival for arrival in self._arrivals if arrival > moment)
 
     def cancel(self) -> None:
-        """End the response, and with it its stream."""
+        """Cancel the response, and stop reading its stream."""
         self._web.request("POST", f"{PATH}/{self.response_id}/cancel")
         self.stop()
 
     def stop(self) -> None:
-        """Follow no longer."""
+        """Stop reading."""
         self._stopping.set()
         self._thread.join()
 
@@ -79,7 +79,7 @@ class Stopwatch:
 
 
 def open_streams(cluster: Cluster, number: int) -> list[Stopwatch]:
-    """Several, all with some text already."""
+    """Open `number` streams, and wait until all have some text."""
     streams = [Stopwatch(cluster.web) for _ in range(number)]
     for stream in streams:
         wait_until(lambda stream=stream: stream.num_events > _SOME_TEXT, _BEGIN_S)
@@ -87,13 +87,13 @@ def open_streams(cluster: Cluster, number: int) -> list[Stopwatch]:
 
 
 def busiest_worker(cluster: Cluster) -> str:
-    """The worker that generates most responses now."""
+    """Return the worker that is running the most responses."""
     held = {name: len(_held(cluster, cluster.pid(name))) for name in cluster.workers()}
     return max(held, key=lambda name: held[name])
 
 
 def streams_of(cluster: Cluster, streams: list[Stopwatch], pid: int) -> list[Stopwatch]:
-    """Those that a worker process generates now."""
+    """Return the streams whose responses a worker process is running."""
     ids = _held(cluster, pid)
     return [stream for stream in streams if stream.response_id in ids]
 
@@ -105,7 +105,7 @@ def _held(cluster: Cluster, pid: int) -> set[str]:
 
 
 def wait_until(is_true: Callable[[], object], within_s: float) -> float:
-    """Wait; the moment at which it held."""
+    """Poll until `is_true()`; return the monotonic time at which it was."""
     deadline = time.monotonic() + within_s
     while not is_true():
         assert time.monotonic() < deadline, f"not within {within_s} s"

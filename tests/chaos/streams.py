@@ -1,4 +1,4 @@
-"""Invariants of what responses say: I4, I5, I7, I9."""
+"""Invariants of the content of responses: I4, I5, I7, I9."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,10 @@ _tokenizer = ScriptedTokenizer()
 
 
 def numbers_are_contiguous(history: History) -> Iterator[str]:
-    """Each connection begins where it was asked to and goes on by ones; so does the archive."""
+    """Yield connections and archives whose sequence numbers have a gap or a repeat.
+
+    A connection must begin at the number that it requested.
+    """
     for record in history.journal:
         following = 0
         for connection in record.connections:
@@ -33,7 +36,7 @@ def numbers_are_contiguous(history: History) -> Iterator[str]:
 
 
 def deltas_add_up(history: History) -> Iterator[str]:
-    """What was streamed is byte for byte what is archived, and its deltas are the stored text."""
+    """Yield streams that differ from the archive in any byte, or from the stored text."""
     for row in history.kept.rows.values():
         if row.store and row.events is not None:
             yield from _unlike_its_archive(row)
@@ -54,7 +57,7 @@ def _unlike_its_archive(row: Row) -> Iterator[str]:
     assert row.events is not None
     events = [orjson.loads(data) for data in row.events]
     text = "".join(event["delta"] for event in events if event["type"] == DELTA)
-    # Of what failed, an item that was open is no part of the output.
+    # The output of a failed response excludes the item that was still in progress.
     if row.status != "failed" and text != row.text:
         yield f"{row.response_id}: its deltas are {text!r}, its text {row.text!r}"
     ends = [number for number, event in enumerate(events) if event["type"] in TERMINAL_EVENTS]
@@ -65,7 +68,7 @@ def _unlike_its_archive(row: Row) -> Iterator[str]:
 
 
 def _unlike_itself(record: Record) -> Iterator[str]:
-    """An event that was sent twice with two contents, or something after the end."""
+    """Yield events sent twice with different contents, and events after the end."""
     known: dict[int, Received] = {}
     for event in record.events:
         before = known.setdefault(event.number, event)
@@ -77,7 +80,7 @@ def _unlike_itself(record: Record) -> Iterator[str]:
 
 
 def usage_is_exact(history: History) -> Iterator[str]:
-    """Tokens are counted once, however many attempts it took: so many make this very text."""
+    """Yield responses whose text is not the one of their token count, however many attempts."""
     for row in history.kept.rows.values():
         if not row.store or row.status not in ("completed", "incomplete"):
             continue
@@ -87,7 +90,7 @@ def usage_is_exact(history: History) -> Iterator[str]:
 
 
 def turns_read_their_parents(history: History) -> Iterator[str]:
-    """A prompt is the whole chain before it: as long as the committed texts of its parents."""
+    """Yield responses whose prompt length differs from that of the committed chain before it."""
     jobs = {record.response_id: record.job for record in history.journal}
     for record, row in history.stored():
         if row.previous_id is None or not row.usage:
@@ -103,7 +106,7 @@ def turns_read_their_parents(history: History) -> Iterator[str]:
 
 
 def script(num_tokens: int) -> str:
-    """What the scripted engine says in so many tokens."""
+    """Return the text that the scripted engine generates in `num_tokens` tokens."""
     return _tokenizer.decode([_NUM_BYTES + number for number in range(num_tokens)])
 
 

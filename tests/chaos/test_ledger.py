@@ -1,4 +1,4 @@
-"""The checker passes a clean history and finds each way to break one."""
+"""The checker passes a clean history, and detects every violation."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ def archived(*data: bytes) -> History:
 def lost_text(
     *, log_lost_at: float, status: str = "failed", num_crashes: int = 2, attempt: int = 4
 ) -> History:
-    """Ended after three events were shown, none of which is archived."""
+    """Return a response that ended after three events were sent, none of which is archived."""
     kind = "failed" if status == "failed" else "incomplete"
     ended = event(1, f"response.{kind}", response={"status": status, "output": []})
     kept = row(
@@ -70,11 +70,11 @@ def lost_text(
 
 
 def overtaken(*, store: bool) -> History:
-    """The first of three responses begins last, and one worker would have been enough."""
+    """Return three responses of which the first starts last, with capacity for one at a time."""
     rows = [row(started_at=9.0, store=store), later(row(), 2), later(row(), 3)]
     changes = [
-        change(None, "queued", at=float(number), response_id=each.response_id)
-        for number, each in enumerate(rows)
+        change(None, "queued", at=float(number), response_id=later_row.response_id)
+        for number, later_row in enumerate(rows)
     ]
     return replace(history(rows=rows, changes=changes), num_parallel=1)
 

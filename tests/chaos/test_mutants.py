@@ -1,4 +1,4 @@
-"""The checker can fail: with a guarantee switched off, it says so. `make nightly`."""
+"""The checker detects every guarantee that is switched off. `make nightly`."""
 
 import os
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A seed is all that is needed to ask and to strike again in the same way."""
+"""Plans and schedules are reproducible from their seed."""
 
 from itertools import islice
 

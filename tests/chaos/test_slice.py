@@ -1,4 +1,4 @@
-"""A slice of the long run, with another seed each time; `make chaos` is the long run."""
+"""Short chaos run with a new seed each time; `make chaos` is the long one."""
 
 import random
 

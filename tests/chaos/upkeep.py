@@ -1,4 +1,4 @@
-"""Invariants of order, of what is gone and of what is left: I10, I11, I12, I13."""
+"""Invariants of order, deletion, idempotency and cleanup: I10, I11, I12, I13."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ _RESTORED_WITHIN_S = 30.0
 
 
 def no_overtaking(history: History) -> Iterator[str]:
-    """No response waits while more later ones are begun than all workers together can hold.
+    """Yield responses that were overtaken by more later ones than all workers can run at a time.
 
-    What is not stored waits for Redis, where its content is; all others pass it while that is away.
+    Unstored responses are exempt: their content is in Redis, and while that is down they wait.
     """
     inserted = {
         change.response_id: change.at
@@ -37,7 +37,7 @@ def no_overtaking(history: History) -> Iterator[str]:
 
 
 def deleted_is_gone(history: History) -> Iterator[str]:
-    """Once its delete was answered, nobody finds anything of a response any more."""
+    """Yield responses of which anything was found after their delete was answered."""
     for record in history.journal:
         if record.deleted_at is None:
             continue
@@ -58,7 +58,7 @@ def deleted_is_gone(history: History) -> Iterator[str]:
 
 
 def one_response_per_key(history: History) -> Iterator[str]:
-    """Requests with one Idempotency-Key got one id, and made one row."""
+    """Yield requests with one Idempotency-Key that got several ids or rows."""
     for record in history.journal:
         if len(record.ids_of_key) > 1:
             yield f"job {record.job.number}: {sorted(record.ids_of_key)} under one key"
@@ -73,7 +73,7 @@ def one_response_per_key(history: History) -> Iterator[str]:
 
 
 def nothing_left_over(history: History) -> Iterator[str]:
-    """At rest, no hint is unacknowledged and every key in Redis is on its way out."""
+    """Yield unacknowledged wake-ups, and Redis keys that do not expire in time, at rest."""
     for seconds in history.kept.unacked_for_s:
         if seconds > VISIBILITY_S + _RESTORED_WITHIN_S:
             yield f"a hint is unacknowledged for {seconds:.0f} s"
@@ -87,7 +87,7 @@ def nothing_left_over(history: History) -> Iterator[str]:
 
 
 def no_bad_answers(history: History) -> Iterator[str]:
-    """Under any fault an answer is right, or a 503 that says when to come back."""
+    """Yield answers that are neither correct nor a 503 with Retry-After."""
     for record in history.journal:
         for answer in record.bad_answers:
             if answer == "error event events_lost" and history.text_is_lost(record):

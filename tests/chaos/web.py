@@ -1,4 +1,4 @@
-"""Plain HTTP with a deadline on everything; a client that trusts nothing but what it read."""
+"""Plain HTTP client with a timeout on every operation."""
 
 import http.client
 import time
@@ -12,16 +12,16 @@ import orjson
 from tests.chaos.journal import Received
 
 ANSWER_S = 25.0
-"""More than the 15 s between two keep-alive comments: what is silent longer is dead."""
+"""Seconds without data before a connection counts as dead; keep-alive comments come every 15 s."""
 
 PATH = "/v1/responses"
 Unreachable = (OSError, http.client.HTTPException)
-"""What a request ends with when the server, or the way to it, is gone."""
+"""Exceptions of a request whose server is down or unreachable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete answer."""
+    """Complete answer."""
 
     status: int
     body: dict[str, Any]
@@ -29,7 +29,7 @@ class Answer:
 
 
 class Http:
-    """Requests to one API; every one on a connection of its own."""
+    """HTTP client of one API, with a new connection per request."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
@@ -37,7 +37,7 @@ class Http:
     def request(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
     ) -> Answer:
-        """Send and read whole; raises `Unreachable`."""
+        """Send a request and read the whole answer; raise `Unreachable`."""
         with self._sent(method, path, body, headers) as response:
             return _read(response)
 
@@ -45,7 +45,7 @@ class Http:
     def stream(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
     ) -> Iterator[Answer | Iterator[Received | None]]:
-        """Send; yields the events of the stream (None: keep-alive), or the answer."""
+        """Send a request; yield the events of the stream (None: keep-alive), or the answer."""
         with self._sent(method, path, body, headers) as response:
             is_stream = response.getheader("content-type", "").startswith("text/event-stream")
             yield _events(response) if is_stream else _read(response)
@@ -75,7 +75,7 @@ def _read(response: http.client.HTTPResponse) -> Answer:
 
 
 def _events(response: http.client.HTTPResponse) -> Iterator[Received | None]:
-    """Events until `[DONE]`, None for each keep-alive; without `[DONE]` it was cut off."""
+    """Yield events until `[DONE]`, None for a keep-alive; raise if `[DONE]` is missing."""
     kind = ""
     while line := response.readline():
         if line.startswith(b"event: "):

@@ -1,4 +1,4 @@
-"""What the integration tests stand on: store, log, API and workers over real servers."""
+"""Fixtures of the integration tests: store, log, API and workers on real servers."""
 
 import contextlib
 from collections.abc import Iterator
@@ -23,24 +23,24 @@ from worker.maintenance.retention import Retention
 
 NO_DATABASE = {"database_url": "postgresql+psycopg://nobody@127.0.0.1:1/none"}
 NO_REDIS = {"redis_url": "redis://127.0.0.1:1"}
-"""Settings that name a port where nobody listens."""
+"""Settings of addresses that refuse connections."""
 
 
 class MakeWorker(Protocol):
-    """Starts a worker with some settings changed; it is stopped after the test."""
+    """Function that starts a worker with changed settings; it is stopped after the test."""
 
     def __call__(self, **changes: Any) -> InProcessWorker: ...
 
 
 class RunSql(Protocol):
-    """Runs a statement on the test's database and returns its rows, if it has any."""
+    """Function that runs a statement on the test's database and returns its rows, if any."""
 
     def __call__(self, statement: str, *values: object) -> list[tuple[Any, ...]]: ...
 
 
 @pytest.fixture
 def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
-    """The scripted engine, fast."""
+    """Return settings of a fast scripted engine."""
     return Settings(
         engine="scripted",
         database_url=database_url,
@@ -73,7 +73,7 @@ def sql(database_url: str) -> Iterator[RunSql]:
 
 @pytest.fixture
 def client(redis_url: str) -> Iterator[redis.Redis]:
-    """A connection to Valkey."""
+    """Return a client of Valkey."""
     with connect(redis_url) as connected:
         yield connected
 
@@ -85,7 +85,7 @@ def log(client: redis.Redis) -> EventLog:
 
 @pytest.fixture
 def desk(store: Store, sql: RunSql) -> Desk:
-    """Moves responses by hand, as workers would."""
+    """Return a `Desk`, to move responses by hand as workers would."""
     return Desk(store, sql)
 
 
@@ -97,7 +97,7 @@ def app(settings: Settings) -> Iterator[OpenAPI]:
 
 @pytest.fixture
 def http(app: OpenAPI) -> FlaskClient:
-    """Speaks HTTP to the API, without a server between."""
+    """Return a client of the API that needs no server."""
     return app.test_client()
 
 
@@ -106,7 +106,7 @@ def make_worker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setattr(
         "worker.process.cancel_listener.POLL_S", 0.02
     )  # else each stop waits for half a second
-    monkeypatch.setattr("worker.process.poller.INTERVAL_S", 60)  # only hints tell of work
+    monkeypatch.setattr("worker.process.poller.INTERVAL_S", 60)  # so that only wake-ups start work
     with contextlib.ExitStack() as stack:
 
         def make(**changes: Any) -> InProcessWorker:
@@ -117,20 +117,20 @@ def make_worker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture
 def worker(make_worker: MakeWorker) -> InProcessWorker:
-    """A fast worker that answers every hint."""
+    """Start a fast worker that reacts to every wake-up."""
     return make_worker()
 
 
 @pytest.fixture
 def maintenance(settings: Settings) -> Iterator[Maintenance]:
-    """The maintenance loop, its rounds made by the test."""
+    """Return maintenance whose rounds the test runs."""
     with contextlib.closing(Maintenance(settings)) as made:
         yield made
 
 
 @pytest.fixture
 def retention(settings: Settings) -> Iterator[Retention]:
-    """Retention, its sweeps made by the test."""
+    """Return retention whose sweeps the test runs."""
     with contextlib.closing(Retention(settings)) as made:
         yield made
 

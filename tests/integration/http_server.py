@@ -1,4 +1,4 @@
-"""The app behind a server of its own, for what needs a socket."""
+"""HTTP server around the app, for tests that need a socket."""
 
 import contextlib
 import threading
@@ -10,7 +10,7 @@ from werkzeug.serving import make_server
 
 @contextlib.contextmanager
 def serving(app: OpenAPI) -> Iterator[str]:
-    """Serve the app on a free port; the host and port."""
+    """Serve the app on a free port; yield `host:port`."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -1,4 +1,4 @@
-"""A worker in the test's own process: everything real but Celery, whose part is played here."""
+"""Worker in the test's own process: everything is real but Celery, which is simulated."""
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -16,7 +16,7 @@ _IDLE_WITHIN_S = 10
 
 
 class InProcessWorker:
-    """Runs the worker's one task for each hint that it takes off the queue."""
+    """Worker that runs its task for every wake-up it takes off the queue."""
 
     def __init__(self, settings: Settings) -> None:
         assert settings.redis_url is not None
@@ -28,17 +28,17 @@ class InProcessWorker:
         self._consumer = threading.Thread(target=self._consume)
 
     def run_queued(self) -> Future[None]:
-        """Run the task once, as for a hint."""
+        """Run the task once, as for a wake-up."""
         task = self._tasks.submit(self.runtime.run_queued)
         self._taken.append(task)
         return task
 
     def wait_idle(self) -> None:
-        """Return once every task taken so far has ended."""
+        """Return once every task started so far has ended."""
         assert not wait(self._taken, timeout=_IDLE_WITHIN_S).not_done, "a task has not ended"
 
     def drain(self) -> None:
-        """What SIGTERM does: take no more hints, then drain."""
+        """Stop as on SIGTERM: take no more wake-ups, then drain."""
         self._stopping.set()
         self._consumer.join()
         self.runtime.drain()

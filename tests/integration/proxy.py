@@ -1,4 +1,4 @@
-"""A TCP proxy that forwards, goes silent with all lines open, or cuts them."""
+"""TCP proxy that forwards, stalls with all connections open, or cuts them."""
 
 import contextlib
 import socket
@@ -8,21 +8,21 @@ from typing import Self
 
 
 class Proxy:
-    """Listens on a free port of this machine, in front of `target`."""
+    """TCP proxy in front of `target`, on a free local port."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
         self.flows = threading.Event()
-        """Cleared: nothing is forwarded, and nobody is told."""
+        """Set while data is forwarded; if cleared, connections stall but stay open."""
         self.flows.set()
         self.swallows: bytes | None = None
-        """The answer to the next request that holds this is not passed on: the line is cut."""
+        """Content of the next request to swallow: the server gets it, the client no answer."""
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Port that the proxy listens on."""
         return int(self._listener.getsockname()[1])
 
     def cut(self) -> None:
@@ -57,7 +57,7 @@ class Proxy:
                     threading.Thread(target=self._forward, args=pair, daemon=True).start()
 
     def _swallow(self, data: bytes, near: socket.socket, far: socket.socket) -> None:
-        """Let the server do it, then cut the line: the client cannot know whether it was done."""
+        """Pass the request on, but cut the client off, so that it cannot know the outcome."""
         near.shutdown(socket.SHUT_RDWR)
         far.sendall(data)
 

@@ -1,4 +1,4 @@
-"""A webhook receiver on this machine: a real HTTP server that answers as it is told."""
+"""Webhook receiver: a real local HTTP server with configurable answers."""
 
 import ssl
 import threading
@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import Self
 
 ALLOWED = "127.0.0.0/8"
-"""The network that it is in, for the setting that allows it."""
+"""Network of the receiver, for the setting that allows deliveries to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request as it came."""
+    """Received request."""
 
     path: str
     headers: dict[str, str]
@@ -23,7 +23,7 @@ class Received:
 
 
 class Receiver:
-    """Remembers what it gets; `answer` decides the status of each."""
+    """Webhook receiver that records its requests; `answer` returns the status of each answer."""
 
     def __init__(self, certificate: Path | None = None) -> None:
         self.received: list[Received] = []
@@ -44,7 +44,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         if certificate is not None:

@@ -1,6 +1,6 @@
-"""A supervisor in a process of its own, over stages of [[name, argv, stop_timeout_s]] as JSON.
+"""Supervisor in a separate process, for stages of [[name, argv, stop_timeout_s]] in JSON.
 
-A child that is to have a pulse finds its path in its arguments as `{pulse}`.
+In the arguments of a child with a liveness file, `{pulse}` is replaced by the path of the file.
 """
 
 import json
@@ -20,10 +20,10 @@ def main(data_dir: Path, stages: list[list[tuple[str, list[str], float]]]) -> No
         (data_dir / f"{program.name}.died").write_text(str(pid))
 
     supervisor_module.PULSE_EVERY_S = 0.1
-    with folder.locked(), Supervisor(folder, note_death) as supervisor:
+    with folder.lock(), Supervisor(folder, note_death) as supervisor:
         try:
             for stage in stages:
-                supervisor.start(*(program(folder, *each) for each in stage))
+                supervisor.start(*(program(folder, *child) for child in stage))
             supervisor.run_forever()
         except StopRequested:
             return

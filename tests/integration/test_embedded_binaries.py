@@ -1,4 +1,4 @@
-"""The road taken when the environment lies in a folder that the server's user cannot enter."""
+"""Copied server binaries, for an environment in a folder that the server's user cannot enter."""
 
 import subprocess
 from importlib.metadata import distribution

@@ -12,7 +12,7 @@ from cli.embedded import EmbeddedPostgres, EmbeddedServerError
 
 @pytest.fixture(params=[0o755, 0o700], ids=["open-folder", "private-folder"])
 def postgres(request: pytest.FixtureRequest) -> Iterator[EmbeddedPostgres]:
-    """In folders that other users can and cannot enter: for root that makes a difference."""
+    """Return a server in a folder that other users can or cannot enter, which matters as root."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(request.param)
         server = EmbeddedPostgres(Path(folder) / "data")

@@ -1,4 +1,4 @@
-"""A Redis without memory left: it costs liveness, and no response."""
+"""Redis out of memory: streams are delayed, but no response is lost."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from tests.integration.traces import keys_that_mention
 
 @pytest.fixture
 def full(client: redis.Redis) -> Iterator[redis.Redis]:
-    """It refuses every write until the test frees it."""
+    """Make Redis refuse every write until the test raises the limit."""
     client.config_set("maxmemory", 1)
     yield client
     client.config_set("maxmemory", 0)

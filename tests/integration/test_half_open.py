@@ -1,4 +1,4 @@
-"""Servers that fall silent with every connection open: all that waits for them ends in time."""
+"""Servers that stop answering with all connections open: every wait for them times out."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Choices and log probabilities of a real engine, read by the official client over HTTP."""
+"""Choices and log-probabilities of a real engine, read by the official client over HTTP."""
 
 import threading
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def settings(settings: Settings, tiny_model: Path) -> Settings:
 
 @pytest.fixture
 def openai(settings: Settings) -> Iterator[OpenAI]:
-    """The official client of an API that listens on a port."""
+    """Return the official client of an API on a real port."""
     with running_app(settings) as app:
         server = make_server("127.0.0.1", 0, app, threaded=True)
         thread = threading.Thread(target=server.serve_forever)
@@ -118,7 +118,7 @@ def test_choices_go_on_exactly_where_a_lost_worker_left_them(
     second.run_queued().result()
 
     undisturbed = ask(openai, 3, **asked)
-    # The first worker, which may claim no more, may have taken the hint.
+    # The first worker may have taken the wake-up although it can claim nothing any more.
     second.run_queued().result()
     for each in (response, undisturbed):
         eventually(lambda each=each: openai.responses.retrieve(each.id).status == "completed")

@@ -1,4 +1,4 @@
-"""What a response costs the database: every row that is written for it, counted by triggers."""
+"""Database writes per response, counted by triggers."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ _COUNT = """
 
 @pytest.fixture
 def counted(sql: RunSql) -> Iterator[RunSql]:
-    """Every row that is inserted or updated is a row of `writes`."""
+    """Add triggers that insert a row into `writes` for every row inserted or updated."""
     sql("CREATE TABLE writes (name text, operation text)")
     sql(_COUNT)
     for table in _TABLES:
@@ -45,5 +45,5 @@ def test_a_response_is_updated_twice_and_each_other_row_written_once(
         ("event_archives", "INSERT", 1),
         ("items", "INSERT", 2),
         ("responses", "INSERT", 1),
-        ("responses", "UPDATE", 2),  # claimed, ended
+        ("responses", "UPDATE", 2),  # claim and finish
     ]

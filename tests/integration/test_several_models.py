@@ -1,4 +1,4 @@
-"""Several models behind one API: each has its workers, its queue and its own name."""
+"""Several models behind one API, each with its own workers, queue and name."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ FIRST, SECOND = "scripted", "scripted-second"
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Two models on the scripted engine."""
+    """Return settings of two models on the scripted engine."""
     return settings.model_copy(update={"more_models": "second"})
 
 

@@ -16,7 +16,7 @@ from cli.supervisor.supervisor import ChildFailedError, Supervisor
 
 _ROOT = Path(__file__).parents[2]
 _DRIVER = Path(__file__).with_name("supervisor_driver.py")
-# Each fake child writes a line to the file `journal` when it is up and when it stops.
+# Every fake child writes a line to the file `journal` when it has started and when it stops.
 _CHILD = """
 import signal, sys
 def note(text):
@@ -33,7 +33,7 @@ while True:
 
 
 class Supervised:
-    """A running supervisor over fake children."""
+    """Running supervisor of fake children."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
@@ -57,7 +57,7 @@ class Supervised:
         return self.process
 
     def lines(self, verb: str) -> list[str]:
-        """The names of the children that did `verb`, in order."""
+        """Return the names of the children that wrote a line with `verb`, in order."""
         lines = self.journal.read_text().splitlines() if self.journal.exists() else []
         return [line.split()[1] for line in lines if line.startswith(verb)]
 
@@ -87,7 +87,7 @@ def is_alive(pid: int) -> bool:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return False
-    return state != "Z"  # an orphan's corpse may wait for the system's init
+    return state != "Z"  # an orphan may stay a zombie until init reaps it
 
 
 def test_a_one_shot_that_fails_is_reported_with_its_last_words(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_one_shot_that_fails_is_reported_with_its_last_words(tmp_path: Path) -
     program = Program(name="migrate", argv=("sh", "-c", "echo no such table; exit 3"))
 
     with (
-        folder.locked(),
+        folder.lock(),
         Supervisor(folder) as supervisor,
         pytest.raises(ChildFailedError, match=r"(?s)migrate exited with code 3.*no such table"),
     ):
@@ -106,7 +106,7 @@ def test_a_child_that_crashes_during_the_start_ends_the_start_with_its_log(tmp_p
     folder = RunFolder(tmp_path)
     program = Program(name="worker-1", argv=("sh", "-c", "echo bad weights; exit 1"))
 
-    with folder.locked(), Supervisor(folder) as supervisor:
+    with folder.lock(), Supervisor(folder) as supervisor:
         supervisor.start(program)
 
         with pytest.raises(ChildFailedError, match=r"(?s)worker-1 does not come up.*bad weights"):

@@ -1,4 +1,4 @@
-"""The line to Postgres is cut while it commits: what was done is found out, and not done again."""
+"""Connections to Postgres that break during a commit: the outcome is found out, not repeated."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -51,7 +51,7 @@ def test_a_worker_writes_an_end_once_and_keeps_no_claim_that_it_does_not_know_of
 
     assert proxy.swallows is None
     assert response["status"] == "completed"
-    # An end is looked up; a claim whose answer was lost goes back into the queue.
+    # A finish is looked up; a response whose claim got no answer goes back into the queue.
     attempts = 1 if statement == b"event_archives" else 2
     assert sql(_ROWS) == [("completed", attempts, 0)]
     streamed = events(stream(http, response["id"]))

@@ -1,4 +1,4 @@
-"""Where a text is found: in which rows of Postgres, under which keys of Valkey."""
+"""Search for a text in all rows of Postgres and all keys of Valkey."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from tests.integration.conftest import RunSql
 
 
 def rows_that_mention(sql: RunSql, needle: str) -> list[tuple[Any, ...]]:
-    """Every row of every table with the text in any column, as `(table, row)`."""
+    """Return every row that has the text in any column, as `(table, row)`."""
     tables = sql("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
     return [
         (table, row)
@@ -19,12 +19,12 @@ def rows_that_mention(sql: RunSql, needle: str) -> list[tuple[Any, ...]]:
 
 
 def keys_that_mention(client: redis.Redis, needle: str) -> list[bytes]:
-    """Every key of Valkey with the text in its name or its value."""
+    """Return every key of Valkey that has the text in its name or its value."""
     return [key for key in client.scan_iter() if needle.encode() in key + _value_of(client, key)]
 
 
 def _value_of(client: redis.Redis, key: bytes) -> bytes:
-    """A value of whatever type as bytes to search in."""
+    """Return a value of any type as bytes to search in."""
     match client.type(key):
         case b"string":
             return client.get(key) or b""

@@ -1,1 +1,1 @@
-"""Pure compute: requests for tokens in, tokens out; no HTTP, no queue, no database."""
+"""Pure compute: generation requests in, tokens out; no HTTP, no queue, no database."""

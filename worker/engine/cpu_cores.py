@@ -1,11 +1,11 @@
-"""How many of the machine's cores this process may use, and who goes first on them."""
+"""CPU cores available to this process, and the scheduling priority of its threads."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 
 _CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
-"""Microseconds of CPU in each period of so many (cgroup v2)."""
+"""CPU limit of the container (cgroup v2): quota and period, in microseconds."""
 
 _THREADS = Path("/proc/self/task")
 
@@ -13,7 +13,7 @@ _NICE = 5
 
 
 def num_cores() -> int:
-    """Cores that this process may use: by its affinity and its container's limit, at least one."""
+    """Return the number of cores allowed by CPU affinity and the container's limit, at least 1."""
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
@@ -25,16 +25,21 @@ def num_cores() -> int:
 
 
 def thread_ids() -> set[int]:
-    """The threads of this process, those of libraries included; none where the system does not
-    say (Linux does)."""
+    """Return the ids of this process's threads, those of libraries included.
+
+    Empty on systems without `/proc` (Linux has it).
+    """
     return {int(name) for name in os.listdir(_THREADS)} if _THREADS.exists() else set()
 
 
 def lower_priority(threads: set[int]) -> None:
-    """Let others go first before these threads and those that they start: the API answers at once
-    also where all cores compute. Linux alone has priorities of threads."""
+    """Raise the nice value of these threads, and so of the threads that they start.
+
+    The API then stays responsive while all cores compute. Only Linux has priorities per thread.
+    """
     for thread in threads:
-        # One that has ended, or that comes after others already: not everyone may change that.
+        # The thread may have ended. A nice value that is already higher stays: lowering it needs
+        # privileges.
         with suppress(ProcessLookupError):
             if os.getpriority(os.PRIO_PROCESS, thread) < _NICE:
                 os.setpriority(os.PRIO_PROCESS, thread, _NICE)

@@ -1,4 +1,4 @@
-"""What an error in a step says of the device: that its memory is full, or that it is lost."""
+"""Classification of errors in a step: the device is out of memory, or it is lost."""
 
 import traceback
 
@@ -9,14 +9,14 @@ _LOST = ("CUDA error", "HIP error", "CUBLAS_STATUS", "CUDNN_STATUS", "Triton Err
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether the same step may succeed with fewer rows or tokens."""
+    """Return True if the same step may succeed with fewer rows or tokens."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _FULL)
 
 
 def is_device_lost(error: Exception) -> bool:
-    """Whether nothing can be computed in this process any more: such errors stay."""
+    """Return True if the device is unusable in this process from now on."""
     if is_out_of_memory(error):
         return False
     if isinstance(error, torch.AcceleratorError):
@@ -25,7 +25,7 @@ def is_device_lost(error: Exception) -> bool:
 
 
 def release_memory(error: Exception) -> None:
-    """Let go of what the failed step still holds, and of what torch keeps for reuse."""
+    """Free the tensors that the failed step still references, and torch's cached GPU memory."""
     traceback.clear_frames(error.__traceback__)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""Features of images, in the place of the embeddings of the tokens that stand for them."""
+"""Image features, which replace the embeddings of an image's placeholder tokens."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -9,22 +9,25 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """An image as the language model sees it."""
+    """An image of a prompt, encoded by the vision part of the network."""
 
     digest: bytes
+    """Digest of the image's content."""
     positions: Sequence[int]
-    """Which tokens of the prompt stand for it, rising."""
+    """Indices of its placeholder tokens in the prompt, ascending."""
     features: Tensor
-    """[positions, hidden]: what stands in the place of their embeddings."""
+    """[positions, hidden]: rows that replace the embeddings of those tokens."""
 
     def rows_within(self, start: int, end: int) -> range:
-        """The rows of `features` whose tokens lie in `start:end` of the prompt."""
+        """Return the rows of `features` whose tokens lie in `start:end` of the prompt."""
         return range(bisect_left(self.positions, start), bisect_left(self.positions, end))
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRows:
-    """A part of an image in a pack: the places of its tokens, and their features."""
+    """Features of the image tokens that one step computes."""
 
     places: list[int]
+    """Indices of the tokens in the packed batch."""
     features: Tensor
+    """[places, hidden]."""

@@ -1,4 +1,4 @@
-"""What callers of an engine see: requests in, deltas out, one protocol for every engine.
+"""Interface of an engine: requests in, deltas out, one protocol for every engine.
 
 Plain data only: importing this loads no tensor library.
 """
@@ -13,11 +13,11 @@ from worker.engine.params import SamplingParams
 
 
 class RequestTooLargeError(ValueError):
-    """The prompt leaves no room for a single token in this engine's context."""
+    """The prompt fills the engine's context and leaves no room for a token."""
 
 
 class EngineStoppedError(RuntimeError):
-    """The engine has been stopped and takes no more requests."""
+    """The engine has been stopped and accepts no more requests."""
 
 
 class UnsupportedModelError(Exception):
@@ -25,16 +25,16 @@ class UnsupportedModelError(Exception):
 
 
 class ModelTooLargeError(Exception):
-    """Weights and cache do not fit into the memory that is free; the message has the figures."""
+    """Weights and KV cache do not fit into the free memory; the message has the figures."""
 
 
 class FinishReason(StrEnum):
-    """Why a sequence ended."""
+    """Reason for the end of a sequence."""
 
     STOP = "stop"
-    """The model ended its answer."""
+    """The model ended its answer with an end-of-sequence token."""
     LENGTH = "length"
-    """`max_tokens` or the context is used up."""
+    """`max_tokens` or the context length is reached."""
     GRAMMAR = "grammar"
     """The grammar is complete and allows nothing more."""
     ABORTED = "aborted"
@@ -46,28 +46,28 @@ class PromptImage:
     """An image within a prompt."""
 
     digest: bytes
-    """Of its content; images of equal digest have equal `inputs`."""
+    """Digest of its content; images of equal digest have equal `inputs`."""
     positions: Sequence[int]
-    """Which tokens of the prompt stand for it, rising: one for each row of its features."""
+    """Indices of its placeholder tokens in the prompt, ascending, one for each feature row."""
     inputs: Mapping[str, Any]
-    """Arrays by the names that the network's `get_image_features` calls its arguments."""
+    """Arrays by the argument names of the network's `get_image_features`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForcedPrefix:
-    """Tokens that an answer begins with if the first of them comes near enough to the likeliest."""
+    """Tokens that an answer must begin with if the logit of the first is close to the highest."""
 
     token_ids: Sequence[int]
-    margin: float
-    """How far the logit of the first may lie below the highest; with -inf, none begins with it."""
+    threshold: float
+    """Largest distance of the first token's logit below the highest; -inf forbids the token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
-    """One generation; `generated` holds the tokens of an earlier attempt that it continues.
+    """One sequence to generate; `generated` holds the tokens of an attempt that it continues.
 
-    Tokens in `generated` count toward `max_tokens` and are not delivered again. Several requests
-    with one prompt, as for several choices of one response, share its blocks: it is computed once.
+    Tokens in `generated` count toward `max_tokens` and are not delivered again. Requests with the
+    same prompt, such as the choices of one response, share its cache blocks: it is computed once.
     """
 
     sequence_id: str
@@ -75,80 +75,83 @@ class GenerationRequest:
     params: SamplingParams
     generated: Sequence[int] = ()
     grammar: str | None = None
-    """An llguidance grammar, as `LLMatcher.grammar_from_…` write it."""
-    opening: ForcedPrefix | None = None
+    """An llguidance grammar, in the format that `LLMatcher.grammar_from_…` return."""
+    forced_prefix: ForcedPrefix | None = None
     cache_salt: bytes = b""
-    """Cached prompt prefixes are shared among equal salts only."""
+    """Salt of the prefix cache: prompt prefixes are shared among equal salts only."""
     images: Sequence[PromptImage] = ()
-    """In the order of their tokens."""
+    """Images of the prompt, in the order of their tokens."""
 
 
 LOGPROB_FLOOR = -9999.0
+"""Lowest log probability reported, also for tokens that the model excludes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Logprobs:
-    """Natural logarithms of probabilities as the model gave them: before bias, penalties, grammar
-    and temperature. None is below `LOGPROB_FLOOR`, also that of a token the model rules out."""
+    """Natural log probabilities before bias, penalties, grammar and temperature.
+
+    Values below `LOGPROB_FLOOR` are raised to it, minus infinity included.
+    """
 
     drawn: float
-    """That of the token that was drawn."""
+    """Log probability of the token that was drawn."""
     top: tuple[tuple[int, float], ...]
-    """The likeliest tokens with theirs, falling, as many as were asked for."""
+    """Ids and log probabilities of the likeliest tokens, descending, as many as requested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
-    """What one step adds to one sequence; the last one carries `finish_reason`."""
+    """Token added to one sequence by one engine step; `finish_reason` is set on the last."""
 
     sequence_id: str
     token_id: int | None
     finish_reason: FinishReason | None = None
     error: str | None = None
     num_cached_tokens: int = 0
-    """Prompt tokens whose keys and values were found in the prefix cache."""
+    """Number of prompt tokens found in the prefix cache."""
     logprobs: Logprobs | None = None
-    """Those of the token, where the request asks for them."""
+    """Log probabilities of the token, if the request asks for them."""
 
 
 StepListener = Callable[[list[Delta]], None]
-"""Called on the engine thread, once per step, with the deltas of all sequences."""
+"""Callback that receives the deltas of all sequences, once per step, on the engine thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """What a `TransformersEngine` loads and how much it may hold."""
+    """Configuration of a `TransformersEngine`: the model to load and the limits."""
 
     folder: Path
-    """config.json, safetensors and tokenizer files."""
+    """Folder with config.json, safetensors and tokenizer files."""
     kv_cache_bytes: int
-    """On a GPU nine tenths of what the weights leave free are taken instead."""
+    """Bytes of the KV cache; ignored on a GPU, where nine tenths of the free memory are used."""
     max_sequences: int
-    """Sequences that run at a time; more wait."""
+    """Largest number of sequences in the batch; more wait."""
     dtype: Literal["auto", "float32", "bfloat16", "int8", "int4"] = "auto"
-    """`auto` is the one that the device computes fastest; `int8` and `int4` keep the weights in so
-    many bits and compute in that one."""
+    """Data type of the computation; `auto` is the fastest on the device. With `int8` and `int4` the
+    weights are quantised to that width, and the computation uses the type of `auto`."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     forward: Literal["auto", "openvino", "torch"] = "auto"
-    """What computes the network; `auto` is OpenVINO on CPUs, where it can, and torch elsewhere."""
+    """Backend of the forward pass; `auto` is OpenVINO on CPUs where it can, and torch elsewhere."""
     kv_cache_dtype: Literal["auto", "int8"] = "auto"
-    """Of cached keys and values; `auto` is the type that is computed in. OpenVINO only."""
+    """Data type of the KV cache; `auto` is that of the computation. `int8` needs OpenVINO."""
     graph_folder: Path | None = None
-    """Where networks that were converted for OpenVINO are kept; None keeps none."""
+    """Folder in which networks converted for OpenVINO are cached; None caches none."""
     has_random_weights: bool = False
-    """For benchmarks: the folder needs no more than a config.json."""
+    """True for benchmarks without weights: the folder needs only a config.json."""
     max_batch_tokens: int = 512
-    """Tokens of one step; longer prompts are computed in chunks."""
+    """Largest number of tokens in one step; longer prompts are computed in chunks."""
     num_threads: int | None = None
-    """CPU threads of the forward pass; as many as there are cores if not given."""
+    """Number of CPU threads of the forward pass; defaults to the number of cores."""
     grammar_limits: Mapping[str, Any] = field(default_factory=dict)
-    """Bounds on the work of one grammar, as `LLParserLimits` names them; its own if not given."""
+    """Limits on one grammar, by the argument names of `LLParserLimits`; defaults to its own."""
     image_sample: GenerationRequest | None = None
-    """A prompt with an image, to try the network with; None if it is to take no images."""
+    """Prompt with an image to check the loaded model with; None if images are not accepted."""
 
 
 class Engine(Protocol):
-    """Generates for many sequences at once on a thread of its own."""
+    """Engine that generates tokens for many sequences at once, on a thread of its own."""
 
     def start(self) -> None:
         """Start the engine thread."""
@@ -157,11 +160,11 @@ class Engine(Protocol):
         """Abort every sequence and join the thread; idempotent."""
 
     def submit(self, request: GenerationRequest) -> None:
-        """Queue a request; safe from any thread, returns before its first token.
+        """Queue a request and return before its first token; thread-safe.
 
         Raises `RequestTooLargeError` if it can never fit, `EngineStoppedError` after `stop`, and
-        `ValueError` for token ids the model has not, images it does not take or a `sequence_id`
-        that is still in use.
+        `ValueError` for token ids outside the vocabulary, images that the model does not accept or
+        a `sequence_id` that is still in use.
         """
 
     def abort(self, sequence_id: str) -> None:
@@ -169,7 +172,7 @@ class Engine(Protocol):
 
     @property
     def context_length(self) -> int:
-        """Most tokens, prompt included, of one sequence."""
+        """Largest number of tokens of one sequence, prompt included."""
 
     @property
     def last_step_age_s(self) -> float | None:
@@ -177,26 +180,26 @@ class Engine(Protocol):
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the step in progress takes longer than any that does its work should."""
+        """Return True if the current step has exceeded the hang timeout."""
 
     @property
     def is_lost(self) -> bool:
-        """Whether the device has failed, so that this process can compute nothing any more.
+        """Return True if the device has failed and this process can compute nothing any more.
 
-        What is running then gets no more deltas, not even its last, until the engine is stopped.
+        Running sequences then get no more deltas, not even the last, until the engine is stopped.
         """
 
     @property
     def num_running(self) -> int:
-        """Sequences in the batch."""
+        """Number of sequences in the batch."""
 
     @property
     def num_waiting(self) -> int:
-        """Sequences submitted and not in the batch yet."""
+        """Number of sequences submitted and not in the batch yet."""
 
 
 class Tokenizer(Protocol):
-    """The part of a `tokenizers.Tokenizer` that turns ids into text."""
+    """Decoding half of `tokenizers.Tokenizer`: ids to text."""
 
     def decode(self, token_ids: list[int]) -> str:
-        """Return the text of the ids, special tokens left out."""
+        """Return the text of the ids without special tokens."""

@@ -1,6 +1,6 @@
-"""The engine thread: takes submits and aborts between steps, delivers deltas, survives faults.
+"""Engine thread: applies submits and aborts between steps, delivers deltas, handles step errors.
 
-Knows nothing of what a step does; the engines built on it do.
+Subclasses implement the step itself.
 """
 
 import logging
@@ -22,17 +22,18 @@ from worker.engine.sequence import Sequence, SequenceStatus
 logger = logging.getLogger(__name__)
 
 STEP_LIMIT_S = 10.0
-"""A step of decodes that takes longer, and many times as long as any before, hangs."""
+"""Seconds after which a decode step counts as hung, if far slower than any before."""
 PROMPT_LIMIT_S = 300.0
-"""The same for a step that computes prompts, and for the first steps, which may compile."""
+"""Seconds after which a step with prompts, or one of the first, which may compile, is hung."""
 _LIMIT_FACTOR = 5
+"""Multiple of the longest decode step so far that a hung step must exceed."""
 _NUM_FIRST_STEPS = 5
 
 Command = Callable[[], list[Delta]]
 
 
 class EngineLoop(ABC):
-    """The part of `Engine` that does not depend on how tokens come about.
+    """Base class of engines: everything in `Engine` that is independent of the model.
 
     Every submitted sequence ends with exactly one delta that carries a finish reason.
     """
@@ -46,7 +47,7 @@ class EngineLoop(ABC):
         self._num_steps = 0
         self._longest_step_s = 0.0
         self._has_prompts = False
-        """Whether the step in progress computes more than a token of any sequence."""
+        """True while the current step computes more than one token of any sequence."""
         self._is_stopping = Event()
         self._is_lost = False
         self._thread = Thread(target=self._run, name="engine", daemon=True)
@@ -66,7 +67,7 @@ class EngineLoop(ABC):
             self._thread.join()
 
     def submit(self, request: GenerationRequest) -> None:
-        """Queue a request; see `Engine.submit` for what it raises."""
+        """Queue a request; see `Engine.submit` for the errors raised."""
         sequence = self._prepare(request)
         with self._lock:
             if self._is_stopping.is_set():
@@ -91,7 +92,7 @@ class EngineLoop(ABC):
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the step in progress takes longer than any that does its work should."""
+        """Return True if the current step has exceeded the hang timeout."""
         age_s = self.last_step_age_s
         if age_s is None or self._is_stopping.is_set() or self._thread.ident is None:
             return False
@@ -103,48 +104,48 @@ class EngineLoop(ABC):
 
     @property
     def is_lost(self) -> bool:
-        """Whether the device has failed, so that this process can compute nothing any more.
+        """Return True if the device has failed and this process can compute nothing any more.
 
-        What is running then gets no more deltas, not even its last, until the engine is stopped.
+        Running sequences then get no more deltas, not even the last, until the engine is stopped.
         """
         return self._is_lost
 
     @property
     def num_running(self) -> int:
-        """Sequences in the batch."""
+        """Number of sequences in the batch."""
         return len(self._running())
 
     @property
     def num_waiting(self) -> int:
-        """Sequences submitted and not in the batch yet."""
+        """Number of sequences submitted and not in the batch yet."""
         return max(0, len(self._live) - self.num_running)
 
     @abstractmethod
     def _prepare(self, request: GenerationRequest) -> Sequence:
-        """Check a request and make its sequence, on the caller's thread."""
+        """Validate a request and create its sequence, on the caller's thread."""
 
     @abstractmethod
     def _enter(self, sequence: Sequence) -> list[Delta]:
-        """Take a sequence in; return its delta if it ends at once."""
+        """Queue a sequence on the engine thread; return its delta if it ends immediately."""
 
     @abstractmethod
     def _remove(self, sequence: Sequence) -> None:
-        """Let go of a sequence and mark it finished, whether it has entered or not."""
+        """Release a sequence and mark it finished, whether it was queued or not."""
 
     @abstractmethod
     def _running(self) -> Collection[Sequence]:
-        """The sequences in the batch."""
+        """Return the sequences in the batch."""
 
     @abstractmethod
     def _step(self) -> list[Delta]:
-        """Advance the batch once; a sequence whose delta is its last is already removed."""
+        """Run one step and return its deltas; sequences that end in it are already removed."""
 
-    def _makes_room(self, _error: Exception) -> bool:
-        """Whether the step was only too large, and the next will be smaller."""
+    def _reduce_load(self, _error: Exception) -> bool:
+        """Make the next step smaller if this one ran out of memory; return True on success."""
         return False
 
-    def _loses_device(self, _error: Exception) -> bool:
-        """Whether no step can succeed after this error."""
+    def _is_device_lost(self, _error: Exception) -> bool:
+        """Return True if no step can succeed after this error."""
         return False
 
     def _run(self) -> None:
@@ -153,12 +154,12 @@ class EngineLoop(ABC):
                 self._is_stopping.wait()
                 break
             deltas = self._apply_commands()
-            deltas += self._guarded_step()
+            deltas += self._try_step()
             self._deliver(deltas)
         self._deliver(self._end_all(FinishReason.ABORTED, self._live.values()))
 
     def _apply_commands(self) -> list[Delta]:
-        """Run all commands that have come; when there is nothing to generate, wait for one."""
+        """Run all queued commands; wait for one if there is nothing to generate."""
         with self._lock:
             is_idle = not self._live
         commands = [self._commands.get()] if is_idle else []
@@ -166,36 +167,40 @@ class EngineLoop(ABC):
             commands.append(self._commands.get())
         return [delta for command in commands for delta in command()]
 
-    def _guarded_step(self) -> list[Delta]:
+    def _try_step(self) -> list[Delta]:
         began = time.monotonic()
         try:
             deltas = self._step()
         except Exception as error:
-            return self._after_fault(error)
+            return self._handle_step_error(error)
         if deltas and not self._has_prompts:
             self._num_steps += 1
             self._longest_step_s = max(self._longest_step_s, time.monotonic() - began)
         return deltas
 
-    def _after_fault(self, error: Exception) -> list[Delta]:
-        """Go on with less, give up for good, or end what was running: never raises."""
+    def _handle_step_error(self, error: Exception) -> list[Delta]:
+        """Shrink the batch, mark the device as lost, or fail the running sequences; never raise."""
         num_running = self.num_running
-        if self._makes_room(error):
+        if self._reduce_load(error):
             logger.warning("engine step too large", extra={"num_running": num_running})
             return []
         logger.error("engine step failed", exc_info=error, extra={"num_running": num_running})
-        if self._loses_device(error):
+        if self._is_device_lost(error):
             self._is_lost = True
             return []
-        # With nothing running the fault is in choosing what to run: nothing would ever end.
-        victims = self._running() or self._live.values()
-        return self._end_all(FinishReason.ERROR, victims, f"{type(error).__name__}: {error}")
+        # With an empty batch the error is in scheduling: without this no sequence would ever end.
+        failed = self._running() or self._live.values()
+        return self._end_all(FinishReason.ERROR, failed, f"{type(error).__name__}: {error}")
 
     def _end_all(
         self, reason: FinishReason, sequences: Collection[Sequence], error: str | None = None
     ) -> list[Delta]:
-        # A sequence that ended in this very turn is live until its delta has been delivered.
-        ended = [each for each in list(sequences) if each.status is not SequenceStatus.FINISHED]
+        # A sequence that ended in this iteration stays in `_live` until its delta is delivered.
+        ended = [
+            sequence
+            for sequence in list(sequences)
+            if sequence.status is not SequenceStatus.FINISHED
+        ]
         for sequence in ended:
             self._remove(sequence)
         return [sequence.delta(None, reason, error) for sequence in ended]

@@ -1,4 +1,4 @@
-"""How tokens are drawn, as callers of an engine say it.
+"""Sampling parameters of a generation request.
 
 Plain data only: importing this loads no tensor library.
 """
@@ -9,23 +9,26 @@ from hashlib import blake2b
 from math import isfinite
 
 BREAKER_START = 0
+"""State before the first token of a sequence breaker."""
 BREAKER_END = -1
+"""State after the last token of a sequence breaker."""
 
 MAX_TOP_LOGPROBS = 20
+"""Largest number of alternatives reported for each token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryParams:
-    """How repetitions of whole passages are made unlikely; see `worker/engine/sampling/dry.py`."""
+    """Parameters of the DRY repetition penalty; see `worker/engine/sampling/dry.py`."""
 
     multiplier: float
     base: float = 1.75
     allowed_length: int = 2
     breaker_moves: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
-    """By token id, how it reads on in sequence breakers: from a state to a state.
+    """State transitions (from, to) of the sequence breakers' automaton, by token id.
 
-    `BREAKER_START` is where every breaker begins, at any token; the token that reaches
-    `BREAKER_END` ends one.
+    A breaker may start at any token, from `BREAKER_START`; a transition to `BREAKER_END` completes
+    it.
     """
 
     def __post_init__(self) -> None:
@@ -39,29 +42,29 @@ class DryParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
-    """How tokens are drawn; equal parameters and seed draw equal tokens in any batch."""
+    """Parameters of sampling; equal parameters and seed draw equal tokens in any batch."""
 
     max_tokens: int
     temperature: float = 1.0
-    """0 takes the likeliest token."""
+    """Divisor of the logits; 0 selects the likeliest token (greedy)."""
     top_p: float = 1.0
     top_k: int = 0
-    """0 means no limit."""
+    """Number of likeliest tokens to draw from; 0 means no limit."""
     min_p: float = 0.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
-    """By token id, added to its logit."""
+    """Values added to logits, by token id."""
     frequency_penalty: float = 0.0
-    """Taken from a token's logit for each time that it was generated."""
+    """Amount subtracted from a token's logit for each time that it was generated."""
     presence_penalty: float = 0.0
-    """Taken once from the logit of a token that was generated."""
+    """Amount subtracted once from the logit of a token that was generated."""
     repetition_penalty: float = 1.0
-    """Divides the positive and multiplies the negative logits of all tokens so far."""
+    """Divisor of positive and factor of negative logits of all tokens so far, prompt included."""
     dry: DryParams | None = None
     seed: int = 0
     ignore_eos: bool = False
     num_top_logprobs: int | None = None
-    """How many of the likeliest tokens to name beside each that is drawn; None gives no log
-    probabilities at all."""
+    """Number of likeliest tokens to report beside each drawn token; None disables log
+    probabilities."""
 
     def __post_init__(self) -> None:
         checks = {
@@ -80,7 +83,7 @@ class SamplingParams:
 
 
 def choice_seed(seed: int, choice: int) -> int:
-    """The seed of one of several choices; the first draws what it would draw alone."""
+    """Return the seed of one of several choices; the first choice keeps the given seed."""
     if choice == 0:
         return seed
     return int.from_bytes(blake2b(f"{seed}:{choice}".encode(), digest_size=8).digest(), "big")

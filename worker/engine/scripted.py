@@ -1,6 +1,6 @@
-"""An engine without a model: a fixed script at a fixed rate, for load and chaos tests.
+"""Engine without a model: generates a fixed script at a fixed rate, for load and chaos tests.
 
-Loads no tensor library, so that many processes of it start fast.
+Loads no tensor library, so that many such processes start fast.
 """
 
 from collections.abc import Collection
@@ -26,23 +26,23 @@ _WORDS = (
 
 
 class ScriptedTokenizer:
-    """Ids 0..255 are bytes of UTF-8, those above are the words of the script."""
+    """Tokenizer whose ids 0..255 are bytes of UTF-8; higher ids are words of the script."""
 
     def encode(self, text: str) -> list[int]:
         """Return one id per byte."""
         return list(text.encode())
 
     def decode(self, token_ids: list[int]) -> str:
-        """Return the text; bytes that are not UTF-8 become replacement characters."""
+        """Return the text of the ids; invalid UTF-8 becomes replacement characters."""
         return b"".join(map(_token_bytes, token_ids)).decode(errors="replace")
 
 
 class ScriptedEngine(EngineLoop):
-    """Gives every running sequence the next word of the script, each step.
+    """Engine that appends the next word of the script to every running sequence, each step.
 
-    Prompts, sampling parameters other than `max_tokens`, and grammars have no effect. As for log
-    probabilities, the script is certain: its word has 0, and those named beside it, the words that
-    follow, have the least there is.
+    Prompts, sampling parameters other than `max_tokens`, and grammars have no effect. The drawn
+    word has log probability 0; the alternatives are the words that follow it in the script, with
+    `LOGPROB_FLOOR`.
     """
 
     def __init__(
@@ -54,10 +54,11 @@ class ScriptedEngine(EngineLoop):
         on_step: StepListener,
         text: str = "",
     ) -> None:
-        """Sequences end with `STOP` after `num_tokens`; a step takes `interval_s`.
+        """Create an engine whose sequences end with `STOP` after `num_tokens` tokens.
 
-        With a `text` they say its bytes instead, and end with it. It may have several turns, with
-        a form feed between: a sequence says the first that is not in its prompt.
+        A step takes `interval_s` seconds. If `text` is given, sequences generate its bytes instead
+        and end after the last. It may consist of several turns separated by form feeds: a sequence
+        generates the first that is not in its prompt.
         """
         super().__init__(on_step)
         words = list(range(_NUM_BYTES, _NUM_BYTES + len(_WORDS)))
@@ -67,11 +68,11 @@ class ScriptedEngine(EngineLoop):
         self._interval_s = interval_s
         self._max_sequences = max_sequences
         self._sequences: dict[str, Sequence] = {}
-        """In order of arrival; the first `max_sequences` run."""
+        """Unfinished sequences by id, in order of arrival; the first `max_sequences` run."""
 
     @property
     def context_length(self) -> int:
-        """Most tokens, prompt included, of one sequence."""
+        """Largest number of tokens of one sequence, prompt included."""
         return _CONTEXT_LENGTH
 
     def _prepare(self, request: GenerationRequest) -> Sequence:
@@ -103,34 +104,34 @@ class ScriptedEngine(EngineLoop):
 
     def _append(self, sequence: Sequence) -> Delta:
         position = sequence.num_generated
-        script = self._script_of(sequence)
-        [token] = _words(script, position, 1)
+        script = self._find_script(sequence)
+        [token] = _take_words(script, position, 1)
         sequence.tokens.append(token)
         reason = self._finish_reason(sequence)
         if reason is not None:
             self._remove(sequence)
         num_top = sequence.params.num_top_logprobs
-        logprobs = None if num_top is None else _logprobs(_words(script, position, num_top))
+        logprobs = None if num_top is None else _logprobs(_take_words(script, position, num_top))
         return sequence.delta(token, reason, logprobs=logprobs)
 
-    def _script_of(self, sequence: Sequence) -> list[int]:
-        """The first turn that is not in the prompt."""
+    def _find_script(self, sequence: Sequence) -> list[int]:
+        """Return the first turn that is not in the prompt."""
         if len(self._scripts) == 1:
             return self._scripts[0]
-        prompt = bytes(each for each in sequence.tokens[: sequence.num_prompt] if each < 256)
+        prompt = bytes(token for token in sequence.tokens[: sequence.num_prompt] if token < 256)
         return next(
             (turn for turn in self._scripts if bytes(turn) not in prompt), self._scripts[-1]
         )
 
     def _finish_reason(self, sequence: Sequence) -> FinishReason | None:
-        length = self._num_tokens or len(self._script_of(sequence))
+        length = self._num_tokens or len(self._find_script(sequence))
         if sequence.num_generated >= length:
             return FinishReason.STOP
         return sequence.finish_reason(frozenset(), _CONTEXT_LENGTH)
 
 
-def _words(script: list[int], position: int, count: int) -> list[int]:
-    """The words of a script from a position on; it begins again after its end."""
+def _take_words(script: list[int], position: int, count: int) -> list[int]:
+    """Return `count` words of the script from a position on, starting over after its end."""
     return [script[(position + n) % len(script)] for n in range(count)]
 
 

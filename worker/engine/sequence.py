@@ -1,4 +1,4 @@
-"""One generation inside an engine: its tokens, how far they are computed, when it ends."""
+"""State of one sequence in an engine: its tokens, how many are computed, and when it ends."""
 
 import collections.abc
 from enum import StrEnum
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SequenceStatus(StrEnum):
-    """Where a sequence is; preemption leads from running back to waiting."""
+    """Status of a sequence; preemption moves it from running back to waiting."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -21,12 +21,13 @@ class SequenceStatus(StrEnum):
 
 
 class Sequence:
-    """Tokens grow in place; `blocks` and `digests` belong to the block pool."""
+    """A sequence in an engine; its `blocks` and `digests` are managed by the block pool."""
 
     __slots__ = (
         "blocks",
         "cache_salt",
         "digests",
+        "forced_prefix",
         "id",
         "images",
         "matcher",
@@ -34,7 +35,6 @@ class Sequence:
         "num_computed",
         "num_prompt",
         "num_published",
-        "opening",
         "params",
         "penalties",
         "status",
@@ -54,7 +54,7 @@ class Sequence:
         self.matcher = matcher
         self.penalties = penalties
         self.images = images
-        self.opening: ForcedPrefix | None = request.opening
+        self.forced_prefix: ForcedPrefix | None = request.forced_prefix
         self.tokens = [*request.prompt, *request.generated]
         self.num_prompt = len(request.prompt)
         self.num_computed = 0
@@ -65,32 +65,32 @@ class Sequence:
         self.status = SequenceStatus.WAITING
 
     @property
-    def beginning(self) -> tuple[ForcedPrefix | None, list[int]]:
-        """How it is to begin, and the tokens that it has as far as they matter for that."""
-        if self.opening is None:
+    def forced_prefix_state(self) -> tuple[ForcedPrefix | None, list[int]]:
+        """Forced prefix, if any, and the tokens generated so far, up to the prefix's length."""
+        if self.forced_prefix is None:
             return None, []
-        end = self.num_prompt + len(self.opening.token_ids)
-        return self.opening, self.tokens[self.num_prompt : end]
+        end = self.num_prompt + len(self.forced_prefix.token_ids)
+        return self.forced_prefix, self.tokens[self.num_prompt : end]
 
     @property
     def num_generated(self) -> int:
-        """Tokens generated so far, those of earlier attempts included."""
+        """Number of tokens generated so far, those of earlier attempts included."""
         return len(self.tokens) - self.num_prompt
 
     @property
     def num_pending(self) -> int:
-        """Tokens whose keys and values are still to be computed."""
+        """Number of tokens whose keys and values are still to be computed."""
         return len(self.tokens) - self.num_computed
 
     @property
     def grammar_error(self) -> str | None:
-        """What is wrong with the sequence's grammar, if it has one and anything is."""
+        """Error of the sequence's grammar, or None."""
         return None if self.matcher is None else self.matcher.error
 
     def finish_reason(
         self, eos_token_ids: frozenset[int], context_length: int
     ) -> FinishReason | None:
-        """Return why the sequence ends with the tokens it has, or None if it goes on."""
+        """Return the reason if the sequence ends at its last token, or None if it continues."""
         if not self.num_generated:
             return None
         if self.tokens[-1] in eos_token_ids and not self.params.ignore_eos:
@@ -108,7 +108,7 @@ class Sequence:
         error: str | None = None,
         logprobs: Logprobs | None = None,
     ) -> Delta:
-        """Return what this step adds to the sequence, as callers see it."""
+        """Return the delta that reports this step to callers."""
         return Delta(
             sequence_id=self.id,
             token_id=token_id,

@@ -1,1 +1,1 @@
-"""One response from its claim to its end."""
+"""Generation of one response, from its claim to its end."""

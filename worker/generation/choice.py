@@ -1,4 +1,4 @@
-"""One of the `n` completions of a response: its tokens in, its text and events out."""
+"""One of the `n` completions of a response: turns its tokens into text and events."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -17,46 +17,46 @@ from worker.parsing.segments import Kind
 from worker.parsing.text_pipeline import ConfirmedText, TextPipeline
 from worker.parsing.whole_calls import parse_function_call
 
-Spell = Callable[[int, Logprobs], TokenLogprob]
+FormatLogprob = Callable[[int, Logprobs], TokenLogprob]
 
-_OF_THOUGHTS = (Kind.THOUGHT, Kind.TAG)
+_REASONING_KINDS = (Kind.REASONING, Kind.TAG)
 
 COMPLETE = frozenset({FinishReason.STOP, FinishReason.GRAMMAR})
-"""The ends of a choice that was not cut off."""
+"""Finish reasons of a choice that was not cut off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputRules:
-    """What a request wants to be shown."""
+    """Limits of a response's tool calls, and the parts of its output that are shown."""
 
-    hides_thoughts: bool = False
-    """No item of thoughts, should there be any."""
+    hides_reasoning: bool = False
+    """True if reasoning items are left out of the output."""
     shows_sources: bool = False
-    """The addresses that a search has found, in its action."""
+    """True if the action of a search lists the addresses that were found."""
     max_searches: int = 0
-    """Of all choices together."""
+    """Most searches of all choices together."""
     max_calls: int | None = None
-    """Of functions, in each choice; it ends with the last."""
+    """Most function calls of each choice, which ends after the last; None sets no limit."""
     functions: frozenset[str] = frozenset()
-    """What may be called that the client runs."""
+    """Functions that may be called and that the client runs."""
 
 
 PLAIN_RULES = OutputRules()
 
 
-class _Unshown(NamedTuple):
-    """A token that no event accounts for yet."""
+class _PendingToken(NamedTuple):
+    """Token whose text is in no event yet."""
 
     token_id: int
     start: int
-    """Where its text begins, in characters."""
+    """Position of its text in the sequence, in characters."""
     logprob: TokenLogprob | None
 
 
 class Choice:
-    """A sequence of the engine, written into the record as items of its own.
+    """One completion of a response, recorded as output items of its own.
 
-    Where it searches, each turn between two searches is another sequence to the engine.
+    Each turn, which ends with a search, is a separate sequence of the engine.
     """
 
     def __init__(
@@ -65,81 +65,83 @@ class Choice:
         writer: ResumableWriter,
         pipeline: TextPipeline,
         *,
-        spell: Spell,
+        format_logprob: FormatLogprob,
         rules: OutputRules = PLAIN_RULES,
-        may_call: Callable[[bool], bool],
+        can_call: Callable[[bool], bool],
     ) -> None:
-        """`may_call` says whether there may be one call more, one of a search if it is true."""
+        """Create a choice without tokens.
+
+        `can_call` returns True if one more tool call is allowed; its argument is True for a search.
+        """
         self._sequence_id = sequence_id
         self.num_cached = 0
-        """Prompt tokens that were found in the prefix cache."""
+        """Number of prompt tokens found in the prefix cache."""
         self.reason: FinishReason | None = None
-        """Why it has ended, once it has."""
+        """Finish reason; None until it has ended."""
         self.error: str | None = None
         self.is_generating = True
-        """Whether the engine has not ended its sequence, as far as is known."""
+        """True if the engine may still run its sequence."""
         self.query: str | None = None
-        """What it waits to be told of, if it does."""
+        """Query of the search whose result it waits for, if it does."""
         self.num_searches = 0
         self.num_calls = 0
-        """Functions that it has called."""
-        self.opens_thought = pipeline.opens_thought
-        """Whether what its turn goes on from ends within a thought."""
+        """Number of its function calls."""
+        self.opens_reasoning = pipeline.opens_reasoning
+        """True if the text before its current turn ends within reasoning."""
         self._turn = 0
-        """How many searches it was told of."""
-        self.num_thought = 0
-        """Tokens that begin in a thought, tags included."""
+        """Number of search results it has received."""
+        self.num_reasoning_tokens = 0
+        """Number of tokens that begin within reasoning, tags included."""
         self._writer = writer
         self._pipeline = pipeline
-        self._spell = spell
+        self._format_logprob = format_logprob
         self._rules = rules
-        self._may_call = may_call
+        self._can_call = can_call
         self._citations = Citations()
-        self._unshown: deque[_Unshown] = deque()
+        self._pending: deque[_PendingToken] = deque()
 
     @property
     def sequence_id(self) -> str:
-        """The name of its sequence in the engine."""
+        """Id of its current sequence in the engine."""
         return f"{self._sequence_id}/{self._turn}" if self._turn else self._sequence_id
 
     @property
-    def is_listening(self) -> bool:
-        """Whether tokens that come now are its own."""
+    def is_accepting(self) -> bool:
+        """Return True if it has not ended and does not wait for a search."""
         return self.reason is None and self.query is None
 
     @property
-    def num_found(self) -> int:
-        """Pages that its searches have found."""
+    def num_hits(self) -> int:
+        """Number of pages that its searches have found."""
         return len(self._citations.hits)
 
     @property
     def turn(self) -> int:
-        """Its turn, from 0; another begins after each search."""
+        """Number of its current turn, from 0; each search result begins another."""
         return self._turn
 
     def resume(self, token_ids: Sequence[int]) -> None:
-        """Take up after an earlier attempt, whose events are on record.
+        """Continue after the tokens of an earlier attempt, whose events are already recorded.
 
-        Whether its tokens were all there was to generate is for the engine to say, unless they
-        have reached a stop string.
+        Only a stop string ends it here; any other end of its tokens is for the engine to find.
         """
         self._writer.rewind()
         for is_given, group in groupby(token_ids, key=lambda token_id: token_id < 0):
             if is_given:
-                self._go_on([complement(token_id) for token_id in group])
+                self._begin_turn([complement(token_id) for token_id in group])
             else:
                 self._resume_turn(group)
         self.is_generating = self.reason is None
 
     def open(self) -> None:
-        """Begin its message, if it has none yet and what comes first is sure to be one."""
+        """Begin its message unless it has one or other items may come first."""
         if self._pipeline.is_plain:
             self._writer.add_text("")
 
     def advance(self, delta: Delta, *, is_released: bool) -> None:
-        """Take one delta; what comes after its end is ignored."""
+        """Process one delta; deltas after the end are ignored."""
         self.is_generating &= delta.finish_reason is None
-        if not self.is_listening:
+        if not self.is_accepting:
             return
         self.num_cached = max(self.num_cached, delta.num_cached_tokens)
         is_stopped = delta.token_id is not None and self._add_token(delta.token_id, delta.logprobs)
@@ -147,48 +149,48 @@ class Choice:
             return
         if self.query is not None and delta.finish_reason in (None, *COMPLETE):
             return
-        # The next attempt of one that is released shows what is held back.
+        # The buffered text of a released response is shown by its next attempt.
         if not is_stopped and delta.finish_reason is not None and not is_released:
-            is_stopped = self._show(*self._pipeline.flush())
+            is_stopped = self._record(*self._pipeline.flush())
         self.reason = FinishReason.STOP if is_stopped else delta.finish_reason
         self.error = delta.error
 
-    def give(self, token_ids: Sequence[int]) -> None:
-        """Tell it what was found: the tokens that its next turn goes on from."""
-        self._writer.note([each.token_id for each in self._unshown])
-        self._unshown.clear()
-        self._writer.note([complement(token_id) for token_id in token_ids])
-        self._go_on(token_ids)
+    def add_search_result(self, token_ids: Sequence[int]) -> None:
+        """Insert the tokens of a search result, after which its next turn begins."""
+        self._writer.add_tokens([token.token_id for token in self._pending])
+        self._pending.clear()
+        self._writer.add_tokens([complement(token_id) for token_id in token_ids])
+        self._begin_turn(token_ids)
         self.is_generating = True
 
-    def cut(self, reason: FinishReason) -> None:
-        """End it for a reason that the engine does not know."""
+    def finish(self, reason: FinishReason) -> None:
+        """End it for a reason that does not come from the engine."""
         self.reason, self.is_generating = reason, False
 
     def close(self) -> None:
-        """End its items; the last event accounts for all of its tokens."""
-        self._writer.note([each.token_id for each in self._unshown])
-        self._unshown.clear()
+        """Close its items; the last event carries all of its remaining tokens."""
+        self._writer.add_tokens([token.token_id for token in self._pending])
+        self._pending.clear()
         self._writer.close()
 
     def _resume_turn(self, token_ids: Iterable[int]) -> None:
         starts: deque[int] = deque()
         for token_id in token_ids:
-            if not self.is_listening:
+            if not self.is_accepting:
                 continue
             starts.append(self._pipeline.num_decoded)
-            sure, is_stopped = self._pipeline.add(token_id)
-            for text in sure:
+            confirmed, is_stopped = self._pipeline.add(token_id)
+            for text in confirmed:
                 while starts and starts[0] < text.end:
                     starts.popleft()
-                    self.num_thought += text.kind in _OF_THOUGHTS
-                self._say(text)
+                    self.num_reasoning_tokens += text.kind in _REASONING_KINDS
+                self._write(text)
             if is_stopped:
                 self.reason = FinishReason.STOP
 
-    def _go_on(self, token_ids: Sequence[int]) -> None:
+    def _begin_turn(self, token_ids: Sequence[int]) -> None:
         hits, error = parse_result(self._pipeline.begin_turn(token_ids))
-        self.opens_thought = self._pipeline.opens_thought
+        self.opens_reasoning = self._pipeline.opens_reasoning
         action: dict[str, Any] = {"type": "search", "query": self.query}
         if self._rules.shows_sources:
             action["sources"] = [{"type": "url", "url": hit.url} for hit in hits]
@@ -202,35 +204,38 @@ class Choice:
         self._turn += 1
 
     def _add_token(self, token_id: int, logprobs: Logprobs | None) -> bool:
-        logprob = None if logprobs is None else self._spell(token_id, logprobs)
-        self._unshown.append(_Unshown(token_id, self._pipeline.num_decoded, logprob))
-        return self._show(*self._pipeline.add(token_id))
+        logprob = None if logprobs is None else self._format_logprob(token_id, logprobs)
+        self._pending.append(_PendingToken(token_id, self._pipeline.num_decoded, logprob))
+        return self._record(*self._pipeline.add(token_id))
 
-    def _show(self, sure: list[ConfirmedText], is_stopped: bool) -> bool:
-        """Record text with the tokens that have a part in it: others are generated again, should
-        this attempt be lost, and none of a stop string has its log probability shown."""
-        for text in sure:
-            while self._unshown and self._unshown[0].start < text.end:
-                token = self._unshown.popleft()
+    def _record(self, confirmed: list[ConfirmedText], is_stopped: bool) -> bool:
+        """Record text together with the tokens that it comes from; return `is_stopped`.
+
+        Tokens without recorded text are generated again if this attempt is lost. No token of a stop
+        string has its log probability shown.
+        """
+        for text in confirmed:
+            while self._pending and self._pending[0].start < text.end:
+                token = self._pending.popleft()
                 logprob = token.logprob if text.kind is Kind.ANSWER else None
-                self._writer.note([token.token_id], [logprob] if logprob else [])
-                self.num_thought += text.kind in _OF_THOUGHTS
-            self._say(text)
+                self._writer.add_tokens([token.token_id], [logprob] if logprob else [])
+                self.num_reasoning_tokens += text.kind in _REASONING_KINDS
+            self._write(text)
         return is_stopped
 
-    def _say(self, text: ConfirmedText) -> None:
-        if not self.is_listening:
+    def _write(self, text: ConfirmedText) -> None:
+        if not self.is_accepting:
             return
         match text.kind:
             case Kind.ANSWER:
                 self._writer.add_text(text.text)
                 for citation in self._citations.add(text.text):
                     self._writer.add_annotation(citation)
-            case Kind.THOUGHT if not self._rules.hides_thoughts:
+            case Kind.REASONING if not self._rules.hides_reasoning:
                 self._writer.add_reasoning(text.text)
                 self._citations.begin()
             case Kind.CALL:
-                self._call(text)
+                self._write_whole_call(text)
             case Kind.CALL_BEGIN:
                 self._begin_call(text.name)
             case Kind.ARGUMENTS:
@@ -239,7 +244,7 @@ class Choice:
                 self._end_call()
 
     def _begin_call(self, name: str) -> None:
-        if not self._may_call(False):
+        if not self._can_call(False):
             self.reason = FinishReason.STOP
             return
         self.num_calls += 1
@@ -251,8 +256,8 @@ class Choice:
         if self._rules.max_calls is not None and self.num_calls >= self._rules.max_calls:
             self.reason = FinishReason.STOP
 
-    def _call(self, text: ConfirmedText) -> None:
-        """A call that was held back as a whole: one of a search, or in a spelling of its own."""
+    def _write_whole_call(self, text: ConfirmedText) -> None:
+        """Write a call that was parsed as a whole: a search, or a deviating function call."""
         function = parse_function_call(text.text, self._rules.functions)
         if function is not None:
             self._begin_call(function.name)
@@ -263,7 +268,7 @@ class Choice:
         query = parse_call(text.text) if self._rules.max_searches else None
         if query is None:
             self._writer.add_text(text.text)
-        elif not self._may_call(True):
+        elif not self._can_call(True):
             self.reason = FinishReason.STOP
         else:
             self.query = query

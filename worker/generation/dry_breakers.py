@@ -1,9 +1,9 @@
-"""DRY's sequence breakers as moves of tokens, so that the engine needs no text.
+"""DRY sequence breakers compiled to token transitions, so that the engine needs no text.
 
-The rule: a breaker occurs wherever its text occurs in the joined texts of the tokens, whichever
-tokens spell it. A token may hold all of it, end with its beginning, be a piece of it, or begin with
-its end. Texts are compared as UTF-8, for a token may be half a character; a special token has the
-text by which it is written.
+A breaker occurs wherever its text occurs in the concatenated texts of the tokens, however the
+tokens divide it. A token may contain all of it, end with its beginning, be a piece of it, or begin
+with its end. Texts are compared as UTF-8 bytes, because a token may be part of a character; the
+text of a special token is its name in the vocabulary.
 """
 
 from bisect import bisect_left
@@ -14,18 +14,19 @@ from functools import cached_property, lru_cache
 from worker.engine.params import BREAKER_END, BREAKER_START
 
 Moves = Mapping[int, Sequence[tuple[int, int]]]
+"""Transitions (source state, target state) by token id."""
 
 _MAX_CACHED = 64
 
 
 class DryBreakerCompiler:
-    """Compiles breakers for one vocabulary and keeps the most recent; safe from any thread."""
+    """Compiles breakers for one vocabulary and caches the most recent; safe from any thread."""
 
     def __init__(self, token_texts: Callable[[], Sequence[bytes]]) -> None:
-        """`token_texts` takes a second; it is called with the first breakers."""
+        """Defer `token_texts`, which takes a second, until the first breakers are compiled."""
         self._load = token_texts
         self.moves = lru_cache(maxsize=_MAX_CACHED)(self._compile)
-        """From the breakers to `DryParams.breaker_moves`."""
+        """Cached function from a tuple of breakers to `DryParams.breaker_moves`."""
 
     @cached_property
     def _vocabulary(self) -> "_Vocabulary":
@@ -36,8 +37,8 @@ class DryBreakerCompiler:
         first_state = BREAKER_START
         for breaker in dict.fromkeys(breakers):
             text = breaker.encode()
-            for token_id, start, end in _moves(text, self._vocabulary):
-                # Beginning and end are shared; the places in between are each breaker's own.
+            for token_id, start, end in _find_moves(text, self._vocabulary):
+                # Breakers share the start and end states; each has intermediate states of its own.
                 source = first_state + start if start else BREAKER_START
                 target = first_state + end if end < len(text) else BREAKER_END
                 moves[token_id].append((source, target))
@@ -46,7 +47,7 @@ class DryBreakerCompiler:
 
 
 class _Vocabulary:
-    """Finds tokens by what their texts are, begin with, end with or hold."""
+    """Index of tokens by their whole text, prefix, suffix and substring."""
 
     def __init__(self, texts: Sequence[bytes]) -> None:
         self._texts = texts
@@ -56,34 +57,34 @@ class _Vocabulary:
         for text, index in self._forward:
             self._by_text[text].append(index)
 
-    def holding(self, text: bytes) -> list[int]:
-        return [index for index, each in enumerate(self._texts) if text in each]
+    def find_containing(self, text: bytes) -> list[int]:
+        return [index for index, token in enumerate(self._texts) if text in token]
 
-    def being(self, text: bytes) -> list[int]:
+    def find_equal(self, text: bytes) -> list[int]:
         return self._by_text.get(text, [])
 
-    def beginning_with(self, text: bytes) -> Iterator[int]:
-        return _with_prefix(self._forward, text)
+    def find_starting_with(self, text: bytes) -> Iterator[int]:
+        return _find_prefixed(self._forward, text)
 
-    def ending_with(self, text: bytes) -> Iterator[int]:
-        return _with_prefix(self._backward, text[::-1])
+    def find_ending_with(self, text: bytes) -> Iterator[int]:
+        return _find_prefixed(self._backward, text[::-1])
 
 
-def _moves(text: bytes, vocabulary: _Vocabulary) -> Iterator[tuple[int, int, int]]:
-    """Every token that reads on in a breaker, from which of its bytes and up to which."""
+def _find_moves(text: bytes, vocabulary: _Vocabulary) -> Iterator[tuple[int, int, int]]:
+    """Yield (token id, start, end) for each token that covers these bytes of a breaker."""
     size = len(text)
-    yield from ((each, 0, size) for each in vocabulary.holding(text))
-    for place in range(1, size):
-        yield from ((each, 0, place) for each in vocabulary.ending_with(text[:place]))
-        yield from ((each, place, size) for each in vocabulary.beginning_with(text[place:]))
-        for end in range(place + 1, size):
-            piece = text[place:end]
-            if next(vocabulary.beginning_with(piece), None) is None:
+    yield from ((index, 0, size) for index in vocabulary.find_containing(text))
+    for start in range(1, size):
+        yield from ((index, 0, start) for index in vocabulary.find_ending_with(text[:start]))
+        yield from ((index, start, size) for index in vocabulary.find_starting_with(text[start:]))
+        for end in range(start + 1, size):
+            piece = text[start:end]
+            if next(vocabulary.find_starting_with(piece), None) is None:
                 break
-            yield from ((each, place, end) for each in vocabulary.being(piece))
+            yield from ((index, start, end) for index in vocabulary.find_equal(piece))
 
 
-def _with_prefix(ordered: list[tuple[bytes, int]], prefix: bytes) -> Iterator[int]:
+def _find_prefixed(ordered: list[tuple[bytes, int]], prefix: bytes) -> Iterator[int]:
     for position in range(bisect_left(ordered, (prefix, -1)), len(ordered)):
         text, index = ordered[position]
         if not text.startswith(prefix):

@@ -1,4 +1,4 @@
-"""The emitter thread: deltas of the engine become events, logged in one round trip a step."""
+"""Emitter thread that turns the engine's deltas into events, logged in one round trip a step."""
 
 import logging
 import queue
@@ -13,17 +13,17 @@ from worker.generation.generation import Generation
 logger = logging.getLogger(__name__)
 
 _MAX_MORE_STEPS = 7
-"""Bounds how long the first of several steps waits for the others to be made into events."""
+"""Most further steps per round trip; bounds the delay of the first step's events."""
 
-_MAX_TOGETHER = 64
-"""Responses that share a round trip: they reach their readers while the next become events."""
+_MAX_RESPONSES = 64
+"""Most responses per round trip: readers get these while the events of the next are made."""
 
 
 class Emitter:
-    """Stands between the engine thread, which must not wait, and Redis.
+    """Buffer between Redis and the engine thread, which must not block.
 
-    Owns every generation from `add` until it has ended. A task thread sleeps meanwhile: waking
-    one for each token would spend the interpreter's lock on nothing.
+    It owns every generation from `add` until it has ended. The generation's task thread sleeps
+    meanwhile: waking a thread for each token would only contend for the interpreter lock.
     """
 
     def __init__(self, log: EventLog) -> None:
@@ -34,27 +34,27 @@ class Emitter:
         self._abort: Callable[[str], None] = lambda _: None
 
     def start(self, abort: Callable[[str], None]) -> None:
-        """Begin; `abort` stops a sequence that reached a stop string."""
+        """Start the thread; `abort` stops a sequence that reached a stop string."""
         self._abort = abort
         self._thread.start()
 
     def stop(self) -> None:
-        """Emit what the engine has delivered, then end the thread."""
+        """Emit the deltas that the engine has delivered, then end the thread."""
         self._steps.put(None)
         self._thread.join()
 
     def add(self, generation: Generation) -> None:
-        """Take over a generation, before it is submitted to the engine."""
+        """Take ownership of a generation, before it is submitted to the engine."""
         for sequence_id in generation.sequence_ids:
             self._generations[sequence_id] = generation
 
     def on_step(self, deltas: list[Delta]) -> None:
-        """The engine's listener: hand a step over, on the engine thread."""
+        """Queue the deltas of a step; the engine calls this on its own thread."""
         self._steps.put(deltas)
 
     def _run(self) -> None:
         while (deltas := self._steps.get()) is not None:
-            # Steps that have come meanwhile share the round trip: the busier, the fewer.
+            # Steps that have queued up meanwhile share one round trip.
             for _ in range(min(self._steps.qsize(), _MAX_MORE_STEPS)):
                 more = self._steps.get()
                 if more is None:
@@ -64,47 +64,47 @@ class Emitter:
             self._emit(deltas)
 
     def _emit(self, deltas: list[Delta]) -> None:
-        touched: dict[UUID, Generation] = {}
+        updated: dict[UUID, Generation] = {}
         ended: dict[UUID, Generation] = {}
         for delta in deltas:
             generation = self._generations.get(delta.sequence_id)
             if generation is None:
                 continue
-            response_id = generation.stored.id
-            if len(touched) == _MAX_TOGETHER and response_id not in touched:
-                self._settle(touched, ended)
-                touched, ended = {}, {}
-            touched[response_id] = generation
+            response_id = generation.record.id
+            if len(updated) == _MAX_RESPONSES and response_id not in updated:
+                self._publish(updated, ended)
+                updated, ended = {}, {}
+            updated[response_id] = generation
             if self._advance(generation, delta):
                 ended[response_id] = generation
                 for sequence_id in generation.sequence_ids:
                     self._generations.pop(sequence_id, None)
-            for sequence_id in generation.take_unwanted():
+            for sequence_id in generation.pop_unwanted():
                 self._abort(sequence_id)
-        self._settle(touched, ended)
+        self._publish(updated, ended)
 
-    def _settle(self, touched: dict[UUID, Generation], ended: dict[UUID, Generation]) -> None:
-        self._log_pending(touched.values())
+    def _publish(self, updated: dict[UUID, Generation], ended: dict[UUID, Generation]) -> None:
+        self._log_pending(updated.values())
         for generation in ended.values():
             generation.end()
 
     def _advance(self, generation: Generation, delta: Delta) -> bool:
-        """One response's fault ends that response and no other."""
+        """Advance a generation; an exception ends its response and no other."""
         try:
             return generation.advance(delta)
         except Exception:
-            logger.exception("events not made", extra={"response_id": generation.stored.id.hex})
+            logger.exception("events not made", extra={"response_id": generation.record.id.hex})
             generation.fail()
             return True
 
     def _log_pending(self, generations: Iterable[Generation]) -> None:
         recorders = [generation.recorder for generation in generations]
-        pairs = [(each, append) for each in recorders if (append := each.pending())]
+        pairs = [(recorder, append) for recorder in recorders if (append := recorder.pending())]
         if not pairs:
             return
         results = self._log.append([append for _, append in pairs])
         for (recorder, append), result in zip(pairs, results, strict=True):
-            recorder.settle(append, result)
+            recorder.apply_result(append, result)
             if result is AppendResult.LOST:
                 recorder.flush()
         for generation in generations:

@@ -1,15 +1,15 @@
-"""From a response and its parameters to what the engine is asked for: one sequence a choice."""
+"""Conversion of a response and its parameters to engine requests, one sequence per choice."""
 
 from dataclasses import replace
 from math import inf
 
 from models.chat.prompt import ChatEncoder, EncodedPrompt
-from models.grammars.after_reasoning import after_thought
+from models.grammars.after_reasoning import allow_reasoning
 from models.grammars.compile import grammar_of
 from models.grammars.tool_calls import calls_grammar, search_grammar
-from models.profile.thinking import thinks
+from models.profile.thinking import is_reasoning_enabled
 from models.responses.record import ResponseRecord
-from models.responses.tokens import last_turn
+from models.responses.tokens import split_last_turn
 from models.schemas.request.parameters import GenerationParameters
 from models.tools.choice import call_rule, format_of
 from models.tools.web_search import must_search, offered_search
@@ -30,11 +30,11 @@ def engine_requests(
     breakers: DryBreakerCompiler,
     encoder: ChatEncoder,
 ) -> list[GenerationRequest]:
-    """One for each choice that is still to be generated, after the tokens it has."""
+    """Return a request for each unfinished choice, continuing after the tokens that it has."""
     params = sampling_params(
         parameters,
         breakers,
-        seed=_seed_without_one(generation.stored),
+        seed=_default_seed(generation.record),
         max_tokens=encoder.context_length - len(prompt),
     )
     images = engine_images(prompt)
@@ -42,27 +42,28 @@ def engine_requests(
     for number, choice in enumerate(generation.choices):
         if not choice.is_generating:
             continue
-        found = generation.tokens_of(choice)
-        read, written = last_turn(found)
-        num_before = sum(token_id >= 0 for token_id in found) - len(written)
+        token_ids = generation.tokens_of(choice)
+        read, written = split_last_turn(token_ids)
+        num_before = sum(token_id >= 0 for token_id in token_ids) - len(written)
         seed = choice_seed(choice_seed(params.seed, number), choice.turn)
-        room = min(params.max_tokens - num_before, encoder.context_length - len(prompt) - len(read))
+        num_free = encoder.context_length - len(prompt) - len(read)
+        max_tokens = min(params.max_tokens - num_before, num_free)
         requests.append(
             GenerationRequest(
                 sequence_id=choice.sequence_id,
                 prompt=[*prompt.token_ids, *read],
                 images=images,
                 generated=written,
-                params=replace(params, seed=seed, max_tokens=room),
-                opening=_opening(parameters, encoder, prompt, choice),
+                params=replace(params, seed=seed, max_tokens=max_tokens),
+                forced_prefix=_forced_prefix(parameters, encoder, prompt, choice),
                 grammar=turn_grammar(
                     parameters,
                     encoder,
                     turn=choice.turn,
-                    may_search=generation.may_call(True),
-                    opens_thought=choice.opens_thought,
+                    can_search=generation.can_call(True),
+                    opens_reasoning=choice.opens_reasoning,
                 ),
-                cache_salt=cache_salt(generation.stored.project_id, parameters.prompt_cache_key),
+                cache_salt=cache_salt(generation.record.project_id, parameters.prompt_cache_key),
             )
         )
     return requests
@@ -73,53 +74,56 @@ def turn_grammar(
     encoder: ChatEncoder,
     *,
     turn: int,
-    may_search: bool,
-    opens_thought: bool,
+    can_search: bool,
+    opens_reasoning: bool,
 ) -> str | None:
-    """What a turn must follow: a thought is free, a search may or must come before the answer."""
+    """Return the grammar of a turn; None if its output is unconstrained.
+
+    Reasoning is unconstrained; a search may or must come before the answer.
+    """
     grammar, rule = grammar_of(parameters), call_rule(parameters)
     if rule.tools:
-        # Where calls are free to come, so is all that comes before them.
+        # If calls are optional, the text before them is unconstrained, reasoning included.
         is_free = grammar is None and not rule.is_forced
         grammar = calls_grammar(parameters, encoder, turn=turn)
         if is_free:
             return grammar
-    elif may_search and offered_search(parameters) is not None:
+    elif can_search and offered_search(parameters) is not None:
         if must_search(parameters) and turn == 0:
             grammar = search_grammar(None)
         elif grammar is not None:
             grammar = search_grammar(grammar)
-    if grammar and encoder.think_tags and thinks(parameters.effort):
-        return after_thought(grammar, encoder.think_tags, is_open=opens_thought)
+    if grammar and encoder.think_tags and is_reasoning_enabled(parameters.effort):
+        return allow_reasoning(grammar, encoder.think_tags, is_open=opens_reasoning)
     return grammar
 
 
-def _opening(
+def _forced_prefix(
     parameters: GenerationParameters, encoder: ChatEncoder, prompt: EncodedPrompt, choice: Choice
 ) -> ForcedPrefix | None:
-    """How a call begins, where it is for the model to choose and its profile has a say in it.
+    """Return the tokens that begin a call, if calls are optional and the profile favours them.
 
-    The margin does not count after what a function has returned or a search has found: that is
-    to be answered.
+    The profile's threshold is not used after a function's output or a search result, because these
+    call for an answer.
     """
     rule, profile = call_rule(parameters), encoder.profile
-    may_think = encoder.think_tags is not None and thinks(parameters.effort)
-    if not rule.tools or rule.is_forced or may_think:
+    can_reason = encoder.think_tags is not None and is_reasoning_enabled(parameters.effort)
+    if not rule.tools or rule.is_forced or can_reason:
         return None
-    margin = profile.call_margin
-    if prompt.answers_call or choice.turn > 0:
-        margin = 0.0 if profile.calls_again else -inf
-    if not margin:
+    threshold = profile.call_margin
+    if prompt.is_after_tool_output or choice.turn > 0:
+        threshold = 0.0 if profile.calls_again else -inf
+    if not threshold:
         return None
     token_ids = encoder.opener_ids(format_of(parameters, encoder.profile))
-    return ForcedPrefix(token_ids=token_ids, margin=margin)
+    return ForcedPrefix(token_ids=token_ids, threshold=threshold)
 
 
 def cache_salt(project_id: str, prompt_cache_key: str | None) -> bytes:
-    """Prefixes are shared within a project among requests with the same `prompt_cache_key`."""
+    """Return the salt that lets a project's requests of one `prompt_cache_key` share prefixes."""
     return "\0".join(filter(None, (project_id, prompt_cache_key))).encode()
 
 
-def _seed_without_one(stored: ResponseRecord) -> int:
-    """Drawn from the id when the client gave no seed: a second attempt draws the same."""
-    return stored.id.int % 2**63
+def _default_seed(record: ResponseRecord) -> int:
+    """Derive a seed from the id, so that every attempt draws the same tokens."""
+    return record.id.int % 2**63

@@ -1,7 +1,7 @@
-"""One response while it is generated: the deltas of its choices in, events and its end out.
+"""State of one response during generation: turns deltas into events and finds its end.
 
-Touched by one thread at a time: the task thread until it is submitted, the emitter until its last
-token, then the task thread again.
+Used by one thread at a time: the task thread until submission to the engine, the emitter until the
+last token, then the task thread again.
 """
 
 import threading
@@ -13,222 +13,226 @@ from models.recording.recorder import EndingCause, Recorder
 from models.responses.checkpoint import Checkpoint
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
-from models.responses.tokens import GeneratedToken, by_choice, complement
+from models.responses.tokens import GeneratedToken, complement, group_by_choice
 from models.schemas.response import Usage
 from worker.engine.interface import Delta, FinishReason
-from worker.generation.choice import COMPLETE, PLAIN_RULES, Choice, OutputRules, Spell
+from worker.generation.choice import COMPLETE, PLAIN_RULES, Choice, FormatLogprob, OutputRules
 from worker.parsing.text_pipeline import TextPipeline
 
 
 class Generation:
-    """A claimed response between its submission to the engine and its end."""
+    """Claimed response that is being generated."""
 
     def __init__(
         self,
-        stored: ResponseRecord,
+        record: ResponseRecord,
         recorder: Recorder,
         pipelines: Sequence[TextPipeline],
         *,
         num_prompt_tokens: int,
-        spell: Spell,
+        format_logprob: FormatLogprob,
         rules: OutputRules = PLAIN_RULES,
     ) -> None:
-        """There is one choice for each of the `pipelines`."""
-        self.stored = stored
+        """Create a generation with one choice for each of the `pipelines`."""
+        self.record = record
         self.recorder = recorder
         self.choices = [
             Choice(
-                _sequence_id(stored, number),
+                _sequence_id(record, number),
                 recorder.writer(number),
                 pipeline,
-                spell=spell,
+                format_logprob=format_logprob,
                 rules=rules,
-                may_call=self.may_call,
+                can_call=self.can_call,
             )
             for number, pipeline in enumerate(pipelines)
         ]
         self._max_searches = rules.max_searches
-        self._max_tool_calls = stored.parameters.get("max_tool_calls")
+        self._max_tool_calls = record.parameters.get("max_tool_calls")
         self._num_prompt_tokens = num_prompt_tokens
         self._tokens: list[GeneratedToken] = []
-        """Of all choices, as they came."""
-        self._reached = (0, recorder.next_sequence_number)
-        """How many of the tokens have become events, and the number of the next event."""
-        self._can_be_replayed = stored.store
-        self._is_open = len(self.choices) == 1
+        """Tokens of all choices, in order of arrival."""
+        self._progress = (0, recorder.next_sequence_number)
+        """Number of tokens that have become events, and sequence number of the next event."""
+        self._can_be_replayed = record.store
+        self._has_open_messages = len(self.choices) == 1
         self._cause: EndingCause | None = None
         self._ended = threading.Event()
         self.is_released = False
-        """Given up by this worker: its row was handed back or fenced off."""
+        """True if this worker has stopped it for another: handed back, or its attempt is stale."""
         self.is_overdue = False
-        """Stopped because it has run for as long as any may."""
+        """True if it was stopped because it reached the maximum run time of a response."""
         self.is_interrupted = False
-        """To be stopped, whether it generates at the moment or not."""
+        """True if it must stop, even while it waits for a search."""
 
     @property
     def sequence_ids(self) -> list[str]:
-        """The sequences of its choices in the engine."""
+        """Ids of its choices' current sequences in the engine."""
         return [choice.sequence_id for choice in self.choices]
 
     @property
     def waiting(self) -> list[Choice]:
-        """The choices that go on when they are told what a search has found."""
+        """Choices that wait for a search result."""
         if self._cause is not None:
             return []
         return [choice for choice in self.choices if choice.reason is None and choice.query]
 
     @property
     def cause(self) -> EndingCause:
-        """Why it ended; only after `wait`."""
+        """Cause of its end; set once `wait` returns and no choice waits for a search."""
         assert self._cause is not None
         return self._cause
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is generated, and only the end is still to be written."""
+        """Return True if generation has ended and only its end remains to be written."""
         return self._ended.is_set() and self._cause is not None
 
     def resume(self, logged: Sequence[GeneratedToken], unlogged: Sequence[GeneratedToken]) -> bool:
-        """Take up after earlier attempts; True if they have come to the end."""
+        """Continue after earlier attempts; return True if they generated the whole response.
+
+        `logged` are the tokens of events in the log, `unlogged` those that follow in a checkpoint.
+        """
         self.resume_logged(logged)
         if self._cause is None:
             self.resume_unlogged(unlogged)
         return self._cause is not None
 
     def resume_logged(self, tokens: Sequence[GeneratedToken]) -> bool:
-        """Take up after an earlier attempt, whose events are on record; True if it was over."""
-        found = by_choice(tokens)
+        """Continue after tokens whose events are recorded; return True as `advance` does."""
+        found = group_by_choice(tokens)
         for number, choice in enumerate(self.choices):
             choice.resume(found.get(number, ()))
         self._tokens += tokens
-        return self._settle()
+        return self._update_cause()
 
     def resume_unlogged(self, tokens: Sequence[GeneratedToken]) -> bool:
-        """Make the events of tokens that an earlier attempt generated and no log holds.
+        """Make the events of tokens that an earlier attempt generated and did not log.
 
-        Returns whether they end the generation. Equal tokens make equal events.
+        Return True if they end the generation. Equal tokens make equal events.
         """
         is_over = False
         for (number, is_given), group in groupby(tokens, key=_choice_and_kind):
             token_ids = [token.token_id for token in group]
             if is_given:
-                self.give(self.choices[number], [complement(each) for each in token_ids])
+                given = [complement(token_id) for token_id in token_ids]
+                self.add_search_result(self.choices[number], given)
                 continue
             for token_id in token_ids:
                 sequence_id = self.choices[number].sequence_id
                 is_over = self.advance(Delta(sequence_id=sequence_id, token_id=token_id))
         return is_over
 
-    def give(self, choice: Choice, token_ids: Sequence[int]) -> None:
-        """Tell a choice that waits what was found."""
+    def add_search_result(self, choice: Choice, token_ids: Sequence[int]) -> None:
+        """Insert the tokens of a search result into a waiting choice."""
         number = self.choices.index(choice)
         self._tokens += [GeneratedToken(number, complement(token_id)) for token_id in token_ids]
-        choice.give(token_ids)
-        self._reached = (len(self._tokens), self.recorder.next_sequence_number)
+        choice.add_search_result(token_ids)
+        self._progress = (len(self._tokens), self.recorder.next_sequence_number)
 
     def continue_after_search(self) -> bool:
-        """Go on after all that waited were told; True if nothing is left to be generated."""
-        return self._settle()
+        """Continue after the searches; return True if no choice has more to generate."""
+        return self._update_cause()
 
     def tokens_of(self, choice: Choice) -> list[int]:
-        """All tokens of a choice, those that were given as their complements."""
-        return by_choice(self._tokens).get(self.choices.index(choice), [])
+        """Return all tokens of a choice; given tokens are bitwise complements."""
+        return group_by_choice(self._tokens).get(self.choices.index(choice), [])
 
-    def reached(self) -> ResponseRecord | None:
-        """The response with a checkpoint; None while there is nothing to go on from.
+    def checkpointed_record(self) -> ResponseRecord | None:
+        """Return the record with a checkpoint; None if there is nothing to resume from.
 
-        Safe from any thread: tokens are only ever added.
+        Safe from any thread: tokens are only ever appended.
         """
-        num_tokens, next_number = self._reached
+        num_tokens, next_number = self._progress
         if not num_tokens or not self._can_be_replayed:
             return None
         tokens = tuple(self._tokens[:num_tokens])
         checkpoint = Checkpoint(next_sequence_number=next_number, tokens=tokens)
-        return replace(self.stored, checkpoint=checkpoint)
+        return replace(self.record, checkpoint=checkpoint)
 
     def advance(self, delta: Delta) -> bool:
-        """Take one delta of the engine; True if it ends the generation."""
+        """Process one delta; return True if no choice generates any more."""
         number = self.sequence_ids.index(delta.sequence_id)
         choice = self.choices[number]
-        if choice.is_listening:
-            self._note(number, delta)
+        if choice.is_accepting:
+            self._add_token(number, delta)
         choice.advance(delta, is_released=self.is_released)
-        is_over = self._settle()
-        self._reached = (len(self._tokens), self.recorder.next_sequence_number)
+        is_over = self._update_cause()
+        self._progress = (len(self._tokens), self.recorder.next_sequence_number)
         return is_over
 
-    def take_unwanted(self) -> list[str]:
-        """The sequences that the engine is to stop; each is named once."""
+    def pop_unwanted(self) -> list[str]:
+        """Return the ids of sequences that the engine should stop, each of them once."""
         unwanted = [
             choice
             for choice in self.choices
-            if choice.is_generating and (self._cause is not None or not choice.is_listening)
+            if choice.is_generating and (self._cause is not None or not choice.is_accepting)
         ]
         for choice in unwanted:
             choice.is_generating = False
         return [choice.sequence_id for choice in unwanted]
 
     def fail(self) -> None:
-        """End it for a fault of our own."""
+        """End it because of an internal error."""
         self._cause = self._failed("The worker failed.")
 
     def interrupt(self) -> None:
-        """End it while nothing generates, as its being stopped does otherwise."""
+        """End it while it waits for a search; otherwise the engine's abort does that."""
         if not self.is_released:
             for choice in self.waiting:
-                choice.cut(FinishReason.ABORTED)
-            self._settle()
+                choice.finish(FinishReason.ABORTED)
+            self._update_cause()
         self._ended.set()
 
     def end(self) -> None:
-        """Give the generation, its cause known and its events logged, back to its task."""
+        """Wake the task thread that waits; call when the events are logged."""
         self._ended.set()
 
     def usage(self) -> Usage:
-        """The tokens so far; the prompt and what searches have found are counted once."""
+        """Return the usage so far; the prompt and given tokens count once, as input."""
         num_given = sum(token.is_given for token in self._tokens)
         return Usage.of(
             input_tokens=self._num_prompt_tokens + num_given,
             cached_tokens=min(self.choices[0].num_cached, self._num_prompt_tokens),
             output_tokens=len(self._tokens) - num_given,
-            reasoning_tokens=sum(choice.num_thought for choice in self.choices),
+            reasoning_tokens=sum(choice.num_reasoning_tokens for choice in self.choices),
         )
 
     def wait(self) -> None:
-        """Block until it has ended, or waits to be told what its searches have found."""
+        """Block until it has ended or waits for search results."""
         self._ended.wait()
 
     def pause(self) -> None:
-        """Its task searches now; whoever waits for its end waits on."""
+        """Make `wait` block again, while the task thread searches."""
         self._ended.clear()
 
-    def _note(self, number: int, delta: Delta) -> None:
+    def _add_token(self, number: int, delta: Delta) -> None:
         if delta.token_id is None:
             return
         self._tokens.append(GeneratedToken(number, delta.token_id))
-        # Tokens alone do not tell their log probabilities: such a response is generated again.
+        # Checkpoints hold no log probabilities: such a response is generated again from the start.
         self._can_be_replayed &= delta.logprobs is None
-        if not self._is_open:
-            # In order, whichever choice is the first to speak.
+        if not self._has_open_messages:
+            # Messages begin in order, whichever choice has the first token.
             for choice in self.choices:
                 choice.open()
-            self._is_open = True
+            self._has_open_messages = True
 
-    def _settle(self) -> bool:
-        """See whether all choices have ended, or one has ended all."""
+    def _update_cause(self) -> bool:
+        """Set the cause if the response has ended; return True if no choice generates any more."""
         self._cause = self._cause or self._find_cause()
         if self._cause is None:
-            return not any(choice.is_listening for choice in self.choices)
+            return not any(choice.is_accepting for choice in self.choices)
         if len(self.choices) > 1:
-            # Now and not when each has ended: a checkpoint does not tell when that was. What is
-            # still open when the response ends was cut off if that was.
+            # All at the end, because a checkpoint does not record when each choice ended. Items of
+            # other choices stay open and end with the status of the response.
             for choice in self.choices:
                 if choice.reason in COMPLETE:
                     choice.close()
         return True
 
-    def may_call(self, is_search: bool) -> bool:
-        """Whether one more call, or search, would not be too many for all choices together."""
+    def can_call(self, is_search: bool) -> bool:
+        """Return True if the limits of all choices together allow one more call or search."""
         num_searches = sum(choice.num_searches for choice in self.choices)
         num_calls = num_searches + sum(choice.num_calls for choice in self.choices)
         if is_search and num_searches >= self._max_searches:
@@ -244,13 +248,13 @@ class Generation:
             return None
         if FinishReason.ABORTED in reasons:
             if self.is_overdue:
-                return self._cut("max_response_seconds")
+                return self._incomplete("max_response_seconds")
             return EndingCause(status=ResponseStatus.CANCELLED, usage=self.usage())
         if FinishReason.LENGTH in reasons:
-            return self._cut("max_output_tokens")
+            return self._incomplete("max_output_tokens")
         return EndingCause(status=ResponseStatus.COMPLETED, usage=self.usage())
 
-    def _cut(self, reason: str) -> EndingCause:
+    def _incomplete(self, reason: str) -> EndingCause:
         return EndingCause(
             status=ResponseStatus.INCOMPLETE,
             usage=self.usage(),
@@ -266,6 +270,6 @@ def _choice_and_kind(token: GeneratedToken) -> tuple[int, bool]:
     return token.choice, token.is_given
 
 
-def _sequence_id(stored: ResponseRecord, choice: int) -> str:
-    """Each attempt is another sequence to the engine."""
-    return f"{stored.id.hex}/{stored.attempt}/{choice}"
+def _sequence_id(record: ResponseRecord, choice: int) -> str:
+    """Return the sequence id of a choice; each attempt has another."""
+    return f"{record.id.hex}/{record.attempt}/{choice}"

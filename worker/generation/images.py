@@ -1,4 +1,4 @@
-"""A prompt's images, as the engine takes them."""
+"""Conversion of a prompt's images to the engine's types."""
 
 from models.chat.prompt import EncodedPrompt
 from models.chat.template_encoder import TemplateEncoder
@@ -7,7 +7,7 @@ from worker.engine.params import SamplingParams
 
 
 def engine_images(prompt: EncodedPrompt) -> list[PromptImage]:
-    """The images of an encoded prompt."""
+    """Return the images of an encoded prompt."""
     return [
         PromptImage(
             digest=placed.image.digest, positions=placed.positions, inputs=placed.image.inputs
@@ -17,7 +17,7 @@ def engine_images(prompt: EncodedPrompt) -> list[PromptImage]:
 
 
 def image_sample(encoder: TemplateEncoder) -> GenerationRequest | None:
-    """A prompt for the engine to try its network with; None if the model takes no images."""
+    """Return a request that tests the network with an image; None if it supports no images."""
     prompt = encoder.image_sample()
     if prompt is None:
         return None

@@ -1,4 +1,4 @@
-"""What a claimed response is made from: its parameters and the items of its context."""
+"""Loading of a claimed response's parameters and of the items in its context."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,24 +10,27 @@ from models.streams.unstored import UnstoredContents
 
 
 class ContentLostError(AppError):
-    """The request was not stored and its content is gone; send it again."""
+    """The content of a request with `store: false` has expired; send the request again."""
 
 
 def load_input(
-    stored: ResponseRecord, store: Store, unstored: UnstoredContents
+    record: ResponseRecord, store: Store, unstored: UnstoredContents
 ) -> tuple[ResponseRecord, list[dict[str, Any]]]:
-    """The response with its parameters, and all items before its output, oldest first."""
-    if stored.store:
-        items = store.items.of_chain(stored.project_id, stored.id)
-        if stored.conversation_id is None:
-            return stored, items
-        # Nobody adds to a conversation while a response works on it.
-        return stored, store.conversations.items(stored.project_id, stored.conversation_id) + items
-    content = unstored.get(stored.id)
+    """Return the response with its parameters, and all items before its output, oldest first.
+
+    Raises `ContentLostError` if the content was not stored and has expired.
+    """
+    if record.store:
+        items = store.items.of_chain(record.project_id, record.id)
+        if record.conversation_id is None:
+            return record, items
+        # No items are added to a conversation while one of its responses runs.
+        return record, store.conversations.items(record.project_id, record.conversation_id) + items
+    content = unstored.get(record.id)
     if content is None:
         raise ContentLostError
     before: list[dict[str, Any]] = []
-    if stored.previous_response_id:
-        before = store.items.of_chain(stored.project_id, stored.previous_response_id)
-    whole = replace(stored, parameters=content.parameters, metadata=content.metadata)
-    return whole, before + content.items
+    if record.previous_response_id:
+        before = store.items.of_chain(record.project_id, record.previous_response_id)
+    record = replace(record, parameters=content.parameters, metadata=content.metadata)
+    return record, before + content.items

@@ -1,4 +1,4 @@
-"""The generations that are running here, for whoever has to stop them."""
+"""Registry of the responses that run in this worker."""
 
 import threading
 from collections import Counter
@@ -11,98 +11,109 @@ from worker.generation.generation import Generation
 
 
 class RunningResponses:
-    """Who is running, and what else is held here, from its claim until its end is written.
+    """Registry of running generations and of claims held by task threads.
 
-    Closed once, when the worker stops; no generation enters after.
+    A claim is held from the claim of a response until its end is written. The registry is closed
+    once, when the worker stops, and accepts no generation afterwards. Safe from any thread.
     """
 
     def __init__(self) -> None:
         self._running: dict[UUID, Generation] = {}
-        self._held: Counter[tuple[UUID, int]] = Counter()
+        self._claims: Counter[tuple[UUID, int]] = Counter()
         self._changed = threading.Condition()
         self.is_closed = False
-        self.stands_by = False
-        """Makes room for a response that is to run alone."""
+        self.is_standing_by = False
+        """True if the worker claims no others until a response that must run alone can start."""
         self._abort: Callable[[str], None] = lambda _: None
 
     def bind(self, abort: Callable[[str], None]) -> None:
-        """Say how a sequence is aborted."""
+        """Set the function that aborts a sequence of the engine."""
         self._abort = abort
 
     @contextmanager
-    def holding(self, stored: ResponseRecord) -> Iterator[None]:
-        """Whatever happens to a claimed response inside is for its task to bring to an end."""
-        key = (stored.id, stored.attempt)
+    def hold_claim(self, record: ResponseRecord) -> Iterator[None]:
+        """Register a claim for the duration of the context; its task must end or release it."""
+        key = (record.id, record.attempt)
         with self._changed:
-            self._held[key] += 1
+            self._claims[key] += 1
         try:
             yield
         finally:
             with self._changed:
-                self._held -= Counter({key: 1})
+                self._claims -= Counter({key: 1})
 
     @property
-    def num_held(self) -> int:
-        """Responses that tasks are at work on."""
+    def num_claims(self) -> int:
+        """Number of claims that task threads hold."""
         with self._changed:
-            return self._held.total()
+            return self._claims.total()
 
-    def holds(self, response_id: UUID, attempt: int) -> bool:
-        """Whether a task is at work on this attempt."""
+    def has_claim(self, response_id: UUID, attempt: int) -> bool:
+        """Return True if a task thread holds the claim of this attempt."""
         with self._changed:
-            return (response_id, attempt) in self._held
+            return (response_id, attempt) in self._claims
 
-    def enter(self, generation: Generation) -> bool:
-        """Add a generation; False if the worker is stopping."""
+    def add(self, generation: Generation) -> bool:
+        """Add a generation; return False if the registry is closed."""
         with self._changed:
             if self.is_closed:
                 return False
-            self._running[generation.stored.id] = generation
+            self._running[generation.record.id] = generation
             return True
 
-    def leave(self, generation: Generation) -> None:
-        """Take a generation off."""
+    def remove(self, generation: Generation) -> None:
+        """Remove a generation."""
         with self._changed:
-            if self._running.get(generation.stored.id) is generation:
-                del self._running[generation.stored.id]
+            if self._running.get(generation.record.id) is generation:
+                del self._running[generation.record.id]
             self._changed.notify_all()
 
     def cancel(self, response_id: UUID) -> None:
-        """Stop a response if it runs here; its end is then `cancelled`."""
+        """Stop a response if it runs here; it ends as `cancelled`."""
         generation = self._running.get(response_id)
         if generation is not None:
             self._abort_all(generation)
 
-    def cut(self, response_id: UUID) -> None:
-        """Stop a response that has run for as long as any may; its end is then `incomplete`."""
+    def stop_overdue(self, response_id: UUID) -> None:
+        """Stop a response that reached the maximum run time; it ends as `incomplete`."""
         generation = self._running.get(response_id)
         if generation is not None:
             generation.is_overdue = True
             self._abort_all(generation)
 
     def close(self) -> None:
-        """Let no more generations in."""
+        """Accept no more generations."""
         with self._changed:
             self.is_closed = True
 
     def wait_empty(self, timeout_s: float) -> bool:
-        """Wait until nothing runs; False if the time is up first."""
+        """Wait until no generation runs; return False on a timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._running, timeout_s)
 
-    def reached(self) -> list[ResponseRecord]:
-        """How far each running response that can be taken up again has come."""
+    def checkpointed_records(self) -> list[ResponseRecord]:
+        """Return the records, with checkpoints, of all running responses that can be resumed."""
         with self._changed:
             running = list(self._running.values())
-        return [reached for each in running if not each.is_released and (reached := each.reached())]
+        return [
+            record
+            for generation in running
+            if not generation.is_released and (record := generation.checkpointed_record())
+        ]
 
     def release_flex(self) -> Generation | None:
-        """Stop the youngest response of the tier that may be put off; None if there is none."""
+        """Stop and return the latest response of the `flex` tier; None if there is none."""
         with self._changed:
-            flex = [each for each in self._running.values() if each.stored.priority < 0]
-            flex = [each for each in flex if not each.is_released and not each.is_over]
-            # One that searches does not stop before it has found something.
-            flex = [each for each in flex if not each.waiting]
+            running = self._running.values()
+            flex = [generation for generation in running if generation.record.priority < 0]
+            flex = [
+                generation
+                for generation in flex
+                if not generation.is_released
+                and not generation.is_over
+                # A search cannot be interrupted.
+                and not generation.waiting
+            ]
         if not flex:
             return None
         flex[-1].is_released = True
@@ -110,12 +121,15 @@ class RunningResponses:
         return flex[-1]
 
     def release_all(self, *, is_lost: bool = False) -> list[Generation]:
-        """Stop everything that generates without ending it; other workers are to take it up.
+        """Stop and return all generations, without ending them, for other workers to resume.
 
-        What has come to its end is left to its task. If the lease is lost, nothing more is logged.
+        Those that are over are left to their tasks. `is_lost`: the lease is lost, so that nothing
+        more may be logged.
         """
         with self._changed:
-            released = [each for each in self._running.values() if not each.is_over]
+            released = [
+                generation for generation in self._running.values() if not generation.is_over
+            ]
         for generation in released:
             generation.is_released = True
             generation.recorder.is_stale |= is_lost

@@ -1,4 +1,4 @@
-"""One response's life in the worker: claim → prompt → engine → events → end."""
+"""Lifecycle of one response in the worker: claim → prompt → engine → events → end."""
 
 import logging
 import threading
@@ -45,19 +45,23 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 HOLD_S = 60.0
-"""How long an end or a hand-back is held while the database is out of reach."""
+"""Seconds to retry writing an end or a hand-back while the database is unreachable."""
 RETRY_S = 0.5
+"""Seconds between two tries of a write."""
 AWAY_S = 1.0
-"""After Redis was out of reach, what has its content there is left in the queue for so long."""
+"""Seconds without claims of responses whose content is in Redis, after Redis was unreachable."""
 MAX_SEARCHES = 32
-"""Of one response that does not say how many it wants, or wants more."""
+"""Most searches of one response; `max_tool_calls` can only lower it."""
 PUBLISH_S = 4.0
-"""How long the end of what is not stored is kept while Redis is away: no reader waits longer."""
+"""Seconds to retry logging the end of an unstored response while Redis is unreachable.
+
+No reader waits longer for it.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerServices:
-    """Everything that a runner works with; one of each per process."""
+    """Dependencies of a runner, one of each per process."""
 
     store: Store
     log: EventLog
@@ -72,38 +76,39 @@ class RunnerServices:
 
 
 class Runner:
-    """Runs one claimed response at a time on the calling task thread."""
+    """Runs claimed responses, one at a time on each calling task thread."""
 
-    def __init__(self, workplace: RunnerServices) -> None:
-        self._at = workplace
-        self._claiming = threading.Lock()
-        """One claim at a time: whether a response may run here depends on what else does."""
+    def __init__(self, services: RunnerServices) -> None:
+        self._services = services
+        self._claim_lock = threading.Lock()
+        """Serialises claims: what may be claimed depends on the responses that already run here."""
         self._is_isolating = False
-        self._away_until = 0.0
-        self._searching = WebSearcher(workplace.search, workplace.encoder)
-        self._breakers = DryBreakerCompiler(workplace.encoder.token_texts)
-        self._speller = LogprobFormatter(workplace.encoder.token_texts, workplace.tokenizer)
+        self._redis_away_until = 0.0
+        """Monotonic time until which only responses stored in Postgres are claimed."""
+        self._web_searcher = WebSearcher(services.search, services.encoder)
+        self._breakers = DryBreakerCompiler(services.encoder.token_texts)
+        self._logprob_formatter = LogprobFormatter(services.encoder.token_texts, services.tokenizer)
 
     def run_next(self, worker_id: UUID) -> bool:
-        """Claim and run the fairest queued response; False if there is none."""
-        running = self._at.running
-        with ExitStack() as held:
-            with self._claiming:
+        """Claim and run the next queued response in fair order; return False if there is none."""
+        running = self._services.running
+        with ExitStack() as stack:
+            with self._claim_lock:
                 if running.is_closed or self._is_isolating:
                     return False
-                claimed = self._at.store.claims.claim(
+                claimed = self._services.store.claims.claim(
                     worker_id,
-                    self._at.encoder.model_id,
-                    is_idle=running.num_held == 0,
-                    stands_by=running.stands_by,
-                    # Else it would come to the head of the queue again and again.
-                    only_stored=time.monotonic() < self._away_until,
+                    self._services.encoder.model_id,
+                    is_idle=running.num_claims == 0,
+                    stands_by=running.is_standing_by,
+                    # A response that needs Redis would be claimed and handed back again and again.
+                    only_stored=time.monotonic() < self._redis_away_until,
                 )
                 if claimed is None:
                     return False
-                held.enter_context(running.holding(claimed))
+                stack.enter_context(running.hold_claim(claimed))
                 if claimed.isolated:
-                    held.callback(self._end_isolation)
+                    stack.callback(self._end_isolation)
                     self._is_isolating = True
             self._run_claimed(claimed)
         return True
@@ -112,46 +117,48 @@ class Runner:
         self._is_isolating = False
 
     def _run_claimed(self, claimed: ResponseRecord) -> None:
-        logger.info("response claimed", extra=_about(claimed))
+        logger.info("response claimed", extra=_log_fields(claimed))
         try:
             self._run(claimed)
         except (UnavailableError, redis.RedisError) as error:
-            # This worker's lease may be good, so nobody else would take the response from it.
-            logger.warning("response handed back", extra={**_about(claimed), "error": str(error)})
+            # With a valid lease of this worker, the reaper would not reclaim the response.
+            logger.warning(
+                "response handed back", extra={**_log_fields(claimed), "error": str(error)}
+            )
             if isinstance(error, redis.RedisError):
-                self._away_until = time.monotonic() + AWAY_S
-            self._hold(claimed, lambda: self._at.store.claims.hand_back([claimed]))
+                self._redis_away_until = time.monotonic() + AWAY_S
+            self._retry_write(claimed, lambda: self._services.store.claims.hand_back([claimed]))
         except ContentLostError as error:
-            logger.warning("content lost", extra=_about(claimed))
+            logger.warning("content lost", extra=_log_fields(claimed))
             self._fail(claimed, error)
         except Exception as error:
-            logger.exception("response failed", extra=_about(claimed))
+            logger.exception("response failed", extra=_log_fields(claimed))
             self._fail(claimed, error)
             self._forget_unwanted(claimed)
         else:
             self._forget_unwanted(claimed)
 
     def _run(self, claimed: ResponseRecord) -> None:
-        stored, items = load_input(claimed, self._at.store, self._at.unstored)
-        parameters = stored.generation_parameters()
-        recorder, logged = Recorder.resume(stored, self._at.log, self._at.cipher)
-        unlogged = stored.checkpoint.beyond(logged) if stored.checkpoint else ()
-        if stored.cancel_requested and not unlogged:
+        record, items = load_input(claimed, self._services.store, self._services.unstored)
+        parameters = record.generation_parameters()
+        recorder, logged = Recorder.resume(record, self._services.log, self._services.cipher)
+        unlogged = record.checkpoint.beyond(logged) if record.checkpoint else ()
+        if record.cancel_requested and not unlogged:
             self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED))
             return
         recorder.begin()
-        items = decrypt_items(self._at.cipher, stored.project_id, items)
-        prompt = encode_prompt(self._at.encoder, parameters, items)
+        items = decrypt_items(self._services.cipher, record.project_id, items)
+        prompt = encode_prompt(self._services.encoder, parameters, items)
         generation = Generation(
-            stored,
+            record,
             recorder,
-            [self._pipeline(parameters, prompt) for _ in range(parameters.n or 1)],
+            [self._build_pipeline(parameters, prompt) for _ in range(parameters.n or 1)],
             num_prompt_tokens=len(prompt),
-            spell=self._speller.spell,
-            rules=_rules_of(parameters),
+            format_logprob=self._logprob_formatter.format,
+            rules=_output_rules(parameters),
         )
         is_over = generation.resume(logged, unlogged)
-        if stored.cancel_requested:
+        if record.cancel_requested:
             usage = generation.usage()
             self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED, usage=usage))
             return
@@ -162,41 +169,45 @@ class Runner:
             recorder.flush()
         self._generate(generation, parameters, prompt)
 
-    def _pipeline(self, parameters: GenerationParameters, prompt: EncodedPrompt) -> TextPipeline:
-        encoder, rule = self._at.encoder, call_rule(parameters)
-        may_call = rule.tools or offered_search(parameters)
+    def _build_pipeline(
+        self, parameters: GenerationParameters, prompt: EncodedPrompt
+    ) -> TextPipeline:
+        encoder, rule = self._services.encoder, call_rule(parameters)
+        can_call = rule.tools or offered_search(parameters)
         turn_format = TurnFormat(
             think_tags=encoder.think_tags,
-            call_format=format_of(parameters, encoder.profile) if may_call else None,
+            call_format=format_of(parameters, encoder.profile) if can_call else None,
             functions=rule.names,
         )
-        opens_thought = prompt.opens_thought
         return TextPipeline(
-            self._at.tokenizer, parameters.stop, turn_format, opens_thought=opens_thought
+            self._services.tokenizer,
+            parameters.stop,
+            turn_format,
+            opens_reasoning=prompt.opens_reasoning,
         )
 
     def _generate(
         self, generation: Generation, parameters: GenerationParameters, prompt: EncodedPrompt
     ) -> None:
-        """Hand the generation to the engine and the emitter, and wait for its end."""
-        if not self._at.running.enter(generation):
-            self._at.store.claims.hand_back([generation.stored])
+        """Run the generation turn by turn to its end and write that."""
+        if not self._services.running.add(generation):
+            self._services.store.claims.hand_back([generation.record])
             return
         try:
-            while self._take_turn(generation, parameters, prompt):
+            while self._run_turn(generation, parameters, prompt):
                 pass
             if not generation.is_released:
                 self._finish(generation.recorder, generation.cause)
         finally:
-            self._at.running.leave(generation)
+            self._services.running.remove(generation)
 
-    def _take_turn(
+    def _run_turn(
         self, generation: Generation, parameters: GenerationParameters, prompt: EncodedPrompt
     ) -> bool:
-        """Let it generate up to its end or its next searches; True if there is more to come."""
+        """Run due searches, then generate to the next ones or the end; return True to continue."""
         if generation.waiting:
             generation.pause()
-            self._searching.tell_all(generation, parameters, len(prompt))
+            self._web_searcher.run_searches(generation, parameters, len(prompt))
             if generation.is_interrupted:
                 generation.interrupt()
                 return False
@@ -204,9 +215,9 @@ class Runner:
             if generation.continue_after_search():
                 return bool(generation.waiting)
         requests = engine_requests(
-            generation, parameters, prompt, breakers=self._breakers, encoder=self._at.encoder
+            generation, parameters, prompt, breakers=self._breakers, encoder=self._services.encoder
         )
-        self._at.emitter.add(generation)
+        self._services.emitter.add(generation)
         for request in requests:
             self._submit(generation, request)
         generation.wait()
@@ -214,10 +225,10 @@ class Runner:
 
     def _submit(self, generation: Generation, request: GenerationRequest) -> None:
         try:
-            self._at.engine.submit(request)
+            self._services.engine.submit(request)
         except Exception as error:
-            logger.warning("engine refused", extra=_about(generation.stored), exc_info=True)
-            self._at.emitter.on_step(
+            logger.warning("engine refused", extra=_log_fields(generation.record), exc_info=True)
+            self._services.emitter.on_step(
                 [
                     Delta(
                         sequence_id=request.sequence_id,
@@ -228,87 +239,94 @@ class Runner:
                 ]
             )
         if generation.is_interrupted or generation.is_over:
-            # It was stopped before the engine knew of this one.
-            self._at.engine.abort(request.sequence_id)
+            # The abort came before the engine had this sequence.
+            self._services.engine.abort(request.sequence_id)
 
     def _finish(self, recorder: Recorder, cause: EndingCause) -> None:
-        stored = recorder.stored
+        record = recorder.record
         recorder.flush()
         ending = recorder.finish(cause)
-        if self._write_end(stored, ending):
+        if self._write_end(record, ending):
             self._publish_end(recorder)
-            logger.info("response finished", extra={**_about(stored), "status": cause.status})
+            logger.info("response finished", extra={**_log_fields(record), "status": cause.status})
         else:
-            # Another end came first.
-            logger.info("end not written: the attempt is stale", extra=_about(stored))
-            self._yield_to_other(stored)
+            # The response was ended or claimed by another process.
+            logger.info("end not written: the attempt is stale", extra=_log_fields(record))
+            self._leave_to_other(record)
 
-    def _write_end(self, stored: ResponseRecord, ending: TerminalRecord) -> bool:
-        """Commit the end; one whose commit was cut off is looked up, and not taken for stale."""
-        endings, was_cut = self._at.store.finisher, False
+    def _write_end(self, record: ResponseRecord, ending: TerminalRecord) -> bool:
+        """Commit the end and return True; return False if the attempt is stale.
+
+        After an interrupted commit, the end may be stored already: that is no stale attempt.
+        """
+        finisher, was_interrupted = self._services.store.finisher, False
 
         def write() -> bool:
-            nonlocal was_cut
+            nonlocal was_interrupted
             try:
-                return endings.finish(stored, ending) or (was_cut and endings.has_ended(stored))
+                return finisher.finish(record, ending) or (
+                    was_interrupted and finisher.has_ended(record)
+                )
             except UnavailableError:
-                was_cut = True
+                was_interrupted = True
                 raise
 
-        return self._hold(stored, write)
+        return self._retry_write(record, write)
 
     def _publish_end(self, recorder: Recorder) -> None:
-        """What is not stored has its end in the log alone: while Redis is away, wait for it."""
+        """Log the end; retry for an unstored response, whose end is in the log alone."""
         recorder.publish_end()
         pause = threading.Event()
-        for _ in range(0 if recorder.stored.store else int(PUBLISH_S / RETRY_S)):
+        for _ in range(0 if recorder.record.store else int(PUBLISH_S / RETRY_S)):
             if recorder.pending() is None:
                 return
             pause.wait(RETRY_S)
             recorder.flush()
 
-    def _forget_unwanted(self, stored: ResponseRecord) -> None:
-        """What is not stored and has no client any more leaves no log."""
-        if stored.store:
+    def _forget_unwanted(self, record: ResponseRecord) -> None:
+        """Delete the log of an unstored response that no client waits for."""
+        if record.store:
             return
         try:
-            if not self._at.unstored.is_wanted(stored.id):
-                self._at.log.forget([stored.id])
+            if not self._services.unstored.is_wanted(record.id):
+                self._services.log.forget([record.id])
         except redis.RedisError:
-            logger.warning("log left to run out", extra=_about(stored))
+            logger.warning("log left to run out", extra=_log_fields(record))
 
-    def _hold(self, stored: ResponseRecord, write: Callable[[], T]) -> T:
-        """Write; while the database is out of reach, hold what is to be written for a minute.
+    def _retry_write(self, record: ResponseRecord, write: Callable[[], T]) -> T:
+        """Call `write` and return its result; retry for `HOLD_S` while the database is unreachable.
 
-        `write` is fenced by the attempt: doing it twice, or too late, changes nothing.
+        `write` is fenced by the attempt: repeating it, or being too late, changes nothing.
         """
         pause, deadline = threading.Event(), time.monotonic() + HOLD_S
         while time.monotonic() < deadline:
             try:
                 return write()
             except UnavailableError:
-                logger.warning("write held: the database is out of reach", extra=_about(stored))
+                logger.warning(
+                    "write held: the database is out of reach", extra=_log_fields(record)
+                )
                 pause.wait(RETRY_S)
         return write()
 
     def _fail(self, claimed: ResponseRecord, error: Exception) -> None:
-        """End a response that could not be run; clients get no inner details."""
+        """End a response that could not be run; clients see no internal details."""
         message = error.message if isinstance(error, AppError) else "The worker failed."
         cause = EndingCause(
             status=ResponseStatus.FAILED, error={"code": "server_error", "message": message}
         )
-        recorder, _ = Recorder.resume(claimed, self._at.log)
+        recorder, _ = Recorder.resume(claimed, self._services.log)
         self._finish(recorder, cause)
 
-    def _yield_to_other(self, stored: ResponseRecord) -> None:
-        """Leave nothing of a deleted response; point the readers of any other to the store."""
+    def _leave_to_other(self, record: ResponseRecord) -> None:
+        """Delete the log of a deleted response; wake the readers of any other to read the store."""
         try:
-            if self._at.store.responses.statuses([(stored.project_id, stored.id)]):
-                self._at.log.nudge(stored.id)
+            if self._services.store.responses.statuses([(record.project_id, record.id)]):
+                self._services.log.wake_readers(record.id)
             else:
-                self._at.log.forget([stored.id])
+                self._services.log.forget([record.id])
         except redis.RedisError:
-            logger.warning("readers not told", extra=_about(stored))
+            logger.warning("readers not woken", extra=_log_fields(record))
 
 
 def _max_searches(parameters: GenerationParameters) -> int:
@@ -317,10 +335,10 @@ def _max_searches(parameters: GenerationParameters) -> int:
     return min(parameters.max_tool_calls or MAX_SEARCHES, MAX_SEARCHES)
 
 
-def _rules_of(parameters: GenerationParameters) -> OutputRules:
+def _output_rules(parameters: GenerationParameters) -> OutputRules:
     rule = call_rule(parameters)
     return OutputRules(
-        hides_thoughts=parameters.effort == "none",
+        hides_reasoning=parameters.effort == "none",
         shows_sources=SOURCES in parameters.include,
         max_searches=_max_searches(parameters),
         max_calls=rule.max_calls,
@@ -328,5 +346,5 @@ def _rules_of(parameters: GenerationParameters) -> OutputRules:
     )
 
 
-def _about(stored: ResponseRecord) -> dict[str, object]:
-    return {"response_id": stored.id.hex, "attempt": stored.attempt}
+def _log_fields(record: ResponseRecord) -> dict[str, object]:
+    return {"response_id": record.id.hex, "attempt": record.attempt}

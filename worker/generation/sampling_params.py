@@ -1,4 +1,4 @@
-"""From the fields of a request to the engine's sampling parameters."""
+"""Conversion of a request's fields to the engine's sampling parameters."""
 
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.request.sampling import DRY_ALLOWED_LENGTH, DRY_BASE, DRY_BREAKERS
@@ -9,9 +9,9 @@ from worker.generation.dry_breakers import DryBreakerCompiler
 def sampling_params(
     parameters: GenerationParameters, breakers: DryBreakerCompiler, *, seed: int, max_tokens: int
 ) -> SamplingParams:
-    """The parameters in force; `seed` counts where the client gave none.
+    """Return the sampling parameters of the first choice; others differ in their seed.
 
-    They are those of the first choice; each further one has a seed of its own.
+    `seed` is used if the client set none; `max_tokens` is an upper limit.
     """
     assert parameters.temperature is not None
     assert parameters.top_p is not None

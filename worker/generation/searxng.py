@@ -1,6 +1,6 @@
-"""Searches the web for a model, through a SearXNG server that the operator names.
+"""Web search through a SearXNG server that the operator configures.
 
-Blocks the calling thread, within a time limit; what comes back is held to its size.
+A search blocks the calling thread up to a timeout; the size of results is limited.
 """
 
 from collections.abc import Sequence
@@ -19,35 +19,37 @@ MAX_ANSWER_BYTES = 4 << 20
 ContextSize = Literal["low", "medium", "high"]
 
 _MAX_HITS = {"low": 3, "medium": 6, "high": 12}
+"""Most hits of a search, by context size."""
 _MAX_CHARACTERS = {"low": 300, "medium": 600, "high": 1200}
-"""Of the text of each hit."""
+"""Most characters of a hit's text, by context size."""
 
 
 class SearchError(Exception):
-    """The search gave nothing to read; the message says why and may be shown to the model."""
+    """The search failed; the message gives the reason and may be shown to the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOptions:
-    """How much is found, and where."""
+    """Amount of text to return, and domains to search."""
 
     context_size: ContextSize = "medium"
     place: str | None = None
-    """Roughly where the user is, in words."""
+    """Approximate location of the user, in words."""
     allowed_domains: Sequence[str] = ()
-    """These and what lies below them; all if there are none."""
+    """Domains to search, subdomains included; all if empty."""
     blocked_domains: Sequence[str] = ()
+    """Domains to leave out, subdomains included."""
 
 
 class SearchProvider(Protocol):
-    """Whoever searches."""
+    """Interface of a search engine."""
 
     def search(self, query: str, options: SearchOptions) -> list[Hit]:
-        """The best hits first; raises `SearchError`."""
+        """Return the hits, best first; raise `SearchError` if the search fails."""
 
 
 class Searxng:
-    """SearXNG's JSON API (`GET /search?format=json`), which its settings must allow."""
+    """Client of SearXNG's JSON API (`GET /search?format=json`), which its settings must enable."""
 
     def __init__(self, base_url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         self._client = httpx2.Client(
@@ -55,9 +57,9 @@ class Searxng:
         )
 
     def search(self, query: str, options: SearchOptions) -> list[Hit]:
-        """The best hits first; raises `SearchError`."""
-        answer = self._ask(_with_operators(query, options))
-        hits = [_hit(result, options) for result in answer.get("results", [])]
+        """Return the hits, best first; raise `SearchError` if the search fails."""
+        body = self._request(_build_query(query, options))
+        hits = [_parse_hit(result, options) for result in body.get("results", [])]
         wanted = [hit for hit in hits if hit is not None and _is_wanted(hit.url, options)]
         return wanted[: _MAX_HITS[options.context_size]]
 
@@ -65,24 +67,24 @@ class Searxng:
         """Close the connections."""
         self._client.close()
 
-    def _ask(self, query: str) -> dict[str, Any]:
+    def _request(self, query: str) -> dict[str, Any]:
         parameters = {"q": query, "format": "json"}
         try:
-            with self._client.stream("GET", "search", params=parameters) as answer:
-                _check_status(answer.status_code)
+            with self._client.stream("GET", "search", params=parameters) as response:
+                _check_status(response.status_code)
                 body = bytearray()
-                for chunk in answer.iter_bytes():
+                for chunk in response.iter_bytes():
                     body += chunk
                     if len(body) > MAX_ANSWER_BYTES:
                         raise SearchError("the search engine's answer is too large")
-            found: Any = orjson.loads(body)
+            parsed: Any = orjson.loads(body)
         except httpx2.HTTPError as error:
             raise SearchError(f"the search engine cannot be reached: {error}") from error
         except orjson.JSONDecodeError as error:
             raise SearchError("the search engine's answer is not JSON") from error
-        if not isinstance(found, dict):
+        if not isinstance(parsed, dict):
             raise SearchError("the search engine's answer is not an object")
-        return found
+        return parsed
 
 
 def _check_status(status: int) -> None:
@@ -92,8 +94,8 @@ def _check_status(status: int) -> None:
         raise SearchError(f"the search engine answered with status {status}")
 
 
-def _with_operators(query: str, options: SearchOptions) -> str:
-    """The query as engines read it; what they make of the operators is checked afterwards."""
+def _build_query(query: str, options: SearchOptions) -> str:
+    """Return the query with search operators; hits are filtered again because engines vary."""
     words = [query]
     if options.place and options.place.lower() not in query.lower():
         words.append(options.place)
@@ -103,8 +105,8 @@ def _with_operators(query: str, options: SearchOptions) -> str:
     return " ".join(words)
 
 
-def _hit(result: Any, options: SearchOptions) -> Hit | None:
-    """A result that can be cited: with an address of the web; None for any other."""
+def _parse_hit(result: Any, options: SearchOptions) -> Hit | None:
+    """Return a result as a hit; None if it has no http(s) URL and cannot be cited."""
     url = result.get("url") if isinstance(result, dict) else None
     if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
         return None

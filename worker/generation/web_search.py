@@ -1,4 +1,4 @@
-"""Between two turns of a response: what its model searches for is found and put before it."""
+"""Web searches between two turns of a response: run them and encode their results."""
 
 import logging
 
@@ -14,37 +14,41 @@ from worker.generation.searxng import SearchError, SearchOptions, SearchProvider
 
 logger = logging.getLogger(__name__)
 
-ROOM = 16
-"""Tokens that are left for what a model says of what was found; else it is told less."""
+MIN_ANSWER_TOKENS = 16
+"""Tokens of the context left for the answer to a search result; hits are dropped to fit."""
 
 
 class WebSearcher:
-    """Searches for whatever a generation waits for, on the thread of its task."""
+    """Runs the searches that a generation waits for, on its task thread."""
 
     def __init__(self, provider: SearchProvider | None, encoder: ChatEncoder) -> None:
-        """Without a provider every search fails."""
+        """Create a searcher; without a provider every search fails."""
         self._provider = provider
         self._encoder = encoder
 
-    def tell_all(
+    def run_searches(
         self, generation: Generation, parameters: GenerationParameters, num_prompt_tokens: int
     ) -> None:
-        """Search for each choice that waits, and tell it; it is given up if that is not wanted."""
+        """Search for each waiting choice and insert the result into its tokens.
+
+        Stops early if the generation is interrupted. A choice whose context has no room for a
+        result ends with `length`.
+        """
         for choice in generation.waiting:
             if generation.is_interrupted:
                 return
-            hits, error = self._search(generation.stored, choice, parameters)
+            hits, error = self._search(generation.record, choice, parameters)
             if generation.is_interrupted:
                 return
-            taken = num_prompt_tokens + len(generation.tokens_of(choice))
-            told = self._fitting(choice, hits, error, parameters, taken)
-            if told is None:
-                choice.cut(FinishReason.LENGTH)
+            num_used = num_prompt_tokens + len(generation.tokens_of(choice))
+            token_ids = self._encode_result(choice, hits, error, parameters, num_used)
+            if token_ids is None:
+                choice.finish(FinishReason.LENGTH)
             else:
-                generation.give(choice, told)
+                generation.add_search_result(choice, token_ids)
 
     def _search(
-        self, stored: ResponseRecord, choice: Choice, parameters: GenerationParameters
+        self, record: ResponseRecord, choice: Choice, parameters: GenerationParameters
     ) -> tuple[list[Hit], str | None]:
         tool = offered_search(parameters)
         assert tool is not None
@@ -52,33 +56,33 @@ class WebSearcher:
         if self._provider is None:
             return [], "no search provider is configured"
         try:
-            return self._provider.search(choice.query, options_of(tool)), None
+            return self._provider.search(choice.query, search_options(tool)), None
         except SearchError as error:
-            about = {"response_id": stored.id.hex, "error": str(error)}
-            logger.warning("search failed", extra=about)
+            fields = {"response_id": record.id.hex, "error": str(error)}
+            logger.warning("search failed", extra=fields)
             return [], str(error)
 
-    def _fitting(
+    def _encode_result(
         self,
         choice: Choice,
         hits: list[Hit],
         error: str | None,
         parameters: GenerationParameters,
-        taken: int,
+        num_used: int,
     ) -> list[int] | None:
-        """The result as tokens, of as many hits as there is room for; None if there is for none."""
+        """Return the tokens of as many hits as fit into the context; None if no result fits."""
         while True:
-            text = error_text(error) if error else result_text(hits, first=choice.num_found + 1)
+            text = error_text(error) if error else result_text(hits, first=choice.num_hits + 1)
             token_ids = self._encoder.encode_result(text, parameters.effort)
-            if taken + len(token_ids) + ROOM <= self._encoder.context_length:
+            if num_used + len(token_ids) + MIN_ANSWER_TOKENS <= self._encoder.context_length:
                 return token_ids
             if not hits:
                 return None
             hits = hits[:-1]
 
 
-def options_of(tool: WebSearchTool) -> SearchOptions:
-    """How a request wants the web to be searched."""
+def search_options(tool: WebSearchTool) -> SearchOptions:
+    """Return the options of a request's search tool."""
     filters = tool.filters
     return SearchOptions(
         context_size=tool.search_context_size or "medium",

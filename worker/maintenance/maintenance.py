@@ -1,6 +1,7 @@
-"""The maintenance process: what was lost is taken up again; webhooks and retention beside it.
+"""The maintenance process: the reaper loop, with webhook delivery and retention in threads.
 
-Any number may run; each step is safe beside itself, so none needs to lead.
+Any number of maintenance processes may run: each step is safe to run concurrently with itself, so
+no leader is elected.
 """
 
 import logging
@@ -29,16 +30,21 @@ from worker.queue import WakeQueue, queue_name
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 0.5
+"""Seconds between two rounds."""
 GRACE_S = 3.0
-"""After the database was away, workers renew or hand back before anything is taken from them."""
+"""Seconds without reclaims after a database outage.
+
+In that time workers renew their leases or hand their responses back.
+"""
 POISON = EndingCause(
     status=ResponseStatus.FAILED,
     error={"code": "server_error", "message": "Its workers were lost three times over."},
 )
+"""Failure recorded for a response during which too many workers were lost."""
 
 
 class Maintenance:
-    """One round after the other, twice a second."""
+    """Loop that reclaims the responses of lost workers and repeats lost wake-ups."""
 
     def __init__(self, settings: Settings, pulse: Path | None = None) -> None:
         assert settings.database_url is not None
@@ -51,7 +57,7 @@ class Maintenance:
         self._reclaim_from = 0.0
 
     def run(self, stopping: threading.Event) -> None:
-        """Work until told to stop; a round that fails is tried again in the next."""
+        """Run rounds until `stopping` is set; a step that fails is retried in the next round."""
         while not stopping.wait(INTERVAL_S):
             if self._pulse is not None:
                 with suppress(OSError):
@@ -67,19 +73,19 @@ class Maintenance:
         self._client.close()
 
     def reclaim(self) -> None:
-        """Put the responses of lost workers back into the queue; fail those that kill workers."""
+        """Requeue the responses of lost workers; fail those that have lost too many workers."""
         reclaimed = self._store.reaper.reclaim()
         if reclaimed:
             logger.warning("responses reclaimed", extra={"count": len(reclaimed)})
         poisonous = self._store.reaper.poisonous()
         if poisonous:
-            self._client.ping()  # what was shown is in the log: it may be away, and not lost
-        for stored in poisonous:
-            if finalize_orphan(self._store, self._log, stored, POISON):
-                logger.error("response given up", extra={"response_id": stored.id.hex})
+            self._client.ping()  # the streamed output is in Redis: it may be unreachable, not lost
+        for record in poisonous:
+            if finalize_orphan(self._store, self._log, record, POISON):
+                logger.error("response given up", extra={"response_id": record.id.hex})
 
     def wake(self) -> None:
-        """Send the hints that queued rows lack: lost with a broker, or never sent."""
+        """Send wake-ups for queued responses without one: lost with the broker, or never sent."""
         for model, num_queued in self._store.reaper.num_queued().items():
             missing = num_queued - self._client.llen(queue_name(model))
             if missing > 0:
@@ -97,26 +103,26 @@ class Maintenance:
 
 
 def main(settings: Settings, pulse: Path | None = None) -> None:
-    """Run the loop until SIGTERM."""
+    """Run the maintenance loop, webhook delivery and retention until SIGTERM or SIGINT."""
     configure_logging(settings.log_level)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     deliverer, retention = Deliverer(settings), Retention(settings)
-    beside = [
+    threads = [
         threading.Thread(target=_run, args=[run, stopping], name=name)
         for name, run in (("webhooks", deliverer.run), ("retention", retention.run))
     ]
-    for thread in beside:
+    for thread in threads:
         thread.start()
     Maintenance(settings, pulse).run(stopping)
-    for thread in beside:
+    for thread in threads:
         thread.join()
 
 
-def _run(part: Callable[[threading.Event], None], stopping: threading.Event) -> None:
-    """Run a part; a fault that ends it ends the process, which is then started again."""
+def _run(loop: Callable[[threading.Event], None], stopping: threading.Event) -> None:
+    """Run a loop; an exception that ends it stops the process, which its supervisor restarts."""
     try:
-        part(stopping)
+        loop(stopping)
     finally:
         stopping.set()

@@ -1,6 +1,6 @@
-"""Retention: what is past its time is deleted, and the months that will be needed are made.
+"""Retention: deletes expired responses and creates the monthly partitions needed next.
 
-In a thread of its own: a sweep may take minutes, and the maintenance loop reclaims every second.
+It has a thread of its own: a sweep may take minutes, and the maintenance loop must not wait for it.
 """
 
 import logging
@@ -22,15 +22,20 @@ from models.streams.unstored import UNSTORED_TTL_S
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 60.0
+"""Seconds between two sweeps."""
 LOGS_INTERVAL_S = 10.0
-"""What was deleted while Redis was away is in there no longer than this once it is back."""
+"""Seconds between two searches for orphaned event logs.
+
+After an outage of Redis, the logs of responses deleted meanwhile stay no longer than this.
+"""
 UNSTORED = timedelta(seconds=UNSTORED_TTL_S)
-REST = 3.0
-"""Times as long as a batch took, the database is left to others before the next."""
+"""Time after which finished responses with `store: false` are deleted."""
+PAUSE_RATIO = 3.0
+"""Pause between two batches of deletes, as a multiple of the last one's duration."""
 
 
 class Retention:
-    """One sweep after the other; any number of processes may sweep."""
+    """Loop of retention sweeps; any number of processes may run it concurrently."""
 
     def __init__(self, settings: Settings) -> None:
         assert settings.database_url is not None
@@ -42,7 +47,7 @@ class Retention:
         self._stopping = threading.Event()
 
     def run(self, stopping: threading.Event) -> None:
-        """Sweep until told to stop, which also ends a sweep."""
+        """Sweep until `stopping` is set, which also ends a sweep between two batches."""
         self._stopping = stopping
         next_sweep = 0.0
         while not stopping.is_set():
@@ -59,7 +64,7 @@ class Retention:
         self._client.close()
 
     def sweep(self) -> None:
-        """Every step once; one that fails is tried again in the next sweep."""
+        """Run every step once; a step that fails is retried in the next sweep."""
         for step in (
             self._drop_months,
             self._add_months,
@@ -73,8 +78,8 @@ class Retention:
         try:
             step()
         except (UnavailableError, redis.RedisError) as error:
-            about = {"step": step.__name__, "error": str(error)}
-            logger.warning("retention step failed", extra=about)
+            extra = {"step": step.__name__, "error": str(error)}
+            logger.warning("retention step failed", extra=extra)
 
     def _add_months(self) -> None:
         if added := self._store.partitions.add(datetime.now(UTC)):
@@ -86,37 +91,37 @@ class Retention:
             logger.info("months dropped", extra={"months": dropped})
 
     def _expire(self) -> None:
-        """Delete finished responses past their time, with all that Redis has of them."""
+        """Delete finished responses past their retention time, with their data in Redis."""
         now = datetime.now(UTC)
-        upkeep = self._store.reaper
-        self._delete(lambda: upkeep.expire(created_before=now - self._retention))
-        self._delete(lambda: upkeep.expire_unstored(created_before=now - UNSTORED))
+        reaper = self._store.reaper
+        self._delete(lambda: reaper.expire(created_before=now - self._retention))
+        self._delete(lambda: reaper.expire_unstored(created_before=now - UNSTORED))
 
-    def _delete(self, batch: Callable[[], list[UUID]]) -> None:
-        began = time.monotonic()
-        while not self._stopping.is_set() and (expired := batch()):
+    def _delete(self, delete_batch: Callable[[], list[UUID]]) -> None:
+        started_at = time.monotonic()
+        while not self._stopping.is_set() and (expired := delete_batch()):
             self._log.forget(expired)
             logger.info("responses expired", extra={"count": len(expired)})
-            self._stopping.wait(REST * (time.monotonic() - began))
-            began = time.monotonic()
+            self._stopping.wait(PAUSE_RATIO * (time.monotonic() - started_at))
+            started_at = time.monotonic()
 
     def _forget_logs(self) -> None:
-        """Forget the logs of what is deleted or has ended without a word in Redis.
+        """Delete the logs of responses that are deleted or finished without a terminal event.
 
-        Redis was away at that moment, or brought back what it had forgotten, or a worker that was
-        killed since has written once more.
+        Such logs remain if Redis was down at that moment, restored older data on a restart, or
+        received one more write from a worker that was killed since.
         """
-        for logs in self._log.kept():
-            ends = self._store.reaper.have_ended(list(logs))
-            # Of what is not there, all; of what has ended, what is kept as if it had not.
-            left = [
-                each
-                for each, has_end in logs.items()
-                if each not in ends or (ends[each] and not has_end)
+        for logs in self._log.scan():
+            has_ended = self._store.reaper.have_ended(list(logs))
+            # All logs of deleted responses; of finished ones, those without a terminal event.
+            orphaned = [
+                response_id
+                for response_id, has_end in logs.items()
+                if response_id not in has_ended or (has_ended[response_id] and not has_end)
             ]
-            if left:
-                self._log.forget(left)
-                logger.info("logs forgotten", extra={"count": len(left)})
+            if orphaned:
+                self._log.forget(orphaned)
+                logger.info("logs forgotten", extra={"count": len(orphaned)})
 
     def _tidy(self) -> None:
         self._store.reaper.forget_workers()

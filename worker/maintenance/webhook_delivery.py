@@ -1,6 +1,6 @@
-"""Sends what is due from the outbox of webhooks: at least once, in the maintenance process.
+"""Delivery of webhooks from the outbox, at least once, in the maintenance process.
 
-One event loop for all requests, so that a slow receiver holds a connection and no thread.
+One event loop serves all requests, so that a slow receiver occupies a connection but no thread.
 """
 
 import asyncio
@@ -21,16 +21,19 @@ from models.webhooks.safe_http import Destinations, OutboundClient, OutboundErro
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.25
-"""How long the outbox is left alone when nothing was due."""
+"""Seconds between two polls of the outbox when nothing was due."""
 FIRST_DELAY_S = 5.0
+"""Seconds before the first retry."""
 LONGEST_DELAY_S = 4 * 3600.0
+"""Longest delay between two attempts, in seconds, before jitter."""
 GONE = 410
+"""HTTP status with which a receiver asks for no more deliveries."""
 _STOP_S = 2.0
-"""How long requests that are under way may take when the process is to stop."""
+"""Seconds that requests in flight may still take when the process stops."""
 
 
 class Deliverer:
-    """Takes, sends and settles until told to stop."""
+    """Loop that claims due deliveries, sends them and records the results."""
 
     def __init__(self, settings: Settings) -> None:
         assert settings.database_url is not None
@@ -39,7 +42,7 @@ class Deliverer:
         self._running: dict[UUID, asyncio.Task[None]] = {}
 
     def run(self, stopping: threading.Event) -> None:
-        """Deliver until `stopping` is set."""
+        """Deliver webhooks until `stopping` is set."""
         asyncio.run(self._run(stopping))
 
     def close(self) -> None:
@@ -49,31 +52,33 @@ class Deliverer:
     async def _run(self, stopping: threading.Event) -> None:
         while not stopping.is_set():
             try:
-                taken = await asyncio.to_thread(self._store.deliveries.take, busy=self._busy())
+                due = await asyncio.to_thread(
+                    self._store.deliveries.take, busy=self._busy_endpoints()
+                )
             except UnavailableError:
                 logger.warning("webhooks wait: the database is out of reach")
-                taken = []
-            self._start(taken)
-            await self._pause(idle=not taken)
-        if under_way := self._busy_tasks():
-            await asyncio.wait(under_way, timeout=_STOP_S)
+                due = []
+            self._start(due)
+            await self._pause(is_idle=not due)
+        if in_flight := self._busy_tasks():
+            await asyncio.wait(in_flight, timeout=_STOP_S)
 
-    def _start(self, taken: Iterable[TakenDelivery]) -> None:
+    def _start(self, due: Iterable[TakenDelivery]) -> None:
         batches: dict[UUID, list[TakenDelivery]] = defaultdict(list)
-        for each in taken:
-            batches[each.endpoint_id].append(each)
+        for delivery in due:
+            batches[delivery.endpoint_id].append(delivery)
         for endpoint_id, batch in batches.items():
             self._running[endpoint_id] = asyncio.create_task(self._deliver_all(batch))
 
-    async def _pause(self, *, idle: bool) -> None:
-        """Until an endpoint is free for more, or it is time to look again."""
+    async def _pause(self, *, is_idle: bool) -> None:
+        """Wait until an endpoint is free again or the next poll of the outbox is due."""
         tasks = self._busy_tasks()
         if tasks:
             await asyncio.wait(tasks, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
-        elif idle:
+        elif is_idle:
             await asyncio.sleep(POLL_S)
 
-    def _busy(self) -> list[UUID]:
+    def _busy_endpoints(self) -> list[UUID]:
         return [endpoint_id for endpoint_id, task in self._running.items() if not task.done()]
 
     def _busy_tasks(self) -> list[asyncio.Task[None]]:
@@ -83,48 +88,53 @@ class Deliverer:
     async def _deliver_all(self, batch: list[TakenDelivery]) -> None:
         await asyncio.gather(*map(self._deliver, batch))
 
-    async def _deliver(self, taken: TakenDelivery) -> None:
-        status_code, error = await self._send(taken)
+    async def _deliver(self, delivery: TakenDelivery) -> None:
+        status_code, error = await self._send(delivery)
         try:
-            await asyncio.to_thread(self._settle, taken, status_code, error)
+            await asyncio.to_thread(self._record_result, delivery, status_code, error)
         except UnavailableError:
-            # It is taken again once its lease is over: sent twice rather than never.
-            logger.warning("webhook not settled", extra=_about(taken))
+            # It is claimed again once its lease has expired: sent twice rather than never.
+            logger.warning("webhook not settled", extra=_log_fields(delivery))
 
-    async def _send(self, taken: TakenDelivery) -> tuple[int | None, str]:
-        """The status of the answer, if there was one, and what was wrong with it."""
-        event = ended_event(taken.response_id, taken.event_type, taken.occurred_at)
-        secrets = [each for each in (taken.signing_secret, taken.old_secret) if each]
-        message = sign(event, webhook_id(taken.response_id, taken.endpoint_id), secrets)
+    async def _send(self, delivery: TakenDelivery) -> tuple[int | None, str]:
+        """Return the HTTP status, None without a response, and the error, empty on success."""
+        event = ended_event(delivery.response_id, delivery.event_type, delivery.occurred_at)
+        secrets = [secret for secret in (delivery.signing_secret, delivery.old_secret) if secret]
+        message = sign(event, webhook_id(delivery.response_id, delivery.endpoint_id), secrets)
         try:
-            status = await self._client.post(taken.url, body=message.body, headers=message.headers)
+            status = await self._client.post(
+                delivery.url, body=message.body, headers=message.headers
+            )
         except UrlRefusedError as error:
             return None, f"not sent: {error}"
         except OutboundError as error:
             return None, str(error)
         return status, "" if 200 <= status < 300 else f"answered {status}"
 
-    def _settle(self, taken: TakenDelivery, status_code: int | None, error: str) -> None:
+    def _record_result(self, delivery: TakenDelivery, status_code: int | None, error: str) -> None:
         deliveries = self._store.deliveries
-        logger.info("webhook tried", extra={**_about(taken), "result": error or "accepted"})
+        logger.info("webhook tried", extra={**_log_fields(delivery), "result": error or "accepted"})
         if status_code is not None and not error:
-            deliveries.delivered(taken, status_code)
+            deliveries.mark_delivered(delivery, status_code)
         elif status_code == GONE:
-            deliveries.gone(taken, status_code=status_code, error=error)
+            deliveries.mark_gone(delivery, status_code=status_code, error=error)
         else:
-            delay_s = retry_delay_s(taken.num_attempts)
-            deliveries.failed(taken, status_code=status_code, error=error, delay_s=delay_s)
+            delay_s = retry_delay_s(delivery.num_attempts)
+            deliveries.mark_failed(delivery, status_code=status_code, error=error, delay_s=delay_s)
 
 
 def retry_delay_s(num_attempts: int) -> float:
-    """How long a delivery that has failed so often is left alone, with jitter."""
-    longest = min(FIRST_DELAY_S * 3.0 ** min(num_attempts - 1, 20), LONGEST_DELAY_S)
-    return longest * random.uniform(0.8, 1.2)
+    """Return the delay in seconds before the next attempt after `num_attempts` failed ones.
+
+    Exponential backoff by a factor of three, capped, with a jitter of ±20 %.
+    """
+    delay_s = min(FIRST_DELAY_S * 3.0 ** min(num_attempts - 1, 20), LONGEST_DELAY_S)
+    return delay_s * random.uniform(0.8, 1.2)
 
 
-def _about(taken: TakenDelivery) -> dict[str, object]:
+def _log_fields(delivery: TakenDelivery) -> dict[str, object]:
     return {
-        "response_id": taken.response_id.hex,
-        "endpoint_id": taken.endpoint_id.hex,
-        "attempt": taken.num_attempts,
+        "response_id": delivery.response_id.hex,
+        "endpoint_id": delivery.endpoint_id.hex,
+        "attempt": delivery.num_attempts,
     }

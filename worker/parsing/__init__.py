@@ -1,1 +1,1 @@
-"""From generated tokens to text, and from text to reasoning, tool calls and answer."""
+"""Incremental parsing of generated tokens into reasoning, tool calls and answer."""

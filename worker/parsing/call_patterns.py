@@ -1,4 +1,4 @@
-"""What is looked for in a model's text to find its calls of functions, for each format."""
+"""Regular expressions that delimit tool calls, one set per call format."""
 
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -11,39 +11,39 @@ _HEAD = r'\{\s*"name"\s*:\s*"(?P<name>[a-zA-Z0-9_-]{1,64})"\s*,\s*"(?:arguments|
 _OBJECT = r"(?=\{)"
 
 Pattern = Any
-"""Of `regex`, which has no types; a match of it may be of the beginning alone."""
+"""A compiled pattern of `regex`, which is untyped but supports partial matches."""
 
 
 class CallPatterns(NamedTuple):
-    """Regular expressions that are matched where something is expected, in part if need be."""
+    """Patterns matched, possibly partially, at the start of the buffered text."""
 
     first: Pattern
     """The first call up to its arguments."""
     again: Pattern
-    """Another, after one that has ended."""
+    """A further call up to its arguments, separator included."""
     tail: Pattern
-    """What a call ends with, after its arguments."""
+    """The end of a call, after its arguments."""
     end: Pattern | None
-    """What all calls end with."""
+    """The text that closes the list of calls, if the format has one."""
 
 
 @lru_cache
-def patterns_of(form: CallFormat) -> CallPatterns:
-    """White space may be anywhere that JSON allows it."""
-    opener, after = _loose(form.opener), _loose(form.after_opener)
-    closer = regex.escape(form.closer.strip())
-    # Whatever else a model adds to a call is passed over.
+def call_patterns(call_format: CallFormat) -> CallPatterns:
+    """Return the patterns of a call format; white space may stand wherever JSON allows it."""
+    opener, after = _with_space(call_format.opener), _with_space(call_format.after_opener)
+    closer = regex.escape(call_format.closer.strip())
+    # Anything else that a model adds to a call is skipped.
     rest = rf"(?:(?!{closer}).)*" if closer else r"[^}]*\}"
     return CallPatterns(
         first=_compile(opener + after + _HEAD + _OBJECT),
-        again=_compile(_loose(form.separator) + _HEAD + _OBJECT),
+        again=_compile(_with_space(call_format.separator) + _HEAD + _OBJECT),
         tail=_compile(rest + closer),
-        end=_compile(r"\s*" + regex.escape(form.end)) if form.end else None,
+        end=_compile(r"\s*" + regex.escape(call_format.end)) if call_format.end else None,
     )
 
 
-def _loose(text: str) -> str:
-    """A text with any white space around it; nothing for an empty one."""
+def _with_space(text: str) -> str:
+    """Return a pattern for the text with any white space around it; empty for an empty text."""
     return rf"\s*{regex.escape(text.strip())}\s*" if text.strip() else r"\s*" if text else ""
 
 

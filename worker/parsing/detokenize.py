@@ -1,21 +1,26 @@
-"""Text from tokens as they come, never half a character.
+"""Incremental detokenization that never emits part of a character.
 
-Pure: knows a tokenizer's `decode`, nothing of engines or events.
+Depends on a tokenizer's `decode` alone and does no I/O.
 """
 
 from worker.engine.interface import Tokenizer
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-# Bytes of an unfinished character, each of which a tokenizer may show as one replacement.
+# Most bytes of an incomplete UTF-8 character, each of which a tokenizer may decode to one
+# replacement character.
 _MAX_UNFINISHED = 3
 
-# By then the bytes are simply not UTF-8; holding on would decode ever longer windows.
+# After so many tokens the bytes are simply not UTF-8; waiting on would decode ever longer windows.
 _MAX_PENDING = 64
 
 
 class Detokenizer:
-    """Decodes a window of recent tokens: those before are context, for spaces that depend on it."""
+    """Incremental decoder over a window of recent tokens.
+
+    The window starts with tokens whose text was already returned, because the spaces that a
+    tokenizer writes depend on the tokens before.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -25,7 +30,7 @@ class Detokenizer:
         """Characters of the window's text that have been returned, its context included."""
 
     def add(self, token_id: int) -> str:
-        """Return the text that the token makes certain; it may be empty."""
+        """Return the text that the token completes; it may be empty."""
         self._window.append(token_id)
         text = self._tokenizer.decode(self._window)
         tail = text[-_MAX_UNFINISHED:]
@@ -40,7 +45,7 @@ class Detokenizer:
         return new
 
     def flush(self) -> str:
-        """Return what was held back; for the end of the sequence."""
+        """Return the buffered text; call at the end of the sequence."""
         new = self._tokenizer.decode(self._window)[self._num_emitted :]
         self._num_emitted += len(new)
         return new

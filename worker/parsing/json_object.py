@@ -1,16 +1,19 @@
-"""Where a JSON object ends in text that comes in pieces."""
+"""Detection of the end of a JSON object in streamed text."""
 
 
-class ObjectEnd:
-    """Counts the braces that are in no string; whether it is JSON is not its matter."""
+class JsonObjectScanner:
+    """Finds the closing brace of an object: counts braces outside strings, validates nothing."""
 
     def __init__(self) -> None:
         self._depth = 0
         self._is_in_string = False
         self._is_escaped = False
 
-    def find(self, text: str) -> int | None:
-        """How much of more text belongs to the object; None if all does and it goes on."""
+    def find_end(self, text: str) -> int | None:
+        """Return how many characters of further text belong to the object.
+
+        Return None if all of them do and the object goes on.
+        """
         for position, char in enumerate(text):
             if self._is_in_string:
                 self._read_string(char)

@@ -1,100 +1,106 @@
-"""Tells what a model thinks from what it answers, however the text is cut into pieces; pure.
+"""Incremental parser that separates reasoning from the answer; does no I/O.
 
-A thought is looked for where a turn begins, and again after each thought: an answer that speaks of
-`<think>` later on is an answer.
+Reasoning is expected at the beginning of a turn, and again after each piece of reasoning. A
+`<think>` that occurs later, in the answer, is part of the answer.
 """
 
 from enum import StrEnum
 
 from models.profile.thinking import ThinkTags
-from worker.parsing.segments import Kind, Segment, begun
+from worker.parsing.segments import Kind, Segment, partial_tag_length
 
 
-class _Place(StrEnum):
+class _State(StrEnum):
     START = "start"
     OPENED = "opened"
-    THOUGHT = "thought"
+    REASONING = "reasoning"
     ANSWER = "answer"
 
 
 class ReasoningParser:
-    """The pieces add up to the text that was given, less what is held back."""
+    """Splits text into reasoning, tags and answer.
+
+    The texts of the segments add up to the text that was added, less what is still buffered.
+    """
 
     def __init__(self, tags: ThinkTags | None, *, is_open: bool = False) -> None:
-        """`is_open`: the prompt ends within a thought. Without tags all text is an answer."""
+        """Create a parser for one turn; without tags all text is answer.
+
+        `is_open`: the prompt ends within reasoning, so that no opening tag is generated.
+        """
         self._tags = tags or ThinkTags("", "")
-        self._held = ""
-        self._place = _Place.START if tags else _Place.ANSWER
+        self._buffer = ""
+        self._state = _State.START if tags else _State.ANSWER
         if tags and is_open:
-            self._place = _Place.OPENED
-        self._is_after_thought = False
+            self._state = _State.OPENED
+        self._is_after_reasoning = False
 
     def add(self, text: str) -> list[Segment]:
-        """The pieces that have become sure."""
-        self._held += text
-        pieces: list[Segment] = []
-        while self._advance(pieces):
+        """Add text and return the segments that have become certain."""
+        self._buffer += text
+        segments: list[Segment] = []
+        while self._advance(segments):
             pass
-        return pieces
+        return segments
 
     def flush(self) -> list[Segment]:
-        """What was held back, for the end of the text."""
-        pieces: list[Segment] = []
-        if self._place is _Place.START:
-            self._put(pieces, self._kind_of_space(), self._num_leading())
-            self._put(pieces, Kind.ANSWER, len(self._held))
+        """Return the buffered text; call at the end of the text."""
+        segments: list[Segment] = []
+        if self._state is _State.START:
+            self._emit(segments, self._kind_of_space(), self._num_leading_spaces())
+            self._emit(segments, Kind.ANSWER, len(self._buffer))
         else:
-            self._put(pieces, Kind.THOUGHT, len(self._held.rstrip()))
-            self._put(pieces, Kind.TAG, len(self._held))
-        return pieces
+            self._emit(segments, Kind.REASONING, len(self._buffer.rstrip()))
+            self._emit(segments, Kind.TAG, len(self._buffer))
+        return segments
 
-    def _advance(self, pieces: list[Segment]) -> bool:
-        """Take what is sure; True if what is left may be too."""
-        match self._place:
-            case _Place.START:
-                return self._look_for_opener(pieces)
-            case _Place.OPENED:
-                self._put(pieces, Kind.TAG, self._num_leading())
-                self._place = _Place.THOUGHT if self._held else _Place.OPENED
-                return bool(self._held)
-            case _Place.THOUGHT:
-                return self._look_for_closer(pieces)
-            case _Place.ANSWER:
-                self._put(pieces, Kind.ANSWER, len(self._held))
+    def _advance(self, segments: list[Segment]) -> bool:
+        """Emit what is certain; return True if the rest of the buffer should be parsed again."""
+        match self._state:
+            case _State.START:
+                return self._parse_opener(segments)
+            case _State.OPENED:
+                self._emit(segments, Kind.TAG, self._num_leading_spaces())
+                self._state = _State.REASONING if self._buffer else _State.OPENED
+                return bool(self._buffer)
+            case _State.REASONING:
+                return self._parse_until_closer(segments)
+            case _State.ANSWER:
+                self._emit(segments, Kind.ANSWER, len(self._buffer))
         return False
 
-    def _look_for_opener(self, pieces: list[Segment]) -> bool:
-        opener, num_space = self._tags.opener, self._num_leading()
-        rest = self._held[num_space:]
+    def _parse_opener(self, segments: list[Segment]) -> bool:
+        opener, num_space = self._tags.opener, self._num_leading_spaces()
+        rest = self._buffer[num_space:]
         if rest.startswith(opener):
-            self._put(pieces, Kind.TAG, num_space + len(opener))
-            self._place = _Place.OPENED
+            self._emit(segments, Kind.TAG, num_space + len(opener))
+            self._state = _State.OPENED
             return True
         if opener.startswith(rest):
             return False
-        self._put(pieces, self._kind_of_space(), num_space)
-        self._place = _Place.ANSWER
+        self._emit(segments, self._kind_of_space(), num_space)
+        self._state = _State.ANSWER
         return True
 
-    def _look_for_closer(self, pieces: list[Segment]) -> bool:
+    def _parse_until_closer(self, segments: list[Segment]) -> bool:
         closer = self._tags.closer
-        end = self._held.find(closer)
+        end = self._buffer.find(closer)
         if end < 0:
-            sure = self._held[: len(self._held) - begun(self._held, closer)]
-            self._put(pieces, Kind.THOUGHT, len(sure.rstrip()))
+            certain = self._buffer[: len(self._buffer) - partial_tag_length(self._buffer, closer)]
+            self._emit(segments, Kind.REASONING, len(certain.rstrip()))
             return False
-        self._put(pieces, Kind.THOUGHT, len(self._held[:end].rstrip()))
-        self._put(pieces, Kind.TAG, self._held.index(closer) + len(closer))
-        self._place, self._is_after_thought = _Place.START, True
+        self._emit(segments, Kind.REASONING, len(self._buffer[:end].rstrip()))
+        self._emit(segments, Kind.TAG, self._buffer.index(closer) + len(closer))
+        self._state, self._is_after_reasoning = _State.START, True
         return True
 
-    def _num_leading(self) -> int:
-        return len(self._held) - len(self._held.lstrip())
+    def _num_leading_spaces(self) -> int:
+        return len(self._buffer) - len(self._buffer.lstrip())
 
     def _kind_of_space(self) -> Kind:
-        return Kind.SPACE if self._is_after_thought else Kind.ANSWER
+        return Kind.SPACE if self._is_after_reasoning else Kind.ANSWER
 
-    def _put(self, pieces: list[Segment], kind: Kind, length: int) -> None:
+    def _emit(self, segments: list[Segment], kind: Kind, length: int) -> None:
         if length:
-            pieces.append(Segment(kind, self._held[:length]))
-            self._held = self._held[length:]
+            segments.append(Segment(kind, self._buffer[:length]))
+            self._buffer = self._buffer[length:]

@@ -1,25 +1,25 @@
-"""What generated text is made of."""
+"""Segments of generated text: reasoning, tool calls and answer."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a piece of generated text is."""
+    """Kind of a segment of generated text."""
 
-    THOUGHT = "thought"
+    REASONING = "reasoning"
     TAG = "tag"
-    """Tags, and the white space just within them: part of the thought, shown nowhere."""
+    """Reasoning tags and the white space just inside them; counted as reasoning, never shown."""
     SPACE = "space"
-    """White space between thought, answer and calls, shown nowhere."""
+    """White space between reasoning, answer and calls; never shown."""
     CALL = "call"
-    """A call of a tool as a whole, with its tags."""
+    """A whole tool call, tags included."""
     CALL_BEGIN = "call_begin"
-    """A call of a function up to its arguments; `name` says which."""
+    """The beginning of a function call up to its arguments; `name` is the function."""
     ARGUMENTS = "arguments"
-    """Arguments of the call that has begun, as they are written."""
+    """A piece of the current call's arguments, as it is generated."""
     CALL_END = "call_end"
-    """What comes after them."""
+    """The end of a call, after its arguments."""
     ANSWER = "answer"
 
 
@@ -30,10 +30,10 @@ class Segment:
     kind: Kind
     text: str
     name: str = ""
-    """Of the function that a call begins with."""
+    """Name of the function, for `CALL_BEGIN`."""
 
 
-def begun(text: str, tag: str) -> int:
-    """Length of the longest end of a text with which a tag begins, the whole tag left out."""
+def partial_tag_length(text: str, tag: str) -> int:
+    """Return the length of the longest suffix of `text` that is a proper prefix of `tag`."""
     lengths = range(min(len(tag) - 1, len(text)), 0, -1)
     return next((length for length in lengths if tag.startswith(text[-length:])), 0)

@@ -1,4 +1,8 @@
-"""From tokens to text that may be shown: whole code points, thoughts apart, and no stop string."""
+"""Pipeline from token ids to segments that may be shown.
+
+It detokenizes to whole code points, separates reasoning and tool calls from the answer, and removes
+stop strings.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,29 +14,29 @@ from worker.parsing.stop import StopMatcher
 from worker.parsing.turns import TurnFormat
 
 PLAIN = TurnFormat()
-"""All is answer."""
+"""Format of output that is all answer."""
 
 
-def storable(text: str) -> str:
-    """The text without the one character that Postgres does not keep."""
+def replace_nul(text: str) -> str:
+    """Return the text with NUL, which Postgres cannot store, replaced by U+FFFD."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 class ConfirmedText(NamedTuple):
-    """Text that has become sure."""
+    """Segment that no later token can change."""
 
     kind: Kind
     text: str
     end: int
-    """Where it ends in the text of the sequence, in characters."""
+    """End of the segment in the text of the sequence, in characters."""
     name: str = ""
-    """Of the function that a call begins with."""
+    """Name of the function, for `CALL_BEGIN`."""
 
 
 class TextPipeline:
-    """The text of one sequence, and how much of it there is so far, in characters.
+    """Parser of one sequence's tokens; counts its text in characters.
 
-    Stop strings are looked for in the answer alone.
+    Stop strings are matched in the answer alone.
     """
 
     def __init__(
@@ -41,62 +45,67 @@ class TextPipeline:
         stop: list[str],
         turn_format: TurnFormat = PLAIN,
         *,
-        opens_thought: bool = False,
+        opens_reasoning: bool = False,
     ) -> None:
-        """`opens_thought`: the prompt ends within a thought."""
+        """Create a pipeline; `opens_reasoning`: the prompt ends within reasoning."""
         self._tokenizer = tokenizer
         self._stop = stop
         self._format = turn_format
         self.is_plain = turn_format.is_plain
         self.num_decoded = 0
-        """With what is held back."""
-        self._num_sure = 0
-        self._begin(opens_thought)
+        """Characters decoded so far, buffered ones included."""
+        self._num_confirmed = 0
+        self._begin(opens_reasoning)
 
     def add(self, token_id: int) -> tuple[list[ConfirmedText], bool]:
-        """The text that has become sure, and whether a stop string was reached."""
-        return self._match(self._split(self._detokenizer.add(token_id)))
+        """Return the newly confirmed text, and True if a stop string was reached."""
+        return self._match(self._parse(self._detokenizer.add(token_id)))
 
     def flush(self) -> tuple[list[ConfirmedText], bool]:
-        """What was held back, at the end of the tokens, and whether a stop string was in it."""
-        pieces = self._split(self._detokenizer.flush())
-        sure, is_stopped = self._match([*pieces, *self._splitter.flush()])
+        """Return the text still buffered at the end, and True if it held a stop string."""
+        segments = self._parse(self._detokenizer.flush())
+        confirmed, is_stopped = self._match([*segments, *self._parser.flush()])
         if not is_stopped:
-            self._put(sure, Kind.ANSWER, self._stop_matcher.flush())
-        return sure, is_stopped
+            self._confirm(confirmed, Kind.ANSWER, self._stop_matcher.flush())
+        return confirmed, is_stopped
 
     def begin_turn(self, token_ids: Sequence[int]) -> str:
-        """Go on after tokens that were given, whose text is returned; what is held is dropped."""
+        """Begin a turn after given tokens, which were not generated; return their text.
+
+        Buffered text is dropped.
+        """
         text = self._tokenizer.decode(list(token_ids))
-        self._num_sure = self.num_decoded
-        self._begin(self._format.opens_thought(text))
+        self._num_confirmed = self.num_decoded
+        self._begin(self._format.opens_reasoning(text))
         return text
 
-    def _begin(self, opens_thought: bool) -> None:
-        self.opens_thought = opens_thought
+    def _begin(self, opens_reasoning: bool) -> None:
+        self.opens_reasoning = opens_reasoning
         self._detokenizer = Detokenizer(self._tokenizer)
-        self._splitter = self._format.splitter(opens_thought=opens_thought)
+        self._parser = self._format.parser(opens_reasoning=opens_reasoning)
         self._stop_matcher = StopMatcher(self._stop)
 
-    def _split(self, decoded: str) -> list[Segment]:
+    def _parse(self, decoded: str) -> list[Segment]:
         self.num_decoded += len(decoded)
-        return self._splitter.add(storable(decoded))
+        return self._parser.add(replace_nul(decoded))
 
-    def _match(self, pieces: list[Segment]) -> tuple[list[ConfirmedText], bool]:
-        sure: list[ConfirmedText] = []
-        for piece in pieces:
-            kind, text = piece.kind, piece.text
+    def _match(self, segments: list[Segment]) -> tuple[list[ConfirmedText], bool]:
+        confirmed: list[ConfirmedText] = []
+        for segment in segments:
+            kind, text = segment.kind, segment.text
             if kind is not Kind.ANSWER:
-                self._put(sure, Kind.ANSWER, self._stop_matcher.flush())
-                self._put(sure, kind, text, piece.name)
+                self._confirm(confirmed, Kind.ANSWER, self._stop_matcher.flush())
+                self._confirm(confirmed, kind, text, segment.name)
                 continue
             shown, is_stopped = self._stop_matcher.add(text)
-            self._put(sure, kind, shown)
+            self._confirm(confirmed, kind, shown)
             if is_stopped:
-                return sure, True
-        return sure, False
+                return confirmed, True
+        return confirmed, False
 
-    def _put(self, sure: list[ConfirmedText], kind: Kind, text: str, name: str = "") -> None:
+    def _confirm(
+        self, confirmed: list[ConfirmedText], kind: Kind, text: str, name: str = ""
+    ) -> None:
         if text:
-            self._num_sure += len(text)
-            sure.append(ConfirmedText(kind, text, self._num_sure, name))
+            self._num_confirmed += len(text)
+            confirmed.append(ConfirmedText(kind, text, self._num_confirmed, name))

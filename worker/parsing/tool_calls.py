@@ -1,22 +1,22 @@
-"""Tells calls of tools from the answer around them, however the text is cut into pieces; pure.
+"""Incremental parser that separates tool calls from the answer around them; does no I/O.
 
-A call of a function is told as it is written, its arguments in pieces. Any other, one of the
-server's tools or one that is written in another way, is one piece with its tags.
+A function call is emitted as it is generated, its arguments in pieces. Any other call, one of the
+server's tools or one in another notation, is emitted whole, tags included.
 """
 
 from collections.abc import Collection
 from enum import StrEnum
 
 from models.profile.call_format import GENERIC, CallFormat
-from worker.parsing.call_patterns import patterns_of
-from worker.parsing.json_object import ObjectEnd
-from worker.parsing.segments import Kind, Segment, begun
+from worker.parsing.call_patterns import call_patterns
+from worker.parsing.json_object import JsonObjectScanner
+from worker.parsing.segments import Kind, Segment, partial_tag_length
 
 MAX_CALL = 8192
-"""Characters that are held back until they are known to be a call; what is longer is none."""
+"""Most characters that are buffered until they are known to be a call; longer text is not one."""
 
 
-class _Place(StrEnum):
+class _State(StrEnum):
     TEXT = "text"
     ARGUMENTS = "arguments"
     TAIL = "tail"
@@ -24,143 +24,146 @@ class _Place(StrEnum):
 
 
 class ToolCallParser:
-    """The pieces add up to the text that was given, less what is held back."""
+    """Splits text into tool calls and answer.
 
-    def __init__(self, form: CallFormat = GENERIC, functions: Collection[str] = ()) -> None:
-        """`functions` may be called; what names another is a call as a whole, or an answer."""
-        self._format = form
-        self._patterns = patterns_of(form)
+    The texts of the segments add up to the text that was added, less what is still buffered.
+    """
+
+    def __init__(self, call_format: CallFormat = GENERIC, functions: Collection[str] = ()) -> None:
+        """Create a parser; a call that names none of `functions` is a whole call or an answer."""
+        self._format = call_format
+        self._patterns = call_patterns(call_format)
         self._functions = frozenset(functions)
-        self._held = ""
-        self._place = _Place.TEXT
+        self._buffer = ""
+        self._state = _State.TEXT
         self._has_answer = False
-        """Whether something was said since the beginning, or since the last call."""
-        self._object_end = ObjectEnd()
+        """True if there was answer text since the beginning, or since the last call."""
+        self._scanner = JsonObjectScanner()
 
     def add(self, text: str) -> list[Segment]:
-        """The pieces that have become sure."""
-        self._held += text
-        pieces: list[Segment] = []
-        while self._held and self._advance(pieces):
+        """Add text and return the segments that have become certain."""
+        self._buffer += text
+        segments: list[Segment] = []
+        while self._buffer and self._advance(segments):
             pass
-        return pieces
+        return segments
 
     def flush(self) -> list[Segment]:
-        """What was held back, for the end of the text; the beginning of a call is nothing yet."""
-        pieces: list[Segment] = []
-        match self._place:
-            case _Place.TAIL:
-                self._put(pieces, Kind.CALL_END, len(self._held))
-            case _Place.BETWEEN:
-                self._put(pieces, Kind.SPACE, len(self._held))
+        """Return the buffered text; call at the end of the text. A cut-off call is not shown."""
+        segments: list[Segment] = []
+        match self._state:
+            case _State.TAIL:
+                self._emit(segments, Kind.CALL_END, len(self._buffer))
+            case _State.BETWEEN:
+                self._emit(segments, Kind.SPACE, len(self._buffer))
             case _:
-                is_call = self._is_cut_off_call()
-                self._put(pieces, Kind.SPACE if is_call else Kind.ANSWER, len(self._held))
-        return pieces
+                kind = Kind.SPACE if self._is_cut_off_call() else Kind.ANSWER
+                self._emit(segments, kind, len(self._buffer))
+        return segments
 
-    def _advance(self, pieces: list[Segment]) -> bool:
-        """Take what is sure; True if what is left may be too."""
-        match self._place:
-            case _Place.TEXT:
-                return self._look_for_call(pieces)
-            case _Place.ARGUMENTS:
-                end = self._object_end.find(self._held)
-                self._put(pieces, Kind.ARGUMENTS, len(self._held) if end is None else end)
-                self._place = _Place.ARGUMENTS if end is None else _Place.TAIL
+    def _advance(self, segments: list[Segment]) -> bool:
+        """Emit what is certain; return True if the rest of the buffer should be parsed again."""
+        match self._state:
+            case _State.TEXT:
+                return self._parse_text(segments)
+            case _State.ARGUMENTS:
+                end = self._scanner.find_end(self._buffer)
+                self._emit(segments, Kind.ARGUMENTS, len(self._buffer) if end is None else end)
+                self._state = _State.ARGUMENTS if end is None else _State.TAIL
                 return True
-            case _Place.TAIL:
-                return self._look_for_tail(pieces)
-            case _Place.BETWEEN:
-                return self._look_for_more(pieces)
+            case _State.TAIL:
+                return self._parse_tail(segments)
+            case _State.BETWEEN:
+                return self._parse_between(segments)
 
-    def _look_for_call(self, pieces: list[Segment]) -> bool:
-        start = self._start()
+    def _parse_text(self, segments: list[Segment]) -> bool:
+        start = self._find_start()
         if start is None:
-            sure = len(self._held) - begun(self._held, self._format.opener)
-            if not self._has_answer and not self._held[:sure].strip():
+            num_certain = len(self._buffer) - partial_tag_length(self._buffer, self._format.opener)
+            if not self._has_answer and not self._buffer[:num_certain].strip():
                 return False
-            self._answer(pieces, sure)
+            self._emit_answer(segments, num_certain)
             return False
-        self._answer(pieces, start)
-        if self._begin(pieces, again=False):
+        self._emit_answer(segments, start)
+        if self._begin_call(segments, is_first=True):
             return True
-        if self._begins_call() and len(self._held) <= MAX_CALL:
+        if self._may_begin_call() and len(self._buffer) <= MAX_CALL:
             return False
-        return self._take_whole(pieces)
+        return self._parse_whole_call(segments)
 
-    def _start(self) -> int | None:
-        """Where in what is held a call may begin."""
+    def _find_start(self) -> int | None:
+        """Return the position in the buffer at which a call may begin; None if there is none."""
         if self._format.opener:
-            start = self._held.find(self._format.opener)
+            start = self._buffer.find(self._format.opener)
             return start if start >= 0 else None
-        num_space = len(self._held) - len(self._held.lstrip())
-        return num_space if not self._has_answer and self._held[num_space:][:1] == "{" else None
+        num_space = len(self._buffer) - len(self._buffer.lstrip())
+        return num_space if not self._has_answer and self._buffer[num_space:][:1] == "{" else None
 
-    def _begins_call(self) -> bool:
-        found = self._patterns.first.match(self._held, partial=True)
+    def _may_begin_call(self) -> bool:
+        found = self._patterns.first.match(self._buffer, partial=True)
         return found is not None and bool(found.partial)
 
     def _is_cut_off_call(self) -> bool:
-        """Whether what is held can have been meant as nothing else."""
+        """Return True if the buffer can only be the beginning of a call."""
         mark = self._format.opener or '"name"'
-        return bool(self._functions) and mark in self._held and self._begins_call()
+        return bool(self._functions) and mark in self._buffer and self._may_begin_call()
 
-    def _begin(self, pieces: list[Segment], *, again: bool) -> bool:
-        """Take the beginning of a call, if all of it is there."""
-        pattern = self._patterns.again if again else self._patterns.first
-        found = pattern.match(self._held)
+    def _begin_call(self, segments: list[Segment], *, is_first: bool) -> bool:
+        """Emit the beginning of a call if all of it is buffered; return True if it was."""
+        pattern = self._patterns.first if is_first else self._patterns.again
+        found = pattern.match(self._buffer)
         if found is None or found["name"] not in self._functions:
             return False
-        self._put(pieces, Kind.CALL_BEGIN, found.end(), found["name"])
-        self._place, self._object_end = _Place.ARGUMENTS, ObjectEnd()
+        self._emit(segments, Kind.CALL_BEGIN, found.end(), found["name"])
+        self._state, self._scanner = _State.ARGUMENTS, JsonObjectScanner()
         return True
 
-    def _take_whole(self, pieces: list[Segment]) -> bool:
-        """A call that is not told as it is written, or the opener of something that is none."""
+    def _parse_whole_call(self, segments: list[Segment]) -> bool:
+        """Emit a call that is not streamed, or as answer an opener that begins no call."""
         opener, closer = self._format.opener, self._format.closer.strip()
         if not opener or not closer:
-            self._answer(pieces, len(opener) or len(self._held))
-            return bool(self._held)
-        end = self._held.find(closer)
-        if end < 0 and len(self._held) <= MAX_CALL:
+            self._emit_answer(segments, len(opener) or len(self._buffer))
+            return bool(self._buffer)
+        end = self._buffer.find(closer)
+        if end < 0 and len(self._buffer) <= MAX_CALL:
             return False
         if 0 <= end <= MAX_CALL:
-            self._put(pieces, Kind.CALL, end + len(closer))
+            self._emit(segments, Kind.CALL, end + len(closer))
         else:
-            self._answer(pieces, len(opener))
+            self._emit_answer(segments, len(opener))
         return True
 
-    def _look_for_tail(self, pieces: list[Segment]) -> bool:
-        found = self._patterns.tail.match(self._held, partial=True)
-        is_held = found is not None and found.partial and len(self._held) <= MAX_CALL
-        if is_held:
+    def _parse_tail(self, segments: list[Segment]) -> bool:
+        found = self._patterns.tail.match(self._buffer, partial=True)
+        is_incomplete = found is not None and found.partial and len(self._buffer) <= MAX_CALL
+        if is_incomplete:
             return False
-        length = found.end() if found is not None else len(self._held)
-        self._put(pieces, Kind.CALL_END, length)
-        self._place, self._has_answer = _Place.BETWEEN, False
+        length = found.end() if found is not None else len(self._buffer)
+        self._emit(segments, Kind.CALL_END, length)
+        self._state, self._has_answer = _State.BETWEEN, False
         return True
 
-    def _look_for_more(self, pieces: list[Segment]) -> bool:
-        if self._begin(pieces, again=True):
+    def _parse_between(self, segments: list[Segment]) -> bool:
+        if self._begin_call(segments, is_first=False):
             return True
         for pattern in (self._patterns.again, self._patterns.end):
-            found = pattern and pattern.match(self._held, partial=True)
-            if found and found.partial and len(self._held) <= MAX_CALL:
+            found = pattern and pattern.match(self._buffer, partial=True)
+            if found and found.partial and len(self._buffer) <= MAX_CALL:
                 return False
             if found and pattern is self._patterns.end:
-                self._put(pieces, Kind.SPACE, found.end())
+                self._emit(segments, Kind.SPACE, found.end())
                 break
-        self._place = _Place.TEXT
+        self._state = _State.TEXT
         return True
 
-    def _answer(self, pieces: list[Segment], length: int) -> None:
-        """White space alone is no answer before a call."""
-        text = self._held[:length]
-        is_said = self._has_answer or bool(text.strip())
-        self._put(pieces, Kind.ANSWER if is_said else Kind.SPACE, length)
-        self._has_answer = is_said
+    def _emit_answer(self, segments: list[Segment], length: int) -> None:
+        """Emit answer text; white space alone is no answer before a call."""
+        text = self._buffer[:length]
+        has_answer = self._has_answer or bool(text.strip())
+        self._emit(segments, Kind.ANSWER if has_answer else Kind.SPACE, length)
+        self._has_answer = has_answer
 
-    def _put(self, pieces: list[Segment], kind: Kind, length: int, name: str = "") -> None:
+    def _emit(self, segments: list[Segment], kind: Kind, length: int, name: str = "") -> None:
         if length:
-            pieces.append(Segment(kind, self._held[:length], name))
-            self._held = self._held[length:]
+            segments.append(Segment(kind, self._buffer[:length], name))
+            self._buffer = self._buffer[length:]

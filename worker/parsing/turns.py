@@ -1,4 +1,4 @@
-"""One turn of a model: what it thinks, what it calls, what it answers."""
+"""Parser of one turn of a model: its reasoning, tool calls and answer."""
 
 from dataclasses import dataclass
 
@@ -11,46 +11,46 @@ from worker.parsing.tool_calls import ToolCallParser
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnFormat:
-    """What a model may write beside its answer."""
+    """Notation of reasoning and tool calls in a model's output."""
 
     think_tags: ThinkTags | None = None
     call_format: CallFormat | None = None
-    """How it spells calls; None if it was offered no tools."""
+    """Format of tool calls; None if no tools were offered."""
     functions: frozenset[str] = frozenset()
-    """What it may call that the client runs."""
+    """Functions that may be called and that the client runs."""
 
     @property
     def is_plain(self) -> bool:
-        """Whether all is answer."""
+        """Return True if all output is answer."""
         return self.think_tags is None and self.call_format is None
 
-    def opens_thought(self, text: str) -> bool:
-        """Whether what comes before a turn begins its thought."""
+    def opens_reasoning(self, text: str) -> bool:
+        """Return True if the text that precedes a turn ends with the opening reasoning tag."""
         return self.think_tags is not None and text.rstrip().endswith(self.think_tags.opener)
 
-    def splitter(self, *, opens_thought: bool) -> "TurnParser":
-        """For the text of one turn."""
-        return TurnParser(self, opens_thought=opens_thought)
+    def parser(self, *, opens_reasoning: bool) -> "TurnParser":
+        """Return a parser for the text of one turn."""
+        return TurnParser(self, opens_reasoning=opens_reasoning)
 
 
 class TurnParser:
-    """The text of one turn in pieces; calls are looked for in the answer alone."""
+    """Splits the text of one turn into segments; tool calls are recognised in the answer alone."""
 
-    def __init__(self, turn_format: TurnFormat, *, opens_thought: bool) -> None:
-        self._thoughts = ReasoningParser(turn_format.think_tags, is_open=opens_thought)
-        form = turn_format.call_format
-        self._calls = ToolCallParser(form, turn_format.functions) if form else None
+    def __init__(self, turn_format: TurnFormat, *, opens_reasoning: bool) -> None:
+        self._reasoning = ReasoningParser(turn_format.think_tags, is_open=opens_reasoning)
+        call_format = turn_format.call_format
+        self._calls = ToolCallParser(call_format, turn_format.functions) if call_format else None
 
     def add(self, text: str) -> list[Segment]:
-        """The pieces that have become sure."""
-        return [each for piece in self._thoughts.add(text) for each in self._split(piece)]
+        """Add text and return the segments that have become certain."""
+        return [part for segment in self._reasoning.add(text) for part in self._split(segment)]
 
     def flush(self) -> list[Segment]:
-        """What was held back, for the end of the text."""
-        pieces = [each for piece in self._thoughts.flush() for each in self._split(piece)]
-        return [*pieces, *self._calls.flush()] if self._calls else pieces
+        """Return the buffered text; call at the end of the text."""
+        segments = [part for segment in self._reasoning.flush() for part in self._split(segment)]
+        return [*segments, *self._calls.flush()] if self._calls else segments
 
-    def _split(self, piece: Segment) -> list[Segment]:
-        if self._calls is None or piece.kind is not Kind.ANSWER:
-            return [piece]
-        return self._calls.add(piece.text)
+    def _split(self, segment: Segment) -> list[Segment]:
+        if self._calls is None or segment.kind is not Kind.ANSWER:
+            return [segment]
+        return self._calls.add(segment.text)

@@ -1,4 +1,4 @@
-"""Calls of functions that are not written as grammars would have them, read as a whole."""
+"""Function calls that deviate from the grammar's notation, parsed from their whole text."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -9,16 +9,16 @@ from models.tools.web_search import CALL_CLOSER, CALL_OPENER
 
 
 class FunctionCallText(NamedTuple):
-    """A call with its arguments as JSON."""
+    """Function call with its arguments as JSON text."""
 
     name: str
     arguments: str
 
 
 def parse_function_call(text: str, functions: Collection[str]) -> FunctionCallText | None:
-    """The call in a text, tags included; None if it is none of these functions'.
+    """Parse a call, tags included; return None if it calls none of these functions.
 
-    Its keys may come in any order, and its arguments as a string of JSON.
+    Its keys may come in any order, and its arguments may be a string that contains JSON.
     """
     try:
         call = orjson.loads(text.strip().removeprefix(CALL_OPENER).removesuffix(CALL_CLOSER))

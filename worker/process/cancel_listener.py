@@ -1,4 +1,4 @@
-"""Listens for cancel nudges, so that a cancel need not wait for the next heartbeat."""
+"""Subscriber of the cancel channel, so that a cancel need not wait for the next heartbeat."""
 
 import logging
 import threading
@@ -12,11 +12,13 @@ from models.streams.cancel_channel import CANCEL_CHANNEL
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.5
+"""Longest wait for a message, in seconds, before the stop flag is checked again."""
 RECONNECT_S = 1.0
+"""Seconds to wait after a Redis error before subscribing again."""
 
 
 class CancelListener:
-    """One subscription, re-made whenever Redis comes back."""
+    """Thread with one pub/sub subscription, renewed after every Redis error."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -25,12 +27,15 @@ class CancelListener:
         self._on_cancel: Callable[[UUID], None] = lambda _: None
 
     def start(self, on_cancel: Callable[[UUID], None]) -> None:
-        """Begin to listen; `on_cancel` gets every response that anybody cancels."""
+        """Start listening; `on_cancel` is called with the id of every cancelled response.
+
+        That includes responses that run in other workers.
+        """
         self._on_cancel = on_cancel
         self._thread.start()
 
     def stop(self) -> None:
-        """Unsubscribe and end the thread."""
+        """Unsubscribe, stop the thread and wait for it."""
         self._stopping.set()
         self._thread.join()
 

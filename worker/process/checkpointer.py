@@ -1,4 +1,4 @@
-"""Writes every few seconds how far the running responses have come: one UPDATE for all of them."""
+"""Periodic checkpoints of the running responses, written in one UPDATE for all of them."""
 
 import logging
 import threading
@@ -13,10 +13,10 @@ logger = logging.getLogger(__name__)
 
 
 class Checkpointer:
-    """A thread of its own: neither the engine nor the emitter waits for Postgres."""
+    """Thread that writes checkpoints, so that neither engine nor emitter waits for Postgres."""
 
     def __init__(self, store: Store, running: RunningResponses, *, interval_s: float) -> None:
-        """An `interval_s` of 0 makes no checkpoints."""
+        """Write a checkpoint every `interval_s` seconds; 0 disables checkpoints."""
         self._store = store
         self._running = running
         self._interval_s = interval_s
@@ -25,25 +25,31 @@ class Checkpointer:
         self._thread = threading.Thread(target=self._run, name="checkpointer", daemon=True)
 
     def start(self) -> None:
-        """Begin, if there is anything to do."""
+        """Start the thread unless checkpoints are disabled."""
         if self._interval_s:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread."""
+        """Stop the thread and wait for it."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
 
     def write(self) -> None:
-        """Write the checkpoints that have changed since the last time."""
-        reached = {each.id: each for each in self._running.reached()}
+        """Write the checkpoints that have changed since the last call."""
+        records = {record.id: record for record in self._running.checkpointed_records()}
         changed = [
-            each for each in reached.values() if each.checkpoint != self._written.get(each.id)
+            record
+            for record in records.values()
+            if record.checkpoint != self._written.get(record.id)
         ]
         if changed:
             self._store.checkpoints.write(changed)
-        self._written = {key: each.checkpoint for key, each in reached.items() if each.checkpoint}
+        self._written = {
+            response_id: record.checkpoint
+            for response_id, record in records.items()
+            if record.checkpoint
+        }
 
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_s):

@@ -1,4 +1,4 @@
-"""What the settings say of an engine, as the engine takes it."""
+"""Engine configuration derived from the settings."""
 
 from pathlib import Path
 
@@ -11,7 +11,11 @@ from worker.engine.interface import EngineConfig, GenerationRequest
 def engine_config(
     settings: Settings, folder: Path, image_sample: GenerationRequest | None = None
 ) -> EngineConfig:
-    """Return the configuration for the weights in `folder`."""
+    """Return the engine configuration for the weights in `folder`.
+
+    `image_sample` is a request with an image that the engine runs when it loads the model; None if
+    images are not accepted.
+    """
     name = served_model_id(settings).replace("/", "--")
     return EngineConfig(
         folder=folder,

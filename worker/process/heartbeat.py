@@ -1,6 +1,6 @@
-"""The worker's sign of life: keeps its lease, and learns what the store says it is running.
+"""Heartbeat of the worker: renews its lease and reads which responses the store assigns to it.
 
-A thread of its own, outside the engine: a long step must not cost the lease.
+It has a thread of its own, outside the engine: a long engine step must not cost the lease.
 """
 
 import logging
@@ -13,20 +13,22 @@ from collections.abc import Callable, Sequence
 from models.errors import UnavailableError
 from models.ids import new_id
 from models.store.store import Store
-from models.store.workers import LEASE_S, HeldRow, LeaseLostError, WorkerIdentity
+from models.store.workers import LEASE_S, ClaimedRow, LeaseLostError, WorkerIdentity
 from models.tables import DEFAULT_PROJECT
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
+"""Seconds between two renewals."""
 MARGIN_S = 1.0
-"""So long before its lease ends a worker that could not renew it stops by itself."""
+"""Seconds before its lease expires at which a worker that could not renew it stops by itself."""
 
-Rows = Sequence[HeldRow]
+Rows = Sequence[ClaimedRow]
+"""Responses that are in progress in this worker according to the store."""
 
 
 class Heartbeat:
-    """Registers the worker and renews its lease until it is stopped."""
+    """Thread that registers the worker and renews its lease until it is stopped."""
 
     def __init__(self, store: Store, name: str, model: str) -> None:
         self._store = store
@@ -40,10 +42,11 @@ class Heartbeat:
         self.identity = self._new_identity()
 
     def start(self, on_beat: Callable[[Rows], None], on_lost: Callable[[], None]) -> None:
-        """Register, then renew every second.
+        """Register the worker, then renew its lease every second.
 
-        `on_beat` gets the responses that are in progress here according to the store; `on_lost` is
-        called when the lease has run out and the worker's responses are no longer its own.
+        `on_beat` is called after each renewal with the responses that are in progress in this
+        worker according to the store. `on_lost` is called when the lease has expired, so that the
+        responses may belong to other workers.
         """
         self._on_beat, self._on_lost = on_beat, on_lost
         self._renewed_at = time.monotonic()
@@ -52,14 +55,15 @@ class Heartbeat:
 
     @property
     def is_lease_good(self) -> bool:
-        """Whether the worker's word still counts, by its own monotonic clock.
+        """True while the lease is valid for at least `MARGIN_S` more, by the monotonic clock.
 
-        Counted from before the renewal was sent, so never later than the database has it.
+        Counted from before the renewal was sent, so it ends no later than the lease that the
+        database has recorded.
         """
         return time.monotonic() < self._renewed_at + LEASE_S - MARGIN_S
 
     def stop(self) -> None:
-        """Give the lease up."""
+        """Stop the thread and remove the worker's registration; call after the drain."""
         self._stopping.set()
         self._thread.join()
         try:
@@ -68,7 +72,7 @@ class Heartbeat:
             logger.warning("lease left to run out: the database is out of reach")
 
     def give_up(self) -> None:
-        """End the lease at once; whatever runs here is lost."""
+        """End the lease at once, so that other workers take over the responses that run here."""
         try:
             self._store.workers.give_up(self.identity)
         except UnavailableError:
@@ -82,7 +86,7 @@ class Heartbeat:
                 logger.warning("lease not renewed", extra={"error": str(error)})
 
     def _beat(self) -> None:
-        began = time.monotonic()
+        sent_at = time.monotonic()
         try:
             rows = self._store.workers.renew(self.identity)
         except LeaseLostError:
@@ -91,7 +95,7 @@ class Heartbeat:
             successor = self._new_identity()
             self._store.workers.register(successor)
             self.identity, rows = successor, []
-        self._renewed_at = began
+        self._renewed_at = sent_at
         self._on_beat(rows)
 
     def _new_identity(self) -> WorkerIdentity:

@@ -1,6 +1,6 @@
-"""Looks for work that no hint tells of: while Redis is away, or before it is used again.
+"""Periodic poll for queued responses that no wake-up announces, for example while Redis is down.
 
-Hints make a worker quick; this makes it independent of them.
+Wake-ups keep the latency low; polling makes the worker independent of them.
 """
 
 import logging
@@ -16,10 +16,11 @@ from worker.generation.registry import RunningResponses
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
+"""Seconds between two polls."""
 
 
 class Poller:
-    """A thread that asks the store every second, and runs what has waited since the last time."""
+    """Thread that polls the store and runs what has been queued since the poll before."""
 
     def __init__(
         self,
@@ -43,44 +44,47 @@ class Poller:
         self._tasks = ThreadPoolExecutor(max_sequences, thread_name_prefix="polled")
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End every thread; call after the drain."""
+        """Stop every thread and wait for them; call after the drain."""
         self._stopping.set()
         self._thread.join()
         self._tasks.shutdown()
 
-    def look(self) -> None:
-        """Run what is queued now, was queued at the last look, and finds room here."""
+    def poll(self) -> None:
+        """Run queued responses if some were queued at the last poll too and this worker has room.
+
+        If it has none, preempt a `flex` response for a queued `priority` response.
+        """
         claims = self._store.claims
-        self._running.stands_by = claims.is_due_to_stand_by(self._worker_id(), self._model)
-        num_free = self._max_sequences - self._running.num_held
+        self._running.is_standing_by = claims.is_due_to_stand_by(self._worker_id(), self._model)
+        num_free = self._max_sequences - self._running.num_claims
         is_queued = num_free > 0 and claims.has_queued(self._model)
         if is_queued and self._was_queued and not self._running.is_closed:
-            # One task claims one after the other; a few more each second fill the worker.
+            # Each task claims one response after the other; a few more per poll fill the worker.
             for _ in range(min(num_free, 8)):
                 self._tasks.submit(self._run_queued)
         self._was_queued = is_queued
         if num_free <= 0 and claims.has_queued(self._model, least_priority=1):
-            self._make_room()
+            self._preempt_flex()
 
-    def _make_room(self) -> None:
-        """Put a `flex` response off, between two of its tokens, for a `priority` one that waits.
+    def _preempt_flex(self) -> None:
+        """Requeue a running `flex` response, between two tokens, in favour of a `priority` one.
 
-        The task that ran it goes on with the fairest that is queued, which is that one.
+        The task that ran it then claims the next response in the fair order: the `priority` one.
         """
         generation = self._running.release_flex()
         if generation is None:
             return
         generation.wait()
-        self._store.claims.hand_back([generation.reached() or generation.stored])
-        logger.info("response put off", extra={"response_id": generation.stored.id.hex})
+        self._store.claims.hand_back([generation.checkpointed_record() or generation.record])
+        logger.info("response put off", extra={"response_id": generation.record.id.hex})
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_S):
             try:
-                self.look()
+                self.poll()
             except UnavailableError as error:
                 logger.warning("queue not looked at", extra={"error": str(error)})

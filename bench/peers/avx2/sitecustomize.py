@@ -1,6 +1,6 @@
-"""Found by Python at its start: torch says of the processor that it ends at AVX2.
+"""Startup hook of Python (sitecustomize) that makes torch report no CPU features beyond AVX2.
 
-vLLM chooses by that which build of its kernels it loads, and what Inductor compiles for.
+vLLM selects its build of the kernels by them, and Inductor its compilation target.
 """
 
 import torch.cpu

@@ -1,1 +1,1 @@
-"""What runs in the environments of peers, with their packages and the standard library alone."""
+"""Code that runs in the environments of peers, with their packages and the standard library."""

@@ -1,7 +1,7 @@
-"""llama.cpp by its C interface, with batches as its own server makes them.
+"""llama.cpp through its C interface, with continuous batching like that of its own server.
 
-Each step computes the last token of every sequence that generates, and as much of the prompts as
-fits beside them; every sequence has a cache of its own, which is faster with many of them.
+Each step computes the last token of every decoding sequence, and as many prompt tokens as still fit
+into the batch. Every sequence has a KV cache of its own, which is faster with many sequences.
 """
 
 import ctypes
@@ -13,36 +13,36 @@ import llama_cpp as api
 from bench.peers.inside.pipe import Clock, arguments, serve
 
 _BATCH_TOKENS = 2048
-"""As in its server."""
+"""Tokens per batch at most, as in the server of llama.cpp."""
 
 
 @dataclass(slots=True)
 class Sequence:
-    """One prompt and how far it is."""
+    """Prompt and the progress of its generation."""
 
     number: int
     prompt: list[int]
     num_left: int
     num_computed: int = 0
     last: int = -1
-    """The token that is computed next, once the prompt is."""
+    """Token to compute next, after the prompt."""
     row: int = -1
-    """Where in the batch its next token is drawn from; negative if it is not."""
+    """Row of the batch to sample its next token from; negative if there is none."""
 
     @property
     def is_generating(self) -> bool:
-        """Whether its prompt is computed."""
+        """True if the whole prompt is computed."""
         return self.num_computed >= len(self.prompt)
 
 
 @dataclass(slots=True)
 class Batch:
-    """Rows for one call."""
+    """Tokens to compute in one step, a row each."""
 
     rows: Any = field(default_factory=lambda: api.llama_batch_init(_BATCH_TOKENS, 0, 1))
 
     def add(self, token: int, position: int, sequence: int, *, is_drawn: bool) -> int:
-        """Add a row; return its number."""
+        """Add a row; return its number. `is_drawn` asks for logits to sample from."""
         row = int(self.rows.n_tokens)
         self.rows.token[row] = token
         self.rows.pos[row] = position
@@ -54,10 +54,10 @@ class Batch:
 
 
 class Context:
-    """A model that is read, and a cache for all sequences."""
+    """Loaded model with a KV cache for all sequences."""
 
     def __init__(self, file: str, num_threads: int, max_streams: int, max_tokens: int) -> None:
-        """Read a GGUF file."""
+        """Load a GGUF file."""
         api.llama_backend_init()
         self._model = api.llama_model_load_from_file(
             file.encode(), api.llama_model_default_params()
@@ -75,7 +75,7 @@ class Context:
         self._batch = Batch()
 
     def work(self, prompts: list[list[int]], num_tokens: int, clock: Clock) -> int:
-        """Step until every prompt has its tokens."""
+        """Step until every prompt has its tokens; return their number."""
         api.llama_memory_clear(api.llama_get_memory(self._context), False)
         waiting = [Sequence(number, prompt, num_tokens) for number, prompt in enumerate(prompts)]
         while waiting:
@@ -84,19 +84,21 @@ class Context:
                 raise RuntimeError("llama.cpp computes no batch")
             for sequence in waiting:
                 self._draw(sequence, clock)
-            waiting = [each for each in waiting if each.num_left]
+            waiting = [sequence for sequence in waiting if sequence.num_left]
         return len(prompts) * num_tokens
 
     def _fill(self, sequences: list[Sequence]) -> None:
         self._batch.rows.n_tokens = 0
-        for each in sequences:
-            each.row = -1
-            if each.is_generating:
-                each.row = self._batch.add(each.last, each.num_computed, each.number, is_drawn=True)
-                each.num_computed += 1
-        for each in sequences:
-            while not each.is_generating and self._batch.rows.n_tokens < _BATCH_TOKENS:
-                self._add_prompt_token(each)
+        for sequence in sequences:
+            sequence.row = -1
+            if sequence.is_generating:
+                sequence.row = self._batch.add(
+                    sequence.last, sequence.num_computed, sequence.number, is_drawn=True
+                )
+                sequence.num_computed += 1
+        for sequence in sequences:
+            while not sequence.is_generating and self._batch.rows.n_tokens < _BATCH_TOKENS:
+                self._add_prompt_token(sequence)
 
     def _add_prompt_token(self, sequence: Sequence) -> None:
         position = sequence.num_computed
@@ -115,11 +117,11 @@ class Context:
         clock(sequence.number)
 
 
-def _say_nothing(level: int, text: bytes, data: ctypes.c_void_p) -> None:
-    """llama.cpp tells every tensor that it reads."""
+def _ignore_log(level: int, text: bytes, data: ctypes.c_void_p) -> None:
+    """Discard a log message: llama.cpp logs every tensor that it loads."""
 
 
-_LOG = api.llama_log_callback(_say_nothing)
+_LOG = api.llama_log_callback(_ignore_log)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""OpenVINO GenAI's continuous batching, given token ids."""
+"""Continuous batching of OpenVINO GenAI on token ids."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from bench.peers.inside.pipe import Clock, arguments, serve
 
 
 class Pipeline:
-    """A compiled model and its cache."""
+    """Compiled model with its KV cache."""
 
     def __init__(self, folder: str, cache_gib: int, properties: dict[str, Any]) -> None:
-        """Compile; sizes but that of the cache are its own defaults."""
+        """Compile the model; sizes other than that of the cache keep their defaults."""
         scheduling = openvino_genai.SchedulerConfig()
         scheduling.cache_size = cache_gib
         self._pipeline = openvino_genai.ContinuousBatchingPipeline(
@@ -22,7 +22,7 @@ class Pipeline:
         self._next_id = 0
 
     def work(self, prompts: list[list[int]], num_tokens: int, clock: Clock) -> int:
-        """Add all requests, and step until none is left."""
+        """Add all requests, and step until all are finished; return the number of tokens."""
         config = openvino_genai.GenerationConfig(
             max_new_tokens=num_tokens, min_new_tokens=num_tokens, ignore_eos=True, do_sample=False
         )

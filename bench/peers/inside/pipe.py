@@ -1,4 +1,4 @@
-"""Bursts read from standard input and answered on standard output, a line of JSON each."""
+"""Bursts read from standard input and answered on standard output, as lines of JSON."""
 
 import json
 import os
@@ -8,29 +8,29 @@ from collections.abc import Callable
 from typing import Any
 
 Clock = Callable[[int], None]
-"""Told the number of a prompt whose first token is there."""
+"""Callback with the number of a prompt that has got a token; only its first one is timed."""
 Work = Callable[[list[list[int]], int, Clock], int]
-"""Generates so many tokens after each prompt, and returns how many all became."""
+"""Function that generates that many tokens per prompt, and returns the total generated."""
 
 
 def arguments() -> dict[str, Any]:
-    """What this process was started with."""
+    """Return the arguments of this process, JSON in its first argument."""
     found: dict[str, Any] = json.loads(sys.argv[1])
     return found
 
 
 def serve(work: Work) -> None:
-    """Say that all is ready, and answer bursts until there are no more."""
-    # Libraries print what they like; that must not come between the answers.
+    """Report readiness, and answer bursts until the input ends."""
+    # Keep what libraries print apart from the answers: it goes to standard error.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     print(json.dumps({"is_ready": True}), file=answers)
     for line in sys.stdin:
-        asked = json.loads(line)
-        print(json.dumps(_measured(work, asked["prompts"], asked["num_tokens"])), file=answers)
+        burst = json.loads(line)
+        print(json.dumps(_measure(work, burst["prompts"], burst["num_tokens"])), file=answers)
 
 
-def _measured(work: Work, prompts: list[list[int]], num_tokens: int) -> dict[str, Any]:
+def _measure(work: Work, prompts: list[list[int]], num_tokens: int) -> dict[str, Any]:
     firsts: dict[int, float] = {}
     began = time.monotonic()
 

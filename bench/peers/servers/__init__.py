@@ -1,1 +1,1 @@
-"""The servers and engines compared, one file each."""
+"""Servers and engines that are compared, one file each."""

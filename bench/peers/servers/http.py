@@ -1,4 +1,4 @@
-"""Peers over HTTP: the requests of a burst, and what their streams say."""
+"""Peers over HTTP: requests of a burst, and parsing of their streams."""
 
 import re
 import time
@@ -17,13 +17,13 @@ from bench.server import BenchError
 
 TIMEOUT_S = 900.0
 _AT_ONCE = 10_000.0
-# Some servers name their events and some do not; what counts is in the data.
+# Some servers send `event:` lines and some do not, so only the data is parsed.
 _DATA = re.compile(rb"^data: (\{.*\})\r?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one stream brought."""
+    """First token and token count of one stream; times are on the monotonic clock."""
 
     first_token_at: float
     num_tokens: int
@@ -31,17 +31,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRunner:
-    """A server that is up."""
+    """Running server."""
 
     address: Address
     pid: int
     path: str
     body: Callable[[str, int], dict[str, Any]]
-    """A request for so many tokens after a prompt."""
+    """Function from a prompt and a number of tokens to the body of a request."""
     read: Callable[[Stream], Answer]
 
     def run(self, prompts: Sequence[str], num_tokens: int) -> Burst:
-        """Open a stream for every prompt and follow all to their end."""
+        """Open a stream per prompt and read all to their end; raise `BenchError` if one fails."""
         bodies = [orjson.dumps(self.body(prompt, num_tokens)) for prompt in prompts]
         requests = [stream_request(self.path, body) for body in bodies]
         began = time.monotonic()
@@ -50,7 +50,7 @@ class HttpRunner:
         answers = [self.read(stream) for stream in streams]
         return Burst(
             seconds=seconds,
-            num_tokens=sum(each.num_tokens for each in answers),
+            num_tokens=sum(answer.num_tokens for answer in answers),
             first_token_s=[
                 answer.first_token_at - stream.sent_at
                 for answer, stream in zip(answers, streams, strict=True)
@@ -59,7 +59,7 @@ class HttpRunner:
 
 
 def responses_answer(stream: Stream) -> Answer:
-    """Of `POST /v1/responses`."""
+    """Parse a stream of `POST /v1/responses`."""
     first_token_at = None
     final: dict[str, Any] = {}
     for arrived_at, event in _events(stream):
@@ -70,7 +70,7 @@ def responses_answer(stream: Stream) -> Answer:
 
 
 def chat_answer(stream: Stream) -> Answer:
-    """Of `POST /v1/chat/completions` with `stream_options.include_usage`."""
+    """Parse a stream of `POST /v1/chat/completions` with `stream_options.include_usage`."""
     first_token_at = None
     usage: dict[str, Any] = {}
     for arrived_at, event in _events(stream):
@@ -89,7 +89,7 @@ def _answer(stream: Stream, first_token_at: float | None, num_tokens: int | None
 
 
 def _events(stream: Stream) -> Iterator[tuple[float, dict[str, Any]]]:
-    """When the last byte of each was received, and its data."""
+    """Yield the time at which the last byte of each event arrived, and its data."""
     ends = list(accumulate(map(len, stream.chunks)))
     for match in _DATA.finditer(b"".join(stream.chunks)):
         yield stream.stamps[bisect_left(ends, match.end())], orjson.loads(match[1])

@@ -1,4 +1,4 @@
-"""How libraries are held to the instructions of older processors, by their environment."""
+"""Environment variables that limit libraries to the instructions of older processors."""
 
 from collections.abc import Mapping
 
@@ -9,9 +9,9 @@ AVX2_VARIABLES: Mapping[str, str] = {
     "DNNL_MAX_CPU_ISA": "AVX2",
     "ATEN_CPU_CAPABILITY": "avx2",
 }
-"""Of oneDNN, under both its names, and of torch's own loops."""
+"""Variables of oneDNN, under both its names, and of the kernels of torch itself (ATen)."""
 
 
-def held(isa: Isa) -> dict[str, str]:
-    """What to add to a process's environment."""
+def isa_variables(isa: Isa) -> dict[str, str]:
+    """Return the variables to add to the environment of a process."""
     return dict(AVX2_VARIABLES) if isa is Isa.AVX2 else {}

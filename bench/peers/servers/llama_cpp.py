@@ -1,12 +1,12 @@
-"""llama.cpp in process: the server of its Python package answers one request after the other."""
+"""llama.cpp in a process of its environment: the server of its Python package does not batch."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from bench.peers.environments import Environment
 from bench.peers.peer import Isa, Precision, Setup
-from bench.peers.servers.piped import PipedRunner, piped
-from bench.peers.weights.converted import converted
+from bench.peers.servers.piped import PipedRunner, start_piped
+from bench.peers.weights.converted import convert_once
 from bench.peers.weights.gguf_file import FORMATS, write_gguf
 
 _LEFT_OUT = (
@@ -19,7 +19,7 @@ _AVX2 = (
 )
 
 
-def _built(name: str, *options: str) -> Environment:
+def _environment(name: str, *options: str) -> Environment:
     return Environment(
         name=name,
         requirements="llama-cpp.txt",
@@ -29,32 +29,33 @@ def _built(name: str, *options: str) -> Environment:
 
 
 ENVIRONMENTS = {
-    Isa.NATIVE: _built("llama-cpp", "-DGGML_NATIVE=ON"),
-    Isa.AVX2: _built("llama-cpp-avx2", *_AVX2),
+    Isa.NATIVE: _environment("llama-cpp", "-DGGML_NATIVE=ON"),
+    Isa.AVX2: _environment("llama-cpp-avx2", *_AVX2),
 }
 
 
 class LlamaCpp:
-    """With batches of its own, as its C++ server makes them."""
+    """llama.cpp with continuous batching like that of its C++ server."""
 
     name = "llama.cpp"
     is_over_http = False
     formats: Mapping[Precision, str] = {
-        each: FORMATS[each] for each in (Precision.BFLOAT16, Precision.INT8, Precision.INT4)
+        precision: FORMATS[precision]
+        for precision in (Precision.BFLOAT16, Precision.INT8, Precision.INT4)
     }
-    held_to_avx2 = "by a second build"
+    avx2_note = "by a second build"
 
     def version(self) -> str:
-        """Of the Python package, which brings the sources."""
+        """Return the version of the Python package, which includes the sources of llama.cpp."""
         return f"llama-cpp-python {ENVIRONMENTS[Isa.NATIVE].version()}"
 
     @contextmanager
     def start(self, setup: Setup) -> Iterator[PipedRunner]:
-        """Write the GGUF file if it is not there, and read it."""
+        """Write the GGUF file if that is not done yet, and load it."""
         environment = ENVIRONMENTS[setup.isa]
         environment.check()
         name = f"{FORMATS[setup.precision]}.gguf"
-        file = converted(
+        file = convert_once(
             setup.weights, name, lambda to: write_gguf(setup.weights, to, setup.precision)
         )
         arguments = {
@@ -63,5 +64,5 @@ class LlamaCpp:
             "max_streams": setup.max_streams,
             "max_tokens": setup.max_tokens,
         }
-        with piped(environment, "llama_cpp", arguments, {}, setup.weights) as runner:
+        with start_piped(environment, "llama_cpp", arguments, {}, setup.weights) as runner:
             yield runner

@@ -1,4 +1,4 @@
-"""OpenVINO GenAI's continuous batching in process: it has no server."""
+"""OpenVINO GenAI, in a process of its environment, because it has no server."""
 
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -8,9 +8,9 @@ from pathlib import Path
 
 from bench.peers.environments import Environment
 from bench.peers.peer import Isa, Precision, Setup
-from bench.peers.servers.isa import held
-from bench.peers.servers.piped import PipedRunner, piped
-from bench.peers.weights.converted import converted
+from bench.peers.servers.isa import isa_variables
+from bench.peers.servers.piped import PipedRunner, start_piped
+from bench.peers.weights.converted import convert_once
 from bench.server import BenchError
 
 _CACHE_GIB = 1
@@ -21,13 +21,16 @@ _WEIGHTS = {
     Precision.INT4: "int4",
 }
 _GROUPS = {Precision.INT4: ("--group-size-fallback", "adjust")}
-"""Groups of 128 weights share a scale; smaller ones where a row has no whole number of them."""
+"""Options for groups of 128 weights per scale, smaller where 128 does not divide the row."""
 _SUMS = {"INFERENCE_PRECISION_HINT": "f32"}
 _CACHE = {"KV_CACHE_PRECISION": "f32"}
-"""It computes in bfloat16 where it can, and rounds its cache to bytes, unless it is told not to."""
+"""Properties for float32: by default it computes in bfloat16 and has an 8-bit KV cache."""
 _OF_AVX2 = _SUMS | {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
-"""What it chooses itself on a processor that has neither sums in bfloat16 nor of bytes: it asks the
-processor, not oneDNN, and would imitate the former and fail with the latter."""
+"""Properties that it would choose on a processor without bfloat16 and int8 instructions.
+
+It detects the actual processor and ignores the limits of oneDNN. Without these it would emulate
+bfloat16 and fail on int8.
+"""
 
 ENVIRONMENT = Environment(
     name="openvino-genai",
@@ -37,29 +40,31 @@ ENVIRONMENT = Environment(
 
 
 class OpenVinoGenAi:
-    """On weights that optimum-intel has converted."""
+    """OpenVINO GenAI on weights converted by optimum-intel."""
 
     name = "OpenVINO GenAI"
     is_over_http = False
     formats: Mapping[Precision, str] = {
-        each: f"{weights} weights" for each, weights in _WEIGHTS.items()
+        precision: f"{weights} weights" for precision, weights in _WEIGHTS.items()
     }
-    held_to_avx2 = "in part: float32, oneDNN by its environment; not its own norms and attention"
+    avx2_note = "in part: float32, oneDNN by its environment; not its own norms and attention"
 
     def version(self) -> str:
-        """Of its package."""
+        """Return the version of its package."""
         return ENVIRONMENT.version()
 
     @contextmanager
     def start(self, setup: Setup) -> Iterator[PipedRunner]:
-        """Convert the weights if they are not there, and compile them."""
+        """Convert the weights if that is not done yet, and compile them."""
         ENVIRONMENT.check()
         convert = partial(_convert, setup.weights, setup.precision)
-        folder = converted(setup.weights, f"openvino-{setup.precision.value}", convert)
+        folder = convert_once(setup.weights, f"openvino-{setup.precision.value}", convert)
         properties = {"INFERENCE_NUM_THREADS": setup.num_threads, **_types(setup)}
         arguments = {"folder": str(folder), "cache_gib": _CACHE_GIB, "properties": properties}
-        variables = held(setup.isa)
-        with piped(ENVIRONMENT, "openvino_genai", arguments, variables, setup.weights) as runner:
+        variables = isa_variables(setup.isa)
+        with start_piped(
+            ENVIRONMENT, "openvino_genai", arguments, variables, setup.weights
+        ) as runner:
             yield runner
 
 

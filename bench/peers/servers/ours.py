@@ -1,4 +1,4 @@
-"""Our own server, as `./antiphon up` starts it: API, worker, Postgres and Valkey."""
+"""Our own server, as started by `./antiphon up`: API, worker, Postgres and Valkey."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,32 +7,32 @@ from typing import Any
 from bench.client.bodies import PATH
 from bench.peers.peer import Precision, Setup
 from bench.peers.servers.http import HttpRunner, responses_answer
-from bench.peers.servers.isa import held
+from bench.peers.servers.isa import isa_variables
 from bench.server import own_server
 
 
 class Antiphon:
-    """Over HTTP, with everything that a response costs here: it is stored, and can be resumed."""
+    """Our server over HTTP; the cost of storing resumable responses is included."""
 
     name = "ours"
     is_over_http = True
-    formats: Mapping[Precision, str] = {each: each.value for each in Precision}
-    held_to_avx2 = "its products, by the environment of oneDNN; not norms and attention"
+    formats: Mapping[Precision, str] = {precision: precision.value for precision in Precision}
+    avx2_note = "its products, by the environment of oneDNN; not norms and attention"
 
     def version(self) -> str:
-        """The commit is among the circumstances of the run."""
+        """Return nothing: the commit is published with the circumstances of the run."""
         return ""
 
     @contextmanager
     def start(self, setup: Setup) -> Iterator[HttpRunner]:
-        """A server with a database of its own."""
+        """Start a server with a database of its own."""
         settings = {
             "ANTIPHON_ENGINE": "transformers",
             "ANTIPHON_MODEL": setup.weights.name,
             "ANTIPHON_DTYPE": setup.precision.value,
             "ANTIPHON_THREADS": str(setup.num_threads),
         }
-        with own_server(settings | held(setup.isa), setup.weights.parent) as server:
+        with own_server(settings | isa_variables(setup.isa), setup.weights.parent) as server:
             yield HttpRunner(
                 address=server.address,
                 pid=server.pid,

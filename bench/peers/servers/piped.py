@@ -1,6 +1,6 @@
-"""Peers without a server that batches: their engine runs in a process of its own environment.
+"""Peers without a batching server: their engine runs in a process of their own environment.
 
-Prompts go to it as token ids, a line of JSON a burst, and figures come back as one.
+A burst is sent to it as a line of JSON with the token ids of the prompts; it answers with another.
 """
 
 import selectors
@@ -14,46 +14,46 @@ import orjson
 
 from bench.peers.environments import Environment
 from bench.peers.peer import Burst
-from bench.peers.prompts import Encoder, encoder_of
-from bench.peers.servers.processes import START_S, Child, child
+from bench.peers.prompts import Encoder, load_encoder
+from bench.peers.servers.processes import START_S, Child, run_child
 
 TIMEOUT_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
 class PipedRunner:
-    """An engine that has read its weights."""
+    """Engine that has loaded its weights."""
 
     child: Child
     encode: Encoder
 
     @property
     def pid(self) -> int:
-        """The engine's process."""
+        """Process id of the engine."""
         return self.child.process.pid
 
     def run(self, prompts: Sequence[str], num_tokens: int) -> Burst:
-        """Hand all over at once."""
-        asked = {"prompts": [self.encode(each) for each in prompts], "num_tokens": num_tokens}
+        """Submit all prompts at once; raise `BenchError` if the engine fails."""
+        burst = {"prompts": [self.encode(prompt) for prompt in prompts], "num_tokens": num_tokens}
         pipe = self.child.process.stdin
         assert pipe is not None
         try:
-            pipe.write(orjson.dumps(asked) + b"\n")
+            pipe.write(orjson.dumps(burst) + b"\n")
             pipe.flush()
         except BrokenPipeError as error:
             raise self.child.failure("it has ended") from error
-        return Burst(**_line(self.child, TIMEOUT_S))
+        return Burst(**_read_line(self.child, TIMEOUT_S))
 
 
 @contextmanager
-def piped(
+def start_piped(
     environment: Environment,
     module: str,
     arguments: Mapping[str, Any],
     variables: Mapping[str, str],
     weights: Path,
 ) -> Iterator[PipedRunner]:
-    """Start a module of `bench.peers.inside`, which says a first line when it is ready."""
+    """Start a module of `bench.peers.inside`, which prints a first line when it is ready."""
     module = f"bench.peers.inside.{module}"
     command: list[str | Path] = [
         environment.python,
@@ -61,12 +61,12 @@ def piped(
         module,
         orjson.dumps(dict(arguments)).decode(),
     ]
-    with child(command, variables, is_piped=True) as started:
-        _line(started, START_S)
-        yield PipedRunner(started, encoder_of(weights))
+    with run_child(command, variables, is_piped=True) as started:
+        _read_line(started, START_S)
+        yield PipedRunner(started, load_encoder(weights))
 
 
-def _line(started: Child, timeout_s: float) -> dict[str, Any]:
+def _read_line(started: Child, timeout_s: float) -> dict[str, Any]:
     pipe = started.process.stdout
     assert pipe is not None
     with selectors.DefaultSelector() as selector:

@@ -1,4 +1,4 @@
-"""Processes of peers: started with all that they need, ended with all that they started."""
+"""Child processes of peers, which are ended together with their descendants."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from typing import IO
 from bench.server import ROOT, BenchError
 
 START_S = 900.0
-"""Some compile, or read weights of gigabytes."""
+"""Seconds to wait for a peer to start: some compile, or load gigabytes of weights."""
 _STOP_S = 30.0
 _POLL_S = 0.2
 _TAIL_BYTES = 4000
@@ -26,42 +26,45 @@ Process = subprocess.Popen[bytes]
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running process and the file that its words go to."""
+    """Running process and the file with its output."""
 
     process: Process
-    words: Path
+    output: Path
 
     def failure(self, what: str) -> BenchError:
-        """An error that ends with the last that the process said."""
-        lines = self.words.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").splitlines()
-        said = [line.strip() for line in lines if "Error" in line] or lines
-        return BenchError(f"{what}: {said[-1] if said else 'it said nothing'}")
+        """Return an error that ends with the last error line, or last line, of the output."""
+        lines = self.output.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").splitlines()
+        errors = [line.strip() for line in lines if "Error" in line] or lines
+        return BenchError(f"{what}: {errors[-1] if errors else 'it said nothing'}")
 
 
 @contextmanager
-def child(
+def run_child(
     command: Sequence[str | Path], variables: Mapping[str, str], *, is_piped: bool = False
 ) -> Iterator[Child]:
-    """Run a command with more in its environment; end it and all below it after."""
+    """Run a command with further environment variables; end it and its descendants after.
+
+    With `is_piped`, standard input and output are pipes.
+    """
     pipe = subprocess.PIPE if is_piped else None
-    with tempfile.NamedTemporaryFile() as words:
+    with tempfile.NamedTemporaryFile() as output:
         process = subprocess.Popen(
             command,
             env=dict(os.environ) | dict(variables),
             cwd=ROOT,
             stdin=pipe,
-            stdout=pipe or words,
-            stderr=words,
+            stdout=pipe or output,
+            stderr=output,
             start_new_session=True,
         )
         try:
-            yield Child(process, Path(words.name))
+            yield Child(process, Path(output.name))
         finally:
             _end(process)
 
 
 def wait_until_up(url: str, started: Child) -> None:
-    """Return once `url` answers; raises `BenchError` if that does not come."""
+    """Return once `url` answers; raise `BenchError` if the process ends or takes too long."""
     deadline = time.monotonic() + START_S
     while not _answers(url):
         if started.process.poll() is not None:
@@ -85,7 +88,7 @@ def _end(process: Process) -> None:
     process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(_STOP_S)
-    # Its session is its own: whoever is left in it was started by it.
+    # It has a session of its own, so that all processes left in its group are its descendants.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

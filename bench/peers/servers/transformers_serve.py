@@ -1,4 +1,4 @@
-"""transformers' own server with its continuous batching, on our build of torch."""
+"""`transformers serve` with continuous batching, on our build of torch."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,14 +7,14 @@ from functools import partial
 from typing import Any
 
 from bench.client.bodies import PATH
-from bench.peers.environments import Environment, see_our_packages
+from bench.peers.environments import Environment, link_our_packages
 from bench.peers.peer import Precision, Setup
 from bench.peers.servers.http import HttpRunner, responses_answer
-from bench.peers.servers.isa import held
-from bench.peers.servers.processes import child, wait_until_up
+from bench.peers.servers.isa import isa_variables
+from bench.peers.servers.processes import run_child, wait_until_up
 from cli.embedded.ports import free_port
 
-# Without a number of blocks it takes three fifths of the memory; 16,384 tokens are enough here.
+# Without --cb-num-blocks it takes three fifths of the memory; 16,384 tokens suffice here.
 _OPTIONS = (
     *("--continuous-batching", "--cb-block-size", "32", "--cb-num-blocks", "512"),
     *("--cb-max-batch-tokens", "512", "--device", "cpu"),
@@ -25,12 +25,12 @@ ENVIRONMENT = Environment(
     name="transformers",
     requirements="transformers.txt",
     distribution="transformers",
-    finish=see_our_packages,
+    finish=link_our_packages,
 )
 
 
 class TransformersServe:
-    """Over HTTP, by responses; greedy is its default."""
+    """`transformers serve` over HTTP, through `/v1/responses`; greedy is its default."""
 
     name = "transformers serve"
     is_over_http = True
@@ -38,19 +38,19 @@ class TransformersServe:
         Precision.FLOAT32: "float32",
         Precision.BFLOAT16: "bfloat16",
     }
-    held_to_avx2 = "by the environment of oneDNN and ATen"
+    avx2_note = "by the environment of oneDNN and ATen"
 
     def version(self) -> str:
-        """Of its package."""
+        """Return the version of its package."""
         return ENVIRONMENT.version()
 
     @contextmanager
     def start(self, setup: Setup) -> Iterator[HttpRunner]:
-        """It reads the weights at once."""
+        """Start it; it loads the weights before it answers."""
         ENVIRONMENT.check()
         port = free_port()
         variables = {"OMP_NUM_THREADS": str(setup.num_threads), "HF_HUB_OFFLINE": "1"}
-        with child(_command(setup, port), variables | held(setup.isa)) as started:
+        with run_child(_command(setup, port), variables | isa_variables(setup.isa)) as started:
             wait_until_up(f"http://127.0.0.1:{port}/health", started)
             yield HttpRunner(
                 address=("127.0.0.1", port),
@@ -70,7 +70,7 @@ def _command(setup: Setup, port: int) -> list[str]:
 
 
 def _body(model: str, prompt: str, num_tokens: int) -> dict[str, Any]:
-    # A token that no model gives ends nothing.
+    # No model generates this token, so answers do not end early.
     config = {"eos_token_id": _NO_TOKEN, "do_sample": False}
     return {
         "model": model,

@@ -1,4 +1,4 @@
-"""`vllm serve` from its build for CPUs."""
+"""`vllm serve` of the CPU build of vLLM."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,8 +9,8 @@ from typing import Any
 from bench.peers.environments import Environment
 from bench.peers.peer import Isa, Precision, Setup
 from bench.peers.servers.http import HttpRunner, chat_answer
-from bench.peers.servers.isa import held
-from bench.peers.servers.processes import child, wait_until_up
+from bench.peers.servers.isa import isa_variables
+from bench.peers.servers.processes import run_child, wait_until_up
 from cli.embedded.ports import free_port
 
 _PATCHES = Path(__file__).parents[1] / "avx2"
@@ -20,7 +20,7 @@ _CONTEXT = "4096"
 
 
 def _name_as_cpu_build(environment: Environment) -> None:
-    """It learns from the version of a package `vllm` for what it was built, and brings none."""
+    """Add package metadata with a `+cpu` version, by which vLLM detects its own build."""
     version = environment.installed_version()
     folder = environment.site_packages / f"vllm-{version}+cpu.dist-info"
     folder.mkdir(exist_ok=True)
@@ -37,7 +37,7 @@ ENVIRONMENT = Environment(
 
 
 class Vllm:
-    """Over HTTP, by chat completions."""
+    """vLLM over HTTP, through chat completions."""
 
     name = "vLLM"
     is_over_http = True
@@ -45,18 +45,18 @@ class Vllm:
         Precision.FLOAT32: "float32",
         Precision.BFLOAT16: "bfloat16",
     }
-    held_to_avx2 = "by its build for AVX2, and the environment of oneDNN, ATen and Inductor"
+    avx2_note = "by its build for AVX2, and the environment of oneDNN, ATen and Inductor"
 
     def version(self) -> str:
-        """Of its package."""
+        """Return the version of its package."""
         return ENVIRONMENT.version()
 
     @contextmanager
     def start(self, setup: Setup) -> Iterator[HttpRunner]:
-        """It compiles the model when it meets it first, for minutes; later it finds that again."""
+        """Start it; the first start with a model compiles for minutes, later ones use a cache."""
         ENVIRONMENT.check()
         port = free_port()
-        with child(_command(setup, port), _variables(setup)) as started:
+        with run_child(_command(setup, port), _variables(setup)) as started:
             wait_until_up(f"http://127.0.0.1:{port}/health", started)
             yield HttpRunner(
                 address=("127.0.0.1", port),
@@ -88,7 +88,7 @@ def _variables(setup: Setup) -> dict[str, str]:
     }
     if setup.isa is Isa.AVX2:
         variables |= {"PYTHONPATH": str(_PATCHES), "CXX": str(_PATCHES / "g++")}
-    return variables | held(setup.isa)
+    return variables | isa_variables(setup.isa)
 
 
 def _body(model: str, prompt: str, num_tokens: int) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The same weights in the formats of the peers."""
+"""Conversion of the weights into the formats of the peers."""

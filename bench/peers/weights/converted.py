@@ -1,20 +1,23 @@
-"""The same weights in the formats of peers, kept from run to run beside the folder of weights."""
+"""Cache of converted weights, kept from run to run beside the folder of weights."""
 
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 
-def converted(weights: Path, name: str, convert: Callable[[Path], None]) -> Path:
-    """The file or folder `name` made of a folder of weights; `convert` is told where to make it."""
-    kept = weights.parent.parent / "peers" / weights.name
-    path = kept / name
+def convert_once(weights: Path, name: str, convert: Callable[[Path], None]) -> Path:
+    """Return the file or folder `name` converted from `weights`; convert it if it is missing.
+
+    `convert` is called with the path to write to.
+    """
+    cache = weights.parent.parent / "peers" / weights.name
+    path = cache / name
     if not path.exists():
-        kept.mkdir(parents=True, exist_ok=True)
-        draft = kept / f".{name}"
-        _remove(draft)
-        convert(draft)
-        draft.rename(path)
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = cache / f".{name}"
+        _remove(partial)
+        convert(partial)
+        partial.rename(path)
     return path
 
 

@@ -1,6 +1,6 @@
-"""The weights of a folder of Llama's architecture as one GGUF file, for llama.cpp.
+"""Conversion of weights of the Llama architecture to a GGUF file for llama.cpp.
 
-Tokenizers are left out: llama.cpp is given token ids.
+The tokenizer is left out, because llama.cpp receives token ids.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ FORMATS = {precision: kind.name for precision, (kind, _) in _TYPES.items()}
 
 
 def write_gguf(weights: Path, file: Path, precision: Precision) -> None:
-    """Write all matrices in the format of a precision, and the rest in float32."""
+    """Write all matrices to `file` in the format of `precision`, and all vectors in float32."""
     config = orjson.loads((weights / "config.json").read_bytes())
     kind, file_type = _TYPES[precision]
     writer = gguf.GGUFWriter(file, "llama")
@@ -42,7 +42,7 @@ def write_gguf(weights: Path, file: Path, precision: Precision) -> None:
 
 
 def tensor_names(num_layers: int) -> dict[str, str]:
-    """What llama.cpp calls each weight of a checkpoint of Llama's architecture."""
+    """Return the GGUF name of every weight of a Llama checkpoint, by its name in the checkpoint."""
     known = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, num_layers)
     names = ["model.embed_tokens", "model.norm", "lm_head"]
     parts = (
@@ -54,8 +54,11 @@ def tensor_names(num_layers: int) -> dict[str, str]:
     return {f"{name}.weight": f"{known.get_name(name)}.weight" for name in names}
 
 
-def interleaved(weight: Tensor, num_heads: int) -> Tensor:
-    """Rows in the order in which llama.cpp rotates: pairs beside each other, not in halves."""
+def interleave(weight: Tensor, num_heads: int) -> Tensor:
+    """Reorder rows for the rotary embedding of llama.cpp: adjacent pairs, not two halves.
+
+    `weight` is [num_heads * head size, …].
+    """
     size = weight.shape[0] // num_heads
     halves = weight.reshape(num_heads, 2, size // 2, *weight.shape[1:])
     return halves.swapaxes(1, 2).reshape(weight.shape)
@@ -71,7 +74,7 @@ def _tensors(weights: Path, config: dict[str, Any]) -> Iterator[tuple[str, Tenso
             for name in opened.keys():  # noqa: SIM118 - it is no dict
                 tensor = opened.get_tensor(name)
                 num_heads = heads.get(name.split(".")[-2])
-                yield name, interleaved(tensor, num_heads) if num_heads else tensor
+                yield name, interleave(tensor, num_heads) if num_heads else tensor
 
 
 def _add_tensor(writer: Any, name: str, tensor: Tensor, kind: gguf.GGMLQuantizationType) -> None:

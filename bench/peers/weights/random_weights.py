@@ -1,7 +1,7 @@
-"""A folder of random weights in a given shape, which every peer can read as any other.
+"""Folder of random weights in a given shape, which every peer can load.
 
-What they say is junk, but text: only the rows of plain tokens in the last layer are not zero, so
-that every token that is drawn can be shown, and none ends an answer.
+The output is random text: only the rows of plain tokens in the output layer are nonzero, so that
+every sampled token is printable, and none ends an answer.
 """
 
 import shutil
@@ -20,17 +20,17 @@ _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
 def random_weights(shape: str, tokenizer: Path, parent: Path) -> Path:
-    """The folder `random-…` within `parent`, made in bfloat16 if it is not there.
+    """Return the folder `random-…` within `parent`; create it in bfloat16 if it is missing.
 
-    It gets the tokenizer of the folder `tokenizer`, and its tokens that begin and end answers.
+    Its tokenizer and its special tokens are those of the folder `tokenizer`.
     """
     folder = parent / f"random-{shape}"
     if not folder.exists():
-        draft = parent / f".random-{shape}"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        _save(shape, tokenizer, draft)
-        draft.rename(folder)
+        partial = parent / f".random-{shape}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        _save(shape, tokenizer, partial)
+        partial.rename(folder)
     return folder
 
 
@@ -46,7 +46,7 @@ def _save(shape: str, tokenizer: Path, folder: Path) -> None:
     build: Any = LlamaForCausalLM
     model = build(config).to(torch.bfloat16)
     head: Tensor = model.lm_head.weight
-    head[~plain_tokens(known, config.vocab_size)] = 0
+    head[~plain_token_mask(known, config.vocab_size)] = 0
     model.save_pretrained(folder)
     untyped: Any = GenerationConfig
     untyped(**special).save_pretrained(folder)
@@ -54,8 +54,8 @@ def _save(shape: str, tokenizer: Path, folder: Path) -> None:
         shutil.copy(tokenizer / name, folder)
 
 
-def plain_tokens(tokenizer: Any, vocabulary_size: int) -> Tensor:
-    """Which of the tokens are words or parts of them in ASCII letters."""
+def plain_token_mask(tokenizer: Any, vocabulary_size: int) -> Tensor:
+    """Return the mask [vocabulary] of tokens that are words, or parts of them, in ASCII letters."""
     is_plain = torch.zeros(vocabulary_size, dtype=torch.bool)
     for token, token_id in tokenizer.get_vocab().items():
         word = token.removeprefix("Ġ")

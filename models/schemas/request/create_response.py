@@ -1,7 +1,7 @@
-"""The body of POST /v1/responses: what is accepted, within which limits.
+"""The body of POST /v1/responses: its fields, their limits and cross-field checks.
 
-A field that the specification or the API knows but this server does not act on may be given with
-the value that changes nothing; any other value is refused by name, never ignored.
+A field of the specification or the API that this server does not support is accepted with a value
+that has no effect; any other value is refused by name, never ignored.
 """
 
 from typing import Annotated, Any, Self
@@ -23,7 +23,7 @@ from models.schemas.request.options import ConversationId
 from models.schemas.request.parameters import GenerationParameters, TokenLimit
 from models.schemas.request.tool_checks import check_tools
 from models.schemas.request.tools import WebSearchOptions, WebSearchTool
-from models.schemas.request.unsupported import split_unserved, unserved_within
+from models.schemas.request.unsupported import find_unserved_tool, split_unserved
 from models.schemas.strict import MAX_TEXT, ItemId, text_or_items, text_or_object
 
 MAX_ITEMS = 10_000
@@ -33,7 +33,7 @@ MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 
 
 class CreateResponse(GenerationParameters):
-    """The whole body."""
+    """The body of a request to create a response."""
 
     model: str | None = None
     input: Annotated[
@@ -60,11 +60,11 @@ class CreateResponse(GenerationParameters):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unserved(cls, body: object) -> object:
+    def _refuse_unsupported(cls, body: object) -> object:
         if not isinstance(body, dict):
             return body
         served, refused = split_unserved(body)
-        refused = refused or unserved_within(served)
+        refused = refused or find_unserved_tool(served)
         if refused is not None:
             raise PydanticCustomError(
                 "unsupported_parameter",
@@ -75,15 +75,15 @@ class CreateResponse(GenerationParameters):
 
     @field_validator("store", "background", "stream", "metadata", mode="before")
     @classmethod
-    def _null_is_default(cls, value: object, info: Any) -> object:
-        """Clients send null for what they leave at its default."""
+    def _replace_null_by_default(cls, value: object, info: Any) -> object:
+        """Replace null by the default, as clients send null for fields they do not set."""
         if value is not None:
             return value
         return cls.model_fields[info.field_name].get_default(call_default_factory=True)
 
     @model_validator(mode="after")
-    def _settle_token_limit(self) -> Self:
-        """`max_tokens` and `max_completion_tokens` are other names of `max_output_tokens`."""
+    def _merge_token_limits(self) -> Self:
+        """Merge the synonyms `max_tokens` and `max_completion_tokens` into `max_output_tokens`."""
         for alias in ("max_tokens", "max_completion_tokens"):
             limit = getattr(self, alias)
             if limit is not None and self.max_output_tokens not in (None, limit):
@@ -96,8 +96,8 @@ class CreateResponse(GenerationParameters):
         return self
 
     @model_validator(mode="after")
-    def _settle_logprobs(self) -> Self:
-        """`logprobs` and `include` say the same."""
+    def _check_logprobs(self) -> Self:
+        """Raise if `logprobs` contradicts `top_logprobs` or `include`."""
         if self.logprobs is False and self.num_top_logprobs is not None:
             raise PydanticCustomError(
                 "conflicting_values",
@@ -107,7 +107,7 @@ class CreateResponse(GenerationParameters):
         return self
 
     @model_validator(mode="after")
-    def _one_choice_for_a_conversation(self) -> Self:
+    def _check_conversation_choices(self) -> Self:
         if self.conversation is not None and (self.n or 1) > 1:
             raise PydanticCustomError(
                 "conflicting_values",
@@ -117,8 +117,8 @@ class CreateResponse(GenerationParameters):
         return self
 
     @model_validator(mode="after")
-    def _one_constraint(self) -> Self:
-        """`response_format` becomes `text.format`; a grammar goes with neither."""
+    def _merge_constraints(self) -> Self:
+        """Merge `response_format` into `text.format`; raise if a grammar is given as well."""
         if self.response_format is not None:
             self.text = merge_formats(self.text, self.response_format)
         if self.grammar is not None and self.text is not None and self.text.is_json:
@@ -130,8 +130,8 @@ class CreateResponse(GenerationParameters):
         return self
 
     @model_validator(mode="after")
-    def _settle_search(self) -> Self:
-        """`web_search_options` is another way to give a `web_search` tool."""
+    def _merge_search_options(self) -> Self:
+        """Convert `web_search_options` into a `web_search` tool."""
         if self.web_search_options is None:
             return self
         if any(isinstance(tool, WebSearchTool) for tool in self.tools):
@@ -151,16 +151,16 @@ class CreateResponse(GenerationParameters):
 
     @property
     def grammar_param(self) -> str:
-        """The field that says what the output must follow, to be named if that is refused."""
+        """Path of the field that constrains the output, for errors about it."""
         return GRAMMAR_PARAM if self.grammar else format_param(self.response_format)
 
     def parameters(self) -> GenerationParameters:
-        """The part that is stored as the response's parameters."""
+        """Return the part that is stored as the response's parameters."""
         names = GenerationParameters.model_fields
         return GenerationParameters.model_construct(**{name: getattr(self, name) for name in names})
 
     def input_items(self) -> list[dict[str, Any]]:
-        """The input as items; a string is one user message."""
+        """Return the input as items; a string becomes one user message."""
         if isinstance(self.input, str):
             part = {"type": "input_text", "text": self.input}
             return [{"type": "message", "role": "user", "content": [part]}]

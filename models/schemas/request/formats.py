@@ -1,4 +1,4 @@
-"""`text` and `response_format`: two spellings of what form the output has."""
+"""`text.format` and `response_format`: two ways to set the format of the output."""
 
 import json
 from typing import Annotated, Any, Literal
@@ -24,7 +24,7 @@ class JsonObjectFormat(WireModel):
 
 
 class JsonSchema(WireModel):
-    """A schema with its name, as both spellings have it."""
+    """A schema with its name, as in both forms."""
 
     name: SchemaName
     description: str | None = None
@@ -39,7 +39,7 @@ class JsonSchemaFormat(JsonSchema):
 
 
 class ChatJsonSchemaFormat(WireModel):
-    """The same as chat completions spell it: what belongs to the schema is one level deeper."""
+    """`response_format` of type `json_schema`, nested as in the chat completions API."""
 
     type: Literal["json_schema"]
     json_schema: JsonSchema
@@ -50,8 +50,11 @@ OutputFormat = Annotated[
 ]
 
 
-def _spelling(value: object) -> str:
-    """Errors in the nested form speak of it alone; its tag is its `type`, which no path shows."""
+def _format_tag(value: object) -> str:
+    """Return the tag of the flat or nested form, so that errors mention that form only.
+
+    The nested form's tag is its `type`, which is not shown in the path of an error.
+    """
     is_nested = isinstance(value, ChatJsonSchemaFormat) or (
         isinstance(value, dict) and value.get("type") == "json_schema" and "json_schema" in value
     )
@@ -60,27 +63,30 @@ def _spelling(value: object) -> str:
 
 ResponseFormat = Annotated[
     Annotated[OutputFormat, Tag("flat")] | Annotated[ChatJsonSchemaFormat, Tag("json_schema")],
-    Discriminator(_spelling),
+    Discriminator(_format_tag),
 ]
 
 
 class TextConfig(WireModel):
-    """The `text` field: format of the output and how wordy it is."""
+    """The `text` field: the format and verbosity of the output."""
 
     format: OutputFormat | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
 
     @property
     def is_json(self) -> bool:
-        """Whether the format constrains the output."""
+        """Return True if the format constrains the output to JSON."""
         return isinstance(self.format, JsonObjectFormat | JsonSchemaFormat)
 
 
 def merge_formats(text: TextConfig | None, other: ResponseFormat) -> TextConfig:
-    """Put `response_format` in the place of `text.format`; both may be given if they agree."""
-    flat = _flat(other)
+    """Return `text` with its format set from `response_format`.
+
+    Raises `PydanticCustomError` if both are given and disagree.
+    """
+    flat = _flatten(other)
     text = text or TextConfig()
-    if text.format is not None and _meaning(text.format) != _meaning(flat):
+    if text.format is not None and _canonical_json(text.format) != _canonical_json(flat):
         raise PydanticCustomError(
             "conflicting_formats",
             "it disagrees with text.format; give one of them",
@@ -89,22 +95,23 @@ def merge_formats(text: TextConfig | None, other: ResponseFormat) -> TextConfig:
     return text if text.format is not None else text.model_copy(update={"format": flat})
 
 
-def _flat(given: ResponseFormat) -> OutputFormat:
-    if not isinstance(given, ChatJsonSchemaFormat):
-        return given
-    # A schema is known by its name on the wire only, so the parts are put together unchecked.
-    return JsonSchemaFormat.model_construct(type="json_schema", **dict(given.json_schema))
+def _flatten(response_format: ResponseFormat) -> OutputFormat:
+    if not isinstance(response_format, ChatJsonSchemaFormat):
+        return response_format
+    # Validation knows `schema_` by its alias only; the fields have been validated already.
+    fields = dict(response_format.json_schema)
+    return JsonSchemaFormat.model_construct(type="json_schema", **fields)
 
 
-def _meaning(given: OutputFormat) -> str:
-    """Equal texts mean the same; in Python `True == 1`, in a schema not."""
-    fields = given.model_dump(by_alias=True, exclude_none=True)
+def _canonical_json(output_format: OutputFormat) -> str:
+    """Return JSON that is equal for equal formats; in Python `True == 1`, in a schema not."""
+    fields = output_format.model_dump(by_alias=True, exclude_none=True)
     return json.dumps({"strict": False, **fields}, sort_keys=True)
 
 
-def format_param(given: ResponseFormat | None) -> str:
-    """Where a schema that is refused was given."""
-    match given:
+def format_param(response_format: ResponseFormat | None) -> str:
+    """Return the path of the field that held the schema, for errors about it."""
+    match response_format:
         case ChatJsonSchemaFormat():
             return "response_format.json_schema.schema"
         case None:

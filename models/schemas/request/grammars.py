@@ -1,4 +1,4 @@
-"""The `grammar` field: what the output must follow, in one of four languages."""
+"""The `grammar` field: a constraint on the output, in one of four languages."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag
 from models.schemas.strict import WireModel
 
 MAX_GRAMMAR = 32 * 1024
-"""Characters of regular expressions and Lark grammars together; compiling takes time."""
+"""Maximum characters of regular expressions and Lark grammars, to limit compilation time."""
 
 MAX_GRAMMARS = 64
 
@@ -17,7 +17,7 @@ Source = Annotated[str, Field(min_length=1, max_length=MAX_GRAMMAR)]
 
 
 def _text_or_object(value: object) -> str:
-    """Which side of "object or string of JSON" is meant, so that errors speak of it alone."""
+    """Return the tag of an "object or JSON string" union, so that errors mention one branch."""
     return "object" if isinstance(value, dict) else "text"
 
 
@@ -36,7 +36,7 @@ class LarkGrammar(WireModel):
 
 
 class JsonSchemaGrammar(WireModel):
-    """The output is an instance of a schema, given as an object or as a string of JSON."""
+    """The output is an instance of a schema, given as an object or as a JSON string."""
 
     type: Literal["json_schema"]
     value: Annotated[
@@ -46,7 +46,7 @@ class JsonSchemaGrammar(WireModel):
 
 
 class NamedGrammar(WireModel):
-    """One of a list; the others refer to it as `@name`."""
+    """One grammar of a list; the others refer to it as `@name`."""
 
     name: str | None = Field(None, min_length=1, max_length=64)
     json_schema: dict[str, Any] | None = None
@@ -54,7 +54,7 @@ class NamedGrammar(WireModel):
 
 
 class GrammarList(WireModel):
-    """Grammars of which the first is where the output begins."""
+    """Grammars, of which the first is the start rule."""
 
     grammars: list[NamedGrammar] = Field(min_length=1, max_length=MAX_GRAMMARS)
     max_tokens: int | None = Field(None, ge=1, le=2**31 - 1)

@@ -1,4 +1,4 @@
-"""The smaller fields of a request: how much to think, what to include, which way to run."""
+"""Smaller fields of a request: reasoning, `include`, service tier, stream options."""
 
 from typing import Literal, Self
 
@@ -26,15 +26,15 @@ ServiceTier = Literal["auto", "default", "flex", "priority"]
 
 
 class ReasoningOptions(WireModel):
-    """How much the model thinks, and whether that is summarised."""
+    """The model's reasoning effort, and whether the reasoning is summarised."""
 
     effort: Effort | None = None
     summary: SummaryLength | None = None
     generate_summary: SummaryLength | None = Field(None, exclude=True)
-    """An older name of `summary`."""
+    """Deprecated name of `summary`."""
 
     @model_validator(mode="after")
-    def _one_summary(self) -> Self:
+    def _merge_summary(self) -> Self:
         if self.generate_summary is not None and self.summary not in (None, self.generate_summary):
             raise PydanticCustomError(
                 "conflicting_values",
@@ -46,13 +46,13 @@ class ReasoningOptions(WireModel):
 
 
 class StreamOptions(WireModel):
-    """What a stream has beside its events."""
+    """Optional additions to the events of a stream."""
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
 
 
 class ConversationId(WireModel):
-    """A conversation as an object."""
+    """A conversation's id, as an object."""
 
     id: ItemId

@@ -1,4 +1,4 @@
-"""What decides how the output of a response is made: the part of a request that is stored."""
+"""Parameters of generation: the part of a request that is stored with its response."""
 
 from typing import Annotated, Literal
 
@@ -20,14 +20,14 @@ from models.schemas.request.tools import (
     ChatFunctionChoice,
     Tool,
     ToolChoice,
-    flat_choice,
-    flat_tool,
+    flatten_choice,
+    flatten_tool,
 )
 from models.schemas.strict import MAX_TEXT, Label
 
 SEED_LIMIT = 2**63
 LOGPROBS = "message.output_text.logprobs"
-"""What to include to be shown log probabilities."""
+"""Value of `include` that requests log probabilities."""
 
 StopString = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -38,7 +38,7 @@ def _is_empty(value: list[object]) -> bool:
 
 
 class GenerationParameters(SamplingFields):
-    """What is stored with a response beside its input and decides how its text is made."""
+    """Parameters of generation, stored with a response beside its input."""
 
     instructions: str | None = Field(None, max_length=MAX_TEXT)
     max_output_tokens: TokenLimit | None = None
@@ -66,47 +66,49 @@ class GenerationParameters(SamplingFields):
 
     @field_validator("tools", "include", mode="before")
     @classmethod
-    def _none_is_empty(cls, value: object) -> object:
+    def _replace_null(cls, value: object) -> object:
         return [] if value is None else value
 
     @field_validator("tools", mode="after")
     @classmethod
-    def _flat_tools(cls, tools: list[Tool]) -> list[Tool]:
-        """Stored and echoed in one spelling."""
-        return [flat_tool(tool) for tool in tools]
+    def _flatten_tools(cls, tools: list[Tool]) -> list[Tool]:
+        """Return the tools in the flat form, in which they are stored and returned."""
+        return [flatten_tool(tool) for tool in tools]
 
     @field_validator("tool_choice", mode="after")
     @classmethod
-    def _flat_choice(cls, choice: ToolChoice | None) -> ToolChoice | None:
+    def _flatten_choice(cls, choice: ToolChoice | None) -> ToolChoice | None:
         if isinstance(choice, AllowedTools):
-            flat = [flat_choice(each) for each in choice.tools]
+            flat = [flatten_choice(allowed) for allowed in choice.tools]
             return choice.model_copy(update={"tools": flat})
-        return flat_choice(choice) if isinstance(choice, ChatFunctionChoice) else choice
+        return flatten_choice(choice) if isinstance(choice, ChatFunctionChoice) else choice
 
     @field_validator("stop", mode="before")
     @classmethod
-    def _one_or_many(cls, value: object) -> object:
-        """`stop` is a string or a list of them."""
+    def _wrap_string(cls, value: object) -> object:
+        """Accept a single string as a list of one."""
         if value is None:
             return []
         return [value] if isinstance(value, str) else value
 
     @property
     def num_top_logprobs(self) -> int | None:
-        """How many of the likeliest tokens to show beside each that was drawn; None if there are
-        to be no log probabilities."""
-        asks = self.logprobs or self.top_logprobs or LOGPROBS in self.include
-        return (self.top_logprobs or 0) if asks else None
+        """Number of most probable tokens to return with each sampled token.
+
+        None if no log probabilities are requested.
+        """
+        is_requested = self.logprobs or self.top_logprobs or LOGPROBS in self.include
+        return (self.top_logprobs or 0) if is_requested else None
 
     @property
     def effort(self) -> Effort | None:
-        """How much the model is to think; None leaves it to its chat template."""
+        """Reasoning effort; None leaves it to the chat template."""
         return self.reasoning.effort if self.reasoning else None
 
     @property
     def output_limit(self) -> int | None:
-        """Most tokens of output: `max_output_tokens` or the grammar's own, the smaller counts."""
-        given = [self.max_output_tokens]
+        """Maximum output tokens: the smaller of `max_output_tokens` and the grammar's own limit."""
+        limits = [self.max_output_tokens]
         if isinstance(self.grammar, LlguidanceGrammar):
-            given.append(self.grammar.value.max_tokens)
-        return min((each for each in given if each is not None), default=None)
+            limits.append(self.grammar.value.max_tokens)
+        return min((limit for limit in limits if limit is not None), default=None)

@@ -1,4 +1,4 @@
-"""The fields that decide how tokens are drawn: their types and ranges, and nothing else."""
+"""Sampling fields of a request: their types and ranges."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ DryBreaker = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
 class SamplingFields(WireModel):
-    """Sampling beyond `temperature` and `top_p`; null and left out are the same: off."""
+    """Sampling beyond `temperature` and `top_p`; a field that is null or left out is off."""
 
     top_k: int | None = Field(None, ge=0)
     min_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""Whether `tools`, `tool_choice` and what constrains the output go together."""
+"""Checks that `tools`, `tool_choice` and constraints on the output are consistent."""
 
 from pydantic_core import PydanticCustomError
 
@@ -12,15 +12,15 @@ from models.schemas.request.tools import (
 )
 
 SEARCH_NAME = "web_search"
-"""The function that the search of the web is to a model."""
+"""Name of the function by which a model calls the web search."""
 
 
 def check_tools(parameters: GenerationParameters) -> None:
-    """Raise an error of pydantic's that names the field."""
+    """Raise `PydanticCustomError`, which names the field, if the fields are inconsistent."""
     _check_names(parameters)
     chosen = parameters.tool_choice
-    for each in chosen.tools if isinstance(chosen, AllowedTools) else [chosen]:
-        if _is_missing(each, parameters):
+    for choice in chosen.tools if isinstance(chosen, AllowedTools) else [chosen]:
+        if _is_missing(choice, parameters):
             raise PydanticCustomError(
                 "unknown_tool", "it names a tool that is not given", {"field": "tool_choice"}
             )
@@ -38,21 +38,21 @@ def check_tools(parameters: GenerationParameters) -> None:
 
 def _check_names(parameters: GenerationParameters) -> None:
     has_search = any(isinstance(tool, WebSearchTool) for tool in parameters.tools)
-    seen = {SEARCH_NAME} if has_search else set()
+    names = {SEARCH_NAME} if has_search else set()
     for position, tool in enumerate(parameters.tools):
         if not isinstance(tool, FunctionTool):
             continue
-        if tool.name in seen:
+        if tool.name in names:
             raise PydanticCustomError(
                 "duplicate_name",
                 "another tool has this name",
                 {"field": f"tools[{position}].name"},
             )
-        seen.add(tool.name)
+        names.add(tool.name)
 
 
 def _must_call(parameters: GenerationParameters) -> bool:
-    """Whether the output is a function's call and nothing else; an answer follows a search."""
+    """Return True if the output must be a function call; after a web search text follows."""
     chosen = parameters.tool_choice
     mode = chosen.mode if isinstance(chosen, AllowedTools) else chosen
     has_functions = any(isinstance(tool, FunctionTool) for tool in parameters.tools)

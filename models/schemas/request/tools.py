@@ -1,7 +1,7 @@
-"""`tools` and `tool_choice`: what the model may call, and whether it must (specification §2).
+"""`tools` and `tool_choice`: the tools the model may or must call (specification §2).
 
-Functions may be spelt flat, as the specification has it, or nested, as chat completions do; what
-is stored and echoed is flat.
+Functions may be flat, as in the specification, or nested, as in the chat completions API; they are
+stored and returned flat.
 """
 
 from typing import Annotated, Any, Literal
@@ -21,7 +21,7 @@ SearchType = Literal[
 
 
 class ChatFunction(WireModel):
-    """What stands under `function` in the nested spelling."""
+    """The object under `function` in the nested form of a tool."""
 
     name: Name
     description: Text | None = None
@@ -30,20 +30,20 @@ class ChatFunction(WireModel):
 
 
 class FunctionTool(ChatFunction):
-    """A function that the client runs; `parameters` is the schema of its arguments."""
+    """A function that the client runs; `parameters` is the JSON schema of its arguments."""
 
     type: Literal["function"] = "function"
 
 
 class ChatFunctionTool(WireModel):
-    """The same in the nested spelling."""
+    """A function that the client runs, in the nested form of the chat completions API."""
 
     type: Literal["function"]
     function: ChatFunction
 
 
 class UserLocation(WireModel):
-    """Roughly where the user is, for searches."""
+    """The approximate location of the user, for web searches."""
 
     type: Literal["approximate"] | None = None
     city: str | None = None
@@ -53,14 +53,14 @@ class UserLocation(WireModel):
 
 
 class SearchFilters(WireModel):
-    """Which sites a search may find."""
+    """The sites that a web search may return."""
 
     allowed_domains: list[str] | None = Field(None, max_length=100)
     blocked_domains: list[str] | None = Field(None, max_length=100)
 
 
 class WebSearchOptions(WireModel):
-    """How the web is searched, as chat completions spell it."""
+    """Options of a web search, as in the chat completions API."""
 
     search_context_size: Literal["low", "medium", "high"] | None = None
     user_location: UserLocation | None = None
@@ -69,14 +69,14 @@ class WebSearchOptions(WireModel):
 
 
 class WebSearchTool(WebSearchOptions):
-    """The web, searched by the server."""
+    """Web search, run by the server."""
 
     type: SearchType = "web_search"
     filters: SearchFilters | None = None
 
 
-def _spelling(value: object) -> object:
-    """Which branch of a union a tool or a choice belongs to, given or made."""
+def _union_tag(value: object) -> object:
+    """Return the tag of a tool or tool choice, given as JSON or as a model."""
     if isinstance(value, str):
         return "mode"
     fields = value if isinstance(value, dict) else getattr(value, "__dict__", {})
@@ -91,12 +91,12 @@ Tool = Annotated[
     Annotated[FunctionTool, Tag("function")]
     | Annotated[ChatFunctionTool, Tag("nested")]
     | Annotated[WebSearchTool, Tag("web_search")],
-    Discriminator(_spelling),
+    Discriminator(_union_tag),
 ]
 
 
-def flat_tool(tool: FlatTool | ChatFunctionTool) -> FlatTool:
-    """A tool in the spelling that is stored."""
+def flatten_tool(tool: FlatTool | ChatFunctionTool) -> FlatTool:
+    """Return a tool in the flat form, which is stored."""
     if not isinstance(tool, ChatFunctionTool):
         return tool
     return FunctionTool(**tool.function.model_dump())
@@ -106,7 +106,7 @@ ToolMode = Literal["none", "auto", "required"]
 
 
 class FunctionName(WireModel):
-    """What stands under `function` in the nested spelling of a choice."""
+    """The object under `function` in the nested form of a tool choice."""
 
     name: Name
 
@@ -119,14 +119,14 @@ class FunctionChoice(WireModel):
 
 
 class ChatFunctionChoice(WireModel):
-    """The same in the nested spelling."""
+    """The model must call this function; the nested form of the chat completions API."""
 
     type: Literal["function"]
     function: FunctionName
 
 
 class HostedChoice(WireModel):
-    """The model must use this tool of the server."""
+    """The model must use this tool, which the server runs."""
 
     type: SearchType
 
@@ -135,12 +135,12 @@ OneChoice = Annotated[
     Annotated[FunctionChoice, Tag("function")]
     | Annotated[ChatFunctionChoice, Tag("nested")]
     | Annotated[HostedChoice, Tag("web_search")],
-    Discriminator(_spelling),
+    Discriminator(_union_tag),
 ]
 
 
 class AllowedTools(WireModel):
-    """Of all tools, which may be called now; the others stay in the prompt."""
+    """The subset of tools that may be called now; the others stay in the prompt."""
 
     type: Literal["allowed_tools"]
     mode: ToolMode = "auto"
@@ -153,13 +153,13 @@ ToolChoice = Annotated[
     | Annotated[ChatFunctionChoice, Tag("nested")]
     | Annotated[HostedChoice, Tag("web_search")]
     | Annotated[AllowedTools, Tag("allowed_tools")],
-    Discriminator(_spelling),
+    Discriminator(_union_tag),
 ]
 FlatChoice = FunctionChoice | HostedChoice
 
 
-def flat_choice(choice: FlatChoice | ChatFunctionChoice) -> FlatChoice:
-    """A choice in the spelling that is stored."""
+def flatten_choice(choice: FlatChoice | ChatFunctionChoice) -> FlatChoice:
+    """Return a tool choice in the flat form, which is stored."""
     return (
         FunctionChoice(name=choice.function.name)
         if isinstance(choice, ChatFunctionChoice)

@@ -1,6 +1,6 @@
-"""What the API knows but this server does not act on: refused by name, never ignored.
+"""Fields and tools of the API that this server does not support: refused by name, never ignored.
 
-To serve something, act on it and take its line out of here.
+To support one, implement it and remove its line here.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ UNSERVED_FIELDS: dict[str, tuple[object, ...]] = {
     "prompt_cache_options": (None,),
     "prompt_cache_retention": (None,),
 }
-"""Fields, each with the values that ask for nothing."""
+"""Fields, each with the values that have no effect and are therefore accepted."""
 
 UNSERVED_TOOLS = frozenset(
     {
@@ -32,25 +32,25 @@ UNSERVED_TOOLS = frozenset(
         "shell",
     }
 )
-"""Types of tools."""
+"""Types of unsupported tools."""
 
 
 def split_unserved(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """Take the fields of `UNSERVED_FIELDS` out of `body`.
+    """Remove the fields of `UNSERVED_FIELDS` from `body`.
 
-    Returns the rest and the first of those fields that asks for something, if any.
+    Returns the rest, and the first of those fields whose value would have an effect, if any.
     """
     served: dict[str, Any] = {}
     for name, value in body.items():
         if name not in UNSERVED_FIELDS:
             served[name] = value
-        elif not _asks_for_nothing(value, UNSERVED_FIELDS[name]):
+        elif not _is_neutral(value, UNSERVED_FIELDS[name]):
             return body, name
     return served, None
 
 
-def unserved_within(body: dict[str, Any]) -> str | None:
-    """The path of the first tool that is known and unsupported, if any."""
+def find_unserved_tool(body: dict[str, Any]) -> str | None:
+    """Return the path of the first unsupported tool of `UNSERVED_TOOLS`, if any."""
     for position, tool in enumerate(_objects(body.get("tools"))):
         if str(tool.get("type")) in UNSERVED_TOOLS:
             return f"tools[{position}].type"
@@ -58,14 +58,15 @@ def unserved_within(body: dict[str, Any]) -> str | None:
 
 
 def _objects(value: object) -> list[dict[str, Any]]:
-    """The entries of a list, with something empty for what is no object."""
+    """Return the entries of a list, with an empty object in place of anything else."""
     if not isinstance(value, list):
         return []
-    return [each if isinstance(each, dict) else {} for each in value]
+    return [entry if isinstance(entry, dict) else {} for entry in value]
 
 
-def _asks_for_nothing(value: object, neutral: tuple[object, ...]) -> bool:
-    """`True == 1` in Python, but not in a request."""
+def _is_neutral(value: object, neutral_values: tuple[object, ...]) -> bool:
+    """Return True if the value is a neutral one; in a request, unlike Python, `true` is not 1."""
     return any(
-        value == other and isinstance(value, bool) == isinstance(other, bool) for other in neutral
+        value == other and isinstance(value, bool) == isinstance(other, bool)
+        for other in neutral_values
     )

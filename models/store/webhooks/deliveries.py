@@ -1,4 +1,4 @@
-"""Webhook deliveries: taken for sending, settled by what came of it, listed, replayed."""
+"""Webhook deliveries: take for sending, record the result, list, replay."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,20 +11,23 @@ from sqlalchemy import text
 from models.database.connection import Database
 
 GIVE_UP_H = 72
-"""How long after the end of its response a delivery is tried."""
+"""Hours after the end of its response until a delivery is given up."""
 LEASE_S = 20.0
-"""How long whoever takes a delivery has to settle it; then it is taken again."""
+"""Seconds in which the result of a taken delivery must be recorded, or it is taken again."""
 BATCH = 8
-"""Deliveries to one endpoint at a time."""
+"""Maximum number of deliveries to one endpoint at a time."""
 MAX_ENDPOINTS_AT_ONCE = 32
 PROBE_S = 45
-"""The longest that an endpoint which fails is left alone; at first 2 s, then as long as it has been
-failing."""
-_OUTAGE_S = 20
-"""After an outage longer than this, what has failed in it is tried at once when it ends."""
+"""Maximum delay in seconds before a failing endpoint is probed again.
 
-# An endpoint that is well gets all that is due. One that fails gets one at a time, whatever comes
-# first, so that its recovery is seen soon and a delivery that it never takes holds up no other.
+The delay is 2 s at first, then as long as the endpoint has been failing.
+"""
+_OUTAGE_S = 20
+"""Seconds of an outage after which its failed deliveries are retried as soon as it ends."""
+
+# A healthy endpoint gets all that is due. A failing one gets one delivery at a time, the one with
+# the earliest time, even if it is not due yet, so that a recovery is detected soon and a delivery
+# that is never accepted blocks no other.
 _TAKE = text(f"""
     WITH due AS (
         SELECT d.response_id, d.endpoint_id
@@ -150,7 +153,7 @@ _REPLAY = text(f"""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenDelivery:
-    """A delivery to be sent now, and by whom it is signed."""
+    """Delivery to be sent now, with its endpoint's URL and signing secrets."""
 
     response_id: UUID
     endpoint_id: UUID
@@ -158,15 +161,15 @@ class TakenDelivery:
     event_type: str
     occurred_at: datetime
     num_attempts: int
-    """This one included; the fence of its result."""
+    """Number of attempts, including this one; the fencing token of its result."""
     url: str
     signing_secret: str
     old_secret: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredDelivery:
-    """What became of a delivery so far."""
+class DeliveryRecord:
+    """State of a delivery and the result of its last attempt."""
 
     response_id: UUID
     endpoint_id: UUID
@@ -180,33 +183,33 @@ class StoredDelivery:
 
 
 class Deliveries:
-    """The outbox. Any number of processes may send from it."""
+    """Data access of the webhook outbox, from which any number of processes may send."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def take(self, *, busy: Iterable[UUID] = ()) -> list[TakenDelivery]:
-        """Take what is due, but nothing for the endpoints in `busy`."""
+        """Take the deliveries that are due, except for the endpoints in `busy`."""
         with self._database.statement() as connection:
             rows = connection.execute(_TAKE, {"busy": list(busy)})
             return [TakenDelivery(**row._mapping) for row in rows]
 
-    def delivered(self, taken: TakenDelivery, status_code: int) -> None:
-        """The endpoint has accepted it; if it failed before, the others are due again."""
-        self._settle(_DELIVERED, taken, status_code=status_code)
+    def mark_delivered(self, taken: TakenDelivery, status_code: int) -> None:
+        """Record that the endpoint accepted a delivery; if it was failing, others become due."""
+        self._record_result(_DELIVERED, taken, status_code=status_code)
 
-    def failed(
+    def mark_failed(
         self, taken: TakenDelivery, *, status_code: int | None, error: str, delay_s: float
     ) -> None:
-        """It was not accepted: try again after `delay_s`, or give up when its time is up."""
-        self._settle(_FAILED, taken, status_code=status_code, error=error, delay_s=delay_s)
+        """Record a failed delivery; retry it after `delay_s` seconds, or give it up if expired."""
+        self._record_result(_FAILED, taken, status_code=status_code, error=error, delay_s=delay_s)
 
-    def gone(self, taken: TakenDelivery, *, status_code: int, error: str) -> None:
-        """The endpoint wants no more: disable it and give up what is pending for it."""
-        self._settle(_GONE, taken, status_code=status_code, error=error)
+    def mark_gone(self, taken: TakenDelivery, *, status_code: int, error: str) -> None:
+        """Disable an endpoint that answered 410 and give up its pending deliveries."""
+        self._record_result(_GONE, taken, status_code=status_code, error=error)
 
     def give_up(self) -> int:
-        """Give up what has been pending for too long; how many there were."""
+        """Give up deliveries that have been pending for too long; return their number."""
         with self._database.statement() as connection:
             connection.execute(_FORGET_ORPHANS)
             return len(connection.execute(_GIVE_UP).all())
@@ -219,8 +222,8 @@ class Deliveries:
         status: str | None,
         after: UUID | None,
         limit: int,
-    ) -> Sequence[StoredDelivery]:
-        """The deliveries of one endpoint, newest response first."""
+    ) -> Sequence[DeliveryRecord]:
+        """Return the deliveries of one endpoint, newest response first."""
         values = {
             "project_id": project_id,
             "endpoint_id": endpoint_id,
@@ -229,12 +232,15 @@ class Deliveries:
             "limit": limit,
         }
         with self._database.search() as connection:
-            return [StoredDelivery(**row._mapping) for row in connection.execute(_LIST, values)]
+            return [DeliveryRecord(**row._mapping) for row in connection.execute(_LIST, values)]
 
     def replay(
         self, project_id: str, endpoint_id: UUID, response_ids: Sequence[UUID] | None
     ) -> int:
-        """Make dead deliveries pending again: those of some responses, or all; how many."""
+        """Make dead deliveries pending again; return their number.
+
+        If `response_ids` is None, all dead deliveries of the endpoint are replayed.
+        """
         values: dict[str, Any] = {
             "project_id": project_id,
             "endpoint_id": endpoint_id,
@@ -243,7 +249,7 @@ class Deliveries:
         with self._database.statement() as connection:
             return len(connection.execute(_REPLAY, values).all())
 
-    def _settle(self, statement: Any, taken: TakenDelivery, **result: Any) -> None:
+    def _record_result(self, statement: Any, taken: TakenDelivery, **result: Any) -> None:
         values = {
             "project_id": taken.project_id,
             "response_id": taken.response_id,

@@ -1,4 +1,4 @@
-"""Webhook endpoints: create, read, change, delete, and what their deliveries have come to."""
+"""Webhook endpoints: create, read, update, delete, rotate secrets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from sqlalchemy import text
 from models.database.connection import Database
 
 MAX_ENDPOINTS = 20
-"""Endpoints of one project: every response that ends writes a row for each."""
+"""Maximum number of endpoints per project: every response that ends writes a row for each."""
 OLD_SECRET_S = 24 * 3600
-"""How long deliveries are signed with the old secret too, when that was asked for."""
+"""Seconds that deliveries are also signed with the old secret, if requested at rotation."""
 
 _COLUMNS = """
     id, project_id, name, url, event_types, signing_secret, disabled_at, failing_since,
@@ -21,7 +21,7 @@ _COLUMNS = """
     CASE WHEN old_secret_until > now() THEN old_secret END AS old_secret
 """
 
-# The project's row is locked, so that two at a time cannot both be the last that is allowed.
+# The project's row is locked, so that concurrent requests cannot exceed the maximum.
 _CREATE = text(f"""
     WITH owner AS (
         SELECT project_id FROM projects WHERE project_id = :project_id FOR NO KEY UPDATE
@@ -42,7 +42,7 @@ _LIST = text(f"""
     ORDER BY id DESC LIMIT :limit
 """)
 
-# A new address, or word of its owner that it is well, is reason to try at once.
+# An update resets the failure state: the URL may be new, or the owner may have fixed it.
 _UPDATE = text(f"""
     UPDATE webhook_endpoints SET
         name = coalesce(CAST(:name AS text), name),
@@ -77,7 +77,7 @@ _DELETE = text("""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEndpoint:
+class EndpointRecord:
     """One row of `webhook_endpoints`."""
 
     id: UUID
@@ -87,7 +87,7 @@ class StoredEndpoint:
     event_types: list[str]
     signing_secret: str
     old_secret: str | None
-    """None once its time is up."""
+    """Previous secret; None once it has expired."""
     disabled_at: datetime | None
     failing_since: datetime | None
     created_at: datetime
@@ -95,59 +95,59 @@ class StoredEndpoint:
 
     @property
     def secrets(self) -> list[str]:
-        """The secrets that deliveries are signed with, newest first."""
+        """Secrets that deliveries are signed with, newest first."""
         return [self.signing_secret, *([self.old_secret] if self.old_secret else [])]
 
 
 class Webhooks:
-    """What the API reads and writes of webhook endpoints."""
+    """Data access of webhook endpoints for the API."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def create(
-        self, project_id: str, endpoint_id: UUID, secret: str, given: dict[str, Any]
-    ) -> StoredEndpoint | None:
-        """Store an endpoint; None if the project has as many as it may."""
-        values = {**given, "id": endpoint_id, "signing_secret": secret, "max": MAX_ENDPOINTS}
-        return self._one(_CREATE, project_id, values)
+        self, project_id: str, endpoint_id: UUID, secret: str, fields: dict[str, Any]
+    ) -> EndpointRecord | None:
+        """Store an endpoint; return None if the project already has `MAX_ENDPOINTS`."""
+        values = {**fields, "id": endpoint_id, "signing_secret": secret, "max": MAX_ENDPOINTS}
+        return self._execute(_CREATE, project_id, values)
 
-    def get(self, project_id: str, endpoint_id: UUID) -> StoredEndpoint | None:
-        """The endpoint; None if unknown or foreign."""
-        return self._one(_GET, project_id, {"id": endpoint_id})
+    def get(self, project_id: str, endpoint_id: UUID) -> EndpointRecord | None:
+        """Return the endpoint; None if unknown or of another project."""
+        return self._execute(_GET, project_id, {"id": endpoint_id})
 
     def list_endpoints(
         self, project_id: str, *, after: UUID | None, limit: int
-    ) -> Sequence[StoredEndpoint]:
-        """The project's endpoints, newest first."""
+    ) -> Sequence[EndpointRecord]:
+        """Return the project's endpoints, newest first."""
         with self._database.search() as connection:
             values = {"project_id": project_id, "after": after, "limit": limit}
-            return [StoredEndpoint(**row._mapping) for row in connection.execute(_LIST, values)]
+            return [EndpointRecord(**row._mapping) for row in connection.execute(_LIST, values)]
 
     def update(
         self, project_id: str, endpoint_id: UUID, changes: dict[str, Any]
-    ) -> StoredEndpoint | None:
-        """Change what is given of `name`, `url`, `event_types` and `enabled`."""
+    ) -> EndpointRecord | None:
+        """Update the given ones of `name`, `url`, `event_types` and `enabled`; None if unknown."""
         unchanged = dict.fromkeys(("name", "url", "event_types", "enabled"))
-        return self._one(_UPDATE, project_id, {**unchanged, **changes, "id": endpoint_id})
+        return self._execute(_UPDATE, project_id, {**unchanged, **changes, "id": endpoint_id})
 
     def rotate_secret(
         self, project_id: str, endpoint_id: UUID, secret: str, *, keep_old: bool
-    ) -> StoredEndpoint | None:
-        """Sign with another secret from now on, and for a day with the old one too if asked."""
+    ) -> EndpointRecord | None:
+        """Replace the signing secret; if `keep_old`, the old one is also used for 24 hours."""
         old_secret_s = OLD_SECRET_S if keep_old else 0
         values = {"id": endpoint_id, "signing_secret": secret, "old_secret_s": old_secret_s}
-        return self._one(_ROTATE, project_id, values)
+        return self._execute(_ROTATE, project_id, values)
 
     def delete(self, project_id: str, endpoint_id: UUID) -> bool:
-        """Delete an endpoint with its deliveries; False if unknown or foreign."""
+        """Delete an endpoint with its deliveries; False if unknown or of another project."""
         with self._database.statement() as connection:
             values = {"project_id": project_id, "id": endpoint_id}
             return connection.execute(_DELETE, values).first() is not None
 
-    def _one(
+    def _execute(
         self, statement: Any, project_id: str, values: dict[str, Any]
-    ) -> StoredEndpoint | None:
+    ) -> EndpointRecord | None:
         with self._database.statement() as connection:
             row = connection.execute(statement, {**values, "project_id": project_id}).first()
-        return StoredEndpoint(**row._mapping) if row else None
+        return EndpointRecord(**row._mapping) if row else None

@@ -1,4 +1,4 @@
-"""What each client program does: named scenarios, one line of JSON for the result of each."""
+"""Scenarios of the client programs; each prints its result as one line of JSON."""
 
 import asyncio
 import inspect
@@ -16,7 +16,7 @@ KEY = "unused"
 
 
 class City(BaseModel):
-    """What the structured outputs must be."""
+    """Schema of the structured outputs."""
 
     name: str
     population: int

@@ -1,7 +1,7 @@
-"""Programs as users write them, over the official clients and the frameworks above them.
+"""Client programs on the official clients, and on frameworks that use them.
 
-They run in environments of their own: `make test` installs both (`.venv-clients` and
-`node_modules`). What each scenario returns is the same for every client.
+They run in environments of their own, which `make test` installs (`.venv-clients` and
+`node_modules`). A scenario returns the same fields for every client.
 """
 
 import json
@@ -32,7 +32,7 @@ Run = Callable[[str, str], Any]
 
 @pytest.fixture(scope="module")
 def run(server: AntiphonServer) -> Run:
-    """The result of a scenario; each program runs once, with all of its scenarios."""
+    """Return a function to a scenario's result; every program runs once, with all its scenarios."""
     results: dict[str, dict[str, Any]] = {}
 
     def result_of(program: str, scenario: str) -> Any:

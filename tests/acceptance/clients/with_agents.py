@@ -1,4 +1,4 @@
-"""openai-agents."""
+"""Client program on openai-agents."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ async def tool(url: str) -> Any:
         called["city"] = city
         return TOOL_ANSWER
 
-    # It is required for the first turn only: the framework resets it after a call.
+    # A call is required in the first turn only: the framework resets `tool_choice` after a call.
     settings = ModelSettings(temperature=0, tool_choice="required")
     agent = make_agent(url, tools=[get_weather], model_settings=settings)
     result = await Runner.run(agent, TOOL_QUESTION)

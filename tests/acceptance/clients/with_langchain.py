@@ -1,4 +1,4 @@
-"""langchain-openai."""
+"""Client program on langchain-openai."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def chain(url: str) -> Any:
     messages: list[Any] = [HumanMessage("My name is Ada.")]
     first = model.invoke(messages)
     second = model.invoke([*messages, first, HumanMessage("What is my name?")])
-    ids = [each.response_metadata["id"] for each in (first, second)]
+    ids = [answer.response_metadata["id"] for answer in (first, second)]
     return {"ids": ids, "text": second.text}
 
 

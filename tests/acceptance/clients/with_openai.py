@@ -1,4 +1,4 @@
-"""The official Python client."""
+"""Client program on the official Python client."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""pydantic-ai."""
+"""Client program on pydantic-ai."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def last_id(result: Any) -> str:
 
 
 class RequiredAtFirst(AbstractCapability[Any]):
-    """A call in the first step, an answer in the next."""
+    """Settings that require a tool call in the first step, and forbid one in the next."""
 
     def get_model_settings(self) -> Any:
         def of_step(context: RunContext[Any]) -> ModelSettings:

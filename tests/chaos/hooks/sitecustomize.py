@@ -1,6 +1,6 @@
-"""Python imports this at its start, in every process of a cluster under test: the test build.
+"""Startup hook of Python that installs the test build in every process of a cluster under test.
 
-The folder is on PYTHONPATH of those processes alone, so nothing of it can reach production.
+Only those processes have the folder on their PYTHONPATH, so it cannot affect production.
 """
 
 from tests.chaos import build

@@ -22,8 +22,8 @@ def reasoning(**fields: Any) -> dict[str, Any]:
 @pytest.fixture
 def sealed(http: FlaskClient) -> str:
     """A thought as this server seals it."""
-    at: Services = http.application.extensions["antiphon"]
-    return encrypt_reasoning(at.cipher, DEFAULT_PROJECT, "mull")
+    services: Services = http.application.extensions["antiphon"]
+    return encrypt_reasoning(services.cipher, DEFAULT_PROJECT, "mull")
 
 
 def num_tokens(http: FlaskClient, items: list[dict[str, Any]]) -> int:

@@ -254,7 +254,7 @@ def test_a_stream_that_has_shown_more_than_its_end_knows_of_says_so(
 
     client.flushall()
     cause = EndingCause(status=ResponseStatus.CANCELLED)
-    assert finalize_orphan(desk.store, log, worker.stored, cause)
+    assert finalize_orphan(desk.store, log, worker.record, cause)
     *_, error, done = [*shown, *streamed]
 
     assert event_of(error)["error"]["code"] == "events_lost"
@@ -346,7 +346,7 @@ def test_a_server_full_of_streams_refuses_more_and_takes_other_requests(
 
     with contextlib.ExitStack() as places:
         for _ in range(24):
-            places.enter_context(hub.place())
+            places.enter_context(hub.reserve_slot())
         refused = stream(http, response["id"])
         assert fetch(http, response["id"])["status"] == "queued"
 
@@ -363,7 +363,7 @@ def test_nothing_runs_for_a_client_that_was_refused_a_place(
 
     with contextlib.ExitStack() as places:
         for _ in range(24):
-            places.enter_context(hub.place())
+            places.enter_context(hub.reserve_slot())
         refused = http.post("/v1/responses", json={"input": "Hello.", "stream": is_stream})
 
     assert refused.status_code == 503

@@ -172,7 +172,7 @@ def test_an_answer_that_was_committed_before_it_was_published_is_waited_for(
 
     with ThreadPoolExecutor() as threads:
         reader = threads.submit(list, streamed)
-        assert desk.store.finisher.finish(recorder.stored, ending)
+        assert desk.store.finisher.finish(recorder.record, ending)
         wait([reader], timeout=0.3)  # Long enough for the API to see the end in the store.
         recorder.publish_end()
 

@@ -256,9 +256,9 @@ def test_a_client_cannot_send_ahead_without_end(connect: Connect) -> None:
 
 def test_connections_take_the_places_of_streams(connect: Connect, app: OpenAPI) -> None:
     hub = app.extensions["antiphon"].broadcaster
-    with hub.place():
+    with hub.reserve_slot():
         for _ in range(app.extensions["antiphon"].settings.api_threads - 40 - 1):
-            hub._places.acquire()
+            hub._slots.acquire()
         socket = connect()
         answer = receive(socket)
 

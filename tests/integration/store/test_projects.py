@@ -6,7 +6,7 @@ from tests.integration.desk import Desk
 def test_a_project_is_given_its_sealing_key_once(store: Store, desk: Desk) -> None:
     other = desk.add_project("other")
 
-    key = store.projects.sealing_key(DEFAULT_PROJECT)
+    key = store.projects.encryption_key(DEFAULT_PROJECT)
 
-    assert store.projects.sealing_key(DEFAULT_PROJECT) == key
-    assert store.projects.sealing_key(other) != key
+    assert store.projects.encryption_key(DEFAULT_PROJECT) == key
+    assert store.projects.encryption_key(other) != key

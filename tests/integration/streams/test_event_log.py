@@ -139,7 +139,7 @@ def test_appended_events_are_published_as_they_are_logged(
         subscription.get_message(timeout=5)
 
         log.append([append(response_id)])
-        log.nudge(response_id)
+        log.wake_readers(response_id)
         messages = [subscription.get_message(timeout=5) for _ in range(2)]
 
     payloads = [message["data"] for message in messages if message]

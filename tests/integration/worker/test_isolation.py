@@ -58,7 +58,7 @@ def test_a_worker_that_is_never_idle_makes_room(
     worker.run_queued()
     eventually(lambda: desk.sql(_RUNNING) == [(busy.id,)])
     alone = suspect(desk)
-    eventually(lambda: worker.runtime._running.stands_by)
+    eventually(lambda: worker.runtime._running.is_standing_by)
     later = desk.create()
 
     worker.run_queued().result()

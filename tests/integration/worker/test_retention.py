@@ -99,7 +99,7 @@ def test_a_backlog_is_worked_off_in_batches(sql: RunSql, retention: Retention) -
 def test_a_sweep_of_much_ends_when_the_process_stops(
     sql: RunSql, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.maintenance.retention.REST", 1e6)
+    monkeypatch.setattr("worker.maintenance.retention.PAUSE_RATIO", 1e6)
     old_rows(sql, 501)
 
     request.getfixturevalue("running")

@@ -393,9 +393,9 @@ def test_a_delivery_that_was_taken_and_not_settled_is_taken_again(
 
     [again] = desk.store.deliveries.take()
     assert again.num_attempts == lost.num_attempts + 1
-    desk.store.deliveries.delivered(lost, 200)
+    desk.store.deliveries.mark_delivered(lost, 200)
     assert sql("SELECT status FROM webhook_deliveries") == [("pending",)]
-    desk.store.deliveries.delivered(again, 200)
+    desk.store.deliveries.mark_delivered(again, 200)
     assert sql("SELECT status FROM webhook_deliveries") == [("delivered",)]
 
 

@@ -12,7 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from bench.engines.shapes import SHAPES
 from bench.peers.peer import Precision
-from bench.peers.weights.gguf_file import interleaved, tensor_names, write_gguf
+from bench.peers.weights.gguf_file import interleave, tensor_names, write_gguf
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_every_weight_has_its_name() -> None:
 def test_halves_of_a_head_become_pairs() -> None:
     rows = torch.tensor([[0], [1], [2], [3], [10], [11], [12], [13]])
 
-    assert interleaved(rows, 2).flatten().tolist() == [0, 2, 1, 3, 10, 12, 11, 13]
+    assert interleave(rows, 2).flatten().tolist() == [0, 2, 1, 3, 10, 12, 11, 13]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.peers.goals import comparisons, ratios
-from bench.peers.measure import Found, Plan, Round, measure
+from bench.peers.measure import PeerResult, Plan, Round, measure
 from bench.peers.peer import Burst, Isa, Precision, Setup
 from bench.peers.table import table
 from bench.server import BenchError
@@ -31,7 +31,7 @@ class Peer:
     """A peer that needs no start."""
 
     is_over_http = True
-    held_to_avx2 = ""
+    avx2_note = ""
 
     def __init__(self, name: str = "ours", failure: str = "", num_more: int = 0) -> None:
         self.name = name
@@ -63,12 +63,12 @@ def plan() -> Plan:
     return Plan(counts=[1, 8], rounds=2, num_tokens=10, seeds=iter(range(1000)))
 
 
-def found(peer: str, precision: Precision, *speeds: float) -> Found:
+def found(peer: str, precision: Precision, *speeds: float) -> PeerResult:
     rounds = [
         Round(tokens_per_s=each, tokens_per_cpu_s=each, first_token_s=1.0, memory_bytes=2.0**20)
         for each in speeds
     ]
-    return Found(peer=Peer(peer), precision=precision, rounds={8: rounds})
+    return PeerResult(peer=Peer(peer), precision=precision, rounds={8: rounds})
 
 
 def test_every_number_of_streams_is_measured_in_every_round() -> None:
@@ -113,7 +113,7 @@ def test_ratios_are_those_of_rounds_and_have_the_goal_of_their_pair() -> None:
 
 
 def test_what_failed_is_compared_with_nothing() -> None:
-    failed = Found(peer=Peer("vLLM"), precision=Precision.BFLOAT16, failure="no")
+    failed = PeerResult(peer=Peer("vLLM"), precision=Precision.BFLOAT16, failure="no")
 
     assert ratios("ours", [found("ours", Precision.BFLOAT16, 1), failed]) == []
 

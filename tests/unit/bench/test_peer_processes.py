@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from bench.peers.servers.piped import PipedRunner
-from bench.peers.servers.processes import child
+from bench.peers.servers.processes import run_child
 from bench.peers.usage import tree_cpu_s, tree_memory_bytes
 from bench.server import BenchError
 
@@ -32,7 +32,7 @@ below.wait()
 
 
 def test_prompts_go_over_as_tokens_and_figures_come_back() -> None:
-    with child([sys.executable, "-c", WORK], {}, is_piped=True) as started:
+    with run_child([sys.executable, "-c", WORK], {}, is_piped=True) as started:
         assert started.process.stdout is not None
         assert b"is_ready" in started.process.stdout.readline()
         runner = PipedRunner(started, lambda text: [len(text)])
@@ -45,7 +45,7 @@ def test_prompts_go_over_as_tokens_and_figures_come_back() -> None:
 
 
 def test_an_engine_that_ends_is_told_with_its_last_error() -> None:
-    with child([sys.executable, "-c", BREAK], {}, is_piped=True) as started:
+    with run_child([sys.executable, "-c", BREAK], {}, is_piped=True) as started:
         started.process.wait()
         runner = PipedRunner(started, lambda text: [])
 
@@ -54,7 +54,7 @@ def test_an_engine_that_ends_is_told_with_its_last_error() -> None:
 
 
 def test_what_a_peer_started_counts_and_ends_with_it() -> None:
-    with child([sys.executable, "-c", SLEEP_BELOW], {}, is_piped=True) as started:
+    with run_child([sys.executable, "-c", SLEEP_BELOW], {}, is_piped=True) as started:
         assert started.process.stdout is not None
         below = psutil.Process(int(started.process.stdout.readline()))
         alone = psutil.Process(started.process.pid).memory_full_info().pss

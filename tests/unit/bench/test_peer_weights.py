@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.peers.weights.converted import converted
-from bench.peers.weights.random_weights import plain_tokens
+from bench.peers.weights.converted import convert_once
+from bench.peers.weights.random_weights import plain_token_mask
 
 
 class Words:
@@ -15,8 +15,8 @@ class Words:
 
 
 def test_only_words_are_ever_drawn() -> None:
-    assert plain_tokens(Words(), 6).tolist() == [False, True, True, False, False, False]
-    assert plain_tokens(Words(), 6).dtype == torch.bool
+    assert plain_token_mask(Words(), 6).tolist() == [False, True, True, False, False, False]
+    assert plain_token_mask(Words(), 6).dtype == torch.bool
 
 
 def test_what_is_converted_is_kept(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_what_is_converted_is_kept(tmp_path: Path) -> None:
         to.write_text("weights")
 
     weights = tmp_path / "weights" / "small"
-    paths = [converted(weights, "small.gguf", convert) for _ in range(2)]
+    paths = [convert_once(weights, "small.gguf", convert) for _ in range(2)]
 
     assert len(calls) == 1
     assert paths == [tmp_path / "peers" / "small" / "small.gguf"] * 2
@@ -42,6 +42,6 @@ def test_what_breaks_off_is_not_taken_for_whole(tmp_path: Path) -> None:
     weights = tmp_path / "weights" / "small"
     for _ in range(2):
         with pytest.raises(OSError, match="disk full"):
-            converted(weights, "folder", break_off)
+            convert_once(weights, "folder", break_off)
 
-    assert converted(weights, "folder", lambda to: to.mkdir()).is_dir()
+    assert convert_once(weights, "folder", lambda to: to.mkdir()).is_dir()

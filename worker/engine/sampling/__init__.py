@@ -1,1 +1,1 @@
-"""From logits to tokens: penalties, grammar masks, truncation and sampling. Knows no engine."""
+"""Logits to tokens: penalties, grammar masks, truncation and sampling; independent of engines."""

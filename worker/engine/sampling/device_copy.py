@@ -1,7 +1,7 @@
-"""What crosses between the host and the device in a step: up without waiting, down at once.
+"""Copies between host and device in a step: asynchronous uploads and a single download.
 
-On a GPU the host runs ahead of the device. A plain copy to it or a list as an index would wait for
-all that has been asked for so far.
+On a GPU the host runs ahead of the device. A plain copy to it, or a list as an index, would block
+until the device has finished all queued work.
 """
 
 from collections.abc import Sequence
@@ -11,28 +11,30 @@ from torch import Tensor
 
 
 def is_remote(device: torch.device) -> bool:
-    """Whether the host has to wait for what the device computes, and to fetch it."""
+    """Return True if results must be copied from the device, so that the host has to wait."""
     return device.type != "cpu"
 
 
-def pinned(values: Tensor, device: torch.device) -> Tensor:
-    """Put into memory that a CUDA device reads by itself: a copy from there need not be waited for,
-    and torch keeps the memory until it is done."""
+def pin(values: Tensor, device: torch.device) -> Tensor:
+    """Return `values` in page-locked (pinned) memory if the device is CUDA.
+
+    Copies from there are asynchronous; torch keeps the memory alive until they are done.
+    """
     return values.pin_memory() if device.type == "cuda" else values
 
 
 def upload(values: Tensor, device: torch.device) -> Tensor:
-    """Return `values` on the device, without waiting for it; a CPU has them already."""
-    return pinned(values, device).to(device, non_blocking=True)
+    """Copy `values` to the device asynchronously; on a CPU return them as they are."""
+    return pin(values, device).to(device, non_blocking=True)
 
 
-def rows_at(rows: Sequence[int], device: torch.device) -> slice | Tensor:
-    """Return an index for these rows, which rise: where they lie together it copies nothing."""
+def make_row_index(rows: Sequence[int], device: torch.device) -> slice | Tensor:
+    """Return an index for ascending rows; contiguous rows give a slice, which copies nothing."""
     if rows[-1] - rows[0] == len(rows) - 1:
         return slice(rows[0], rows[-1] + 1)
     return upload(torch.tensor(rows), device)
 
 
 def read_back(packed: Tensor) -> Tensor:
-    """Return a tensor on the host: in all that follows the forward pass, the wait of a step."""
+    """Copy a tensor to the host: the only wait for the device after the forward pass."""
     return packed.cpu()

@@ -1,13 +1,14 @@
-"""DRY, "don't repeat yourself": makes tokens unlikely that would prolong a repetition.
+"""DRY ("don't repeat yourself") penalty on tokens that would extend a repetition.
 
-The algorithm is p-e-w's (text-generation-webui, pull request 5637): where the last tokens have
-occurred before, the token that followed them there loses `multiplier * base^(match - allowed)`,
-`match` being the length of the longest such occurrence, if that is `allowed` or more. No match
-reaches back into a sequence breaker, and no token that ends a breaker is penalised. Other than the
-reference it has no greatest length of a match, and breakers may be spelled by any tokens.
+The algorithm is p-e-w's (text-generation-webui, pull request 5637): where the last tokens of the
+sequence have occurred before, the token that followed them there loses
+`multiplier * base^(match - allowed)`. `match` is the length of the longest such occurrence; shorter
+ones than `allowed` have no effect. No match extends back across a sequence breaker, and no token
+that ends a breaker is penalised. Unlike the reference, the length of a match is unlimited, and a
+breaker may consist of any tokens.
 
-The Z algorithm over the reversed tokens finds all matches of a prompt in linear time; from there
-on each token prolongs them or ends them.
+The Z algorithm over the reversed tokens finds all matches of a prompt in linear time; every token
+after it extends or ends them.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from worker.engine.params import BREAKER_END, BREAKER_START, DryParams
 
 
 class DryMatcher:
-    """Where in one sequence its own end has occurred before, and for how many tokens."""
+    """Earlier occurrences of the end of a sequence, with their lengths in tokens."""
 
     def __init__(self, params: DryParams, tokens: Sequence[int]) -> None:
         self._params = params
@@ -29,10 +30,10 @@ class DryMatcher:
             self._read(token)
         self._tokens = np.array(tokens, dtype=np.int64)
         self._matches = np.minimum(suffix_matches(tokens), num_since_breaker)
-        """For every token but the last: how many up to it equal the sequence's last ones."""
+        """For every token but the last: the number of tokens up to it that equal the last ones."""
 
     def advance(self, token: int) -> None:
-        """Take a token that was generated."""
+        """Append a generated token."""
         grown = np.concatenate(([0], self._matches)) + 1
         is_same = (self._tokens == token) & (not self._ends_breaker(token))
         self._matches = np.where(is_same, grown, 0)
@@ -40,18 +41,18 @@ class DryMatcher:
         self._read(token)
 
     def penalties(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the ids of the tokens to be penalised and by how much."""
+        """Return the ids of the tokens to penalise and the amounts to take from their logits."""
         params = self._params
-        places = np.flatnonzero(self._matches >= max(1, params.allowed_length))
-        ids, owners = np.unique(self._tokens[places + 1], return_inverse=True)
+        ends = np.flatnonzero(self._matches >= max(1, params.allowed_length))
+        ids, owners = np.unique(self._tokens[ends + 1], return_inverse=True)
         longest = np.zeros(len(ids), dtype=np.int64)
-        np.maximum.at(longest, owners, self._matches[places])
-        is_free = np.array(
+        np.maximum.at(longest, owners, self._matches[ends])
+        is_penalised = np.array(
             [not self._ends_breaker(token) for token in ids.tolist()], dtype=np.bool_
         )
-        exponents = (longest[is_free] - params.allowed_length).astype(np.float64)
+        exponents = (longest[is_penalised] - params.allowed_length).astype(np.float64)
         with np.errstate(over="ignore"):
-            return ids[is_free], params.multiplier * np.power(params.base, exponents)
+            return ids[is_penalised], params.multiplier * np.power(params.base, exponents)
 
     def _ends_breaker(self, token: int) -> bool:
         moves = self._params.breaker_moves.get(token, ())
@@ -63,8 +64,11 @@ class DryMatcher:
 
 
 def suffix_matches(tokens: Sequence[int]) -> np.ndarray:
-    """Return, for every token but the last, the length of the longest common suffix of the tokens
-    up to it and all of them: the Z algorithm, from the end."""
+    """Return for every token but the last the length of the suffix match that ends at it.
+
+    That is the longest common suffix of the tokens up to it and of all tokens, computed by the Z
+    algorithm on the reversed sequence.
+    """
     text = tokens[::-1]
     size = len(text)
     matches = [0] * size

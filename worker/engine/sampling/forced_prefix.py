@@ -1,8 +1,8 @@
-"""Where an answer begins: whether it is to begin with given tokens, by a margin.
+"""Forced prefixes: given tokens that a sequence begins with if the model nearly chooses the first.
 
-Decided once, at the first token: if its logit comes within the margin of the highest, the sequence
-begins with all of the given tokens. Which way it went is read off the tokens that there are, so
-that it is the same after a resume. Knows nothing of what the tokens mean.
+Decided once, at the first token: if its logit is within a threshold of the highest, the sequence
+begins with all tokens of the prefix. The decision is derived from the generated tokens, so that it
+is the same after a resume. Independent of the meaning of the tokens.
 """
 
 from collections.abc import Sequence
@@ -15,50 +15,58 @@ from worker.engine.interface import ForcedPrefix
 from worker.engine.sampling.device_copy import upload
 
 
-def next_of(opening: ForcedPrefix | None, generated: Sequence[int]) -> int | None:
-    """The token that follows if the sequence begins as given; None where that is over."""
-    if opening is None or len(generated) >= len(opening.token_ids):
+def find_next_token(forced_prefix: ForcedPrefix | None, generated: Sequence[int]) -> int | None:
+    """Return the next token of the prefix, or None if it is complete or was not chosen."""
+    if forced_prefix is None or len(generated) >= len(forced_prefix.token_ids):
         return None
-    if tuple(generated) != tuple(opening.token_ids[: len(generated)]):
+    if tuple(generated) != tuple(forced_prefix.token_ids[: len(generated)]):
         return None
-    return opening.token_ids[len(generated)]
+    return forced_prefix.token_ids[len(generated)]
 
 
-def prefer(logits: Tensor, openings: Sequence[tuple[ForcedPrefix | None, Sequence[int]]]) -> None:
-    """Leave, in the logits [rows, vocab] of rows that begin as given, that one token.
+def apply_forced_prefixes(
+    logits: Tensor, states: Sequence[tuple[ForcedPrefix | None, Sequence[int]]]
+) -> None:
+    """Restrict rows of the logits [rows, vocab] to the next token of their forced prefix, in place.
 
-    Which rows do is decided where the logits are; the host does not learn it here.
+    `states` has a prefix and the generated tokens for each row. The device decides whether a row
+    follows its prefix, without a copy to the host. A threshold of -inf forbids that token instead.
     """
-    wanted: list[tuple[int, int]] = []
-    unwanted: list[tuple[int, int]] = []
+    preferred: list[tuple[int, int]] = []
+    forbidden: list[tuple[int, int]] = []
     terms: list[tuple[float, bool]] = []
-    for row, (opening, generated) in enumerate(openings):
-        token_id = next_of(opening, generated)
-        if opening is None or token_id is None:
+    for row, (forced_prefix, generated) in enumerate(states):
+        token_id = find_next_token(forced_prefix, generated)
+        if forced_prefix is None or token_id is None:
             continue
-        if opening.margin == -inf:
-            unwanted.append((row, token_id))
+        if forced_prefix.threshold == -inf:
+            forbidden.append((row, token_id))
         else:
-            wanted.append((row, token_id))
-            terms.append((opening.margin, bool(generated)))
-    if unwanted:
-        rows, ids = _columns(unwanted, logits.device)
+            preferred.append((row, token_id))
+            terms.append((forced_prefix.threshold, bool(generated)))
+    if forbidden:
+        rows, ids = _upload_columns(forbidden, logits.device)
         logits[rows, ids] = -inf
-    if wanted:
-        _begin(logits, *_columns(wanted, logits.device), *_columns(terms, logits.device))
+    if preferred:
+        rows, ids = _upload_columns(preferred, logits.device)
+        _force_tokens(logits, rows, ids, *_upload_columns(terms, logits.device))
 
 
-def _begin(logits: Tensor, rows: Tensor, ids: Tensor, margins: Tensor, has_begun: Tensor) -> None:
-    """Leave the wanted token alone where it comes within its margin or the row has begun so."""
+def _force_tokens(
+    logits: Tensor, rows: Tensor, ids: Tensor, thresholds: Tensor, has_begun: Tensor
+) -> None:
+    """Allow only the given token in rows where it is within its threshold or that have begun."""
     scores = logits[rows]
-    wanted = scores.gather(1, ids[:, None])[:, 0]
-    begins = has_begun.bool() | (wanted + margins >= scores.amax(-1))
-    alone = torch.full_like(scores, -inf)
-    alone.scatter_(1, ids[:, None], wanted.masked_fill(~wanted.isfinite(), 0.0)[:, None])
-    logits[rows] = torch.where(begins[:, None], alone, scores)
+    chosen = scores.gather(1, ids[:, None])[:, 0]
+    is_forced = has_begun.bool() | (chosen + thresholds >= scores.amax(-1))
+    forced = torch.full_like(scores, -inf)
+    forced.scatter_(1, ids[:, None], chosen.masked_fill(~chosen.isfinite(), 0.0)[:, None])
+    logits[rows] = torch.where(is_forced[:, None], forced, scores)
 
 
-def _columns(pairs: Sequence[tuple[float, float]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the first and the second of each pair, on the device."""
+def _upload_columns(
+    pairs: Sequence[tuple[float, float]], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return the first and the second elements of the pairs, on the device."""
     first, second = upload(torch.tensor(pairs).T.contiguous(), device)
     return first, second

@@ -1,7 +1,7 @@
-"""Grammars: compiled once and cached, matched per sequence, applied as masks to logits.
+"""Grammars: compiled once and cached, matched per sequence, applied to logits as masks.
 
-llguidance does the work. outlines' backend for it is not used: it knows neither the width of the
-logits nor more than one end token, and keeps its matchers per batch row.
+Built on llguidance directly. outlines' backend for it is not used: it accepts neither the width of
+the logits nor several end-of-sequence tokens, and keeps its matchers per batch row.
 """
 
 import os
@@ -15,28 +15,30 @@ import torch
 from llguidance import LLExecutor, LLMatcher, LLParserLimits, LLTokenizer
 from torch import Tensor
 
-from worker.engine.sampling.device_copy import is_remote, rows_at, upload
+from worker.engine.sampling.device_copy import is_remote, make_row_index, upload
 
 MASK_SLICES = [
     *LLTokenizer.json_slices(),
     *(r"[a-z]{1,24}", r"[a-z ]{1,24}", r"[a-zA-Z ]{1,24}"),
 ]
-"""Where a grammar allows all that matches one of these, its tokens are not tried one by one. The
-library's own are for strings of JSON; with those of plain text a mask of `[a-zA-Z ,.]{1000}` takes
-0.02 ms instead of 0.5."""
+"""Token slices: where a grammar allows all matches of a regex, its tokens are not tested singly.
+
+Its defaults are for JSON strings. With these for plain text, a mask of `[a-zA-Z ,.]{1000}` takes
+0.02 ms instead of 0.5.
+"""
 
 
 class Matcher:
-    """The state of one grammar in one sequence; a fault shows in `error` and stays there."""
+    """State of one grammar in one sequence; `error` is permanent once set."""
 
     def __init__(self, matcher: LLMatcher, num_tokens: int) -> None:
-        """`num_tokens` is the length of its masks."""
+        """Wrap a matcher whose masks have `num_tokens` bits."""
         self.raw = matcher
         self.num_tokens = num_tokens
 
     @property
     def error(self) -> str | None:
-        """What is wrong with the grammar or the tokens it was given, if anything is."""
+        """Error in the grammar or in the tokens consumed, or None."""
         if not self.raw.is_error():
             return None
         reason = self.raw.get_error().removesuffix("<non-verbose/>").strip()
@@ -44,16 +46,16 @@ class Matcher:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether nothing may follow: the grammar is complete or in error."""
+        """Return True if no token may follow: the grammar is complete or in error."""
         return self.raw.is_stopped()
 
     def advance(self, token_ids: Sequence[int]) -> None:
-        """Consume tokens that were generated."""
+        """Consume generated tokens."""
         self.raw.consume_tokens(list(token_ids))
 
 
 class GrammarCompiler:
-    """Compiles grammars and keeps the most recent; safe from any thread."""
+    """Compiler with an LRU cache of grammars; thread-safe."""
 
     def __init__(
         self,
@@ -62,9 +64,9 @@ class GrammarCompiler:
         *,
         cache_size: int = 64,
     ) -> None:
-        """`load_tokenizer` takes seconds; it is called once, with the first grammar."""
+        """Create a compiler; `load_tokenizer`, which takes seconds, runs at the first grammar."""
         self._load_tokenizer = load_tokenizer
-        # Verbose errors would carry the caller's schema into logs.
+        # Verbose errors would put the caller's schema into logs.
         self._limits = LLParserLimits(**limits, verbose_errors=False)
         self._tokenizer: LLTokenizer | None = None
         self._tokenizer_lock = Lock()
@@ -73,9 +75,9 @@ class GrammarCompiler:
         self._cache_lock = Lock()
 
     def matcher(self, grammar: str) -> Matcher:
-        """Return a matcher at the grammar's start, in error if the grammar is no good.
+        """Return a matcher at the start of the grammar; its `error` is set for an invalid grammar.
 
-        May take a second for a new grammar, so never call it on the engine thread.
+        A new grammar may take a second to compile: do not call this on the engine thread.
         """
         with self._cache_lock:
             if grammar in self._cache:
@@ -100,13 +102,13 @@ class GrammarCompiler:
                 self._tokenizer = self._load_tokenizer()
         compiled = LLMatcher(self._tokenizer, grammar, log_level=0, limits=self._limits)
         if not compiled.is_error():
-            # Some grammars compile and then explode at their first mask: find out here.
+            # Some grammars compile but exceed a limit at their first mask: detect this here.
             compiled.compute_bitmask()
         return compiled
 
 
 class GrammarMasker:
-    """Forbids, in the rows that have a matcher, the tokens that their grammar does not allow."""
+    """Mask of the tokens that a grammar forbids, for the rows that have a matcher."""
 
     def __init__(self, max_rows: int, vocab_size: int) -> None:
         self._max_rows = max_rows
@@ -115,12 +117,12 @@ class GrammarMasker:
         self._executor = LLExecutor(max(1, (os.cpu_count() or 2) - 1))
 
     def apply(self, logits: Tensor, matchers: Sequence[Matcher | None]) -> None:
-        """Mask the logits [rows, vocab] in place; a matcher may be in error afterwards."""
+        """Mask the logits [rows, vocab] in place; sets `error` of a matcher that fails."""
         rows = [row for row, matcher in enumerate(matchers) if matcher is not None]
         if not rows:
             return
         raw = [matcher.raw for matcher in matchers if matcher is not None]
-        self._make_room(next(matcher.num_tokens for matcher in matchers if matcher is not None))
+        self._resize_bits(next(matcher.num_tokens for matcher in matchers if matcher is not None))
         self._executor.unsafe_compute_mask_ptr(
             [(matcher, index) for index, matcher in enumerate(raw)],
             self._bits.ctypes.data,
@@ -128,29 +130,32 @@ class GrammarMasker:
             len(raw),
         )
         is_allowed = _unpack(self._bits[: len(raw)].view(np.uint8), self._vocab_size, logits.device)
-        at = rows_at(rows, logits.device)
-        if isinstance(at, slice):
-            logits[at].masked_fill_(~is_allowed, -torch.inf)  # without two copies of the scores
+        index = make_row_index(rows, logits.device)
+        if isinstance(index, slice):
+            logits[index].masked_fill_(~is_allowed, -torch.inf)  # avoids two copies of the logits
         else:
-            logits[at] = logits[at].masked_fill(~is_allowed, -torch.inf)
+            logits[index] = logits[index].masked_fill(~is_allowed, -torch.inf)
 
-    def _make_room(self, num_tokens: int) -> None:
-        """A tokenizer may know tokens that the network does not score, and the other way round."""
+    def _resize_bits(self, num_tokens: int) -> None:
+        """Resize the bit masks to cover the vocabularies of both tokenizer and network.
+
+        Either may have tokens that the other lacks.
+        """
         num_words = -(-max(num_tokens, self._vocab_size) // 32)
         if self._bits.shape[1] != num_words:
             self._bits = np.zeros((self._max_rows, num_words), dtype=np.int32)
 
 
 def _unpack(bits: np.ndarray, vocab_size: int, device: torch.device) -> Tensor:
-    """Return bits [rows, bytes], the lowest of each byte first, as bool [rows, vocab]."""
+    """Unpack bits [rows, bytes], least significant first, to bool [rows, vocab] on the device."""
     if not is_remote(device):
         allowed = np.unpackbits(bits, axis=1, count=vocab_size, bitorder="little")
         return torch.from_numpy(allowed.view(np.bool_))
-    return unpack_there(upload(torch.from_numpy(bits), device), vocab_size)
+    return unpack_on_device(upload(torch.from_numpy(bits), device), vocab_size)
 
 
-def unpack_there(bits: Tensor, vocab_size: int) -> Tensor:
-    """The same of bits on any device: an eighth of what is unpacked has to go there."""
+def unpack_on_device(bits: Tensor, vocab_size: int) -> Tensor:
+    """Unpack bits [rows, bytes] on their device: an eighth of the bytes has to be uploaded."""
     shifts = torch.arange(8, dtype=torch.uint8, device=bits.device)
     allowed = (bits[:, :, None] >> shifts) & 1
     return allowed.flatten(1)[:, :vocab_size].bool()

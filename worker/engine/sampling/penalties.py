@@ -1,8 +1,8 @@
-"""What a sequence's own tokens and its `logit_bias` do to its logits.
+"""Penalties on tokens that have occurred, and `logit_bias`, applied to logits.
 
-Sparse: a row pays for the tokens that occur in it, and a row that asks for nothing pays nothing.
-The state follows from prompt, generated tokens and parameters, so that it is the same after a
-resume. Knows nothing of batches, grammars or the network.
+Sparse: the cost of a row is proportional to the tokens that occur in it, and rows without penalties
+cost nothing. The state follows from prompt, generated tokens and parameters, so that it is the same
+after a resume. Independent of batches, grammars and the network.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,17 @@ from worker.engine.params import SamplingParams
 from worker.engine.sampling.device_copy import upload
 from worker.engine.sampling.dry import DryMatcher
 
-# Far beyond any logit, and far enough from the end of float32 to be divided by a temperature.
+# Far above any logit, and small enough that division by a temperature stays within float32.
 _MAX_LOGIT = 1e30
 
 _NO_TOKENS: Sequence[int] = ()
 
 
 class Change(NamedTuple):
-    """New logits of some tokens of one row: add to them, then divide or multiply by a factor."""
+    """Change to logits of one row: an addend for each token, then a penalty factor.
+
+    Positive logits are divided by the factor, negative ones multiplied.
+    """
 
     token_ids: np.ndarray
     added: np.ndarray
@@ -32,37 +35,37 @@ class Change(NamedTuple):
 
 
 class Penalties:
-    """Counts the tokens of one sequence, as far as its parameters ask for it."""
+    """Penalties of one sequence, with the token counts that its parameters need."""
 
     @classmethod
-    def of(cls, request: GenerationRequest) -> "Penalties | None":
-        """Return the penalties that a request asks for, if any."""
+    def from_request(cls, request: GenerationRequest) -> "Penalties | None":
+        """Return the penalties of a request, or None if it has none."""
         params = request.params
-        asks = params.logit_bias or params.dry is not None or _counts(params)
-        return cls(request) if asks else None
+        is_needed = params.logit_bias or params.dry is not None or _needs_counts(params)
+        return cls(request) if is_needed else None
 
     def __init__(self, request: GenerationRequest) -> None:
         params = request.params
         self._params = params
-        self._counts_tokens = _counts(params)
+        self._needs_counts = _needs_counts(params)
         prompt = request.prompt if params.repetition_penalty != 1 else _NO_TOKENS
-        generated = request.generated if self._counts_tokens else _NO_TOKENS
+        generated = request.generated if self._needs_counts else _NO_TOKENS
         ids = list(dict.fromkeys([*params.logit_bias, *prompt, *generated]))
         self._slots = {token_id: slot for slot, token_id in enumerate(ids)}
         self._ids = np.array(ids, dtype=np.int64)
-        self._biases = np.array([params.logit_bias.get(each, 0.0) for each in ids])
+        self._biases = np.array([params.logit_bias.get(token_id, 0.0) for token_id in ids])
         seen = {*prompt, *generated}
-        self._is_seen = np.array([each in seen for each in ids], dtype=np.bool_)
-        slots = [self._slots[each] for each in generated]
+        self._is_seen = np.array([token_id in seen for token_id in ids], dtype=np.bool_)
+        slots = [self._slots[token_id] for token_id in generated]
         self._counts = np.bincount(np.array(slots, dtype=np.int64), minlength=len(ids))
         tokens = [*request.prompt, *request.generated]
         self._dry = DryMatcher(params.dry, tokens) if params.dry is not None else None
 
     def advance(self, token_id: int) -> None:
-        """Take a token that was generated."""
+        """Append a generated token."""
         if self._dry is not None:
             self._dry.advance(token_id)
-        if self._counts_tokens:
+        if self._needs_counts:
             self._count(token_id)
 
     def _count(self, token_id: int) -> None:
@@ -75,15 +78,15 @@ class Penalties:
         self._is_seen[slot] = True
         self._counts[slot] += 1
 
-    def change(self) -> Change:
-        """Return what bias and counts do to the logits of the next token."""
+    def compute_change(self) -> Change:
+        """Return the change of the next token's logits by bias and counts."""
         params = self._params
         added = self._biases - self._counts * params.frequency_penalty
         added -= (self._counts > 0) * params.presence_penalty
         return Change(self._ids, added, np.where(self._is_seen, params.repetition_penalty, 1.0))
 
-    def dry_change(self) -> Change | None:
-        """Return what DRY does to the logits that `change` left, if anything."""
+    def compute_dry_change(self) -> Change | None:
+        """Return the change by DRY, to be applied after `compute_change`, or None."""
         if self._dry is None:
             return None
         ids, amounts = self._dry.penalties()
@@ -91,24 +94,24 @@ class Penalties:
 
 
 def penalise(logits: Tensor, penalties: Sequence[Penalties | None]) -> None:
-    """Change the logits [rows, vocab] in place in the rows that have penalties."""
-    asking = [(row, each) for row, each in enumerate(penalties) if each is not None]
-    if not asking:
+    """Apply the penalties to the logits [rows, vocab] in place; None leaves a row unchanged."""
+    penalised = [(row, penalty) for row, penalty in enumerate(penalties) if penalty is not None]
+    if not penalised:
         return
-    _apply(logits, [(row, each.change()) for row, each in asking])
-    dry = [(row, each.dry_change()) for row, each in asking]
+    _apply(logits, [(row, penalty.compute_change()) for row, penalty in penalised])
+    dry = [(row, penalty.compute_dry_change()) for row, penalty in penalised]
     if changes := [(row, change) for row, change in dry if change is not None]:
         _apply(logits, changes)
 
 
 def _apply(logits: Tensor, changes: Sequence[tuple[int, Change]]) -> None:
-    """Gather the logits concerned, change them in float64, and put them back.
+    """Gather the affected logits, change them in float64, and scatter them back.
 
-    What is infinite stays so: a token that a grammar forbids is not to be had at any price.
+    Infinite logits stay infinite: no penalty or bias makes a forbidden token possible.
     """
     sizes = [len(change.token_ids) for _, change in changes]
-    places = np.repeat([row for row, _ in changes], sizes)
-    rows = upload(torch.from_numpy(places), logits.device)
+    owners = np.repeat([row for row, _ in changes], sizes)
+    rows = upload(torch.from_numpy(owners), logits.device)
     ids, added, factors = (
         upload(torch.from_numpy(np.concatenate(column)), logits.device)
         for column in zip(*(change for _, change in changes), strict=True)
@@ -120,7 +123,7 @@ def _apply(logits: Tensor, changes: Sequence[tuple[int, Change]]) -> None:
     logits[rows, ids] = torch.where(before.isinf(), before, after)
 
 
-def _counts(params: SamplingParams) -> bool:
+def _needs_counts(params: SamplingParams) -> bool:
     return (
         params.frequency_penalty != 0
         or params.presence_penalty != 0

@@ -1,7 +1,8 @@
-"""Where a share of a distribution's mass lies, its tokens in falling order, without sorting them.
+"""Quantiles of token distributions in descending order of probability, without a full sort.
 
-Scores fall into buckets by their distance from the best. Running sums over buckets tell in which
-one a share ends; only the members of that one are put in order. Sums are exact up to rounding.
+Scores are assigned to buckets by their distance from the best. Running sums over the buckets show
+in which one a cumulative mass ends; only the tokens of that bucket are sorted. Sums are exact up to
+rounding.
 """
 
 from typing import NamedTuple
@@ -9,39 +10,43 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Of a vocabulary of 50,000 a bucket then holds some tens; what lies further than 32 below the best
-# has no mass to speak of and shares the last bucket.
+# With a vocabulary of 50,000, a bucket then holds some tens of tokens. Scores more than 32 below
+# the best have negligible mass and share the last bucket.
 _BUCKETS_PER_UNIT = 64
 _NUM_BUCKETS = 2048
 
 
 class _Members(NamedTuple):
-    """The tokens of one bucket in each row, row after row, each row's in falling order."""
+    """Tokens of one bucket per row, concatenated over rows, descending within each row."""
 
     rows: Tensor
     token_ids: Tensor
     sums: Tensor
-    """The row's mass up to and with the token."""
+    """Cumulative mass of the row, up to and including the token."""
     starts: Tensor
-    """[rows]: where each row begins."""
+    """[rows]: index of the first token of each row."""
     sizes: Tensor
+    """[rows]: number of tokens of each row."""
 
 
 class Quantiles:
-    """The distributions of some rows; shares are given and returned as columns [rows, 1]."""
+    """Distributions of some rows; masses are given and returned as columns [rows, 1]."""
 
     def __init__(self, scores: Tensor, weights: Tensor) -> None:
-        """`scores` [rows, vocab] have 0 as their best; `weights` are their exponentials."""
+        """Sort the tokens into buckets.
+
+        The highest of the `scores` [rows, vocab] is 0; `weights` are their exponentials.
+        """
         self._weights = weights
         depths = (scores * -_BUCKETS_PER_UNIT).clamp_(max=_NUM_BUCKETS - 1)
-        # By way of int32, and kept in int16: so torch converts and compares fastest.
+        # Converted by way of int32 and stored as int16: torch converts and compares these fastest.
         numbers = depths.int()
         self._buckets = numbers.short()
         self._indices = numbers.long()
         self._sums = self._sum_up(weights)
 
     def mass_of_first(self, counts: Tensor) -> Tensor:
-        """Return the mass of so many tokens, the likeliest first."""
+        """Return the mass of the `counts` likeliest tokens."""
         if bool((counts >= self._weights.shape[1]).all()):
             return self._sums[:, -1:]
         num_tokens = self._sum_up(torch.ones((), device=counts.device).expand_as(self._weights))
@@ -52,24 +57,24 @@ class Quantiles:
         return self._or_all(buckets, members.sums[places])
 
     def mass_until(self, shares: Tensor) -> Tensor:
-        """Return the mass up to and with the token that reaches a share, which is above 0."""
+        """Return the mass up to and including the token that reaches a share, which is above 0."""
         buckets = torch.searchsorted(self._sums, shares)
         members = self._members(buckets)
         places = self._count(members, members.sums < shares[members.rows, 0])
         return self._or_all(buckets, members.sums[places])
 
     def mass_above(self, weights: Tensor) -> Tensor:
-        """Return the mass of the tokens that weigh at least so much."""
+        """Return the mass of the tokens whose weight is at least `weights`."""
         if bool((weights == 0).all()):
             return self._sums[:, -1:]
         kept = self._weights * (self._weights >= weights)
         return kept.sum(-1, keepdim=True, dtype=torch.double)
 
     def token_at(self, shares: Tensor) -> Tensor:
-        """Return [rows]: the first token with which the running sum exceeds a share."""
-        # Below what is left without the last bucket, so that the bucket found is not empty.
-        most = self._sums[:, -2:-1]
-        shares = torch.minimum(shares, most.nextafter(torch.zeros_like(most)))
+        """Return the first token [rows] at which the running sum exceeds a share."""
+        # Capped below the mass without the last bucket, so that the bucket found is not empty.
+        limits = self._sums[:, -2:-1]
+        shares = torch.minimum(shares, limits.nextafter(torch.zeros_like(limits)))
         members = self._members(torch.searchsorted(self._sums, shares, right=True))
         places = self._count(members, members.sums <= shares[members.rows, 0])
         return members.token_ids[places]
@@ -80,11 +85,11 @@ class Quantiles:
         return per_bucket.scatter_add_(1, self._indices, weights).double().cumsum(-1)
 
     def _or_all(self, buckets: Tensor, masses: Tensor) -> Tensor:
-        """Return the masses, and all there is where they end in the last bucket."""
+        """Return the masses, or the total mass where they end in the last bucket."""
         return torch.where(buckets >= _NUM_BUCKETS - 1, self._sums[:, -1:], masses[:, None])
 
     def _members(self, buckets: Tensor) -> _Members:
-        # The last bucket may hold all that a grammar forbids; nobody asks for its order.
+        # The last bucket may hold all tokens that a grammar forbids; its order is never needed.
         buckets = torch.where(buckets >= _NUM_BUCKETS - 1, 0, buckets)
         rows, ids = (self._buckets == buckets.short()).nonzero(as_tuple=True)
         weights = self._weights[rows, ids].double()
@@ -98,11 +103,11 @@ class Quantiles:
 
     @staticmethod
     def _count(members: _Members, is_passed: Tensor) -> Tensor:
-        """Return where in each row the members end that are passed, or its last."""
+        """Return the index of the first member per row that is not passed, or of its last."""
         num_passed = members.rows[is_passed].bincount(minlength=len(members.sizes))
         return members.starts + torch.minimum(num_passed, members.sizes - 1)
 
 
 def _before(sums: Tensor, buckets: Tensor) -> Tensor:
-    """Return the sum before a bucket of each row."""
+    """Return the cumulative sum before one bucket of each row."""
     return torch.where(buckets > 0, sums.gather(1, (buckets - 1).clamp_(min=0)), 0.0)

@@ -1,7 +1,7 @@
-"""Draws one token per row of logits; a row's token depends on that row alone.
+"""Sampler: draws one token per row of logits; a row's token depends on that row alone.
 
-Everything happens where the logits are, and the host reads what came of it once. Knows parameters
-and scores; nothing of sequences, grammars or the network.
+Everything is computed on the device of the logits, and the host reads the results once.
+Independent of sequences, grammars and the network.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,114 +14,117 @@ from torch import Tensor
 
 from worker.engine.interface import Logprobs
 from worker.engine.params import SamplingParams
-from worker.engine.sampling.device_copy import is_remote, read_back, rows_at, upload
+from worker.engine.sampling.device_copy import is_remote, make_row_index, read_back, upload
 from worker.engine.sampling.logprobs import RawScores
-from worker.engine.sampling.top_p import Asked, among_all, draw_truncated, invert
+from worker.engine.sampling.top_p import SamplingInputs, draw_among_all, draw_truncated, invert_cdf
 
 NO_TOKEN = -1
 
 _GREEDY_BELOW = 1e-5
 
-# So few rows at a time stay in a processor's cache from one operation to the next.
+# Few enough rows to stay in the processor's cache from one operation to the next.
 _CPU_ROWS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What one row asks for: its parameters and the place of the token in its answer."""
+    """Sampling request of one row: its parameters and the position of the token in the answer."""
 
     params: SamplingParams
     position: int
 
     @property
     def is_greedy(self) -> bool:
-        """Whether it takes the likeliest token."""
+        """Return True if the likeliest token is selected."""
         return self.params.temperature < _GREEDY_BELOW
 
     @property
-    def truncates(self) -> bool:
-        """Whether unlikely tokens are left out."""
+    def is_truncated(self) -> bool:
+        """Return True if top-k, top-p or min-p exclude unlikely tokens."""
         return self.params.top_k > 0 or self.params.top_p < 1 or self.params.min_p > 0
 
 
-class Sampled(NamedTuple):
-    """What the host learns of a step, row by row."""
+class SampledTokens(NamedTuple):
+    """Tokens and log probabilities of a step on the host, one entry per row."""
 
     tokens: list[int | None]
-    """None where no token has a finite score."""
+    """Drawn tokens; None for rows without a finite score."""
     logprobs: list[Logprobs | None]
-    """None where there is no token, and where nobody asks."""
+    """Log probabilities; None for rows without a token or that request none."""
 
 
-class Drawn(NamedTuple):
-    """The same on the device."""
+class DrawnTokens(NamedTuple):
+    """Drawn tokens of a step on the device."""
 
     tokens: Tensor
-    """[rows], int64; `NO_TOKEN` where no token has a finite score."""
+    """[rows], int64; `NO_TOKEN` for rows without a finite score."""
     is_decided: Tensor
-    """[rows]: false where `draw_on` is to draw the token."""
+    """[rows], bool; false where `draw_undecided` has to draw the token."""
 
 
-def sample(logits: Tensor, draws: Sequence[Draw], raw: RawScores | None = None) -> Sampled:
-    """Draw a token per row of `logits` [rows, vocab]; `raw` are the scores for log probabilities.
+def sample(logits: Tensor, draws: Sequence[Draw], raw: RawScores | None = None) -> SampledTokens:
+    """Draw a token per row of `logits` [rows, vocab]; `raw` has the log probabilities to report.
 
-    A device other than a CPU is waited for once; again, some ten times, in a step with a row of
-    so flat a distribution that its likeliest tokens do not decide.
+    Waits for a device other than a CPU once, and some ten times more in a step with a row whose
+    distribution is so flat that the likeliest candidates do not decide it.
     """
     raw = raw or RawScores(logits, [None] * len(draws))
     drawn = draw(logits, draws)
     tokens, is_decided, packed = _read(drawn, raw)
     if undecided := [row for row, value in enumerate(is_decided) if not value]:
-        draw_on(drawn, logits, draws, undecided)
+        draw_undecided(drawn, logits, draws, undecided)
         tokens, _, packed = _read(drawn, raw)
-    found = [None if token == NO_TOKEN else token for token in tokens]
-    return Sampled(found, raw.unpack(packed, found))
+    sampled = [None if token == NO_TOKEN else token for token in tokens]
+    return SampledTokens(sampled, raw.unpack(packed, sampled))
 
 
-def draw(logits: Tensor, draws: Sequence[Draw]) -> Drawn:
-    """Draw for every row, on the device; the host waits for nothing."""
+def draw(logits: Tensor, draws: Sequence[Draw]) -> DrawnTokens:
+    """Draw a token for every row on the device, without waiting for it."""
     device = logits.device
-    greedy, plain, truncated = _by_kind(draws)
+    greedy, plain, truncated = _group_by_kind(draws)
     if len(greedy) == len(draws):
         best, tokens = logits.max(dim=-1)
     else:
         best = logits.amax(dim=-1)
         tokens = torch.empty(len(draws), dtype=torch.long, device=device)
         if greedy:
-            at = rows_at(greedy, device)
-            tokens[at] = logits[at].argmax(dim=-1)
+            index = make_row_index(greedy, device)
+            tokens[index] = logits[index].argmax(dim=-1)
     is_decided = torch.ones(len(draws), dtype=torch.bool, device=device)
-    for rows in _parts(plain, device):
-        at = rows_at(rows, device)
-        scores, asked = _prepare(logits[at], best[at], [draws[row] for row in rows])
-        tokens[at] = invert(scores.exp_(), asked.uniform)
-    for rows in _parts(truncated, device):
-        at = rows_at(rows, device)
-        scores, asked = _prepare(logits[at], best[at], [draws[row] for row in rows])
-        tokens[at], is_decided[at] = draw_truncated(scores, asked)
-    return Drawn(tokens.masked_fill_(~best.isfinite(), NO_TOKEN), is_decided)
+    for rows in _split_rows(plain, device):
+        index = make_row_index(rows, device)
+        scores, inputs = _prepare(logits[index], best[index], [draws[row] for row in rows])
+        tokens[index] = invert_cdf(scores.exp_(), inputs.uniform)
+    for rows in _split_rows(truncated, device):
+        index = make_row_index(rows, device)
+        scores, inputs = _prepare(logits[index], best[index], [draws[row] for row in rows])
+        tokens[index], is_decided[index] = draw_truncated(scores, inputs)
+    return DrawnTokens(tokens.masked_fill_(~best.isfinite(), NO_TOKEN), is_decided)
 
 
-def draw_on(drawn: Drawn, logits: Tensor, draws: Sequence[Draw], undecided: Sequence[int]) -> None:
-    """Draw among all tokens for these rows, into `drawn`."""
-    at = rows_at(undecided, logits.device)
-    scores, asked = _prepare(logits[at], logits[at].amax(dim=-1), [draws[row] for row in undecided])
-    drawn.tokens[at] = among_all(scores, scores.exp(), asked)
+def draw_undecided(
+    drawn: DrawnTokens, logits: Tensor, draws: Sequence[Draw], undecided: Sequence[int]
+) -> None:
+    """Draw among all tokens for the undecided rows, into `drawn`."""
+    index = make_row_index(undecided, logits.device)
+    best = logits[index].amax(dim=-1)
+    scores, inputs = _prepare(logits[index], best, [draws[row] for row in undecided])
+    drawn.tokens[index] = draw_among_all(scores, scores.exp(), inputs)
 
 
 def uniform(seed: int, position: int) -> float:
-    """Return the number in [0, 1) that (seed, position) stands for, wherever it is asked.
+    """Return a uniform number in [0, 1), a deterministic function of seed and position.
 
-    It has 24 bits, so that in float32 its product with a sum of probabilities stays below it.
+    It has 24 bits, so that its product in float32 with a sum of probabilities stays below that sum.
     """
     key = f"{seed}:{position}".encode()
     return int.from_bytes(blake2b(key, digest_size=3).digest(), "big") / 2**24
 
 
-def _read(drawn: Drawn, raw: RawScores) -> tuple[list[int], list[int], Tensor]:
-    """Return tokens, which of them are decided, and packed log probabilities, all in one copy.
+def _read(drawn: DrawnTokens, raw: RawScores) -> tuple[list[int], list[int], Tensor]:
+    """Return tokens, which are decided, and packed log probabilities, with a single copy.
 
-    As int32: floating point would round token ids.
+    The copy is of int32, because floating point would round token ids.
     """
     packed = raw.pack(drawn.tokens)
     parts = drawn.tokens.int(), drawn.is_decided.int(), packed.flatten()
@@ -131,38 +134,40 @@ def _read(drawn: Drawn, raw: RawScores) -> tuple[list[int], list[int], Tensor]:
     return tokens, is_decided, numbers[2 * num_rows :].view(packed.shape)
 
 
-def _by_kind(draws: Sequence[Draw]) -> tuple[list[int], list[int], list[int]]:
-    """Return the rows that are greedy, those that draw among all tokens, and those among some."""
+def _group_by_kind(draws: Sequence[Draw]) -> tuple[list[int], list[int], list[int]]:
+    """Return the rows that are greedy, those without truncation, and those with it."""
     greedy: list[int] = []
     plain: list[int] = []
     truncated: list[int] = []
-    for row, each in enumerate(draws):
-        kind = greedy if each.is_greedy else truncated if each.truncates else plain
+    for row, request in enumerate(draws):
+        kind = greedy if request.is_greedy else truncated if request.is_truncated else plain
         kind.append(row)
     return greedy, plain, truncated
 
 
-def _parts(rows: Sequence[int], device: torch.device) -> Iterator[Sequence[int]]:
-    """Yield the rows: on a CPU a few at a time, elsewhere all at once."""
+def _split_rows(rows: Sequence[int], device: torch.device) -> Iterator[Sequence[int]]:
+    """Yield the rows, a few at a time on a CPU, all at once on other devices."""
     size = max(1, len(rows)) if is_remote(device) else _CPU_ROWS
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
 
 
-def _prepare(logits: Tensor, best: Tensor, draws: Sequence[Draw]) -> tuple[Tensor, Asked]:
-    """Return scores [rows, vocab] with 0 as their best, and what is asked; `best` are the highest
-    logits [rows]."""
+def _prepare(logits: Tensor, best: Tensor, draws: Sequence[Draw]) -> tuple[Tensor, SamplingInputs]:
+    """Return scores [rows, vocab] whose highest is 0, and the inputs of sampling.
+
+    `best` are the highest logits [rows].
+    """
     vocab = logits.shape[1]
     rows = [
         (
-            each.params.temperature,
-            uniform(each.params.seed, each.position),
-            min(each.params.top_k or vocab, vocab),
-            each.params.top_p,
-            each.params.min_p,
+            request.params.temperature,
+            uniform(request.params.seed, request.position),
+            min(request.params.top_k or vocab, vocab),
+            request.params.top_p,
+            request.params.min_p,
         )
-        for each in draws
+        for request in draws
     ]
     columns = torch.tensor(list(zip(*rows, strict=True)), dtype=torch.float32)
-    asked = Asked(*upload(columns, logits.device)[:, :, None])
-    return (logits - best[:, None]).div_(asked.temperature), asked
+    inputs = SamplingInputs(*upload(columns, logits.device)[:, :, None])
+    return (logits - best[:, None]).div_(inputs.temperature), inputs

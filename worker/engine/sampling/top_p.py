@@ -1,6 +1,6 @@
-"""Draws among the tokens that top-k, then top-p, then min-p leave, and among all.
+"""Sampling with truncation by top-k, then top-p, then min-p.
 
-A row draws in falling order of probability: its uniform number says how far down.
+Draws by inversion of the cumulative distribution, in descending order of probability.
 """
 
 from typing import NamedTuple
@@ -8,70 +8,71 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from worker.engine.sampling.device_copy import is_remote, rows_at
+from worker.engine.sampling.device_copy import is_remote, make_row_index
 from worker.engine.sampling.quantiles import Quantiles
 
-# Most rows are decided by so few candidates; the others are put in order only where it matters.
+# Enough candidates to decide most rows; the others are sorted only where it matters.
 _NUM_CANDIDATES = 64
 
 
-class Asked(NamedTuple):
-    """What some rows ask for, and their uniform numbers: each a column [rows, 1] of float32."""
+class SamplingInputs(NamedTuple):
+    """Sampling parameters and uniform numbers of some rows, as float32 columns [rows, 1]."""
 
     temperature: Tensor
     uniform: Tensor
     top_k: Tensor
-    """The size of the vocabulary where there is no limit."""
+    """Size of the vocabulary if there is no limit."""
     top_p: Tensor
     min_p: Tensor
 
 
-def draw_truncated(scores: Tensor, asked: Asked) -> tuple[Tensor, Tensor]:
-    """Draw a token per row of scores [rows, vocab] with 0 as their best.
+def draw_truncated(scores: Tensor, inputs: SamplingInputs) -> tuple[Tensor, Tensor]:
+    """Draw a token per row of scores [rows, vocab] whose highest score is 0.
 
-    The second tensor is false for the rows that are yet to be drawn among all, because too few
-    candidates were looked at: none where the host can see that without waiting.
+    Return tokens [rows] and a bool tensor [rows] that is false for rows still to be drawn among all
+    tokens, because the candidates did not suffice. On a CPU these are drawn at once.
     """
     weights = scores.exp()
-    tokens, is_decided = _among_the_best(weights, asked)
+    tokens, is_decided = _draw_among_best(weights, inputs)
     if is_remote(scores.device):
         return tokens, is_decided
     if rest := [row for row, value in enumerate(is_decided.tolist()) if not value]:
-        at = rows_at(rest, scores.device)
-        tokens[at] = among_all(scores[at], weights[at], Asked(*(each[at] for each in asked)))
+        index = make_row_index(rest, scores.device)
+        rest_inputs = SamplingInputs(*(column[index] for column in inputs))
+        tokens[index] = draw_among_all(scores[index], weights[index], rest_inputs)
     return tokens, torch.ones_like(is_decided)
 
 
-def _among_the_best(weights: Tensor, asked: Asked) -> tuple[Tensor, Tensor]:
-    """Draw among a few candidates, and tell where these are all that may be drawn."""
+def _draw_among_best(weights: Tensor, inputs: SamplingInputs) -> tuple[Tensor, Tensor]:
+    """Draw among the likeliest candidates; return tokens and where the candidates suffice."""
     vocab = weights.shape[1]
     num_candidates = min(_NUM_CANDIDATES, vocab)
     best, ids = weights.topk(num_candidates, dim=-1)
-    best *= torch.arange(num_candidates, device=weights.device) < asked.top_k
-    within = asked.top_k <= num_candidates
+    best *= torch.arange(num_candidates, device=weights.device) < inputs.top_k
+    within = inputs.top_k <= num_candidates
     mass = torch.where(within, best.sum(-1, keepdim=True), weights.sum(-1, keepdim=True))
     before = (best.cumsum(-1) - best) / mass
-    kept = best * ((before < asked.top_p) & (best >= asked.min_p))
-    is_cut = (before[:, -1:] >= asked.top_p) | (best[:, -1:] < asked.min_p)
-    is_decided = within | (is_cut & (asked.top_k == vocab)) | (best[:, -1:] == 0)
-    is_decided |= best[:, :1].isnan()  # without a finite score there is nothing to draw
-    return ids.gather(1, invert(kept, asked.uniform)[:, None])[:, 0], is_decided[:, 0]
+    kept = best * ((before < inputs.top_p) & (best >= inputs.min_p))
+    is_cut = (before[:, -1:] >= inputs.top_p) | (best[:, -1:] < inputs.min_p)
+    is_decided = within | (is_cut & (inputs.top_k == vocab)) | (best[:, -1:] == 0)
+    is_decided |= best[:, :1].isnan()  # no finite score, so no token to draw
+    return ids.gather(1, invert_cdf(kept, inputs.uniform)[:, None])[:, 0], is_decided[:, 0]
 
 
-def among_all(scores: Tensor, weights: Tensor, asked: Asked) -> Tensor:
-    """Draw among all tokens of scores with 0 as their best; `weights` are their exponentials.
+def draw_among_all(scores: Tensor, weights: Tensor, inputs: SamplingInputs) -> Tensor:
+    """Draw among all tokens of scores whose highest is 0; `weights` are their exponentials.
 
-    Waits for the device, several times, to learn how many tokens are to be put in order.
+    Waits for the device several times, to learn how many tokens must be sorted.
     """
     quantiles = Quantiles(scores, weights)
-    mass = quantiles.mass_of_first(asked.top_k)
-    kept = torch.minimum(mass, quantiles.mass_until(mass * asked.top_p))
-    kept = torch.minimum(kept, quantiles.mass_above(asked.min_p))
-    return quantiles.token_at(kept * asked.uniform)
+    mass = quantiles.mass_of_first(inputs.top_k)
+    kept = torch.minimum(mass, quantiles.mass_until(mass * inputs.top_p))
+    kept = torch.minimum(kept, quantiles.mass_above(inputs.min_p))
+    return quantiles.token_at(kept * inputs.uniform)
 
 
-def invert(weights: Tensor, uniforms: Tensor) -> Tensor:
-    """Return, per row, the index at which the running sum of `weights` passes its uniform."""
+def invert_cdf(weights: Tensor, uniforms: Tensor) -> Tensor:
+    """Return the index per row at which the running sum of `weights` exceeds the uniform share."""
     sums = weights.cumsum(-1)
     indices = torch.searchsorted(sums, uniforms * sums[:, -1:], right=True)
     return indices[:, 0].clamp_(max=weights.shape[1] - 1)

@@ -1,1 +1,1 @@
-"""The engine that runs transformers models with continuous batching."""
+"""Engine for transformers models with continuous batching."""

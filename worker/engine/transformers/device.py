@@ -1,4 +1,4 @@
-"""Where tensors live, and in which type that place computes fastest."""
+"""Selection of the device and of the data type of the computation."""
 
 import torch
 
@@ -6,15 +6,17 @@ _NATIVE_BF16 = ("avx512_bf16", "amx_bf16")
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device for a value of `ANTIPHON_DEVICE`; `auto` is CUDA where there is one."""
+    """Return the device for a value of `ANTIPHON_DEVICE`; `auto` is CUDA if available, else CPU."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(name)
 
 
 def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The type to compute in for a value of `ANTIPHON_DTYPE`; weights in fewer bits are computed in
-    that of `auto`."""
+    """Return the data type of the computation for a value of `ANTIPHON_DTYPE`.
+
+    For quantised weights (`int8`, `int4`) it is that of `auto`.
+    """
     if name not in ("auto", "int8", "int4"):
         dtype: torch.dtype = getattr(torch, name)
         return dtype
@@ -22,16 +24,16 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def has_fused_attention(device: torch.device) -> bool:
-    """Whether attention is to run in Triton's kernels there: CUDA builds of torch bring Triton."""
+    """Return True if attention runs in Triton kernels; torch's CUDA builds include Triton."""
     return device.type == "cuda"
 
 
 def native_cpu_dtype() -> torch.dtype:
-    """bfloat16 where this CPU multiplies it in hardware (there it is faster), else float32."""
+    """Return bfloat16 if this CPU multiplies it in hardware, where it is faster, else float32."""
     return torch.bfloat16 if has_native_bfloat16() else torch.float32
 
 
 def has_native_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware."""
+    """Return True if this CPU multiplies bfloat16 in hardware."""
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in _NATIVE_BF16)

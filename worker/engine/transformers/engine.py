@@ -1,7 +1,7 @@
-"""Continuous batching over a transformers model.
+"""Engine with continuous batching over a transformers model.
 
-A step reads: schedule, forward, penalise, mask, sample, advance. Each of these words has its own
-module.
+The stages of a step are schedule, forward, penalise, mask, sample and advance, each in a module of
+its own.
 """
 
 from collections.abc import Collection
@@ -24,7 +24,7 @@ from worker.engine.interface import (
     StepListener,
 )
 from worker.engine.loop import EngineLoop
-from worker.engine.sampling.forced_prefix import prefer
+from worker.engine.sampling.forced_prefix import apply_forced_prefixes
 from worker.engine.sampling.grammar import MASK_SLICES, GrammarCompiler, GrammarMasker
 from worker.engine.sampling.logprobs import RawScores
 from worker.engine.sampling.penalties import Penalties, penalise
@@ -37,18 +37,19 @@ from worker.engine.transformers.model_runner import ModelRunner
 
 
 class TransformersEngine(EngineLoop):
-    """Runs any causal model whose attention goes through transformers' attention interface."""
+    """Engine for any causal model that uses transformers' attention interface."""
 
     def __init__(self, config: EngineConfig, on_step: StepListener) -> None:
         """Load the weights, which takes seconds to minutes.
 
-        Raises `UnsupportedModelError` for a model that the engine cannot run correctly.
+        Raises `UnsupportedModelError` for a model that the engine cannot run correctly, and
+        `ModelTooLargeError`.
         """
         super().__init__(on_step)
         self._config = config
-        others = thread_ids()
+        other_threads = thread_ids()
         self._runner = ModelRunner(config)
-        lower_priority(thread_ids() - others)
+        lower_priority(thread_ids() - other_threads)
         self._scheduler = Scheduler(
             BlockPool(self._runner.num_blocks, self._runner.block_size),
             max_sequences=config.max_sequences,
@@ -59,17 +60,17 @@ class TransformersEngine(EngineLoop):
 
     @property
     def context_length(self) -> int:
-        """Most tokens, prompt included, of one sequence: what model and cache both hold."""
+        """Largest number of tokens of one sequence, prompt included, that model and cache hold."""
         return self._runner.context_length
 
     def _load_tokenizer(self) -> LLTokenizer:
-        # With the first grammar, and not before the engine is ready.
+        # Imported at the first grammar, because these imports would delay the start.
         from llguidance.hf import from_tokenizer
         from transformers import AutoTokenizer
 
         tokenizer: Any = AutoTokenizer.from_pretrained(self._config.folder, local_files_only=True)
         eos_token_ids = sorted(self._runner.eos_token_ids) or None
-        # Some tokenizers have a token more than the network: one for padding, say.
+        # Some tokenizers have more tokens than the network, such as one for padding.
         num_tokens = max(self._runner.vocab_size, len(tokenizer))
         return from_tokenizer(tokenizer, num_tokens, eos_token_ids, MASK_SLICES)
 
@@ -83,18 +84,18 @@ class TransformersEngine(EngineLoop):
             )
         matcher = None if request.grammar is None else self._grammars.matcher(request.grammar)
         images = self._runner.encode_images(request.images, request.cache_salt)
-        sequence = Sequence(request, matcher, Penalties.of(request), images)
-        opening = request.opening.token_ids if request.opening else ()
-        named = [*sequence.tokens, *request.params.logit_bias, *opening]
-        if min(named) < 0 or max(named) >= self._runner.vocab_size:
+        sequence = Sequence(request, matcher, Penalties.from_request(request), images)
+        forced_prefix = request.forced_prefix.token_ids if request.forced_prefix else ()
+        token_ids = [*sequence.tokens, *request.params.logit_bias, *forced_prefix]
+        if min(token_ids) < 0 or max(token_ids) >= self._runner.vocab_size:
             raise ValueError(f"token ids must lie in 0..{self._runner.vocab_size - 1}")
         if matcher is not None:
             matcher.advance(request.generated)
         return sequence
 
     def _enter(self, sequence: Sequence) -> list[Delta]:
-        if (ending := self._ending(sequence)) is not None:
-            return [ending]
+        if (last_delta := self._finish_if_ended(sequence)) is not None:
+            return [last_delta]
         self._scheduler.add(sequence)
         return []
 
@@ -117,28 +118,28 @@ class TransformersEngine(EngineLoop):
         logits = self._runner.forward(batch)
         due = due_sequences(batch)
         drawn = self._draw(logits, due) if due else []
-        # Not before: a step that runs out of memory until here is done again.
+        # Only now, so that a step that runs out of memory before can be repeated.
         self._scheduler.advance(batch)
-        return [self._append(*each) for each in drawn]
+        return [self._append(*sampled) for sampled in drawn]
 
     def _draw(
         self, logits: Tensor, due: list[Sequence]
     ) -> list[tuple[Sequence, int | None, Logprobs | None]]:
-        """Choose the next token of each sequence; only `sample` waits for the device."""
-        raw = RawScores(logits, [each.params.num_top_logprobs for each in due])
+        """Sample the next token of each sequence; only `sample` waits for the device."""
+        raw = RawScores(logits, [sequence.params.num_top_logprobs for sequence in due])
         penalise(logits, [sequence.penalties for sequence in due])
-        prefer(logits, [sequence.beginning for sequence in due])
+        apply_forced_prefixes(logits, [sequence.forced_prefix_state for sequence in due])
         self._masker.apply(logits, [sequence.matcher for sequence in due])
-        draws = [Draw(each.params, each.num_generated) for each in due]
+        draws = [Draw(sequence.params, sequence.num_generated) for sequence in due]
         return list(zip(due, *sample(logits, draws, raw), strict=True))
 
-    def _makes_room(self, error: Exception) -> bool:
+    def _reduce_load(self, error: Exception) -> bool:
         if not is_out_of_memory(error):
             return False
         release_memory(error)
-        return self._scheduler.shed()
+        return self._scheduler.reduce_load()
 
-    def _loses_device(self, error: Exception) -> bool:
+    def _is_device_lost(self, error: Exception) -> bool:
         return is_device_lost(error)
 
     def _append(self, sequence: Sequence, token: int | None, logprobs: Logprobs | None) -> Delta:
@@ -149,13 +150,13 @@ class TransformersEngine(EngineLoop):
             sequence.penalties.advance(token)
         if sequence.matcher is not None:
             sequence.matcher.advance([token])
-        ending = self._ending(sequence, token, logprobs)
-        return ending or sequence.delta(token, logprobs=logprobs)
+        last_delta = self._finish_if_ended(sequence, token, logprobs)
+        return last_delta or sequence.delta(token, logprobs=logprobs)
 
-    def _ending(
+    def _finish_if_ended(
         self, sequence: Sequence, token: int | None = None, logprobs: Logprobs | None = None
     ) -> Delta | None:
-        """Remove the sequence and return its last delta if it ends here."""
+        """Remove the sequence and return its last delta, or return None if it continues."""
         if sequence.grammar_error is not None:
             return self._fail(sequence, sequence.grammar_error)
         reason = sequence.finish_reason(self._runner.eos_token_ids, self.context_length)

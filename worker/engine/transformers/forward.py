@@ -1,4 +1,4 @@
-"""What an engine needs of a forward pass, whichever library computes it."""
+"""Interface of a forward pass, whichever library computes it."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,24 +11,28 @@ from worker.engine.transformers.batch.packing import Pack
 
 
 class Forward(Protocol):
-    """A loaded network with the cache of keys and values that it owns."""
+    """A loaded network and its KV cache."""
 
     block_size: int
-    """Tokens of a block of the cache."""
+    """Number of tokens in a cache block."""
     num_blocks: int
+    """Number of blocks in the cache."""
     vocab_size: int
     """Width of the logits."""
     eos_token_ids: frozenset[int]
-    """With which the network ends an answer."""
+    """End-of-sequence tokens of the network."""
     context_length: int
-    """Most tokens of a sequence that network and cache hold."""
+    """Largest number of tokens of a sequence that both network and cache can hold."""
 
     def __call__(self, packed: Pack) -> Tensor:
-        """Compute a step: write the keys and values of its tokens to their blocks, and return
-        float32 logits [sampled, vocab], which the next call may overwrite."""
+        """Compute a step and return float32 logits [sampled, vocab].
+
+        Writes the keys and values of its tokens to their blocks. The next call may overwrite the
+        logits.
+        """
 
     def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
-        """Compute what the language model sees of a prompt's images, or remember it.
+        """Return the features of a prompt's images, computed or from a cache.
 
-        Safe from any thread. Raises `ValueError` if the network takes no images, or not these.
+        Thread-safe. Raises `ValueError` if the network accepts no images, or not these.
         """

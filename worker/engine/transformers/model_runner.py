@@ -1,4 +1,4 @@
-"""Chooses the forward pass for a model and device, and gives it one batch after the other."""
+"""Model runner: selects the forward pass for a model and device, and runs it on batches."""
 
 import logging
 from collections.abc import Sequence
@@ -24,21 +24,22 @@ class ModelRunner:
     def __init__(self, config: EngineConfig) -> None:
         """Load the weights.
 
-        Raises `UnsupportedModelError` for a model that would go wrong, and `ModelTooLargeError`.
+        Raises `UnsupportedModelError` for a model that cannot be computed correctly, and
+        `ModelTooLargeError`.
         """
         torch.set_num_threads(config.num_threads or num_cores())
         self._compute = load_forward(config)
-        # Only now: what loading has freed goes back to the system.
+        # Only after loading, so that the memory freed by it returns to the system.
         keep_freed_memory()
 
     @property
     def block_size(self) -> int:
-        """Tokens of a block of the cache."""
+        """Number of tokens in a cache block."""
         return self._compute.block_size
 
     @property
     def num_blocks(self) -> int:
-        """Blocks of the cache."""
+        """Number of blocks in the cache."""
         return self._compute.num_blocks
 
     @property
@@ -48,38 +49,44 @@ class ModelRunner:
 
     @property
     def eos_token_ids(self) -> frozenset[int]:
-        """Tokens with which the network ends an answer."""
+        """End-of-sequence tokens of the network."""
         return self._compute.eos_token_ids
 
     @property
     def context_length(self) -> int:
-        """Most tokens of a sequence that network and cache hold."""
+        """Largest number of tokens of a sequence that both network and cache can hold."""
         return self._compute.context_length
 
     def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
-        """See `Forward.encode_images`."""
+        """Return the features of a prompt's images; see `Forward.encode_images`."""
         return self._compute.encode_images(images, salt) if images else []
 
     @torch.inference_mode()
     def forward(self, batch: list[Chunk]) -> Tensor:
-        """Compute the batch; return float32 logits [sampled, vocab] of chunks that are the last
-        of their sequence, in batch order. The next call may overwrite them."""
+        """Compute the batch and return float32 logits [sampled, vocab].
+
+        They have a row for each chunk that is the last of its sequence, in batch order. The next
+        call may overwrite them.
+        """
         return self._compute(pack(batch, self._compute.block_size))
 
 
 def uses_openvino(config: EngineConfig) -> bool:
-    """Whether OpenVINO is to compute the network, if it can; raises `UnsupportedModelError` if
-    something is asked for that only it has, where it can't compute any."""
+    """Return True if OpenVINO is the preferred backend for the network.
+
+    Raises `UnsupportedModelError` if the configuration needs a feature of OpenVINO but excludes it,
+    by its device or backend.
+    """
     is_cpu = resolve_device(config.device).type == "cpu"
     is_possible = is_cpu and config.forward != "torch"
-    if not is_possible and (reason := _needs_openvino(config)):
-        where = "torch" if is_cpu else "a device other than a CPU"
-        raise UnsupportedModelError(f"{reason} is for OpenVINO on CPUs, not for {where}")
+    if not is_possible and (reason := _find_openvino_setting(config)):
+        backend = "torch" if is_cpu else "a device other than a CPU"
+        raise UnsupportedModelError(f"{reason} is for OpenVINO on CPUs, not for {backend}")
     return is_possible
 
 
-def _needs_openvino(config: EngineConfig) -> str:
-    """What is asked for that torch has not; empty if nothing is."""
+def _find_openvino_setting(config: EngineConfig) -> str:
+    """Return the setting that only OpenVINO supports, or an empty string."""
     if config.forward == "openvino":
         return "ANTIPHON_FORWARD=openvino"
     if config.dtype == "int4":
@@ -88,21 +95,21 @@ def _needs_openvino(config: EngineConfig) -> str:
 
 
 def load_forward(config: EngineConfig) -> Forward:
-    """Load OpenVINO's forward pass on CPUs, and torch's elsewhere.
+    """Load the forward pass: OpenVINO's on CPUs, torch's on other devices.
 
-    A model that OpenVINO can't compute as transformers does is computed by torch, with a warning,
-    unless the configuration asks for what only OpenVINO has. Raises `UnsupportedModelError` and
-    `ModelTooLargeError`.
+    A model whose results in OpenVINO differ from transformers' is computed by torch, with a
+    warning, unless the configuration needs a feature of OpenVINO. Raises `UnsupportedModelError`
+    and `ModelTooLargeError`.
     """
     if not uses_openvino(config):
         return _load_torch_forward(config)
-    # Each loads libraries that the other does without.
+    # Imported here, because each backend loads libraries that the other does not need.
     from worker.engine.transformers.openvino.forward import GraphError, load_openvino_forward
 
     try:
         return load_openvino_forward(config)
     except GraphError as error:
-        if _needs_openvino(config):
+        if _find_openvino_setting(config):
             raise UnsupportedModelError(f"OpenVINO cannot compute it: {error}") from error
         logger.warning("computing in torch: %s", error)
         return _load_torch_forward(config)

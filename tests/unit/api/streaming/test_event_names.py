@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from api.streaming.event_names import spelled
+from api.streaming.event_names import rename_event
 from models.streams.event_log import LoggedEvent
 
 
@@ -16,12 +16,12 @@ def event(kind: str) -> LoggedEvent:
 def test_openai_has_another_name_for_reasoning_text(kind: str) -> None:
     given = event(f"response.reasoning.{kind}")
 
-    assert spelled(given, "openai") == event(f"response.reasoning_text.{kind}")
-    assert spelled(given, "specification") == given
+    assert rename_event(given, "openai") == event(f"response.reasoning_text.{kind}")
+    assert rename_event(given, "specification") == given
 
 
 @pytest.mark.parametrize(
     "kind", ["response.output_text.delta", "response.reasoning_summary_text.delta"]
 )
 def test_all_other_events_have_one_name(kind: str) -> None:
-    assert spelled(event(kind), "openai") == event(kind)
+    assert rename_event(event(kind), "openai") == event(kind)

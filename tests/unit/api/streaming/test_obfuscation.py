@@ -1,7 +1,7 @@
 import orjson
 import pytest
 
-from api.streaming.obfuscation import STEP, padded
+from api.streaming.obfuscation import STEP, pad_event
 from models.streams.event_log import LoggedEvent
 
 
@@ -13,7 +13,7 @@ def delta(text: str, kind: str = "response.output_text.delta") -> LoggedEvent:
 def test_padding_hides_how_long_a_delta_is(text: str) -> None:
     event = delta(text)
 
-    data = padded(event)
+    data = pad_event(event)
 
     assert len(data) % STEP == 0
     fields = orjson.loads(data)
@@ -22,10 +22,10 @@ def test_padding_hides_how_long_a_delta_is(text: str) -> None:
 
 
 def test_an_event_is_padded_the_same_each_time() -> None:
-    assert padded(delta("a")) == padded(delta("a"))
+    assert pad_event(delta("a")) == pad_event(delta("a"))
 
 
 def test_other_events_are_left_alone() -> None:
     event = delta("a", kind="response.output_text.done")
 
-    assert padded(event) == event.data
+    assert pad_event(event) == event.data

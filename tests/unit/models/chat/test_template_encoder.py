@@ -126,7 +126,7 @@ def test_a_prompt_that_ends_within_a_thought_says_so(
 
     encoded = encoder.encode_media(Prompt(instructions="i", items=[], effort=effort))
 
-    assert encoded.opens_thought is opens
+    assert encoded.opens_reasoning is opens
 
 
 def test_tags_that_are_special_tokens_are_text_like_any_other(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.encryption.summary import LONG, MAX_SENTENCE, summarise
+from models.encryption.summary import MAX_SENTENCE_LENGTH, MIN_DETAILED_LENGTH, summarise
 
 THOUGHT = "What is asked? A number.\n\nFirst I add. It fails.\n\nThen I guess.\nIt is 7."
 
@@ -20,7 +20,7 @@ def test_it_has_sentences_of_the_thought(length: str, summary: str) -> None:
 
 
 def test_a_long_thought_is_summarised_in_detail_by_itself() -> None:
-    long = THOUGHT.replace("A number.", "x" * LONG)
+    long = THOUGHT.replace("A number.", "x" * MIN_DETAILED_LENGTH)
 
     assert summarise(long, "auto") == summarise(long, "detailed") != summarise(long, "concise")
 
@@ -31,4 +31,4 @@ def test_one_sentence_is_its_own_summary(thought: str) -> None:
 
 
 def test_a_sentence_without_end_is_cut() -> None:
-    assert summarise("x" * 1000, "auto") == "x" * MAX_SENTENCE
+    assert summarise("x" * 1000, "auto") == "x" * MAX_SENTENCE_LENGTH

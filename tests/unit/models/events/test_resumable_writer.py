@@ -58,7 +58,7 @@ class Record:
 
 def say(writer: ResumableWriter, said: Sequence[tuple[int, Say]]) -> None:
     for token, each in said:
-        writer.note([token])
+        writer.add_tokens([token])
         each(writer)
 
 
@@ -124,7 +124,7 @@ def test_a_writer_goes_on_where_the_record_ends() -> None:
 
     record.writer().add_text("so.")
 
-    assert [draft.text for draft in record.machine.drafts] == ["It is so."]
+    assert [item_state.text for item_state in record.machine.item_states] == ["It is so."]
 
 
 def test_choices_are_written_side_by_side_and_know_their_items_again() -> None:
@@ -138,7 +138,11 @@ def test_choices_are_written_side_by_side_and_know_their_items_again() -> None:
     again.rewind()
     again.add_text("a1b1c1")
 
-    assert [draft.text for draft in record.machine.drafts] == ["a0b0", "a1b1c1", "a2b2"]
+    assert [item_state.text for item_state in record.machine.item_states] == [
+        "a0b0",
+        "a1b1c1",
+        "a2b2",
+    ]
     assert [choice_of(item.id) for item in record.machine.output] == [0, 1, 2]
 
 

@@ -75,10 +75,12 @@ def resource(status: str = "queued", *, background: bool = True) -> ResponseReso
 def opener(kind: str) -> Call:
     """A call that opens an item of a type at the next place."""
     return {
-        "message": lambda m: m.open_message(f"msg_{len(m.drafts)}"),
-        "reasoning": lambda m: m.open_reasoning(f"rs_{len(m.drafts)}"),
-        "function_call": lambda m: m.open_call(f"fc_{len(m.drafts)}", call_id="call", name="f"),
-        "web_search_call": lambda m: m.open_search(f"ws_{len(m.drafts)}", action=None),
+        "message": lambda m: m.open_message(f"msg_{len(m.item_states)}"),
+        "reasoning": lambda m: m.open_reasoning(f"rs_{len(m.item_states)}"),
+        "function_call": lambda m: m.open_call(
+            f"fc_{len(m.item_states)}", call_id="call", name="f"
+        ),
+        "web_search_call": lambda m: m.open_search(f"ws_{len(m.item_states)}", action=None),
     }[kind]
 
 
@@ -327,8 +329,10 @@ _SEQUENCES = st.tuples(
 
 
 def snapshot(machine: EventMachine) -> tuple[Any, ...]:
-    drafts = [(each.item, each.state, each.text, each.num_written) for each in machine.drafts]
-    return machine.state, machine.next_sequence_number, drafts
+    item_states = [
+        (each.item, each.stage, each.text, each.num_chars) for each in machine.item_states
+    ]
+    return machine.state, machine.next_sequence_number, item_states
 
 
 def perform(calls: Sequence[Call]) -> tuple[EventMachine, list[BaseEvent]]:
@@ -362,10 +366,10 @@ def test_the_order_is_the_specifications(calls: list[Call]) -> None:
     of_items = [event for event in written if isinstance(event, ItemEvent)]
     word = "".join("x" if isinstance(e, ItemEvent) else word_of([e]) for e in written)
     assert _STREAM.fullmatch(word)
-    for index, draft in enumerate(machine.drafts):
+    for index, item_state in enumerate(machine.item_states):
         item_word = word_of([event for event in of_items if event.output_index == index])
-        if draft.state is ItemStage.CLOSED:
-            assert re.fullmatch(_ITEMS[draft.item.type], item_word)
+        if item_state.stage is ItemStage.CLOSED:
+            assert re.fullmatch(_ITEMS[item_state.item.type], item_word)
         else:
             assert "A" not in item_word
             assert word[-1] == "F"
@@ -374,18 +378,18 @@ def test_the_order_is_the_specifications(calls: list[Call]) -> None:
 @given(_SEQUENCES)
 def test_the_deltas_of_an_item_add_up_to_its_text(calls: list[Call]) -> None:
     machine, written = perform(calls)
-    deltas = dict.fromkeys(range(len(machine.drafts)), "")
+    deltas = dict.fromkeys(range(len(machine.item_states)), "")
 
     for event in written:
         if re.search(r"(output_text|reasoning|arguments)\.delta$", event.type):
             deltas[event.output_index] += event.delta
 
-    for index, draft in enumerate(machine.drafts):
-        assert draft.num_written == len(deltas[index])
-        if draft.is_closed and draft.item.type == "function_call":
-            assert draft.item.arguments == deltas[index]
-        elif draft.is_closed and draft.item.type != "web_search_call":
-            assert "".join(part.text for part in draft.item.content) == deltas[index]
+    for index, item_state in enumerate(machine.item_states):
+        assert item_state.num_chars == len(deltas[index])
+        if item_state.is_closed and item_state.item.type == "function_call":
+            assert item_state.item.arguments == deltas[index]
+        elif item_state.is_closed and item_state.item.type != "web_search_call":
+            assert "".join(part.text for part in item_state.item.content) == deltas[index]
 
 
 @given(_SEQUENCES)

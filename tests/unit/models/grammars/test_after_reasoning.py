@@ -3,7 +3,7 @@
 import llguidance
 import pytest
 
-from models.grammars.after_reasoning import after_thought
+from models.grammars.after_reasoning import allow_reasoning
 from models.profile.thinking import KNOWN_TAGS, ThinkTags
 from tests.unit.models.grammars.test_compile import follows, grammar_from
 
@@ -21,18 +21,18 @@ TAGS = KNOWN_TAGS[0]
     ],
 )
 def test_a_thought_may_come_before_the_answer(text: str) -> None:
-    assert follows(after_thought(SCHEMA, TAGS, is_open=False), text)
+    assert follows(allow_reasoning(SCHEMA, TAGS, is_open=False), text)
 
 
 @pytest.mark.parametrize(
     "text", ["", "<think>", "<think>hm</think>", "<think>hm</think>[x", "hm</think>[1]", "x"]
 )
 def test_without_the_answer_it_is_not_complete(text: str) -> None:
-    assert not follows(after_thought(SCHEMA, TAGS, is_open=False), text)
+    assert not follows(allow_reasoning(SCHEMA, TAGS, is_open=False), text)
 
 
 def test_a_thought_that_the_prompt_began_is_ended_first() -> None:
-    grammar = after_thought(REGEX, TAGS, is_open=True)
+    grammar = allow_reasoning(REGEX, TAGS, is_open=True)
 
     assert follows(grammar, "aa</think>aa")
     assert not follows(grammar, "aa")
@@ -40,7 +40,7 @@ def test_a_thought_that_the_prompt_began_is_ended_first() -> None:
 
 @pytest.mark.parametrize("tags", KNOWN_TAGS)
 def test_every_known_spelling_can_be_written_in_a_grammar(tags: ThinkTags) -> None:
-    assert follows(after_thought(REGEX, tags, is_open=False), f"{tags.opener}x{tags.closer} a")
+    assert follows(allow_reasoning(REGEX, tags, is_open=False), f"{tags.opener}x{tags.closer} a")
 
 
 def test_a_grammar_that_refers_to_others_by_name_still_finds_them() -> None:
@@ -49,4 +49,4 @@ def test_a_grammar_that_refers_to_others_by_name_still_finds_them() -> None:
         '{"name":"two","lark_grammar":"start: \\"z\\""}]}'
     )
 
-    assert follows(after_thought(grammar, TAGS, is_open=False), "<think>a</think>yyxz")
+    assert follows(allow_reasoning(grammar, TAGS, is_open=False), "<think>a</think>yyxz")

@@ -42,7 +42,7 @@ def test_a_template_is_told_what_it_asks_for(
     ],
 )
 def test_a_thought_is_given_under_the_key_that_the_template_reads(template: str, key: str) -> None:
-    message = ThinkingStyle(template).with_thought({"content": "a"}, "t")
+    message = ThinkingStyle(template).with_reasoning({"content": "a"}, "t")
 
     assert message == {"content": "a", key: "t"}
 
@@ -58,11 +58,11 @@ def test_a_thought_is_given_under_the_key_that_the_template_reads(template: str,
 def test_a_template_that_reads_none_gets_it_in_tags(content: Any, spelled: Any) -> None:
     template = "{{ 'thinking' }}{{ message.content }}"
 
-    assert ThinkingStyle(template).with_thought({"content": content}, "t") == {"content": spelled}
+    assert ThinkingStyle(template).with_reasoning({"content": content}, "t") == {"content": spelled}
 
 
 def test_without_a_thought_a_message_stays_as_it_is() -> None:
-    assert ThinkingStyle("").with_thought({"content": "a"}, None) == {"content": "a"}
+    assert ThinkingStyle("").with_reasoning({"content": "a"}, None) == {"content": "a"}
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_tags_are_known_from_the_template_or_the_tokens(
 def test_a_thought_that_the_template_begins_is_closed_if_there_is_to_be_none() -> None:
     style = ThinkingStyle("<think></think>")
 
-    assert style.opens_thought("a<think>\n")
-    assert style.settle("a<think>\n", None) == "a<think>\n"
-    assert style.settle("a<think>\n", "none") == "a<think>\n\n</think>\n\n"
-    assert style.settle("a", "none") == "a"
-    assert not ThinkingStyle("").opens_thought("a<think>\n")
+    assert style.opens_reasoning("a<think>\n")
+    assert style.close_reasoning("a<think>\n", None) == "a<think>\n"
+    assert style.close_reasoning("a<think>\n", "none") == "a<think>\n\n</think>\n\n"
+    assert style.close_reasoning("a", "none") == "a"
+    assert not ThinkingStyle("").opens_reasoning("a<think>\n")

@@ -33,7 +33,7 @@ class Thinking:
     """What the model of a generation may write beside its answer."""
 
     tags: ThinkTags | None = KNOWN_TAGS[0]
-    opens_thought: bool = False
+    opens_reasoning: bool = False
     call_format: CallFormat | None = None
     functions: frozenset[str] = frozenset()
     rules: OutputRules = PLAIN_RULES
@@ -42,8 +42,8 @@ class Thinking:
         turn_format = TurnFormat(
             think_tags=self.tags, call_format=self.call_format, functions=self.functions
         )
-        opens_thought = self.opens_thought
-        return TextPipeline(tokenizer, list(stop), turn_format, opens_thought=opens_thought)
+        opens_reasoning = self.opens_reasoning
+        return TextPipeline(tokenizer, list(stop), turn_format, opens_reasoning=opens_reasoning)
 
 
 class MemoryLog:
@@ -82,7 +82,7 @@ class MemoryLog:
     def text(self, generation: Generation) -> str:
         """The text that a generation has recorded so far."""
         generation.recorder.flush()
-        logged = [orjson.loads(event.data) for event in self.events[generation.stored.id]]
+        logged = [orjson.loads(event.data) for event in self.events[generation.record.id]]
         deltas = (event for event in logged if event["type"] == "response.output_text.delta")
         return "".join(event["delta"] for event in deltas)
 
@@ -114,7 +114,7 @@ def take_over(
     thinking: Thinking | None = None,
 ) -> tuple[Generation, list[GeneratedToken]]:
     """The next attempt at a response, and the tokens that it found."""
-    stored = replace(first.stored, attempt=first.stored.attempt + 1)
+    stored = replace(first.record, attempt=first.record.attempt + 1)
     recorder = Recorder(stored, log, CIPHER)
     tokens = recorder.take_over_log()
     recorder.begin()
@@ -130,12 +130,12 @@ def _generation(
     thinking: Thinking | None,
 ) -> Generation:
     thinking = thinking or Thinking(tags=None)
-    speller = LogprobFormatter(lambda: [bytes([byte]) for byte in range(256)], tokenizer)
+    formatter = LogprobFormatter(lambda: [bytes([byte]) for byte in range(256)], tokenizer)
     return Generation(
-        recorder.stored,
+        recorder.record,
         recorder,
         [thinking.pipeline(tokenizer, stop) for _ in range(n)],
         num_prompt_tokens=7,
-        spell=speller.spell,
+        format_logprob=formatter.format,
         rules=thinking.rules,
     )

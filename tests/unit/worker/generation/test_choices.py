@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from models.responses.status import ResponseStatus
-from models.responses.tokens import by_choice
+from models.responses.tokens import group_by_choice
 from models.store.finish import TerminalRecord
 from tests.unit.worker.generation.memory_log import MemoryLog, begin, take_over
 from tests.unit.worker.generation.test_emitter import Desk
@@ -44,7 +44,7 @@ def run(
             token = tokens.pop(0) if tokens else None
             end = None if tokens else _ENDS[choice]
             is_over = tell(generation, choice, token, end)
-            if end or generation.take_unwanted():
+            if end or generation.pop_unwanted():
                 del left[choice]
     return is_over
 
@@ -115,8 +115,8 @@ def test_an_error_of_one_ends_all_at_once(log: MemoryLog) -> None:
     assert tell(generation, 1, None, FinishReason.ERROR)
 
     assert generation.cause.error == {"code": "server_error", "message": "it broke"}
-    assert generation.take_unwanted() == [generation.sequence_ids[0]]
-    assert generation.take_unwanted() == []
+    assert generation.pop_unwanted() == [generation.sequence_ids[0]]
+    assert generation.pop_unwanted() == []
 
 
 def test_a_stop_string_ends_its_own_choice_alone() -> None:
@@ -158,11 +158,11 @@ def test_each_choice_goes_on_where_it_was_lost(log: MemoryLog, num_steps: int) -
     first = begin(log, n=4, stop=["END"])
     run(first, num_steps=num_steps)
     first.recorder.flush()
-    before = list(log.events[first.stored.id])
+    before = list(log.events[first.record.id])
 
     second, found = take_over(log, first, stop=["END"])
     if not second.resume_logged(found):
-        run(second, skip=by_choice(found))
+        run(second, skip=group_by_choice(found))
 
     assert second.usage() == whole.usage()
     ending = second.recorder.finish(second.cause)
@@ -177,7 +177,7 @@ def test_a_checkpoint_makes_the_same_events_again(log: MemoryLog, num_steps: int
     first = begin(log, n=4, stop=["END"])
     run(first, num_steps=num_steps)
     first.recorder.flush()
-    reached = first.reached()
+    reached = first.checkpointed_record()
     assert reached is not None
     assert reached.checkpoint is not None
 
@@ -187,7 +187,7 @@ def test_a_checkpoint_makes_the_same_events_again(log: MemoryLog, num_steps: int
     second.resume_unlogged(reached.checkpoint.beyond(found))
     second.recorder.flush()
 
-    assert again.events[first.stored.id] == log.events[first.stored.id]
+    assert again.events[first.record.id] == log.events[first.record.id]
 
 
 def test_a_cancel_ends_all_that_still_generate(log: MemoryLog) -> None:

@@ -55,7 +55,7 @@ def test_a_step_is_logged_in_one_round_trip(desk: Desk) -> None:
 
     assert desk.log.num_round_trips == 1
     for each in generations:
-        assert desk.log.types(each.stored.id) == [
+        assert desk.log.types(each.record.id) == [
             "in_progress",
             "output_item.added",
             "content_part.added",
@@ -69,7 +69,7 @@ def test_steps_that_came_meanwhile_share_a_round_trip(desk: Desk) -> None:
     desk.run([token(generation, "a")], [token(generation, "b")], [token(generation, "c")])
 
     assert desk.log.num_round_trips == 1
-    assert desk.log.types(generation.stored.id)[-3:] == ["output_text.delta"] * 3
+    assert desk.log.types(generation.record.id)[-3:] == ["output_text.delta"] * 3
 
 
 def test_a_large_step_reaches_its_first_readers_before_the_last_is_ready(desk: Desk) -> None:
@@ -78,7 +78,7 @@ def test_a_large_step_reaches_its_first_readers_before_the_last_is_ready(desk: D
     desk.run([token(each, "a") for each in generations])
 
     assert desk.log.num_round_trips == 2
-    assert all(desk.log.types(each.stored.id)[-1:] for each in generations)
+    assert all(desk.log.types(each.record.id)[-1:] for each in generations)
 
 
 def test_a_step_without_events_makes_no_round_trip(desk: Desk) -> None:
@@ -92,7 +92,7 @@ def test_a_step_without_events_makes_no_round_trip(desk: Desk) -> None:
 def test_a_generation_ends_after_its_last_events_are_logged(desk: Desk) -> None:
     generation = desk.add(begin(desk.log))
     logged: list[str] = []
-    generation.end = lambda: logged.extend(desk.log.types(generation.stored.id))
+    generation.end = lambda: logged.extend(desk.log.types(generation.record.id))
 
     desk.run([token(generation, "a", FinishReason.STOP)])
 
@@ -138,7 +138,7 @@ def test_a_sequence_that_nobody_added_is_ignored(desk: Desk) -> None:
     desk.run([token(stranger, "a"), token(generation, "a", FinishReason.STOP)])
 
     assert desk.ended == [generation]
-    assert desk.log.types(stranger.stored.id) == []
+    assert desk.log.types(stranger.record.id) == []
 
 
 def test_one_responses_fault_ends_only_that_response(desk: Desk) -> None:
@@ -173,7 +173,7 @@ def test_a_response_that_another_attempt_took_over_is_aborted_and_released_once(
     assert stale.is_released
     assert not other.is_released
     assert desk.ended == [stale]
-    assert desk.log.types(stale.stored.id) == []
+    assert desk.log.types(stale.record.id) == []
 
 
 def test_a_log_that_lost_its_beginning_is_filled_again(desk: Desk) -> None:
@@ -183,7 +183,7 @@ def test_a_log_that_lost_its_beginning_is_filled_again(desk: Desk) -> None:
 
     desk.run([token(generation, "a")], [token(generation, "b")])
 
-    numbers = [event.sequence_number for event in desk.log.events[generation.stored.id]]
+    numbers = [event.sequence_number for event in desk.log.events[generation.record.id]]
     assert numbers == list(range(2, 7))
 
 
@@ -195,7 +195,7 @@ def test_what_could_not_be_logged_follows_when_the_log_is_back(desk: Desk) -> No
 
     desk.run([token(generation, "a")])
 
-    assert desk.log.types(generation.stored.id)[0] == "in_progress"
+    assert desk.log.types(generation.record.id)[0] == "in_progress"
 
 
 def test_generation_goes_on_while_the_log_is_out_of_reach(desk: Desk) -> None:

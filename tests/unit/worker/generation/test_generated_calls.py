@@ -69,7 +69,7 @@ def test_arguments_are_streamed(log: MemoryLog) -> None:
     feed(generation, CALL, FinishReason.STOP)
     generation.recorder.flush()
 
-    types = log.types(generation.stored.id)[1:]
+    types = log.types(generation.record.id)[1:]
     assert types[0] == "output_item.added"
     assert types.count("function_call_arguments.delta") == len('{"a": 1}')
     assert types[-2:] == ["function_call_arguments.done", "output_item.done"]
@@ -100,7 +100,7 @@ def test_without_parallel_calls_the_first_ends_the_output(log: MemoryLog) -> Non
     is_over = feed(generation, CALL)
 
     assert is_over
-    assert generation.take_unwanted() == generation.sequence_ids
+    assert generation.pop_unwanted() == generation.sequence_ids
     assert generation.cause.status is ResponseStatus.COMPLETED
 
 

@@ -73,7 +73,7 @@ def test_its_events_are_those_of_reasoning(log: MemoryLog) -> None:
     feed(generation, b"<think>a</think>b")
     generation.recorder.flush()
 
-    assert log.types(generation.stored.id)[1:] == [
+    assert log.types(generation.record.id)[1:] == [
         *("output_item.added", "content_part.added", "reasoning.delta"),
         *("reasoning.done", "content_part.done", "output_item.done"),
         *("output_item.added", "content_part.added", "output_text.delta"),
@@ -81,7 +81,7 @@ def test_its_events_are_those_of_reasoning(log: MemoryLog) -> None:
 
 
 def test_one_that_the_prompt_began_counts_from_the_first_token(log: MemoryLog) -> None:
-    generation = begin(log, thinking=Thinking(opens_thought=True))
+    generation = begin(log, thinking=Thinking(opens_reasoning=True))
 
     feed(generation, b"Hm.</think>Yes.")
 
@@ -102,7 +102,7 @@ def test_the_limit_within_a_thought_leaves_it_incomplete(log: MemoryLog) -> None
 
 
 def test_a_thought_that_is_to_be_none_is_shown_nowhere(log: MemoryLog) -> None:
-    generation = begin(log, thinking=Thinking(rules=OutputRules(hides_thoughts=True)))
+    generation = begin(log, thinking=Thinking(rules=OutputRules(hides_reasoning=True)))
 
     feed(generation, b"<think>a</think>b")
 

@@ -34,7 +34,7 @@ def feed(generation: Generation, tokens: bytes, end: FinishReason | None = None)
 
 def tell(generation: Generation, told: bytes = TOLD) -> None:
     [choice] = generation.waiting
-    generation.give(choice, list(told))
+    generation.add_search_result(choice, list(told))
 
 
 def finish(generation: Generation) -> None:
@@ -52,7 +52,7 @@ def test_it_works(log: MemoryLog, end: FinishReason | None) -> None:
     feed(generation, FIRST, end)
     assert [choice.query for choice in generation.waiting] == ["seven"]
     old_id = generation.sequence_ids
-    assert generation.take_unwanted() == ([] if end else old_id)
+    assert generation.pop_unwanted() == ([] if end else old_id)
     tell(generation)
     assert generation.sequence_ids != old_id
     assert not generation.continue_after_search()
@@ -83,7 +83,7 @@ def test_its_events_come_as_it_goes(log: MemoryLog) -> None:
 
     feed(generation, FIRST)
     generation.recorder.flush()
-    before = log.types(generation.stored.id)
+    before = log.types(generation.record.id)
     tell(generation)
     generation.recorder.flush()
 
@@ -92,7 +92,7 @@ def test_its_events_come_as_it_goes(log: MemoryLog) -> None:
         "web_search_call.in_progress",
         "web_search_call.searching",
     ]
-    after = log.types(generation.stored.id)[len(before) :]
+    after = log.types(generation.record.id)[len(before) :]
     assert after == ["web_search_call.completed", "output_item.done"]
 
 
@@ -156,7 +156,7 @@ def test_one_that_is_released_while_it_searches_is_left_to_the_next_attempt(log:
 
     generation.wait()
     assert not generation.is_over
-    assert generation.reached() is not None
+    assert generation.checkpointed_record() is not None
 
 
 @pytest.mark.parametrize("is_log_lost", [False, True])
@@ -175,7 +175,7 @@ def test_a_second_attempt_goes_on_with_what_the_first_was_told(
         tell(first)
         feed(first, SECOND[: num_before - len(FIRST) - 1])
     first.recorder.flush()
-    reached = first.reached()
+    reached = first.checkpointed_record()
 
     if is_log_lost:
         log.events.clear()

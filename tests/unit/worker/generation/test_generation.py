@@ -62,7 +62,7 @@ def test_a_delta_accounts_for_all_tokens_since_the_last(log: MemoryLog) -> None:
     feed(generation, "aß€".encode())
     generation.recorder.flush()
 
-    deltas = [e for e in log.events[generation.stored.id] if e.type.endswith("text.delta")]
+    deltas = [e for e in log.events[generation.record.id] if e.type.endswith("text.delta")]
     assert [bytes(event.token_ids).decode() for event in deltas] == ["a", "ß", "€"]
 
 

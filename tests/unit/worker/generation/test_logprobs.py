@@ -33,7 +33,7 @@ def feed(generation: Generation, tokens: bytes, end: FinishReason | None = None)
 def shown(log: MemoryLog, generation: Generation) -> list[tuple[str, str]]:
     """Of each delta, its text and that of the tokens whose log probabilities it has."""
     generation.recorder.flush()
-    events = [orjson.loads(event.data) for event in log.events[generation.stored.id]]
+    events = [orjson.loads(event.data) for event in log.events[generation.record.id]]
     return [
         (event["delta"], text_of(event["logprobs"]))
         for event in events
@@ -112,13 +112,13 @@ def test_without_a_log_such_a_response_is_generated_again(log: MemoryLog) -> Non
 
     feed(generation, b"a")
 
-    assert generation.reached() is None
+    assert generation.checkpointed_record() is None
 
 
 def test_half_a_character_is_told_by_its_bytes() -> None:
-    speller = LogprobFormatter(lambda: [b"\xe2", b"a", b"\0"], ScriptedTokenizer())
+    formatter = LogprobFormatter(lambda: [b"\xe2", b"a", b"\0"], ScriptedTokenizer())
 
-    spelled = speller.spell(0, Logprobs(-1.0, ((1, -0.1), (256, -9.0), (2, -9999.0))))
+    spelled = formatter.format(0, Logprobs(-1.0, ((1, -0.1), (256, -9.0), (2, -9999.0))))
 
     assert (spelled.token, spelled.bytes) == ("\N{REPLACEMENT CHARACTER}", [0xE2])
     assert [each.token for each in spelled.top_logprobs[:2]] == ["a", "This"]

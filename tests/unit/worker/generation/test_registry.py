@@ -24,7 +24,7 @@ def running(aborted: list[str]) -> RunningResponses:
 
 def enter(running: RunningResponses) -> Generation:
     generation = begin(MemoryLog())
-    assert running.enter(generation)
+    assert running.add(generation)
     return generation
 
 
@@ -33,7 +33,7 @@ def test_a_cancelled_response_is_aborted_and_its_end_is_still_ours(
 ) -> None:
     generation, _ = enter(running), enter(running)
 
-    running.cancel(generation.stored.id)
+    running.cancel(generation.record.id)
 
     assert aborted == [generation.sequence_ids[0]]
     assert not generation.is_released
@@ -54,8 +54,8 @@ def test_a_response_that_has_left_is_not_aborted(
 ) -> None:
     generation = enter(running)
 
-    running.leave(generation)
-    running.cancel(generation.stored.id)
+    running.remove(generation)
+    running.cancel(generation.record.id)
 
     assert aborted == []
 
@@ -63,7 +63,7 @@ def test_a_response_that_has_left_is_not_aborted(
 def test_no_generation_enters_after_the_roster_is_closed(running: RunningResponses) -> None:
     running.close()
 
-    assert not running.enter(begin(MemoryLog()))
+    assert not running.add(begin(MemoryLog()))
     assert running.wait_empty(0)
 
 
@@ -73,7 +73,7 @@ def test_those_who_run_stay_when_the_roster_is_closed(running: RunningResponses)
     running.close()
 
     assert not running.wait_empty(0)
-    assert [each.stored.id for each in running.release_all()] == [generation.stored.id]
+    assert [each.record.id for each in running.release_all()] == [generation.record.id]
 
 
 def test_everything_that_runs_is_released_and_aborted(
@@ -95,7 +95,7 @@ def test_waiting_ends_when_the_last_one_leaves(running: RunningResponses) -> Non
     waiter.start()
 
     for generation in generations:
-        running.leave(generation)
+        running.remove(generation)
     waiter.join(30)
 
     assert results == [True]
@@ -113,10 +113,10 @@ def test_an_older_attempt_that_leaves_does_not_take_the_newer_off(
     log = MemoryLog()
     first = begin(log)
     second, _ = take_over(log, first)
-    running.enter(first)
-    running.enter(second)
+    running.add(first)
+    running.add(second)
 
-    running.leave(first)
-    running.cancel(second.stored.id)
+    running.remove(first)
+    running.cancel(second.record.id)
 
     assert aborted == [second.sequence_ids[0]]

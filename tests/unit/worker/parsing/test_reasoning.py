@@ -27,7 +27,7 @@ def split(
 def test_a_thought_has_its_tags_and_the_answer_follows() -> None:
     assert split("<think>\nHm. So.\n</think>\n\nYes.") == [
         (Kind.TAG, "<think>\n"),
-        (Kind.THOUGHT, "Hm. So."),
+        (Kind.REASONING, "Hm. So."),
         (Kind.TAG, "\n</think>"),
         (Kind.SPACE, "\n\n"),
         (Kind.ANSWER, "Yes."),
@@ -37,7 +37,7 @@ def test_a_thought_has_its_tags_and_the_answer_follows() -> None:
 def test_a_prompt_may_have_begun_the_thought() -> None:
     assert split("\nHm.</think>Yes.", is_open=True) == [
         (Kind.TAG, "\n"),
-        (Kind.THOUGHT, "Hm."),
+        (Kind.REASONING, "Hm."),
         (Kind.TAG, "</think>"),
         (Kind.ANSWER, "Yes."),
     ]
@@ -56,20 +56,20 @@ def test_white_space_alone_is_an_answer_before_a_thought_and_nothing_after_one()
 def test_a_second_thought_may_follow_the_first() -> None:
     kinds = [kind for kind, _ in split("<think>a</think>\n<think>b</think>c")]
 
-    assert kinds.count(Kind.THOUGHT) == 2
+    assert kinds.count(Kind.REASONING) == 2
     assert kinds[-1] is Kind.ANSWER
 
 
 @pytest.mark.parametrize("text", ["<think></think>a", "<think>\n\n</think>\n\na"])
 def test_an_empty_thought_is_none(text: str) -> None:
-    assert Kind.THOUGHT not in [kind for kind, _ in split(text)]
+    assert Kind.REASONING not in [kind for kind, _ in split(text)]
 
 
 @pytest.mark.parametrize("end", ["", "</th", "\n", "\n</thnk"])
 def test_a_thought_that_is_cut_off_is_one_up_to_there(end: str) -> None:
     pieces = split("<think>a b" + end)
 
-    assert "".join(text for kind, text in pieces if kind is Kind.THOUGHT) == f"a b{end}".rstrip()
+    assert "".join(text for kind, text in pieces if kind is Kind.REASONING) == f"a b{end}".rstrip()
     assert Kind.ANSWER not in [kind for kind, _ in pieces]
 
 
@@ -77,7 +77,7 @@ def test_a_thought_that_is_cut_off_is_one_up_to_there(end: str) -> None:
 def test_every_known_spelling_is_understood(tags: ThinkTags) -> None:
     pieces = split(f"{tags.opener}a{tags.closer}b", tags=tags)
 
-    assert pieces[1] == (Kind.THOUGHT, "a")
+    assert pieces[1] == (Kind.REASONING, "a")
     assert pieces[-1] == (Kind.ANSWER, "b")
 
 

@@ -18,7 +18,7 @@ _SCRAPS = st.sampled_from(["<think>", "</think>", "<tool_call>", "</tool_call>",
 
 
 def split(*texts: str, turn_format: TurnFormat = FORMAT) -> list[tuple[Kind, str]]:
-    splitter = turn_format.splitter(opens_thought=False)
+    splitter = turn_format.parser(opens_reasoning=False)
     pieces = [piece for text in texts for piece in splitter.add(text)] + splitter.flush()
     joined: list[tuple[Kind, str]] = []
     for kind, group in itertools.groupby(pieces, key=lambda piece: piece.kind):
@@ -44,7 +44,7 @@ def test_a_thought_calls_nothing() -> None:
     kinds = [kind for kind, _ in split(f"<think>{CALL}</think>{CALL}")]
 
     assert kinds.count(Kind.CALL) == 1
-    assert Kind.THOUGHT in kinds
+    assert Kind.REASONING in kinds
 
 
 @pytest.mark.parametrize("text", ["<tool_call>{", "<tool_cal", "a</tool_call>"])
@@ -53,7 +53,7 @@ def test_what_is_no_whole_call_is_an_answer(text: str) -> None:
 
 
 def test_what_is_too_long_is_no_call_and_not_held() -> None:
-    splitter = FORMAT.splitter(opens_thought=False)
+    splitter = FORMAT.parser(opens_reasoning=False)
 
     pieces = splitter.add("<tool_call>" + "x" * MAX_CALL)
 

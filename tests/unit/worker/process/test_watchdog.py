@@ -26,6 +26,6 @@ def test_the_process_ends_when_nothing_more_can_come_of_it(
         on_end=lambda: ended.append(True),
     )
 
-    watchdog.look()
+    watchdog.check()
 
     assert len(ended) == ends

@@ -1,1 +1,1 @@
-"""Which tokens a step computes: scheduling, cache blocks and packing."""
+"""Composition of the batch of a step: scheduling, cache blocks and packing."""

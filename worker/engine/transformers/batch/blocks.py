@@ -1,6 +1,6 @@
-"""The blocks of the paged cache: who holds which, and which prefixes can be found again.
+"""Blocks of the paged KV cache: allocation, reference counts and the prefix cache.
 
-Bookkeeping only: the tensors that the block numbers address belong to `attention`.
+Bookkeeping only: the tensors that the block numbers address belong to the forward pass.
 """
 
 from array import array
@@ -14,43 +14,46 @@ _DIGEST_BYTES = 16
 
 
 class BlockPool:
-    """Reference-counted blocks; full ones stay findable by content until they are needed.
+    """Pool of reference-counted blocks with a prefix cache.
 
-    A block is free, idle (no holder, content kept, evicted least recently used first) or held by
-    at least one sequence. Only this class changes a sequence's `blocks`.
+    A block is free, idle (without holder, but cached by content until evicted, least recently used
+    first) or held by at least one sequence. Only this class changes a sequence's `blocks`.
     """
 
     def __init__(self, num_blocks: int, block_size: int) -> None:
         self.block_size = block_size
-        # Last in, first out: memory that was never touched stays untouched.
+        # Last in, first out, so that memory is not touched before it is needed.
         self._free = list(range(num_blocks - 1, -1, -1))
         self._num_holders = [0] * num_blocks
         self._idle: OrderedDict[int, None] = OrderedDict()
-        self._block_of: dict[bytes, int] = {}
-        self._digest_of: dict[int, bytes] = {}
+        self._blocks_by_digest: dict[bytes, int] = {}
+        self._digests_by_block: dict[int, bytes] = {}
 
     @property
     def num_available(self) -> int:
-        """Blocks that no sequence holds."""
+        """Number of blocks that no sequence holds."""
         return len(self._free) + len(self._idle)
 
     def grow(self, sequence: Sequence, num_tokens: int, *, spare: int = 0) -> bool:
-        """Give the sequence blocks for `num_tokens`, all or none, leaving `spare` available."""
+        """Allocate blocks for `num_tokens`, all or none, leaving `spare` blocks available.
+
+        Return False if there are not enough.
+        """
         missing = -(-num_tokens // self.block_size) - len(sequence.blocks)
         if missing <= 0:
             return True
         if missing + spare > self.num_available:
             return False
-        sequence.blocks.extend(self._take() for _ in range(missing))
+        sequence.blocks.extend(self._allocate() for _ in range(missing))
         return True
 
     def adopt_prefix(self, sequence: Sequence) -> None:
-        """Let a sequence without blocks share those that hold the start of its tokens.
+        """Assign cached blocks that hold a prefix of the sequence's tokens; it has none before.
 
-        At least one token stays to be computed: its logits give the next one.
+        At least one token remains to be computed, because its logits are needed.
         """
         for index in range(self._num_shareable(sequence)):
-            block = self._block_of.get(self._digest(sequence, index))
+            block = self._blocks_by_digest.get(self._digest(sequence, index))
             if block is None:
                 break
             self._idle.pop(block, None)
@@ -60,8 +63,7 @@ class BlockPool:
         sequence.num_computed = len(sequence.blocks) * self.block_size
 
     def is_being_computed(self, sequence: Sequence, running: Iterable[Sequence]) -> bool:
-        """Whether one of `running` is about to publish the next block that the sequence lacks and
-        could share."""
+        """Return True if one of `running` will publish the next block that `sequence` can share."""
         index = len(sequence.blocks)
         return index < self._num_shareable(sequence) and any(
             other.num_published <= index < len(other.tokens) // self.block_size
@@ -70,17 +72,17 @@ class BlockPool:
         )
 
     def publish(self, sequence: Sequence) -> None:
-        """Make the blocks that the sequence has fully computed findable by their content."""
+        """Add the blocks that the sequence has fully computed to the prefix cache."""
         for index in range(sequence.num_published, sequence.num_computed // self.block_size):
             digest, block = self._digest(sequence, index), sequence.blocks[index]
-            if digest not in self._block_of:
-                self._block_of[digest] = block
-                self._digest_of[block] = digest
+            if digest not in self._blocks_by_digest:
+                self._blocks_by_digest[digest] = block
+                self._digests_by_block[block] = digest
             sequence.num_published = index + 1
 
     def release(self, sequence: Sequence) -> None:
-        """Take all blocks back; the sequence has nothing computed afterwards."""
-        # Last block first, so that the end of a prefix is evicted before its start.
+        """Release all blocks of the sequence and mark its tokens as not computed."""
+        # In reverse, so that the end of a prefix is evicted before its start.
         for block in reversed(sequence.blocks):
             self._num_holders[block] -= 1
             if self._num_holders[block] == 0:
@@ -92,24 +94,24 @@ class BlockPool:
         return (len(sequence.tokens) - 1) // self.block_size
 
     def _retire(self, block: int) -> None:
-        if block in self._digest_of:
+        if block in self._digests_by_block:
             self._idle[block] = None
         else:
             self._free.append(block)
 
-    def _take(self) -> int:
+    def _allocate(self) -> int:
         if self._free:
             block = self._free.pop()
         else:
             block, _ = self._idle.popitem(last=False)
-            del self._block_of[self._digest_of.pop(block)]
+            del self._blocks_by_digest[self._digests_by_block.pop(block)]
         self._num_holders[block] = 1
         return block
 
     def _digest(self, sequence: Sequence, index: int) -> bytes:
-        """Digest of the sequence's tokens up to the end of block `index`, chained and salted.
+        """Return the chained, salted digest of the sequence's tokens to the end of block `index`.
 
-        All images have the same tokens, so theirs are told apart by the images' own digests.
+        The digests of images are included, because all images have equal placeholder tokens.
         """
         digests = sequence.digests
         while len(digests) <= index:

@@ -1,4 +1,4 @@
-"""A part of a sequence that one step computes."""
+"""Chunk of a sequence: the tokens of it that one step computes."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,10 @@ class Chunk:
 
     @property
     def is_last(self) -> bool:
-        """Whether nothing is pending after this chunk, so that the next token can be sampled."""
+        """Return True if no token is pending after this chunk, so that the next can be sampled."""
         return self.num_tokens == self.sequence.num_pending
 
 
 def due_sequences(batch: list[Chunk]) -> list[Sequence]:
-    """The sequences due a token once the batch is computed, in batch order."""
+    """Return the sequences whose next token is sampled after this batch, in batch order."""
     return [chunk.sequence for chunk in batch if chunk.is_last]

@@ -1,6 +1,6 @@
-"""Lays scheduled chunks out as one row of packed tokens, without padding.
+"""Packing of scheduled chunks into one row of tokens without padding.
 
-Numbers on the host; `paged_step` and `fused_step` make a device's tensors of them.
+All values are Python integers on the host; the forward passes build tensors from them.
 """
 
 from dataclasses import dataclass
@@ -12,36 +12,37 @@ from worker.engine.transformers.batch.chunk import Chunk
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a step computes of one sequence: consecutive tokens, and the keys that they may see."""
+    """Part of one sequence in a step: consecutive tokens, and the keys that they attend to."""
 
     num_tokens: int
     num_keys: int
-    """Of the sequence, up to and with these tokens."""
+    """Number of keys of the sequence, up to and including these tokens."""
     blocks: list[int]
-    """Those that hold the keys."""
+    """Cache blocks that hold the keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """The tokens of one step, row after row, those of single-token rows first."""
+    """Packed tokens of one step, concatenated over rows, single-token rows (decodes) first."""
 
     token_ids: list[int]
     positions: list[int]
+    """Position of each token in its sequence."""
     write_slots: list[int]
-    """For each token, where its keys and values go."""
+    """Cache slot of each token's keys and values."""
     rows: list[Row]
     num_decodes: int
-    """Rows of one token."""
+    """Number of rows of one token."""
     sampled_rows: list[int]
-    """For each chunk that is its sequence's last, in batch order, its last token's place."""
+    """Index of the last token of each chunk that is its sequence's last, in batch order."""
     images: list[ImageRows]
-    """Tokens that stand for images."""
+    """Image tokens of the step, with their features."""
 
 
 def pack(batch: list[Chunk], block_size: int) -> Pack:
-    """Pack the batch, decodes in order of length."""
-    decodes = sorted((c for c in batch if c.num_tokens == 1), key=_num_keys)
-    prefills = [c for c in batch if c.num_tokens > 1]
+    """Return the packed batch, with decodes in order of their number of keys."""
+    decodes = sorted((chunk for chunk in batch if chunk.num_tokens == 1), key=_num_keys)
+    prefills = [chunk for chunk in batch if chunk.num_tokens > 1]
     ends: dict[str, int] = {}
     token_ids: list[int] = []
     positions: list[int] = []
@@ -76,7 +77,7 @@ def _row(chunk: Chunk, block_size: int) -> Row:
 
 
 def _image_rows(chunk: Chunk, place: int) -> list[ImageRows]:
-    """The images in a chunk whose first token stands at `place` in the pack."""
+    """Return the images in a chunk whose first token has index `place` in the pack."""
     start = chunk.sequence.num_computed
     rows = []
     for image in chunk.sequence.images:

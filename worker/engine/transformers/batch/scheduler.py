@@ -1,6 +1,6 @@
-"""Which sequences run in the next step, and how many tokens of each.
+"""Scheduler: selects the sequences of the next step, and the number of tokens of each.
 
-Knows blocks and token counts; nothing of tensors, sampling or threads.
+Works with blocks and token counts; independent of tensors, sampling and threads.
 """
 
 from collections import deque
@@ -11,34 +11,37 @@ from worker.engine.transformers.batch.chunk import Chunk
 
 
 class Scheduler:
-    """Decodes first, then chunks of prompts under the token budget; short of blocks, the youngest
-    sequence goes back to the head of the queue and is computed again later.
+    """Scheduler with continuous batching, chunked prefill and preemption by recomputation.
 
-    A prompt is computed once, however many sequences begin with it at the same time: the first is
-    admitted, the others wait until they can share its blocks. All but one of them compute no more
-    than their last block. So the choices of one response need no notion of a group here.
+    A step has all decodes, then chunks of prompts up to the token budget. If blocks run out, the
+    youngest sequence returns to the head of the queue and is computed again later.
+
+    A prompt shared by several sequences is computed once: the first is admitted, the others wait
+    until they can share its blocks, and then compute only their last block. So the choices of one
+    response need no grouping here.
     """
 
     def __init__(self, pool: BlockPool, *, max_sequences: int, max_batch_tokens: int) -> None:
         self._pool = pool
         self._max_sequences = max_sequences
         self._max_batch_tokens = max_batch_tokens
-        self._room = max_sequences
-        self._budget = max_batch_tokens
+        self._max_running = max_sequences
+        self._token_budget = max_batch_tokens
         self.waiting: deque[Sequence] = deque()
+        """Queue of sequences not in the batch."""
         self.running: list[Sequence] = []
-        """In order of admission, the youngest last."""
+        """Sequences in the batch in order of admission, the youngest last."""
 
     def add(self, sequence: Sequence) -> None:
-        """Queue a sequence; it must fit the pool when it runs alone."""
+        """Queue a sequence, which must fit into the pool when it runs alone."""
         self.waiting.append(sequence)
 
     def remove(self, sequence: Sequence) -> None:
-        """Forget a sequence, wherever it is, and free its blocks."""
+        """Remove a sequence, waiting or running, and free its blocks."""
         if sequence.status is SequenceStatus.RUNNING:
             self.running.remove(sequence)
-            self._room = min(self._room + 1, self._max_sequences)
-            self._budget = self._max_batch_tokens
+            self._max_running = min(self._max_running + 1, self._max_sequences)
+            self._token_budget = self._max_batch_tokens
         elif sequence in self.waiting:
             self.waiting.remove(sequence)
         self._pool.release(sequence)
@@ -50,21 +53,22 @@ class Scheduler:
         self._admit()
         return self._fill_budget()
 
-    def shed(self) -> bool:
-        """Run less at a time, because a step did not fit into the device's memory: do without the
-        youngest sequence, or, where one is alone, take fewer of its tokens. False if that is all.
+    def reduce_load(self) -> bool:
+        """Make the next steps smaller, because one did not fit into the device's memory.
 
-        A sequence that ends makes room for another beside its own, and for all tokens of a step.
+        Preempts the youngest sequence and lowers the limit on running sequences, or halves the
+        token budget if only one is running. Returns False if the budget falls below a block.
+        Whenever a sequence ends, the limit rises by one and the token budget is restored.
         """
         if len(self.running) > 1:
             self._preempt_youngest()
-            self._room = len(self.running)
+            self._max_running = len(self.running)
             return True
-        self._budget //= 2
-        return self._budget >= self._pool.block_size
+        self._token_budget //= 2
+        return self._token_budget >= self._pool.block_size
 
     def advance(self, batch: list[Chunk]) -> None:
-        """Record that the batch is computed."""
+        """Record that the batch has been computed, and publish its full blocks."""
         for chunk in batch:
             chunk.sequence.num_computed += chunk.num_tokens
             self._pool.publish(chunk.sequence)
@@ -84,13 +88,13 @@ class Scheduler:
 
     def _admit(self) -> None:
         for sequence in list(self.waiting):
-            if len(self.running) >= self._room:
+            if len(self.running) >= self._max_running:
                 return
             self._pool.adopt_prefix(sequence)
             if self._pool.is_being_computed(sequence, self.running):
                 self._pool.release(sequence)
                 continue
-            # A block to spare for each running sequence: else the newcomer is soon preempted.
+            # Keep a spare block per running sequence: else the new one would soon be preempted.
             if not self._pool.grow(sequence, len(sequence.tokens), spare=len(self.running)):
                 self._pool.release(sequence)
                 return
@@ -102,8 +106,8 @@ class Scheduler:
 
     def _fill_budget(self) -> list[Chunk]:
         decodes = [Chunk(sequence, 1) for sequence in self.running if sequence.num_pending == 1]
-        # A batch full of decodes still lets the oldest prompt creep on.
-        budget = max(self._budget - len(decodes), self._pool.block_size)
+        # At least a block, so that a batch full of decodes does not starve the oldest prompt.
+        budget = max(self._token_budget - len(decodes), self._pool.block_size)
         prefills = []
         for sequence in self.running:
             if sequence.num_pending > 1 and budget > 0:

@@ -1,1 +1,1 @@
-"""Loading a transformers model and checking that it computes right results."""
+"""Loading of a transformers model and checks that it computes correct results."""

@@ -1,6 +1,6 @@
-"""Whether a model gives right results when its batch is packed and its cache is paged.
+"""Load-time checks that a model computes correctly with packed batches and a paged KV cache.
 
-Asks the loaded model itself, by running it; what it cannot see in a run, it reads in the config.
+The checks run the loaded model; properties that a run does not reveal are read from its config.
 """
 
 import inspect
@@ -18,21 +18,24 @@ from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.torch_forward.attention import AttentionOptions, LayerShape
 
-# Their angles depend on the longest sequence of the batch, so neighbours would change results.
+# Their angles depend on the longest sequence of the batch, so other sequences in it would change
+# the results.
 _BATCH_DEPENDENT_ROPE = frozenset({"dynamic", "longrope"})
 
-# Agreement of logits; short types round, and rounding may send a token to another expert.
+# Minimum correlation of logits computed in two ways. It is low for 16-bit types, as their rounding
+# may route a token to another expert.
 _MIN_CORRELATION = {torch.float32: 0.9999}
 _MIN_CORRELATION_SHORT_TYPES = 0.9
 
 CHECK_LENGTHS = (7, 4)
-"""Tokens of the prompts that a model is checked with; any cache of two blocks holds them."""
-_NUM_LEFT = (3, 1, 0)
-"""Tokens that each chunk of a checked prompt leaves: a chunk with a past, then a single token."""
+"""Lengths of the check prompts in tokens; any cache of two blocks holds them."""
+_NUM_UNCOMPUTED = (3, 1, 0)
+"""Tokens of a check prompt that are left after each of its chunks. The second chunk follows cached
+tokens, and the third is a single token."""
 
 
 class PlainAttention:
-    """Attends over the given tokens alone, and remembers in which layers and shapes."""
+    """Causal attention without a KV cache that records the shape of each calling layer."""
 
     def __init__(self) -> None:
         self.layers: dict[int, LayerShape] = {}
@@ -40,8 +43,10 @@ class PlainAttention:
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
     ) -> Tensor:
-        """Attend causally, without a cache; raises `UnsupportedModelError` for what torch's forward
-        pass can't do."""
+        """Attend causally over the given tokens.
+
+        Raises `UnsupportedModelError` for options that the torch forward pass does not support.
+        """
         if options.window is not None:
             raise UnsupportedModelError("its attention uses sliding_window")
         if options.sinks is not None:
@@ -59,20 +64,24 @@ class PlainAttention:
 
 
 def layer_shapes(model: Any) -> list[LayerShape]:
-    """Return what each layer keeps per token; raises `UnsupportedModelError` for a layer that
-    does not attend through transformers' attention interface, or not to all that came before."""
+    """Return the KV-cache shape of each layer, in the order of the layers.
+
+    Raises `UnsupportedModelError` for a model with a layer that bypasses transformers' attention
+    interface or does not attend to all preceding tokens, with rotary positions that depend on the
+    batch, or without a limit on the logits it computes.
+    """
     config = model.config.get_text_config()
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type") in _BATCH_DEPENDENT_ROPE:
         raise UnsupportedModelError(f"it has rotary positions of type {rope['rope_type']}")
-    others = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
-    if others:
-        raise UnsupportedModelError(f"it has layers of type {', '.join(sorted(others))}")
+    other_types = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
+    if other_types:
+        raise UnsupportedModelError(f"it has layers of type {', '.join(sorted(other_types))}")
     if "logits_to_keep" not in inspect.signature(model.forward).parameters:
         raise UnsupportedModelError("it cannot limit which logits it computes")
     attention = PlainAttention()
     try:
-        _logits_alone(model, [0, 1], attention)
+        _compute_logits_alone(model, [0, 1], attention)
     except TypeError as error:
         raise UnsupportedModelError(f"it takes no further arguments: {error}") from error
     if sorted(attention.layers) != list(range(config.num_hidden_layers)):
@@ -89,45 +98,50 @@ def check_packing(
     pool: BlockPool,
     lengths: tuple[int, ...],
 ) -> None:
-    """Raise `UnsupportedModelError` unless packed, chunked prompts give what each gives alone.
+    """Raise `UnsupportedModelError` unless packing and chunking leave the results unchanged.
 
-    Finds models with state beside attention, or with positions of their own counting.
+    Compares prompts of `lengths` tokens, computed in chunks in one packed batch, with each of them
+    computed alone. Detects models that keep state outside the KV cache or count positions
+    themselves. Raises `ValueError` if the cache has no room for the prompts.
     """
     vocab_size = model.config.get_text_config().vocab_size
-    sequences = [_sequence(length, vocab_size) for length in lengths]
+    sequences = [_make_sequence(length, vocab_size) for length in lengths]
     for sequence in sequences:
         if not pool.grow(sequence, len(sequence.tokens)):
             raise ValueError(f"kv_cache_bytes has no room for prompts of {lengths} tokens")
-    for left in _NUM_LEFT:
-        batch = [Chunk(each, each.num_pending - left) for each in sequences]
+    for num_uncomputed in _NUM_UNCOMPUTED:
+        batch = [Chunk(sequence, sequence.num_pending - num_uncomputed) for sequence in sequences]
         packed = forward(batch)
         for chunk in batch:
             chunk.sequence.num_computed += chunk.num_tokens
     for sequence, logits in zip(sequences, packed, strict=True):
-        alone = _logits_alone(model, sequence.tokens, PlainAttention())
-        if not is_alike(logits, alone, model.dtype):
+        alone = _compute_logits_alone(model, sequence.tokens, PlainAttention())
+        if not is_correlated(logits, alone, model.dtype):
             raise UnsupportedModelError("its results depend on what else is in the batch")
 
 
-def is_alike(logits: Tensor, others: Tensor, dtype: torch.dtype) -> bool:
-    """Whether both are what one network makes of one prompt, computed in `dtype`."""
-    found = torch.corrcoef(torch.stack([logits, others]))[0, 1]
-    return bool(found >= least_correlation(dtype))
+def is_correlated(logits: Tensor, others: Tensor, dtype: torch.dtype) -> bool:
+    """Return True if two logit vectors differ by no more than rounding in `dtype` explains.
+
+    Their Pearson correlation must reach `min_correlation`.
+    """
+    correlation = torch.corrcoef(torch.stack([logits, others]))[0, 1]
+    return bool(correlation >= min_correlation(dtype))
 
 
-def least_correlation(dtype: torch.dtype) -> float:
-    """Of logits that one network computes in `dtype` in two ways."""
+def min_correlation(dtype: torch.dtype) -> float:
+    """Return the minimum correlation of logits that a network computes in `dtype` in two ways."""
     return _MIN_CORRELATION.get(dtype, _MIN_CORRELATION_SHORT_TYPES)
 
 
-def _sequence(length: int, vocab_size: int) -> Sequence:
+def _make_sequence(length: int, vocab_size: int) -> Sequence:
     prompt = [(length * 31 + index * 17) % vocab_size for index in range(length)]
     params = SamplingParams(max_tokens=1)
     return Sequence(GenerationRequest(sequence_id=str(length), prompt=prompt, params=params))
 
 
 @torch.inference_mode()
-def _logits_alone(model: Any, tokens: list[int], attention: PlainAttention) -> Tensor:
+def _compute_logits_alone(model: Any, tokens: list[int], attention: PlainAttention) -> Tensor:
     output = model(
         input_ids=torch.tensor([tokens], device=model.device),
         position_ids=torch.arange(len(tokens), device=model.device)[None],

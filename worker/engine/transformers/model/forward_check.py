@@ -1,9 +1,10 @@
-"""Whether a forward pass gives what transformers' own code gives: the load check.
+"""Load-time comparison of a forward pass with transformers' own implementation.
 
-Prompts are computed by the plain network with transformers' own attention, each alone, and by the
-forward pass as they would be served: a short one, a long one in chunks, and ragged ones in one
-batch, the last tokens of each one by one, as they are generated. What is compared are the logits at
-their ends. Of a graph for OpenVINO those of the plain network, in float32, are kept beside it.
+The reference is the plain network with transformers' attention, which computes each prompt alone.
+The forward pass computes the prompts as it would serve them: a short one, a long one in chunks, and
+several of different lengths in one batch, the last tokens of each one at a time, as in decoding.
+The logits at the ends of the prompts are compared. The reference logits of an OpenVINO graph,
+computed in float32, are stored with the graph.
 """
 
 from collections.abc import Callable
@@ -23,40 +24,43 @@ from worker.engine.transformers.batch.chunk import Chunk, due_sequences
 from worker.engine.transformers.batch.packing import Pack, pack
 
 Batches = list[list[list[int]]]
-"""Prompts that are computed together, one such group after the other."""
+"""Groups of prompts (token ids). The prompts of a group are computed together."""
 
 NUM_CACHED_TOKENS = 320
-"""Tokens of a cache that holds any group, also in blocks of 32."""
+"""Tokens of a cache that holds any group of check prompts, also in blocks of 32."""
 
-_LENGTHS = ((5,), (200,), (70, 35, 17))
+_PROMPT_LENGTHS = ((5,), (200,), (70, 35, 17))
 _CHUNK_TOKENS = 64
 _NUM_COMPARED = 4
-"""Last tokens of each prompt whose logits are compared."""
+"""Number of final positions of each prompt whose logits are compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """How far next-token distributions are from those of float32, over the compared positions."""
+    """Deviation of next-token distributions from those of the float32 reference."""
 
     divergence: float
-    """Kullback-Leibler divergence in nats, in the mean."""
+    """Mean Kullback-Leibler divergence over the compared positions, in nats."""
     agreement: float
-    """Share of positions with the same likeliest token."""
+    """Share of positions with the same most likely token."""
     correlation: float
-    """Of the logits, at the position where it is least."""
+    """Correlation of the logits at the position where it is lowest."""
 
 
 def check_prompts(vocab_size: int, max_positions: int | None) -> Batches:
-    """Return prompts for a network, cut to the positions that it knows."""
-    most = max_positions or NUM_CACHED_TOKENS
-    return [[_prompt(min(size, most), vocab_size) for size in sizes] for sizes in _LENGTHS]
+    """Return the check prompts for a network, cut to the number of positions it supports."""
+    longest = max_positions or NUM_CACHED_TOKENS
+    return [
+        [_make_prompt(min(length, longest), vocab_size) for length in lengths]
+        for lengths in _PROMPT_LENGTHS
+    ]
 
 
 @torch.inference_mode()
 def reference_logits(model: Any, batches: Batches) -> NDArray[Any]:
-    """Return logits [positions, vocab] by transformers, each prompt alone."""
+    """Return float32 logits [positions, vocab] from transformers, each prompt computed alone."""
     found = []
-    for prompt in (each for batch in batches for each in batch):
+    for prompt in (prompt for batch in batches for prompt in batch):
         output = model(input_ids=torch.tensor([prompt], device=model.device), use_cache=False)
         found.append(output.logits[0, -_NUM_COMPARED:].float().cpu().numpy())
     return np.concatenate(found)
@@ -66,17 +70,20 @@ def reference_logits(model: Any, batches: Batches) -> NDArray[Any]:
 def computed_logits(
     forward: Callable[[Pack], Tensor], block_size: int, batches: Batches
 ) -> NDArray[Any]:
-    """Return the same by a forward pass whose cache has room for each group of prompts; it uses
-    blocks from the first on."""
-    return np.concatenate([_of_batch(forward, block_size, batch) for batch in batches])
+    """Return logits [positions, vocab] from `forward`, in the order of `reference_logits`.
+
+    The cache of `forward` must have room for each group of prompts; its blocks are used from the
+    first on.
+    """
+    return np.concatenate([_compute_batch(forward, block_size, batch) for batch in batches])
 
 
 def deviation(reference: NDArray[Any], computed: NDArray[Any]) -> Deviation:
-    """Compare logits [positions, vocab]."""
+    """Return the deviation of computed from reference logits, both [positions, vocab]."""
     expected = torch.from_numpy(reference).double().log_softmax(-1)
     found = torch.from_numpy(computed).double().log_softmax(-1)
     pairs = zip(reference, computed, strict=True)
-    with np.errstate(all="ignore"):  # infinite logits give no number, which is not alike
+    with np.errstate(all="ignore"):  # infinite logits give NaN, which fails the check
         correlations = [float(np.corrcoef(*pair)[0, 1]) for pair in pairs]
     return Deviation(
         divergence=float((expected.exp() * (expected - found)).sum(-1).mean()),
@@ -85,36 +92,36 @@ def deviation(reference: NDArray[Any], computed: NDArray[Any]) -> Deviation:
     )
 
 
-def _prompt(size: int, vocab_size: int) -> list[int]:
-    return [(size * 31 + index * 17) % vocab_size for index in range(size)]
+def _make_prompt(length: int, vocab_size: int) -> list[int]:
+    return [(length * 31 + index * 17) % vocab_size for index in range(length)]
 
 
-def _of_batch(
+def _compute_batch(
     forward: Callable[[Pack], Tensor], block_size: int, batch: list[list[int]]
 ) -> NDArray[Any]:
     pool = BlockPool(NUM_CACHED_TOKENS // block_size, block_size)
-    sequences = [_sequence(number, prompt) for number, prompt in enumerate(batch)]
-    rows: dict[str, list[NDArray[Any]]] = {each.id: [] for each in sequences}
-    while running := [each for each in sequences if each.num_pending]:
+    sequences = [_make_sequence(number, prompt) for number, prompt in enumerate(batch)]
+    rows: dict[str, list[NDArray[Any]]] = {sequence.id: [] for sequence in sequences}
+    while running := [sequence for sequence in sequences if sequence.num_pending]:
         for sequence in running:
             assert pool.grow(sequence, len(sequence.tokens))
-        chunks = [Chunk(each, min(each.num_pending, _CHUNK_TOKENS)) for each in running]
+        chunks = [Chunk(sequence, min(sequence.num_pending, _CHUNK_TOKENS)) for sequence in running]
         logits = forward(pack(chunks, block_size)).cpu().numpy()
         for sequence, row in zip(due_sequences(chunks), logits, strict=True):
             rows[sequence.id].append(row.copy())
         for chunk in chunks:
             chunk.sequence.num_computed += chunk.num_tokens
-            _extend(chunk.sequence, batch[sequences.index(chunk.sequence)])
-    return np.stack([row for each in sequences for row in rows[each.id]])
+            _append_next_token(chunk.sequence, batch[sequences.index(chunk.sequence)])
+    return np.stack([row for sequence in sequences for row in rows[sequence.id]])
 
 
-def _sequence(number: int, prompt: list[int]) -> Sequence:
+def _make_sequence(number: int, prompt: list[int]) -> Sequence:
     first = prompt[: max(1, len(prompt) - _NUM_COMPARED + 1)]
     params = SamplingParams(max_tokens=1)
     return Sequence(GenerationRequest(sequence_id=str(number), prompt=first, params=params))
 
 
-def _extend(sequence: Sequence, prompt: list[int]) -> None:
-    """Once all its tokens are computed, give a sequence the prompt's next, as if generated."""
+def _append_next_token(sequence: Sequence, prompt: list[int]) -> None:
+    """Append the prompt's next token, as if generated, once the sequence has none pending."""
     if not sequence.num_pending and len(sequence.tokens) < len(prompt):
         sequence.tokens.append(prompt[len(sequence.tokens)])

@@ -1,6 +1,6 @@
-"""From a folder to a network on its device: which class, type and attention, and does it fit.
+"""Loading of a model folder onto a device: memory check, model class, number type and attention.
 
-Only safetensors are read, and nothing of a model is ever executed.
+Only safetensors files are read, and no code from the folder is executed.
 """
 
 from typing import Any
@@ -19,12 +19,12 @@ from worker.engine.transformers.torch_forward.quantize import quantize_linear_la
 def load_model(config: EngineConfig) -> Any:
     """Load the network for inference in torch.
 
-    Raises `ModelTooLargeError` before it reads any weights, and `UnsupportedModelError` for what
-    transformers cannot load this way.
+    Raises `ModelTooLargeError` before any weights are read, and `UnsupportedModelError` for a
+    network that transformers cannot load with this configuration.
     """
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, device)
-    # On a GPU the cache takes what the weights leave.
+    # On a GPU the KV cache is sized after loading, by the memory that the weights leave.
     cache_bytes = 0 if device.type == "cuda" else config.kv_cache_bytes
     check_fits(stored_weights_bytes(config.folder, dtype), cache_bytes, free_bytes(device))
     model = load_network(config, dtype, device)
@@ -38,20 +38,22 @@ def load_model(config: EngineConfig) -> Any:
 
 
 def load_network(config: EngineConfig, dtype: torch.dtype, device: torch.device) -> Any:
-    """Load the network as transformers has it, but with our attention; raises
-    `UnsupportedModelError`."""
+    """Load the network from transformers, with the language model's attention replaced by ours.
+
+    Raises `UnsupportedModelError` if transformers cannot load it.
+    """
     register_attention()
     try:
-        known = AutoConfig.from_pretrained(config.folder, local_files_only=True)
+        model_config = AutoConfig.from_pretrained(config.folder, local_files_only=True)
         with device:
-            model = _from_folder(config, known, dtype)
+            model = _instantiate(config, model_config, dtype)
     except (ImportError, KeyError, ValueError) as error:
         raise UnsupportedModelError(f"transformers cannot load it so: {error!r}") from error
     return model.to(device).eval()
 
 
 def end_token_ids(model: Any) -> frozenset[int]:
-    """The tokens with which the model ends an answer."""
+    """Return the end-of-sequence token ids, from the generation config or else the model's."""
     generation = model.generation_config
     ids = generation.eos_token_id if generation is not None else None
     if ids is None:
@@ -61,13 +63,13 @@ def end_token_ids(model: Any) -> frozenset[int]:
     return frozenset([ids] if isinstance(ids, int) else ids)
 
 
-def _from_folder(config: EngineConfig, known: Any, dtype: torch.dtype) -> Any:
-    text_config = text_config_name(known)
-    # Only the language model's attention is ours; a vision network keeps its own.
+def _instantiate(config: EngineConfig, model_config: Any, dtype: torch.dtype) -> Any:
+    text_config = text_config_name(model_config)
+    # Only the language model uses our attention; a vision network keeps its own.
     loader: Any = AutoModelForImageTextToText if text_config else AutoModelForCausalLM
     attention = {text_config: ATTENTION_NAME}
     if config.has_random_weights:
-        return loader.from_config(known, dtype=dtype, attn_implementation=attention)
+        return loader.from_config(model_config, dtype=dtype, attn_implementation=attention)
     return loader.from_pretrained(
         config.folder,
         dtype=dtype,
@@ -79,7 +81,10 @@ def _from_folder(config: EngineConfig, known: Any, dtype: torch.dtype) -> Any:
 
 
 def text_config_name(config: Any) -> str:
-    """Under which name the config of the language model lies in the whole one; "" if it is it."""
+    """Return the attribute of a config that holds the language model's config.
+
+    Returns "" if the config is itself that of the language model.
+    """
     text = config.get_text_config()
     names = (name for name in config.sub_configs if getattr(config, name, None) is text)
     return next(names, "")

@@ -1,6 +1,6 @@
-"""Whether weights and cache fit, asked before anything is loaded.
+"""Memory check before loading: weights and KV cache must fit in free memory.
 
-Without this the kernel kills the process in the middle of loading, or of the first long answer.
+Without it the kernel would kill the process during loading, or during the first long response.
 """
 
 import json
@@ -20,7 +20,7 @@ _GIB = 2**30
 
 
 def check_fits(weights_bytes: int, kv_cache_bytes: int, free_bytes: int) -> None:
-    """Raise `ModelTooLargeError`, with all three figures, unless both fit into what is free."""
+    """Raise `ModelTooLargeError`, with all three sizes, unless weights and cache fit."""
     if weights_bytes + kv_cache_bytes <= free_bytes:
         return
     raise ModelTooLargeError(
@@ -31,7 +31,10 @@ def check_fits(weights_bytes: int, kv_cache_bytes: int, free_bytes: int) -> None
 
 
 def stored_weights_bytes(folder: Path, dtype: torch.dtype | None) -> int:
-    """Bytes of all weights in a folder of safetensors once they are of `dtype`; None: as stored."""
+    """Return the bytes of all weights in a folder of safetensors once they are of `dtype`.
+
+    None counts them in the types they are stored in.
+    """
     total = 0
     for name, num_bytes in _stored_tensors(folder):
         scale = dtype.itemsize / _ITEM_BYTES.get(name, 1) if dtype else 1
@@ -40,13 +43,15 @@ def stored_weights_bytes(folder: Path, dtype: torch.dtype | None) -> int:
 
 
 def num_stored_weights(folder: Path) -> int:
-    """Count the numbers in a folder of safetensors."""
+    """Return the number of weights in a folder of safetensors."""
     return sum(size // _ITEM_BYTES.get(name, 1) for name, size in _stored_tensors(folder))
 
 
 def stored_dtype(folder: Path) -> torch.dtype:
-    """The type that most of the weights in a folder are stored in, if it is bfloat16 or float16;
-    else float32."""
+    """Return the type that most bytes of weights in a folder are stored in.
+
+    Returns float32 for any type but bfloat16 and float16.
+    """
     sizes: Counter[str] = Counter()
     for name, num_bytes in _stored_tensors(folder):
         sizes[name] += num_bytes
@@ -55,7 +60,10 @@ def stored_dtype(folder: Path) -> torch.dtype:
 
 
 def safetensors_header(file: Path) -> dict[str, Any]:
-    """Return what the header says of each tensor (the format is a length, JSON, then data)."""
+    """Return the header of a safetensors file: an entry for each tensor, by name.
+
+    The file is the length of the header, the header as JSON, then the data.
+    """
     with file.open("rb") as opened:
         header: dict[str, Any] = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
     header.pop("__metadata__", None)
@@ -63,7 +71,7 @@ def safetensors_header(file: Path) -> dict[str, Any]:
 
 
 def _stored_tensors(folder: Path) -> Iterator[tuple[str, int]]:
-    """Type and bytes of each."""
+    """Yield the type and the size in bytes of each tensor in a folder."""
     for file in folder.glob("*.safetensors"):
         for tensor in safetensors_header(file).values():
             start, end = tensor["data_offsets"]
@@ -71,21 +79,21 @@ def _stored_tensors(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Bytes that can still be taken: of the GPU, or of the machine or its container."""
+    """Return the free bytes of a device: of the GPU, or of the machine or its container."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return free_cpu_bytes()
 
 
 def free_cpu_bytes() -> int:
-    """Bytes that can still be taken of the machine's memory, or of its container's."""
+    """Return the bytes of memory that are available on the machine or in its container."""
     lines = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else []
     available = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
     return min([*available, *_container_bytes()], default=1 << 62)
 
 
 def _container_bytes() -> list[int]:
-    """What the container of this process may still take, if it has a limit (cgroup v2)."""
+    """Return the bytes left to this process's container (cgroup v2); empty without a limit."""
     limit, used = _CGROUP / "memory.max", _CGROUP / "memory.current"
     if not limit.exists() or (text := limit.read_text().strip()) == "max":
         return []

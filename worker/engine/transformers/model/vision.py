@@ -1,6 +1,6 @@
-"""Images: what the language model sees of them, and whether it sees them right.
+"""Image features for the language model, and the load-time check of them.
 
-Knows tensors and transformers' vision models; nothing of how an image's file became arrays.
+Works on tensors and transformers' vision models; image files are decoded elsewhere.
 """
 
 import inspect
@@ -18,59 +18,62 @@ from worker.engine.interface import GenerationRequest, PromptImage, UnsupportedM
 from worker.engine.sequence import Sequence as Generation
 from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import Chunk
-from worker.engine.transformers.model.checks import is_alike
+from worker.engine.transformers.model.checks import is_correlated
 from worker.engine.transformers.model.loader import text_config_name
 from worker.engine.transformers.torch_forward.attention import ATTENTION_NAME
 
-REMEMBERED_BYTES = 128 << 20
-"""Features that are kept for the next turn of a conversation, or the next attempt."""
+FEATURE_CACHE_BYTES = 128 << 20
+"""Bytes of features cached for the next turn of a conversation or the next attempt."""
 
-# By which a network is told which tokens stand for images, where it asks.
+# Arguments that mark image tokens; a network takes one of them or none.
 _TOKEN_TYPE_NAMES = ("token_type_ids", "mm_token_type_ids")
 
 
 class ImageEncoder:
-    """Computes features, one image at a time, and remembers the latest of them."""
+    """Encoder of images to features, one image at a time, with a cache of the latest ones."""
 
     def __init__(self, model: Any) -> None:
         if not hasattr(model, "get_image_features"):
             raise UnsupportedModelError("it has no vision network")
         self._model = model
         self._lock = Lock()
-        self._remembered: OrderedDict[tuple[bytes, bytes], Tensor] = OrderedDict()
+        self._cache: OrderedDict[tuple[bytes, bytes], Tensor] = OrderedDict()
         self._num_bytes = 0
 
     def encode(self, image: PromptImage, salt: bytes) -> EncodedImage:
-        """Compute or remember; features are shared among equal salts only.
+        """Return an image's features, computed or from the cache.
 
-        Safe from any thread. Raises `ValueError` if the features are not as many as the tokens.
+        Cached features are shared among equal salts only. Safe to call from any thread. Raises
+        `ValueError` if the image has not as many features as tokens.
         """
         with self._lock:
-            features = self._remembered.pop((salt, image.digest), None)
+            features = self._cache.pop((salt, image.digest), None)
             if features is None:
                 features = self._compute(image)
-            self._remember((salt, image.digest), features)
+            self._add_to_cache((salt, image.digest), features)
         if len(features) != len(image.positions):
             raise ValueError(f"{len(image.positions)} tokens for {len(features)} image features")
         return EncodedImage(image.digest, image.positions, features)
 
     @torch.inference_mode()
     def _compute(self, image: PromptImage) -> Tensor:
-        output = self._model.get_image_features(**_on_device(image, self._model), return_dict=True)
+        output = self._model.get_image_features(
+            **_move_to_device(image, self._model), return_dict=True
+        )
         pooled = output.pooler_output
-        rows = torch.cat([each.flatten(0, -2) for each in pooled])
+        rows = torch.cat([features.flatten(0, -2) for features in pooled])
         return rows.to(self._model.device, self._model.dtype)
 
-    def _remember(self, key: tuple[bytes, bytes], features: Tensor) -> None:
-        self._remembered[key] = features
-        self._num_bytes = sum(each.nbytes for each in self._remembered.values())
-        while self._num_bytes > REMEMBERED_BYTES and len(self._remembered) > 1:
-            _, oldest = self._remembered.popitem(last=False)
+    def _add_to_cache(self, key: tuple[bytes, bytes], features: Tensor) -> None:
+        self._cache[key] = features
+        self._num_bytes = sum(cached.nbytes for cached in self._cache.values())
+        while self._num_bytes > FEATURE_CACHE_BYTES and len(self._cache) > 1:
+            _, oldest = self._cache.popitem(last=False)
             self._num_bytes -= oldest.nbytes
 
 
 def place_images(embeddings: Tensor, images: Sequence[ImageRows]) -> None:
-    """Put the features of images in the place of their tokens' embeddings [tokens, hidden]."""
+    """Overwrite the embeddings of image tokens, in embeddings [tokens, hidden], with features."""
     for image in images:
         places = torch.tensor(image.places, device=embeddings.device)
         embeddings.index_copy_(0, places, image.features)
@@ -84,10 +87,12 @@ def check_images(
     images: Sequence[EncodedImage],
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Raise `UnsupportedModelError` unless a prompt with an image, in chunks, gives what the whole
-    network makes of it by itself; `dtype` is what `forward` computes in, if not the network's.
+    """Raise `UnsupportedModelError` unless `forward` gives correct logits for a prompt with images.
 
-    Finds images with positions of their own, that see both ways, or that reach deeper layers.
+    Compares the prompt in chunks with the whole network on the whole prompt. `dtype` is the type
+    that `forward` computes in; None is the network's. Detects networks whose images have special
+    positions, attend in both directions, or feed into deeper layers. Raises `ValueError` if the
+    cache has no room for the prompt.
     """
     sequence = Generation(sample, images=images)
     if not pool.grow(sequence, len(sequence.tokens)):
@@ -98,15 +103,15 @@ def check_images(
         chunk = Chunk(sequence, end - sequence.num_computed)
         logits = forward([chunk])
         sequence.num_computed = end
-    with _own_attention(model):
-        alone = _logits_alone(model, sample)
-    if not is_alike(logits[0], alone, dtype or model.dtype):
+    with _use_default_attention(model):
+        alone = _compute_logits_alone(model, sample)
+    if not is_correlated(logits[0], alone, dtype or model.dtype):
         raise UnsupportedModelError("it sees images in a way of its own")
 
 
 @contextmanager
-def _own_attention(model: Any) -> Iterator[None]:
-    """Let the network attend as transformers does."""
+def _use_default_attention(model: Any) -> Iterator[None]:
+    """Make the network use transformers' attention within the context."""
     name = text_config_name(model.config)
     model.set_attn_implementation({name: "sdpa"})
     try:
@@ -116,14 +121,14 @@ def _own_attention(model: Any) -> Iterator[None]:
 
 
 @torch.inference_mode()
-def _logits_alone(model: Any, sample: GenerationRequest) -> Tensor:
+def _compute_logits_alone(model: Any, sample: GenerationRequest) -> Tensor:
     types = torch.zeros(1, len(sample.prompt), dtype=torch.long, device=model.device)
     inputs: dict[str, Any] = {}
     for image in sample.images:
         types[0, list(image.positions)] = 1
-        inputs |= _on_device(image, model)
-    asked = inspect.signature(model.forward).parameters
-    inputs |= {name: types for name in _TOKEN_TYPE_NAMES if name in asked}
+        inputs |= _move_to_device(image, model)
+    parameters = inspect.signature(model.forward).parameters
+    inputs |= {name: types for name in _TOKEN_TYPE_NAMES if name in parameters}
     output = model(
         input_ids=torch.tensor([list(sample.prompt)], device=model.device),
         use_cache=False,
@@ -134,9 +139,9 @@ def _logits_alone(model: Any, sample: GenerationRequest) -> Tensor:
     return logits.float()
 
 
-def _on_device(image: PromptImage, model: Any) -> dict[str, Tensor]:
+def _move_to_device(image: PromptImage, model: Any) -> dict[str, Tensor]:
     tensors = {name: torch.as_tensor(array) for name, array in image.inputs.items()}
     return {
-        name: each.to(model.device, model.dtype if each.is_floating_point() else None)
-        for name, each in tensors.items()
+        name: tensor.to(model.device, model.dtype if tensor.is_floating_point() else None)
+        for name, tensor in tensors.items()
     }

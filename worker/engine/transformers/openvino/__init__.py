@@ -1,1 +1,1 @@
-"""The forward pass on CPUs in OpenVINO: a graph traced from the transformers model."""
+"""Forward pass on CPUs in OpenVINO, as a graph traced from the transformers model."""

@@ -1,4 +1,4 @@
-"""A compiled graph with the cache of keys and values that it reads and writes."""
+"""Compiled graph with the KV cache that it reads and writes."""
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
@@ -20,14 +20,14 @@ _FEATURES = IMAGE_INPUTS[1]
 
 
 class CompiledGraph:
-    """Computes one step after the other; not for several threads at a time."""
+    """Compiled graph that computes one step at a time; not safe for concurrent threads."""
 
     def __init__(self, graph: openvino.Model, execution: Execution) -> None:
         compiled = openvino.Core().compile_model(graph, "CPU", execution.properties())
         self._request = compiled.create_infer_request()
         sizes = [port.get_partial_shape() for port in compiled.inputs if _FEATURES in port.names]
         self._hidden_size = sizes[0][1].get_length() if sizes else None
-        """Width of embeddings, of a network that takes images."""
+        """Width of the embeddings of a network that takes images, else None."""
         self._caches = {
             name: (port.get_element_type(), [size.get_length() for size in shape[1:]])
             for port in compiled.inputs
@@ -35,21 +35,21 @@ class CompiledGraph:
             if name.startswith(CACHE_PREFIXES)
             for shape in [list(port.get_partial_shape())]
         }
-        """By name of the input: type, and shape of a block [heads, tokens, size]. In 8 bits scales
-        lie beside them: of values for each token, of keys for each channel, as further tokens."""
+        """Type, and shape of a block [heads, tokens, size], by name of the input. An 8-bit block
+        also holds scales: of values for each token, of keys for each channel, as further tokens."""
         first_values = next(name for name in self._caches if name.startswith(CACHE_PREFIXES[1]))
         self.block_size: int = self._caches[first_values][1][1]
-        """Tokens of a block, which the plugin chooses."""
+        """Tokens per block, which the plugin chooses."""
 
     @property
     def block_bytes(self) -> int:
-        """Bytes that a block of all layers takes."""
+        """Bytes of a block over all layers."""
         return sum(prod(shape) * kind.bitwidth // 8 for kind, shape in self._caches.values())
 
     def allocate(self, num_blocks: int) -> None:
-        """Make a cache of so many blocks; what was cached before is gone.
+        """Allocate a cache of `num_blocks` blocks, and discard the previous one.
 
-        The system gives a page of it only when it is first written.
+        The operating system provides each page only when it is first written.
         """
         for name, (kind, shape) in self._caches.items():
             tensor = openvino.Tensor(kind, openvino.Shape([num_blocks, *shape]))
@@ -67,7 +67,7 @@ class CompiledGraph:
 
 
 def step_inputs(packed: Pack) -> dict[str, NDArray[Any]]:
-    """Lay a step out as a graph takes it; see `network.INPUTS`."""
+    """Return the inputs of a graph for a step; see `network.INPUTS`."""
     rows = packed.rows
     return {
         "input_ids": np.array(packed.token_ids, np.int64),
@@ -82,7 +82,7 @@ def step_inputs(packed: Pack) -> dict[str, NDArray[Any]]:
 
 
 def image_inputs(images: Sequence[ImageRows], hidden_size: int) -> dict[str, NDArray[Any]]:
-    """Lay the images of a step out as a graph takes them; see `network.IMAGE_INPUTS`."""
+    """Return the inputs of a graph for the images of a step; see `network.IMAGE_INPUTS`."""
     places = [place for image in images for place in image.places]
     features = [image.features.float().numpy() for image in images]
     joined = np.concatenate(features) if features else np.zeros((0, hidden_size), np.float32)

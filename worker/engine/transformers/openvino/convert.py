@@ -1,4 +1,4 @@
-"""From a folder of weights to a network that OpenVINO computes."""
+"""Conversion of a folder of weights to a network for OpenVINO."""
 
 from contextlib import suppress
 
@@ -14,15 +14,15 @@ from worker.engine.transformers.openvino.upcast import compute_in_float32
 from worker.engine.transformers.torch_forward.attention import ATTENTION_NAME
 
 _EXPERTS = "grouped_mm"
-"""Of transformers' ways to compute experts the one that the plugin knows: it multiplies each token
-by those that are chosen for it, and by no others."""
+"""Experts implementation of transformers that the plugin supports: it multiplies each token only by
+the experts chosen for it."""
 
 
 def convert(config: EngineConfig) -> Network:
-    """Trace the model of a folder; weights stay in the type they are stored in.
+    """Trace the model in a folder; its weights keep the type they are stored in.
 
-    Takes as much memory as they do there, and a layer in float32. Raises whatever transformers,
-    torch or OpenVINO raise for a model that can't be traced.
+    Takes as much memory as the stored weights, and a layer in float32. Raises any error of
+    transformers, torch or OpenVINO for a model that cannot be traced.
     """
     dtype = torch.bfloat16 if config.has_random_weights else stored_dtype(config.folder)
     model = load_network(config, dtype, torch.device("cpu"))
@@ -35,7 +35,7 @@ def convert(config: EngineConfig) -> Network:
     model.set_attn_implementation("eager")
     reference = reference_logits(model, prompts)
     model.set_attn_implementation({text_config_name(model.config): ATTENTION_NAME})
-    with suppress(ValueError):  # of a network without experts
+    with suppress(ValueError):  # the network has no experts
         model.set_experts_implementation(_EXPERTS)
     return Network(
         graph=trace(model),

@@ -1,4 +1,4 @@
-"""Loads a network for OpenVINO: from disk, or by converting it; nothing unchecked is served."""
+"""Loading of a network for OpenVINO, from disk or by conversion, and the check of its results."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ from worker.engine.transformers.openvino.precision import (
     weights_of,
 )
 from worker.engine.transformers.openvino.store import (
-    locked,
+    lock_folder,
     network_folder,
     read_network,
     write_network,
@@ -43,25 +43,29 @@ from worker.engine.transformers.openvino.store import (
 
 logger = logging.getLogger(__name__)
 
-_LEAST_CORRELATION = {"int4": 0.5, "int8": 0.8, "u8": 0.8, "bf16": 0.9, "f32": 0.9999}
-"""Of logits with those of transformers, by the coarsest type that a network is computed in: less
-is no rounding but an error. Experts are why so little is asked of short types: rounding may send a
-token to another one."""
+_MIN_CORRELATION = {"int4": 0.5, "int8": 0.8, "u8": 0.8, "bf16": 0.9, "f32": 0.9999}
+"""Minimum correlation of logits with those of transformers, by the coarsest type that a network is
+computed in; a lower one is an error, not rounding. The limits of short types are low because
+rounding may route a token to another expert."""
 
 MAX_AUTO_DIVERGENCE = 0.01
-"""Nats by which bfloat16 may move next-token distributions for `auto` to choose it."""
+"""Largest divergence of next-token distributions, in nats, at which `auto` chooses bfloat16."""
 
 
 class GraphError(Exception):
-    """OpenVINO can't compute the model as transformers does; the message says why."""
+    """Failure of OpenVINO to compute the model as transformers does; the message is the reason."""
 
 
 class OpenVinoForward:
-    """The `Forward` of CPUs."""
+    """Implementation of `Forward` for CPUs."""
 
     def __init__(self, network: Network, compiled: CompiledGraph, config: EngineConfig) -> None:
-        """Raises `UnsupportedModelError` for a network that would see images wrongly."""
-        self._network = network  # whose memory the compiled graph may read
+        """Allocate the cache, and load the image encoder if the network takes images.
+
+        Raises `UnsupportedModelError` for a network whose results for images would be wrong, and
+        `ValueError` if the cache has no room for two blocks.
+        """
+        self._network = network  # keeps memory alive that the compiled graph may read
         self._compiled = compiled
         self.block_size = compiled.block_size
         self.num_blocks = config.kv_cache_bytes // compiled.block_bytes
@@ -74,18 +78,18 @@ class OpenVinoForward:
         self.context_length = min(num_slots, network.max_positions or num_slots)
         self._images: ImageEncoder | None = None
         if config.image_sample is not None:
-            # It loads the network in torch, as does converting below.
+            # Imported only if needed: it loads the network in torch, as does the conversion below.
             from worker.engine.transformers.openvino.images import load_image_encoder
 
             blocks = self.num_blocks, self.block_size
             self._images = load_image_encoder(config, config.image_sample, compiled, *blocks)
 
     def __call__(self, packed: Pack) -> Tensor:
-        """See `Forward`."""
+        """Compute a step; see `Forward`."""
         return self._compiled(packed)
 
     def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
-        """See `Forward`."""
+        """Return the features of a prompt's images; see `Forward`."""
         if not images:
             return []
         if self._images is None:
@@ -96,15 +100,15 @@ class OpenVinoForward:
 def load_openvino_forward(config: EngineConfig) -> OpenVinoForward:
     """Load, compile and check a network.
 
-    Raises `GraphError` for one that can't be converted or whose results differ,
-    `UnsupportedModelError` and `ModelTooLargeError`.
+    Raises `GraphError` for a network that cannot be converted or whose results differ from those of
+    transformers, `UnsupportedModelError` and `ModelTooLargeError`.
     """
     execution = choose_execution(config)
     kind = weights_of(config)
     bytes_per_weight = BYTES_PER_WEIGHT[execution.precision if kind == "full" else kind]
     weights_bytes = int(num_stored_weights(config.folder) * bytes_per_weight)
     check_fits(weights_bytes, config.kv_cache_bytes, free_cpu_bytes())
-    # Weights in fewer bits are made of the full ones, where those are there.
+    # Quantized weights are made from the full ones, if those are on disk.
     was_stored = is_converted(config) or is_converted(replace(config, dtype="auto"))
     network = prepare_network(config)
     try:
@@ -112,67 +116,68 @@ def load_openvino_forward(config: EngineConfig) -> OpenVinoForward:
     except GraphError as error:
         if not was_stored:
             raise
-        # It may have been damaged on disk: another one tells.
+        # The network on disk may be damaged: convert it again and retry.
         logger.warning("converting again: %s", error)
-        network = prepare_network(config, anew=True)
+        network = prepare_network(config, force=True)
         compiled = _compile(config, network, execution)
     return OpenVinoForward(network, compiled, config)
 
 
 def is_converted(config: EngineConfig) -> bool:
-    """Whether a converted network is on disk."""
+    """Return True if the converted network is on disk."""
     return config.graph_folder is not None and network_folder(config, weights_of(config)).exists()
 
 
-def prepare_network(config: EngineConfig, *, anew: bool = False) -> Network:
-    """Read the network from disk, or convert it and put it there.
+def prepare_network(config: EngineConfig, *, force: bool = False) -> Network:
+    """Return the network from disk, or convert it and store it there.
 
-    Raises `GraphError`. Several processes may call this at a time: one converts, others wait. Where
-    nothing can be written the network is converted at every load.
+    `force` converts even if the network is on disk. Raises `GraphError`. Safe to call from several
+    processes: one converts, the others wait. If nothing can be written, the network is converted at
+    every load.
     """
     kind = weights_of(config)
     if config.graph_folder is None:
         return _convert(config, kind)
     folder = network_folder(config, kind)
-    found = None if anew else read_network(folder)
+    found = None if force else read_network(folder)
     if found is not None:
         return found
     try:
-        with locked(folder):
-            found = None if anew else read_network(folder)
-            return found or _convert_into(folder, config, kind, anew=anew)
+        with lock_folder(folder):
+            found = None if force else read_network(folder)
+            return found or _convert_into(folder, config, kind, force=force)
     except OSError as error:
         logger.warning("the converted network is not kept: %s", error)
         return _convert(config, kind)
 
 
-def _convert_into(folder: Path, config: EngineConfig, kind: Weights, *, anew: bool) -> Network:
-    write_network(_convert(config, kind, anew=anew), folder)
+def _convert_into(folder: Path, config: EngineConfig, kind: Weights, *, force: bool) -> Network:
+    write_network(_convert(config, kind, force=force), folder)
     written = read_network(folder)
     if written is None:
         raise GraphError("what was converted cannot be read back")
     return written
 
 
-def _convert(config: EngineConfig, kind: Weights, *, anew: bool = False) -> Network:
+def _convert(config: EngineConfig, kind: Weights, *, force: bool = False) -> Network:
     network = None
-    # What is damaged may be the one with full weights.
-    if kind != "full" and config.graph_folder is not None and not anew:
+    # A forced conversion starts over, as the network with full weights may be damaged too.
+    if kind != "full" and config.graph_folder is not None and not force:
         network = read_network(network_folder(config, "full"))
     logger.info("converting the network for OpenVINO", extra={"weights": kind})
     try:
-        network = network or _converted(config)
+        network = network or _convert_full(config)
         if kind != "full":
             compress_weights(network.graph, 8 if kind == "int8" else 4, network.vocab_size)
     except (GraphError, ModelTooLargeError):
         raise
     except Exception as error:
-        raise GraphError(_one_line(error)) from error
+        raise GraphError(_summarize(error)) from error
     return network
 
 
-def _converted(config: EngineConfig) -> Network:
-    # As much again is taken while weights are traced and written.
+def _convert_full(config: EngineConfig) -> Network:
+    # Tracing and writing take as much memory again as the weights.
     needed = 2 * stored_weights_bytes(config.folder, None)
     if needed > (free := free_cpu_bytes()):
         raise GraphError(f"converting takes {needed >> 20} MiB, and {free >> 20} are free")
@@ -182,33 +187,36 @@ def _converted(config: EngineConfig) -> Network:
 
 
 def _compile(config: EngineConfig, network: Network, execution: Execution) -> CompiledGraph:
-    """Compile as chosen or, where that does not give the right results, in the next best way."""
+    """Compile with the chosen execution or, if its results are wrong, with the next best one.
+
+    Raises `GraphError` if none gives correct results.
+    """
     reason = GraphError("it was not tried")
-    for attempt in _attempts(config, execution):
+    for attempt in _list_executions(config, execution):
         try:
-            compiled, found = _checked(network, attempt, weights_of(config))
+            compiled, found = _compile_and_check(network, attempt, weights_of(config))
         except GraphError as error:
             reason = error
             continue
-        is_choice = config.dtype == "auto" and attempt.precision != "f32"
-        if not is_choice or found.divergence <= MAX_AUTO_DIVERGENCE:
+        is_auto = config.dtype == "auto" and attempt.precision != "f32"
+        if not is_auto or found.divergence <= MAX_AUTO_DIVERGENCE:
             facts = {"precision": attempt.precision, "weights": weights_of(config)}
             logger.info("compiled", extra=facts | {"divergence": round(found.divergence, 6)})
             return compiled
     raise reason
 
 
-def _attempts(config: EngineConfig, execution: Execution) -> Iterator[Execution]:
+def _list_executions(config: EngineConfig, execution: Execution) -> Iterator[Execution]:
     yield execution
     if weights_of(config) != "full":
-        # Not every processor multiplies activations of 8 bits.
+        # Not every processor can multiply 8-bit activations.
         yield replace(execution, activation_group=0)
     elif config.dtype == "auto" and execution.precision != "f32":
         cache_precision = "u8" if execution.cache_precision == "u8" else "f32"
         yield replace(execution, precision="f32", cache_precision=cache_precision)
 
 
-def _checked(
+def _compile_and_check(
     network: Network, execution: Execution, kind: Weights
 ) -> tuple[CompiledGraph, Deviation]:
     try:
@@ -217,12 +225,12 @@ def _checked(
         computed = computed_logits(
             compiled, compiled.block_size, check_prompts(network.vocab_size, network.max_positions)
         )
-    except (RuntimeError, ValueError) as error:  # the latter for other logits than were asked for
-        raise GraphError(_one_line(error)) from error
+    except (RuntimeError, ValueError) as error:  # ValueError: a wrong number of logits
+        raise GraphError(_summarize(error)) from error
     found = deviation(network.reference, computed)
     types = (kind, execution.precision, execution.cache_precision)
-    least = min(_LEAST_CORRELATION[each] for each in types if each in _LEAST_CORRELATION)
-    # A NaN is not alike either.
+    least = min(_MIN_CORRELATION[name] for name in types if name in _MIN_CORRELATION)
+    # Negated, so that NaN fails too.
     if not found.correlation >= least:
         raise GraphError(
             f"its results differ from those of transformers (correlation {found.correlation:.4f})"
@@ -230,8 +238,8 @@ def _checked(
     return compiled, found
 
 
-def _one_line(error: BaseException) -> str:
-    """What was first wrong, by its last words where there are many."""
+def _summarize(error: BaseException) -> str:
+    """Return the root cause of an error on one line, cut to its last 300 characters."""
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {' '.join(str(error).split())[-300:]}"

@@ -1,7 +1,7 @@
-"""A graph with `PagedAttention` nodes on disk, as OpenVINO's IR: an .xml file beside a .bin.
+"""Graph files with `PagedAttention` nodes, in OpenVINO's IR format: an .xml file and a .bin file.
 
 OpenVINO writes such a node but does not read it back, and drops its runtime information. So each
-is stored as a `StoredAttention`, an operation of our own that has this information as attributes.
+is stored as a `StoredAttention`, a custom operation that has this information as attributes.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from worker.engine.transformers.openvino.paged_attention import HeadSizes, atten
 
 _NODE = "PagedAttentionExtension"
 _SIZES = {"num_heads": "num_k_heads", "key_size": "k_head_size", "value_size": "v_head_size"}
-"""Names of `HeadSizes` with those of the plugin's runtime information."""
+"""Fields of `HeadSizes` and their names in the plugin's runtime information."""
 
 
 class StoredAttention(openvino.Op):  # type: ignore[misc]
-    """Holds the place of a `PagedAttention` node in a file; it computes nothing."""
+    """Placeholder of a `PagedAttention` node in a file; it computes nothing."""
 
     class_type_info = openvino.DiscreteTypeInfo("StoredAttention", "antiphon")
 
@@ -32,34 +32,34 @@ class StoredAttention(openvino.Op):  # type: ignore[misc]
             self.constructor_validate_and_infer_types()
 
     def validate_and_infer_types(self) -> None:
-        """Give the output the type of the queries, and two dimensions of any size."""
+        """Set the output's type to that of the queries, and its shape to two dynamic dimensions."""
         self.set_output_type(0, self.get_input_element_type(0), openvino.PartialShape([-1, -1]))
 
     def clone_with_new_inputs(self, inputs: list[Any]) -> "StoredAttention":
-        """Return the same operation on other inputs."""
+        """Return the same operation with other inputs."""
         return StoredAttention(inputs, self.sizes)
 
     def visit_attributes(self, visitor: Any) -> bool:
-        """Let the sizes be written or read."""
+        """Serialize or deserialize the sizes, depending on the visitor."""
         visitor.on_attributes(self.sizes)
         return True
 
     def get_type_info(self) -> Any:
-        """Return what names the operation in files."""
+        """Return the type under which files name the operation."""
         return StoredAttention.class_type_info
 
 
 def write_graph(model: openvino.Model, file: Path) -> None:
-    """Write `file` (.xml) and its .bin; the model is of no use for computing afterwards.
+    """Write the model to `file` (.xml) and its .bin; the model cannot be compiled afterwards.
 
-    Raises `OSError`, also for a disk that is full.
+    Raises `OSError` if the files cannot be written, for example on a full disk.
     """
 
-    def stored(node: Any, inputs: list[Any]) -> Any:
+    def make_stored(node: Any, inputs: list[Any]) -> Any:
         info = node.get_rt_info()
-        return StoredAttention(inputs, {ours: _number(info[name]) for ours, name in _SIZES.items()})
+        return StoredAttention(inputs, {ours: _to_int(info[name]) for ours, name in _SIZES.items()})
 
-    _replace(model, _NODE, stored)
+    _replace_nodes(model, _NODE, make_stored)
     try:
         openvino.save_model(model, file, compress_to_fp16=False)
     except RuntimeError as error:
@@ -67,30 +67,30 @@ def write_graph(model: openvino.Model, file: Path) -> None:
 
 
 def read_graph(file: Path) -> openvino.Model:
-    """Read what `write_graph` wrote; weights stay in the file until they are needed.
+    """Return a graph that `write_graph` wrote; weights stay in the file until they are needed.
 
-    Raises `RuntimeError` for a file that is damaged.
+    Raises `RuntimeError` for a damaged file.
     """
     core = openvino.Core()
     core.add_extension(StoredAttention)
     model = core.read_model(file)
 
-    def restored(node: Any, inputs: list[Any]) -> Any:
+    def make_attention(node: Any, inputs: list[Any]) -> Any:
         attributes = node.get_attributes()
         return attention_node(inputs, HeadSizes(*(int(attributes[name]) for name in _SIZES)))
 
-    _replace(model, "StoredAttention", restored)
+    _replace_nodes(model, "StoredAttention", make_attention)
     return model
 
 
-def _replace(model: openvino.Model, kind: str, make: Callable[[Any, list[Any]], Any]) -> None:
-    for node in [each for each in model.get_ops() if each.get_type_name() == kind]:
+def _replace_nodes(model: openvino.Model, kind: str, make: Callable[[Any, list[Any]], Any]) -> None:
+    for node in [node for node in model.get_ops() if node.get_type_name() == kind]:
         new = make(node, [node.input_value(index) for index in range(node.get_input_size())])
         for target in list(node.output(0).get_target_inputs()):
             target.replace_source_output(new.output(0))
     model.validate_nodes_and_infer_types()
 
 
-def _number(value: Any) -> int:
-    """Runtime information comes as an integer, or wrapped in `OVAny`."""
+def _to_int(value: Any) -> int:
+    """Return a value of runtime information, which may be wrapped in `OVAny`, as an integer."""
     return int(getattr(value, "value", value))

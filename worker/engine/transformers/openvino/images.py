@@ -1,4 +1,4 @@
-"""Images for a network that OpenVINO computes: its vision part stays in torch."""
+"""Image encoder for a network that OpenVINO computes: its vision part stays in torch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,16 +21,16 @@ def load_image_encoder(
     num_blocks: int,
     block_size: int,
 ) -> ImageEncoder:
-    """Load the network once more in torch, for what it makes of images, in float32.
+    """Load the network in torch too, in float32, and return its image encoder.
 
-    Raises `UnsupportedModelError` unless a prompt with an image gives by `forward`, whose cache has
-    so many blocks, what the whole network makes of it.
+    Raises `UnsupportedModelError` unless `forward`, whose cache has `num_blocks` blocks of
+    `block_size` tokens, gives the results of the whole network for a prompt with an image.
     """
     model = load_network(config, torch.float32, torch.device("cpu"))
     encoder = ImageEncoder(model)
     images = [encoder.encode(image, b"") for image in sample.images]
     pool = BlockPool(num_blocks, block_size)
-    # Any but float32 rounds at least as much as bfloat16, also where it is computed in float32.
+    # Any type but float32 rounds at least as much as bfloat16, even if computed in float32.
     dtype = torch.float32 if config.dtype == "float32" else torch.bfloat16
 
     def compute(batch: list[Chunk]) -> Tensor:
@@ -42,7 +42,7 @@ def load_image_encoder(
 
 
 def _drop_language_layers(model: Any) -> None:
-    """Let go of what the graph computes: by far the most of the weights."""
+    """Free the language layers, by far the most of the weights, which the graph computes."""
     language: Any = model.get_decoder()
     if isinstance(getattr(language, "layers", None), nn.ModuleList):
         language.layers = nn.ModuleList()

@@ -1,4 +1,4 @@
-"""A graph with what must be known of it to serve it."""
+"""Converted network: an OpenVINO graph with the data that is needed to serve it."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,30 +16,29 @@ INPUTS = (
     "block_indices_begins",
     "max_context_len",
 )
-"""Of a graph, beside the caches: tokens and positions [tokens] and the rows whose logits are wanted
-[sampled], in int64; then, in int32, which tokens belong to which sequence, and where its blocks
-lie."""
+"""Inputs of a graph besides the caches. In int64: tokens and positions [tokens], and the rows whose
+logits are computed [sampled]. In int32: the tokens that belong to each sequence, and its blocks."""
 
 IMAGE_INPUTS = ("image_places", "image_features")
-"""Of a graph of a network that takes images: tokens [image tokens] that stand for images, and what
-stands in the place of their embeddings [image tokens, hidden]."""
+"""Additional inputs for a network that takes images: indices of the tokens that stand for images
+[image tokens], and the features that replace their embeddings [image tokens, hidden]."""
 
 CACHE_PREFIXES = ("key_cache.", "value_cache.")
-"""The inputs that hold a layer's keys and values are these with its number; the plugin knows caches
-by their names."""
+"""Names of the inputs that hold a layer's keys and values, to be followed by the layer's number.
+The plugin recognizes caches by these names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A graph with what is not in it."""
+    """Graph with the metadata that it does not contain."""
 
     graph: openvino.Model
     vocab_size: int
     eos_token_ids: frozenset[int]
     max_positions: int | None
-    """Longest sequence that the network knows positions for, if it says so."""
+    """Longest sequence in tokens that the network has positions for, if its config states one."""
     source: Any = field(repr=False)
-    """What holds the memory that constants of the graph lie in: the model it was traced from, or
-    nothing for a graph from a file. Must live as long as the graph, also once that is compiled."""
+    """Owner of the memory of the graph's constants: the model it was traced from, or None for a
+    graph from a file. Must live as long as the graph, even once that is compiled."""
     reference: NDArray[Any]
     """Logits of `check_prompts` as transformers computes them, [positions, vocab] in float32."""

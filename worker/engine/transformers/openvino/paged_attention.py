@@ -1,7 +1,7 @@
 """Attention over a paged cache as one operation of OpenVINO's CPU plugin, `PagedAttention`.
 
-While a model is traced, a `LayerAttention` stands in the place of each layer's attention, and
-`extensions` lets the converter put a `PagedAttention` node there.
+While a model is traced, a `LayerAttention` replaces the attention of each layer, and `extensions`
+makes the converter put a `PagedAttention` node there.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,19 +21,19 @@ from worker.engine.transformers.torch_forward.attention import AttentionOptions
 
 _OPERATOR = "antiphon::paged_attention"
 _NUM_INPUTS = 10
-"""Query, key, value, two caches and the five inputs that lay a step out."""
+"""Inputs of a traced attention: query, key, value, two caches and the five of a step's layout."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeadSizes:
-    """What the plugin has to know of a layer's keys and values beside the tensors."""
+    """Sizes of a layer's keys and values, which the plugin needs besides the tensors."""
 
     num_heads: int
     key_size: int
     value_size: int
 
     def attach_to(self, node: Any) -> None:
-        """Write them where the plugin reads them: into the node's runtime information."""
+        """Write the sizes to the node's runtime information, where the plugin reads them."""
         info = node.get_rt_info()
         info["num_k_heads"] = info["num_v_heads"] = self.num_heads
         info["k_head_size"], info["v_head_size"] = self.key_size, self.value_size
@@ -41,19 +41,19 @@ class HeadSizes:
 
 @dataclass(frozen=True, slots=True)
 class LayerShape:
-    """Attention of one layer; several query heads may share a key head (GQA)."""
+    """Attention parameters of one layer; several query heads may share a key head (GQA)."""
 
     num_query_heads: int
     sizes: HeadSizes
     scale: float
     window: int
-    """Tokens that a query sees, itself included; 0 for all."""
+    """Tokens that a query attends to, itself included; 0 for all."""
     sinks: NDArray[Any] | None
-    """[1, query heads, 1, 1] in float32: the logit of a key without a value (gpt-oss)."""
+    """[1, query heads, 1, 1] in float32: attention sinks, logits without a value (gpt-oss)."""
 
 
 class LayerAttention(nn.Module):
-    """Stands for the attention of one layer; what it returns has the right shape only."""
+    """Placeholder for the attention of one layer; only the shape of its output is correct."""
 
     def __init__(self, layer: int, shape: LayerShape) -> None:
         super().__init__()
@@ -68,14 +68,15 @@ class LayerAttention(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class TracedAttention:
-    """The `AttentionStep` of a forward pass that is being traced."""
+    """Implementation of `AttentionStep` for a forward pass that is being traced."""
 
     layers: nn.ModuleDict
-    """By number; a layer that is not among them yet is added, so the first pass is a rehearsal."""
+    """Placeholders by layer number. Missing ones are added, so the model must run once before it
+    is traced."""
     caches: Sequence[Tensor]
-    """Those of keys and of values of each layer in turn."""
+    """Key cache and value cache of each layer in turn."""
     layout: Sequence[Tensor]
-    """`past_lens` and what follows it in `network.INPUTS`."""
+    """Input `past_lens` and those after it in `network.INPUTS`."""
 
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
@@ -93,13 +94,15 @@ class TracedAttention:
             self.layers[str(layer)] = LayerAttention(layer, shape)
         module: Any = self.layers[str(layer)]
         caches = self.caches[2 * layer : 2 * layer + 2]
-        output = module(_flat(query), _flat(key), _flat(value), *caches, *self.layout)
+        output = module(
+            _flatten_heads(query), _flatten_heads(key), _flatten_heads(value), *caches, *self.layout
+        )
         result: Tensor = output.reshape(-1, query.shape[0], value.shape[2])
         return result
 
 
 def extensions(layers: nn.ModuleDict) -> tuple[dict[Any, ModuleExtension], ConversionExtension]:
-    """Return what the converter needs to put a node in the place of each layer's attention."""
+    """Return the extensions with which the converter makes a node of each layer's attention."""
 
     def evaluate(module: Any, *inputs: Tensor) -> Tensor:
         return LayerAttention.forward(module, *inputs)
@@ -110,7 +113,7 @@ def extensions(layers: nn.ModuleDict) -> tuple[dict[Any, ModuleExtension], Conve
     def build(context: Any) -> list[Any]:
         inputs = [context.get_input(index) for index in range(_NUM_INPUTS)]
         layer: Any = layers[str(int(context.get_values_from_const_input(_NUM_INPUTS)))]
-        return [_paged_attention(inputs, layer.shape).output(0)]
+        return [_build_attention_node(inputs, layer.shape).output(0)]
 
     modules = {
         layer: ModuleExtension(layer, _OPERATOR, evaluate=evaluate, convert=convert)
@@ -126,27 +129,27 @@ def attention_node(inputs: Sequence[Any], sizes: HeadSizes) -> Any:
     return node
 
 
-def _paged_attention(inputs: Sequence[Any], shape: LayerShape) -> Any:
+def _build_attention_node(inputs: Sequence[Any], shape: LayerShape) -> Any:
     *first, max_context_len = map(_as_output, inputs)
-    none, zero = _constant(np.zeros(0, np.int32)), _constant(np.int32(0))
+    no_int, zero = _constant(np.zeros(0, np.int32)), _constant(np.int32(0))
     no_float = _constant(np.zeros(0, np.float32))
     sinks = np.zeros((0, 0, 0, 0), np.float32) if shape.sinks is None else shape.sinks
     rest = [
         _constant(np.float32(shape.scale)),
         _constant(np.int32(shape.window)),
-        no_float,  # slopes of ALiBi
+        no_float,  # ALiBi slopes
         max_context_len,
-        *(none, none, none, no_float),  # aggregated scores; rotation of cached keys
+        *(no_int, no_int, no_int, no_float),  # aggregated scores; rotation of cached keys
         *(no_float, zero, zero),  # sparse attention (XAttention)
         _constant(sinks),
-        *(zero, none, none, none),  # eviction by adaptive R-KV
-        none,  # token types
-        *(_constant(np.zeros(0, np.uint8)), none),  # bias between the queries of a step
+        *(zero, no_int, no_int, no_int),  # eviction by adaptive R-KV
+        no_int,  # token types
+        *(_constant(np.zeros(0, np.uint8)), no_int),  # bias between the queries of a step
     ]
     return attention_node([*first, *rest], shape.sizes)
 
 
-def _flat(heads: Tensor) -> Tensor:
+def _flatten_heads(heads: Tensor) -> Tensor:
     """Map [heads, tokens, size] to [tokens, heads * size]."""
     return heads.transpose(0, 1).reshape(-1, heads.shape[0] * heads.shape[2])
 

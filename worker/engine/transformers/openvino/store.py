@@ -1,4 +1,4 @@
-"""Converted networks on disk: a folder each, complete or not there at all."""
+"""Converted networks on disk, one folder each, which is either complete or absent."""
 
 import fcntl
 import json
@@ -18,7 +18,7 @@ from worker.engine.transformers.openvino.network import Network
 from worker.engine.transformers.openvino.precision import Weights
 
 _FORMAT = 1
-"""Of what `write_network` writes and of how graphs are made; another is converted anew."""
+"""Version of the files and of the conversion; networks of another are converted again."""
 _PACKAGES = ("openvino", "torch", "transformers")
 _CONFIGS = ("config.json", "generation_config.json")
 _GRAPH, _WEIGHTS, _REFERENCE = "graph.xml", "graph.bin", "reference.npy"
@@ -26,14 +26,14 @@ _MANIFEST = "manifest.json"
 
 
 def network_folder(config: EngineConfig, kind: Weights) -> Path:
-    """Return where the network of a configuration lies or will lie, its weights of that kind."""
+    """Return the folder, existing or not, of a configuration's network for a kind of weights."""
     assert config.graph_folder is not None
-    return config.graph_folder / f"{kind}-{_key(config)}"
+    return config.graph_folder / f"{kind}-{_fingerprint(config)}"
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from writing the folder; they wait."""
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Lock a folder against writes of other processes, which wait."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f".{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -41,7 +41,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def read_network(folder: Path) -> Network | None:
-    """Return the network in a folder; None if there is none, or it is damaged."""
+    """Return the network in a folder, or None if it is missing or damaged."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_text())
         for name, size in manifest["sizes"].items():
@@ -60,41 +60,45 @@ def read_network(folder: Path) -> Network | None:
 
 
 def write_network(network: Network, folder: Path) -> None:
-    """Write it beside its place, then move it there; others of that kind are deleted.
+    """Write a network to a temporary folder, then rename that to `folder`.
 
-    The network's graph can't be computed afterwards. Raises `OSError`.
+    Deletes the other networks with weights of the same kind. The network's graph cannot be compiled
+    afterwards. Raises `OSError`.
     """
-    draft = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    write_graph(network.graph, draft / _GRAPH)
-    np.save(draft / _REFERENCE, network.reference)
-    sizes = {name: (draft / name).stat().st_size for name in (_GRAPH, _WEIGHTS, _REFERENCE)}
+    temporary = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    write_graph(network.graph, temporary / _GRAPH)
+    np.save(temporary / _REFERENCE, network.reference)
+    sizes = {name: (temporary / name).stat().st_size for name in (_GRAPH, _WEIGHTS, _REFERENCE)}
     manifest = {
         "vocab_size": network.vocab_size,
         "eos_token_ids": sorted(network.eos_token_ids),
         "max_positions": network.max_positions,
         "sizes": sizes,
     }
-    (draft / _MANIFEST).write_text(json.dumps(manifest))
+    (temporary / _MANIFEST).write_text(json.dumps(manifest))
     shutil.rmtree(folder, ignore_errors=True)
-    draft.rename(folder)
+    temporary.rename(folder)
     kind = folder.name.rpartition("-")[0]
     for other in folder.parent.glob(f"{kind}-*"):
         if other != folder:
             shutil.rmtree(other, ignore_errors=True)
 
 
-def _key(config: EngineConfig) -> str:
-    """Names weights, configuration and versions; weights by their headers, sizes and times, as
-    reading all of them takes longer than loading."""
+def _fingerprint(config: EngineConfig) -> str:
+    """Return a hash of the weights, the model's configuration and the versions of packages.
+
+    Weights enter by their files' headers, sizes and modification times, as hashing all of them
+    would take longer than loading.
+    """
     digest = blake2b(digest_size=10)
     digest.update(repr((_FORMAT, [version(name) for name in _PACKAGES])).encode())
     for name in _CONFIGS:
         file = config.folder / name
         digest.update(file.read_bytes() if file.exists() else b"none")
     for file in sorted(config.folder.glob("*.safetensors")):
-        found = file.stat()
-        digest.update(repr((file.name, found.st_size, found.st_mtime_ns)).encode())
+        status = file.stat()
+        digest.update(repr((file.name, status.st_size, status.st_mtime_ns)).encode())
         digest.update(json.dumps(safetensors_header(file)).encode())
     return digest.hexdigest()

@@ -1,7 +1,7 @@
-"""From a transformers model to an OpenVINO graph with one `PagedAttention` node per layer.
+"""Conversion of a transformers model to an OpenVINO graph with a `PagedAttention` node per layer.
 
-The model is traced as it is, on a few made-up tokens; only its attention is ours, registered with
-transformers by name. No architecture has code here.
+The unmodified model is traced on a few arbitrary tokens; only its attention is ours, registered
+with transformers by name. No code here is specific to an architecture.
 """
 
 import warnings
@@ -23,11 +23,11 @@ from worker.engine.transformers.openvino.paged_attention import TracedAttention,
 
 _TOKENS = (1, 2, 3, 4)
 _BLOCK_SIZE = 32
-"""The plugin's, for the caches that stand in while tracing."""
+"""Block size of the CPU plugin in tokens, for the placeholder caches of tracing."""
 
 
 class ForwardPass(nn.Module):
-    """What is traced: packed tokens in, logits of the wanted rows out."""
+    """Module that is traced: packed tokens in, logits of the sampled rows out."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class ForwardPass(nn.Module):
         image_places: Tensor | None = None,
         image_features: Tensor | None = None,
     ) -> Tensor:
-        """Return [sampled, vocab] in float32."""
+        """Return float32 logits [sampled, vocab]."""
         layout = (
             past_lens,
             subsequence_begins,
@@ -74,29 +74,29 @@ class ForwardPass(nn.Module):
 
 @torch.inference_mode()
 def trace(model: Any) -> openvino.Model:
-    """Convert the model; its weights are shared with the graph, not copied.
+    """Convert a model to a graph that shares the model's weights instead of copying them.
 
-    Raises whatever transformers, torch or the converter raise for a model that can't be traced.
+    Raises any error of transformers, torch or the converter for a model that cannot be traced.
     """
     step = ForwardPass(model).eval()
     text = model.config.get_text_config()
     num_layers = int(text.num_hidden_layers)
-    example = _example(num_layers)
+    example = _make_example(num_layers)
     if text_config_name(model.config):
         features = torch.zeros(2, text.hidden_size)
         example |= dict(zip(IMAGE_INPUTS, (torch.tensor([1, 2]), features), strict=True))
-    step(**example)  # finds the layers, so that tracing sees them as modules
+    step(**example)  # adds the layers, so that tracing sees them as modules
     with warnings.catch_warnings():
-        # Of numbers that become constants: whether that is right, the load check tells.
+        # torch warns of Python numbers that become constants; the load check detects wrong ones.
         warnings.simplefilter("ignore")
-        graph = _converted(step, example)
-    _name_inputs(graph, _shapes(example, num_layers))
+        graph = _convert(step, example)
+    _set_inputs(graph, _input_shapes(example, num_layers))
     return graph
 
 
-def _converted(step: ForwardPass, example: dict[str, Any]) -> openvino.Model:
+def _convert(step: ForwardPass, example: dict[str, Any]) -> openvino.Model:
     modules, conversion = extensions(step.layers)
-    # Not by `openvino.convert_model`: that reports each conversion to its makers.
+    # Not by `openvino.convert_model`, which sends telemetry on each conversion.
     frontend = FrontEndManager().load_by_framework("pytorch")
     frontend.add_extension(conversion)
     frontend.add_extension(ConversionExtension("aten::histc", _histogram))
@@ -105,7 +105,7 @@ def _converted(step: ForwardPass, example: dict[str, Any]) -> openvino.Model:
 
 
 def _histogram(context: Any) -> list[Any]:
-    """Count whole numbers of 0..bins-1: how many tokens go to each expert."""
+    """Convert `aten::histc` of integers in 0..bins-1, with which models count tokens per expert."""
     numbers, bins = context.get_input(0), context.get_values_from_const_input(1)
     on, off = ops.constant(np.int32(1)), ops.constant(np.int32(0))
     wide = ops.convert(numbers, openvino.Type.i32)
@@ -113,8 +113,8 @@ def _histogram(context: Any) -> list[Any]:
     return [ops.reduce_sum(ones, ops.constant(np.int32(0)), keep_dims=False).output(0)]
 
 
-def _example(num_layers: int) -> dict[str, Any]:
-    def numbers(*values: int) -> Tensor:
+def _make_example(num_layers: int) -> dict[str, Any]:
+    def int32(*values: int) -> Tensor:
         return torch.tensor(values, dtype=torch.int32)
 
     size = len(_TOKENS)
@@ -122,18 +122,18 @@ def _example(num_layers: int) -> dict[str, Any]:
         torch.tensor(_TOKENS),
         torch.arange(size),
         torch.tensor([size - 1]),
-        numbers(0),
-        numbers(0, size),
-        numbers(0),
-        numbers(0, 1),
+        int32(0),
+        int32(0, size),
+        int32(0),
+        int32(0, 1),
         torch.tensor(size, dtype=torch.int32),
     )
     caches = tuple(torch.zeros(1, 1, _BLOCK_SIZE, 4) for _ in range(2 * num_layers))
     return dict(zip(INPUTS, inputs, strict=True)) | {"caches": caches}
 
 
-def _shapes(example: dict[str, Any], num_layers: int) -> dict[str, list[int]]:
-    """Names of the inputs in their order; any number of tokens, sequences and blocks is -1."""
+def _input_shapes(example: dict[str, Any], num_layers: int) -> dict[str, list[int]]:
+    """Return the shapes of the inputs by name, in order; -1 for tokens, sequences and blocks."""
     shapes = {name: [-1] * example[name].ndim for name in INPUTS}
     caches = [f"{prefix}{layer}" for layer in range(num_layers) for prefix in CACHE_PREFIXES]
     shapes |= {name: [-1] * 4 for name in caches}
@@ -142,8 +142,8 @@ def _shapes(example: dict[str, Any], num_layers: int) -> dict[str, list[int]]:
     return shapes
 
 
-def _name_inputs(graph: openvino.Model, shapes: dict[str, list[int]]) -> None:
-    """Give the inputs names and shapes; the plugin chooses type and shape of caches."""
+def _set_inputs(graph: openvino.Model, shapes: dict[str, list[int]]) -> None:
+    """Set names and shapes of the inputs; the plugin chooses types and shapes of the caches."""
     for parameter, (name, shape) in zip(graph.get_parameters(), shapes.items(), strict=True):
         parameter.set_partial_shape(openvino.PartialShape(shape))
         if name.startswith(CACHE_PREFIXES):

@@ -1,7 +1,7 @@
-"""Lets a network with 16-bit weights compute in float32 without a second copy of them.
+"""Computation in float32 with 16-bit weights, without a second copy of the weights.
 
-So what is traced of it keeps its weights in 16 bits and widens each where it is used: OpenVINO
-takes that for compressed weights, and computes in the precision it is told to.
+The traced network keeps its weights in 16 bits and converts each where it is used. OpenVINO treats
+them as compressed weights, and computes in the precision that its properties select.
 """
 
 from collections.abc import Callable
@@ -12,46 +12,46 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
-_SHORT = (torch.bfloat16, torch.float16)
+_HALF_TYPES = (torch.bfloat16, torch.float16)
 
 
 def compute_in_float32(model: nn.Module) -> None:
-    """Widen weights of linear layers and embeddings at each use, all other numbers for good."""
+    """Convert linear and embedding weights at each use, and all other numbers permanently."""
     for module in model.modules():
         forward = _FORWARDS.get(type(module))
         weight: Any = getattr(module, "weight", None)
-        if forward is not None and weight.dtype in _SHORT:
-            # Bound to the instance: what its class does stays as it is for others.
+        if forward is not None and weight.dtype in _HALF_TYPES:
+            # Bound to the instance, so that the class is unchanged for other models.
             module.forward = forward.__get__(module)
-            _widen(module, but="weight")
+            _convert_numbers(module, excluded="weight")
         else:
-            _widen(module)
+            _convert_numbers(module)
 
 
-def _widen(module: nn.Module, but: str = "") -> None:
+def _convert_numbers(module: nn.Module, excluded: str = "") -> None:
     for name, parameter in module.named_parameters(recurse=False):
-        if name != but and parameter.dtype in _SHORT:
+        if name != excluded and parameter.dtype in _HALF_TYPES:
             parameter.data = parameter.data.float()
     for name, buffer in module.named_buffers(recurse=False):
-        if buffer.dtype in _SHORT:
+        if buffer.dtype in _HALF_TYPES:
             setattr(module, name, buffer.float())
 
 
-def _linear(self: Any, rows: Tensor) -> Tensor:
+def _linear_forward(self: Any, rows: Tensor) -> Tensor:
     return functional.linear(rows, self.weight.float(), self.bias)
 
 
-def _transposed(self: Any, rows: Tensor) -> Tensor:
+def _conv1d_forward(self: Any, rows: Tensor) -> Tensor:
     output: Tensor = rows @ self.weight.float()
     return output if self.bias is None else output + self.bias
 
 
-def _embedding(self: Any, token_ids: Tensor) -> Tensor:
+def _embedding_forward(self: Any, token_ids: Tensor) -> Tensor:
     return functional.embedding(token_ids, self.weight).float()
 
 
 _FORWARDS: dict[type, Callable[..., Tensor]] = {
-    nn.Linear: _linear,
-    nn.Embedding: _embedding,
-    Conv1D: _transposed,
+    nn.Linear: _linear_forward,
+    nn.Embedding: _embedding_forward,
+    Conv1D: _conv1d_forward,
 }

@@ -1,1 +1,1 @@
-"""The forward pass in torch: the reference, and what GPUs run."""
+"""Forward pass in torch: the reference implementation, and the one for GPUs."""

@@ -1,7 +1,7 @@
 """Attention over a paged pool of keys and values, registered with transformers by name.
 
-Owns the pool's tensors, and hands each layer's attention to the step that is computed: a
-`paged_step` or, on CUDA devices, a `fused_step`.
+Owns the pool's tensors, and passes each layer's attention to the current step: a `PagedStep` or, on
+CUDA devices, a `FusedStep`.
 """
 
 from dataclasses import dataclass
@@ -15,25 +15,26 @@ from worker.engine.interface import UnsupportedModelError
 ATTENTION_NAME = "antiphon_paged"
 
 _NUM_SCRATCH_SLOTS = 16
-"""One is used. With so many, heads lie a multiple of 16 numbers apart: kernels read wide words."""
+"""Scratch slots, of which one is used. With 16 of them, heads stay a multiple of 16 numbers apart,
+which lets kernels load wide words."""
 
 _UNSUPPORTED_OPTIONS = ("softcap", "position_bias")
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionOptions:
-    """How a layer attends, as transformers says it."""
+    """Attention options of a layer, as transformers passes them."""
 
     scale: float | None = None
-    """Of scores; None: one over the root of the size of a head."""
+    """Factor of the scores; None: one over the square root of the head size."""
     window: int | None = None
-    """Tokens that a query sees, itself included; None: all up to itself."""
+    """Tokens that a query attends to, itself included; None: all up to itself."""
     sinks: Tensor | None = None
-    """[query heads]: logits that take part in each head's softmax without a value."""
+    """[query heads]: attention sinks, logits in each head's softmax that have no value."""
 
 
 class AttentionStep(Protocol):
-    """What a forward pass hands down to the attention of every layer."""
+    """Attention of one step, which the forward pass hands to every layer."""
 
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
@@ -43,20 +44,20 @@ class AttentionStep(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StepInputs:
-    """What a forward pass over packed tokens is given."""
+    """Inputs of a forward pass over packed tokens."""
 
     token_ids: Tensor
     """[1, tokens]"""
     positions: Tensor
     """[1, tokens]"""
     sampled_rows: Tensor
-    """[sampled]: the tokens whose logits are wanted, in their order."""
+    """[sampled]: indices of the tokens whose logits are computed, in output order."""
     attention: AttentionStep
 
 
 @dataclass(frozen=True, slots=True)
 class LayerShape:
-    """What one token of one layer takes in the pool."""
+    """Shape of the keys and values of one token in one layer of the pool."""
 
     num_heads: int
     key_size: int
@@ -64,18 +65,18 @@ class LayerShape:
 
 
 class KeyValuePool:
-    """Per layer, the keys and values of every slot: [heads, slots, size].
+    """Keys and values of every slot, for each layer: [heads, slots, size].
 
-    Heads first, as attention wants them: what a head reads of a sequence lies together.
+    Heads come first, so that the keys that one head reads of a block are contiguous.
     """
 
     def __init__(
         self, layers: list[LayerShape], num_slots: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         self.scratch_slot = num_slots
-        """One that belongs to no block: rows that only fill up a batch write to it."""
+        """Slot outside all blocks, which the padding rows of a batch write to."""
         num_slots += _NUM_SCRATCH_SLOTS
-        # Never read before it is written, so not cleared: untouched pages cost no memory.
+        # Not cleared, as it is never read before it is written: untouched pages cost no memory.
         self.keys = [
             torch.empty(layer.num_heads, num_slots, layer.key_size, dtype=dtype, device=device)
             for layer in layers
@@ -105,17 +106,20 @@ def _attention(  # noqa: PLR0913 - the signature is transformers'
     for name in _UNSUPPORTED_OPTIONS:
         if options.get(name) is not None:
             raise UnsupportedModelError(f"its attention uses {name}")
-    # Squeezed, not indexed: in a graph that is traced, an index would copy.
+    # `squeeze` instead of an index, which would copy in a traced graph.
     packed = query.squeeze(0), key.squeeze(0), value.squeeze(0)
-    how = AttentionOptions(scaling, sliding_window, s_aux)
-    output = paged.attend(module.layer_idx, *packed, how)
+    layer_options = AttentionOptions(scaling, sliding_window, s_aux)
+    output = paged.attend(module.layer_idx, *packed, layer_options)
     return output[None], None
 
 
 def register_attention() -> None:
-    """Make `ATTENTION_NAME` known to transformers, but not to its makers of masks: for a name that
-    they do not know they return at once, else they ask the device about the positions first."""
-    # Takes a second and is not needed where a graph is read from disk.
+    """Register our attention with transformers as `ATTENTION_NAME`.
+
+    The name is not registered with transformers' mask functions: for an unknown name they return at
+    once, else they first read the positions back from the device.
+    """
+    # This import takes a second and is not needed where a graph is read from disk.
     from transformers import AttentionInterface
 
     AttentionInterface.register(ATTENTION_NAME, _attention)

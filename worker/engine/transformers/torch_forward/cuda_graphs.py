@@ -1,8 +1,9 @@
-"""Steps in which every row has one token, replayed from CUDA graphs that were captured at load.
+"""CUDA graphs, captured at load, for steps in which every row has one token.
 
-Such a step is some thousand launches of small kernels: the host takes longer to ask for them than
-the device to run them. A graph asks for all at once, but for one batch size, with inputs and output
-at fixed places. So there are some sizes, and a step is padded to the next (as vLLM does).
+Such a step launches about a thousand small kernels: launching them takes the host longer than
+running them takes the device. A graph launches all of them at once, but only for one batch size,
+with inputs and output at fixed addresses. So graphs are captured for several sizes, and a step is
+padded to the next larger one (as vLLM does).
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from worker.engine.sampling.device_copy import pinned
+from worker.engine.sampling.device_copy import pin
 from worker.engine.transformers.batch.packing import Pack
 from worker.engine.transformers.torch_forward.attention import KeyValuePool, StepInputs
 from worker.engine.transformers.torch_forward.fused_step import (
@@ -22,19 +23,22 @@ from worker.engine.transformers.torch_forward.fused_step import (
 
 Compute = Callable[[], Tensor]
 Capture = Callable[[Compute], Compute]
-"""Takes a computation from fixed places, returns what does it again from what lies there then."""
+"""Function that captures a computation on tensors at fixed addresses, and returns a function that
+repeats it on their current contents."""
 
 
-def batch_sizes(most: int) -> list[int]:
-    """The sizes that are captured for batches of up to `most` rows: at most half too large, from 8
-    on a third."""
-    powers = [1 << bits for bits in range(most.bit_length())]
+def batch_sizes(max_rows: int) -> list[int]:
+    """Return the sizes captured for batches of up to `max_rows` rows, ascending.
+
+    Less than half of a padded batch is padding, and less than a third above 16 rows.
+    """
+    powers = [1 << bits for bits in range(max_rows.bit_length())]
     between = [power + power // 2 for power in powers if power >= 16]
-    return sorted({*(size for size in powers + between if size < most), most})
+    return sorted({*(size for size in powers + between if size < max_rows), max_rows})
 
 
 class DecodeGraphs:
-    """One captured forward pass for each batch size."""
+    """Captured forward passes, one for each batch size."""
 
     def __init__(
         self,
@@ -48,7 +52,7 @@ class DecodeGraphs:
     ) -> None:
         """Capture `logits` for up to `max_rows` rows of up to `max_blocks` blocks each.
 
-        Raises whatever capturing raises: for one, if the network's forward waits for the device.
+        Raises any error of the capture, for example if the network's forward waits for the device.
         """
         self._scratch_slot = pool.scratch_slot
         num_indices = StepShape.of_decodes(max_rows).num_indices + max_rows * max_blocks
@@ -58,39 +62,42 @@ class DecodeGraphs:
         def compute(shape: StepShape) -> Tensor:
             return logits(fused_inputs(self._indices, shape, pool, block_size))
 
-        # The largest first: the others find room in the memory that it took.
+        # The largest first, so that the smaller ones reuse its memory.
         for size in reversed(batch_sizes(max_rows)):
             shape = StepShape.of_decodes(size)
-            self._place(_NOTHING, shape)
+            self._copy_indices(_EMPTY_PACK, shape)
             self._replays[size] = capture(partial(compute, shape))
 
     def can_replay(self, packed: Pack) -> bool:
-        """Whether the pack is what graphs were captured for."""
+        """Return True if a graph covers the pack: rows of one token, not too many, no images."""
         num_rows = packed.num_decodes
         return num_rows == len(packed.rows) <= max(self._replays) and not packed.images
 
     def logits(self, packed: Pack) -> Tensor:
         """Return the logits of the sampled rows; the next call overwrites them."""
         size = min(size for size in self._replays if size >= packed.num_decodes)
-        self._place(packed, StepShape.of_decodes(size))
+        self._copy_indices(packed, StepShape.of_decodes(size))
         return self._replays[size]()[: len(packed.sampled_rows)]
 
-    def _place(self, packed: Pack, shape: StepShape) -> None:
-        indices = pinned(host_indices(packed, shape, self._scratch_slot), self._indices.device)
+    def _copy_indices(self, packed: Pack, shape: StepShape) -> None:
+        indices = pin(host_indices(packed, shape, self._scratch_slot), self._indices.device)
         self._indices[: len(indices)].copy_(indices, non_blocking=True)
 
 
 class GraphCapture:
-    """Captures CUDA graphs that share one pool of memory, since no two of them run at a time."""
+    """Capture of CUDA graphs that share one memory pool, as no two of them run at the same time."""
 
     def __init__(self) -> None:
         self._memory = torch.cuda.graph_pool_handle()
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def __call__(self, compute: Compute) -> Compute:
-        """See `Capture`. Nothing is captured of a computation that waits for the device."""
+        """Capture a computation; see `Capture`.
+
+        Raises, before it captures anything, if the computation waits for the device.
+        """
         current = torch.cuda.current_stream()
-        # Left this way, also halfway: a capture that fails does not give the stream back.
+        # Restores the current stream on exit, as a capture that fails does not.
         with torch.cuda.stream(current):
             self._stream.wait_stream(current)
             with torch.cuda.stream(self._stream):
@@ -110,8 +117,11 @@ class GraphCapture:
 
 
 def _warm_up(compute: Compute) -> None:
-    """Let everything be compiled and set up that is on a first run, then run once more to see
-    whether anything waits for the device: that raises here, where it does no harm."""
+    """Run a computation twice before its capture.
+
+    The first run compiles and initializes lazily created state. The second one raises if anything
+    waits for the device, which here, outside the capture, does no harm.
+    """
     compute()
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -120,7 +130,7 @@ def _warm_up(compute: Compute) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
-_NOTHING = Pack(
+_EMPTY_PACK = Pack(
     token_ids=[],
     positions=[],
     write_slots=[],
@@ -129,4 +139,5 @@ _NOTHING = Pack(
     sampled_rows=[],
     images=[],
 )
-"""Padded to any size, what graphs are captured with: nothing is read, the scratch slot written."""
+"""Pack that graphs are captured with, padded to any size: it reads no keys, and writes to the
+scratch slot."""

@@ -1,6 +1,6 @@
-"""Attention of decoding rows through torch's own operators, on any device.
+"""Attention of decode rows through torch's own operators, on any device.
 
-IdempotencyKeys and values are gathered from the pool, rows of similar length together and padded.
+Keys and values are gathered from the pool, those of rows of similar length together, and padded.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 _SHORT_BITS = 7
+"""Rows whose lengths have at most so many bits (127 keys) form one group."""
 
 
 class PaddedDecodes:
@@ -19,15 +20,21 @@ class PaddedDecodes:
     def __init__(
         self, tables: list[list[int]], lengths: list[int], block_size: int, device: torch.device
     ) -> None:
-        """Take for each row its block numbers, and how many keys it has in them; lengths rise."""
+        """Group the rows by length.
+
+        `tables` holds the block numbers of each row, `lengths` its number of keys, ascending.
+        """
         self.num_rows = len(lengths)
         self.groups = [
-            _group(tables, lengths, rows, block_size, device) for rows in _similar(lengths)
+            _make_group(tables, lengths, rows, block_size, device)
+            for rows in _group_by_length(lengths)
         ]
 
     def attend(self, query: Tensor, keys: Tensor, values: Tensor, scale: float | None) -> Tensor:
-        """Map query [rows, query heads, size] and a layer's pool [heads, slots, size] to
-        [rows, query heads, value size]."""
+        """Map query [rows, query heads, size] to [rows, query heads, value size].
+
+        Keys and values are a layer's whole pool, [heads, slots, size].
+        """
         return torch.cat([_attend(query, keys, values, group, scale) for group in self.groups])
 
 
@@ -37,13 +44,13 @@ class DecodeGroup:
 
     rows: range
     slots: Tensor
-    """[rows, longest]: where the keys lie; past a row's length, its own first slot."""
+    """[rows, longest]: slots of the keys; beyond a row's length, the row's own first slot."""
     mask: Tensor
-    """[rows, 1, 1, longest]: true within the row's length."""
+    """[rows, 1, 1, longest]: True within the row's length."""
 
 
-def _similar(lengths: list[int]) -> list[range]:
-    """Rows whose lengths lie within a factor of two; all short ones."""
+def _group_by_length(lengths: list[int]) -> list[range]:
+    """Return ranges of rows with lengths within a factor of two; all short rows are in one."""
     found = []
     bits = [max(length.bit_length(), _SHORT_BITS) for length in lengths]
     for _, members in groupby(range(len(lengths)), bits.__getitem__):
@@ -52,7 +59,7 @@ def _similar(lengths: list[int]) -> list[range]:
     return found
 
 
-def _group(
+def _make_group(
     tables: list[list[int]],
     lengths: list[int],
     rows: range,
@@ -65,7 +72,7 @@ def _group(
     starts = torch.tensor(padded)[:, :, None] * block_size
     slots = (starts + torch.arange(block_size)).flatten(1)[:, :longest]
     is_key = torch.arange(longest)[None] < torch.tensor([lengths[row] for row in rows])[:, None]
-    # Padding repeats the row's own first slot: a neighbour's NaN would pass through the mask.
+    # Padding repeats the row's own first slot: a NaN of another sequence would pass the mask.
     slots = torch.where(is_key, slots, slots[:, :1])
     return DecodeGroup(rows, slots.to(device), is_key[:, None, None].to(device))
 
@@ -73,19 +80,22 @@ def _group(
 def _attend(
     query: Tensor, keys: Tensor, values: Tensor, group: DecodeGroup, scale: float | None
 ) -> Tensor:
-    # The query heads that share a key head become its query length: keys are never repeated.
+    # Query heads that share a key head become the query dimension, so that no keys are copied.
     rows = query[group.rows.start : group.rows.stop]
     output = scaled_dot_product_attention(
         rows.reshape(len(rows), len(keys), -1, rows.shape[2]),
-        _of_rows(keys, group),
-        _of_rows(values, group),
+        _gather(keys, group),
+        _gather(values, group),
         attn_mask=group.mask,
         scale=scale,
     )
     return output.reshape(len(rows), query.shape[1], -1)
 
 
-def _of_rows(pool: Tensor, group: DecodeGroup) -> Tensor:
-    """[rows, heads, longest, size]; `index_select` copies twice as fast as an index in brackets."""
+def _gather(pool: Tensor, group: DecodeGroup) -> Tensor:
+    """Return the keys or values of a group, [rows, heads, longest, size].
+
+    `index_select` copies twice as fast as indexing by a tensor.
+    """
     found = pool.index_select(1, group.slots.flatten())
     return found.view(len(found), *group.slots.shape, found.shape[-1]).transpose(0, 1)

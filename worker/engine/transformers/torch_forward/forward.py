@@ -1,7 +1,7 @@
-"""The forward pass in torch: the plain reference, and what GPUs run.
+"""Forward pass in torch: the reference implementation, and the one for GPUs.
 
-Refuses what it cannot run. Knows tensors and transformers; nothing of sampling or of why these
-chunks were chosen.
+Refuses models that it cannot run. Works on tensors and transformers models; sampling and scheduling
+are elsewhere.
 """
 
 import logging
@@ -21,7 +21,7 @@ from worker.engine.transformers.model.checks import (
     CHECK_LENGTHS,
     check_packing,
     layer_shapes,
-    least_correlation,
+    min_correlation,
 )
 from worker.engine.transformers.model.forward_check import (
     check_prompts,
@@ -54,24 +54,25 @@ logger = logging.getLogger(__name__)
 BLOCK_SIZE = 16
 
 _GPU_CACHE_SHARE = 0.9
-"""Of the memory that the weights leave free; the rest is for a step's own tensors, and those of
-captured graphs."""
+"""Share of the memory left by the weights that the KV cache takes; the rest is for the tensors of a
+step and of captured graphs."""
 
 
-_ROOM_FOR_CHECK = 6
-"""Blocks that hold three prompts of a quarter of them."""
+_MIN_BATCH_CHECK_BLOCKS = 6
+"""Least number of blocks that holds three prompts, each as long as a quarter of the blocks."""
 
 _FUSED_CHECK_LENGTHS = (70, 35)
-"""Prompts of several blocks, tiles and spans of keys."""
+"""Lengths in tokens of check prompts that take several blocks, tiles and spans of keys."""
 
 
 class TorchForward:
-    """A loaded model and the pool its attention reads and writes; see `Forward`."""
+    """Loaded model with the KV pool that its attention reads and writes; implements `Forward`."""
 
     def __init__(self, config: EngineConfig) -> None:
-        """Load the weights.
+        """Load the weights and check the results.
 
-        Raises `UnsupportedModelError` for a model that would go wrong, and `ModelTooLargeError`.
+        Raises `UnsupportedModelError` for a model whose results would be wrong, and
+        `ModelTooLargeError`.
         """
         self._model = load_model(config)
         self.block_size = BLOCK_SIZE
@@ -103,7 +104,7 @@ class TorchForward:
             self._capture_graphs(config.max_sequences)
 
     def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
-        """See `Forward`."""
+        """Return the features of a prompt's images; see `Forward`."""
         if not images:
             return []
         if self._image_encoder is None:
@@ -112,15 +113,15 @@ class TorchForward:
 
     @torch.inference_mode()
     def __call__(self, packed: Pack) -> Tensor:
-        """See `Forward`."""
+        """Compute a step; see `Forward`."""
         if self._graphs is not None and self._graphs.can_replay(packed):
             return self._graphs.logits(packed)
-        return self._logits(self._inputs(packed), packed.images)
+        return self._logits(self._make_inputs(packed), packed.images)
 
     def _compute(self, batch: list[Chunk]) -> Tensor:
         return self(pack(batch, BLOCK_SIZE))
 
-    def _inputs(self, packed: Pack) -> StepInputs:
+    def _make_inputs(self, packed: Pack) -> StepInputs:
         device = self._model.device
         if not self._is_fused:
             return paged_inputs(packed, self._pool, BLOCK_SIZE, device)
@@ -130,7 +131,7 @@ class TorchForward:
 
     def _logits(self, inputs: StepInputs, images: Sequence[ImageRows] = ()) -> Tensor:
         output = self._model(
-            **self._tokens(inputs, images),
+            **self._make_token_arguments(inputs, images),
             position_ids=inputs.positions,
             use_cache=False,
             logits_to_keep=inputs.sampled_rows,
@@ -139,7 +140,9 @@ class TorchForward:
         logits: Tensor = output.logits[0]
         return logits.float()
 
-    def _tokens(self, inputs: StepInputs, images: Sequence[ImageRows]) -> dict[str, Tensor]:
+    def _make_token_arguments(
+        self, inputs: StepInputs, images: Sequence[ImageRows]
+    ) -> dict[str, Tensor]:
         if not images:
             return {"input_ids": inputs.token_ids}
         embeddings = self._model.get_input_embeddings()(inputs.token_ids)
@@ -147,10 +150,10 @@ class TorchForward:
         return {"inputs_embeds": embeddings}
 
     def _check_attention(self) -> None:
-        """Try the network; do without fused attention if that is what does not work.
+        """Check the results, and disable fused attention if it fails.
 
-        Triton builds a module of its own on its first launch, which takes a C compiler, and a GPU
-        may be too old for it or too new.
+        Triton compiles a module at its first launch, which needs a C compiler, and a GPU may be too
+        old or too new for it.
         """
         if self._is_fused:
             try:
@@ -163,18 +166,20 @@ class TorchForward:
         self._check_against_transformers()
 
     def _check_against_transformers(self) -> None:
-        """Raise `UnsupportedModelError` unless long prompts give what transformers' own attention
-        makes of them: finds masks of a network's own."""
+        """Raise `UnsupportedModelError` unless long prompts match transformers' own attention.
+
+        Detects networks with attention masks of their own.
+        """
         longest = min(self.context_length, self.num_blocks * BLOCK_SIZE // 4)
         prompts = check_prompts(self.vocab_size, longest)
-        if self.num_blocks < _ROOM_FOR_CHECK:
+        if self.num_blocks < _MIN_BATCH_CHECK_BLOCKS:
             prompts = [[prompt] for batch in prompts for prompt in batch]
         name = text_config_name(self._model.config)
         self._model.set_attn_implementation({name: "eager"})
         reference = reference_logits(self._model, prompts)
         self._model.set_attn_implementation({name: ATTENTION_NAME})
         found = deviation(reference, computed_logits(self, BLOCK_SIZE, prompts))
-        if not found.correlation >= least_correlation(self._model.dtype):
+        if not found.correlation >= min_correlation(self._model.dtype):
             raise UnsupportedModelError(
                 f"its results differ from those of transformers ({found.correlation:.4f})"
             )
@@ -185,8 +190,10 @@ class TorchForward:
 
     @torch.inference_mode()
     def _capture_graphs(self, max_sequences: int) -> None:
-        """Let steps of single tokens replay graphs, if the network can be captured, and if what is
-        replayed is right."""
+        """Enable CUDA graphs for single-token steps.
+
+        They stay disabled if the network cannot be captured, or if replays give wrong results.
+        """
         try:
             self._graphs = DecodeGraphs(
                 self._logits,

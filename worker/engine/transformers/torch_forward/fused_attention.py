@@ -1,7 +1,8 @@
-"""Attention on a CUDA device: launches `fused_kernel` in shapes that suit prompts and decodes.
+"""Attention on a CUDA device: launches of `fused_kernel` with tilings for prefills and decodes.
 
-The figures here were chosen by reckoning and by what the compiler reports of registers and shared
-memory, and not yet by timing on a GPU. Which rows a step has is decided in `fused_step`.
+The sizes here were derived by calculation and from the registers and shared memory that the
+compiler reports; they are not yet tuned by timing on a GPU. `fused_step` decides which rows a step
+has.
 """
 
 from dataclasses import dataclass
@@ -11,18 +12,18 @@ from math import e, log2
 import torch
 from torch import Tensor
 
-_LEAST = 16
-"""Sides of the smallest matrices that tensor cores multiply."""
+_MIN_SIDE = 16
+"""Side of the smallest matrices that tensor cores multiply."""
 _PREFILL_TILE = 64
 """Rows that four warps multiply at a time on Hopper (wgmma)."""
-_WIDE = 128
-"""Sizes of a head above this take the registers of eight warps."""
+_MAX_FOUR_WARP_SIZE = 128
+"""Head size above which a program needs the registers of eight warps."""
 _MAX_SPAN = 64
 _SPAN_BYTES = 32 << 10
-"""Of keys and values together: with the queries, and the next span on its way, a program stays
-below the 99 KiB of shared memory that it may have on any device since Ampere."""
+"""Bytes of a span's keys and values together. With the queries and the prefetched next span, a
+program stays below the 99 KiB of shared memory that it may have on any device since Ampere."""
 _NUM_PROGRAMS = 128
-"""What one decoding row is shared out to: about the 132 multiprocessors of an H100."""
+"""Programs, over all heads, that share a decode row: about the 132 multiprocessors of an H100."""
 _MIN_SPLITS, _MAX_SPLITS = 8, 64
 
 
@@ -31,21 +32,21 @@ class Rows:
     """Sequences with consecutive query tokens in a pack; all tensors are int32, on the device."""
 
     query_starts: Tensor
-    """[rows + 1]: where each row's tokens begin in the pack, and where the last one's end."""
+    """[rows + 1]: index of each row's first token in the pack, then the end of the last row."""
     lengths: Tensor
-    """[rows]: keys of each row, up to and with its tokens; 0 for padding."""
+    """[rows]: number of keys of each row, its own tokens included; 0 for padding."""
     table_starts: Tensor
-    """[rows]: where each row's blocks begin in `blocks`."""
+    """[rows]: index of each row's first block in `blocks`."""
     blocks: Tensor
-    """Block numbers, those of a row one after another."""
+    """Block numbers of all rows, concatenated."""
     block_size: int
-    most_tokens: int
-    """Query tokens of the row that has most."""
+    max_query_tokens: int
+    """Largest number of query tokens of any row."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeadShape:
-    """What the heads of a layer look like; `group` query heads share a key head."""
+    """Attention head geometry of one layer: `group` query heads per key/value head (GQA)."""
 
     num_heads: int
     group: int
@@ -56,30 +57,30 @@ class HeadShape:
 
     @classmethod
     def of(cls, query: Tensor, keys: Tensor, values: Tensor) -> "HeadShape":
-        """Read it off a layer's tensors, as `attend` takes them."""
+        """Return the geometry of a layer's tensors, shaped as for `attend_decodes`."""
         num_heads, _, size = keys.shape
         return cls(num_heads, query.shape[1] // num_heads, size, values.shape[2], keys.itemsize)
 
     @property
-    def is_short(self) -> bool:
-        """Whether tensor cores multiply its type; float32 they would round to 10 bits."""
+    def is_half_precision(self) -> bool:
+        """Return True if tensor cores multiply the type; they would round float32 to 10 bits."""
         return self.itemsize < torch.float32.itemsize
 
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """How the kernel goes over queries and keys: `constants` by its names for them."""
+    """Launch configuration of the kernel: compile-time `constants` by name, and resources."""
 
     constants: dict[str, int]
     num_warps: int
     num_stages: int
-    """Of the pipeline that reads ahead: a span's blocks, then its keys and values, then use."""
+    """Stages of the pipeline that prefetches a span's block numbers, then its keys and values."""
 
 
 def attend_decodes(
     query: Tensor, keys: Tensor, values: Tensor, rows: Rows, scale: float | None, output: Tensor
 ) -> None:
-    """Compute rows of one token each, which are the first of the pack.
+    """Compute attention of rows of one token each, which come first in the pack.
 
     Takes query [tokens, query heads, size] and a layer's pool [heads, slots, size]; fills the
     first rows of output [tokens, query heads, value size]. A row of length 0 gets zeros.
@@ -99,12 +100,15 @@ def attend_decodes(
 def attend_prefills(
     query: Tensor, keys: Tensor, values: Tensor, rows: Rows, scale: float | None, output: Tensor
 ) -> None:
-    """Compute rows of several tokens each, wherever they lie in the pack; as `attend_decodes`."""
+    """Compute attention of rows of several tokens each, anywhere in the pack.
+
+    Takes the tensors that `attend_decodes` takes.
+    """
     tiling = prefill_tiling(HeadShape.of(query, keys, values), rows.block_size)
     _launch(tiling, query, keys, values, rows, scale, output, output)
 
 
-def _launch(  # noqa: PLR0913 - what the kernel takes
+def _launch(  # noqa: PLR0913 - the kernel's arguments
     tiling: Tiling,
     query: Tensor,
     keys: Tensor,
@@ -117,7 +121,7 @@ def _launch(  # noqa: PLR0913 - what the kernel takes
     from worker.engine.transformers.torch_forward.fused_kernel import attend_kernel
 
     constants = tiling.constants
-    num_tiles = -(-rows.most_tokens // constants["TILE_TOKENS"])
+    num_tiles = -(-rows.max_query_tokens // constants["TILE_TOKENS"])
     attend_kernel[num_tiles * constants["NUM_SPLITS"], len(keys), len(rows.lengths)](
         query,
         keys,
@@ -141,36 +145,42 @@ def _launch(  # noqa: PLR0913 - what the kernel takes
 
 @cache
 def decode_tiling(shape: HeadShape, block_size: int) -> Tiling:
-    """Return how rows of one token are computed.
+    """Return the tiling for rows of one token.
 
-    The number of splits depends on the network alone, never on the batch: so a row's sums are taken
-    in one order, whatever its neighbours, and a captured grid fits every length.
+    The number of splits depends on the network alone, never on the batch. So a row's sums are
+    accumulated in the same order whatever else is in the batch, and a captured grid fits every
+    length.
     """
-    num_splits = _power_of_two(-(-_NUM_PROGRAMS // shape.num_heads))
-    constants = _constants(shape, block_size) | {
+    num_splits = _next_power_of_two(-(-_NUM_PROGRAMS // shape.num_heads))
+    constants = _build_constants(shape, block_size) | {
         "TILE_TOKENS": 1,
-        "TILE": _padded(shape.group),
+        "TILE": _pad_size(shape.group),
         "NUM_SPLITS": min(max(num_splits, _MIN_SPLITS), _MAX_SPLITS),
     }
-    return Tiling(constants, num_warps=4, num_stages=3 if shape.is_short else 2)
+    return Tiling(constants, num_warps=4, num_stages=3 if shape.is_half_precision else 2)
 
 
 @cache
 def prefill_tiling(shape: HeadShape, block_size: int) -> Tiling:
-    """Return how rows of several tokens are computed; short of registers, float32 in halves."""
-    tile = max(_PREFILL_TILE if shape.is_short else _PREFILL_TILE // 2, _padded(shape.group))
-    constants = _constants(shape, block_size) | {
+    """Return the tiling for rows of several tokens.
+
+    Tiles of float32 are half as large, as registers are scarce.
+    """
+    tile = max(
+        _PREFILL_TILE if shape.is_half_precision else _PREFILL_TILE // 2, _pad_size(shape.group)
+    )
+    constants = _build_constants(shape, block_size) | {
         "TILE_TOKENS": tile // shape.group,
         "TILE": tile,
         "NUM_SPLITS": 1,
     }
-    is_wide = max(shape.size, shape.value_size) > _WIDE
+    is_wide = max(shape.size, shape.value_size) > _MAX_FOUR_WARP_SIZE
     return Tiling(constants, num_warps=8 if is_wide else 4, num_stages=2)
 
 
-def _constants(shape: HeadShape, block_size: int) -> dict[str, int]:
-    size, value_size = _padded(shape.size), _padded(shape.value_size)
-    span_bytes = _SPAN_BYTES if shape.is_short else _SPAN_BYTES // 2
+def _build_constants(shape: HeadShape, block_size: int) -> dict[str, int]:
+    size, value_size = _pad_size(shape.size), _pad_size(shape.value_size)
+    span_bytes = _SPAN_BYTES if shape.is_half_precision else _SPAN_BYTES // 2
     span = span_bytes // ((size + value_size) * shape.itemsize)
     return {
         "GROUP": shape.group,
@@ -179,14 +189,14 @@ def _constants(shape: HeadShape, block_size: int) -> dict[str, int]:
         "VALUE_SIZE": shape.value_size,
         "PADDED_VALUE_SIZE": value_size,
         "BLOCK_SIZE": block_size,
-        "SPAN": min(max(1 << span.bit_length() >> 1, _LEAST), _MAX_SPAN),
+        "SPAN": min(max(1 << span.bit_length() >> 1, _MIN_SIDE), _MAX_SPAN),
     }
 
 
-def _power_of_two(number: int) -> int:
-    """The least that is not below `number`."""
+def _next_power_of_two(number: int) -> int:
+    """Return the smallest power of two that is at least `number`."""
     return 1 << (number - 1).bit_length()
 
 
-def _padded(number: int) -> int:
-    return max(_LEAST, _power_of_two(number))
+def _pad_size(number: int) -> int:
+    return max(_MIN_SIDE, _next_power_of_two(number))

@@ -1,24 +1,25 @@
-"""The Triton kernels of `fused_attention`: attention over keys and values where they lie in a pool.
+"""Triton kernels of `fused_attention`: attention over keys and values in a paged pool.
 
 An online softmax over tiles of queries and spans of keys (FlashAttention-2, Dao 2023) that finds
-its keys through tables of blocks (PagedAttention, Kwon et al. 2023); rows of one token share their
-keys out among programs whose parts are combined after (Flash-Decoding, Dao et al. 2023). Scores are
-in base 2 throughout. Only CUDA builds of torch bring Triton, so only a CUDA device imports this.
+its keys through block tables (PagedAttention, Kwon et al. 2023). The keys of a row of one token are
+split among programs whose partial results are combined afterwards (Flash-Decoding, Dao et al.
+2023). Scores are in base 2 throughout. Only CUDA builds of torch include Triton, so this module is
+imported only on CUDA devices.
 """
 
 import triton
 import triton.language as tl
 
-# Where a step's rows begin in its indices follows from the batch; a variant of the kernel for every
-# alignment would be compiled in the middle of serving.
+# The alignment of these views of a step's index tensor varies with the batch. Specialized on it,
+# the kernel would be compiled again for each alignment while requests are served.
 _INDICES = ["query_starts", "lengths", "table_starts", "blocks"]
 
 
 @triton.jit
 def _load(rows, is_row, SIZE: tl.constexpr, PADDED_SIZE: tl.constexpr):
-    """Read `SIZE` numbers at each of these places: [rows, padded size], zeros where there are none.
+    """Load `SIZE` numbers at each row's address: [rows, padded size], zeros elsewhere.
 
-    What is not read cannot spoil a sum: zero times NaN is NaN, so a weight of zero would not do.
+    Rows outside `is_row` must be zeros, not just have a weight of zero: zero times NaN is NaN.
     """
     channel = tl.arange(0, PADDED_SIZE)
     is_number = is_row[:, None] & (channel < SIZE)[None, :]
@@ -26,9 +27,12 @@ def _load(rows, is_row, SIZE: tl.constexpr, PADDED_SIZE: tl.constexpr):
 
 
 @triton.jit
-def _weigh(scores, best, total):
-    """Take a span's scores [tile, span] into the softmax: return its weights, relative to the new
-    best score, the factor that brings earlier weights there, the new best score and total."""
+def _update_softmax(scores, best, total):
+    """Add a span's scores [tile, span] to the online softmax.
+
+    Returns the span's weights relative to the new best score, the factor that rescales earlier
+    weights to that score, the new best score and the new total.
+    """
     new_best = tl.maximum(best, tl.max(scores, 1))
     weights = tl.exp2(scores - new_best[:, None])
     factor = tl.exp2(best - new_best)
@@ -62,12 +66,13 @@ def attend_kernel(
     SPAN: tl.constexpr,
     NUM_SPLITS: tl.constexpr,
 ) -> None:
-    """Grid: (tiles of a row times splits, key heads, rows).
+    """Compute attention of one tile of queries over one split of the keys.
 
-    A tile holds the query heads that share a key head, of `TILE_TOKENS` tokens, one after another.
-    It attends over every `NUM_SPLITS`-th span of keys, and writes its normalised sum to output
-    [tokens, query heads, splits, value size]; with more than one split, also the logarithm of what
-    it divided by, to totals [tokens, query heads, splits].
+    Grid: (tiles of a row times splits, key heads, rows). A tile holds the query heads that share a
+    key head, of `TILE_TOKENS` consecutive tokens. It attends over every `NUM_SPLITS`-th span of
+    keys, and writes its normalised sum to output [tokens, query heads, splits, value size]; with
+    more than one split, also the base-2 logarithm of the softmax's denominator, to totals
+    [tokens, query heads, splits].
     """
     part, head, row = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     first, split = part // NUM_SPLITS * TILE_TOKENS, part % NUM_SPLITS
@@ -75,7 +80,7 @@ def attend_kernel(
     num_tokens = tl.load(query_starts + row + 1) - start
     length = tl.load(lengths + row)
     num_past = length - num_tokens
-    # What none of the tile's tokens may see is not read. A row of length 0 has nothing to see.
+    # Keys after the tile's last token are not read. A row of length 0 has no keys.
     end = tl.minimum(length, num_past + first + TILE_TOKENS)
     if first >= num_tokens or split * SPAN >= end:
         return
@@ -84,7 +89,7 @@ def attend_kernel(
     token = first + member // GROUP
     query_head = head * GROUP + member % GROUP
     is_query = (member < TILE_TOKENS * GROUP) & (token < num_tokens)
-    # Packs and pools may have more than 2**31 elements.
+    # 64-bit offsets: packs and pools may have more than 2**31 elements.
     place = (start + token).to(tl.int64)
     rows = query + place * query_token_stride + query_head * query_head_stride
     queries = _load(rows, is_query, SIZE, PADDED_SIZE)
@@ -104,7 +109,7 @@ def attend_kernel(
         scores = tl.dot(queries, tl.trans(key), input_precision="ieee") * scale
         is_seen = is_key[None, :] & (position[None, :] <= num_past + token[:, None])
         scores = tl.where(is_seen, scores, float("-inf"))
-        weights, factor, best, total = _weigh(scores, best, total)
+        weights, factor, best, total = _update_softmax(scores, best, total)
         value = _load(head_values + slot * VALUE_SIZE, is_key, VALUE_SIZE, PADDED_VALUE_SIZE)
         weights = weights.to(value.dtype)
         sums = tl.dot(weights, value, sums * factor[:, None], input_precision="ieee")
@@ -131,8 +136,11 @@ def combine_kernel(
     SPAN: tl.constexpr,
     NUM_SPLITS: tl.constexpr,
 ) -> None:
-    """Grid: (rows of one token, query heads). Sums a row's parts, each as much as its share of the
-    softmax; parts without keys were never written. Zeros for a row of length 0."""
+    """Sum the partial results of a row, weighted by their shares of the softmax.
+
+    Grid: (rows of one token, query heads). Parts without keys were never written and are skipped.
+    The result is zeros for a row of length 0.
+    """
     row, head = tl.program_id(0), tl.program_id(1)
     length = tl.load(lengths + row)
     place = row.to(tl.int64) * tl.num_programs(1) + head

@@ -1,7 +1,7 @@
 """Root mean square norms (Zhang and Sennrich, 2019) in one kernel on GPUs.
 
-transformers computes one in eight operators, each of which costs its launch, and a network has two
-norms a layer.
+transformers computes a norm in eight operators, each of which costs a kernel launch, and a network
+has two norms per layer.
 """
 
 from typing import Any
@@ -14,17 +14,17 @@ _ROUNDING = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 
 
 def fuse_norms(model: nn.Module) -> None:
-    """Put a `FusedNorm` in the place of every norm that it computes alike."""
-    norms = [(name, each) for name, each in model.named_modules() if _looks_alike(each)]
+    """Replace every norm that a `FusedNorm` reproduces."""
+    norms = [(name, module) for name, module in model.named_modules() if _is_candidate(module)]
     for name, norm in norms:
         fused = FusedNorm(norm)
-        if _computes_alike(fused, norm):
+        if _is_equivalent(fused, norm):
             owner, _, attribute = name.rpartition(".")
             setattr(model.get_submodule(owner), attribute, fused)
 
 
 class FusedNorm(nn.Module):
-    """Computes what transformers' `LlamaRMSNorm` and its likes do, up to rounding."""
+    """Fused equivalent, up to rounding, of transformers' `LlamaRMSNorm` and similar norms."""
 
     def __init__(self, norm: Any) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class FusedNorm(nn.Module):
         return rms_norm(activations, self.weight.shape, self.weight, self._epsilon)
 
 
-def _looks_alike(norm: nn.Module) -> bool:
+def _is_candidate(norm: nn.Module) -> bool:
     weight = getattr(norm, "weight", None)
     return (
         type(norm).__name__.endswith("RMSNorm")
@@ -47,8 +47,11 @@ def _looks_alike(norm: nn.Module) -> bool:
 
 
 @torch.inference_mode()
-def _computes_alike(fused: nn.Module, norm: nn.Module) -> bool:
-    """Some have weights that lie around 0, or take their mean over groups."""
+def _is_equivalent(fused: nn.Module, norm: nn.Module) -> bool:
+    """Return True if both give the same results on a sample.
+
+    Some norms of a similar class have weights centred on 0, or take the mean over groups.
+    """
     weight: Any = norm.weight
     angles = torch.arange(3 * len(weight)).view(3, -1)
     rows = (angles.sin() * torch.tensor([1e-3, 1.0, 1e3])[:, None]).to(weight)

@@ -1,6 +1,7 @@
-"""A step's attention on a CUDA device: its indices in one tensor, every layer in fused kernels.
+"""Attention of a step on a CUDA device: all indices in one tensor, each layer in fused kernels.
 
-Launches and copies bound small batches there, so all that a step tells the device travels at once.
+Launches and copies limit the speed of small batches there, so all of a step's indices are copied to
+the device at once.
 """
 
 from dataclasses import dataclass
@@ -25,51 +26,51 @@ from worker.engine.transformers.torch_forward.fused_attention import (
 
 @dataclass(frozen=True, slots=True)
 class StepShape:
-    """How much of everything a step has; what a graph is captured for."""
+    """Sizes of a step's tensors; a CUDA graph is captured for one such shape."""
 
     num_tokens: int
     num_decodes: int
     num_prefills: int
-    most_tokens: int
-    """Of the row that has most."""
+    max_query_tokens: int
+    """Largest number of query tokens of any row."""
     num_sampled: int
 
     @classmethod
     def of(cls, packed: Pack) -> "StepShape":
-        """The shape of a pack, without padding."""
+        """Return the shape of a pack, without padding."""
         return cls(
             num_tokens=len(packed.token_ids),
             num_decodes=packed.num_decodes,
             num_prefills=len(packed.rows) - packed.num_decodes,
-            most_tokens=max(row.num_tokens for row in packed.rows),
+            max_query_tokens=max(row.num_tokens for row in packed.rows),
             num_sampled=len(packed.sampled_rows),
         )
 
     @classmethod
     def of_decodes(cls, num_rows: int) -> "StepShape":
-        """That of rows of one token, all of them sampled."""
+        """Return the shape of a step of `num_rows` single-token rows, all of them sampled."""
         return cls(
             num_tokens=num_rows,
             num_decodes=num_rows,
             num_prefills=0,
-            most_tokens=1,
+            max_query_tokens=1,
             num_sampled=num_rows,
         )
 
     @property
     def num_rows(self) -> int:
-        """Sequences, padding included."""
+        """Number of sequences, padding included."""
         return self.num_decodes + self.num_prefills
 
     @property
     def num_indices(self) -> int:
-        """Numbers in a tensor of indices before the blocks."""
+        """Number of elements of the index tensor that precede the block numbers."""
         return 3 * self.num_tokens + self.num_sampled + 3 * self.num_rows + 1
 
 
 @dataclass(frozen=True, slots=True)
 class FusedStep:
-    """One packed batch: where its tokens are written and what each of them may see."""
+    """Attention of one packed batch: the slots its tokens are written to, and the keys they see."""
 
     pool: KeyValuePool
     write_slots: Tensor
@@ -79,8 +80,10 @@ class FusedStep:
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
     ) -> Tensor:
-        """Write the new keys and values to the pool, then attend over what it holds; networks with
-        windows and sinks are refused at load (`support`)."""
+        """Write the new keys and values to the pool, then attend over the pool.
+
+        Networks with sliding windows or attention sinks were refused at load (`model.checks`).
+        """
         keys, values = self.pool.keys[layer], self.pool.values[layer]
         keys.index_copy_(1, self.write_slots, key)
         values.index_copy_(1, self.write_slots, value)
@@ -94,10 +97,10 @@ class FusedStep:
 
 
 def host_indices(packed: Pack, shape: StepShape, scratch_slot: int) -> Tensor:
-    """Lay out what a step tells the device: int32, in the order in which `fused_inputs` reads it.
+    """Return a step's indices on the host: int32, in the order in which `fused_inputs` reads them.
 
-    Where `shape` has more rows of one token than the pack, the others have no keys and write to the
-    scratch slot. Where it samples more, the first token is sampled again.
+    If `shape` has more single-token rows than the pack, the additional rows have no keys and write
+    to the scratch slot. If it samples more rows, the first token is sampled again.
     """
     num_missing = shape.num_tokens - len(packed.token_ids)
     zeros = [0] * num_missing
@@ -119,10 +122,10 @@ def host_indices(packed: Pack, shape: StepShape, scratch_slot: int) -> Tensor:
 def fused_inputs(
     indices: Tensor, shape: StepShape, pool: KeyValuePool, block_size: int
 ) -> StepInputs:
-    """View a step's indices, once they are on the device, as the tensors of the step."""
+    """Split a step's indices, already on the device, into the input tensors of the step."""
     num_tokens, num_rows, first = shape.num_tokens, shape.num_rows, shape.num_decodes
     num_wide = 3 * num_tokens + shape.num_sampled
-    # Operators of torch want indices of 64 bits.
+    # torch's operators require 64-bit indices.
     wide = indices[:num_wide].long()
     token_ids, positions, write_slots, sampled_rows = torch.split(
         wide, [num_tokens, num_tokens, num_tokens, shape.num_sampled]
@@ -136,7 +139,7 @@ def fused_inputs(
         table_starts=table_starts[:first],
         blocks=blocks,
         block_size=block_size,
-        most_tokens=1,
+        max_query_tokens=1,
     )
     prefills = Rows(
         query_starts=query_starts[first:],
@@ -144,7 +147,7 @@ def fused_inputs(
         table_starts=table_starts[first:],
         blocks=blocks,
         block_size=block_size,
-        most_tokens=shape.most_tokens,
+        max_query_tokens=shape.max_query_tokens,
     )
     step = FusedStep(pool, write_slots, decodes, prefills)
     return StepInputs(token_ids[None], positions[None], sampled_rows, step)

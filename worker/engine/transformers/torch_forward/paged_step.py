@@ -1,6 +1,7 @@
-"""A step's attention without a fused kernel: on a CPU, and on devices that have none.
+"""Attention of a step without a fused kernel: on CPUs, and on devices that have no such kernel.
 
-Rows that decode are gathered and padded (`decode_padded`); so plain is the reference.
+Keys and values of decode rows are gathered and padded (`decode_padded`). This is the reference
+implementation.
 """
 
 from dataclasses import dataclass
@@ -21,13 +22,15 @@ from worker.engine.transformers.torch_forward.decode_padded import PaddedDecodes
 
 
 class Decodes(Protocol):
-    """The rows of a step that have one query token each; they are the first of the pack."""
+    """Rows of a step that have one query token each; they come first in the pack."""
 
     num_rows: int
 
     def attend(self, query: Tensor, keys: Tensor, values: Tensor, scale: float | None) -> Tensor:
-        """Map query [rows, query heads, size] to [rows, query heads, value size]; keys and values
-        are a layer's whole pool, [heads, slots, size]."""
+        """Map query [rows, query heads, size] to [rows, query heads, value size].
+
+        Keys and values are a layer's whole pool, [heads, slots, size].
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,15 @@ class PrefillChunk:
     start: int
     end: int
     slots: Tensor
-    """All keys of the sequence up to and with this chunk."""
+    """Slots of all keys of the sequence, up to and including this chunk."""
     mask: Tensor | None
-    """[queries, keys]; None for a chunk that starts its sequence: all its keys are its own."""
+    """[queries, keys], True where a query attends; None (causal) for the first chunk of a sequence,
+    which holds all of its keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class PagedStep:
-    """One packed batch: where its tokens are written and what each of them may see."""
+    """Attention of one packed batch: the slots its tokens are written to, and the keys they see."""
 
     pool: KeyValuePool
     write_slots: Tensor
@@ -54,8 +58,10 @@ class PagedStep:
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
     ) -> Tensor:
-        """Write the new keys and values to the pool, then attend over what it holds; networks with
-        windows and sinks are refused at load (`support`)."""
+        """Write the new keys and values to the pool, then attend over the pool.
+
+        Networks with sliding windows or attention sinks were refused at load (`model.checks`).
+        """
         keys, values = self.pool.keys[layer], self.pool.values[layer]
         keys.index_copy_(1, self.write_slots, key)
         values.index_copy_(1, self.write_slots, value)
@@ -64,24 +70,27 @@ class PagedStep:
             rows = query[:, :num_rows].transpose(0, 1)
             output[:num_rows] = self.decodes.attend(rows, keys, values, options.scale)
         for chunk in self.prefills:
-            output[chunk.start : chunk.end] = _prefill(
+            output[chunk.start : chunk.end] = _attend_prefill(
                 query[None, :, chunk.start : chunk.end],
-                _of_chunk(key, keys, chunk),
-                _of_chunk(value, values, chunk),
+                _gather_chunk(key, keys, chunk),
+                _gather_chunk(value, values, chunk),
                 chunk,
                 options.scale,
             )
         return output
 
 
-def _of_chunk(new: Tensor, pool: Tensor, chunk: PrefillChunk) -> Tensor:
-    """[1, heads, keys, size]: from the pool only if it holds some that this step did not make."""
+def _gather_chunk(new: Tensor, pool: Tensor, chunk: PrefillChunk) -> Tensor:
+    """Return the keys or values of a chunk's sequence, [1, heads, keys, size].
+
+    Reads the pool only if the sequence has tokens from earlier steps.
+    """
     if chunk.mask is None:
         return new[None, :, chunk.start : chunk.end]
     return pool.index_select(1, chunk.slots)[None]
 
 
-def _prefill(
+def _attend_prefill(
     query: Tensor, keys: Tensor, values: Tensor, chunk: PrefillChunk, scale: float | None
 ) -> Tensor:
     output = scaled_dot_product_attention(
@@ -99,15 +108,15 @@ def _prefill(
 def paged_inputs(
     packed: Pack, pool: KeyValuePool, block_size: int, device: torch.device
 ) -> StepInputs:
-    """Make the tensors of a step."""
+    """Return the input tensors of a step."""
     ends = list(accumulate(row.num_tokens for row in packed.rows))
     first = packed.num_decodes
     chunks = zip(packed.rows[first:], ends[first:], strict=True)
     step = PagedStep(
         pool=pool,
         write_slots=torch.tensor(packed.write_slots, device=device),
-        decodes=_decodes(packed.rows[:first], block_size, device),
-        prefills=[_prefill_chunk(row, end, block_size, device) for row, end in chunks],
+        decodes=_make_decodes(packed.rows[:first], block_size, device),
+        prefills=[_make_prefill_chunk(row, end, block_size, device) for row, end in chunks],
     )
     return StepInputs(
         token_ids=torch.tensor([packed.token_ids], device=device),
@@ -117,12 +126,12 @@ def paged_inputs(
     )
 
 
-def _decodes(rows: list[Row], block_size: int, device: torch.device) -> Decodes:
+def _make_decodes(rows: list[Row], block_size: int, device: torch.device) -> Decodes:
     lengths, tables = [row.num_keys for row in rows], [row.blocks for row in rows]
     return PaddedDecodes(tables, lengths, block_size, device)
 
 
-def _prefill_chunk(row: Row, end: int, block_size: int, device: torch.device) -> PrefillChunk:
+def _make_prefill_chunk(row: Row, end: int, block_size: int, device: torch.device) -> PrefillChunk:
     num_past = row.num_keys - row.num_tokens
     mask = None
     if num_past:
@@ -131,11 +140,11 @@ def _prefill_chunk(row: Row, end: int, block_size: int, device: torch.device) ->
     return PrefillChunk(
         start=end - row.num_tokens,
         end=end,
-        slots=_expand(torch.tensor([row.blocks]), block_size)[0, : row.num_keys].to(device),
+        slots=_expand_blocks(torch.tensor([row.blocks]), block_size)[0, : row.num_keys].to(device),
         mask=mask,
     )
 
 
-def _expand(blocks: Tensor, block_size: int) -> Tensor:
+def _expand_blocks(blocks: Tensor, block_size: int) -> Tensor:
     """Map block numbers [rows, blocks] to the slots they cover [rows, blocks * block_size]."""
     return (blocks[:, :, None] * block_size + torch.arange(block_size)).flatten(1)

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from models.schemas.request.unsupported import UNSERVED_TOOLS, unserved_within
+from models.schemas.request.unsupported import UNSERVED_TOOLS, find_unserved_tool
 
 
 @pytest.mark.parametrize("kind", UNSERVED_TOOLS)
 def test_a_tool_is_found(kind: str) -> None:
     tools = [{"type": "function", "name": "f"}, {"type": kind}]
 
-    assert unserved_within({"tools": tools}) == "tools[1].type"
+    assert find_unserved_tool({"tools": tools}) == "tools[1].type"
 
 
 @pytest.mark.parametrize(
@@ -25,4 +25,4 @@ def test_a_tool_is_found(kind: str) -> None:
     ],
 )
 def test_what_is_served_or_no_such_thing_is_left_to_others(body: dict[str, Any]) -> None:
-    assert unserved_within(body) is None
+    assert find_unserved_tool(body) is None

@@ -17,8 +17,8 @@ from transformers import PreTrainedTokenizerFast
 from tests.unit.worker.engine.conftest import VOCAB_SIZE, byte_tokenizer
 from worker.engine.interface import ForcedPrefix, GenerationRequest
 from worker.engine.params import DryParams, SamplingParams
-from worker.engine.sampling.device_copy import read_back, rows_at
-from worker.engine.sampling.grammar import GrammarCompiler, GrammarMasker, Matcher, unpack_there
+from worker.engine.sampling.device_copy import make_row_index, read_back
+from worker.engine.sampling.grammar import GrammarCompiler, GrammarMasker, Matcher, unpack_on_device
 from worker.engine.sampling.logprobs import RawScores
 from worker.engine.sampling.penalties import Penalties
 from worker.engine.sampling.sampler import Draw, sample
@@ -26,7 +26,7 @@ from worker.engine.sequence import Sequence as Generation
 from worker.engine.transformers.engine import TransformersEngine
 
 DIGITS = grammar_from("regex", "[0-9]{8}")
-OPENING = ForcedPrefix(token_ids=[5, 6], margin=3.5)
+OPENING = ForcedPrefix(token_ids=[5, 6], threshold=3.5)
 
 # One row of every kind: what is asked, and what has been generated.
 ROWS: list[tuple[dict[str, Any], list[int]]] = [
@@ -38,9 +38,9 @@ ROWS: list[tuple[dict[str, Any], list[int]]] = [
     ({"params": {"logit_bias": {3: 1.0}, "frequency_penalty": 1.0}}, [4, 4]),
     ({"params": {"repetition_penalty": 1.2, "dry": DryParams(multiplier=1.0)}}, [1, 2, 1, 2]),
     ({"params": {"temperature": 0.0}, "grammar": DIGITS}, []),
-    ({"params": {"top_p": 0.9}, "opening": OPENING}, []),
-    ({"params": {"top_p": 0.9}, "opening": OPENING}, [5]),
-    ({"params": {}, "opening": ForcedPrefix(token_ids=[5], margin=-torch.inf)}, []),
+    ({"params": {"top_p": 0.9}, "forced_prefix": OPENING}, []),
+    ({"params": {"top_p": 0.9}, "forced_prefix": OPENING}, [5]),
+    ({"params": {}, "forced_prefix": ForcedPrefix(token_ids=[5], threshold=-torch.inf)}, []),
 ]
 
 
@@ -97,11 +97,11 @@ def sequences(grammars: GrammarCompiler) -> list[Generation]:
             prompt=[1, 2, 3],
             generated=generated,
             params=SamplingParams(max_tokens=9, seed=number, **asked["params"]),
-            opening=asked.get("opening"),
+            forced_prefix=asked.get("forced_prefix"),
             grammar=asked.get("grammar"),
         )
         matcher = grammars.matcher(request.grammar) if request.grammar else None
-        found.append(Generation(request, matcher, Penalties.of(request)))
+        found.append(Generation(request, matcher, Penalties.from_request(request)))
     return found
 
 
@@ -154,11 +154,11 @@ def test_a_row_that_few_candidates_do_not_decide_costs_a_second_read(
     logits = torch.empty((len(ROWS), VOCAB_SIZE), device="meta")
     asked: list[Tensor] = []
 
-    def among_all(scores: Tensor, weights: Tensor, _asked: Any) -> Tensor:
+    def draw_among_all(scores: Tensor, weights: Tensor, _asked: Any) -> Tensor:
         asked.append(weights)
         return torch.empty(len(scores), dtype=torch.long, device="meta")
 
-    monkeypatch.setattr("worker.engine.sampling.sampler.among_all", among_all)
+    monkeypatch.setattr("worker.engine.sampling.sampler.draw_among_all", draw_among_all)
     with reads(monkeypatch, logits, [row not in (2, 8) for row in range(len(ROWS))]) as sizes:
         Stub().draw(logits, sequences)
 
@@ -189,8 +189,8 @@ def test_a_remote_device_draws_the_same_tokens(monkeypatch: pytest.MonkeyPatch) 
     ]
     here = sample(logits, draws, RawScores(logits, [row % 3 for row in range(40)]))
 
-    for module in ("sampler", "truncation"):
-        monkeypatch.setattr(f"worker.engine.{module}.is_remote", lambda device: True)
+    for module in ("sampler", "top_p"):
+        monkeypatch.setattr(f"worker.engine.sampling.{module}.is_remote", lambda device: True)
     there = sample(logits, draws, RawScores(logits, [row % 3 for row in range(40)]))
 
     assert there == here
@@ -201,7 +201,7 @@ def test_a_remote_device_draws_the_same_tokens(monkeypatch: pytest.MonkeyPatch) 
 def test_bits_are_unpacked_on_a_device_as_on_the_host(vocab_size: int) -> None:
     bits = np.random.default_rng(0).integers(0, 256, (3, 16), dtype=np.uint8)
 
-    found = unpack_there(torch.from_numpy(bits), vocab_size)
+    found = unpack_on_device(torch.from_numpy(bits), vocab_size)
 
     expected = np.unpackbits(bits, axis=1, count=vocab_size, bitorder="little")
     assert found.dtype == torch.bool
@@ -226,5 +226,5 @@ def test_a_mask_is_the_same_wherever_it_is_unpacked(
 def test_rows_that_lie_together_are_a_slice() -> None:
     cpu = torch.device("cpu")
 
-    assert rows_at([2, 3, 4], cpu) == slice(2, 5)
-    assert torch.equal(torch.as_tensor(rows_at([2, 4], cpu)), torch.tensor([2, 4]))
+    assert make_row_index([2, 3, 4], cpu) == slice(2, 5)
+    assert torch.equal(torch.as_tensor(make_row_index([2, 4], cpu)), torch.tensor([2, 4]))

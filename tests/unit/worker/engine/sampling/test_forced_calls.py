@@ -29,8 +29,8 @@ MOST = 80
 
 
 def test_a_call_is_begun_and_is_whole_and_resumes_anywhere(harness: Harness) -> None:
-    opening = ForcedPrefix(token_ids=OPENER, margin=1000.0)
-    request = replace(greedy("whole", [5, 6], MOST), grammar=GRAMMAR, opening=opening)
+    forced_prefix = ForcedPrefix(token_ids=OPENER, threshold=1000.0)
+    request = replace(greedy("whole", [5, 6], MOST), grammar=GRAMMAR, forced_prefix=forced_prefix)
 
     [whole] = harness.run(request)
 
@@ -47,8 +47,8 @@ def test_a_call_is_begun_and_is_whole_and_resumes_anywhere(harness: Harness) -> 
 
 def test_one_that_must_not_come_first_does_not(harness: Harness) -> None:
     [first] = harness.run(greedy("first", [5, 6], 1))
-    opening = ForcedPrefix(token_ids=first, margin=-float("inf"))
+    forced_prefix = ForcedPrefix(token_ids=first, threshold=-float("inf"))
 
-    [other] = harness.run(replace(greedy("other", [5, 6], 1), opening=opening))
+    [other] = harness.run(replace(greedy("other", [5, 6], 1), forced_prefix=forced_prefix))
 
     assert other != first

@@ -6,15 +6,17 @@ import pytest
 import torch
 
 from worker.engine.interface import ForcedPrefix
-from worker.engine.sampling.forced_prefix import prefer
+from worker.engine.sampling.forced_prefix import apply_forced_prefixes
 
-OPENING = ForcedPrefix(token_ids=[1, 2], margin=3.5)
+OPENING = ForcedPrefix(token_ids=[1, 2], threshold=3.5)
 
 
-def likeliest(logits: list[float], opening: ForcedPrefix | None, *generated: int) -> list[int]:
+def likeliest(
+    logits: list[float], forced_prefix: ForcedPrefix | None, *generated: int
+) -> list[int]:
     """The tokens that may still be drawn."""
     rows = torch.tensor([logits, logits])
-    prefer(rows, [(opening, list(generated)), (None, [])])
+    apply_forced_prefixes(rows, [(forced_prefix, list(generated)), (None, [])])
     assert rows[1].tolist() == logits
     return rows[0].isfinite().nonzero()[:, 0].tolist()
 
@@ -27,7 +29,7 @@ def test_the_first_token_decides_by_its_margin(behind: float, begins: bool) -> N
 
 
 def test_without_end_it_never_begins_so() -> None:
-    assert likeliest([0.0, 9.0, 0.0, 0.0], replace(OPENING, margin=-torch.inf)) == [0, 2, 3]
+    assert likeliest([0.0, 9.0, 0.0, 0.0], replace(OPENING, threshold=-torch.inf)) == [0, 2, 3]
 
 
 def test_the_others_follow_whatever_their_logits_are() -> None:
@@ -45,9 +47,11 @@ def test_once_it_has_begun_otherwise_or_is_over_it_is_left_alone(
 def test_every_row_of_a_batch_is_decided_by_itself() -> None:
     rows = torch.tensor([[5.0, 5.0 - behind, 0.0, 1.0] for behind in (0.0, 4.0, 9.0, 9.0, 0.0)])
     before = rows.clone()
-    never = replace(OPENING, margin=-torch.inf)
+    never = replace(OPENING, threshold=-torch.inf)
 
-    prefer(rows, [(OPENING, []), (OPENING, []), (None, []), (OPENING, [1]), (never, [])])
+    apply_forced_prefixes(
+        rows, [(OPENING, []), (OPENING, []), (None, []), (OPENING, [1]), (never, [])]
+    )
 
     allowed = [row.isfinite().nonzero()[:, 0].tolist() for row in rows]
     assert allowed == [[1], [0, 1, 2, 3], [0, 1, 2, 3], [2], [0, 2, 3]]

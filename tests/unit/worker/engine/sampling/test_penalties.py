@@ -67,7 +67,7 @@ def some_logits(num_rows: int, seed: int = 0) -> torch.Tensor:
 
 def penalised(logits: torch.Tensor, *requests: GenerationRequest) -> torch.Tensor:
     result = logits.clone()
-    penalise(result, [Penalties.of(each) for each in requests])
+    penalise(result, [Penalties.from_request(each) for each in requests])
     return result
 
 
@@ -130,7 +130,7 @@ def test_repetition_weakens_both_signs_of_prompt_and_output() -> None:
 
 
 def test_a_row_that_asks_for_nothing_has_no_penalties() -> None:
-    assert Penalties.of(request([1, 2], [3], temperature=0.7, top_k=5, min_p=0.1)) is None
+    assert Penalties.from_request(request([1, 2], [3], temperature=0.7, top_k=5, min_p=0.1)) is None
 
 
 @pytest.mark.parametrize("bias", [100.0, -100.0])

@@ -49,7 +49,7 @@ requests_strategy = st.builds(
 def draw(logits: torch.Tensor, *requests: GenerationRequest) -> list[int | None]:
     """What the engine does with the logits of one step."""
     scores = logits.clone()
-    penalise(scores, [Penalties.of(each) for each in requests])
+    penalise(scores, [Penalties.from_request(each) for each in requests])
     return sample(scores, [Draw(each.params, len(each.generated)) for each in requests]).tokens
 
 
@@ -153,7 +153,7 @@ def test_frequencies_follow_the_probabilities_that_are_defined(asked: dict[str, 
     )
     rows = torch.from_numpy(logits).repeat(num_draws, 1)
 
-    penalise(rows, [Penalties.of(request)] * num_draws)
+    penalise(rows, [Penalties.from_request(request)] * num_draws)
     tokens = sample(rows, [Draw(params, position) for position in range(num_draws)]).tokens
 
     ends = interval_of_each_token(scores_by_definition(logits, request), params)

@@ -128,7 +128,7 @@ def test_what_does_not_fit_into_memory_runs_later_and_everything_ends() -> None:
         scheduler.add(each)
     scheduler.schedule()
 
-    assert scheduler.shed()
+    assert scheduler.reduce_load()
 
     assert set(step(scheduler)) == {"a", "b"}
     scheduler.remove(first)
@@ -141,11 +141,11 @@ def test_a_sequence_alone_is_computed_in_smaller_chunks_until_they_are_blocks() 
     scheduler.add(long)
     scheduler.schedule()
 
-    assert [scheduler.shed(), step(scheduler), scheduler.shed(), step(scheduler)] == [
+    assert [scheduler.reduce_load(), step(scheduler), scheduler.reduce_load(), step(scheduler)] == [
         *(True, {"long": 8}),
         *(True, {"long": 4}),
     ]
-    assert not scheduler.shed()
+    assert not scheduler.reduce_load()
     scheduler.remove(long)
     scheduler.add(other)
     assert step(scheduler) == {"other": 16}

@@ -9,7 +9,7 @@ from tests.unit.worker.engine.transformers.openvino.conftest import (
     with_weight,
 )
 from worker.engine.transformers.model.forward_check import check_prompts, computed_logits, deviation
-from worker.engine.transformers.openvino.forward import GraphError, _checked
+from worker.engine.transformers.openvino.forward import GraphError, _compile_and_check
 
 
 def scores(seed: int = 0) -> np.ndarray:
@@ -82,4 +82,4 @@ def test_a_second_check_gives_the_same_whatever_the_cache_has_held(read: ReadNet
 @pytest.mark.parametrize("value", [1000.0, float("nan"), float("inf")])
 def test_a_graph_with_one_wrong_weight_is_refused(read: ReadNetwork, value: float) -> None:
     with pytest.raises(GraphError, match="differ from those of transformers"):
-        _checked(with_weight(read(), value), EXACT, "full")
+        _compile_and_check(with_weight(read(), value), EXACT, "full")

@@ -82,7 +82,7 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded(
     monkeypatch.setattr(
         "worker.engine.transformers.openvino.forward.free_cpu_bytes", lambda: 1 << 30
     )
-    monkeypatch.setattr("worker.engine.transformers.model.loader._from_folder", load)
+    monkeypatch.setattr("worker.engine.transformers.model.loader._instantiate", load)
     config = EngineConfig(
         folder=folder, kv_cache_bytes=3 << 30, max_sequences=1, forward=forward, dtype="float32"
     )

@@ -118,7 +118,7 @@ class Case:
             table_starts=int32([0, *torch.tensor(num_blocks).cumsum(0).tolist()][:-1]),
             blocks=int32([block for table in self.tables for block in table]),
             block_size=BLOCK_SIZE,
-            most_tokens=max(self.counts),
+            max_query_tokens=max(self.counts),
         )
 
     def expected(self, scale: float | None = None) -> Tensor:
