@@ -101,7 +101,7 @@ def worker(
 def maintenance(
     pulse: Annotated[Path | None, typer.Option(help="File to touch in every round.")] = None,
 ) -> None:
-    """Repeat lost hints, reclaim responses of dead workers and apply retention until SIGTERM."""
+    """Resend lost wake-ups, reclaim responses of dead workers, apply retention until SIGTERM."""
     settings = _connected_settings()
     from worker.maintenance.maintenance import main
 

@@ -107,7 +107,7 @@ class WakeQueue:
             for _ in range(num_missing):
                 self._app.send_task(TASK_NAME, queue=queue, ignore_result=True, retry=False)
         except (OperationalError, OSError, redis.RedisError) as error:
-            logger.warning("hint not sent", extra={"model": model, "error": str(error)})
+            logger.warning("wake-up not sent", extra={"model": model, "error": str(error)})
             return False
         return True
 

@@ -138,7 +138,7 @@ class Broadcaster:
                 if message is not None:
                     self._deliver(message)
             except redis.RedisError as error:
-                logger.warning("events not heard", extra={"error": str(error)})
+                logger.warning("events not received", extra={"error": str(error)})
                 self._stopping.wait(WATCH_INTERVAL_S)
                 self._resubscribe()
         self._pubsub.close()

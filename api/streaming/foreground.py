@@ -88,7 +88,7 @@ def forget_unstored(services: Services, record: ResponseRecord) -> None:
         services.unstored.forget(record.id)
         services.log.forget([record.id])
     except redis.RedisError as error:
-        logger.warning("left to run out", extra={"id": record.id.hex, "error": str(error)})
+        logger.warning("content not deleted", extra={"id": record.id.hex, "error": str(error)})
 
 
 def cancel(services: Services, record: ResponseRecord) -> None:

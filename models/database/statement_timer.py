@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from models.background_thread import BackgroundThread
+
 _CHECK_INTERVAL_S = 0.25
 
 
@@ -22,17 +24,17 @@ class StatementTimer:
         self._lock = threading.Lock()
         self._running: dict[int, float] = {}
         """Deadline of each running statement, by the file descriptor of its connection."""
-        self._stopping = threading.Event()
-        self._is_started = False
+        self._thread = BackgroundThread(
+            "statement-timer", self._shut_down_expired, interval_s=_CHECK_INTERVAL_S
+        )
 
     @contextmanager
     def limit(self, descriptor: int) -> Iterator[None]:
         """Shut down the connection if the statements inside the context take too long."""
         with self._lock:
             self._running[descriptor] = time.monotonic() + self._limit_s
-            if not self._is_started:
-                self._is_started = True
-                threading.Thread(target=self._run, name="statement-timer", daemon=True).start()
+            if not self._thread.is_started:
+                self._thread.start()
         try:
             yield
         finally:
@@ -41,17 +43,16 @@ class StatementTimer:
 
     def stop(self) -> None:
         """Stop the thread."""
-        self._stopping.set()
+        self._thread.stop()
 
-    def _run(self) -> None:
-        while not self._stopping.wait(_CHECK_INTERVAL_S):
-            now = time.monotonic()
-            # Under the lock: a connection is not returned to the pool while it is shut down.
-            with self._lock:
-                expired = [fd for fd, deadline in self._running.items() if deadline < now]
-                for descriptor in expired:
-                    del self._running[descriptor]
-                    _shut_down(descriptor)
+    def _shut_down_expired(self) -> None:
+        now = time.monotonic()
+        # Under the lock: a connection is not returned to the pool while it is shut down.
+        with self._lock:
+            expired = [fd for fd, deadline in self._running.items() if deadline < now]
+            for descriptor in expired:
+                del self._running[descriptor]
+                _shut_down(descriptor)
 
 
 def _shut_down(descriptor: int) -> None:

@@ -1,3 +1,3 @@
-"""The API over real servers and the scripted engine, for all tests of a module together."""
+"""Fixtures: the API on real servers with the scripted engine, shared by all tests of a module."""
 
 from tests.integration.conftest import *  # noqa: F403

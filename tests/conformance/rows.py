@@ -1,7 +1,7 @@
-"""Every field of the body of POST /v1/responses: what it does, and what is refused by which name.
+"""Test table with one row per field of the body of POST /v1/responses.
 
-`shown` are values with what the response object must show of them, `asked` values with what the
-engine must be asked for, `refused` values with the code and the field of the error.
+`shown` pairs request fields with fields that the response object must contain, `asked` pairs them
+with what the engine must be asked for, and `refused` with the code and the field of the error.
 """
 
 from collections.abc import Callable
@@ -30,20 +30,20 @@ JSON_TEXT: Body = {
 
 @dataclass(frozen=True)
 class Row:
-    """What holds of one field."""
+    """Expected behaviour of one field."""
 
     shown: tuple[tuple[Body, Body], ...] = ()
     asked: tuple[tuple[Body, Asked], ...] = ()
     refused: tuple[tuple[Body, str, str], ...] = ()
 
 
-def echoed(name: str, *values: Any) -> tuple[tuple[Body, Body], ...]:
-    """Values that are shown as they were given."""
+def echo_cases(name: str, *values: Any) -> tuple[tuple[Body, Body], ...]:
+    """Return cases in which the response object shows the values as they were given."""
     return tuple(({name: value}, {name: value}) for value in values)
 
 
-def bounded(name: str, kind: str, *, below: Any = None, above: Any = None) -> Any:
-    """A value below and one above what is allowed, and one of a wrong type."""
+def bound_cases(name: str, kind: str, *, below: Any = None, above: Any = None) -> Any:
+    """Return refused cases: a value below and one above the limits, and one of a wrong type."""
     refused = [({name: {}}, "invalid_type", name)]
     if below is not None:
         refused.append(({name: below}, f"{kind}_below_min_value", name))
@@ -52,8 +52,10 @@ def bounded(name: str, kind: str, *, below: Any = None, above: Any = None) -> An
     return tuple(refused)
 
 
-def tuned(name: str, *values: Any, attribute: str | None = None) -> tuple[tuple[Body, Asked], ...]:
-    """Values that reach the engine's sampling parameters as they are."""
+def tuning_cases(
+    name: str, *values: Any, attribute: str | None = None
+) -> tuple[tuple[Body, Asked], ...]:
+    """Return cases in which the values reach the engine's sampling parameters unchanged."""
 
     def reaches(value: Any) -> Asked:
         return lambda request: getattr(request.params, attribute or name) == value
@@ -61,16 +63,16 @@ def tuned(name: str, *values: Any, attribute: str | None = None) -> tuple[tuple[
     return tuple(({name: value}, reaches(value)) for value in values)
 
 
-def dry(**expected: Any) -> Asked:
+def check_dry(**expected: Any) -> Asked:
     return lambda request: (
         request.params.dry is not None
         and all(getattr(request.params.dry, name) == value for name, value in expected.items())
     )
 
 
-def label(name: str) -> Row:
+def label_row(name: str) -> Row:
     return Row(
-        shown=echoed(name, "x" * 64),
+        shown=echo_cases(name, "x" * 64),
         refused=(
             ({name: "x" * 65}, "string_above_max_length", name),
             ({name: 7}, "invalid_type", name),
@@ -78,16 +80,16 @@ def label(name: str) -> Row:
     )
 
 
-def constrained(request: GenerationRequest) -> bool:
+def has_grammar(request: GenerationRequest) -> bool:
     return request.grammar is not None
 
 
-def may_write(text: str) -> Asked:
-    """Whether what the output must follow speaks of a text."""
+def grammar_contains(text: str) -> Asked:
+    """Return a check that the request's grammar contains the text."""
     return lambda request: text in (request.grammar or "")
 
 
-def may_not_write(text: str) -> Asked:
+def grammar_lacks(text: str) -> Asked:
     return lambda request: text not in (request.grammar or "")
 
 
@@ -116,7 +118,7 @@ ROWS: dict[str, Row] = {
         ),
     ),
     "instructions": Row(
-        shown=echoed("instructions", "Be brief."),
+        shown=echo_cases("instructions", "Be brief."),
         asked=(
             ({"instructions": "Be brief."}, lambda r: bytes(r.prompt).startswith(b"Be brief.")),
         ),
@@ -142,7 +144,7 @@ ROWS: dict[str, Row] = {
         ),
     ),
     "store": Row(
-        shown=echoed("store", True, False),
+        shown=echo_cases("store", True, False),
         refused=(({"store": "no"}, "invalid_type", "store"),),
     ),
     "background": Row(
@@ -176,7 +178,7 @@ ROWS: dict[str, Row] = {
         refused=(({"include": ["everything"]}, "invalid_value", "include[0]"),),
     ),
     "metadata": Row(
-        shown=echoed("metadata", {"k" * 64: "v" * 512}, {str(n): "" for n in range(16)}),
+        shown=echo_cases("metadata", {"k" * 64: "v" * 512}, {str(n): "" for n in range(16)}),
         refused=(
             ({"metadata": {"k": 1}}, "invalid_type", "metadata.k"),
             ({"metadata": {"k": "v" * 513}}, "string_above_max_length", "metadata.k"),
@@ -198,14 +200,14 @@ ROWS: dict[str, Row] = {
                 },
             ),
         ),
-        asked=tuned("max_output_tokens", 3, attribute="max_tokens"),
-        refused=bounded("max_output_tokens", "integer", below=0, above=2**31),
+        asked=tuning_cases("max_output_tokens", 3, attribute="max_tokens"),
+        refused=bound_cases("max_output_tokens", "integer", below=0, above=2**31),
     ),
     **{
         alias: Row(
             shown=(({alias: 3}, {"max_output_tokens": 3, "status": "incomplete"}),),
             refused=(
-                *bounded(alias, "integer", below=0),
+                *bound_cases(alias, "integer", below=0),
                 ({alias: 3, "max_output_tokens": 4}, "invalid_value", alias),
             ),
         )
@@ -213,8 +215,8 @@ ROWS: dict[str, Row] = {
     },
     "max_tool_calls": Row(
         shown=(({**TOOLS, "max_tool_calls": 3}, {"max_tool_calls": 3}),),
-        asked=(({**TOOLS, "max_tool_calls": 3}, may_write("{0,2}")),),
-        refused=bounded("max_tool_calls", "integer", below=0),
+        asked=(({**TOOLS, "max_tool_calls": 3}, grammar_contains("{0,2}")),),
+        refused=bound_cases("max_tool_calls", "integer", below=0),
     ),
     "parallel_tool_calls": Row(
         shown=(
@@ -222,8 +224,8 @@ ROWS: dict[str, Row] = {
             ({}, {"parallel_tool_calls": True}),
         ),
         asked=(
-            ({**TOOLS, "parallel_tool_calls": True}, may_write("{0,")),
-            ({**TOOLS, "parallel_tool_calls": False}, may_not_write("{0,")),
+            ({**TOOLS, "parallel_tool_calls": True}, grammar_contains("{0,")),
+            ({**TOOLS, "parallel_tool_calls": False}, grammar_lacks("{0,")),
         ),
         refused=(({"parallel_tool_calls": "no"}, "invalid_type", "parallel_tool_calls"),),
     ),
@@ -234,7 +236,7 @@ ROWS: dict[str, Row] = {
         ),
         asked=(
             (TOOLS, lambda request: b'"name":"f"' in bytes(request.prompt)),
-            (TOOLS, may_write('"f')),
+            (TOOLS, grammar_contains('"f')),
         ),
         refused=(
             ({"tools": [TOOL] * 129}, "array_above_max_length", "tools"),
@@ -254,16 +256,16 @@ ROWS: dict[str, Row] = {
         ),
         asked=(
             ({**TOOLS, "tool_choice": "none"}, lambda request: request.grammar is None),
-            ({**TOOLS, "tool_choice": "auto"}, may_write("plain")),
-            ({**TOOLS, "tool_choice": "required"}, may_not_write("plain")),
-            ({"tools": [TOOL, OTHER], "tool_choice": NAMED}, may_not_write("call_1")),
-            ({"tools": [TOOL, OTHER], "tool_choice": ALLOWED}, may_not_write("call_1")),
+            ({**TOOLS, "tool_choice": "auto"}, grammar_contains("plain")),
+            ({**TOOLS, "tool_choice": "required"}, grammar_lacks("plain")),
+            ({"tools": [TOOL, OTHER], "tool_choice": NAMED}, grammar_lacks("call_1")),
+            ({"tools": [TOOL, OTHER], "tool_choice": ALLOWED}, grammar_lacks("call_1")),
             (
                 {
                     "tools": [TOOL, OTHER],
                     "tool_choice": {"type": "function", "function": {"name": "g"}},
                 },
-                may_write('\\\\\\"g\\\\\\"'),
+                grammar_contains('\\\\\\"g\\\\\\"'),
             ),
         ),
         refused=(
@@ -273,53 +275,53 @@ ROWS: dict[str, Row] = {
         ),
     ),
     "temperature": Row(
-        shown=echoed("temperature", 0.0, 2.0),
-        asked=tuned("temperature", 0.0, 0.5),
-        refused=bounded("temperature", "decimal", below=-0.1, above=2.1),
+        shown=echo_cases("temperature", 0.0, 2.0),
+        asked=tuning_cases("temperature", 0.0, 0.5),
+        refused=bound_cases("temperature", "decimal", below=-0.1, above=2.1),
     ),
     "top_p": Row(
-        shown=echoed("top_p", 1.0, 0.1),
-        asked=tuned("top_p", 0.5),
-        refused=bounded("top_p", "decimal", below=0.0, above=1.1),
+        shown=echo_cases("top_p", 1.0, 0.1),
+        asked=tuning_cases("top_p", 0.5),
+        refused=bound_cases("top_p", "decimal", below=0.0, above=1.1),
     ),
     "top_k": Row(
-        asked=tuned("top_k", 0, 5),
-        refused=bounded("top_k", "integer", below=-1),
+        asked=tuning_cases("top_k", 0, 5),
+        refused=bound_cases("top_k", "integer", below=-1),
     ),
     "min_p": Row(
-        asked=tuned("min_p", 0.0, 1.0),
-        refused=bounded("min_p", "decimal", below=-0.1, above=1.1),
+        asked=tuning_cases("min_p", 0.0, 1.0),
+        refused=bound_cases("min_p", "decimal", below=-0.1, above=1.1),
     ),
     **{
         name: Row(
-            shown=echoed(name, -2.0, 2.0),
-            asked=tuned(name, 0.5),
-            refused=bounded(name, "decimal", below=-2.1, above=2.1),
+            shown=echo_cases(name, -2.0, 2.0),
+            asked=tuning_cases(name, 0.5),
+            refused=bound_cases(name, "decimal", below=-2.1, above=2.1),
         )
         for name in ("frequency_penalty", "presence_penalty")
     },
     "repetition_penalty": Row(
-        asked=tuned("repetition_penalty", 1.5),
-        refused=bounded("repetition_penalty", "decimal", below=0.0),
+        asked=tuning_cases("repetition_penalty", 1.5),
+        refused=bound_cases("repetition_penalty", "decimal", below=0.0),
     ),
     "dry_multiplier": Row(
         asked=(
-            ({"dry_multiplier": 0.8}, dry(multiplier=0.8, base=1.75, allowed_length=2)),
+            ({"dry_multiplier": 0.8}, check_dry(multiplier=0.8, base=1.75, allowed_length=2)),
             ({"dry_multiplier": 0}, lambda request: request.params.dry is None),
         ),
-        refused=bounded("dry_multiplier", "decimal", below=-0.1),
+        refused=bound_cases("dry_multiplier", "decimal", below=-0.1),
     ),
     "dry_base": Row(
-        asked=(({"dry_multiplier": 1, "dry_base": 2.0}, dry(base=2.0)),),
-        refused=bounded("dry_base", "decimal", below=-0.1),
+        asked=(({"dry_multiplier": 1, "dry_base": 2.0}, check_dry(base=2.0)),),
+        refused=bound_cases("dry_base", "decimal", below=-0.1),
     ),
     "dry_allowed_length": Row(
-        asked=(({"dry_multiplier": 1, "dry_allowed_length": 4}, dry(allowed_length=4)),),
-        refused=bounded("dry_allowed_length", "integer", below=-1),
+        asked=(({"dry_multiplier": 1, "dry_allowed_length": 4}, check_dry(allowed_length=4)),),
+        refused=bound_cases("dry_allowed_length", "integer", below=-1),
     ),
     "dry_sequence_breakers": Row(
         asked=(
-            ({"dry_multiplier": 1, "dry_sequence_breakers": []}, dry(breaker_moves={})),
+            ({"dry_multiplier": 1, "dry_sequence_breakers": []}, check_dry(breaker_moves={})),
             (
                 {"dry_multiplier": 1, "dry_sequence_breakers": ["a"]},
                 lambda r: r.params.dry is not None and list(r.params.dry.breaker_moves) == [97],
@@ -348,7 +350,7 @@ ROWS: dict[str, Row] = {
     "top_logprobs": Row(
         shown=(({"logprobs": True, "top_logprobs": 3}, {"top_logprobs": 3}),),
         asked=(({"logprobs": True, "top_logprobs": 3}, lambda r: r.params.num_top_logprobs == 3),),
-        refused=bounded("top_logprobs", "integer", below=-1, above=21),
+        refused=bound_cases("top_logprobs", "integer", below=-1, above=21),
     ),
     "stop": Row(
         shown=(({"stop": " is"}, {"status": "completed"}), ({"stop": None}, {})),
@@ -359,18 +361,18 @@ ROWS: dict[str, Row] = {
     ),
     "n": Row(
         shown=(({"n": 16}, {"status": "completed"}),),
-        refused=bounded("n", "integer", below=0, above=17),
+        refused=bound_cases("n", "integer", below=0, above=17),
     ),
     "seed": Row(
-        asked=tuned("seed", 0, 2**62),
-        refused=bounded("seed", "integer", above=2**63),
+        asked=tuning_cases("seed", 0, 2**62),
+        refused=bound_cases("seed", "integer", above=2**63),
     ),
     "ignore_eos": Row(
-        asked=tuned("ignore_eos", True),
+        asked=tuning_cases("ignore_eos", True),
         refused=(({"ignore_eos": "yes"}, "invalid_type", "ignore_eos"),),
     ),
     "truncation": Row(
-        shown=(*echoed("truncation", "auto", "disabled"), ({}, {"truncation": "disabled"})),
+        shown=(*echo_cases("truncation", "auto", "disabled"), ({}, {"truncation": "disabled"})),
         refused=(({"truncation": "bad"}, "invalid_value", "truncation"),),
     ),
     "text": Row(
@@ -383,8 +385,8 @@ ROWS: dict[str, Row] = {
             ),
         ),
         asked=(
-            ({"text": {"format": FORMAT}}, constrained),
-            ({"text": {"format": {"type": "json_object"}}}, constrained),
+            ({"text": {"format": FORMAT}}, has_grammar),
+            ({"text": {"format": {"type": "json_object"}}}, has_grammar),
         ),
         refused=(
             ({"text": {"verbosity": "loud"}}, "invalid_value", "text.verbosity"),
@@ -401,7 +403,7 @@ ROWS: dict[str, Row] = {
                         "json_schema": {"name": "a", "schema": SCHEMA},
                     }
                 },
-                constrained,
+                has_grammar,
             ),
         ),
         refused=(
@@ -414,9 +416,9 @@ ROWS: dict[str, Row] = {
     ),
     "grammar": Row(
         asked=(
-            ({"grammar": {"type": "regex", "value": "a+"}}, constrained),
-            ({"grammar": {"type": "json_schema", "value": SCHEMA}}, constrained),
-            ({"grammar": {"type": "lark", "value": 'start: "a"'}}, constrained),
+            ({"grammar": {"type": "regex", "value": "a+"}}, has_grammar),
+            ({"grammar": {"type": "json_schema", "value": SCHEMA}}, has_grammar),
+            ({"grammar": {"type": "lark", "value": 'start: "a"'}}, has_grammar),
             (
                 {
                     "grammar": {
@@ -424,7 +426,7 @@ ROWS: dict[str, Row] = {
                         "value": {"grammars": [{"json_schema": SCHEMA}], "max_tokens": 9},
                     }
                 },
-                constrained,
+                has_grammar,
             ),
         ),
         refused=(
@@ -468,12 +470,12 @@ ROWS: dict[str, Row] = {
     ),
     "service_tier": Row(
         shown=(
-            *echoed("service_tier", "default", "flex", "priority"),
+            *echo_cases("service_tier", "default", "flex", "priority"),
             ({"service_tier": "auto"}, {"service_tier": "default"}),
         ),
         refused=(({"service_tier": "bad"}, "invalid_value", "service_tier"),),
     ),
-    "safety_identifier": label("safety_identifier"),
-    "prompt_cache_key": label("prompt_cache_key"),
-    "user": label("user"),
+    "safety_identifier": label_row("safety_identifier"),
+    "prompt_cache_key": label_row("prompt_cache_key"),
+    "user": label_row("user"),
 }

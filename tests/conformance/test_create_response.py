@@ -1,4 +1,4 @@
-"""The contract of POST /v1/responses, walked field by field."""
+"""Contract of POST /v1/responses, tested field by field with the table in `rows`."""
 
 from typing import Any
 
@@ -18,15 +18,15 @@ Requests = list[GenerationRequest]
 
 @pytest.fixture
 def requests(monkeypatch: pytest.MonkeyPatch) -> Requests:
-    """What the engine was asked for; the script lets itself be constrained to anything."""
+    """Record the requests to the engine; the scripted engine accepts any grammar."""
     seen: Requests = []
     submit = ScriptedEngine.submit
 
-    def noting(self: ScriptedEngine, request: GenerationRequest) -> None:
+    def record_request(self: ScriptedEngine, request: GenerationRequest) -> None:
         seen.append(request)
         submit(self, request)
 
-    monkeypatch.setattr(ScriptedEngine, "submit", noting)
+    monkeypatch.setattr(ScriptedEngine, "submit", record_request)
     monkeypatch.setattr(Services, "check_grammar", lambda *_, **__: None)
     return seen
 
@@ -38,7 +38,7 @@ def ask(http: FlaskClient, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_unserved(name: str, *bodies: dict[str, Any]) -> bool:
-    """Whether a field, or another that it is tried with, is known and not acted on."""
+    """Return True if a field of the bodies is known and not supported."""
     return not UNSERVED_FIELDS.keys().isdisjoint({name}.union(*bodies))
 
 

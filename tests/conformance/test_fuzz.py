@@ -1,6 +1,6 @@
-"""Requests drawn from our own OpenAPI document: none is answered by a 5xx or against the document.
+"""Requests generated from our own OpenAPI document: no 5xx, and no response that violates it.
 
-A slice of a minute runs with the tests; `make fuzz` sets FUZZ_SECONDS and takes its time.
+A short run is part of the tests; `make fuzz` sets FUZZ_SECONDS for a longer one.
 """
 
 import os
@@ -36,8 +36,8 @@ HELLO = {"role": "user", "content": "Hello."}
 Ids = dict[str, list[str]]
 
 
-def made_anew(http: FlaskClient) -> Ids:
-    """Ids of what there is to be read, changed and deleted."""
+def create_resources(http: FlaskClient) -> Ids:
+    """Create resources to be read, changed and deleted; return their ids."""
     conversation = parsed(http.post("/v1/conversations", json={"items": [HELLO]}))
     item = parsed(http.get(f"/v1/conversations/{conversation['id']}/items"))["data"][0]
     response = create_and_wait(http)
@@ -54,13 +54,15 @@ def made_anew(http: FlaskClient) -> Ids:
 def test_nothing_that_can_be_asked_breaks_the_server(app: OpenAPI, http: FlaskClient) -> None:
     schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
     found = list(schema.get_all_operations())
-    assert [repr(each.err()) for each in found if not hasattr(each, "ok")] == []
-    # What deletes comes last in each round, else there is little to be read.
-    operations = sorted((each.ok() for each in found), key=lambda each: each.method == "delete")
+    assert [repr(result.err()) for result in found if not hasattr(result, "ok")] == []
+    # DELETE operations come last in each round: otherwise little is left to be read.
+    operations = sorted(
+        (result.ok() for result in found), key=lambda result: result.method == "delete"
+    )
     ends_at = time.monotonic() + FUZZ_SECONDS
     round_number = 0
     while time.monotonic() < ends_at:
-        ids = made_anew(http)
+        ids = create_resources(http)
         for operation in operations:
             if time.monotonic() < ends_at:
                 fuzz(operation, ids, round_number)
@@ -69,7 +71,7 @@ def test_nothing_that_can_be_asked_breaks_the_server(app: OpenAPI, http: FlaskCl
 
 
 def fuzz(operation: Any, ids: Ids, round_number: int) -> None:
-    """Some requests of one operation; the first that is answered wrongly fails the test."""
+    """Send generated requests of one operation; fail at the first invalid response."""
 
     @seed(round_number)
     @settings(

@@ -1,4 +1,4 @@
-"""The official client on what chains of turns do not need: conversations, counts, compaction."""
+"""The official client beyond chains of turns: conversations, token counts, compaction."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -42,7 +42,7 @@ def test_a_conversation_goes_on_turn_by_turn(client: OpenAI) -> None:
 def test_input_is_counted_compacted_and_listed(client: OpenAI) -> None:
     counted = client.responses.input_tokens.count(model="scripted", input="Hello.")
     compacted = client.responses.compact(model="scripted", input="We launch on Tuesday.")
-    # What was given out is taken back as it is.
+    # Output items are accepted as input unchanged.
     output: list[Any] = [item.to_dict(warnings=False) for item in compacted.output]
     answer = client.responses.create(input=[*output, {"role": "user", "content": "Go on."}])
 

@@ -1,7 +1,7 @@
-"""Our OpenAPI document against the specification's: everything it has, we have too.
+"""Our OpenAPI document compared with the specification's: it must include all of the latter.
 
-`openresponses-2026-04-24.json` holds its schemas: names, required fields, limits; no prose. What is
-named in `DIFFERENT` differs on purpose; everything else that drifts apart fails here.
+`openresponses-2026-04-24.json` holds the specification's schemas: names, required fields and
+limits, without prose. Entries of `DIFFERENT` differ on purpose; any other difference fails here.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ REQUESTS = {
     "StreamOptionsParam": "StreamOptions",
     "TextParam": "TextConfig",
 }
-"""What clients send: a field of the specification is a field of ours, and we require no more."""
+"""Schemas of requests: we have every field of the specification and require no others."""
 
 ANSWERS = {
     "ResponseResource": "ResponseResource",
@@ -56,36 +56,36 @@ ANSWERS = {
     "LogProb": "TokenLogprob",
     "TopLogProb": "TopLogprob",
 }
-"""What clients read: a field that the specification requires is always there in ours."""
+"""Schemas of responses: a field that the specification requires is required in ours."""
 
 DIFFERENT = {
-    ("CreateResponseBody", "input"),  # we require it: there is nothing to answer without
+    ("CreateResponseBody", "input"),  # we require it: without it there is no request to respond to
     ("ReasoningItemParam", "summary"),
 }
 
 
 @pytest.fixture
 def ours(http: FlaskClient) -> Schemas:
-    """The schemas of our document."""
+    """Return the schemas of our document."""
     schemas: Schemas = parsed(http.get("/openapi.json"))["components"]["schemas"]
     return schemas
 
 
-def enums(value: object) -> Iterator[str]:
-    """The strings that a schema allows by name, at any depth; not those behind references."""
+def enum_values(value: object) -> Iterator[str]:
+    """Yield the strings of a schema's enums at any depth, without following references."""
     if isinstance(value, dict):
-        yield from (each for each in value.get("enum", ()) if isinstance(each, str))
+        yield from (text for text in value.get("enum", ()) if isinstance(text, str))
         if isinstance(value.get("const"), str):
             yield value["const"]
         for inner in value.values():
-            yield from enums(inner)
+            yield from enum_values(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from enums(inner)
+            yield from enum_values(inner)
 
 
-def resolved(schema: Schema, schemas: Schemas) -> list[Schema]:
-    """A field's schema and all that it refers to in one step."""
+def resolve(schema: Schema, schemas: Schemas) -> list[Schema]:
+    """Return a field's schema and the schemas it refers to directly."""
     found = [schema]
     for branch in (schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())):
         if "$ref" in branch:
@@ -94,9 +94,9 @@ def resolved(schema: Schema, schemas: Schemas) -> list[Schema]:
 
 
 def names_in(schema: Schema, schemas: Schemas) -> set[str]:
-    """Allowed strings of a field, where its type is a choice of strings."""
-    simple = [each for each in resolved(schema, schemas) if "properties" not in each]
-    return set(enums(simple))
+    """Return the allowed strings of a field whose type is an enum."""
+    simple = [candidate for candidate in resolve(schema, schemas) if "properties" not in candidate]
+    return set(enum_values(simple))
 
 
 @pytest.mark.parametrize(("theirs", "name"), REQUESTS.items())
@@ -123,18 +123,18 @@ def test_whatever_is_promised_there_is_given_here(ours: Schemas, theirs: str, na
 
 def test_every_event_has_what_is_promised(ours: Schemas) -> None:
     promised = {
-        min(enums(schema["properties"]["type"])): schema
+        min(enum_values(schema["properties"]["type"])): schema
         for name, schema in SPECIFICATION.items()
         if name.endswith("StreamingEvent")
     }
     given = {
-        min(enums(schema["properties"]["type"])): schema
+        min(enum_values(schema["properties"]["type"])): schema
         for schema in ours.values()
         if "sequence_number" in schema.get("properties", {})
-        and set(enums(schema["properties"]["type"]))
+        and set(enum_values(schema["properties"]["type"]))
     }
 
-    # We refuse nothing in these words: no model of ours has a refusal of its own.
+    # We have no refusal content: no model of ours produces any.
     unsent = {"response.refusal.delta", "response.refusal.done"}
     assert promised.keys() - given.keys() == unsent
     for kind in promised.keys() & given.keys():

@@ -25,7 +25,7 @@ def _paths() -> Iterator[str]:
 
 
 def _tracked() -> set[str]:
-    """The files of the folders that the tree shows, and these folders."""
+    """Return the tracked files of the folders that the tree shows, and these folders."""
     roots = [line.split("/")[0] for line in _TREE if not line.startswith(" ")]
     listed = subprocess.run(
         ["git", "ls-files", "--", *roots], cwd=_ROOT, capture_output=True, text=True, check=True
@@ -38,7 +38,7 @@ def _tracked() -> set[str]:
 def test_the_tree_has_every_folder_and_file_and_no_others() -> None:
     shown = set(_paths())
     closed = {path for path in shown if path.endswith("/") and not _has_entries(path, shown)}
-    tracked = {path for path in _tracked() if not any(_is_below(path, each) for each in closed)}
+    tracked = {path for path in _tracked() if not any(_is_below(path, folder) for folder in closed)}
 
     assert len(shown) > 300
     assert shown == tracked

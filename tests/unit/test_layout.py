@@ -1,4 +1,4 @@
-"""The layout of the code: how full folders are, and who imports whom (docs/architecture.md)."""
+"""Layout of the code: sizes of folders, and imports between them (docs/architecture.md)."""
 
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -14,7 +14,7 @@ _MAX_CHAIN = 14
 
 @pytest.fixture(scope="module")
 def imports() -> dict[str, set[str]]:
-    """Module → the modules it imports, those for type checking and within functions included."""
+    """Map each module to its imports, including those for type checking and in functions."""
     graph = grimp.build_graph(*_PACKAGES, exclude_type_checking_imports=False, cache_dir=None)
     return {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
 
@@ -33,7 +33,7 @@ def test_modules_import_each_other_in_one_direction_and_in_short_chains(
 ) -> None:
     lengths: dict[str, int] = {}
     for module in TopologicalSorter(imports).static_order():  # a cycle raises
-        lengths[module] = 1 + max((lengths[each] for each in imports[module]), default=0)
+        lengths[module] = 1 + max((lengths[imported] for imported in imports[module]), default=0)
 
     assert len(lengths) > 250
     assert {module: n for module, n in lengths.items() if n > _MAX_CHAIN} == {}

@@ -1,15 +1,12 @@
 """Subscriber of the cancel channel, so that a cancel need not wait for the next heartbeat."""
 
-import logging
-import threading
 from collections.abc import Callable
 from uuid import UUID
 
 import redis
 
+from models.background_thread import BackgroundThread
 from models.streams.cancel_channel import CANCEL_CHANNEL
-
-logger = logging.getLogger(__name__)
 
 POLL_S = 0.5
 """Longest wait for a message, in seconds, before the stop flag is checked again."""
@@ -22,8 +19,14 @@ class CancelListener:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="cancel-listener", daemon=True)
+        self._thread = BackgroundThread(
+            "cancel-listener",
+            self._listen,
+            interval_s=RECONNECT_S,
+            is_immediate=True,
+            errors=(redis.RedisError,),
+            message="cancel messages not received",
+        )
         self._on_cancel: Callable[[UUID], None] = lambda _: None
 
     def start(self, on_cancel: Callable[[UUID], None]) -> None:
@@ -36,21 +39,12 @@ class CancelListener:
 
     def stop(self) -> None:
         """Unsubscribe, stop the thread and wait for it."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._listen()
-            except redis.RedisError as error:
-                logger.warning("cancel nudges not heard", extra={"error": str(error)})
-                self._stopping.wait(RECONNECT_S)
+        self._thread.stop()
 
     def _listen(self) -> None:
         with self._client.pubsub(ignore_subscribe_messages=True) as subscription:
             subscription.subscribe(CANCEL_CHANNEL)
-            while not self._stopping.is_set():
+            while not self._thread.stopping.is_set():
                 message = subscription.get_message(timeout=POLL_S)
                 if message is not None:
                     self._on_cancel(UUID(hex=message["data"].decode()))

@@ -1,15 +1,12 @@
 """Periodic checkpoints of the running responses, written in one UPDATE for all of them."""
 
-import logging
-import threading
 from uuid import UUID
 
+from models.background_thread import BackgroundThread
 from models.errors import UnavailableError
 from models.responses.checkpoint import Checkpoint
 from models.store.store import Store
 from worker.generation.registry import RunningResponses
-
-logger = logging.getLogger(__name__)
 
 
 class Checkpointer:
@@ -21,8 +18,13 @@ class Checkpointer:
         self._running = running
         self._interval_s = interval_s
         self._written: dict[UUID, Checkpoint] = {}
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="checkpointer", daemon=True)
+        self._thread = BackgroundThread(
+            "checkpointer",
+            self.write,
+            interval_s=interval_s,
+            errors=(UnavailableError,),
+            message="checkpoints not written",
+        )
 
     def start(self) -> None:
         """Start the thread unless checkpoints are disabled."""
@@ -31,9 +33,7 @@ class Checkpointer:
 
     def stop(self) -> None:
         """Stop the thread and wait for it."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.stop()
 
     def write(self) -> None:
         """Write the checkpoints that have changed since the last call."""
@@ -50,10 +50,3 @@ class Checkpointer:
             for response_id, record in records.items()
             if record.checkpoint
         }
-
-    def _run(self) -> None:
-        while not self._stopping.wait(self._interval_s):
-            try:
-                self.write()
-            except UnavailableError as error:
-                logger.warning("checkpoints not written", extra={"error": str(error)})

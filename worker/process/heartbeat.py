@@ -6,10 +6,10 @@ It has a thread of its own, outside the engine: a long engine step must not cost
 import logging
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Sequence
 
+from models.background_thread import BackgroundThread
 from models.errors import UnavailableError
 from models.ids import new_id
 from models.store.store import Store
@@ -34,8 +34,13 @@ class Heartbeat:
         self._store = store
         self._name = name
         self._model = model
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread = BackgroundThread(
+            "heartbeat",
+            self._beat,
+            interval_s=INTERVAL_S,
+            errors=(UnavailableError,),
+            message="lease not renewed",
+        )
         self._on_beat: Callable[[Rows], None] = lambda _: None
         self._on_lost: Callable[[], None] = lambda: None
         self._renewed_at = time.monotonic()
@@ -64,8 +69,7 @@ class Heartbeat:
 
     def stop(self) -> None:
         """Stop the thread and remove the worker's registration; call after the drain."""
-        self._stopping.set()
-        self._thread.join()
+        self._thread.stop()
         try:
             self._store.workers.leave(self.identity)
         except UnavailableError:
@@ -77,13 +81,6 @@ class Heartbeat:
             self._store.workers.give_up(self.identity)
         except UnavailableError:
             logger.warning("lease left to run out: the database is out of reach")
-
-    def _run(self) -> None:
-        while not self._stopping.wait(INTERVAL_S):
-            try:
-                self._beat()
-            except UnavailableError as error:
-                logger.warning("lease not renewed", extra={"error": str(error)})
 
     def _beat(self) -> None:
         sent_at = time.monotonic()

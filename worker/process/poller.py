@@ -4,11 +4,11 @@ Wake-ups keep the latency low; polling makes the worker independent of them.
 """
 
 import logging
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
+from models.background_thread import BackgroundThread
 from models.errors import UnavailableError
 from models.store.store import Store
 from worker.generation.registry import RunningResponses
@@ -39,8 +39,13 @@ class Poller:
         self._worker_id = worker_id
         self._run_queued = run_queued
         self._was_queued = False
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="poller", daemon=True)
+        self._thread = BackgroundThread(
+            "poller",
+            self.poll,
+            interval_s=INTERVAL_S,
+            errors=(UnavailableError,),
+            message="queue not looked at",
+        )
         self._tasks = ThreadPoolExecutor(max_sequences, thread_name_prefix="polled")
 
     def start(self) -> None:
@@ -49,8 +54,7 @@ class Poller:
 
     def stop(self) -> None:
         """Stop every thread and wait for them; call after the drain."""
-        self._stopping.set()
-        self._thread.join()
+        self._thread.stop()
         self._tasks.shutdown()
 
     def poll(self) -> None:
@@ -81,10 +85,3 @@ class Poller:
         generation.wait()
         self._store.claims.hand_back([generation.checkpointed_record() or generation.record])
         logger.info("response put off", extra={"response_id": generation.record.id.hex})
-
-    def _run(self) -> None:
-        while not self._stopping.wait(INTERVAL_S):
-            try:
-                self.poll()
-            except UnavailableError as error:
-                logger.warning("queue not looked at", extra={"error": str(error)})

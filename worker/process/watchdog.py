@@ -6,11 +6,11 @@ lost its device.
 """
 
 import logging
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from models.background_thread import BackgroundThread
 from worker.engine.interface import Engine
 from worker.process.heartbeat import Heartbeat
 
@@ -44,8 +44,7 @@ class Watchdog:
         self._on_lease_ending = on_lease_ending
         self._on_end = on_end
         self._was_lease_good = True
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+        self._thread = BackgroundThread("watchdog", self.check, interval_s=INTERVAL_S)
 
     def start(self) -> None:
         """Start the thread."""
@@ -53,8 +52,7 @@ class Watchdog:
 
     def stop(self) -> None:
         """Stop the thread and wait for it."""
-        self._stopping.set()
-        self._thread.join()
+        self._thread.stop()
 
     def check(self) -> None:
         """Touch the liveness file and check the lease and the engine once."""
@@ -72,7 +70,3 @@ class Watchdog:
         elif self._engine.is_lost:
             logger.critical("device lost", extra={"num_running": self._engine.num_running})
             self._on_end()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(INTERVAL_S):
-            self.check()

@@ -1,4 +1,4 @@
-"""The public interface of a running server, with the default weights."""
+"""Fixtures: the public interface of a running server with the default weights."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,20 +13,20 @@ LIMIT_S = 240
 
 
 class Api:
-    """Posts requests and judges the answers."""
+    """HTTP client that judges every response it receives."""
 
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url, timeout=LIMIT_S)
 
     def post(self, path: str = "/responses", **body: Any) -> httpx.Response:
-        """A request to the default model; fields that are None are left out."""
-        # Greedy, so that these tests are the same each time.
+        """Post a request to the default model; fields that are None are left out."""
+        # Greedy decoding, so that these tests are deterministic.
         whole = {"model": "default", "temperature": 0, **body}
         given = {name: value for name, value in whole.items() if value is not None}
         return self._http.post(path, json=given)
 
     def create(self, given: Any, **fields: Any) -> Json:
-        """A foreground response that must be a valid one."""
+        """Create a response in the foreground; fail unless it is a valid one."""
         answer = self.post(input=given, **fields)
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"].startswith("application/json")

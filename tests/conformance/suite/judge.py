@@ -1,4 +1,4 @@
-"""What the specification says of any reply: its types, and the rules that types cannot express."""
+"""Checks of any response against the specification: its types, and the rules that types omit."""
 
 import json
 from typing import Any
@@ -14,10 +14,10 @@ TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 
 def _event_types() -> dict[str, TypeAdapter[Any]]:
     found = {}
-    for each in vars(spec).values():
-        if isinstance(each, type) and issubclass(each, BaseModel) and "Streaming" in each.__name__:
-            [name] = each.model_fields["type"].annotation
-            found[name.value] = TypeAdapter(each)
+    for kind in vars(spec).values():
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and "Streaming" in kind.__name__:
+            [name] = kind.model_fields["type"].annotation
+            found[name.value] = TypeAdapter(kind)
     return found
 
 
@@ -25,7 +25,7 @@ EVENT_TYPES = _event_types()
 
 
 def judge_response(body: Json) -> Json:
-    """Fail unless this is a response as the specification has it; returns it."""
+    """Fail unless this is a valid response of the specification; return it."""
     spec.ResponseResource.model_validate_json(json.dumps(body))
     for position, item in enumerate(body["output"]):
         assert {"id", "type", "status"} <= item.keys()
@@ -40,24 +40,24 @@ def judge_response(body: Json) -> Json:
 
 
 def judge_events(events: list[Json]) -> Json:
-    """Fail unless these are the whole story of one response; returns the response at its end."""
+    """Fail unless these are all events of one response, in order; return the final response."""
     for event in events:
         EVENT_TYPES[event["type"]].validate_json(json.dumps(event))
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert events[0]["type"] == "response.created"
     assert events[1]["type"] in ("response.queued", "response.in_progress")
     assert [event["type"] in TERMINAL for event in events].index(True) == len(events) - 1
-    story = _Story()
+    state = _OutputState()
     for event in events[:-1]:
-        story.tell(event)
+        state.apply(event)
     final = judge_response(events[-1]["response"])
     assert events[-1]["type"] == f"response.{final['status']}"
-    assert final["output"] == story.done
+    assert final["output"] == state.done
     return final
 
 
-class _Story:
-    """Items as they open, grow and close."""
+class _OutputState:
+    """Output items as the events open, extend and close them."""
 
     def __init__(self) -> None:
         self.open: dict[int, Json] = {}
@@ -65,7 +65,7 @@ class _Story:
         self._parts: dict[tuple[int, int], str] = {}
         self._arguments: dict[int, str] = {}
 
-    def tell(self, event: Json) -> None:
+    def apply(self, event: Json) -> None:
         kind = event["type"].removeprefix("response.")
         if kind in ("created", "queued", "in_progress"):
             assert not self.open
@@ -105,7 +105,7 @@ class _Story:
 
 
 def judge_stream(answer: httpx.Response) -> Json:
-    """Fail unless this is a stream as the specification frames it; returns the final response."""
+    """Fail unless this is a valid event stream of the specification; return the final response."""
     assert answer.headers["content-type"].startswith("text/event-stream")
     frames = [frame for frame in answer.text.split("\n\n") if frame and not frame.startswith(":")]
     assert frames.pop() == "data: [DONE]"
@@ -119,7 +119,7 @@ def judge_stream(answer: httpx.Response) -> Json:
 
 
 def text_of(response: Json) -> str:
-    """What the model said."""
+    """Return the text of all messages of the output."""
     return "".join(
         part["text"]
         for item in response["output"]
@@ -129,5 +129,5 @@ def text_of(response: Json) -> str:
 
 
 def calls_of(response: Json) -> list[Json]:
-    """The functions that the model called."""
+    """Return the function calls of the output."""
     return [item for item in response["output"] if item["type"] == "function_call"]

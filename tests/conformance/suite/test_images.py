@@ -1,4 +1,4 @@
-"""Images in the input, against a model that sees them: tiny, random, with a real processor."""
+"""Images in the input, with a tiny random vision model that has a real processor."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ SEED = 3
 
 
 @pytest.fixture(scope="module")
-def seeing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def vision_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     folder = tmp_path_factory.mktemp("seeing")
     model = write_vision_model(folder / "model", tiny_tokenizer(), "idefics3", eos_scale=4.0)
     settings = {"engine": "transformers", "model": str(model), "dtype": "float32"}
@@ -30,8 +30,8 @@ def seeing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         server.stop()
 
 
-def shown(seed: int) -> Json:
-    """A user's question about a picture."""
+def ask_about_picture(seed: int) -> Json:
+    """Return a user's message with a picture and a question."""
     return message(
         "user",
         [
@@ -44,31 +44,38 @@ def shown(seed: int) -> Json:
     )
 
 
-def test_a_question_about_an_image_is_answered(seeing: Api) -> None:
-    response = seeing.create([shown(0)], temperature=1, seed=SEED)
+def test_a_question_about_an_image_is_answered(vision_api: Api) -> None:
+    response = vision_api.create([ask_about_picture(0)], temperature=1, seed=SEED)
 
     assert response["status"] == "completed"
     assert response["output"]
 
 
-def test_the_answer_is_streamed(seeing: Api) -> None:
-    final = judge_stream(seeing.post(input=[shown(0)], temperature=1, seed=SEED, stream=True))
+def test_the_answer_is_streamed(vision_api: Api) -> None:
+    final = judge_stream(
+        vision_api.post(input=[ask_about_picture(0)], temperature=1, seed=SEED, stream=True)
+    )
 
     assert final["status"] == "completed"
 
 
-def test_the_answer_depends_on_the_image(seeing: Api) -> None:
-    answers = {text_of(seeing.create([shown(each)], max_output_tokens=16)) for each in range(4)}
+def test_the_answer_depends_on_the_image(vision_api: Api) -> None:
+    answers = {
+        text_of(vision_api.create([ask_about_picture(seed)], max_output_tokens=16))
+        for seed in range(4)
+    }
 
     assert len(answers) > 1
 
 
-def test_the_answer_is_held_to_a_schema(seeing: Api) -> None:
+def test_the_answer_is_held_to_a_schema(vision_api: Api) -> None:
     schema = {"type": "object", "properties": {"n": {"enum": [1, 2]}}, "required": ["n"]}
     text = {"format": {"type": "json_schema", "name": "n", "schema": schema, "strict": False}}
 
-    # The specification's own schema has no place for one in the answer.
-    response = seeing.post(input=[shown(0)], temperature=1, seed=SEED, text=text).json()
+    # The specification's own schema of the response has no field for this.
+    response = vision_api.post(
+        input=[ask_about_picture(0)], temperature=1, seed=SEED, text=text
+    ).json()
 
     assert response["status"] == "completed", response["error"]
     assert json.loads(text_of(response)) in ({"n": 1}, {"n": 2})

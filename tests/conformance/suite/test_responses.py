@@ -1,4 +1,4 @@
-"""Requests that every server of the specification must answer, and how."""
+"""Requests that every server of the specification must accept, and the expected responses."""
 
 from typing import Any
 

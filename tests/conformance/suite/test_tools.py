@@ -1,4 +1,4 @@
-"""Functions that a model calls: when it must, when it may, and what becomes of what they give."""
+"""Function calling: `tool_choice`, and function outputs in the next turn."""
 
 import json
 from typing import Any

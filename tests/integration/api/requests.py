@@ -1,4 +1,4 @@
-"""What the tests of the API ask for, and what they read in the answers."""
+"""Requests to the API, and readers of its responses, for the tests of the API."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,39 +14,39 @@ DONE = b"data: [DONE]\n\n"
 
 
 def create(http: FlaskClient, **body: Any) -> dict[str, Any]:
-    """Create a response in the background; the object that is answered."""
+    """Create a response in the background; return its object."""
     answer = http.post("/v1/responses", json={"input": "Hello.", "background": True} | body)
     assert answer.status_code == 200, answer.text
     return parsed(answer)
 
 
 def fetch(http: FlaskClient, response_id: str) -> dict[str, Any]:
-    """The object as it is now."""
+    """Return the response object as it is now."""
     answer = http.get(f"/v1/responses/{response_id}")
     assert answer.status_code == 200, answer.text
     return parsed(answer)
 
 
 def wait_for_end(http: FlaskClient, response_id: str) -> dict[str, Any]:
-    """The object once it has ended."""
+    """Wait until the response has ended; return its object."""
     eventually(lambda: fetch(http, response_id)["status"] in TERMINAL)
     return fetch(http, response_id)
 
 
 def create_and_wait(http: FlaskClient, **body: Any) -> dict[str, Any]:
-    """A background response that has ended."""
+    """Create a response in the background, wait until it has ended, and return its object."""
     return wait_for_end(http, create(http, **body)["id"])
 
 
 def cancel(http: FlaskClient, response_id: str) -> dict[str, Any]:
-    """Cancel a response; the object that is answered."""
+    """Cancel a response; return its object."""
     answer = http.post(f"/v1/responses/{response_id}/cancel")
     assert answer.status_code == 200, answer.text
     return parsed(answer)
 
 
 def wait_for_text(http: FlaskClient, response_id: str) -> None:
-    """Return once the first text has come."""
+    """Follow the event stream until the first text arrives."""
     answer = http.get(f"/v1/responses/{response_id}?stream=true")
     for frame in frames(answer):
         if frame.startswith(b"event: response.output_text.delta\n"):
@@ -55,13 +55,13 @@ def wait_for_text(http: FlaskClient, response_id: str) -> None:
 
 
 def parsed(answer: TestResponse) -> dict[str, Any]:
-    """The JSON object of an answer."""
+    """Return the JSON object in the body of an HTTP response."""
     value: dict[str, Any] = orjson.loads(answer.data)
     return value
 
 
 def error_of(answer: TestResponse) -> dict[str, Any]:
-    """The error of an answer, which has the four keys and a request id."""
+    """Return the error of an HTTP response; it must have the four keys and a request id."""
     body = parsed(answer)
     assert set(body) == {"error"}
     assert set(body["error"]) == {"message", "type", "param", "code"}
@@ -71,7 +71,7 @@ def error_of(answer: TestResponse) -> dict[str, Any]:
 
 
 def frames(answer: TestResponse) -> Iterator[bytes]:
-    """The frames of a stream as they come, each with its closing empty line."""
+    """Yield the frames of a stream as they arrive, each with its closing empty line."""
     assert answer.status_code == 200, answer.text
     assert answer.mimetype == "text/event-stream"
     for chunk in answer.iter_encoded():
@@ -80,7 +80,7 @@ def frames(answer: TestResponse) -> Iterator[bytes]:
 
 
 def events(answer: TestResponse) -> list[dict[str, Any]]:
-    """The events of a whole stream, which must close with [DONE]."""
+    """Return the events of a whole stream, which must close with [DONE]."""
     *framed, last = frames(answer)
     answer.close()
     assert last == DONE
@@ -88,7 +88,7 @@ def events(answer: TestResponse) -> list[dict[str, Any]]:
 
 
 def event_of(frame: bytes) -> dict[str, Any]:
-    """The event in a frame, whose `event` field is its type."""
+    """Return the event in a frame, whose `event` field is its type."""
     head, data = frame.removesuffix(b"\n\n").split(b"\n")
     event: dict[str, Any] = orjson.loads(data.removeprefix(b"data: "))
     assert head == b"event: " + event["type"].encode()
@@ -96,12 +96,12 @@ def event_of(frame: bytes) -> dict[str, Any]:
 
 
 def stream(http: FlaskClient, response_id: str, *, after: int | None = None) -> TestResponse:
-    """Replay and follow the events of a response."""
+    """Request the event stream of a response: events of the past, then live ones."""
     query = "" if after is None else f"&starting_after={after}"
     return http.get(f"/v1/responses/{response_id}?stream=true{query}")
 
 
 def text_of(response: dict[str, Any]) -> str:
-    """The text of a response's output."""
+    """Return the text of a response's output."""
     parts = (part["text"] for item in response["output"] for part in item["content"])
     return "".join(parts)

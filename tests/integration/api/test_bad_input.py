@@ -1,4 +1,4 @@
-"""What cannot be served is refused with its reason, and leaves nothing behind."""
+"""Requests that cannot be served: refused with a reason, and without side effects."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -107,7 +107,7 @@ _RAW = {
 
 @pytest.fixture
 def nothing_queued(sql: RunSql, client: redis.Redis) -> Iterator[None]:
-    """After the test: no row, no hint, no content in Redis."""
+    """Check after the test that there is no row, no wake-up and no content in Redis."""
     yield
     assert sql("SELECT count(*) FROM responses") == [(0,)]
     assert client.llen(queue_name(SCRIPTED_MODEL)) == 0

@@ -1,4 +1,4 @@
-"""POST /v1/responses/{id}/cancel: wherever the response is, it ends and keeps the text it has."""
+"""POST /v1/responses/{id}/cancel: ends a response in any state and keeps the text it has."""
 
 import socket
 import time
@@ -40,7 +40,7 @@ _ENDLESS: dict[str, Any] = {"script_interval_ms": 10, "script_tokens": 100_000}
 
 @pytest.fixture
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The API gives up on a silent worker at once, and often looks for its client."""
+    """Make the API give up on a silent worker at once, and often check that its client is there."""
     monkeypatch.setattr("api.streaming.foreground.LISTEN_S", 0.05)
     monkeypatch.setattr("api.streaming.sse.LISTEN_S", 0.05)
     monkeypatch.setattr("api.streaming.foreground.WORKER_ANSWERS_S", 0.05)
@@ -152,7 +152,7 @@ def test_clients_that_cancel_at_the_same_time_get_the_same_answer(
 
     with ThreadPoolExecutor(4) as clients:
         cancels = [clients.submit(cancel, app.test_client(), response["id"]) for _ in range(4)]
-        answers = [each.result() for each in cancels]
+        answers = [future.result() for future in cancels]
 
     assert answers == [fetch(http, response["id"])] * 4
     assert answers[0]["status"] == "cancelled"

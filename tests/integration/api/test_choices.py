@@ -1,4 +1,4 @@
-"""`n`: several completions of one request, read whole and streamed, resumed and cancelled."""
+"""`n`: several choices of one request, read whole and streamed, resumed and cancelled."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from worker.maintenance.maintenance import Maintenance
 
-_TOKENS = 100  # three seconds of the slow worker's, so that it is surely lost midway
+_TOKENS = 100  # three seconds of the slow worker's, so that its lease is surely lost midway
 _SLOW: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": _TOKENS}
 _FAST: dict[str, Any] = {"script_interval_ms": 1, "script_tokens": 20}
 
@@ -35,7 +35,7 @@ def test_it_works(http: FlaskClient, worker: InProcessWorker, settings: Settings
 
     assert response["status"] == "completed"
     assert len(response["output"]) == len({item["id"] for item in response["output"]}) == 3
-    assert len(set(texts_of(response))) == 1  # a script has no choice
+    assert len(set(texts_of(response))) == 1  # the script is the same for every choice
     usage = response["usage"]
     assert usage["output_tokens"] == 3 * settings.script_tokens
     assert usage["input_tokens"] == len(b"Hello.")
@@ -62,8 +62,8 @@ def test_a_later_turn_goes_on_from_the_first(http: FlaskClient, worker: InProces
     one, several = (create_and_wait(http, n=n, max_output_tokens=4) for n in (1, 3))
 
     turns = [
-        create_and_wait(http, input="Go on.", previous_response_id=each["id"])
-        for each in (one, several)
+        create_and_wait(http, input="Go on.", previous_response_id=previous["id"])
+        for previous in (one, several)
     ]
 
     assert turns[0]["usage"]["input_tokens"] == turns[1]["usage"]["input_tokens"]
@@ -132,7 +132,7 @@ def test_each_choice_goes_on_where_a_lost_worker_left_it(
 
 
 def wait_for_deltas(http: FlaskClient, response_id: str, count: int) -> list[dict[str, Any]]:
-    """The events up to so many deltas."""
+    """Wait for a number of deltas; return the events up to the last of them."""
     answer = stream(http, response_id)
     seen: list[dict[str, Any]] = []
     for frame in frames(answer):

@@ -1,4 +1,4 @@
-"""POST /v1/responses/compact: a conversation as one sealed item, and how it goes on."""
+"""POST /v1/responses/compact: a conversation as one encrypted item, and turns that follow it."""
 
 from typing import Any
 
@@ -41,9 +41,9 @@ def test_it_works(http: FlaskClient) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_the_model_reads_what_was_sealed(http: FlaskClient) -> None:
+def test_the_model_reads_encrypted_items(http: FlaskClient) -> None:
     made = parsed(compact(http))
-    summary = text_of(create_and_wait(http))  # the script says the same each time
+    summary = text_of(create_and_wait(http))  # the scripted engine writes the same text each time
 
     turn = create_and_wait(http, input=[*made["output"], {"role": "user", "content": "Go on."}])
 

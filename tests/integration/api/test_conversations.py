@@ -1,4 +1,4 @@
-"""/v1/conversations: items that responses share, and the turns that they add."""
+"""/v1/conversations: items that responses share, and the turns that responses add."""
 
 from typing import Any
 from urllib.parse import urlencode

@@ -1,4 +1,4 @@
-"""DELETE /v1/responses/{id}: nothing is left, wherever the response was."""
+"""DELETE /v1/responses/{id}: removes a response completely, whatever its state."""
 
 import threading
 from typing import Any
@@ -39,7 +39,7 @@ def hex_of(response: dict[str, Any]) -> str:
 
 
 def rows_of(sql: RunSql, response: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """Rows that name the response, as a uuid or as the digits in an id."""
+    """Return the rows that name the response, as a UUID or as the hexadecimal digits of an id."""
     digits = hex_of(response)
     return rows_that_mention(sql, digits) + rows_that_mention(sql, str(UUID(hex=digits)))
 

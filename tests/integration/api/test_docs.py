@@ -1,4 +1,4 @@
-"""/openapi.json and /docs: the reference, complete and without the internet."""
+"""/openapi.json and /docs: the reference, complete and available without internet access."""
 
 import re
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ _REFERENCE = re.compile(r"""(?:src|href|data-url|url)=["']([^"']*)["']""")
 
 
 def references_of(page: str) -> list[str]:
-    """Whatever the page would fetch."""
+    """Return the URLs that the page would load."""
     return _REFERENCE.findall(page)
 
 
 def routes_of(app: OpenAPI) -> set[tuple[str, str]]:
-    """Every address below /v1 with each of its methods, as OpenAPI writes them."""
+    """Return every path below /v1 with each of its methods, in OpenAPI's notation."""
     return {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
@@ -29,7 +29,7 @@ def routes_of(app: OpenAPI) -> set[tuple[str, str]]:
 
 
 def refs_in(value: object) -> Iterator[str]:
-    """Every `$ref` at any depth."""
+    """Yield every `$ref` at any depth."""
     if isinstance(value, dict):
         if isinstance(value.get("$ref"), str):
             yield value["$ref"]

@@ -1,4 +1,4 @@
-"""Whatever goes wrong, the answer has the one error body, a request id, and no inner details."""
+"""Errors of every kind: one error body, a request id, and no internal details."""
 
 import io
 import re
@@ -31,21 +31,21 @@ _ROUTES: list[tuple[str, str, dict[str, Any] | None]] = [
 
 @pytest.fixture
 def without_database(settings: Settings) -> Iterator[FlaskClient]:
-    """The API while nobody listens at the database's address."""
+    """Yield a client of the API while the database refuses connections."""
     with running_app(settings.model_copy(update=NO_DATABASE)) as cut_off:
         yield cut_off.test_client()
 
 
 @pytest.fixture
 def without_redis(settings: Settings) -> Iterator[FlaskClient]:
-    """The API while nobody listens at Redis' address."""
+    """Yield a client of the API while Redis refuses connections."""
     with running_app(settings.model_copy(update=NO_REDIS)) as cut_off:
         yield cut_off.test_client()
 
 
 @pytest.fixture
-def items_refused(sql: RunSql) -> Iterator[None]:
-    """Makes Postgres refuse every item."""
+def refuse_items(sql: RunSql) -> Iterator[None]:
+    """Make Postgres refuse every item."""
     sql("ALTER TABLE items ADD CONSTRAINT inner_detail CHECK (false)")
     yield
     sql("ALTER TABLE items DROP CONSTRAINT inner_detail")
@@ -171,7 +171,7 @@ def test_what_is_stored_is_accepted_while_redis_is_out_of_reach(
     assert sql("SELECT status FROM responses") == [("queued",)]
 
 
-@pytest.mark.usefixtures("items_refused")
+@pytest.mark.usefixtures("refuse_items")
 def test_a_fault_of_the_server_is_told_without_inner_details(http: FlaskClient) -> None:
     answer = http.post("/v1/responses", json={"input": "Hello.", "background": True})
 
@@ -181,7 +181,7 @@ def test_a_fault_of_the_server_is_told_without_inner_details(http: FlaskClient) 
         assert detail not in answer.text
 
 
-@pytest.mark.usefixtures("items_refused")
+@pytest.mark.usefixtures("refuse_items")
 def test_a_fault_of_the_server_is_logged_without_what_the_client_wrote(
     http: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:

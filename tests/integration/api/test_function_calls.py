@@ -1,4 +1,4 @@
-"""Functions as clients see them: called, answered, and refused where something is missing."""
+"""Function calls as clients see them: called, answered, and refused if something is missing."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""GET /livez and /readyz: does the process answer, and can it serve?"""
+"""GET /livez and /readyz: liveness of the process, and its readiness to serve."""
 
 import pytest
 from flask.testing import FlaskClient

@@ -1,4 +1,4 @@
-"""Idempotency-Key: sent again, a request finds the response it made."""
+"""Idempotency-Key: a repeated request returns the response of the first one."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

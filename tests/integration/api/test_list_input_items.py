@@ -1,4 +1,4 @@
-"""GET /v1/responses/{id}/input_items: what a response was asked, item by item."""
+"""GET /v1/responses/{id}/input_items: the input of a response, item by item."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -30,7 +30,7 @@ def messages(*texts: str) -> list[dict[str, Any]]:
 
 
 def walk(http: FlaskClient, response: dict[str, Any], **query: Any) -> list[str]:
-    """The texts on at most ten pages, each page begun after the last id of the one before."""
+    """Return the texts on at most ten pages, each requested after the previous one's last id."""
     page = list_page(http, response, **query)
     seen = texts_of(page)
     for _ in range(9):
@@ -197,10 +197,10 @@ def test_the_items_of_another_project_are_not_found(http: FlaskClient, desk: Des
 
 def test_addresses_of_images_are_shown_to_those_who_ask(http: FlaskClient, desk: Desk) -> None:
     image = {"type": "input_image", "image_url": "data:image/png;base64,eA==", "detail": "auto"}
-    stored = stored_response()
-    message = {**input_message(stored.id), "content": [image]}
-    desk.store.responses.create(stored, [message])
-    response = {"id": response_wire_id(stored.id)}
+    record = stored_response()
+    message = {**input_message(record.id), "content": [image]}
+    desk.store.responses.create(record, [message])
+    response = {"id": response_wire_id(record.id)}
 
     [hidden] = list_page(http, response)["data"]
     for name in ("include[]", "include"):

@@ -1,4 +1,4 @@
-"""GET /v1/models: what is served here."""
+"""GET /v1/models: the served models."""
 
 import pytest
 from flask.testing import FlaskClient

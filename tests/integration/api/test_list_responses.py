@@ -1,4 +1,4 @@
-"""GET /v1/responses: filters, order, and pages that a cursor leads through."""
+"""GET /v1/responses: filters, order and cursor pagination."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -27,11 +27,11 @@ def ids_of(page: dict[str, Any]) -> list[str]:
 
 
 def wire_ids(*created: ResponseRecord) -> list[str]:
-    return [response_wire_id(stored.id) for stored in created]
+    return [response_wire_id(record.id) for record in created]
 
 
 def walk(http: FlaskClient, **query: Any) -> list[str]:
-    """The ids on all pages, each page begun after the last id of the one before."""
+    """Return the ids on all pages, each requested after the previous one's last id."""
     page = list_page(http, **query)
     seen = ids_of(page)
     while page["has_more"]:

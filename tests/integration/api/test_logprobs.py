@@ -1,4 +1,4 @@
-"""`logprobs`, `top_logprobs` and what `include` asks for, in objects and in streams."""
+"""`logprobs`, `top_logprobs` and the values of `include`, in objects and in streams."""
 
 from typing import Any
 
@@ -23,7 +23,10 @@ def test_every_token_has_its_own(
     response = create_and_wait(http, **fields)
 
     found = logprobs_of(response)
-    assert "".join(each["token"] for each in found) == response["output"][0]["content"][0]["text"]
+    assert (
+        "".join(logprob["token"] for logprob in found)
+        == response["output"][0]["content"][0]["text"]
+    )
     assert found[0] == {
         "token": "This",
         "logprob": 0.0,
@@ -55,6 +58,6 @@ def test_a_stream_has_them_in_deltas_and_at_the_end(
 
     deltas = [event for event in found if event["type"] == "response.output_text.delta"]
     assert all(event["delta"] == event["logprobs"][0]["token"] for event in deltas)
-    together = [each for event in deltas for each in event["logprobs"]]
+    together = [logprob for event in deltas for logprob in event["logprobs"]]
     [done] = [event for event in found if event["type"] == "response.output_text.done"]
     assert together == done["logprobs"] == logprobs_of(found[-1]["response"])

@@ -1,4 +1,4 @@
-"""What a model thinks, as clients see it: items, events, tokens, and sealed from turn to turn."""
+"""Reasoning as clients see it: items, events, token counts, and encrypted from turn to turn."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ from worker.engine.interface import GenerationRequest
 from worker.engine.scripted import ScriptedEngine
 
 SCRIPT = "<think>\nIt greets. So I greet. Done.\n</think>\n\nHello!"
-THOUGHT = "It greets. So I greet. Done."
+REASONING = "It greets. So I greet. Done."
 NUM_THOUGHT = SCRIPT.index("\n\nHello")
 
 
@@ -41,10 +41,10 @@ def kinds(response: dict[str, Any]) -> list[str]:
 def test_it_works(http: FlaskClient) -> None:
     response = create_and_wait(http, reasoning={"effort": "high", "summary": "concise"})
 
-    thought, message = response["output"]
-    assert thought["content"] == [{"type": "reasoning_text", "text": THOUGHT}]
-    assert thought["summary"] == [{"type": "summary_text", "text": "It greets.\nDone."}]
-    assert "encrypted_content" not in thought
+    reasoning, message = response["output"]
+    assert reasoning["content"] == [{"type": "reasoning_text", "text": REASONING}]
+    assert reasoning["summary"] == [{"type": "summary_text", "text": "It greets.\nDone."}]
+    assert "encrypted_content" not in reasoning
     assert text_of({"output": [message]}) == "Hello!"
     details = response["usage"]["output_tokens_details"]
     assert details == {"reasoning_tokens": NUM_THOUGHT}
@@ -57,8 +57,8 @@ def test_its_deltas_are_streamed_and_replayed_alike(http: FlaskClient) -> None:
     live = list(frames(http.post("/v1/responses", json=body)))
     streamed = [orjson.loads(frame.split(b"data: ")[1]) for frame in live[:-1]]
 
-    deltas = [each["delta"] for each in streamed if each["type"] == "response.reasoning.delta"]
-    assert "".join(deltas) == THOUGHT
+    deltas = [event["delta"] for event in streamed if event["type"] == "response.reasoning.delta"]
+    assert "".join(deltas) == REASONING
     assert len(deltas) > 10
     assert list(frames(stream(http, streamed[0]["response"]["id"]))) == live
 
@@ -72,22 +72,22 @@ def test_openais_names_are_given_to_the_same_events(settings: Settings, http: Fl
         again = events(stream(other, response["id"]))
 
     ours = events(stream(http, response["id"]))
-    names = [re.sub(r"reasoning\.", "reasoning_text.", each["type"]) for each in ours]
-    assert [each["type"] for each in renamed] == names
+    names = [re.sub(r"reasoning\.", "reasoning_text.", event["type"]) for event in ours]
+    assert [event["type"] for event in renamed] == names
     assert "response.reasoning_text.done" in names
     assert again == renamed
 
 
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("is_open", [True, False])
-def test_a_thought_goes_from_turn_to_turn_without_being_stored(
+def test_reasoning_goes_from_turn_to_turn_without_being_stored(
     http: FlaskClient, is_open: bool
 ) -> None:
     asked: dict[str, Any] = {"store": False, "include": ["reasoning.encrypted_content"]}
     first = parsed(http.post("/v1/responses", json={"input": "a", **asked}))
     if not is_open:
         del first["output"][0]["content"]
-    prompt = f"a\n<think>\n{THOUGHT}\n</think>\n\nHello!\nb"
+    prompt = f"a\n<think>\n{REASONING}\n</think>\n\nHello!\nb"
 
     items = [{"role": "user", "content": "a"}, *first["output"], {"role": "user", "content": "b"}]
     second = parsed(http.post("/v1/responses", json={"input": items, **asked}))
@@ -99,19 +99,19 @@ def test_a_thought_goes_from_turn_to_turn_without_being_stored(
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_stored_thought_is_sealed_when_it_is_read(http: FlaskClient) -> None:
+def test_stored_reasoning_is_encrypted_when_it_is_read(http: FlaskClient) -> None:
     response = create_and_wait(http)
 
     path = f"/v1/responses/{response['id']}?include[]=reasoning.encrypted_content"
-    thought = parsed(http.get(path))["output"][0]
+    reasoning = parsed(http.get(path))["output"][0]
 
-    item = {"type": "reasoning", "summary": [], "encrypted_content": thought["encrypted_content"]}
+    item = {"type": "reasoning", "summary": [], "encrypted_content": reasoning["encrypted_content"]}
     counted = http.post("/v1/responses/input_tokens", json={"input": [item]})
-    assert parsed(counted)["input_tokens"] == len(f"<think>\n{THOUGHT}\n</think>\n\n")
+    assert parsed(counted)["input_tokens"] == len(f"<think>\n{REASONING}\n</think>\n\n")
 
 
 @pytest.mark.usefixtures("worker")
-def test_no_effort_shows_no_thought(http: FlaskClient) -> None:
+def test_no_effort_shows_no_reasoning(http: FlaskClient) -> None:
     response = create_and_wait(http, reasoning={"effort": "none"})
 
     assert kinds(response) == ["message"]
@@ -119,12 +119,12 @@ def test_no_effort_shows_no_thought(http: FlaskClient) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_the_limit_within_a_thought_is_told(http: FlaskClient) -> None:
+def test_the_limit_within_reasoning_is_told(http: FlaskClient) -> None:
     response = create_and_wait(http, max_output_tokens=20)
 
     assert response["status"] == "incomplete"
-    [thought] = response["output"]
-    assert (thought["type"], thought["status"]) == ("reasoning", "incomplete")
+    [reasoning] = response["output"]
+    assert (reasoning["type"], reasoning["status"]) == ("reasoning", "incomplete")
 
 
 @pytest.mark.usefixtures("worker")
@@ -151,7 +151,7 @@ def test_a_constraint_holds_for_the_answer(
 
 
 class TestRealEngine:
-    """A tiny random network whose template begins the thought by itself."""
+    """A tiny random network whose template opens the reasoning block itself."""
 
     @pytest.fixture
     def settings(self, settings: Settings, tmp_path: Path) -> Settings:

@@ -1,4 +1,4 @@
-"""Earlier thoughts given as input: in the open, or sealed for this project alone."""
+"""Earlier reasoning as input: in plain text, or encrypted for this project only."""
 
 from typing import Any
 
@@ -20,8 +20,8 @@ def reasoning(**fields: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def sealed(http: FlaskClient) -> str:
-    """A thought as this server seals it."""
+def encrypted(http: FlaskClient) -> str:
+    """Return a reasoning text encrypted by this server."""
     services: Services = http.application.extensions["antiphon"]
     return encrypt_reasoning(services.cipher, DEFAULT_PROJECT, "mull")
 
@@ -33,11 +33,11 @@ def num_tokens(http: FlaskClient, items: list[dict[str, Any]]) -> int:
 
 
 @pytest.mark.usefixtures("worker")
-def test_the_model_reads_what_was_thought(http: FlaskClient, sealed: str) -> None:
+def test_the_model_reads_earlier_reasoning(http: FlaskClient, encrypted: str) -> None:
     prompt = "a\n<think>\nmull\n</think>\n\nb\nc"
-    open_one = reasoning(content=[{"type": "reasoning_text", "text": "mull"}])
+    plain = reasoning(content=[{"type": "reasoning_text", "text": "mull"}])
 
-    for item in (open_one, reasoning(encrypted_content=sealed)):
+    for item in (plain, reasoning(encrypted_content=encrypted)):
         items = [ASKED, item, ANSWERED, NEXT]
         response = create_and_wait(http, input=items)
 
@@ -47,10 +47,10 @@ def test_the_model_reads_what_was_thought(http: FlaskClient, sealed: str) -> Non
         assert listed["data"][1].items() >= item.items()
 
 
-def test_a_thought_that_was_not_sealed_here_is_refused_by_name(
-    http: FlaskClient, sealed: str
+def test_reasoning_that_was_not_encrypted_here_is_refused_by_name(
+    http: FlaskClient, encrypted: str
 ) -> None:
-    tampered = ("B" if sealed[0] == "A" else "A") + sealed[1:]
+    tampered = ("B" if encrypted[0] == "A" else "A") + encrypted[1:]
     for content in ("gAAAAABfromelsewhere", tampered):
         item = reasoning(encrypted_content=content)
 

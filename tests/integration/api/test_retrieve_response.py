@@ -1,4 +1,4 @@
-"""GET /v1/responses/{id}: the object as it stands, or its events."""
+"""GET /v1/responses/{id}: the object in its current state, or its events."""
 
 from itertools import islice
 from uuid import UUID

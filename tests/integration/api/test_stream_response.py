@@ -341,12 +341,12 @@ def test_a_foreground_response_is_cancelled_when_its_client_goes(
 def test_a_server_full_of_streams_refuses_more_and_takes_other_requests(
     app: OpenAPI, http: FlaskClient
 ) -> None:
-    hub = app.extensions["antiphon"].broadcaster
+    broadcaster = app.extensions["antiphon"].broadcaster
     response = create(http)
 
     with contextlib.ExitStack() as places:
         for _ in range(24):
-            places.enter_context(hub.reserve_slot())
+            places.enter_context(broadcaster.reserve_slot())
         refused = stream(http, response["id"])
         assert fetch(http, response["id"])["status"] == "queued"
 
@@ -359,11 +359,11 @@ def test_a_server_full_of_streams_refuses_more_and_takes_other_requests(
 def test_nothing_runs_for_a_client_that_was_refused_a_place(
     app: OpenAPI, http: FlaskClient, is_stream: bool
 ) -> None:
-    hub = app.extensions["antiphon"].broadcaster
+    broadcaster = app.extensions["antiphon"].broadcaster
 
     with contextlib.ExitStack() as places:
         for _ in range(24):
-            places.enter_context(hub.reserve_slot())
+            places.enter_context(broadcaster.reserve_slot())
         refused = http.post("/v1/responses", json={"input": "Hello.", "stream": is_stream})
 
     assert refused.status_code == 503

@@ -1,4 +1,4 @@
-"""Fields that say how a request is treated: tier, truncation, stream options, labels."""
+"""Fields about how a request is treated: service tier, truncation, stream options, labels."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`store: false`: the answer is delivered and nothing of it, or of what was asked, is kept."""
+"""`store: false`: the output is delivered, and neither it nor the input is stored."""
 
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
@@ -43,7 +43,7 @@ _ENDLESS: dict[str, Any] = {"script_interval_ms": 10, "script_tokens": 100_000}
 
 
 def ask(http: FlaskClient, **more: Any) -> dict[str, Any]:
-    """The object in the answer, streamed or not."""
+    """Create a response; return its object, streamed or not."""
     answer = http.post("/v1/responses", json=_BODY | more)
     assert answer.status_code == 200, answer.text
     if not more.get("stream"):
@@ -108,7 +108,7 @@ def test_the_scan_would_find_what_is_stored(
 ) -> None:
     ask(http, store=True)
 
-    # Each month has tables of its own.
+    # The tables are partitioned by month.
     tables = {table.split("_")[0] for table, _ in rows_that_mention(sql, _MARKER)}
     assert tables == {"responses", "items"}
     assert rows_that_mention(sql, _ANSWER)
@@ -173,7 +173,7 @@ def test_an_answer_that_was_committed_before_it_was_published_is_waited_for(
     with ThreadPoolExecutor() as threads:
         reader = threads.submit(list, streamed)
         assert desk.store.finisher.finish(recorder.record, ending)
-        wait([reader], timeout=0.3)  # Long enough for the API to see the end in the store.
+        wait([reader], timeout=0.3)  # Long enough for the API to notice the end in the database.
         recorder.publish_end()
 
     *_, last, _done = reader.result()

@@ -1,4 +1,4 @@
-"""The search of the web as clients see it, over a SearXNG that finds what it is told."""
+"""Web search as clients see it, with a fake SearXNG that returns given results."""
 
 import re
 from collections.abc import Iterator
@@ -84,7 +84,7 @@ def test_its_steps_are_streamed_and_replayed_alike(http: FlaskClient) -> None:
     names = [frame.split(b"\n")[0].removeprefix(b"event: response.") for frame in live]
     steps = [name for name in names if name.startswith(b"web_search_call.")]
     expected = (b"in_progress", b"searching", b"completed")
-    assert steps == [b"web_search_call." + each for each in expected]
+    assert steps == [b"web_search_call." + step for step in expected]
     assert b"output_text.annotation.added" in names
     [listed] = parsed(http.get("/v1/responses"))["data"]
     assert list(frames(stream(http, listed["id"]))) == live
@@ -223,7 +223,7 @@ def test_another_worker_goes_on_with_what_the_lost_one_was_told(
 
 
 class TestRealEngine:
-    """A tiny random network that is made to search before it answers."""
+    """A tiny random network that is forced to search before it answers."""
 
     @pytest.fixture
     def settings(self, settings: Settings, tmp_path: Path) -> Settings:
@@ -251,6 +251,6 @@ class TestRealEngine:
         assert response["status"] == "completed"
         search, message = response["output"]
         assert web.queries == [search["action"]["query"]]
-        assert [each["title"] for each in search["results"]] == ["One", "Two"]
+        assert [hit["title"] for hit in search["results"]] == ["One", "Two"]
         assert re.fullmatch("[0-9]{4}", message["content"][0]["text"])
         assert response["usage"]["output_tokens"] < 120

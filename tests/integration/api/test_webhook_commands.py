@@ -1,4 +1,4 @@
-"""`./antiphon webhooks` against a served API."""
+"""`./antiphon webhooks` with a running API."""
 
 import json
 import threading
@@ -14,7 +14,7 @@ from cli.main import app as commands
 from tests.integration.conftest import RunSql
 from tests.integration.desk import Desk
 
-URL = "https://203.0.114.7/hook"  # nothing here ever connects to it
+URL = "https://203.0.114.7/hook"  # no test connects to it
 
 Run = Callable[..., Result]
 

@@ -1,4 +1,4 @@
-"""/v1/webhook_endpoints as the official client uses it, and what it refuses."""
+"""/v1/webhook_endpoints with the official client, and the requests it refuses."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,14 +16,14 @@ from tests.integration.api.requests import error_of, parsed
 from tests.integration.conftest import RunSql, running_app
 from tests.integration.receiver import ALLOWED, Receiver
 
-# An address that nothing here ever connects to.
+# An address that no test connects to.
 URL = "https://203.0.114.7/hook"
 PATH = "/v1/webhook_endpoints"
 
 
 @pytest.fixture
 def openai(app: OpenAPI) -> Iterator[OpenAI]:
-    """The official client, its requests handed to the app."""
+    """Return the official client, connected to the app without a server."""
     transport = httpx2.WSGITransport(app)
     with httpx2.Client(transport=transport) as http:
         yield OpenAI(api_key="none", base_url="http://antiphon/v1", http_client=http, max_retries=0)
@@ -31,7 +31,7 @@ def openai(app: OpenAPI) -> Iterator[OpenAI]:
 
 @pytest.fixture
 def allowing_http(settings: Settings) -> Iterator[FlaskClient]:
-    """An API that may deliver to this machine."""
+    """Yield a client of an API that may send webhooks to this machine over HTTP."""
     networks = Settings(webhook_networks=ALLOWED).webhook_networks
     with running_app(settings.model_copy(update={"webhook_networks": networks})) as app:
         yield app.test_client()
@@ -65,7 +65,7 @@ def test_it_works(openai: OpenAI) -> None:
 def test_the_list_goes_on_after_each_page(openai: OpenAI, http: FlaskClient) -> None:
     ids = [add(http)["id"] for _ in range(3)]
 
-    assert [each.id for each in openai.webhooks.list(limit=2)] == ids[::-1]
+    assert [endpoint.id for endpoint in openai.webhooks.list(limit=2)] == ids[::-1]
 
 
 def test_the_events_can_be_listed(openai: OpenAI) -> None:
@@ -207,8 +207,8 @@ def test_a_foreign_endpoint_looks_like_an_unknown_one(
     )
 
     answers = [
-        http.open(f"{PATH}/we_{each.hex}{suffix}", method=method, json=body)
-        for each in (foreign, unknown)
+        http.open(f"{PATH}/we_{endpoint_id.hex}{suffix}", method=method, json=body)
+        for endpoint_id in (foreign, unknown)
     ]
 
     assert [answer.status_code for answer in answers] == [404, 404]

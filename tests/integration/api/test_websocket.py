@@ -1,4 +1,4 @@
-"""WebSocket on /v1/responses: turns on one connection, and what it alone remembers."""
+"""WebSocket on /v1/responses: turns on one connection, and its cache of unstored contexts."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,7 +23,7 @@ NOT_FOUND = "previous_response_not_found"
 
 @pytest.fixture
 def connect(app: OpenAPI) -> Iterator[Connect]:
-    """Opens connections to the app behind a server of its own."""
+    """Return a function that opens connections to the app on a server of its own."""
     opened: list[Client] = []
     with serving(app) as address:
 
@@ -32,9 +32,9 @@ def connect(app: OpenAPI) -> Iterator[Connect]:
             return opened[-1]
 
         yield open_one
-        for each in opened:
-            if each.connected:
-                each.close()
+        for socket in opened:
+            if socket.connected:
+                socket.close()
 
 
 def send(socket: Client, **body: Any) -> None:
@@ -50,15 +50,15 @@ def receive(socket: Client) -> dict[str, Any]:
 
 
 def read_turn(socket: Client) -> list[dict[str, Any]]:
-    """The events of one response, or the one error that stands for them."""
+    """Read the events of one response, or the one error that is sent instead."""
     events = [receive(socket)]
     while events[-1]["type"] not in TERMINAL:
         events.append(receive(socket))
     return events
 
 
-def turn(socket: Client, **body: Any) -> dict[str, Any]:
-    """The response of a turn that must complete."""
+def run_turn(socket: Client, **body: Any) -> dict[str, Any]:
+    """Send a turn that must complete; return its response."""
     send(socket, **body)
     end = read_turn(socket)[-1]
     assert end["type"] == "response.completed", end
@@ -66,8 +66,8 @@ def turn(socket: Client, **body: Any) -> dict[str, Any]:
     return response
 
 
-def refused(socket: Client, **body: Any) -> dict[str, Any]:
-    """The error of a turn that must be refused."""
+def run_refused_turn(socket: Client, **body: Any) -> dict[str, Any]:
+    """Send a turn that must be refused; return its error."""
     send(socket, **body)
     [frame] = read_turn(socket)
     assert set(frame) == {"type", "status", "error"}
@@ -86,7 +86,7 @@ def test_it_works(connect: Connect) -> None:
 
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert (events[0]["type"], events[-1]["type"]) == ("response.created", "response.completed")
-    deltas = [each["delta"] for each in events if each["type"] == "response.output_text.delta"]
+    deltas = [event["delta"] for event in events if event["type"] == "response.output_text.delta"]
     assert "".join(deltas) == text_of(events[-1]["response"])
 
 
@@ -108,9 +108,9 @@ def test_what_is_not_stored_can_go_on_where_it_was_made(
 ) -> None:
     socket = connect()
 
-    first = turn(socket, input="One.")
-    second = turn(socket, input="Two.", previous_response_id=first["id"])
-    third = turn(socket, input="Three.", previous_response_id=second["id"])
+    first = run_turn(socket, input="One.")
+    second = run_turn(socket, input="Two.", previous_response_id=first["id"])
+    third = run_turn(socket, input="Three.", previous_response_id=second["id"])
 
     said = ["One.", text_of(first), "Two.", text_of(second), "Three."]
     assert third["usage"]["input_tokens"] == len("\n".join(said))
@@ -121,22 +121,22 @@ def test_what_is_not_stored_can_go_on_where_it_was_made(
 @pytest.mark.usefixtures("worker")
 def test_only_the_latest_can_go_on(connect: Connect) -> None:
     socket = connect()
-    first = turn(socket)
-    turn(socket, previous_response_id=first["id"])
+    first = run_turn(socket)
+    run_turn(socket, previous_response_id=first["id"])
 
-    assert refused(socket, previous_response_id=first["id"])["code"] == NOT_FOUND
+    assert run_refused_turn(socket, previous_response_id=first["id"])["code"] == NOT_FOUND
 
 
 @pytest.mark.usefixtures("worker")
 def test_another_connection_knows_nothing_of_it(connect: Connect) -> None:
-    first = turn(connect())
+    first = run_turn(connect())
     other = connect()
 
-    error = refused(other, previous_response_id=first["id"])
+    error = run_refused_turn(other, previous_response_id=first["id"])
 
     assert (error["status"], error["code"]) == (404, NOT_FOUND)
     assert error["param"] == "previous_response_id"
-    assert turn(other)["status"] == "completed"
+    assert run_turn(other)["status"] == "completed"
 
 
 @pytest.mark.usefixtures("worker")
@@ -145,30 +145,33 @@ def test_a_turn_that_fails_ends_the_chain_it_went_on_from(
     connect: Connect, fault: dict[str, Any]
 ) -> None:
     socket = connect()
-    first = turn(socket)
+    first = run_turn(socket)
 
-    assert refused(socket, previous_response_id=first["id"], **fault)["status"] in (400, 404)
+    assert run_refused_turn(socket, previous_response_id=first["id"], **fault)["status"] in (
+        400,
+        404,
+    )
 
     for _ in range(2):
-        assert refused(socket, previous_response_id=first["id"])["code"] == NOT_FOUND
+        assert run_refused_turn(socket, previous_response_id=first["id"])["code"] == NOT_FOUND
 
 
 @pytest.mark.usefixtures("worker")
 def test_a_turn_that_fails_leaves_other_chains_alone(connect: Connect) -> None:
     socket = connect()
-    first = turn(socket)
+    first = run_turn(socket)
 
-    assert refused(socket, temperature=3)["param"] == "temperature"
+    assert run_refused_turn(socket, temperature=3)["param"] == "temperature"
 
-    assert turn(socket, previous_response_id=first["id"])["status"] == "completed"
+    assert run_turn(socket, previous_response_id=first["id"])["status"] == "completed"
 
 
 @pytest.mark.usefixtures("worker")
 def test_what_was_not_stored_is_not_stored_by_going_on(connect: Connect) -> None:
     socket = connect()
-    first = turn(socket)
+    first = run_turn(socket)
 
-    error = refused(socket, previous_response_id=first["id"], store=True)
+    error = run_refused_turn(socket, previous_response_id=first["id"], store=True)
 
     assert (error["status"], error["param"]) == (400, "store")
 
@@ -178,8 +181,8 @@ def test_what_is_stored_goes_on_anywhere(
 ) -> None:
     first = create_and_wait(http, input="One.")
 
-    second = turn(connect(), store=True, previous_response_id=first["id"], input="Two.")
-    third = turn(connect(), previous_response_id=second["id"], input="Three.")
+    second = run_turn(connect(), store=True, previous_response_id=first["id"], input="Two.")
+    third = run_turn(connect(), previous_response_id=second["id"], input="Three.")
 
     assert fetch(http, second["id"]) == second
     said = ["One.", text_of(first), "Two.", text_of(second), "Three."]
@@ -255,10 +258,10 @@ def test_a_client_cannot_send_ahead_without_end(connect: Connect) -> None:
 
 
 def test_connections_take_the_places_of_streams(connect: Connect, app: OpenAPI) -> None:
-    hub = app.extensions["antiphon"].broadcaster
-    with hub.reserve_slot():
+    broadcaster = app.extensions["antiphon"].broadcaster
+    with broadcaster.reserve_slot():
         for _ in range(app.extensions["antiphon"].settings.api_threads - 40 - 1):
-            hub._slots.acquire()
+            broadcaster._slots.acquire()
         socket = connect()
         answer = receive(socket)
 
@@ -266,5 +269,5 @@ def test_connections_take_the_places_of_streams(connect: Connect, app: OpenAPI) 
     with pytest.raises(ConnectionClosed):
         socket.receive(timeout=10)
     other = connect()
-    socket_open = refused(other, temperature=3)
+    socket_open = run_refused_turn(other, temperature=3)
     assert socket_open["param"] == "temperature"

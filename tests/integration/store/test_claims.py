@@ -80,7 +80,9 @@ def test_twenty_threads_claim_each_of_two_hundred_rows_once(desk: Desk, sql: Run
         return mine
 
     with ThreadPoolExecutor(20) as threads:
-        claims = Counter(each for mine in threads.map(claim_all, range(20)) for each in mine)
+        claims = Counter(
+            response_id for mine in threads.map(claim_all, range(20)) for response_id in mine
+        )
 
     assert len(claims) == 200
     assert set(claims.values()) == {1}

@@ -30,7 +30,7 @@ def config(empty_database_url: str) -> Config:
 
 
 def tables(url: str) -> set[str]:
-    """The tables, without the partitions of others."""
+    """Return the names of the tables, without those of partitions."""
     query = """
         SELECT relname FROM pg_class
         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
@@ -40,7 +40,7 @@ def tables(url: str) -> set[str]:
 
 
 def rows(url: str) -> list[str]:
-    """Every row of the tables that are partitioned by month."""
+    """Return every row of the tables that are partitioned by month."""
     with psycopg.connect(url) as connection:
         return [
             row

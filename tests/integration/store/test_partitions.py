@@ -1,4 +1,4 @@
-"""Partitions by month. Each test has a database of its own: it changes what others stand on."""
+"""Partitions by month. Each test has its own database, since it changes the tables."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -44,13 +44,13 @@ def own_desk(empty_database_url: str) -> Iterator[Desk]:
 
 
 def month(num_later: int) -> datetime:
-    """The middle of a month, counted from this one."""
+    """Return the middle of a month, counted from the current one."""
     first = _NOW.replace(day=1) + timedelta(days=31 * num_later)
     return first.replace(day=15)
 
 
-def ended(desk: Desk, created_at: datetime) -> UUID:
-    """A finished response with items and archive; it ended three hours ago."""
+def create_ended(desk: Desk, created_at: datetime) -> UUID:
+    """Create a response with items and archive that ended three hours ago; return its id."""
     claimed = desk.running(id=id_floor(created_at))
     assert desk.finish(claimed, output=[output_message(claimed.id)], events=[b"{}"])
     desk.sql(
@@ -60,7 +60,7 @@ def ended(desk: Desk, created_at: datetime) -> UUID:
 
 
 def partition_of(desk: Desk, response_id: UUID) -> set[str]:
-    """The labels of the partitions that hold something of a response."""
+    """Return the labels of the partitions that hold rows of a response."""
     labels = set()
     for table, column in (
         ("responses", "id"),
@@ -84,7 +84,7 @@ def test_it_works(own_desk: Desk) -> None:
 
     assert own_desk.store.partitions.add(month(1)) == [f"{later:%Y_%m}"]
 
-    assert partition_of(own_desk, ended(own_desk, later)) == {f"{later:%Y_%m}"}
+    assert partition_of(own_desk, create_ended(own_desk, later)) == {f"{later:%Y_%m}"}
 
 
 def test_months_that_are_there_are_not_made_again(own_desk: Desk) -> None:
@@ -92,13 +92,13 @@ def test_months_that_are_there_are_not_made_again(own_desk: Desk) -> None:
 
 
 def test_whatever_is_older_lies_in_the_first_month(own_desk: Desk) -> None:
-    response_id = ended(own_desk, _NOW - timedelta(days=300))
+    response_id = create_ended(own_desk, _NOW - timedelta(days=300))
 
     assert partition_of(own_desk, response_id) == {f"{_NOW:%Y_%m}"}
 
 
 def test_a_response_without_a_month_is_kept_in_the_default_partition(own_desk: Desk) -> None:
-    response_id = ended(own_desk, month(NUM_AHEAD + 3))
+    response_id = create_ended(own_desk, month(NUM_AHEAD + 3))
 
     assert partition_of(own_desk, response_id) == {"default"}
     assert own_desk.store.partitions.add(month(NUM_AHEAD + 3)) != []
@@ -106,8 +106,8 @@ def test_a_response_without_a_month_is_kept_in_the_default_partition(own_desk: D
 
 
 def test_a_month_whose_responses_have_all_expired_is_dropped(own_desk: Desk) -> None:
-    ended(own_desk, _NOW)
-    kept = ended(own_desk, month(1))
+    create_ended(own_desk, _NOW)
+    kept = create_ended(own_desk, month(1))
 
     dropped = own_desk.store.partitions.drop(created_before=month(1))
 
@@ -129,7 +129,7 @@ def _end_just_now(desk: Desk) -> None:
 def test_a_month_is_kept_while_any_response_in_it_matters(
     own_desk: Desk, unsettle: Callable[[Desk], None]
 ) -> None:
-    ended(own_desk, _NOW)
+    create_ended(own_desk, _NOW)
     unsettle(own_desk)
 
     assert own_desk.store.partitions.drop(created_before=month(1)) == []
@@ -138,7 +138,7 @@ def test_a_month_is_kept_while_any_response_in_it_matters(
 
 
 def test_a_month_is_kept_until_its_last_day_has_expired(own_desk: Desk) -> None:
-    ended(own_desk, _NOW)
+    create_ended(own_desk, _NOW)
     last_day = month(1).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
     assert own_desk.store.partitions.drop(created_before=last_day - timedelta(seconds=1)) == []
@@ -146,7 +146,7 @@ def test_a_month_is_kept_until_its_last_day_has_expired(own_desk: Desk) -> None:
 
 def test_a_deleted_response_leaves_no_rows_in_any_partition(own_desk: Desk) -> None:
     for created_at in (_NOW, month(1), month(NUM_AHEAD + 1)):
-        response_id = ended(own_desk, created_at)
+        response_id = create_ended(own_desk, created_at)
 
         own_desk.store.responses.delete("default", response_id)
 
@@ -162,8 +162,8 @@ def test_only_what_is_declared_by_month_is_partitioned(own_desk: Desk) -> None:
 def test_retention_drops_months_and_makes_new_ones(
     own_desk: Desk, empty_database_url: str, redis_url: str
 ) -> None:
-    ended(own_desk, _NOW)
-    for table in partitioned_tables():  # as if it had been last spring
+    create_ended(own_desk, _NOW)
+    for table in partitioned_tables():  # as if it had been created last spring
         own_desk.sql(f"ALTER TABLE {table}_{_NOW:%Y_%m} RENAME TO {table}_2026_03")
     settings = Settings(database_url=empty_database_url, redis_url=redis_url)
 
@@ -177,7 +177,7 @@ def test_retention_drops_months_and_makes_new_ones(
 def test_a_month_that_somebody_reads_is_dropped_later(
     own_desk: Desk, empty_database_url: str
 ) -> None:
-    ended(own_desk, _NOW)
+    create_ended(own_desk, _NOW)
     with psycopg.connect(empty_database_url) as reader:
         reader.execute("SELECT count(*) FROM responses")
 

@@ -1,4 +1,4 @@
-"""Statements that run for every response read one partition, by its indexes alone."""
+"""Query plans: frequent statements on a response read one partition, by its indexes alone."""
 
 import logging
 import re
@@ -15,7 +15,11 @@ from tests.integration.conftest import RunSql
 from tests.integration.desk import Desk
 
 _NUM_PLANS = 12
-"""The driver prepares a statement the sixth time; five more, and Postgres keeps to one plan."""
+"""Number of executions until plans are final.
+
+The driver prepares a statement at its sixth execution; after five more, Postgres may choose a
+generic plan.
+"""
 _EXPLAINED = " ".join(
     f"-c {setting}"
     for setting in (
@@ -24,7 +28,7 @@ _EXPLAINED = " ".join(
         "auto_explain.log_level=notice",
         "auto_explain.log_analyze=on",
         "auto_explain.log_timing=off",
-        # A table of a few rows would be read whole, whatever its indexes.
+        # Postgres would scan a table of a few rows sequentially, whatever its indexes.
         "enable_seqscan=off",
     )
 )
@@ -35,8 +39,8 @@ Planned = Callable[[], str]
 
 
 @pytest.fixture
-def explained(database_url: str, sql: RunSql) -> Iterator[Desk]:
-    """A desk whose connections tell how each statement was executed."""
+def explaining_desk(database_url: str, sql: RunSql) -> Iterator[Desk]:
+    """Yield a `Desk` whose connections log the plan of each executed statement."""
     url = database_url.replace("postgresql://", "postgresql+psycopg://")
     with closing(Store.open(f"{url}?options={quote(_EXPLAINED)}", pool_size=1)) as store:
         yield Desk(store, sql)
@@ -44,7 +48,7 @@ def explained(database_url: str, sql: RunSql) -> Iterator[Desk]:
 
 @pytest.fixture
 def plan(caplog: pytest.LogCaptureFixture) -> Planned:
-    """The plan of the newest statement, and a line for each part of it that was executed."""
+    """Return a function that reads the newest plan, one line for each part that was executed."""
     caplog.set_level(logging.INFO, "sqlalchemy.dialects.postgresql")
 
     def newest() -> str:
@@ -54,64 +58,64 @@ def plan(caplog: pytest.LogCaptureFixture) -> Planned:
 
 
 def reads_of(plan: str, alias: str) -> list[str]:
-    """The scans of a table that were executed, by the alias that its statement gives it."""
+    """Return the executed scans of a table, given by its alias in the statement."""
     scan = re.compile(rf"-> +.* on \w+ {alias}(_\d+)? .*")
     return [found[0] for found in scan.finditer(plan) if not found[0].endswith("(never executed)")]
 
 
 def _num_rows_read(plan: str, alias: str) -> int:
-    """Rows that the scans of a table gave, over all of their loops."""
+    """Return the number of rows that the scans of a table returned, over all of their loops."""
     rows = (re.search(r"actual rows=([\d.]+) loops=(\d+)", scan) for scan in reads_of(plan, alias))
     return round(sum(float(found[1]) * int(found[2]) for found in rows if found))
 
 
 def test_a_claim_reads_the_heads_of_the_queues_and_writes_one_partition(
-    explained: Desk, plan: Planned
+    explaining_desk: Desk, plan: Planned
 ) -> None:
-    worker = explained.hire()
+    worker = explaining_desk.hire()
     for _ in range(_NUM_PLANS):
-        explained.create()
-        explained.claim(worker)
+        explaining_desk.create()
+        explaining_desk.claim(worker)
 
         assert "Seq Scan on responses" not in plan()
         assert len(reads_of(plan(), "r")) == 1
 
 
-def test_an_end_writes_one_partition(explained: Desk, plan: Planned) -> None:
-    worker = explained.hire()
+def test_an_end_writes_one_partition(explaining_desk: Desk, plan: Planned) -> None:
+    worker = explaining_desk.hire()
     for _ in range(_NUM_PLANS):
-        explained.create()
-        claimed = explained.claim(worker)
-        explained.finish(claimed, output=[{}])
+        explaining_desk.create()
+        claimed = explaining_desk.claim(worker)
+        explaining_desk.finish(claimed, output=[{}])
 
         assert "Seq Scan on responses" not in plan()
         assert len(reads_of(plan(), "responses")) == 1
 
 
-def test_a_response_is_read_from_one_partition(explained: Desk, plan: Planned) -> None:
-    response = explained.create()
+def test_a_response_is_read_from_one_partition(explaining_desk: Desk, plan: Planned) -> None:
+    response = explaining_desk.create()
     for _ in range(_NUM_PLANS):
-        explained.store.responses.get(response.project_id, response.id)
+        explaining_desk.store.responses.get(response.project_id, response.id)
 
         assert "Seq Scan on responses" not in plan()
         assert len(reads_of(plan(), "r")) == 1
         assert len(reads_of(plan(), "i")) == 1
 
 
-def test_a_chain_of_turns_is_looked_up_turn_by_turn(explained: Desk, plan: Planned) -> None:
-    turns = [explained.create()]
+def test_a_chain_of_turns_is_looked_up_turn_by_turn(explaining_desk: Desk, plan: Planned) -> None:
+    turns = [explaining_desk.create()]
     for _ in range(_NUM_PLANS):
-        turns.append(explained.create(previous_response_id=turns[-1].id))
-        explained.store.items.of_chain(turns[1].project_id, turns[1].id)
+        turns.append(explaining_desk.create(previous_response_id=turns[-1].id))
+        explaining_desk.store.items.of_chain(turns[1].project_id, turns[1].id)
 
-        # Joined by hash, it would read all that the project has.
+        # A hash join would read all responses of the project.
         assert "Hash Join" not in plan()
         assert _num_rows_read(plan(), "i") == 2
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """A pool of one connection, which remembers how its statements were planned."""
+    """Yield a pool of one connection, which keeps its prepared statements."""
     url = database_url.replace("postgresql://", "postgresql+psycopg://")
     with closing(Database(url, pool_size=1)) as database:
         yield database

@@ -3,7 +3,7 @@ from models.tables import DEFAULT_PROJECT
 from tests.integration.desk import Desk
 
 
-def test_a_project_is_given_its_sealing_key_once(store: Store, desk: Desk) -> None:
+def test_a_project_is_given_its_encryption_key_once(store: Store, desk: Desk) -> None:
     other = desk.add_project("other")
 
     key = store.projects.encryption_key(DEFAULT_PROJECT)

@@ -25,7 +25,7 @@ def test_it_works(store: Store) -> None:
 
 @pytest.fixture
 def no_system_messages(sql: RunSql) -> Iterator[None]:
-    """Makes Postgres refuse an item."""
+    """Make Postgres refuse an item."""
     sql("ALTER TABLE items ADD CONSTRAINT refused CHECK (body ->> 'role' <> 'system')")
     yield
     sql("ALTER TABLE items DROP CONSTRAINT refused")
@@ -122,7 +122,7 @@ def test_lists_can_be_narrowed_to_a_status_and_a_model(desk: Desk) -> None:
     in_progress = list_responses(DEFAULT_PROJECT, ListFilter(status=ResponseStatus.IN_PROGRESS))
 
     assert running.id == queued.id
-    assert [each.id for each in in_progress] == [running.id]
+    assert [record.id for record in in_progress] == [running.id]
     assert list_responses(DEFAULT_PROJECT, ListFilter(model="other")) == [other]
 
 

@@ -38,7 +38,7 @@ def append(
 
 
 def numbers_of(events: Sequence[LoggedEvent]) -> list[int]:
-    return [each.sequence_number for each in events]
+    return [event.sequence_number for event in events]
 
 
 def test_it_works(log: EventLog) -> None:
@@ -70,7 +70,7 @@ def test_an_event_that_is_there_already_stays_as_it_is(log: EventLog) -> None:
 
     assert log.append([append(response_id, [2, 3, 4], type_="again")]) == [AppendResult.OK]
 
-    types = [each.type for each in log.read(response_id, start=2)]
+    types = [event.type for event in log.read(response_id, start=2)]
     assert types == ["first", "first", "again"]
 
 

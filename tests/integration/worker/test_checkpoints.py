@@ -1,4 +1,4 @@
-"""Checkpoints: with the worker and Redis both lost, a response goes on from Postgres."""
+"""Checkpoints: with the worker and Redis both lost, a response resumes from Postgres."""
 
 from dataclasses import replace
 from typing import Any
@@ -27,7 +27,7 @@ from worker.engine.interface import GenerationRequest
 from worker.engine.scripted import ScriptedEngine
 from worker.maintenance.maintenance import Maintenance
 
-_TOKENS = 300  # nine seconds of the slow worker's, so that it is surely lost midway
+_TOKENS = 300  # nine seconds of the slow worker's, so that its lease is surely lost midway
 _SLOW: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": _TOKENS}
 _OFTEN: dict[str, Any] = _SLOW | {"checkpoint_seconds": 0.02}
 _SOON_ENDED: dict[str, Any] = _OFTEN | {"script_tokens": 60}
@@ -39,33 +39,33 @@ _REACHED = Checkpoint(
 
 @pytest.fixture
 def _unaware(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker whose lease has lapsed does not notice, and writes on."""
+    """Keep a worker whose lease has expired from noticing it, so that it goes on writing."""
     monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 60)
 
 
 @pytest.fixture
 def submitted(monkeypatch: pytest.MonkeyPatch) -> list[GenerationRequest]:
-    """What every engine is asked for."""
+    """Record the requests that any engine receives."""
     requests: list[GenerationRequest] = []
     submit = ScriptedEngine.submit
 
-    def noting(engine: ScriptedEngine, request: GenerationRequest) -> None:
+    def record_request(engine: ScriptedEngine, request: GenerationRequest) -> None:
         requests.append(request)
         submit(engine, request)
 
-    monkeypatch.setattr(ScriptedEngine, "submit", noting)
+    monkeypatch.setattr(ScriptedEngine, "submit", record_request)
     return requests
 
 
 def checkpoint_of(sql: RunSql, *, least: int = 1) -> Checkpoint:
-    """The checkpoint of the one response, once it has so many tokens."""
+    """Wait until the one response has a checkpoint of enough tokens; return the checkpoint."""
 
-    def look() -> Checkpoint | None:
+    def read_checkpoint() -> Checkpoint | None:
         [[data]] = sql("SELECT checkpoint FROM responses")
         found = Checkpoint.from_bytes(data) if data else None
         return found if found and len(found.tokens) >= least else None
 
-    return eventually(look)
+    return eventually(read_checkpoint)
 
 
 @pytest.mark.usefixtures("_unaware")

@@ -1,4 +1,4 @@
-"""A worker that is told to stop: what is short ends, the rest is queued again, nothing is begun."""
+"""Drain of a worker: short responses end, the rest is queued again, and nothing is claimed."""
 
 from itertools import islice
 from typing import Any
@@ -28,7 +28,7 @@ from worker.queue import queue_name
 _ENDLESS: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": 100_000}
 _SHORT: dict[str, Any] = {"script_interval_ms": 10, "script_tokens": 40, "drain_seconds": 30}
 _SUCCESSOR: dict[str, Any] = {"script_tokens": 200}
-"""Goes on beyond what the endless one writes before its drain."""
+"""Text that the endless response reaches only after its first worker's drain."""
 _BLOCKED = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
 
@@ -55,7 +55,7 @@ def test_every_response_that_runs_is_handed_back(
     assert sql("SELECT status, count(*) FROM responses GROUP BY status") == [("queued", 3)]
 
 
-def test_other_workers_get_a_hint_for_each_response_that_is_handed_back(
+def test_other_workers_get_a_wake_up_for_each_response_that_is_handed_back(
     http: FlaskClient, make_worker: MakeWorker, client: redis.Redis
 ) -> None:
     worker = make_worker(**_ENDLESS)

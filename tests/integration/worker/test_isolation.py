@@ -1,4 +1,4 @@
-"""A response that is suspected runs alone: nothing beside it, and in no busy worker."""
+"""Isolation: a response that may crash workers runs alone, and only in an idle worker."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _RUNNING = "SELECT id FROM responses WHERE status = 'in_progress'"
 
 
 def suspect(desk: Desk) -> Any:
-    """A queued response that is to run alone, older than what comes later."""
+    """Return a queued response that must run alone, older than any that the test adds."""
     response = desk.create()
     desk.sql("UPDATE responses SET isolated = true WHERE id = %s", response.id)
     return response

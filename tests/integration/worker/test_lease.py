@@ -1,4 +1,4 @@
-"""The lease: kept while its worker lives, and with it what the worker hears; begun anew if lost."""
+"""Leases: renewed while the worker lives, and replaced by a new registration if lost."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def _frequent_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def mark_cancelled(desk: Desk, response: dict[str, Any]) -> None:
-    """A cancel whose nudge never arrives."""
+    """Cancel a response without its wake-up."""
     response_id = parse_response_id(response["id"])
     assert response_id is not None
     assert desk.store.claims.request_cancel(DEFAULT_PROJECT, response_id)
@@ -121,7 +121,7 @@ def test_a_worker_may_take_up_again_what_it_lost_with_its_lease(
     assert desk.sql("SELECT attempt FROM responses") == [(2,)]
 
 
-def test_a_cancel_whose_nudge_was_lost_arrives_with_the_heartbeat(
+def test_a_cancel_whose_wake_up_was_lost_arrives_with_the_heartbeat(
     http: FlaskClient, make_worker: MakeWorker, desk: Desk
 ) -> None:
     worker = make_worker(**_ENDLESS)
@@ -150,7 +150,7 @@ def test_a_heartbeat_cancels_no_other_response(
 
 @pytest.fixture
 def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker stops by itself after 0.3 s without a renewal."""
+    """Make the worker stop by itself after 0.3 s without a renewal."""
     monkeypatch.setattr("worker.process.heartbeat.LEASE_S", 0.4)
     monkeypatch.setattr("worker.process.heartbeat.MARGIN_S", 0.1)
     monkeypatch.setattr("worker.process.watchdog.INTERVAL_S", 0.02)

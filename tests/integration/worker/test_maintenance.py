@@ -1,4 +1,4 @@
-"""The maintenance loop: what was lost is taken up again or given up, what is old is deleted."""
+"""The maintenance loop: reclaims or fails the responses of lost workers, deletes old data."""
 
 import threading
 from collections.abc import Iterator
@@ -32,24 +32,26 @@ _CUT = """
 
 
 @pytest.fixture
-def cut_off(settings: Settings) -> Iterator[Maintenance]:
-    """A maintenance loop that cannot reach Valkey."""
+def maintenance_without_valkey(settings: Settings) -> Iterator[Maintenance]:
+    """Yield a maintenance loop that cannot reach Valkey."""
     with closing(Maintenance(settings.model_copy(update=NO_REDIS))) as made:
         yield made
 
 
 @pytest.fixture
 def loop(maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from running(maintenance, monkeypatch)
+    yield from run_loop(maintenance, monkeypatch)
 
 
 @pytest.fixture
-def loop_that_is_cut_off(cut_off: Maintenance, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from running(cut_off, monkeypatch)
+def loop_without_valkey(
+    maintenance_without_valkey: Maintenance, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    yield from run_loop(maintenance_without_valkey, monkeypatch)
 
 
-def running(maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The loop in a hurry; it must end when it is told to."""
+def run_loop(maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run the loop with short intervals; it must end when it is stopped."""
     monkeypatch.setattr("worker.maintenance.maintenance.INTERVAL_S", 0.02)
     stopping = threading.Event()
     thread = threading.Thread(target=maintenance.run, args=[stopping])
@@ -60,14 +62,14 @@ def running(maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def lose(desk: Desk) -> ResponseRecord:
-    """A worker takes a response and is not heard of again."""
+    """Claim a response for a worker whose lease then expires."""
     lost = desk.running()
     desk.lapse_leases()
     return lost
 
 
 def crash(desk: Desk, maintenance: Maintenance, *, times: int) -> None:
-    """One worker after the other claims the oldest response and is lost with it."""
+    """Let several workers, one after the other, claim the oldest response and be lost."""
     for _ in range(times):
         desk.claim()
         desk.lapse_leases()
@@ -83,7 +85,7 @@ def test_it_works(desk: Desk, make_worker: MakeWorker) -> None:
     eventually(lambda: desk.status(lost) is ResponseStatus.COMPLETED)
 
 
-@pytest.mark.usefixtures("loop_that_is_cut_off")
+@pytest.mark.usefixtures("loop_without_valkey")
 def test_a_round_that_fails_does_not_end_the_loop(desk: Desk) -> None:
     for _ in range(2):
         lost = lose(desk)
@@ -98,13 +100,13 @@ def test_cut_connections_do_not_end_the_loop(desk: Desk) -> None:
     desk.finish(desk.claim())
 
     desk.sql(_CUT)
-    desk.store.close()  # its connections were cut as well; it makes new ones
+    desk.store.close()  # the loop's connections were cut as well; it opens new ones
 
     later = lose(desk)
     eventually(lambda: desk.status(later) is ResponseStatus.QUEUED)
 
 
-def test_a_hint_that_was_lost_is_sent_again(
+def test_a_wake_up_that_was_lost_is_sent_again(
     http: FlaskClient, maintenance: Maintenance, client: redis.Redis
 ) -> None:
     for _ in range(3):
@@ -116,7 +118,7 @@ def test_a_hint_that_was_lost_is_sent_again(
     assert client.llen(_QUEUE) == 3
 
 
-def test_a_hint_that_was_sent_again_reaches_a_worker(
+def test_a_wake_up_that_was_sent_again_reaches_a_worker(
     desk: Desk, maintenance: Maintenance, worker: InProcessWorker
 ) -> None:
     unhinted = desk.create()
@@ -126,7 +128,7 @@ def test_a_hint_that_was_sent_again_reaches_a_worker(
     eventually(lambda: desk.status(unhinted) is ResponseStatus.COMPLETED)
 
 
-def test_no_hint_is_sent_when_the_queue_holds_enough(
+def test_no_wake_up_is_sent_when_the_queue_holds_enough(
     http: FlaskClient, maintenance: Maintenance, client: redis.Redis
 ) -> None:
     for _ in range(3):
@@ -137,7 +139,7 @@ def test_no_hint_is_sent_when_the_queue_holds_enough(
     assert client.llen(_QUEUE) == 3
 
 
-def test_only_the_hints_that_are_missing_are_sent(
+def test_only_the_wake_ups_that_are_missing_are_sent(
     http: FlaskClient, desk: Desk, maintenance: Maintenance, client: redis.Redis
 ) -> None:
     create(http)
@@ -149,7 +151,7 @@ def test_only_the_hints_that_are_missing_are_sent(
     assert client.llen(_QUEUE) == 3
 
 
-def test_what_is_running_or_ended_needs_no_hint(
+def test_what_is_running_or_ended_needs_no_wake_up(
     desk: Desk, maintenance: Maintenance, client: redis.Redis
 ) -> None:
     desk.running()
@@ -160,7 +162,7 @@ def test_what_is_running_or_ended_needs_no_hint(
     assert client.llen(_QUEUE) == 0
 
 
-def test_each_model_has_hints_of_its_own(
+def test_each_model_has_wake_ups_of_its_own(
     desk: Desk, maintenance: Maintenance, client: redis.Redis
 ) -> None:
     for model in ("other", SCRIPTED_MODEL, "other"):
@@ -171,7 +173,7 @@ def test_each_model_has_hints_of_its_own(
     assert (client.llen(_QUEUE), client.llen(queue_name("other"))) == (1, 2)
 
 
-def test_no_more_hints_wait_than_can_be_of_use(
+def test_no_more_wake_ups_wait_than_can_be_of_use(
     desk: Desk,
     maintenance: Maintenance,
     client: redis.Redis,
@@ -285,7 +287,7 @@ def test_the_last_worker_that_was_lost_changes_nothing_any_more(
 
 
 def test_a_response_is_given_up_once_it_can_be_known_what_was_shown(
-    desk: Desk, maintenance: Maintenance, cut_off: Maintenance
+    desk: Desk, maintenance: Maintenance, maintenance_without_valkey: Maintenance
 ) -> None:
     response = desk.create()
     crash(desk, maintenance, times=2)
@@ -293,7 +295,7 @@ def test_a_response_is_given_up_once_it_can_be_known_what_was_shown(
     desk.lapse_leases()
 
     with pytest.raises(redis.RedisError):
-        cut_off.reclaim()
+        maintenance_without_valkey.reclaim()
     assert desk.status(response) is ResponseStatus.IN_PROGRESS
 
     maintenance.reclaim()

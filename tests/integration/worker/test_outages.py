@@ -1,4 +1,4 @@
-"""Servers that are away, or go away at the worst moment: nothing is lost, doubled or stuck."""
+"""Outages of servers at the worst moments: nothing is lost, duplicated or stuck."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ _UNSTORED = {"input": "Hello.", "store": False, "stream": True}
 
 
 def cut_off_finish(monkeypatch: pytest.MonkeyPatch, *, after: bool) -> None:
-    """The first end is cut off, before or after it was committed."""
+    """Cut the connection of the first finish, before or after its commit."""
     finish, faults = Finisher.finish, [UnavailableError()]
 
     def cut_off(*arguments: Any) -> Any:
@@ -79,7 +79,7 @@ def test_content_that_cannot_be_read_now_is_read_later(
     worker = make_worker()
     streamed = frames(http.post("/v1/responses", json=_UNSTORED))
     next(streamed)
-    # A worker looks for itself too: it may have taken it again by now.
+    # Workers also poll: one may have claimed it again by now.
     was_handed_back = "attempt > 1 OR (attempt = 1 AND status = 'queued')"
     eventually(lambda: sql(f"SELECT 1 FROM responses WHERE {was_handed_back}"))
 

@@ -1,4 +1,4 @@
-"""`priority` puts `flex` off where there is no room for both."""
+"""`priority` preempts `flex` if there is no room for both."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def test_only_flex_is_put_off_and_goes_on_later(
 
     for response in (running, urgent):
         wait_for_end(http, response["id"])
-    ids = [parse_response_id(each["id"]) for each in (urgent, running)]
+    ids = [parse_response_id(response["id"]) for response in (urgent, running)]
     [[is_urgent_first]] = desk.sql(_ENDED_FIRST, *ids)
     assert is_urgent_first == (tier == "flex")
     [[attempts, num_crashes]] = desk.sql(

@@ -1,4 +1,4 @@
-"""Hints over a real broker: sent, lost without harm, and sent again when the broker is back."""
+"""Wake-ups over a real broker: sent, lost without harm, and sent again after an outage."""
 
 import socket
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def wake_queue(redis_url: str) -> Iterator[WakeQueue]:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[EmbeddedValkey]:
-    """A broker of the test's own, to be stopped at will."""
+    """Start a broker of the test's own, which the test may stop."""
     with EmbeddedValkey(tmp_path) as started:
         yield started
 
@@ -44,7 +44,7 @@ def test_it_works(wake_queue: WakeQueue, client: redis.Redis) -> None:
     assert client.llen(_QUEUE) == 1
 
 
-def test_a_hint_names_the_task_and_no_response(wake_queue: WakeQueue, redis_url: str) -> None:
+def test_a_wake_up_names_the_task_and_no_response(wake_queue: WakeQueue, redis_url: str) -> None:
     wake_queue.wake(SCRIPTED_MODEL)
 
     with Connection(redis_url) as connection:
@@ -54,7 +54,7 @@ def test_a_hint_names_the_task_and_no_response(wake_queue: WakeQueue, redis_url:
     assert (arguments, keywords) == ([], {})
 
 
-def test_as_many_hints_are_sent_as_there_is_work(
+def test_as_many_wake_ups_are_sent_as_there_is_work(
     wake_queue: WakeQueue, client: redis.Redis
 ) -> None:
     wake_queue.wake(SCRIPTED_MODEL, 3)
@@ -62,7 +62,7 @@ def test_as_many_hints_are_sent_as_there_is_work(
     assert client.llen(_QUEUE) == 3
 
 
-def test_a_hint_without_a_broker_is_not_sent_and_harms_nobody() -> None:
+def test_a_wake_up_without_a_broker_is_not_sent_and_harms_nobody() -> None:
     wake_queue = WakeQueue(NO_REDIS["redis_url"])
 
     assert wake_queue.wake(SCRIPTED_MODEL) is False
@@ -70,7 +70,7 @@ def test_a_hint_without_a_broker_is_not_sent_and_harms_nobody() -> None:
     wake_queue.close()
 
 
-def test_a_hint_to_a_broker_that_went_away_is_not_sent_and_harms_nobody(
+def test_a_wake_up_to_a_broker_that_went_away_is_not_sent_and_harms_nobody(
     broker: EmbeddedValkey, queue_at_broker: WakeQueue
 ) -> None:
     queue_at_broker.wake(SCRIPTED_MODEL)
@@ -80,7 +80,7 @@ def test_a_hint_to_a_broker_that_went_away_is_not_sent_and_harms_nobody(
     assert queue_at_broker.wake(SCRIPTED_MODEL) is False
 
 
-def test_hints_are_sent_again_once_the_broker_is_back(
+def test_wake_ups_are_sent_again_once_the_broker_is_back(
     broker: EmbeddedValkey, queue_at_broker: WakeQueue
 ) -> None:
     queue_at_broker.wake(SCRIPTED_MODEL)
@@ -94,7 +94,7 @@ def test_hints_are_sent_again_once_the_broker_is_back(
         assert client.llen(_QUEUE) == 2
 
 
-def test_a_hint_survives_a_cut_connection(wake_queue: WakeQueue, client: redis.Redis) -> None:
+def test_a_wake_up_survives_a_cut_connection(wake_queue: WakeQueue, client: redis.Redis) -> None:
     wake_queue.wake(SCRIPTED_MODEL)
     client.client_kill_filter(_type="normal", skipme=True)
 
@@ -103,7 +103,7 @@ def test_a_hint_survives_a_cut_connection(wake_queue: WakeQueue, client: redis.R
     assert client.llen(_QUEUE) == 2
 
 
-def test_a_hint_that_the_broker_has_no_memory_for_harms_nobody(
+def test_a_wake_up_that_the_broker_has_no_memory_for_harms_nobody(
     broker: EmbeddedValkey, queue_at_broker: WakeQueue
 ) -> None:
     with redis.Redis.from_url(broker.url) as client:

@@ -1,4 +1,4 @@
-"""A response whose worker was lost midway: another one goes on as if nothing had happened."""
+"""Resumption of a response whose worker was lost midway, without a visible gap."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,14 +25,14 @@ from tests.integration.in_process import InProcessWorker
 from worker.maintenance.maintenance import Maintenance
 from worker.process.runtime import Runtime
 
-_TOKENS = 300  # nine seconds of the slow worker's, so that it is surely lost midway
+_TOKENS = 300  # nine seconds of the slow worker's, so that its lease is surely lost midway
 _SLOW: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": _TOKENS}
 _FAST: dict[str, Any] = {"script_interval_ms": 1, "script_tokens": _TOKENS}
 
 
 @pytest.fixture(autouse=True)
 def _unaware(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker whose lease has lapsed does not notice, and writes on."""
+    """Keep a worker whose lease has expired from noticing it, so that it goes on writing."""
     monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 60)
 
 
@@ -42,26 +42,26 @@ def first(make_worker: MakeWorker) -> InProcessWorker:
 
 
 @pytest.fixture
-def lost(
+def lost_response(
     http: FlaskClient,
     first: InProcessWorker,
     desk: Desk,
     maintenance: Maintenance,
     monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, Any]:
-    """A response queued again, with text, while its first worker still writes."""
+    """Return a response with text that was queued again while its first worker still writes."""
     response = create(http)
     wait_for_text(http, response["id"])
     desk.lapse_leases()
     maintenance.reclaim()
-    # The first sleeps on; the next keeps its own lease, however long it takes.
+    # The first worker's heartbeat sleeps on; that of the next renews its lease in time.
     monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 0.5)
     return response
 
 
 @pytest.fixture
 def without_redis(settings: Settings) -> Iterator[Runtime]:
-    """A worker that cannot reach Redis."""
+    """Yield the runtime of a worker that cannot reach Redis."""
     runtime = Runtime(settings.model_copy(update=_FAST | NO_REDIS), "cut off")
     runtime.start()
     yield runtime
@@ -69,42 +69,44 @@ def without_redis(settings: Settings) -> Iterator[Runtime]:
     runtime.stop()
 
 
-def undisturbed(http: FlaskClient, worker: InProcessWorker) -> dict[str, Any]:
-    """A response that one worker ran from beginning to end."""
+def undisturbed_response(http: FlaskClient, worker: InProcessWorker) -> dict[str, Any]:
+    """Return a response that one worker ran from beginning to end."""
     response = create(http)
     worker.run_queued()
     return wait_for_end(http, response["id"])
 
 
 def test_it_works(
-    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any], desk: Desk
+    http: FlaskClient, make_worker: MakeWorker, lost_response: dict[str, Any], desk: Desk
 ) -> None:
     make_worker(**_FAST).run_queued().result()
 
-    assert fetch(http, lost["id"])["status"] == "completed"
+    assert fetch(http, lost_response["id"])["status"] == "completed"
     assert desk.sql("SELECT attempt, num_crashes FROM responses") == [(2, 1)]
 
 
 def test_the_response_is_that_of_an_undisturbed_run(
-    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any]
+    http: FlaskClient, make_worker: MakeWorker, lost_response: dict[str, Any]
 ) -> None:
     second = make_worker(**_FAST)
     second.run_queued().result()
 
-    resumed, whole = fetch(http, lost["id"]), undisturbed(http, second)
+    resumed, whole = fetch(http, lost_response["id"]), undisturbed_response(http, second)
 
     assert text_of(resumed) == text_of(whole)
     assert resumed["usage"] == whole["usage"]
 
 
 def test_the_events_are_those_of_an_undisturbed_run(
-    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any]
+    http: FlaskClient, make_worker: MakeWorker, lost_response: dict[str, Any]
 ) -> None:
     second = make_worker(**_FAST)
     second.run_queued().result()
-    whole = undisturbed(http, second)
+    whole = undisturbed_response(http, second)
 
-    resumed, expected = (events(stream(http, each["id"])) for each in (lost, whole))
+    resumed, expected = (
+        events(stream(http, response["id"])) for response in (lost_response, whole)
+    )
 
     assert [event["sequence_number"] for event in resumed] == list(range(len(expected)))
     assert [(event["type"], event.get("delta")) for event in resumed] == [
@@ -113,28 +115,31 @@ def test_the_events_are_those_of_an_undisturbed_run(
 
 
 def test_an_open_stream_goes_on_across_the_change(
-    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any]
+    http: FlaskClient, make_worker: MakeWorker, lost_response: dict[str, Any]
 ) -> None:
-    streamed = frames(stream(http, lost["id"]))
+    streamed = frames(stream(http, lost_response["id"]))
     seen = [next(streamed) for _ in range(6)]
 
     make_worker(**_FAST).run_queued().result()
     seen += streamed
 
-    assert seen == list(frames(stream(http, lost["id"])))
+    assert seen == list(frames(stream(http, lost_response["id"])))
 
 
 def test_the_first_workers_late_writes_change_nothing(
-    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any], first: InProcessWorker
+    http: FlaskClient,
+    make_worker: MakeWorker,
+    lost_response: dict[str, Any],
+    first: InProcessWorker,
 ) -> None:
     make_worker(**_FAST).run_queued().result()
-    ended = fetch(http, lost["id"])
-    seen = list(frames(stream(http, lost["id"])))
+    ended = fetch(http, lost_response["id"])
+    seen = list(frames(stream(http, lost_response["id"])))
 
     first.wait_idle()
 
-    assert fetch(http, lost["id"]) == ended
-    assert list(frames(stream(http, lost["id"]))) == seen
+    assert fetch(http, lost_response["id"]) == ended
+    assert list(frames(stream(http, lost_response["id"]))) == seen
 
 
 def test_the_first_worker_stops_once_it_is_shut_out(
@@ -153,46 +158,46 @@ def test_the_first_worker_stops_once_it_is_shut_out(
 
 
 def test_a_flushed_valkey_costs_no_event(
-    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any], client: redis.Redis
+    http: FlaskClient, make_worker: MakeWorker, lost_response: dict[str, Any], client: redis.Redis
 ) -> None:
-    streamed = frames(stream(http, lost["id"]))
+    streamed = frames(stream(http, lost_response["id"]))
     seen = [next(streamed) for _ in range(6)]
     client.flushall()
 
     make_worker(**_FAST).run_queued().result()
     seen += streamed
 
-    assert seen == list(frames(stream(http, lost["id"])))
+    assert seen == list(frames(stream(http, lost_response["id"])))
     numbers = [event_of(frame)["sequence_number"] for frame in seen[:-1]]
     assert numbers == list(range(len(numbers)))
 
 
 def test_a_flushed_valkey_does_not_change_the_text(
-    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any], client: redis.Redis
+    http: FlaskClient, make_worker: MakeWorker, lost_response: dict[str, Any], client: redis.Redis
 ) -> None:
     client.flushall()
     second = make_worker(**_FAST)
     second.run_queued().result()
 
-    assert text_of(fetch(http, lost["id"])) == text_of(undisturbed(http, second))
+    assert text_of(fetch(http, lost_response["id"])) == text_of(undisturbed_response(http, second))
 
 
 def test_a_valkey_out_of_reach_does_not_cost_the_response(
-    http: FlaskClient, lost: dict[str, Any], without_redis: Runtime
+    http: FlaskClient, lost_response: dict[str, Any], without_redis: Runtime
 ) -> None:
     without_redis.run_queued()
 
-    assert fetch(http, lost["id"])["status"] == "completed"
+    assert fetch(http, lost_response["id"])["status"] == "completed"
 
 
 def test_a_response_that_is_cancelled_meanwhile_keeps_the_text_it_had(
-    http: FlaskClient, make_worker: MakeWorker, lost: dict[str, Any], desk: Desk
+    http: FlaskClient, make_worker: MakeWorker, lost_response: dict[str, Any], desk: Desk
 ) -> None:
     desk.sql("UPDATE responses SET cancel_requested = true")
 
     make_worker(**_FAST).run_queued().result()
 
-    response = fetch(http, lost["id"])
+    response = fetch(http, lost_response["id"])
     assert response["status"] == "cancelled"
     assert text_of(response).startswith("This")
 

@@ -1,4 +1,4 @@
-"""Retention: what is old is deleted, whatever else goes on."""
+"""Retention: old data is deleted, whatever else goes on."""
 
 import threading
 from collections.abc import Iterator
@@ -27,8 +27,8 @@ from worker.maintenance.retention import Retention
 
 
 @pytest.fixture
-def running(settings: Settings) -> Iterator[None]:
-    """Retention as the maintenance process runs it; it must end when it is told to."""
+def run_retention(settings: Settings) -> Iterator[None]:
+    """Run retention as the maintenance process does; it must end when it is stopped."""
     stopping = threading.Event()
     with closing(Retention(settings)) as retention:
         thread = threading.Thread(target=retention.run, args=[stopping])
@@ -39,13 +39,13 @@ def running(settings: Settings) -> Iterator[None]:
         assert not thread.is_alive()
 
 
-def aged(**age: float) -> UUID:
-    """The id of a response that was created so long ago."""
+def id_of_age(**age: float) -> UUID:
+    """Return the id of a response of this age."""
     return id_floor(datetime.now(UTC) - timedelta(**age))
 
 
 def end(desk: Desk, log: EventLog, **changes: Any) -> ResponseRecord:
-    """A response that has ended, with text in its items, its archive and its log."""
+    """Create a response that has ended, with text in its items, its archive and its log."""
     claimed = desk.running(**changes)
     recorder = Recorder(claimed, log)
     recorder.begin()
@@ -56,12 +56,12 @@ def end(desk: Desk, log: EventLog, **changes: Any) -> ResponseRecord:
     return claimed
 
 
-def is_kept(desk: Desk, response: ResponseRecord) -> bool:
+def exists(desk: Desk, response: ResponseRecord) -> bool:
     return bool(desk.sql("SELECT id FROM responses WHERE id = %s", response.id))
 
 
 def old_rows(sql: RunSql, count: int) -> None:
-    """As many responses, each with an item and an archive, that ended long ago."""
+    """Create a number of responses with an item and an archive each, which ended long ago."""
     ids = [id_floor(datetime.now(UTC) - timedelta(days=40, seconds=n)) for n in range(count)]
     sql(
         "INSERT INTO responses (id, project_id, model, status, background, store, finished_at)"
@@ -82,7 +82,7 @@ def old_rows(sql: RunSql, count: int) -> None:
 def test_it_works(sql: RunSql, request: pytest.FixtureRequest) -> None:
     old_rows(sql, 1)
 
-    request.getfixturevalue("running")
+    request.getfixturevalue("run_retention")
 
     eventually(lambda: sql("SELECT count(*) FROM responses") == [(0,)])
 
@@ -102,7 +102,7 @@ def test_a_sweep_of_much_ends_when_the_process_stops(
     monkeypatch.setattr("worker.maintenance.retention.PAUSE_RATIO", 1e6)
     old_rows(sql, 501)
 
-    request.getfixturevalue("running")
+    request.getfixturevalue("run_retention")
 
     eventually(lambda: sql("SELECT count(*) FROM responses") == [(1,)])
 
@@ -124,7 +124,7 @@ def test_a_step_that_fails_keeps_no_other_from_being_done(
 def test_nothing_is_left_of_a_response_past_its_retention(
     desk: Desk, log: EventLog, retention: Retention, sql: RunSql, client: redis.Redis
 ) -> None:
-    expired = end(desk, log, id=aged(days=31))
+    expired = end(desk, log, id=id_of_age(days=31))
     assert keys_that_mention(client, expired.id.hex)
 
     retention.sweep()
@@ -137,7 +137,7 @@ def test_nothing_is_left_of_a_response_past_its_retention(
 def test_a_response_within_its_retention_is_kept_whole(
     http: FlaskClient, desk: Desk, log: EventLog, retention: Retention
 ) -> None:
-    wire_id = response_wire_id(end(desk, log, id=aged(days=29)).id)
+    wire_id = response_wire_id(end(desk, log, id=id_of_age(days=29)).id)
     before = fetch(http, wire_id), events(stream(http, wire_id))
 
     retention.sweep()
@@ -146,20 +146,20 @@ def test_a_response_within_its_retention_is_kept_whole(
 
 
 def test_the_retention_is_a_setting(settings: Settings, desk: Desk, log: EventLog) -> None:
-    older, younger = end(desk, log, id=aged(hours=13)), end(desk, log, id=aged(hours=11))
+    older, younger = end(desk, log, id=id_of_age(hours=13)), end(desk, log, id=id_of_age(hours=11))
 
     with closing(Retention(settings.model_copy(update={"retention_days": 0.5}))) as half_a_day:
         half_a_day.sweep()
 
-    assert not is_kept(desk, older)
-    assert is_kept(desk, younger)
+    assert not exists(desk, older)
+    assert exists(desk, younger)
 
 
 @pytest.mark.parametrize("status", [ResponseStatus.QUEUED, ResponseStatus.IN_PROGRESS])
 def test_what_has_not_ended_does_not_expire(
     desk: Desk, retention: Retention, status: ResponseStatus
 ) -> None:
-    response = desk.create(id=aged(days=31))
+    response = desk.create(id=id_of_age(days=31))
     if status is ResponseStatus.IN_PROGRESS:
         desk.claim()
 
@@ -172,19 +172,19 @@ def test_a_response_that_is_not_to_be_stored_is_kept_for_ten_minutes(
     desk: Desk, log: EventLog, retention: Retention
 ) -> None:
     unstored = {"store": False, "parameters": {}}
-    older = end(desk, log, id=aged(minutes=11), **unstored)
-    younger = end(desk, log, id=aged(minutes=9), **unstored)
+    older = end(desk, log, id=id_of_age(minutes=11), **unstored)
+    younger = end(desk, log, id=id_of_age(minutes=9), **unstored)
 
     retention.sweep()
 
-    assert not is_kept(desk, older)
-    assert is_kept(desk, younger)
+    assert not exists(desk, older)
+    assert exists(desk, younger)
 
 
 def test_the_events_of_a_response_that_is_not_stored_go_with_its_row(
     desk: Desk, log: EventLog, retention: Retention, client: redis.Redis
 ) -> None:
-    expired = end(desk, log, id=aged(minutes=11), store=False, parameters={})
+    expired = end(desk, log, id=id_of_age(minutes=11), store=False, parameters={})
 
     retention.sweep()
 
@@ -230,7 +230,7 @@ def test_an_ended_log_that_could_not_be_deleted_is_forgotten_soon(
     monkeypatch.setattr("worker.maintenance.retention.LOGS_INTERVAL_S", 0.02)
     kept = end(desk, log)
     sweeps = count_sweeps(monkeypatch)
-    request.getfixturevalue("running")
+    request.getfixturevalue("run_retention")
     eventually(lambda: sweeps)
     ended = end(desk, log)
 
@@ -244,7 +244,7 @@ def test_an_ended_log_that_could_not_be_deleted_is_forgotten_soon(
 
 
 def count_sweeps(monkeypatch: pytest.MonkeyPatch) -> list[None]:
-    """Grows with each whole sweep."""
+    """Return a list that grows with each complete sweep."""
     sweeps: list[None] = []
     sweep = Retention.sweep
 
@@ -270,7 +270,7 @@ def test_the_log_of_what_is_running_is_kept(
 
 
 def begin(claimed: ResponseRecord, log: EventLog) -> None:
-    """What the worker does first."""
+    """Write the first events of a response, as its worker does."""
     recorder = Recorder(claimed, log)
     recorder.begin()
     recorder.flush()

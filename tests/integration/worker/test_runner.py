@@ -1,4 +1,4 @@
-"""One response's life in the worker, from its claim to its end."""
+"""One response in the worker, from its claim to its end."""
 
 from typing import Any
 
@@ -165,12 +165,12 @@ def test_a_response_ends_in_the_store_while_valkey_loses_everything(
     assert wait_for_end(http, response["id"])["status"] == "completed"
 
 
-def test_one_hint_is_enough_for_all_that_is_queued(desk: Desk, make_worker: MakeWorker) -> None:
+def test_one_wake_up_is_enough_for_all_that_is_queued(desk: Desk, make_worker: MakeWorker) -> None:
     responses = [desk.create() for _ in range(3)]
 
     make_worker().run_queued().result()
 
-    assert [desk.status(each) for each in responses] == [ResponseStatus.COMPLETED] * 3
+    assert [desk.status(response) for response in responses] == [ResponseStatus.COMPLETED] * 3
 
 
 def test_a_fault_of_the_database_midway_costs_no_response(

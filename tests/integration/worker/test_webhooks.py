@@ -1,4 +1,4 @@
-"""Deliveries of webhooks: a real receiver, real retries, and the official client to verify them."""
+"""Webhook deliveries: a real receiver, real retries, and verification by the official client."""
 
 import threading
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def deliverer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliverer]:
-    """Delivers in the background, in a hurry; it must end when it is told to."""
+    """Deliver in the background with short intervals; it must end when it is stopped."""
     monkeypatch.setattr("worker.maintenance.webhook_delivery.POLL_S", 0.02)
     stopping = threading.Event()
     with closing(Deliverer(settings)) as made:
@@ -70,19 +70,19 @@ def deliveries(
 
 
 def unwrap(got: Received, secret: str) -> Any:
-    """The event in a request, verified by the official client."""
+    """Return the event in a request, verified by the official client."""
     return OpenAI(api_key="none").webhooks.unwrap(got.body, got.headers, secret=secret)
 
 
 def end(desk: Desk, status: ResponseStatus = ResponseStatus.COMPLETED) -> ResponseRecord:
-    """A background response that has ended."""
+    """Create a background response and end it."""
     claimed = desk.running()
     assert desk.finish(claimed, status)
     return claimed
 
 
 def make_due(sql: RunSql) -> None:
-    """As if the time of every retry had come."""
+    """Make every retry due now."""
     sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
     sql("UPDATE webhook_endpoints SET next_probe_at = now() WHERE next_probe_at IS NOT NULL")
 
@@ -303,7 +303,10 @@ def test_an_address_inside_is_refused_when_it_is_delivered_to(
 
 @pytest.fixture
 def failing(desk: Desk, sql: RunSql, receiver: Receiver, endpoint: dict[str, Any]) -> int:
-    """Twenty ends while the receiver fails: how many deliveries were tried before that showed."""
+    """End twenty responses while the receiver fails; return the number of requests it got.
+
+    They are those sent before the endpoint was marked as failing.
+    """
     receiver.answer = lambda _: 503
     for _ in range(20):
         end(desk)
@@ -354,7 +357,7 @@ def test_a_receiver_that_fails_for_long_is_tried_again_within_45_seconds(
     [[wait_s]] = eventually(
         lambda: sql(
             "SELECT extract(epoch FROM next_probe_at - now()) FROM webhook_endpoints"
-            " WHERE next_probe_at > now() + interval '25 s'"  # longer than its lease
+            " WHERE next_probe_at > now() + interval '25 s'"  # longer than the delivery's lease
         )
     )
     assert 30 < wait_s <= 45
@@ -406,10 +409,10 @@ def test_two_processes_do_not_take_the_same(
         end(desk)
     with ThreadPoolExecutor(4) as pool:
         taken = [
-            each.result() for each in [pool.submit(desk.store.deliveries.take) for _ in "1234"]
+            future.result() for future in [pool.submit(desk.store.deliveries.take) for _ in "1234"]
         ]
 
-    assert sorted(len(each) for each in taken) == [0, 0, 0, 5]
+    assert sorted(len(batch) for batch in taken) == [0, 0, 0, 5]
 
 
 def test_what_is_pending_for_an_endpoint_that_is_gone_is_forgotten(

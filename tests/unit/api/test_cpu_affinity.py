@@ -1,4 +1,4 @@
-"""Which core a server process keeps to."""
+"""CPU affinity of server processes."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ assert found == [{core}], found
 
 
 def spawn(arbiter: SimpleNamespace) -> SimpleNamespace:
-    """What gunicorn does for a new process, as far as it matters here."""
+    """Do what gunicorn does for a new process, as far as it matters here."""
     worker = SimpleNamespace()
     cpu_affinity.choose_core(arbiter, worker)
     arbiter.WORKERS[len(arbiter.WORKERS) + 1000 * arbiter.num_dead] = worker
@@ -53,7 +53,9 @@ def test_a_new_process_gets_the_core_of_the_one_that_died(monkeypatch: pytest.Mo
     arbiter = SimpleNamespace(WORKERS={}, num_dead=0)
     workers = [spawn(arbiter) for _ in range(3)]
 
-    arbiter.WORKERS = {n: each for n, each in arbiter.WORKERS.items() if each is not workers[1]}
+    arbiter.WORKERS = {
+        n: worker for n, worker in arbiter.WORKERS.items() if worker is not workers[1]
+    }
     arbiter.num_dead = 1
 
     assert spawn(arbiter).core == workers[1].core

@@ -1,4 +1,4 @@
-"""The processes of the server, apart from what they serve."""
+"""Processes of the server: their start and their end."""
 
 import subprocess
 import sys
@@ -19,5 +19,5 @@ os.write(writing, b"x")
 
 
 def test_a_process_whose_master_is_gone_ends_whatever_it_still_serves() -> None:
-    # Returns when nobody holds the output any more: both processes are gone.
+    # Returns when both processes have ended: until then one of them holds the output open.
     subprocess.run([sys.executable, "-c", _ORPHAN], capture_output=True, check=True, timeout=20)

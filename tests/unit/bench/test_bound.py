@@ -1,4 +1,4 @@
-"""What a decode step reads, by hand."""
+"""Bytes that a decode step reads, compared with values computed by hand."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from bench.engines.batches import FullSteps
 from bench.engines.bound import Bound, read_speed, token_bytes, weights_bytes
 from bench.engines.shapes import SHAPES
 
-# Of a layer of `tiny`: queries and output, keys and values, three products of the MLP, two norms.
+# Of one layer of `tiny`: queries and output, keys and values, three MLP matrices, two norms.
 LAYER = 2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 128 + 2 * 64
 VOCAB = 512 * 64
 

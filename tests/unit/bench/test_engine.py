@@ -1,4 +1,4 @@
-"""The benchmark of the engine on a tiny network: that it measures what it says."""
+"""The engine benchmark on a tiny network: it measures what it reports."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_the_steps_in_which_all_decode_are_told_apart(folder: Path) -> None:
 
     steps = run.full_steps
     assert run.num_tokens == 30
-    # The first token comes with the prompts, and the last step is not counted.
+    # The first token comes with the prefill, and the last step is not counted.
     assert (steps.num_steps, steps.num_tokens) == (8, 24)
     assert steps.num_read == 3 * sum(PROMPT_TOKENS + n for n in range(1, 9))
     assert 0 < steps.seconds < run.seconds

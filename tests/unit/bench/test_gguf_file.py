@@ -1,4 +1,4 @@
-"""GGUF files that say what the folder of weights says."""
+"""GGUF files: the same content as the folder of weights they were made from."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_a_file_has_all_weights(folder: Path, precision: Precision, error: float
     file = folder / "weights.gguf"
     write_gguf(folder, file, precision)
 
-    read = {each.name: each for each in gguf.GGUFReader(file).tensors}
+    read = {tensor.name: tensor for tensor in gguf.GGUFReader(file).tensors}
     weights = load_file(folder / "model.safetensors")
     names = tensor_names(SHAPES["tiny"]["num_hidden_layers"])
     assert set(read) == {names[name] for name in weights}

@@ -1,4 +1,4 @@
-"""Ratios between ours and peers, and the table that they stand under."""
+"""Ratios between our engine and peers, and the table that reports them."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from bench.server import BenchError
 
 
 class Runner:
-    """This process, as if it gave a token more than asked for."""
+    """Runner in the test's own process, whose bursts have `num_more` tokens more than requested."""
 
     def __init__(self, num_more: int) -> None:
         self.num_more = num_more
@@ -28,14 +28,14 @@ class Runner:
 
 
 class Peer:
-    """A peer that needs no start."""
+    """Peer that starts no process."""
 
     is_over_http = True
     avx2_note = ""
 
     def __init__(self, name: str = "ours", failure: str = "", num_more: int = 0) -> None:
         self.name = name
-        self.formats = {each: each.value for each in Precision}
+        self.formats = {precision: precision.value for precision in Precision}
         self.failure = failure
         self.num_more = num_more
 
@@ -63,10 +63,10 @@ def plan() -> Plan:
     return Plan(counts=[1, 8], rounds=2, num_tokens=10, seeds=iter(range(1000)))
 
 
-def found(peer: str, precision: Precision, *speeds: float) -> PeerResult:
+def result_of(peer: str, precision: Precision, *speeds: float) -> PeerResult:
     rounds = [
-        Round(tokens_per_s=each, tokens_per_cpu_s=each, first_token_s=1.0, memory_bytes=2.0**20)
-        for each in speeds
+        Round(tokens_per_s=speed, tokens_per_cpu_s=speed, first_token_s=1.0, memory_bytes=2.0**20)
+        for speed in speeds
     ]
     return PeerResult(peer=Peer(peer), precision=precision, rounds={8: rounds})
 
@@ -75,7 +75,7 @@ def test_every_number_of_streams_is_measured_in_every_round() -> None:
     measured = measure(Peer(), SETUP, plan())
 
     assert {count: len(rounds) for count, rounds in measured.rounds.items()} == {1: 2, 8: 2}
-    assert [each.tokens_per_s for each in measured.rounds[8]] == [40.0, 40.0]
+    assert [measured_round.tokens_per_s for measured_round in measured.rounds[8]] == [40.0, 40.0]
     assert measured.rounds[1][0].first_token_s == 0.5
     assert measured.rounds[1][0].memory_bytes > 2**20
 
@@ -96,29 +96,29 @@ def test_a_peer_that_fails_is_a_row_with_the_reason(peer: Peer, reason: str) -> 
 
 def test_ratios_are_those_of_rounds_and_have_the_goal_of_their_pair() -> None:
     sides = [
-        found("ours", Precision.INT4, 30, 40),
-        found("llama.cpp", Precision.INT4, 10, 20),
-        found("ours", Precision.INT8, 30, 40),
-        found("vLLM", Precision.BFLOAT16, 10, 20),
+        result_of("ours", Precision.INT4, 30, 40),
+        result_of("llama.cpp", Precision.INT4, 10, 20),
+        result_of("ours", Precision.INT8, 30, 40),
+        result_of("vLLM", Precision.BFLOAT16, 10, 20),
     ]
 
-    told = {each.name: each for each in ratios("ours", sides)}
+    ratios_by_name = {ratio.name: ratio for ratio in ratios("ours", sides)}
 
-    assert list(told) == [
+    assert list(ratios_by_name) == [
         "8 streams: ours in int4 over llama.cpp in int4",
         "8 streams: ours in int8 over vLLM in bfloat16",
     ]
-    assert [list(each.rounds) for each in told.values()] == [[3, 2], [3, 2]]
-    assert [str(each.goal) for each in told.values()] == ["≥ 1.50", "≥ 2"]
+    assert [list(ratio.rounds) for ratio in ratios_by_name.values()] == [[3, 2], [3, 2]]
+    assert [str(ratio.goal) for ratio in ratios_by_name.values()] == ["≥ 1.50", "≥ 2"]
 
 
 def test_what_failed_is_compared_with_nothing() -> None:
     failed = PeerResult(peer=Peer("vLLM"), precision=Precision.BFLOAT16, failure="no")
 
-    assert ratios("ours", [found("ours", Precision.BFLOAT16, 1), failed]) == []
+    assert ratios("ours", [result_of("ours", Precision.BFLOAT16, 1), failed]) == []
 
 
 def test_no_pair_is_told_twice() -> None:
-    pairs = [(each.ours, each.peer, each.theirs) for each in comparisons()]
+    pairs = [(comparison.ours, comparison.peer, comparison.theirs) for comparison in comparisons()]
 
     assert len(pairs) == len(set(pairs))

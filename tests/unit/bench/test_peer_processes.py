@@ -1,4 +1,4 @@
-"""Processes of peers: their answers, their ends, and what they use."""
+"""Processes of peers: their output, their ends, and the resources they use."""
 
 import sys
 
@@ -39,9 +39,9 @@ def test_prompts_go_over_as_tokens_and_figures_come_back() -> None:
 
         bursts = [runner.run(["one", "three"], 5) for _ in range(2)]
 
-    assert [each.num_tokens for each in bursts] == [10, 10]
-    assert all(len(each.first_token_s) == 2 for each in bursts)
-    assert all(0 <= max(each.first_token_s) <= each.seconds for each in bursts)
+    assert [burst.num_tokens for burst in bursts] == [10, 10]
+    assert all(len(burst.first_token_s) == 2 for burst in bursts)
+    assert all(0 <= max(burst.first_token_s) <= burst.seconds for burst in bursts)
 
 
 def test_an_engine_that_ends_is_told_with_its_last_error() -> None:

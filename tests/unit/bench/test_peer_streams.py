@@ -1,4 +1,4 @@
-"""What the streams of each server say, cut anywhere."""
+"""Parsers of the streams of each peer's server, at any chunk boundaries."""
 
 from collections.abc import Callable
 

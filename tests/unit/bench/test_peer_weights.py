@@ -1,4 +1,4 @@
-"""Weights made for peers, and the formats that are kept of them."""
+"""Weights converted for peers, and the formats in which they are cached."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Ids: in order of time in the database, one spelling on the wire."""
+"""Ids: ordered by time in the database, with one canonical form in the API."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +22,7 @@ def test_ids_sort_as_they_were_made() -> None:
     ids = [new_id() for _ in range(1000)]
 
     assert ids == sorted(set(ids))
-    assert {each.version for each in ids} == {7}
+    assert {id_.version for id_ in ids} == {7}
 
 
 def test_a_wire_id_leads_back_to_its_id() -> None:
@@ -110,4 +110,4 @@ def test_calls_of_one_response_have_different_ids() -> None:
     call_ids = {call_id_of(item_id) for item_id in items}
 
     assert len(call_ids) == 4
-    assert all(len(each) <= 64 for each in call_ids)
+    assert all(len(call_id) <= 64 for call_id in call_ids)

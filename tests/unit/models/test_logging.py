@@ -30,7 +30,7 @@ def record_of(message: str, **fields: object) -> logging.LogRecord:
 
 @pytest.fixture
 def root() -> Iterator[logging.Logger]:
-    """The root logger, left as it was found."""
+    """Yield the root logger, and restore it after the test."""
     logger = logging.getLogger()
     handlers, level = logger.handlers[:], logger.level
     logger.handlers = []
@@ -88,7 +88,7 @@ def test_lines_go_to_standard_error_from_the_chosen_level_on(
 
 
 @pytest.mark.parametrize("name", ["celery.app.trace", "celery.worker.strategy"])
-def test_hints_that_celery_receives_are_not_logged(
+def test_wake_ups_that_celery_receives_are_not_logged(
     root: logging.Logger, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     configure_logging("INFO")

@@ -1,4 +1,4 @@
-"""Settings: read from the environment, checked, and refused by the name of their variable."""
+"""Settings: read from the environment, validated, and refused by the name of their variable."""
 
 import re
 from pathlib import Path

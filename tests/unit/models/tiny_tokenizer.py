@@ -1,4 +1,4 @@
-"""A byte-level tokenizer without merges, wrapped as the one that comes with weights."""
+"""A byte-level tokenizer without merges, wrapped like one that comes with weights."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 
 def tiny_tokenizer(chat_template: str | None = None) -> PreTrainedTokenizerFast:
-    """One token a byte, and `<end>`."""
+    """Return a tokenizer with one token per byte, and `<end>`."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocab = {char: index for index, char in enumerate(alphabet)}
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))

@@ -1,4 +1,4 @@
-"""The queue of hints: its names."""
+"""The queue of wake-ups: its names."""
 
 import re
 
@@ -23,7 +23,7 @@ def test_a_queues_name_is_harmless_whatever_the_model_is_called(model: str) -> N
     assert re.fullmatch(r"antiphon\.[0-9a-f]{16}", queue_name(model))
 
 
-def test_a_hint_that_cannot_be_sent_is_no_error() -> None:
+def test_a_wake_up_that_cannot_be_sent_is_no_error() -> None:
     wake_queue = WakeQueue("redis://127.0.0.1:1")
 
     assert not wake_queue.wake(SCRIPTED_MODEL)

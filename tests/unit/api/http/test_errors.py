@@ -1,4 +1,4 @@
-"""Every error leaves with one body: which status, which headers, and which field it names."""
+"""Error responses: one body for all, with the status, the headers and the field it names."""
 
 import logging
 from typing import Any
@@ -27,7 +27,7 @@ def error_of(answer: Any) -> dict[str, Any]:
 
 
 def client_of(error: Exception | None = None) -> FlaskClient:
-    """A client of an app whose GET raises and whose POST takes a body to create a response."""
+    """Return a client of an app whose GET raises and whose POST takes a `CreateResponse`."""
     app = Flask("test")
     use_orjson(app)
     install_error_handlers(app)

@@ -1,4 +1,4 @@
-"""JSON in and out: a body is an object or an error, never silently nothing."""
+"""Strict JSON: a request body is an object or an error; nothing is ignored silently."""
 
 from typing import Any
 
@@ -35,8 +35,8 @@ def refusal_of(data: bytes, content_type: str | None = "application/json") -> Ap
     return raised.value
 
 
-def nested(depth: int, opening: bytes = b"[", closing: bytes = b"]") -> bytes:
-    """An object with so many levels, itself the first, and brackets beside them."""
+def nest(depth: int, opening: bytes = b"[", closing: bytes = b"]") -> bytes:
+    """Return JSON of this depth, the outer object included, with more brackets at its side."""
     inner = depth - 1
     return b'{"a":' + opening * inner + b"0" + closing * inner + b',"b":[{}]}'
 
@@ -112,9 +112,9 @@ def test_what_is_not_an_object_is_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b"[0,", b"]")])
 def test_a_body_may_be_nested_up_to_the_limit(opening: bytes, closing: bytes) -> None:
-    assert request_with(nested(MAX_DEPTH, opening, closing)).get_json()
+    assert request_with(nest(MAX_DEPTH, opening, closing)).get_json()
 
-    error = refusal_of(nested(MAX_DEPTH + 1, opening, closing))
+    error = refusal_of(nest(MAX_DEPTH + 1, opening, closing))
     assert isinstance(error, InvalidRequestError)
     assert f"{MAX_DEPTH} levels" in error.message
 

@@ -1,4 +1,4 @@
-"""Parts that the served model has no sense for, or that break a limit, are refused by name."""
+"""Content parts that the served model cannot read or that exceed a limit: refused by name."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ _TEXT = {"type": "input_text", "text": "a"}
 _IMAGE = {"type": "input_image", "image_url": picture_url()}
 
 
-class Seeing(ScriptedEncoder):
-    """Takes images, and remembers how many it was asked to check."""
+class VisionEncoder(ScriptedEncoder):
+    """Encoder that takes images and counts the parts it was asked to check."""
 
     media = frozenset({"input_image"})
 
@@ -66,9 +66,9 @@ def test_what_a_function_returned_is_looked_at_too() -> None:
 
 
 def test_a_model_that_sees_takes_images_and_nothing_else() -> None:
-    check_media([message(_TEXT, _IMAGE)], Seeing())
+    check_media([message(_TEXT, _IMAGE)], VisionEncoder())
 
-    error = refusal(Seeing(), message(_IMAGE, {"type": "input_video"}))
+    error = refusal(VisionEncoder(), message(_IMAGE, {"type": "input_video"}))
     assert "takes text and image parts" in error.message
     assert error.param == "input[0].content[1].type"
 
@@ -76,13 +76,13 @@ def test_a_model_that_sees_takes_images_and_nothing_else() -> None:
 def test_an_image_that_cannot_be_read_is_named() -> None:
     broken = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
 
-    error = refusal(Seeing(), message(_IMAGE), message(_TEXT, broken))
+    error = refusal(VisionEncoder(), message(_IMAGE), message(_TEXT, broken))
 
     assert error.param == "input[1].content[1].image_url"
 
 
 def test_too_many_images_are_refused_before_any_is_read() -> None:
-    encoder = Seeing()
+    encoder = VisionEncoder()
 
     error = refusal(encoder, *[message(_IMAGE)] * (MAX_IMAGES + 1))
 

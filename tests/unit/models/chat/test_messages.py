@@ -1,4 +1,4 @@
-"""Functions, calls and their outputs as models are told of them, by template or in words."""
+"""Functions, calls and outputs in prompts: through the chat template, or described in text."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ TURN = [
 ]
 
 
-def rendered(encoder: TemplateEncoder, items: list[dict[str, Any]], **fields: Any) -> str:
+def render(encoder: TemplateEncoder, items: list[dict[str, Any]], **fields: Any) -> str:
     parameters = GenerationParameters.model_validate(fields)
     tokens = encode_prompt(encoder, parameters, items).token_ids
     return str(encoder.tokenizer.backend_tokenizer.decode(tokens, skip_special_tokens=False))
@@ -45,7 +45,7 @@ def rendered(encoder: TemplateEncoder, items: list[dict[str, Any]], **fields: An
 def test_a_template_that_takes_tools_is_given_them(tmp_path: Path) -> None:
     encoder = make_encoder(tmp_path, NATIVE)
 
-    text = rendered(encoder, TURN, tools=[TOOL])
+    text = render(encoder, TURN, tools=[TOOL])
 
     tools, _, messages = text.partition("[user")
     [tool] = orjson.loads(tools)
@@ -58,7 +58,7 @@ def test_a_template_that_takes_tools_is_given_them(tmp_path: Path) -> None:
 def test_one_that_takes_none_is_told_in_words(tmp_path: Path) -> None:
     encoder = make_encoder(tmp_path, PLAIN)
 
-    text = rendered(encoder, TURN, tools=[TOOL], instructions="i")
+    text = render(encoder, TURN, tools=[TOOL], instructions="i")
 
     system, _, messages = text.partition("]")
     assert system.startswith("[system:i\n\nYou may call functions")
@@ -73,13 +73,13 @@ def test_tools_that_must_not_be_called_are_not_told_of(tmp_path: Path, template:
     encoder = make_encoder(tmp_path, template)
 
     items = [message("user", "u")]
-    assert rendered(encoder, items, tools=[TOOL], tool_choice="none") == "[user:u]"
+    assert render(encoder, items, tools=[TOOL], tool_choice="none") == "[user:u]"
 
 
 def test_beside_a_search_of_the_web_all_is_in_words(tmp_path: Path) -> None:
     encoder = make_encoder(tmp_path, NATIVE)
 
-    text = rendered(encoder, TURN, tools=[TOOL, {"type": "web_search"}])
+    text = render(encoder, TURN, tools=[TOOL, {"type": "web_search"}])
 
     assert text.startswith("[system:You may call functions")
     assert "web_search" in text
@@ -87,7 +87,7 @@ def test_beside_a_search_of_the_web_all_is_in_words(tmp_path: Path) -> None:
 
 
 def test_arguments_that_are_no_json_are_shown_as_they_are(tmp_path: Path) -> None:
-    text = rendered(make_encoder(tmp_path, PLAIN), [CALL | {"arguments": '{"a'}])
+    text = render(make_encoder(tmp_path, PLAIN), [CALL | {"arguments": '{"a'}])
 
     assert '"arguments": "{\\"a"' in text
 
@@ -132,7 +132,7 @@ def test_mistral_takes_short_ids(tmp_path: Path) -> None:
         "{{ m.tool_call_id }}{% for c in m.tool_calls or [] %}{{ c.id }}={% endfor %}{% endfor %}"
     )
 
-    ids = rendered(make_encoder(tmp_path, template), [CALL, OUTPUT]).split("=")
+    ids = render(make_encoder(tmp_path, template), [CALL, OUTPUT]).split("=")
 
     assert len(set(ids)) == 1
     assert len(ids[0]) == 9

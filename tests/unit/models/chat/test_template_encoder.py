@@ -1,4 +1,4 @@
-"""From items to a prompt: the order of messages, their roles, and what a template may refuse."""
+"""From items to a prompt: the order of messages, their roles, and the template's own errors."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def message(role: str, content: str | list[dict[str, str]]) -> dict[str, Any]:
     return {"type": "message", "role": role, "content": content}
 
 
-def rendered(
+def render(
     encoder: TemplateEncoder, *items: dict[str, Any], instructions: str | None = None
 ) -> str:
     tokens = encoder.encode(Prompt(instructions=instructions, items=items))
@@ -49,24 +49,24 @@ def rendered(
 def test_the_prompt_ends_where_the_assistants_turn_begins(encoder: TemplateEncoder) -> None:
     items = [message("user", "a"), message("assistant", "b"), message("user", "c")]
 
-    assert rendered(encoder, *items) == "[user:a][assistant:b][user:c]>"
+    assert render(encoder, *items) == "[user:a][assistant:b][user:c]>"
 
 
 def test_instructions_come_before_everything_else(encoder: TemplateEncoder) -> None:
     items = [message("assistant", "a"), message("user", "b")]
 
-    assert rendered(encoder, *items, instructions="i") == "[system:i][assistant:a][user:b]>"
+    assert render(encoder, *items, instructions="i") == "[system:i][assistant:a][user:b]>"
 
 
 @pytest.mark.parametrize("instructions", [None, ""])
 def test_without_instructions_there_is_no_system_message(
     encoder: TemplateEncoder, instructions: str | None
 ) -> None:
-    assert rendered(encoder, message("user", "a"), instructions=instructions) == "[user:a]>"
+    assert render(encoder, message("user", "a"), instructions=instructions) == "[user:a]>"
 
 
 def test_a_developer_speaks_as_the_system(encoder: TemplateEncoder) -> None:
-    assert rendered(encoder, message("developer", "a"), message("user", "b")) == (
+    assert render(encoder, message("developer", "a"), message("user", "b")) == (
         "[system:a][user:b]>"
     )
 
@@ -74,15 +74,13 @@ def test_a_developer_speaks_as_the_system(encoder: TemplateEncoder) -> None:
 def test_leading_system_messages_become_one(encoder: TemplateEncoder) -> None:
     items = [message("system", "a"), message("developer", "b"), message("user", "c")]
 
-    assert rendered(encoder, *items, instructions="i") == "[system:i\n\na\n\nb][user:c]>"
+    assert render(encoder, *items, instructions="i") == "[system:i\n\na\n\nb][user:c]>"
 
 
 def test_a_later_system_message_stays_where_it_is(encoder: TemplateEncoder) -> None:
     items = [message("user", "a"), message("system", "b"), message("developer", "c")]
 
-    assert rendered(encoder, *items, instructions="i") == (
-        "[system:i][user:a][system:b][system:c]>"
-    )
+    assert render(encoder, *items, instructions="i") == ("[system:i][user:a][system:b][system:c]>")
 
 
 def test_the_parts_of_a_message_are_joined(encoder: TemplateEncoder) -> None:
@@ -93,7 +91,7 @@ def test_the_parts_of_a_message_are_joined(encoder: TemplateEncoder) -> None:
         {"type": "refusal", "refusal": "d"},
     ]
 
-    assert rendered(encoder, message("user", asked), message("assistant", answered)) == (
+    assert render(encoder, message("user", asked), message("assistant", answered)) == (
         "[user:ab][assistant:cd]>"
     )
 
@@ -102,7 +100,7 @@ def test_a_message_that_a_template_refuses_is_the_clients_fault(tmp_path: Path) 
     encoder = make_encoder(tmp_path, "{{ raise_exception('no system role') }}")
 
     with pytest.raises(InvalidRequestError, match=r"tiny refuses .*: no system role") as raised:
-        rendered(encoder, message("user", "a"))
+        render(encoder, message("user", "a"))
 
     assert raised.value.param == "input"
 
@@ -119,7 +117,7 @@ def test_the_template_is_told_how_wordy_to_be(
 
 
 @pytest.mark.parametrize(("effort", "opens"), [(None, True), ("none", False)])
-def test_a_prompt_that_ends_within_a_thought_says_so(
+def test_a_prompt_that_ends_within_reasoning_says_so(
     tmp_path: Path, effort: str | None, opens: bool
 ) -> None:
     encoder = make_encoder(tmp_path, "<think></think><think>\n")

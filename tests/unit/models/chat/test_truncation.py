@@ -10,15 +10,15 @@ from models.chat.truncation import fit, room_for_prompt
 Item = dict[str, Any]
 
 
-def said(role: str, text: str) -> Item:
+def message(role: str, text: str) -> Item:
     return {"type": "message", "role": role, "content": [{"type": "input_text", "text": text}]}
 
 
-def called(call_id: str, text: str = "x") -> Item:
+def call(call_id: str, text: str = "x") -> Item:
     return {"type": "function_call", "call_id": call_id, "name": "f", "arguments": text}
 
 
-def returned(call_id: str, text: str = "x") -> Item:
+def output(call_id: str, text: str = "x") -> Item:
     return {"type": "function_call_output", "call_id": call_id, "output": text}
 
 
@@ -29,7 +29,7 @@ def texts_of(items: list[Item]) -> str:
 
 
 class Encoder:
-    """A token a character, and one for each item; remembers what it was last given."""
+    """Encoder with one token per character and one more per item; remembers its last prompt."""
 
     def __init__(self) -> None:
         self.num_calls = 0
@@ -41,82 +41,82 @@ class Encoder:
         return [0] * (len(texts_of(self.items)) + len(self.items) + len(prompt.instructions or ""))
 
 
-def fitted(items: list[Item], room: int, instructions: str | None = None) -> list[Item]:
+def truncate_items(items: list[Item], room: int, instructions: str | None = None) -> list[Item]:
     encoder = Encoder()
     fit(encoder, Prompt(instructions=instructions, items=items), room)
     return encoder.items
 
 
 def test_what_fits_is_left_alone() -> None:
-    items = [said("user", "a"), said("assistant", "b"), said("user", "c")]
+    items = [message("user", "a"), message("assistant", "b"), message("user", "c")]
 
-    assert fitted(items, room=6) == items
+    assert truncate_items(items, room=6) == items
 
 
 def test_the_oldest_turns_go() -> None:
     items = [
-        said("user", "aaaa"),
-        said("assistant", "bbbb"),
-        said("user", "cccc"),
-        said("assistant", "dddd"),
-        said("user", "eeee"),
+        message("user", "aaaa"),
+        message("assistant", "bbbb"),
+        message("user", "cccc"),
+        message("assistant", "dddd"),
+        message("user", "eeee"),
     ]
 
-    assert texts_of(fitted(items, room=20)) == "ccccddddeeee"
-    assert texts_of(fitted(items, room=10)) == "eeee"
+    assert texts_of(truncate_items(items, room=20)) == "ccccddddeeee"
+    assert texts_of(truncate_items(items, room=10)) == "eeee"
 
 
 def test_what_was_said_before_the_first_question_goes_with_it() -> None:
-    items = [said("assistant", "aa"), said("user", "bb"), said("user", "cc")]
+    items = [message("assistant", "aa"), message("user", "bb"), message("user", "cc")]
 
-    assert texts_of(fitted(items, room=5)) == "cc"
+    assert texts_of(truncate_items(items, room=5)) == "cc"
 
 
 def test_system_messages_stay() -> None:
     items = [
-        said("system", "ss"),
-        said("user", "a" * 9),
-        said("developer", "dd"),
-        said("user", "bb"),
+        message("system", "ss"),
+        message("user", "a" * 9),
+        message("developer", "dd"),
+        message("user", "bb"),
     ]
 
-    assert texts_of(fitted(items, room=10)) == "ssddbb"
+    assert texts_of(truncate_items(items, room=10)) == "ssddbb"
 
 
 def test_the_newest_turn_stays_however_long_it_is() -> None:
-    items = [said("user", "aa"), said("user", "b" * 99), called("1"), returned("1")]
+    items = [message("user", "aa"), message("user", "b" * 99), call("1"), output("1")]
 
-    assert fitted(items, room=5) == items[1:]
-    assert fitted(items[1:], room=5) == items[1:]
+    assert truncate_items(items, room=5) == items[1:]
+    assert truncate_items(items[1:], room=5) == items[1:]
 
 
 def test_instructions_count() -> None:
-    items = [said("user", "aaaa"), said("user", "bbbb")]
+    items = [message("user", "aaaa"), message("user", "bbbb")]
 
-    assert texts_of(fitted(items, room=11, instructions="ii")) == "bbbb"
+    assert texts_of(truncate_items(items, room=11, instructions="ii")) == "bbbb"
 
 
 def test_an_output_goes_with_its_call() -> None:
     items = [
-        said("user", "a" * 20),
-        called("1"),
-        said("user", "b"),
-        returned("1"),
-        said("user", "c"),
+        message("user", "a" * 20),
+        call("1"),
+        message("user", "b"),
+        output("1"),
+        message("user", "c"),
     ]
 
-    assert fitted(items, room=10) == [items[2], items[4]]
+    assert truncate_items(items, room=10) == [items[2], items[4]]
 
 
 def test_a_call_stays_while_the_newest_turn_goes_on_from_it() -> None:
-    items = [said("user", "a"), called("1"), said("user", "b" * 20), said("user", "c")]
-    items.append(returned("1"))
+    items = [message("user", "a"), call("1"), message("user", "b" * 20), message("user", "c")]
+    items.append(output("1"))
 
-    assert fitted(items, room=10) == [*items[:2], *items[3:]]
+    assert truncate_items(items, room=10) == [*items[:2], *items[3:]]
 
 
 def test_many_turns_take_few_tries() -> None:
-    items = [said(role, role * 9) for _ in range(200) for role in ("user", "assistant")]
+    items = [message(role, role * 9) for _ in range(200) for role in ("user", "assistant")]
     encoder = Encoder()
 
     fit(encoder, Prompt(instructions=None, items=items), 4000)
@@ -144,15 +144,15 @@ def test_what_stays_is_in_order_with_its_calls_and_as_much_as_fits(
     for position, kind in enumerate(kinds):
         text = f"{position:03}"
         if kind == "call":
-            items.append(called(text, text))
+            items.append(call(text, text))
         elif kind == "output":
-            open_calls = [each["call_id"] for each in items if each["type"] == "function_call"]
+            open_calls = [item["call_id"] for item in items if item["type"] == "function_call"]
             if open_calls:
-                items.append(returned(open_calls[-1], text))
+                items.append(output(open_calls[-1], text))
         else:
-            items.append(said(kind, text))
+            items.append(message(kind, text))
 
-    kept = fitted(items, room)
+    kept = truncate_items(items, room)
 
     positions = [items.index(item) for item in kept]
     assert positions == sorted(positions)

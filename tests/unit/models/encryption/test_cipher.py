@@ -14,37 +14,37 @@ def cipher() -> ContentCipher:
 
 
 def test_it_works(cipher: ContentCipher) -> None:
-    sealed = cipher.encrypt("ours", "tests", CONTENT)
+    encrypted = cipher.encrypt("ours", "tests", CONTENT)
 
-    assert cipher.decrypt("ours", "tests", sealed) == CONTENT
-    assert "Gr" not in sealed
+    assert cipher.decrypt("ours", "tests", encrypted) == CONTENT
+    assert "Gr" not in encrypted
 
 
 def test_what_one_project_was_given_is_nothing_to_another(cipher: ContentCipher) -> None:
-    sealed = cipher.encrypt("ours", "tests", CONTENT)
+    encrypted = cipher.encrypt("ours", "tests", CONTENT)
 
     with pytest.raises(DecryptionError):
-        cipher.decrypt("theirs", "tests", sealed)
+        cipher.decrypt("theirs", "tests", encrypted)
 
 
-def test_what_was_sealed_for_one_purpose_is_nothing_for_another(cipher: ContentCipher) -> None:
-    sealed = cipher.encrypt("ours", "tests", CONTENT)
+def test_what_was_encrypted_for_one_purpose_is_nothing_for_another(cipher: ContentCipher) -> None:
+    encrypted = cipher.encrypt("ours", "tests", CONTENT)
 
     with pytest.raises(DecryptionError):
-        cipher.decrypt("ours", "others", sealed)
+        cipher.decrypt("ours", "others", encrypted)
 
 
-def test_the_same_is_sealed_the_same_each_time(cipher: ContentCipher) -> None:
+def test_the_same_is_encrypted_the_same_each_time(cipher: ContentCipher) -> None:
     assert cipher.encrypt("ours", "tests", CONTENT) == cipher.encrypt("ours", "tests", CONTENT)
 
 
 @pytest.mark.parametrize("position", [0, 30, -3])
 def test_a_changed_text_is_refused(cipher: ContentCipher, position: int) -> None:
-    sealed = list(cipher.encrypt("ours", "tests", CONTENT))
-    sealed[position] = "B" if sealed[position] == "A" else "A"
+    encrypted = list(cipher.encrypt("ours", "tests", CONTENT))
+    encrypted[position] = "B" if encrypted[position] == "A" else "A"
 
     with pytest.raises(DecryptionError):
-        cipher.decrypt("ours", "tests", "".join(sealed))
+        cipher.decrypt("ours", "tests", "".join(encrypted))
 
 
 @pytest.mark.parametrize("text", ["", "x", "gAAAAA==", "ä", "\ud800"])

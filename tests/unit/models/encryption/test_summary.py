@@ -1,4 +1,4 @@
-"""The summary of a thought is taken from it word for word."""
+"""Summaries of reasoning consist of sentences copied from it."""
 
 import pytest
 
@@ -15,19 +15,19 @@ THOUGHT = "What is asked? A number.\n\nFirst I add. It fails.\n\nThen I guess.\n
         ("auto", "What is asked?\nIt is 7."),
     ],
 )
-def test_it_has_sentences_of_the_thought(length: str, summary: str) -> None:
+def test_it_has_sentences_of_the_reasoning(length: str, summary: str) -> None:
     assert summarise(THOUGHT, length) == summary
 
 
-def test_a_long_thought_is_summarised_in_detail_by_itself() -> None:
+def test_long_reasoning_is_summarised_in_detail_by_itself() -> None:
     long = THOUGHT.replace("A number.", "x" * MIN_DETAILED_LENGTH)
 
     assert summarise(long, "auto") == summarise(long, "detailed") != summarise(long, "concise")
 
 
-@pytest.mark.parametrize("thought", ["So.", "so"])
-def test_one_sentence_is_its_own_summary(thought: str) -> None:
-    assert summarise(thought, "detailed") == thought
+@pytest.mark.parametrize("text", ["So.", "so"])
+def test_one_sentence_is_its_own_summary(text: str) -> None:
+    assert summarise(text, "detailed") == text
 
 
 def test_a_sentence_without_end_is_cut() -> None:

@@ -1,4 +1,4 @@
-"""What a generation says becomes items, and a later attempt that says it again repeats nothing."""
+"""Items written from generated output; a later attempt that repeats output emits no event twice."""
 
 from collections.abc import Callable, Sequence
 
@@ -34,13 +34,13 @@ SAID: list[tuple[int, Say]] = [
 
 
 class Record:
-    """The events of one response, and the tokens that each came from."""
+    """Events of one response, and the tokens that each came from."""
 
     def __init__(self) -> None:
         self.machine = EventMachine()
         self.events: list[tuple[BaseEvent, tuple[int, ...]]] = []
         self.ends: list[int] = []
-        """How many events there were after each call of `add`: they are logged whole."""
+        """Number of events after each call of `add`, whose events are logged all or none."""
         self.add(self.machine.open_stream(to_resource(_STORED)))
         self.add(self.machine.begin(to_resource(_STORED)))
 
@@ -57,13 +57,13 @@ class Record:
 
 
 def say(writer: ResumableWriter, said: Sequence[tuple[int, Say]]) -> None:
-    for token, each in said:
+    for token, write in said:
         writer.add_tokens([token])
-        each(writer)
+        write(writer)
 
 
-def taken_over(first: Record, num_events: int) -> Record:
-    """What a later attempt finds if so many events reached the log."""
+def take_over(first: Record, num_events: int) -> Record:
+    """Return the record of a later attempt after the first `num_events` events reached the log."""
     second = Record()
     for event, token_ids in first.events[3:num_events]:
         second.machine.replay(event)
@@ -94,7 +94,7 @@ def test_each_thing_said_is_an_item_with_its_text() -> None:
 def test_calls_have_ids_of_their_own() -> None:
     calls = whole().machine.output[2:4]
 
-    assert len({each.call_id for each in calls} | {each.id for each in calls}) == 4
+    assert len({call.call_id for call in calls} | {call.id for call in calls}) == 4
 
 
 def test_every_token_is_accounted_for_once_and_in_order() -> None:
@@ -104,13 +104,13 @@ def test_every_token_is_accounted_for_once_and_in_order() -> None:
 @pytest.mark.parametrize("num_events", whole().ends[1:])
 def test_a_later_attempt_makes_the_events_that_are_missing_and_no_other(num_events: int) -> None:
     first = whole()
-    second = taken_over(first, num_events)
+    second = take_over(first, num_events)
     tokens = second.tokens()
 
     writer = second.writer()
     writer.rewind()
-    for _, each in SAID[: len(tokens)]:
-        each(writer)
+    for _, write in SAID[: len(tokens)]:
+        write(writer)
     say(writer, SAID[len(tokens) :])
     writer.close()
 

@@ -1,4 +1,4 @@
-"""The event machine: every order of events, and what any sequence of calls adds up to (§4)."""
+"""The event state machine: every order of events, and the result of any sequence of calls (§4)."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from tests.factories import stored_response
 
 _EVENT: TypeAdapter[BaseEvent] = TypeAdapter(Event)
 
-# One letter an event, so that an order is a word and the specification's order an expression.
+# One letter per event: an order is a word, the specification's order a regular expression.
 _LETTERS = {
     "c": "created",
     "q": "queued",
@@ -72,8 +72,8 @@ def resource(status: str = "queued", *, background: bool = True) -> ResponseReso
     return to_resource(stored)
 
 
-def opener(kind: str) -> Call:
-    """A call that opens an item of a type at the next place."""
+def open_item(kind: str) -> Call:
+    """Return a call that opens an item of a type at the next output index."""
     return {
         "message": lambda m: m.open_message(f"msg_{len(m.item_states)}"),
         "reasoning": lambda m: m.open_reasoning(f"rs_{len(m.item_states)}"),
@@ -84,13 +84,13 @@ def opener(kind: str) -> Call:
     }[kind]
 
 
-def started(*kinds: str) -> EventMachine:
-    """A machine at work, with an open item of each kind."""
+def start_machine(*kinds: str) -> EventMachine:
+    """Return a started machine with an open item of each kind."""
     machine = EventMachine()
     machine.open_stream(resource())
     machine.begin(resource("in_progress"))
     for kind in kinds:
-        opener(kind)(machine)
+        open_item(kind)(machine)
     return machine
 
 
@@ -131,9 +131,9 @@ def test_what_no_worker_has_begun_may_be_cut_off_but_not_complete(
 def test_an_item_is_opened_and_closed_with_all_that_is_in_it(
     kind: str, write: Call, opened: str, closed: str
 ) -> None:
-    machine = started()
+    machine = start_machine()
 
-    first = opener(kind)(machine)
+    first = open_item(kind)(machine)
     write(machine)
     last = machine.close(0, "completed")
 
@@ -143,7 +143,7 @@ def test_an_item_is_opened_and_closed_with_all_that_is_in_it(
 
 
 def test_a_message_begins_empty_and_ends_with_its_text_and_what_belongs_to_it() -> None:
-    added, part_added = (machine := started()).open_message("msg_0")
+    added, part_added = (machine := start_machine()).open_message("msg_0")
     machine.add_text(0, "ab", [_LOGPROB])
     machine.add_annotation(0, _CITATION)
     text_done, part_done, done = machine.close(0, "completed")
@@ -158,7 +158,7 @@ def test_a_message_begins_empty_and_ends_with_its_text_and_what_belongs_to_it() 
 
 
 def test_a_message_has_a_phase_only_if_one_was_given() -> None:
-    machine = started()
+    machine = start_machine()
 
     plain, phased = (machine.open_message("m", phase=phase)[0] for phase in (None, "commentary"))
 
@@ -167,7 +167,7 @@ def test_a_message_has_a_phase_only_if_one_was_given() -> None:
 
 
 def test_a_call_has_its_name_from_the_beginning_and_its_arguments_at_the_end() -> None:
-    [added] = (machine := started()).open_call("fc_0", call_id="call_0", name="f")
+    [added] = (machine := start_machine()).open_call("fc_0", call_id="call_0", name="f")
     machine.add_arguments(0, '{"a"')
     machine.add_arguments(0, ":1}")
     arguments_done, done = machine.close(0, "completed")
@@ -176,8 +176,8 @@ def test_a_call_has_its_name_from_the_beginning_and_its_arguments_at_the_end() -
     assert arguments_done.arguments == done.item.arguments == '{"a":1}'
 
 
-def test_reasoning_has_its_text_its_summary_and_what_it_is_sealed_as() -> None:
-    machine = started("reasoning")
+def test_reasoning_has_its_text_its_summary_and_its_encrypted_content() -> None:
+    machine = start_machine("reasoning")
     machine.add_reasoning(0, "ab")
     summary = machine.summarise(0, "a")
     *_, done = machine.close(0, "completed", encrypted_content="sealed")
@@ -194,7 +194,7 @@ def test_reasoning_has_its_text_its_summary_and_what_it_is_sealed_as() -> None:
 
 
 def test_only_reasoning_is_summarised() -> None:
-    machine = started("message")
+    machine = start_machine("message")
 
     with pytest.raises(IllegalEventError, match="item 0 is not reasoning"):
         machine.summarise(0, "a")
@@ -203,7 +203,7 @@ def test_only_reasoning_is_summarised() -> None:
 
 
 def test_a_search_takes_its_steps_in_order() -> None:
-    machine = started("web_search_call")
+    machine = start_machine("web_search_call")
     with pytest.raises(IllegalEventError):
         machine.advance_search(0, SearchSearching)
 
@@ -216,7 +216,7 @@ def test_a_search_takes_its_steps_in_order() -> None:
 
 
 def test_items_that_are_open_at_the_same_time_keep_apart() -> None:
-    machine = started("message", "message")
+    machine = start_machine("message", "message")
 
     for delta, index in (("a", 0), ("x", 1), ("b", 0), ("y", 1)):
         [event] = machine.add_text(index, delta)
@@ -234,7 +234,7 @@ def test_items_that_are_open_at_the_same_time_keep_apart() -> None:
 
 @pytest.mark.parametrize("status", ["completed", "incomplete", "cancelled"])
 def test_a_response_ends_with_an_open_item_only_if_it_failed(status: str) -> None:
-    machine = started("message")
+    machine = start_machine("message")
 
     with pytest.raises(IllegalEventError, match="cannot come in state 'part_open' of item 0"):
         machine.end(resource(status))
@@ -243,7 +243,7 @@ def test_a_response_ends_with_an_open_item_only_if_it_failed(status: str) -> Non
 
 
 def test_after_an_incomplete_item_none_begins_and_the_response_cannot_complete() -> None:
-    machine = started("message", "message")
+    machine = start_machine("message", "message")
     machine.close(0, "incomplete")
 
     with pytest.raises(IllegalEventError, match="after an incomplete item"):
@@ -265,7 +265,7 @@ def test_after_an_incomplete_item_none_begins_and_the_response_cannot_complete()
     ],
 )
 def test_the_status_decides_which_event_is_the_last(status: str, event_type: str) -> None:
-    machine = started()
+    machine = start_machine()
 
     [event] = machine.end(resource(status))
 
@@ -285,8 +285,8 @@ def test_an_event_that_is_not_the_next_is_not_taken_over(number: int) -> None:
 
 
 def test_an_item_that_is_not_the_next_is_not_taken_over() -> None:
-    [added, _] = started().open_message("msg_0")
-    machine = started()
+    [added, _] = start_machine().open_message("msg_0")
+    machine = start_machine()
 
     with pytest.raises(IllegalEventError, match="item 1 follows item -1"):
         machine.replay(added.model_copy(update={"output_index": 1}))
@@ -301,7 +301,7 @@ _DELTA = st.text(max_size=4)
 _CALLS: st.SearchStrategy[Call] = st.one_of(
     st.booleans().map(lambda b: lambda m: m.open_stream(resource(background=b))),
     st.just(lambda m: m.begin(resource("in_progress"))),
-    st.sampled_from(sorted(_ITEMS)).map(opener),
+    st.sampled_from(sorted(_ITEMS)).map(open_item),
     st.tuples(_INDEX, _DELTA).map(lambda at: lambda m: m.add_text(*at)),
     st.tuples(_INDEX, _DELTA).map(lambda at: lambda m: m.add_reasoning(*at)),
     st.tuples(_INDEX, _DELTA).map(lambda at: lambda m: m.add_arguments(*at)),
@@ -317,26 +317,26 @@ _CALLS: st.SearchStrategy[Call] = st.one_of(
         lambda status: lambda m: m.end(resource(status))
     ),
 )
-# Most of the sequences begin as streams do, so that most calls of a sequence are legal.
+# Most sequences begin as streams do, so that most of their calls are legal.
 _BEGINNING: list[Call] = [
     lambda m: m.open_stream(resource()),
     lambda m: m.begin(resource("in_progress")),
 ]
 _SEQUENCES = st.tuples(
-    st.sampled_from([[], _BEGINNING, [*_BEGINNING, *map(opener, _ITEMS)]]),
+    st.sampled_from([[], _BEGINNING, [*_BEGINNING, *map(open_item, _ITEMS)]]),
     st.lists(_CALLS, max_size=30),
 ).map(lambda halves: [*halves[0], *halves[1]])
 
 
 def snapshot(machine: EventMachine) -> tuple[Any, ...]:
     item_states = [
-        (each.item, each.stage, each.text, each.num_chars) for each in machine.item_states
+        (state.item, state.stage, state.text, state.num_chars) for state in machine.item_states
     ]
     return machine.state, machine.next_sequence_number, item_states
 
 
 def perform(calls: Sequence[Call]) -> tuple[EventMachine, list[BaseEvent]]:
-    """Make calls, passing over those that are refused; the machine and what it wrote."""
+    """Make calls, skipping those that are refused; return the machine and the events it wrote."""
     machine, written = EventMachine(), []
     for call in calls:
         before = snapshot(machine)
@@ -411,9 +411,9 @@ def test_a_machine_that_took_over_goes_on_as_the_first_would(calls: list[Call], 
         second.replay(event)
 
     ends = []
-    for each in (machine, second):
+    for target in (machine, second):
         try:
-            ends.append(word_of(call(each)))
+            ends.append(word_of(call(target)))
         except IllegalEventError as error:
             ends.append(str(error))
 

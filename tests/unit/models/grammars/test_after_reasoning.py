@@ -1,11 +1,11 @@
-"""A constraint holds for the answer; what is thought before it is free."""
+"""Grammars constrain the answer; the reasoning before it is unconstrained."""
 
 import llguidance
 import pytest
 
 from models.grammars.after_reasoning import allow_reasoning
 from models.profile.thinking import KNOWN_TAGS, ThinkTags
-from tests.unit.models.grammars.test_compile import follows, grammar_from
+from tests.unit.models.grammars.test_compile import accepts, grammar_from
 
 SCHEMA = grammar_from({"type": "array", "items": {"type": "integer"}})
 REGEX = llguidance.LLMatcher.grammar_from_regex("a+")
@@ -20,27 +20,27 @@ TAGS = KNOWN_TAGS[0]
         "\n<think>\nHm\n</think>\n\n[1]",
     ],
 )
-def test_a_thought_may_come_before_the_answer(text: str) -> None:
-    assert follows(allow_reasoning(SCHEMA, TAGS, is_open=False), text)
+def test_reasoning_may_come_before_the_answer(text: str) -> None:
+    assert accepts(allow_reasoning(SCHEMA, TAGS, is_open=False), text)
 
 
 @pytest.mark.parametrize(
     "text", ["", "<think>", "<think>hm</think>", "<think>hm</think>[x", "hm</think>[1]", "x"]
 )
 def test_without_the_answer_it_is_not_complete(text: str) -> None:
-    assert not follows(allow_reasoning(SCHEMA, TAGS, is_open=False), text)
+    assert not accepts(allow_reasoning(SCHEMA, TAGS, is_open=False), text)
 
 
-def test_a_thought_that_the_prompt_began_is_ended_first() -> None:
+def test_reasoning_that_the_prompt_began_is_ended_first() -> None:
     grammar = allow_reasoning(REGEX, TAGS, is_open=True)
 
-    assert follows(grammar, "aa</think>aa")
-    assert not follows(grammar, "aa")
+    assert accepts(grammar, "aa</think>aa")
+    assert not accepts(grammar, "aa")
 
 
 @pytest.mark.parametrize("tags", KNOWN_TAGS)
 def test_every_known_spelling_can_be_written_in_a_grammar(tags: ThinkTags) -> None:
-    assert follows(allow_reasoning(REGEX, tags, is_open=False), f"{tags.opener}x{tags.closer} a")
+    assert accepts(allow_reasoning(REGEX, tags, is_open=False), f"{tags.opener}x{tags.closer} a")
 
 
 def test_a_grammar_that_refers_to_others_by_name_still_finds_them() -> None:
@@ -49,4 +49,4 @@ def test_a_grammar_that_refers_to_others_by_name_still_finds_them() -> None:
         '{"name":"two","lark_grammar":"start: \\"z\\""}]}'
     )
 
-    assert follows(allow_reasoning(grammar, TAGS, is_open=False), "<think>a</think>yyxz")
+    assert accepts(allow_reasoning(grammar, TAGS, is_open=False), "<think>a</think>yyxz")

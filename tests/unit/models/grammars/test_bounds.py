@@ -1,4 +1,4 @@
-"""Grammars made to take all time or all memory are answered, within a second and 100 MB."""
+"""Grammars built to exhaust time or memory: answered within one second and 100 MB."""
 
 import json
 import subprocess
@@ -11,10 +11,10 @@ import pytest
 DEADLINE_S = 120
 MAX_GROWTH_MB = 100
 MAX_CPU_S = 1.0
-"""CPU, because others may share the cores: an idle machine answers in this time."""
+"""CPU time, since others may use the cores; an idle machine answers within this wall-clock time."""
 
 Outcome = tuple[str, int, float]
-"""What was said, by how many KiB memory grew, and the seconds of CPU it took."""
+"""Outcome of a check: the message, the memory growth in KiB and the CPU time in seconds."""
 
 _ROOT = Path(__file__).parents[4]
 _CHILD = """
@@ -62,8 +62,8 @@ def schema(value: Any) -> dict[str, Any]:
     return {"type": "json_schema", "value": value}
 
 
-def properties(count: int, each: dict[str, Any]) -> dict[str, Any]:
-    return schema({"properties": {f"p{n}": each for n in range(count)}})
+def properties(count: int, value: dict[str, Any]) -> dict[str, Any]:
+    return schema({"properties": {f"p{n}": value for n in range(count)}})
 
 
 _ANSWERS: dict[str, tuple[dict[str, Any], str]] = {

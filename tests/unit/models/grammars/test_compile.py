@@ -1,4 +1,4 @@
-"""From `text.format` to a grammar, and what is refused before a request is accepted."""
+"""From `text.format` to a grammar, and grammars that are refused before the request is accepted."""
 
 from typing import Any
 
@@ -24,15 +24,15 @@ def grammar_from(schema: dict[str, Any]) -> str:
     return grammar
 
 
-def nested(depth: int) -> dict[str, Any]:
+def nest(depth: int) -> dict[str, Any]:
     schema: dict[str, Any] = {}
     for _ in range(depth):
         schema = {"items": schema}
     return schema
 
 
-def follows(grammar: str, text: str) -> bool:
-    """Whether the whole of a text is what the grammar allows."""
+def accepts(grammar: str, text: str) -> bool:
+    """Return True if the grammar accepts the whole text."""
     tokenizer = tiny_tokenizer()
     matcher = llguidance.LLMatcher(llguidance.hf.from_tokenizer(tokenizer), grammar, log_level=0)
     tokens = tokenizer.backend_tokenizer.encode(text).ids
@@ -54,9 +54,9 @@ def test_free_text_has_no_grammar(text: dict[str, Any] | None) -> None:
 def test_the_grammar_allows_instances_of_the_schema_and_nothing_else() -> None:
     grammar = grammar_from({"type": "array", "items": {"type": "integer"}, "maxItems": 2})
 
-    assert follows(grammar, "[1,2]")
-    assert not follows(grammar, "[1,2,3]")
-    assert not follows(grammar, '["1"]')
+    assert accepts(grammar, "[1,2]")
+    assert not accepts(grammar, "[1,2,3]")
+    assert not accepts(grammar, '["1"]')
 
 
 def test_properties_are_written_in_the_order_of_the_schema() -> None:
@@ -65,8 +65,8 @@ def test_properties_are_written_in_the_order_of_the_schema() -> None:
 
     grammar = grammar_from(schema | {"required": ["a", "zeta"], "additionalProperties": False})
 
-    assert follows(grammar, '{"zeta":1,"a":2}')
-    assert not follows(grammar, '{"a":2,"zeta":1}')
+    assert accepts(grammar, '{"zeta":1,"a":2}')
+    assert not accepts(grammar, '{"a":2,"zeta":1}')
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_properties_are_written_in_the_order_of_the_schema() -> None:
         ({"type": "thing"}, "'thing' is not valid"),
         ({"properties": {"a": {"minLength": -1}}}, r"at \$\.properties\.a\.minLength"),
         ({"pattern": "("}, "is not a 'regex'"),
-        (nested(250), "nested too deeply"),
+        (nest(250), "nested too deeply"),
     ],
 )
 def test_what_is_no_schema_is_refused_with_its_reason(schema: dict[str, Any], reason: str) -> None:
@@ -134,7 +134,7 @@ def test_a_schema_too_large_to_be_followed_in_time_is_refused(
 def test_data_in_a_schema_is_not_taken_for_its_keywords() -> None:
     grammar = grammar_from({"const": {"minItems": 10**9}})
 
-    assert follows(grammar, '{"minItems":1000000000}')
+    assert accepts(grammar, '{"minItems":1000000000}')
 
 
 def test_a_schema_that_compiles_but_whose_first_mask_fails_is_refused(

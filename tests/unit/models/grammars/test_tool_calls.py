@@ -1,4 +1,4 @@
-"""What a model may write where functions may or must be called."""
+"""Grammars of output with tool calls, optional or required."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from models.profile.call_format import CALL_FORMATS, GENERIC, CallStyle
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.request.tools import FunctionTool
 from models.tools.choice import call_rule
-from tests.unit.models.grammars.test_compile import follows
+from tests.unit.models.grammars.test_compile import accepts
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
 TOOLS = [{"type": "function", "name": name, "parameters": SCHEMA} for name in ("f", "g")]
@@ -29,22 +29,22 @@ def grammar_for(style: CallStyle = "hermes", body: str | None = None, **fields: 
 def test_a_call_that_is_required_is_all_there_is(style: CallStyle) -> None:
     grammar, call = grammar_for(style, tool_choice="required"), CALLS[style]
 
-    assert follows(grammar, call)
-    assert follows(grammar, call.replace('"f"', '"g"'))
+    assert accepts(grammar, call)
+    assert accepts(grammar, call.replace('"f"', '"g"'))
     for other in ("Hi.", f"Hi. {call}", call.replace('"f"', '"h"'), call.replace('"b"', "1")):
-        assert not follows(grammar, other), other
+        assert not accepts(grammar, other), other
 
 
 @pytest.mark.parametrize("style", CALL_FORMATS)
 def test_where_calls_are_free_to_come_they_are_held_to_their_schema(style: CallStyle) -> None:
     grammar, call = grammar_for(style), CALLS[style]
 
-    assert follows(grammar, "Hi <there> {}.")
-    assert follows(grammar, call)
-    assert not follows(grammar, call.replace('"f"', '"h"'))
-    assert not follows(grammar, call.replace('"b"', "1"))
+    assert accepts(grammar, "Hi <there> {}.")
+    assert accepts(grammar, call)
+    assert not accepts(grammar, call.replace('"f"', '"h"'))
+    assert not accepts(grammar, call.replace('"b"', "1"))
     if style != "llama":
-        assert follows(grammar, f"Hi.\n{call}")
+        assert accepts(grammar, f"Hi.\n{call}")
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_calls_have_a_limit(fields: dict[str, Any], most: int) -> None:
     grammar = grammar_for(**fields)
 
     for count in (1, 2, 3):
-        assert follows(grammar, "\n".join([CALLS["hermes"]] * count)) is (count <= most)
+        assert accepts(grammar, "\n".join([CALLS["hermes"]] * count)) is (count <= most)
 
 
 def test_one_that_is_named_is_the_one() -> None:
     grammar = grammar_for(tool_choice={"type": "function", "name": "g"})
 
-    assert follows(grammar, CALLS["hermes"].replace('"f"', '"g"'))
-    assert not follows(grammar, CALLS["hermes"])
+    assert accepts(grammar, CALLS["hermes"].replace('"f"', '"g"'))
+    assert not accepts(grammar, CALLS["hermes"])
 
 
 @pytest.mark.parametrize("mode", ["auto", "required"])
@@ -76,9 +76,9 @@ def test_only_what_is_allowed_can_be_called(mode: str) -> None:
     choice = {"type": "allowed_tools", "mode": mode, "tools": allowed}
     grammar = grammar_for(tool_choice=choice)
 
-    assert not follows(grammar, CALLS["hermes"])
-    assert follows(grammar, CALLS["hermes"].replace('"f"', '"g"'))
-    assert follows(grammar, "Hi.") is (mode == "auto")
+    assert not accepts(grammar, CALLS["hermes"])
+    assert accepts(grammar, CALLS["hermes"].replace('"f"', '"g"'))
+    assert accepts(grammar, "Hi.") is (mode == "auto")
 
 
 def test_without_a_choice_of_tools_nothing_can_be_called() -> None:
@@ -91,9 +91,9 @@ def test_without_a_choice_of_tools_nothing_can_be_called() -> None:
 def test_a_call_may_come_in_the_place_of_what_a_format_asks_for() -> None:
     grammar = grammar_for(body='{"grammars":[{"lark_grammar":"start: \\"yes\\""}]}')
 
-    assert follows(grammar, "yes")
-    assert follows(grammar, CALLS["hermes"])
-    assert not follows(grammar, "no")
+    assert accepts(grammar, "yes")
+    assert accepts(grammar, CALLS["hermes"])
+    assert not accepts(grammar, "no")
 
 
 @pytest.mark.parametrize("schema", [{"type": "object", "if": {}}, {"type": "array"}, {"not": {}}])
@@ -111,5 +111,5 @@ def test_without_parameters_arguments_are_any_object() -> None:
     )
     grammar = tool_grammar(call_rule(parameters), GENERIC)
 
-    assert follows(grammar, CALLS["hermes"])
-    assert follows(grammar, CALLS["hermes"].replace('{"a": "b"}', "{}"))
+    assert accepts(grammar, CALLS["hermes"])
+    assert accepts(grammar, CALLS["hermes"].replace('{"a": "b"}', "{}"))

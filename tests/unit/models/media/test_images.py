@@ -1,4 +1,4 @@
-"""Image parts: which are read, which are refused before a pixel of them is decoded."""
+"""Image parts: formats that are read, and images refused before any pixel is decoded."""
 
 import struct
 import zlib
@@ -14,14 +14,14 @@ from tests.pictures import data_url, file_of, picture
 PNG = file_of(picture(0))
 
 
-def refused(url: str | None, **part: str) -> InvalidRequestError:
+def refusal_of(url: str | None, **part: str) -> InvalidRequestError:
     with pytest.raises(InvalidRequestError) as caught:
         decode_image(read_image_part({"image_url": url, **part}, "input[0]"), "input[0]")
     return caught.value
 
 
-def header_alone(width: int, height: int) -> bytes:
-    """A PNG that says how large it is and holds nothing."""
+def png_header(width: int, height: int) -> bytes:
+    """Return a PNG with a header that states the size, and no pixels."""
     size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", size), (b"IDAT", b""), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -63,7 +63,7 @@ def test_low_detail_scales_down_and_is_another_image() -> None:
 
 @pytest.mark.parametrize("url", ["http://example.com/a.png", "HTTPS://example.com/a.png"])
 def test_an_address_is_refused_with_the_reason(url: str) -> None:
-    error = refused(url)
+    error = refusal_of(url)
 
     assert error.param == "input[0].image_url"
     assert "fetches nothing" in error.message
@@ -82,18 +82,18 @@ def test_an_address_is_refused_with_the_reason(url: str) -> None:
     ],
 )
 def test_what_is_no_image_is_refused(url: str | None, words: str) -> None:
-    error = refused(url)
+    error = refusal_of(url)
 
     assert words in error.message
     assert error.http_status == 400
 
 
 def test_a_stored_file_is_refused_by_name() -> None:
-    assert refused(None, file_id="file_1").param == "input[0].file_id"
+    assert refusal_of(None, file_id="file_1").param == "input[0].file_id"
 
 
 def test_a_format_that_is_not_listed_is_not_even_tried() -> None:
-    assert "cannot be read" in refused(data_url(file_of(picture(0), "BMP"))).message
+    assert "cannot be read" in refusal_of(data_url(file_of(picture(0), "BMP"))).message
 
 
 @pytest.mark.parametrize("size", [(4097, 4096), (30_000, 30_000), (2**31 - 1, 2**31 - 1)])
@@ -102,11 +102,11 @@ def test_a_bomb_is_refused_by_its_header(
 ) -> None:
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
 
-    assert refused(data_url(header_alone(*size))).code == "image_too_large"
+    assert refusal_of(data_url(png_header(*size))).code == "image_too_large"
 
 
 def test_a_large_file_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images.base64, "b64decode", lambda *_, **__: pytest.fail("decoded"))
     url = "data:image/png;base64," + "A" * (MAX_IMAGE_BYTES * 4 // 3 + 8)
 
-    assert refused(url).code == "image_too_large"
+    assert refusal_of(url).code == "image_too_large"

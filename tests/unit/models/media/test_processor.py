@@ -1,4 +1,4 @@
-"""What a vision model is given of an image, with the processors that transformers has."""
+"""Preprocessed images, with the image processors of transformers."""
 
 from pathlib import Path
 
@@ -25,12 +25,12 @@ def reader(folder: Path) -> ImageReader:
     return loaded
 
 
-def prepared(reader: ImageReader, seed: int) -> PreparedImage:
+def prepare(reader: ImageReader, seed: int) -> PreparedImage:
     return reader.prepare(read_image_part({"image_url": picture_url(seed)}, "it"), "it")
 
 
 def test_an_image_becomes_arrays_and_the_tokens_that_stand_for_it(reader: ImageReader) -> None:
-    image = prepared(reader, 0)
+    image = prepare(reader, 0)
 
     assert image.num_tokens == image.text.count(reader.image_token) == 20
     assert image.inputs["pixel_values"].shape == (1, 5, 3, 32, 32)
@@ -38,14 +38,14 @@ def test_an_image_becomes_arrays_and_the_tokens_that_stand_for_it(reader: ImageR
 
 
 def test_images_stand_where_their_marks_were(reader: ImageReader) -> None:
-    images = [prepared(reader, 0), prepared(reader, 1)]
+    images = [prepare(reader, 0), prepare(reader, 1)]
 
     text = reader.expand("a<image>b<image>c", images)
     assert text == f"a{images[0].text}b{images[1].text}c"
 
     token = reader.image_token_id
     placed = reader.place([7, *[token] * 20, 7, *[token] * 10, 7, *[token] * 10], images)
-    assert [list(each.positions) for each in placed] == [
+    assert [list(image.positions) for image in placed] == [
         list(range(1, 21)),
         [*range(22, 32), *range(33, 43)],
     ]
@@ -53,24 +53,24 @@ def test_images_stand_where_their_marks_were(reader: ImageReader) -> None:
 
 def test_a_mark_in_a_text_is_refused(reader: ImageReader) -> None:
     with pytest.raises(InvalidRequestError, match="2 marks for 1 images"):
-        reader.expand("<image> and my <image>", [prepared(reader, 0)])
+        reader.expand("<image> and my <image>", [prepare(reader, 0)])
 
 
 def test_an_image_is_prepared_once(reader: ImageReader, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = prepared(reader, 0)
+    first = prepare(reader, 0)
     monkeypatch.setattr(reader, "_processor", None)
 
-    assert prepared(reader, 0) is first
+    assert prepare(reader, 0) is first
 
 
 def test_only_the_latest_images_are_remembered(
     reader: ImageReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = prepared(reader, 0)
+    first = prepare(reader, 0)
     monkeypatch.setattr("models.media.processor.REMEMBERED_BYTES", first.num_bytes)
-    prepared(reader, 1)
+    prepare(reader, 1)
 
-    again = prepared(reader, 0)
+    again = prepare(reader, 0)
 
     assert again is not first
     assert np.array_equal(again.inputs["pixel_values"], first.inputs["pixel_values"])
@@ -86,7 +86,7 @@ def test_an_image_that_its_processor_refuses_is_the_clients_fault(
     monkeypatch.setattr(reader, "_processor", refuse)
 
     with pytest.raises(InvalidRequestError, match="aspect ratio"):
-        prepared(reader, 0)
+        prepare(reader, 0)
 
 
 def test_a_folder_without_a_processor_takes_no_images(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is in force for the sampling fields that a request leaves out."""
+"""Values of sampling fields that a request leaves out."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What chat templates are told about thinking, and where they take earlier thoughts."""
+"""Reasoning in chat templates: their switch for it, and the key under which they take it."""
 
 from typing import Any
 
@@ -41,27 +41,27 @@ def test_a_template_is_told_what_it_asks_for(
         ("{% if 'thinking' in message %}", "thinking"),
     ],
 )
-def test_a_thought_is_given_under_the_key_that_the_template_reads(template: str, key: str) -> None:
+def test_reasoning_is_given_under_the_key_that_the_template_reads(template: str, key: str) -> None:
     message = ThinkingStyle(template).with_reasoning({"content": "a"}, "t")
 
     assert message == {"content": "a", key: "t"}
 
 
 @pytest.mark.parametrize(
-    ("content", "spelled"),
+    ("content", "placed"),
     [
         ("a", "<think>\nt\n</think>\n\na"),
         (None, "<think>\nt\n</think>\n\n"),
         ([], [{"type": "text", "text": "<think>\nt\n</think>\n\n"}]),
     ],
 )
-def test_a_template_that_reads_none_gets_it_in_tags(content: Any, spelled: Any) -> None:
+def test_a_template_that_reads_none_gets_it_in_tags(content: Any, placed: Any) -> None:
     template = "{{ 'thinking' }}{{ message.content }}"
 
-    assert ThinkingStyle(template).with_reasoning({"content": content}, "t") == {"content": spelled}
+    assert ThinkingStyle(template).with_reasoning({"content": content}, "t") == {"content": placed}
 
 
-def test_without_a_thought_a_message_stays_as_it_is() -> None:
+def test_without_reasoning_a_message_stays_as_it_is() -> None:
     assert ThinkingStyle("").with_reasoning({"content": "a"}, None) == {"content": "a"}
 
 
@@ -81,7 +81,7 @@ def test_tags_are_known_from_the_template_or_the_tokens(
     assert ThinkingStyle(template, vocabulary).tags == expected
 
 
-def test_a_thought_that_the_template_begins_is_closed_if_there_is_to_be_none() -> None:
+def test_reasoning_that_the_template_begins_is_closed_if_there_is_to_be_none() -> None:
     style = ThinkingStyle("<think></think>")
 
     assert style.opens_reasoning("a<think>\n")

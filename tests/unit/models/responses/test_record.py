@@ -1,4 +1,4 @@
-"""The object that clients see, made from what is stored, at every point of a response's life."""
+"""The object that clients see, made from the record at every point of a response's life."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,8 +33,8 @@ _ENDED: dict[str, dict[str, Any]] = {
 }
 
 
-def stored_in(status: ResponseStatus, **changes: Any) -> ResponseRecord:
-    """A response that has come as far as its status says."""
+def record_in(status: ResponseStatus, **changes: Any) -> ResponseRecord:
+    """Return the record of a response that has got as far as its status says."""
     queued = stored_response(created_at=_CREATED, **changes)
     if status is ResponseStatus.QUEUED:
         return queued
@@ -53,7 +53,7 @@ def stored_in(status: ResponseStatus, **changes: Any) -> ResponseRecord:
 
 @pytest.mark.parametrize("status", ResponseStatus)
 def test_every_field_of_the_specification_is_there_in_every_state(status: ResponseStatus) -> None:
-    resource = to_resource(stored_in(status, parameters={})).model_dump()
+    resource = to_resource(record_in(status, parameters={})).model_dump()
 
     assert len(_NEVER_NULL | _NULLABLE) == 31
     assert set(resource) == _NEVER_NULL | _NULLABLE
@@ -68,7 +68,7 @@ def test_the_first_objects_are_the_same_however_far_the_response_has_come(
     response_id = new_id()
 
     made = {
-        make(stored_in(status, id=response_id, background=background)).model_dump_json()
+        make(record_in(status, id=response_id, background=background)).model_dump_json()
         for status in ResponseStatus
     }
 
@@ -77,7 +77,7 @@ def test_the_first_objects_are_the_same_however_far_the_response_has_come(
 
 @pytest.mark.parametrize(("background", "status"), [(True, "queued"), (False, "in_progress")])
 def test_a_response_opens_queued_unless_its_client_waits(background: bool, status: str) -> None:
-    ended = stored_in(ResponseStatus.COMPLETED, background=background)
+    ended = record_in(ResponseStatus.COMPLETED, background=background)
 
     opened = opening_resource(ended)
 
@@ -86,21 +86,21 @@ def test_a_response_opens_queued_unless_its_client_waits(background: bool, statu
 
 
 def test_a_response_that_begins_is_in_progress() -> None:
-    assert running_resource(stored_in(ResponseStatus.FAILED)).status == "in_progress"
+    assert running_resource(record_in(ResponseStatus.FAILED)).status == "in_progress"
 
 
 @pytest.mark.parametrize("status", ResponseStatus)
 def test_only_a_completed_response_has_a_time_of_completion(status: ResponseStatus) -> None:
     is_completed = status is ResponseStatus.COMPLETED
 
-    completed_at = to_resource(stored_in(status)).completed_at
+    completed_at = to_resource(record_in(status)).completed_at
 
     assert completed_at == (int(_CREATED.timestamp()) + 7 if is_completed else None)
 
 
 @pytest.mark.parametrize("status", _ENDED)
 def test_an_end_is_told_with_its_reason_its_output_and_its_usage(status: str) -> None:
-    stored = stored_in(ResponseStatus(status))
+    stored = record_in(ResponseStatus(status))
 
     resource = to_resource(stored)
 

@@ -1,4 +1,4 @@
-"""docs/states.md says what the code does: its drawing and its table against `TRANSITIONS`."""
+"""Agreement of docs/states.md with the code: its diagram and its table match `TRANSITIONS`."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ _MOVES = sorted(
 
 
 def _drawing() -> list[tuple[str, str, list[str]]]:
-    """Each edge of the drawing: from, to, verbs."""
+    """Return each edge of the diagram: from, to, verbs."""
     [block] = re.findall(r"```mermaid\nstateDiagram-v2\n(.*?)```", _TEXT, re.DOTALL)
     edges = [re.fullmatch(r" +(\S+) --> (\S+): (.+)", line) for line in block.splitlines()]
     return [(edge[1], edge[2], edge[3].split(", ")) for edge in edges if edge]

@@ -1,4 +1,4 @@
-"""The states of a response and the table of moves between them."""
+"""The states of a response and the table of its transitions."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Items given as input: every type with its limits, and that output can be given back."""
+"""Input items: every type with its limits; output items are valid as input."""
 
 from typing import Any
 

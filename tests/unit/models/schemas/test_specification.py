@@ -1,4 +1,4 @@
-"""What we send, judged by types that others generated from the specification."""
+"""Events and objects we send, validated by types that a third party generated from the spec."""
 
 from typing import Any
 
@@ -29,18 +29,18 @@ _PARAMETERS: dict[str, Any] = {
 }
 
 
-def judges() -> dict[str, TypeAdapter[Any]]:
-    """The specification's type of each event, by the event's type."""
+def event_types() -> dict[str, TypeAdapter[Any]]:
+    """Return the specification's type of each event, by the event's `type`."""
     found = {}
-    for each in vars(spec).values():
-        if isinstance(each, type) and issubclass(each, BaseModel) and "Streaming" in each.__name__:
-            [name] = each.model_fields["type"].annotation
-            found[name.value] = TypeAdapter(each)
+    for kind in vars(spec).values():
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and "Streaming" in kind.__name__:
+            [name] = kind.model_fields["type"].annotation
+            found[name.value] = TypeAdapter(kind)
     return found
 
 
-def story() -> list[BaseEvent]:
-    """Events of every type that the specification has and we send."""
+def sample_events() -> list[BaseEvent]:
+    """Return events of every type that the specification has and we send."""
     stored = stored_response(parameters=_PARAMETERS)
     machine = EventMachine()
     events = machine.open_stream(to_resource(stored))
@@ -64,16 +64,16 @@ def story() -> list[BaseEvent]:
     return [*events, *machine.end(to_resource(ended))]
 
 
-@pytest.mark.parametrize("event", story(), ids=lambda event: event.type)
+@pytest.mark.parametrize("event", sample_events(), ids=lambda event: event.type)
 def test_an_event_is_valid_by_the_specification(event: BaseEvent) -> None:
-    judges()[event.type].validate_json(event.model_dump_json())
+    event_types()[event.type].validate_json(event.model_dump_json())
 
 
 def test_the_specification_has_no_event_that_we_never_send() -> None:
     others = {"response.completed", "response.failed", "error"}
     refusals = {"response.refusal.delta", "response.refusal.done"}
 
-    assert judges().keys() - {event.type for event in story()} == others | refusals
+    assert event_types().keys() - {event.type for event in sample_events()} == others | refusals
 
 
 @pytest.mark.parametrize("parameters", [{}, _PARAMETERS, {"tool_choice": "required"}])

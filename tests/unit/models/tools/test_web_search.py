@@ -1,4 +1,4 @@
-"""How a search is put before a model, what it writes, and what it is told."""
+"""Web search for a model: its description, the model's queries, and the results it reads."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from models.tools.web_search import (
     result_text,
     tool_prompt,
 )
-from tests.unit.models.grammars.test_compile import follows, grammar_from
+from tests.unit.models.grammars.test_compile import accepts, grammar_from
 
 HITS = [
     Hit(
@@ -105,11 +105,15 @@ def test_marks_in_an_answer_are_citations_however_it_is_cut() -> None:
     citations.add_hits(HITS)
 
     texts = ("So [", "1", "]. Not [3], but", " [2][1]")
-    found = [each for text in texts for each in citations.add(text)]
+    found = [citation for text in texts for citation in citations.add(text)]
 
     answer = "".join(texts)
-    assert [answer[each.start_index : each.end_index] for each in found] == ["[1]", "[2]", "[1]"]
-    assert [each.title for each in found] == ["A", "B", "A"]
+    assert [answer[citation.start_index : citation.end_index] for citation in found] == [
+        "[1]",
+        "[2]",
+        "[1]",
+    ]
+    assert [citation.title for citation in found] == ["A", "B", "A"]
     citations.begin()
     assert citations.add("[1]")[0].start_index == 0
 
@@ -118,8 +122,8 @@ def test_a_search_may_be_demanded_or_stand_in_the_place_of_the_answer() -> None:
     answer = grammar_from({"type": "array", "items": {"type": "integer"}})
     call = call_text("a b")
 
-    assert follows(search_grammar(None), call)
-    assert not follows(search_grammar(None), "[1]")
-    assert follows(search_grammar(answer), call)
-    assert follows(search_grammar(answer), "[1]")
-    assert not follows(search_grammar(answer), "a")
+    assert accepts(search_grammar(None), call)
+    assert not accepts(search_grammar(None), "[1]")
+    assert accepts(search_grammar(answer), call)
+    assert accepts(search_grammar(answer), "[1]")
+    assert not accepts(search_grammar(answer), "a")

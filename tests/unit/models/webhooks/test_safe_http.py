@@ -1,4 +1,4 @@
-"""Requests to addresses that others name: real sockets on this machine, names made up."""
+"""Requests to URLs chosen by others: real sockets on this machine, fake host names."""
 
 import asyncio
 import socket
@@ -29,8 +29,8 @@ def post(url: str, destinations: Destinations = HERE, *, total_s: float = 5) -> 
 
 
 @contextmanager
-def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A port at which one connection is served by hand."""
+def serve_once(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Listen on a port and serve one connection with the given function; yield the port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def accept() -> None:
@@ -46,7 +46,7 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The addresses that a name has at each look-up, one after the other."""
+    """Return a list of the addresses that the host name resolves to at each look-up in turn."""
     answers: list[list[str]] = []
 
     def getaddrinfo(_: str, port: int, **__: Any) -> list[Any]:
@@ -120,7 +120,7 @@ def test_a_name_that_does_not_resolve_is_said_to_be_so(monkeypatch: pytest.Monke
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate for hook.example, signed with its own key, which follows it."""
+    """Return a file with a self-signed certificate for hook.example and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hook.example")])
     now = datetime.now(UTC)
@@ -175,7 +175,7 @@ def _say_nothing(connection: socket.socket) -> None:
 
 
 def _drip(connection: socket.socket) -> None:
-    """A header that never ends, a byte at a time."""
+    """Send a header that never ends, one byte at a time."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nx: ")
     waiting = threading.Event()
     try:
@@ -189,7 +189,7 @@ def _drip(connection: socket.socket) -> None:
 def test_a_receiver_that_is_slow_is_left_after_the_time_limit(
     serve: Callable[[socket.socket], None],
 ) -> None:
-    with listening(serve) as port, pytest.raises(OutboundError, match=r"within 0\.2 s"):
+    with serve_once(serve) as port, pytest.raises(OutboundError, match=r"within 0\.2 s"):
         post(f"http://127.0.0.1:{port}/", total_s=0.2)
 
 
@@ -204,7 +204,7 @@ def _answer_endlessly(connection: socket.socket) -> None:
 
 
 def test_the_body_of_an_answer_is_not_read() -> None:
-    with listening(_answer_endlessly) as port:
+    with serve_once(_answer_endlessly) as port:
         assert post(f"http://127.0.0.1:{port}/") == 200
 
 
@@ -219,5 +219,5 @@ def _hang_up(connection: socket.socket) -> None:
 
 @pytest.mark.parametrize("serve", [_answer_nonsense, _hang_up])
 def test_what_is_no_answer_is_an_error(serve: Callable[[socket.socket], None]) -> None:
-    with listening(serve) as port, pytest.raises(OutboundError, match="no connection"):
+    with serve_once(serve) as port, pytest.raises(OutboundError, match="no connection"):
         post(f"http://127.0.0.1:{port}/")

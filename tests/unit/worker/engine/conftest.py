@@ -1,5 +1,7 @@
-"""A tiny random network on disk, the same network as an oracle, and engines that stop by
-themselves."""
+"""Fixtures: a tiny random network on disk, the same network as an oracle, and engines.
+
+The engines stop after the test.
+"""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -21,22 +23,22 @@ from tests.unit.worker.engine.harness import Harness
 from worker.engine.interface import EngineConfig
 from worker.engine.transformers.engine import TransformersEngine
 
-# Threads that wait for each other on cores that others use cost more than they bring.
+# Threads that wait for each other on busy cores cost more time than they save.
 torch.set_num_threads(1)
 
 VOCAB_SIZE = 512
 EOS = 256
 
-# Two layers of two key heads of size 16 in float32, keys and values.
+# Two layers with two key heads of size 16 in float32, for keys and for values.
 TOKEN_BYTES = 2 * 2 * 16 * 4 * 2
-"""Of the cache. Blocks are of 16 tokens in torch and of 32 in OpenVINO."""
+"""Bytes of one token in the KV cache. Blocks have 16 tokens in torch and 32 in OpenVINO."""
 
 EngineFactory = Callable[..., Harness]
 Oracle = Callable[[Sequence[int], int], list[int]]
 
 
 def byte_tokenizer() -> Tokenizer:
-    """A byte-level tokenizer without merges; `EOS` is its only special token."""
+    """Return a byte-level tokenizer without merges; `EOS` is its only special token."""
     vocab = {char: index for index, char in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -47,7 +49,7 @@ def byte_tokenizer() -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Llama."""
+    """Save a random Llama; return its folder."""
     torch.manual_seed(0)
     config = tiny_llama(vocab_size=VOCAB_SIZE, eos_token_id=EOS)
     path = tmp_path_factory.mktemp("tiny-llama")
@@ -59,13 +61,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def network(folder: Path) -> Any:
-    """The same network as transformers runs it."""
+    """Return the same network as transformers loads it."""
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
 @pytest.fixture(scope="session")
 def oracle(network: Any) -> Oracle:
-    """What `model.generate` continues a prompt with, greedily and without an early end."""
+    """Return a function that continues a prompt greedily, ignoring EOS, with `model.generate`."""
     model = network
     model.generation_config.eos_token_id = None
 
@@ -85,14 +87,14 @@ def oracle(network: Any) -> Oracle:
 
 @pytest.fixture(scope="session")
 def prompts() -> list[list[int]]:
-    """Ragged: shorter than, equal to and longer than blocks and chunks."""
+    """Return prompts of various lengths: below, equal to and above those of blocks and chunks."""
     numbers = random.Random(0)
     return [[numbers.randrange(EOS) for _ in range(size)] for size in (90, 1, 33, 16, 50)]
 
 
 @pytest.fixture(params=["openvino", "torch"])
 def forward(request: pytest.FixtureRequest) -> str:
-    """What computes the network."""
+    """Return the name of the forward pass."""
     return str(request.param)
 
 
@@ -105,7 +107,7 @@ def make_engine(folder: Path, forward: str) -> Iterator[EngineFactory]:
         settings = {"folder": folder, "kv_cache_bytes": 4096 * TOKEN_BYTES, "max_sequences": 32}
         settings |= {"grammar_limits": GRAMMAR_LIMITS, "dtype": "float32", "num_threads": 1}
         settings |= {"forward": forward, **overrides}
-        # Beside the weights, so that tests on the same ones convert them once.
+        # Beside the weights, so that tests on the same weights convert them once.
         config = EngineConfig(**{"graph_folder": settings["folder"] / "openvino", **settings})
         harness = Harness()
         harness.engine = TransformersEngine(config, harness.on_step)

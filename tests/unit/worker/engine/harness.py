@@ -1,4 +1,4 @@
-"""Drives an engine from a test: submits, waits for ends with a deadline, keeps what came."""
+"""Test harness of engines: submits requests, waits for ends with a deadline, records deltas."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ StepHook = Callable[[list[Delta]], None]
 
 
 class Harness:
-    """A listener that remembers every delta and lets a test act within a step."""
+    """Listener that records every delta and lets a test act within a step."""
 
     def __init__(self, deadline_s: float = DEADLINE_S) -> None:
         self.engine: Engine
@@ -34,7 +34,7 @@ class Harness:
 
     def wait(self, *sequence_ids: str) -> None:
         """Wait until these sequences have ended."""
-        self.wait_until(lambda: all(self.reason(each) for each in sequence_ids))
+        self.wait_until(lambda: all(self.reason(sequence_id) for sequence_id in sequence_ids))
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         with self._changed:
@@ -44,21 +44,21 @@ class Harness:
 
     def run(self, *requests: GenerationRequest) -> list[list[int]]:
         """Submit all, wait for all, return their tokens."""
-        for each in requests:
-            self.engine.submit(each)
-        self.wait(*(each.sequence_id for each in requests))
-        return [self.tokens(each.sequence_id) for each in requests]
+        for request in requests:
+            self.engine.submit(request)
+        self.wait(*(request.sequence_id for request in requests))
+        return [self.tokens(request.sequence_id) for request in requests]
 
     def tokens(self, sequence_id: str) -> list[int]:
         return [d.token_id for d in self.deltas[sequence_id] if d.token_id is not None]
 
     @property
     def block_size(self) -> int:
-        """Tokens of a block, which depends on the forward pass."""
+        """Number of tokens of a block, which depends on the forward pass."""
         return int(self.engine._runner.block_size)  # type: ignore[attr-defined]
 
     def count_preemptions(self) -> list[str]:
-        """Return a list to which the name of every sequence that is preempted will be added."""
+        """Return a list to which the name of every preempted sequence will be appended."""
         scheduler: Any = self.engine._scheduler  # type: ignore[attr-defined]
         preempt = scheduler._preempt_youngest
         preempted: list[str] = []

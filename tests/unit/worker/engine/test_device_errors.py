@@ -1,4 +1,4 @@
-"""A device whose memory is full, and one that fails: with a stub in the place of the device."""
+"""A device that runs out of memory, and one that fails: with a stub in place of the device."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ Batch = list[Chunk]
 
 
 def fail(harness: Harness, error: Exception, when: Callable[[Batch], bool]) -> None:
-    """Let forward passes of such batches raise the error."""
+    """Make the forward passes of matching batches raise the error."""
     runner: Any = harness.engine._runner  # type: ignore[attr-defined]
     forward = runner.forward
 

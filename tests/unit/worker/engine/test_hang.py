@@ -1,4 +1,4 @@
-"""When the engine counts as stuck: by what its step does, and how long those before took."""
+"""Hang detection of the engine: by the kind of its step and the duration of earlier ones."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _PARAMS = SamplingParams(max_tokens=100_000)
 
 
 class HangingEngine(ScriptedEngine):
-    """Stops within a step when it is told to."""
+    """Engine that blocks within a step when it is told to."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""Configurations of tiny networks, one for each architecture that the engine is tried with.
+"""Configurations of tiny networks, one for each architecture that the engine is tested with.
 
 Embeddings are not tied to the output layer where such a network would only repeat its last token.
 """
@@ -18,7 +18,7 @@ from transformers import (
 from tests.unit.worker.engine.tiny_networks import SIZES
 
 WINDOW = 8
-"""Tokens that a layer with a window sees."""
+"""Number of tokens that a sliding-window layer sees."""
 
 _UNTIED = {"tie_word_embeddings": False}
 _HEADS = {"head_dim": 16}
@@ -105,7 +105,7 @@ FULL_ATTENTION: dict[str, PreTrainedConfig] = {
     "smollm3": _config("smollm3"),
     "starcoder2": _config("starcoder2", _UNTIED, sliding_window=None),
 }
-"""What both forward passes compute."""
+"""Configurations that both forward passes can compute."""
 
 WITH_WINDOWS: dict[str, PreTrainedConfig] = {
     "cohere2": _config("cohere2", _UNTIED, _ONE_WINDOW),
@@ -122,7 +122,7 @@ WITH_WINDOWS: dict[str, PreTrainedConfig] = {
     "qwen2": _config("qwen2", use_sliding_window=True, sliding_window=WINDOW, max_window_layers=1),
     "starcoder2": _config("starcoder2", _UNTIED, sliding_window=WINDOW),
 }
-"""What only OpenVINO computes: layers whose queries see a few tokens; gpt_oss has sinks as well."""
+"""Configurations that only OpenVINO computes: with sliding windows; gpt_oss also with sinks."""
 
 REFUSED_BY_OPENVINO: dict[str, tuple[PreTrainedConfig, str]] = {
     "afmoe": (_config("afmoe", _HEADS, _EXPERTS, _ALL_FULL, num_dense_layers=1), "differ"),
@@ -131,7 +131,7 @@ REFUSED_BY_OPENVINO: dict[str, tuple[PreTrainedConfig, str]] = {
     "phimoe with a window": (_config("phimoe", _LOCAL_EXPERTS, sliding_window=WINDOW), "differ"),
     "stablelm": (_config("stablelm"), "does not hand keyword arguments down"),
 }
-"""With the reason."""
+"""Configurations that OpenVINO refuses, with the reason."""
 
 JETMOE = _config("jetmoe", _LOCAL_EXPERTS)
-"""Its graph gives no logits, whichever are asked for."""
+"""Network whose graph returns no logits, whichever are requested."""

@@ -1,4 +1,4 @@
-"""Random networks of any architecture, too small to take time."""
+"""Random networks of any architecture, small enough to be fast."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +19,11 @@ SIZES: dict[str, Any] = {
     "eos_token_id": None,
     "pad_token_id": None,
 }
-"""Of a configuration; decisive enough that rounding does not change a choice."""
+"""Options of a configuration; the weights vary enough that rounding does not change a choice."""
 
 
 def saved(config: Any, folder: Path) -> Any:
-    """Write a network's folder; returns the network."""
+    """Save a random network to a folder; return the network."""
     torch.manual_seed(1)
     auto: Any = AutoModelForCausalLM
     model = auto.from_config(config).eval()
@@ -32,7 +32,7 @@ def saved(config: Any, folder: Path) -> Any:
 
 
 def generated(model: Any, prompt: Sequence[int], num_tokens: int) -> list[int]:
-    """What `model.generate` goes on with, greedily and without an early end."""
+    """Continue a prompt with `model.generate`, greedily and ignoring EOS; return the new tokens."""
     model.generation_config.eos_token_id = None
     ids = torch.tensor([list(prompt)])
     output = model.generate(

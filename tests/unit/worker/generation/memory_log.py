@@ -1,4 +1,4 @@
-"""The event log in memory, with the answers of the one in Redis, and generations that use it."""
+"""An in-memory event log with the return values of that in Redis, and generations that use it."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ CIPHER = ContentCipher(lambda _: _KEY)
 
 @dataclass(frozen=True, kw_only=True)
 class Thinking:
-    """What the model of a generation may write beside its answer."""
+    """Output parts that a model may write beside its answer."""
 
     tags: ThinkTags | None = KNOWN_TAGS[0]
     opens_reasoning: bool = False
@@ -47,7 +47,7 @@ class Thinking:
 
 
 class MemoryLog:
-    """Appends as `append.lua` does and counts the round trips."""
+    """Event log that appends as `append.lua` does and counts the round trips."""
 
     def __init__(self) -> None:
         self.events: dict[UUID, list[LoggedEvent]] = defaultdict(list)
@@ -59,7 +59,7 @@ class MemoryLog:
         self.num_round_trips += 1
         if not self.is_reachable:
             return [AppendResult.UNREACHABLE] * len(appends)
-        return [self._append(each) for each in appends]
+        return [self._append(append) for append in appends]
 
     def _append(self, append: Append) -> AppendResult:
         logged = self.events[append.response_id]
@@ -76,11 +76,11 @@ class MemoryLog:
         return [event for event in self.events[response_id] if event.sequence_number >= start]
 
     def types(self, response_id: UUID) -> list[str]:
-        """The logged events' types, without what all begin with."""
+        """Return the types of the logged events, without those that begin every log."""
         return [event.type.removeprefix("response.") for event in self.events[response_id]]
 
     def text(self, generation: Generation) -> str:
-        """The text that a generation has recorded so far."""
+        """Return the text that a generation has recorded so far."""
         generation.recorder.flush()
         logged = [orjson.loads(event.data) for event in self.events[generation.record.id]]
         deltas = (event for event in logged if event["type"] == "response.output_text.delta")
@@ -100,7 +100,7 @@ def begin(
     n: int = 1,
     thinking: Thinking | None = None,
 ) -> Generation:
-    """A generation as the runner makes it; its tokens are bytes unless it has a tokenizer."""
+    """Return a generation as the runner makes it; tokens are bytes unless a tokenizer is given."""
     recorder = Recorder(stored or claimed_response(), log, CIPHER)
     recorder.begin()
     return _generation(recorder, stop, tokenizer or ScriptedTokenizer(), n, thinking)
@@ -113,7 +113,7 @@ def take_over(
     stop: Sequence[str] = (),
     thinking: Thinking | None = None,
 ) -> tuple[Generation, list[GeneratedToken]]:
-    """The next attempt at a response, and the tokens that it found."""
+    """Return the next attempt at a response, and the tokens that it found in the log."""
     stored = replace(first.record, attempt=first.record.attempt + 1)
     recorder = Recorder(stored, log, CIPHER)
     tokens = recorder.take_over_log()

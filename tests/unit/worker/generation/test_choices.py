@@ -9,7 +9,7 @@ from models.responses.status import ResponseStatus
 from models.responses.tokens import group_by_choice
 from models.store.finish import TerminalRecord
 from tests.unit.worker.generation.memory_log import MemoryLog, begin, take_over
-from tests.unit.worker.generation.test_emitter import Desk
+from tests.unit.worker.generation.test_emitter import EmitterHarness
 from worker.engine.interface import Delta, FinishReason
 from worker.generation.generation import Generation
 
@@ -22,7 +22,9 @@ def log() -> MemoryLog:
     return MemoryLog()
 
 
-def tell(generation: Generation, choice: int, token: int | None, end: FinishReason | None) -> bool:
+def deliver(
+    generation: Generation, choice: int, token: int | None, end: FinishReason | None
+) -> bool:
     sequence_id = generation.sequence_ids[choice]
     return generation.advance(
         Delta(sequence_id=sequence_id, token_id=token, finish_reason=end, error=end and "it broke")
@@ -32,7 +34,7 @@ def tell(generation: Generation, choice: int, token: int | None, end: FinishReas
 def run(
     generation: Generation, *, num_steps: int = 99, skip: dict[int, list[int]] | None = None
 ) -> bool:
-    """Let an engine generate `_TEXTS`, a token each a step, after the tokens that are there."""
+    """Let an engine generate `_TEXTS`, one token per step, after the tokens that are there."""
     is_over = False
     left = {
         choice: list(text[len((skip or {}).get(choice, [])) :])
@@ -43,7 +45,7 @@ def run(
         for choice, tokens in list(left.items()):
             token = tokens.pop(0) if tokens else None
             end = None if tokens else _ENDS[choice]
-            is_over = tell(generation, choice, token, end)
+            is_over = deliver(generation, choice, token, end)
             if end or generation.pop_unwanted():
                 del left[choice]
     return is_over
@@ -69,8 +71,8 @@ def test_each_choice_is_an_item_of_its_own(log: MemoryLog) -> None:
         ("dreißig ", "completed"),
         ("4", "completed"),
     ]
-    deltas = [each for each in events_of(ending) if each["type"] == "response.output_text.delta"]
-    assert [each["output_index"] for each in deltas[:5]] == [0, 1, 2, 3, 0]
+    deltas = [event for event in events_of(ending) if event["type"] == "response.output_text.delta"]
+    assert [event["output_index"] for event in deltas[:5]] == [0, 1, 2, 3, 0]
     assert len({item["id"] for item in ending.output}) == 4
 
 
@@ -99,8 +101,8 @@ def test_the_ends_of_all_decide_the_end_of_the_response(
 ) -> None:
     generation = begin(log, n=2)
 
-    assert not tell(generation, 0, ord("a"), ends[0])
-    assert tell(generation, 1, ord("b"), ends[1])
+    assert not deliver(generation, 0, ord("a"), ends[0])
+    assert deliver(generation, 1, ord("b"), ends[1])
 
     assert generation.cause.status is status
     ending = generation.recorder.finish(generation.cause)
@@ -110,9 +112,9 @@ def test_the_ends_of_all_decide_the_end_of_the_response(
 
 def test_an_error_of_one_ends_all_at_once(log: MemoryLog) -> None:
     generation = begin(log, n=3)
-    tell(generation, 2, ord("c"), FinishReason.STOP)
+    deliver(generation, 2, ord("c"), FinishReason.STOP)
 
-    assert tell(generation, 1, None, FinishReason.ERROR)
+    assert deliver(generation, 1, None, FinishReason.ERROR)
 
     assert generation.cause.error == {"code": "server_error", "message": "it broke"}
     assert generation.pop_unwanted() == [generation.sequence_ids[0]]
@@ -120,11 +122,11 @@ def test_an_error_of_one_ends_all_at_once(log: MemoryLog) -> None:
 
 
 def test_a_stop_string_ends_its_own_choice_alone() -> None:
-    desk = Desk()
-    generation = desk.add(begin(desk.log, n=2, stop=["b"]))
+    harness = EmitterHarness()
+    generation = harness.add(begin(harness.log, n=2, stop=["b"]))
     first, second = generation.sequence_ids
 
-    desk.run(
+    harness.run(
         [Delta(sequence_id=first, token_id=ord("a")), Delta(sequence_id=second, token_id=ord("x"))],
         [Delta(sequence_id=first, token_id=ord("b")), Delta(sequence_id=second, token_id=ord("y"))],
         [Delta(sequence_id=first, token_id=ord("c")), Delta(sequence_id=second, token_id=ord("z"))],
@@ -132,8 +134,8 @@ def test_a_stop_string_ends_its_own_choice_alone() -> None:
         [Delta(sequence_id=second, token_id=None, finish_reason=FinishReason.STOP)],
     )
 
-    assert desk.aborted == [first]
-    assert desk.ended == [generation]
+    assert harness.aborted == [first]
+    assert harness.ended == [generation]
     assert texts_of(generation.recorder.finish(generation.cause)) == [
         ("a", "completed"),
         ("xyz", "completed"),
@@ -144,8 +146,8 @@ def test_a_stop_string_ends_its_own_choice_alone() -> None:
 def test_a_choice_without_text_is_an_item_too(log: MemoryLog) -> None:
     generation = begin(log, n=2)
 
-    tell(generation, 1, ord("b"), FinishReason.STOP)
-    tell(generation, 0, None, FinishReason.STOP)
+    deliver(generation, 1, ord("b"), FinishReason.STOP)
+    deliver(generation, 0, None, FinishReason.STOP)
 
     ending = generation.recorder.finish(generation.cause)
     assert texts_of(ending) == [("", "completed"), ("b", "completed")]
@@ -192,11 +194,11 @@ def test_a_checkpoint_makes_the_same_events_again(log: MemoryLog, num_steps: int
 
 def test_a_cancel_ends_all_that_still_generate(log: MemoryLog) -> None:
     generation = begin(log, n=3)
-    tell(generation, 0, ord("a"), FinishReason.STOP)
-    tell(generation, 1, ord("b"), None)
+    deliver(generation, 0, ord("a"), FinishReason.STOP)
+    deliver(generation, 1, ord("b"), None)
 
-    assert not tell(generation, 1, None, FinishReason.ABORTED)
-    assert tell(generation, 2, None, FinishReason.ABORTED)
+    assert not deliver(generation, 1, None, FinishReason.ABORTED)
+    assert deliver(generation, 2, None, FinishReason.ABORTED)
 
     assert texts_of(generation.recorder.finish(generation.cause)) == [
         ("a", "completed"),

@@ -1,4 +1,4 @@
-"""Sequence breakers as moves of tokens: they end where their text ends, whatever spells it."""
+"""DRY sequence breakers as a token automaton: they end with their text, however tokenized."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ breakers_strategy = st.lists(st.text("abc\né", min_size=1, max_size=5), min_siz
 
 
 def ends_found(moves: Moves, tokens: Sequence[int]) -> list[int]:
-    """The places of the tokens that end a breaker, read as the engine does."""
+    """Return the positions of the tokens that end a breaker, read as the engine does."""
     states, found = {BREAKER_START}, []
     for place, token in enumerate(tokens):
         reached = {end for start, end in moves.get(token, ()) if start in states}
@@ -41,13 +41,13 @@ def ends_found(moves: Moves, tokens: Sequence[int]) -> list[int]:
 
 
 def ends_in_text(breakers: Sequence[str], tokens: Sequence[int]) -> list[int]:
-    """By the rule: a breaker ends within the text of the token."""
+    """Return the same positions by the definition: a breaker ends within the text of the token."""
     found = []
     for place, token in enumerate(tokens):
-        before = b"".join(TEXTS[each] for each in tokens[:place])
+        before = b"".join(TEXTS[earlier] for earlier in tokens[:place])
         whole = before + TEXTS[token]
         ends = range(len(before) + 1, len(whole) + 1)
-        if any(whole[:end].endswith(each.encode()) for each in breakers for end in ends):
+        if any(whole[:end].endswith(breaker.encode()) for breaker in breakers for end in ends):
             found.append(place)
     return found
 

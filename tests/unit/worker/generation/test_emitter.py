@@ -1,4 +1,4 @@
-"""The emitter thread: one round trip a step, and no response that disturbs another."""
+"""The emitter thread: one round trip per step, and isolation between responses."""
 
 import pytest
 
@@ -10,14 +10,14 @@ from worker.generation.generation import Generation
 
 
 class _Broken:
-    """A tokenizer that cannot read its own tokens."""
+    """Tokenizer that fails to decode its own tokens."""
 
     def decode(self, token_ids: list[int]) -> str:
         raise ValueError("no such token")
 
 
-class Desk:
-    """An emitter on a log in memory; `run` delivers steps and waits until they are emitted."""
+class EmitterHarness:
+    """An emitter on an in-memory log; `run` delivers steps and waits until they are emitted."""
 
     def __init__(self) -> None:
         self.log = MemoryLog()
@@ -38,8 +38,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def harness() -> EmitterHarness:
+    return EmitterHarness()
 
 
 def token(generation: Generation, letter: str, finish_reason: FinishReason | None = None) -> Delta:
@@ -48,14 +48,14 @@ def token(generation: Generation, letter: str, finish_reason: FinishReason | Non
     )
 
 
-def test_a_step_is_logged_in_one_round_trip(desk: Desk) -> None:
-    generations = [desk.add(begin(desk.log)) for _ in range(3)]
+def test_a_step_is_logged_in_one_round_trip(harness: EmitterHarness) -> None:
+    generations = [harness.add(begin(harness.log)) for _ in range(3)]
 
-    desk.run([token(each, "a") for each in generations])
+    harness.run([token(generation, "a") for generation in generations])
 
-    assert desk.log.num_round_trips == 1
-    for each in generations:
-        assert desk.log.types(each.record.id) == [
+    assert harness.log.num_round_trips == 1
+    for generation in generations:
+        assert harness.log.types(generation.record.id) == [
             "in_progress",
             "output_item.added",
             "content_part.added",
@@ -63,148 +63,150 @@ def test_a_step_is_logged_in_one_round_trip(desk: Desk) -> None:
         ]
 
 
-def test_steps_that_came_meanwhile_share_a_round_trip(desk: Desk) -> None:
-    generation = desk.add(begin(desk.log))
+def test_steps_that_came_meanwhile_share_a_round_trip(harness: EmitterHarness) -> None:
+    generation = harness.add(begin(harness.log))
 
-    desk.run([token(generation, "a")], [token(generation, "b")], [token(generation, "c")])
+    harness.run([token(generation, "a")], [token(generation, "b")], [token(generation, "c")])
 
-    assert desk.log.num_round_trips == 1
-    assert desk.log.types(generation.record.id)[-3:] == ["output_text.delta"] * 3
-
-
-def test_a_large_step_reaches_its_first_readers_before_the_last_is_ready(desk: Desk) -> None:
-    generations = [desk.add(begin(desk.log)) for _ in range(100)]
-
-    desk.run([token(each, "a") for each in generations])
-
-    assert desk.log.num_round_trips == 2
-    assert all(desk.log.types(each.record.id)[-1:] for each in generations)
+    assert harness.log.num_round_trips == 1
+    assert harness.log.types(generation.record.id)[-3:] == ["output_text.delta"] * 3
 
 
-def test_a_step_without_events_makes_no_round_trip(desk: Desk) -> None:
-    generation = desk.add(begin(desk.log, stop=["END"]))
+def test_a_large_step_reaches_its_first_readers_before_the_last_is_ready(
+    harness: EmitterHarness,
+) -> None:
+    generations = [harness.add(begin(harness.log)) for _ in range(100)]
 
-    desk.run([token(generation, "a")], [token(generation, "E")], [])
+    harness.run([token(generation, "a") for generation in generations])
 
-    assert desk.log.num_round_trips == 1
+    assert harness.log.num_round_trips == 2
+    assert all(harness.log.types(generation.record.id)[-1:] for generation in generations)
 
 
-def test_a_generation_ends_after_its_last_events_are_logged(desk: Desk) -> None:
-    generation = desk.add(begin(desk.log))
+def test_a_step_without_events_makes_no_round_trip(harness: EmitterHarness) -> None:
+    generation = harness.add(begin(harness.log, stop=["END"]))
+
+    harness.run([token(generation, "a")], [token(generation, "E")], [])
+
+    assert harness.log.num_round_trips == 1
+
+
+def test_a_generation_ends_after_its_last_events_are_logged(harness: EmitterHarness) -> None:
+    generation = harness.add(begin(harness.log))
     logged: list[str] = []
-    generation.end = lambda: logged.extend(desk.log.types(generation.record.id))
+    generation.end = lambda: logged.extend(harness.log.types(generation.record.id))
 
-    desk.run([token(generation, "a", FinishReason.STOP)])
+    harness.run([token(generation, "a", FinishReason.STOP)])
 
     assert logged[-1] == "output_text.delta"
     assert generation.cause.status is ResponseStatus.COMPLETED
 
 
-def test_a_sequence_that_ended_by_itself_is_not_aborted(desk: Desk) -> None:
-    generation = desk.add(begin(desk.log))
+def test_a_sequence_that_ended_by_itself_is_not_aborted(harness: EmitterHarness) -> None:
+    generation = harness.add(begin(harness.log))
 
-    desk.run([token(generation, "a", FinishReason.LENGTH)])
+    harness.run([token(generation, "a", FinishReason.LENGTH)])
 
-    assert desk.ended == [generation]
-    assert desk.aborted == []
+    assert harness.ended == [generation]
+    assert harness.aborted == []
 
 
-def test_a_sequence_that_reached_a_stop_string_is_aborted(desk: Desk) -> None:
-    generation = desk.add(begin(desk.log, stop=["b"]))
+def test_a_sequence_that_reached_a_stop_string_is_aborted(harness: EmitterHarness) -> None:
+    generation = harness.add(begin(harness.log, stop=["b"]))
 
-    desk.run([token(generation, "a")], [token(generation, "b")])
+    harness.run([token(generation, "a")], [token(generation, "b")])
 
-    assert desk.aborted == [generation.sequence_ids[0]]
-    assert desk.ended == [generation]
+    assert harness.aborted == [generation.sequence_ids[0]]
+    assert harness.ended == [generation]
     assert generation.cause.status is ResponseStatus.COMPLETED
 
 
-def test_what_the_engine_delivers_after_the_end_is_ignored(desk: Desk) -> None:
-    generation = desk.add(begin(desk.log, stop=["b"]))
+def test_what_the_engine_delivers_after_the_end_is_ignored(harness: EmitterHarness) -> None:
+    generation = harness.add(begin(harness.log, stop=["b"]))
 
-    desk.run(
+    harness.run(
         [token(generation, "a"), token(generation, "b"), token(generation, "c")],
         [token(generation, "d", FinishReason.ABORTED)],
     )
 
-    assert desk.log.text(generation) == "a"
+    assert harness.log.text(generation) == "a"
     assert generation.cause.status is ResponseStatus.COMPLETED
-    assert desk.ended == [generation]
+    assert harness.ended == [generation]
 
 
-def test_a_sequence_that_nobody_added_is_ignored(desk: Desk) -> None:
-    generation, stranger = desk.add(begin(desk.log)), begin(desk.log)
+def test_a_sequence_that_nobody_added_is_ignored(harness: EmitterHarness) -> None:
+    generation, stranger = harness.add(begin(harness.log)), begin(harness.log)
 
-    desk.run([token(stranger, "a"), token(generation, "a", FinishReason.STOP)])
+    harness.run([token(stranger, "a"), token(generation, "a", FinishReason.STOP)])
 
-    assert desk.ended == [generation]
-    assert desk.log.types(stranger.record.id) == []
+    assert harness.ended == [generation]
+    assert harness.log.types(stranger.record.id) == []
 
 
-def test_one_responses_fault_ends_only_that_response(desk: Desk) -> None:
-    broken = desk.add(begin(desk.log, tokenizer=_Broken()))
-    healthy = desk.add(begin(desk.log))
+def test_one_responses_fault_ends_only_that_response(harness: EmitterHarness) -> None:
+    broken = harness.add(begin(harness.log, tokenizer=_Broken()))
+    healthy = harness.add(begin(harness.log))
 
-    desk.run(
+    harness.run(
         [token(broken, "a"), token(healthy, "a")],
         [token(broken, "b"), token(healthy, "b", FinishReason.STOP)],
     )
 
     assert broken.cause.status is ResponseStatus.FAILED
-    assert desk.aborted == [broken.sequence_ids[0]]
+    assert harness.aborted == [broken.sequence_ids[0]]
     assert healthy.cause.status is ResponseStatus.COMPLETED
-    assert desk.log.text(healthy) == "ab"
-    assert desk.ended == [broken, healthy]
+    assert harness.log.text(healthy) == "ab"
+    assert harness.ended == [broken, healthy]
 
 
 def test_a_response_that_another_attempt_took_over_is_aborted_and_released_once(
-    desk: Desk,
+    harness: EmitterHarness,
 ) -> None:
-    stale, other = desk.add(begin(desk.log)), desk.add(begin(desk.log))
-    take_over(desk.log, stale)
+    stale, other = harness.add(begin(harness.log)), harness.add(begin(harness.log))
+    take_over(harness.log, stale)
 
-    desk.run(
+    harness.run(
         [token(stale, "a"), token(other, "a")],
         [token(stale, "b"), token(other, "b")],
         [token(stale, "c", FinishReason.ABORTED)],
     )
 
-    assert desk.aborted == [stale.sequence_ids[0]]
+    assert harness.aborted == [stale.sequence_ids[0]]
     assert stale.is_released
     assert not other.is_released
-    assert desk.ended == [stale]
-    assert desk.log.types(stale.record.id) == []
+    assert harness.ended == [stale]
+    assert harness.log.types(stale.record.id) == []
 
 
-def test_a_log_that_lost_its_beginning_is_filled_again(desk: Desk) -> None:
-    generation = desk.add(begin(desk.log))
+def test_a_log_that_lost_its_beginning_is_filled_again(harness: EmitterHarness) -> None:
+    generation = harness.add(begin(harness.log))
     generation.recorder.flush()
-    desk.log.events.clear()
+    harness.log.events.clear()
 
-    desk.run([token(generation, "a")], [token(generation, "b")])
+    harness.run([token(generation, "a")], [token(generation, "b")])
 
-    numbers = [event.sequence_number for event in desk.log.events[generation.record.id]]
+    numbers = [event.sequence_number for event in harness.log.events[generation.record.id]]
     assert numbers == list(range(2, 7))
 
 
-def test_what_could_not_be_logged_follows_when_the_log_is_back(desk: Desk) -> None:
-    generation = desk.add(begin(desk.log))
-    desk.log.is_reachable = False
+def test_what_could_not_be_logged_follows_when_the_log_is_back(harness: EmitterHarness) -> None:
+    generation = harness.add(begin(harness.log))
+    harness.log.is_reachable = False
     generation.recorder.flush()
-    desk.log.is_reachable = True
+    harness.log.is_reachable = True
 
-    desk.run([token(generation, "a")])
+    harness.run([token(generation, "a")])
 
-    assert desk.log.types(generation.record.id)[0] == "in_progress"
+    assert harness.log.types(generation.record.id)[0] == "in_progress"
 
 
-def test_generation_goes_on_while_the_log_is_out_of_reach(desk: Desk) -> None:
-    generation = desk.add(begin(desk.log))
-    desk.log.is_reachable = False
+def test_generation_goes_on_while_the_log_is_out_of_reach(harness: EmitterHarness) -> None:
+    generation = harness.add(begin(harness.log))
+    harness.log.is_reachable = False
 
-    desk.run([token(generation, "a")], [token(generation, "b", FinishReason.STOP)])
+    harness.run([token(generation, "a")], [token(generation, "b", FinishReason.STOP)])
 
-    desk.log.is_reachable = True
-    assert desk.log.text(generation) == "ab"
-    assert desk.ended == [generation]
-    assert desk.aborted == []
+    harness.log.is_reachable = True
+    assert harness.log.text(generation) == "ab"
+    assert harness.ended == [generation]
+    assert harness.aborted == []

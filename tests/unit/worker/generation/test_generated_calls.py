@@ -1,4 +1,4 @@
-"""Calls of functions in an output: their items and events, their limits, and any resume."""
+"""Function calls in an output: their items and events, their limits, and resuming within them."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def output_of(generation: Generation) -> list[dict[str, Any]]:
     return generation.recorder.finish(generation.cause).output
 
 
-def test_they_are_items_beside_thought_and_answer(log: MemoryLog) -> None:
+def test_they_are_items_beside_reasoning_and_answer(log: MemoryLog) -> None:
     generation = begin(log, thinking=CALLING)
 
     assert feed(generation, OUTPUT, FinishReason.STOP)

@@ -1,4 +1,4 @@
-"""Thoughts on their way from tokens to items: told apart, counted, resumed, sealed, summarised."""
+"""Generated reasoning: parsed, counted, resumed, encrypted and summarised."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def log() -> MemoryLog:
     return MemoryLog()
 
 
-def asking(**parameters: Any) -> Any:
+def request_with(**parameters: Any) -> Any:
     return stored_response(
         status=ResponseStatus.IN_PROGRESS,
         attempt=1,
@@ -43,9 +43,9 @@ def feed(
 
 
 def output_of(generation: Generation) -> list[tuple[str, str, str]]:
-    """Type, status and text of each item, once it has ended."""
+    """Return type, status and text of each item, once the generation has ended."""
     items = generation.recorder.finish(generation.cause).output
-    return [(each["type"], each["status"], each["content"][0]["text"]) for each in items]
+    return [(item["type"], item["status"], item["content"][0]["text"]) for item in items]
 
 
 def usage_of(generation: Generation) -> Usage:
@@ -53,7 +53,7 @@ def usage_of(generation: Generation) -> Usage:
     return generation.cause.usage
 
 
-def test_a_thought_is_an_item_and_no_stop_string_is_looked_for_in_it(log: MemoryLog) -> None:
+def test_reasoning_is_an_item_and_no_stop_string_is_looked_for_in_it(log: MemoryLog) -> None:
     generation = begin(log, thinking=THINKING, stop=["STOP"])
 
     feed(generation, SAID)
@@ -89,8 +89,8 @@ def test_one_that_the_prompt_began_counts_from_the_first_token(log: MemoryLog) -
     assert [kind for kind, *_ in output_of(generation)] == ["reasoning", "message"]
 
 
-def test_the_limit_within_a_thought_leaves_it_incomplete(log: MemoryLog) -> None:
-    generation = begin(log, asking(reasoning={"summary": "auto"}), thinking=THINKING)
+def test_the_limit_within_reasoning_leaves_it_incomplete(log: MemoryLog) -> None:
+    generation = begin(log, request_with(reasoning={"summary": "auto"}), thinking=THINKING)
 
     feed(generation, b"<think>Hm. So", FinishReason.LENGTH)
 
@@ -101,7 +101,7 @@ def test_the_limit_within_a_thought_leaves_it_incomplete(log: MemoryLog) -> None
     assert (item["status"], item["summary"]) == ("incomplete", [])
 
 
-def test_a_thought_that_is_to_be_none_is_shown_nowhere(log: MemoryLog) -> None:
+def test_reasoning_that_is_to_be_none_is_shown_nowhere(log: MemoryLog) -> None:
     generation = begin(log, thinking=Thinking(rules=OutputRules(hides_reasoning=True)))
 
     feed(generation, b"<think>a</think>b")
@@ -112,7 +112,7 @@ def test_a_thought_that_is_to_be_none_is_shown_nowhere(log: MemoryLog) -> None:
 
 @pytest.mark.parametrize("num_before", range(len(SAID)))
 def test_a_second_attempt_goes_on_at_any_token(log: MemoryLog, num_before: int) -> None:
-    asked = asking(include=["reasoning.encrypted_content"], reasoning={"summary": "auto"})
+    asked = request_with(include=["reasoning.encrypted_content"], reasoning={"summary": "auto"})
     undisturbed = begin(MemoryLog(), asked, thinking=THINKING, stop=["STOP"])
     first = begin(log, asked, thinking=THINKING, stop=["STOP"])
     feed(undisturbed, SAID)
@@ -124,7 +124,10 @@ def test_a_second_attempt_goes_on_at_any_token(log: MemoryLog, num_before: int) 
         feed(second, SAID[len(found) :])
 
     assert usage_of(second) == usage_of(undisturbed)
-    lines = [each.recorder.finish(each.cause).events[:-1] for each in (second, undisturbed)]
+    lines = [
+        generation.recorder.finish(generation.cause).events[:-1]
+        for generation in (second, undisturbed)
+    ]
     assert lines[0] == lines[1]
 
 
@@ -140,11 +143,11 @@ def test_log_probabilities_are_those_of_the_answer_alone(log: MemoryLog) -> None
 
     message = generation.recorder.finish(generation.cause).output[-1]
 
-    assert [each["token"] for each in message["content"][0]["logprobs"]] == ["b"]
+    assert [logprob["token"] for logprob in message["content"][0]["logprobs"]] == ["b"]
 
 
-def test_it_is_sealed_and_summarised_if_that_is_asked_for(log: MemoryLog) -> None:
-    asked = asking(
+def test_it_is_encrypted_and_summarised_if_that_is_asked_for(log: MemoryLog) -> None:
+    asked = request_with(
         include=["reasoning.encrypted_content"], reasoning={"summary": "concise"}, store=False
     )
     generation = begin(log, asked, thinking=THINKING)
@@ -153,9 +156,9 @@ def test_it_is_sealed_and_summarised_if_that_is_asked_for(log: MemoryLog) -> Non
 
     item = generation.recorder.finish(generation.cause).output[0]
     assert item["summary"] == [{"type": "summary_text", "text": "First.\nLast."}]
-    sealed = {"encrypted_content": item["encrypted_content"]}
-    opened = decrypt_reasoning(CIPHER, asked.project_id, sealed)
-    assert opened["content"] == item["content"]
+    encrypted = {"encrypted_content": item["encrypted_content"]}
+    decrypted = decrypt_reasoning(CIPHER, asked.project_id, encrypted)
+    assert decrypted["content"] == item["content"]
 
 
 def test_choices_think_each_for_itself(log: MemoryLog) -> None:

@@ -1,4 +1,4 @@
-"""Searches in the middle of an output: asked for, told, cited, and resumed at any token."""
+"""Searches in the middle of an output: requested, answered, cited, and resumed at any token."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from worker.generation.generation import Generation
 SEARCHING = Thinking(call_format=GENERIC, rules=OutputRules(max_searches=2, shows_sources=True))
 HIT = Hit(url="https://a.example/", title="A", text="It is 7.")
 FIRST = f"<think>Hm.</think>I look. {call_text('seven')}".encode()
-TOLD = f"\n{result_text([HIT])}\n".encode()
+RESULTS = f"\n{result_text([HIT])}\n".encode()
 SECOND = b"<think>So.</think>It is 7 [1]."
 
 
@@ -32,9 +32,9 @@ def feed(generation: Generation, tokens: bytes, end: FinishReason | None = None)
         generation.advance(Delta(sequence_id=sequence_id, token_id=token, finish_reason=reason))
 
 
-def tell(generation: Generation, told: bytes = TOLD) -> None:
+def add_results(generation: Generation, results: bytes = RESULTS) -> None:
     [choice] = generation.waiting
-    generation.add_search_result(choice, list(told))
+    generation.add_search_result(choice, list(results))
 
 
 def finish(generation: Generation) -> None:
@@ -53,7 +53,7 @@ def test_it_works(log: MemoryLog, end: FinishReason | None) -> None:
     assert [choice.query for choice in generation.waiting] == ["seven"]
     old_id = generation.sequence_ids
     assert generation.pop_unwanted() == ([] if end else old_id)
-    tell(generation)
+    add_results(generation)
     assert generation.sequence_ids != old_id
     assert not generation.continue_after_search()
     finish(generation)
@@ -74,7 +74,7 @@ def test_it_works(log: MemoryLog, end: FinishReason | None) -> None:
     assert (citation["url"], citation["title"]) == (HIT.url, "A")
     usage = generation.cause.usage
     assert usage is not None
-    assert usage.input_tokens == 7 + len(TOLD)
+    assert usage.input_tokens == 7 + len(RESULTS)
     assert usage.output_tokens == len(FIRST) + len(SECOND)
 
 
@@ -84,7 +84,7 @@ def test_its_events_come_as_it_goes(log: MemoryLog) -> None:
     feed(generation, FIRST)
     generation.recorder.flush()
     before = log.types(generation.record.id)
-    tell(generation)
+    add_results(generation)
     generation.recorder.flush()
 
     assert before[-3:] == [
@@ -100,7 +100,7 @@ def test_a_search_that_failed_is_told_and_shown_as_failed(log: MemoryLog) -> Non
     generation = begin(log, thinking=SEARCHING)
 
     feed(generation, FIRST)
-    tell(generation, error_text("away").encode())
+    add_results(generation, error_text("away").encode())
     finish(generation)
 
     output = output_of(generation)
@@ -112,7 +112,7 @@ def test_one_search_too_many_is_not_made_and_ends_the_response(log: MemoryLog) -
     generation = begin(log, thinking=SEARCHING)
     for _ in range(2):
         feed(generation, FIRST)
-        tell(generation)
+        add_results(generation)
 
     feed(generation, FIRST)
 
@@ -167,12 +167,12 @@ def test_a_second_attempt_goes_on_with_what_the_first_was_told(
     stored = stored_response(status=ResponseStatus.IN_PROGRESS, attempt=1)
     undisturbed = begin(MemoryLog(), stored, thinking=SEARCHING)
     feed(undisturbed, FIRST)
-    tell(undisturbed)
+    add_results(undisturbed)
     finish(undisturbed)
     first = begin(log, stored, thinking=SEARCHING)
     feed(first, FIRST[:num_before])
     if num_before > len(FIRST):
-        tell(first)
+        add_results(first)
         feed(first, SECOND[: num_before - len(FIRST) - 1])
     first.recorder.flush()
     reached = first.checkpointed_record()
@@ -187,8 +187,11 @@ def test_a_second_attempt_goes_on_with_what_the_first_was_told(
     num_found = sum(token_id >= 0 for token_id in found)
     feed(second, FIRST[num_found:])
     if second.waiting:
-        tell(second)
+        add_results(second)
     feed(second, SECOND[max(0, num_found - len(FIRST)) :], FinishReason.STOP)
     assert second.cause.usage == undisturbed.cause.usage
-    lines = [each.recorder.finish(each.cause).events[:-1] for each in (second, undisturbed)]
+    lines = [
+        generation.recorder.finish(generation.cause).events[:-1]
+        for generation in (second, undisturbed)
+    ]
     assert lines[0] == lines[1]

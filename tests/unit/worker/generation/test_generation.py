@@ -1,4 +1,4 @@
-"""One response while it is generated: tokens to text, the causes of its end, a second attempt."""
+"""One generated response: tokens to text, the causes of its end, a second attempt."""
 
 from collections.abc import Iterable
 
@@ -44,7 +44,7 @@ def ids(tokens: Iterable[GeneratedToken]) -> list[int]:
 
 
 def finish_again(second: Generation, found: list[GeneratedToken], reason: FinishReason) -> None:
-    """Restore; if that is not the end, the engine finds at once what ended the first attempt."""
+    """Resume; unless that ends the response, deliver again the end of the first attempt."""
     if not second.resume_logged(found):
         end(second, reason)
 
@@ -236,12 +236,12 @@ def test_a_second_attempt_finds_a_stop_string_that_began_in_the_first(log: Memor
 
 
 class _Words:
-    """Each token is a word."""
+    """Tokenizer whose tokens are words."""
 
     words = ("the", " EN", " x END y", "D.")
 
     def decode(self, token_ids: list[int]) -> str:
-        return "".join(self.words[each] for each in token_ids)
+        return "".join(self.words[token_id] for token_id in token_ids)
 
 
 def test_an_attempt_whose_stop_string_was_logged_has_nothing_to_generate(log: MemoryLog) -> None:

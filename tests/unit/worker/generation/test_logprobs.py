@@ -1,4 +1,4 @@
-"""Log probabilities on their way from the engine's deltas to events and items."""
+"""Log probabilities, from the engine's deltas to events and items."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def log() -> MemoryLog:
 
 
 def feed(generation: Generation, tokens: bytes, end: FinishReason | None = None) -> None:
-    """Tokens that are bytes; each has minus its value as log probability, and one beside it."""
+    """Deliver bytes as tokens, each with minus its value as log probability and an alternative."""
     for position, token in enumerate(tokens, start=1):
         generation.advance(
             Delta(
@@ -31,7 +31,7 @@ def feed(generation: Generation, tokens: bytes, end: FinishReason | None = None)
 
 
 def shown(log: MemoryLog, generation: Generation) -> list[tuple[str, str]]:
-    """Of each delta, its text and that of the tokens whose log probabilities it has."""
+    """Return the text of each delta, and the text of the tokens in its log probabilities."""
     generation.recorder.flush()
     events = [orjson.loads(event.data) for event in log.events[generation.record.id]]
     return [
@@ -42,7 +42,7 @@ def shown(log: MemoryLog, generation: Generation) -> list[tuple[str, str]]:
 
 
 def text_of(logprobs: list[dict[str, Any]]) -> str:
-    return b"".join(bytes(each["bytes"]) for each in logprobs).decode()
+    return b"".join(bytes(logprob["bytes"]) for logprob in logprobs).decode()
 
 
 def test_a_token_has_its_text_and_bytes_and_the_likeliest_beside_it(log: MemoryLog) -> None:
@@ -118,10 +118,10 @@ def test_without_a_log_such_a_response_is_generated_again(log: MemoryLog) -> Non
 def test_half_a_character_is_told_by_its_bytes() -> None:
     formatter = LogprobFormatter(lambda: [b"\xe2", b"a", b"\0"], ScriptedTokenizer())
 
-    spelled = formatter.format(0, Logprobs(-1.0, ((1, -0.1), (256, -9.0), (2, -9999.0))))
+    formatted = formatter.format(0, Logprobs(-1.0, ((1, -0.1), (256, -9.0), (2, -9999.0))))
 
-    assert (spelled.token, spelled.bytes) == ("\N{REPLACEMENT CHARACTER}", [0xE2])
-    assert [each.token for each in spelled.top_logprobs[:2]] == ["a", "This"]
-    # Postgres keeps no such character.
-    assert spelled.top_logprobs[2].token == "\N{REPLACEMENT CHARACTER}"
-    assert spelled.top_logprobs[2].bytes == [0]
+    assert (formatted.token, formatted.bytes) == ("\N{REPLACEMENT CHARACTER}", [0xE2])
+    assert [top.token for top in formatted.top_logprobs[:2]] == ["a", "This"]
+    # Postgres cannot store this character.
+    assert formatted.top_logprobs[2].token == "\N{REPLACEMENT CHARACTER}"
+    assert formatted.top_logprobs[2].bytes == [0]

@@ -1,4 +1,4 @@
-"""Who is running: cancelling one, releasing all, and waiting until nobody is left."""
+"""The registry of running responses: cancel one, release all, and wait until it is empty."""
 
 import threading
 
@@ -73,7 +73,7 @@ def test_those_who_run_stay_when_the_roster_is_closed(running: RunningResponses)
     running.close()
 
     assert not running.wait_empty(0)
-    assert [each.record.id for each in running.release_all()] == [generation.record.id]
+    assert [released.record.id for released in running.release_all()] == [generation.record.id]
 
 
 def test_everything_that_runs_is_released_and_aborted(

@@ -1,4 +1,4 @@
-"""From a request's fields to the engine's parameters: each arrives, and what is left out is off."""
+"""From a request's fields to the engine's parameters; a field that is left out has no effect."""
 
 from typing import Any
 

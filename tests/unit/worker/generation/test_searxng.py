@@ -1,4 +1,4 @@
-"""What a search of the web asks SearXNG, and what it makes of the answer."""
+"""Requests to SearXNG, and results read from its answers."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -19,7 +19,7 @@ PAGES = [
 
 
 class Search:
-    """A SearXNG and who asks it."""
+    """A fake SearXNG and its client."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack

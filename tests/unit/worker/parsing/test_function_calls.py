@@ -1,4 +1,4 @@
-"""Calls of functions, told as they are written, however the text is cut into pieces."""
+"""Function calls parsed while they are generated, at any chunk boundaries."""
 
 import itertools
 
@@ -21,7 +21,7 @@ _SCRAPS = st.sampled_from(
 
 
 def split(style: CallStyle, *texts: str) -> list[tuple[Kind, str]]:
-    """The pieces, those of a kind joined; of tags that are shown nowhere only the name."""
+    """Return the segments, adjacent ones of a kind joined; of a hidden call only the name."""
     splitter = ToolCallParser(CALL_FORMATS[style], {"f"})
     pieces = [piece for text in texts for piece in splitter.add(text)] + splitter.flush()
     assert "".join(piece.text for piece in pieces) == "".join(texts)
@@ -78,12 +78,12 @@ def test_arguments_come_as_they_are_written() -> None:
     splitter = ToolCallParser(CALL_FORMATS["hermes"], {"f"})
     splitter.add('<tool_call>{"name": "f", "arguments": ')
 
-    told = [
+    pieces_of_arguments = [
         [piece.text for piece in splitter.add(text) if piece.kind is Kind.ARGUMENTS]
         for text in ('{"a', '": ', "1}")
     ]
 
-    assert told == [['{"a'], ['": '], ["1}"]]
+    assert pieces_of_arguments == [['{"a'], ['": '], ["1}"]]
 
 
 @given(st.lists(_SCRAPS, max_size=14), st.data())

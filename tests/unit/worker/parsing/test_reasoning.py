@@ -1,4 +1,4 @@
-"""Thoughts told from the answer, however the text is cut into pieces."""
+"""Reasoning separated from the answer, at any chunk boundaries."""
 
 import itertools
 
@@ -17,14 +17,14 @@ _SCRAPS = st.sampled_from(["<think>", "</think>", "<th", "</th", " ", "\n", "a",
 def split(
     *texts: str, tags: ThinkTags | None = TAGS, is_open: bool = False
 ) -> list[tuple[Kind, str]]:
-    """The pieces of some texts, those of one kind that follow each other joined."""
+    """Return the segments of the texts, adjacent ones of a kind joined."""
     splitter = ReasoningParser(tags, is_open=is_open)
     pieces = [piece for text in texts for piece in splitter.add(text)] + splitter.flush()
     grouped = itertools.groupby(pieces, key=lambda piece: piece.kind)
     return [(kind, "".join(piece.text for piece in group)) for kind, group in grouped]
 
 
-def test_a_thought_has_its_tags_and_the_answer_follows() -> None:
+def test_reasoning_has_its_tags_and_the_answer_follows() -> None:
     assert split("<think>\nHm. So.\n</think>\n\nYes.") == [
         (Kind.TAG, "<think>\n"),
         (Kind.REASONING, "Hm. So."),
@@ -34,7 +34,7 @@ def test_a_thought_has_its_tags_and_the_answer_follows() -> None:
     ]
 
 
-def test_a_prompt_may_have_begun_the_thought() -> None:
+def test_a_prompt_may_have_begun_the_reasoning() -> None:
     assert split("\nHm.</think>Yes.", is_open=True) == [
         (Kind.TAG, "\n"),
         (Kind.REASONING, "Hm."),
@@ -44,16 +44,16 @@ def test_a_prompt_may_have_begun_the_thought() -> None:
 
 
 @pytest.mark.parametrize("text", ["Yes.", " Yes.", "I <think>so</think>.", "<thin ice", "<th"])
-def test_what_does_not_begin_with_a_thought_is_an_answer(text: str) -> None:
+def test_what_does_not_begin_with_reasoning_is_an_answer(text: str) -> None:
     assert split(text) == [(Kind.ANSWER, text)]
 
 
-def test_white_space_alone_is_an_answer_before_a_thought_and_nothing_after_one() -> None:
+def test_white_space_alone_is_an_answer_before_reasoning_and_nothing_after_one() -> None:
     assert split("\n ") == [(Kind.ANSWER, "\n ")]
     assert split("<think>a</think>\n")[-1] == (Kind.SPACE, "\n")
 
 
-def test_a_second_thought_may_follow_the_first() -> None:
+def test_a_second_reasoning_block_may_follow_the_first() -> None:
     kinds = [kind for kind, _ in split("<think>a</think>\n<think>b</think>c")]
 
     assert kinds.count(Kind.REASONING) == 2
@@ -61,12 +61,12 @@ def test_a_second_thought_may_follow_the_first() -> None:
 
 
 @pytest.mark.parametrize("text", ["<think></think>a", "<think>\n\n</think>\n\na"])
-def test_an_empty_thought_is_none(text: str) -> None:
+def test_empty_reasoning_is_none(text: str) -> None:
     assert Kind.REASONING not in [kind for kind, _ in split(text)]
 
 
 @pytest.mark.parametrize("end", ["", "</th", "\n", "\n</thnk"])
-def test_a_thought_that_is_cut_off_is_one_up_to_there(end: str) -> None:
+def test_reasoning_that_is_cut_off_is_one_up_to_there(end: str) -> None:
     pieces = split("<think>a b" + end)
 
     assert "".join(text for kind, text in pieces if kind is Kind.REASONING) == f"a b{end}".rstrip()
@@ -96,4 +96,4 @@ def test_where_the_text_is_cut_makes_no_difference(
     pieces = split(*parts, is_open=is_open)
 
     assert pieces == split(text, is_open=is_open)
-    assert "".join(each for _, each in pieces) == text
+    assert "".join(part for _, part in pieces) == text

@@ -1,4 +1,4 @@
-"""Calls told from the answer around them, however the text is cut into pieces."""
+"""Tool calls separated from the answer around them, at any chunk boundaries."""
 
 import itertools
 
@@ -24,14 +24,14 @@ def split(*texts: str, turn_format: TurnFormat = FORMAT) -> list[tuple[Kind, str
     for kind, group in itertools.groupby(pieces, key=lambda piece: piece.kind):
         texts_of_kind = [piece.text for piece in group]
         joined += (
-            [(kind, each) for each in texts_of_kind]
+            [(kind, part) for part in texts_of_kind]
             if kind is Kind.CALL
             else [(kind, "".join(texts_of_kind))]
         )
     return joined
 
 
-def test_calls_are_pieces_of_their_own() -> None:
+def test_calls_are_segments_of_their_own() -> None:
     assert split(f"a {CALL}{CALL}\nb") == [
         (Kind.ANSWER, "a "),
         (Kind.CALL, CALL),
@@ -40,7 +40,7 @@ def test_calls_are_pieces_of_their_own() -> None:
     ]
 
 
-def test_a_thought_calls_nothing() -> None:
+def test_reasoning_calls_nothing() -> None:
     kinds = [kind for kind, _ in split(f"<think>{CALL}</think>{CALL}")]
 
     assert kinds.count(Kind.CALL) == 1
@@ -73,4 +73,4 @@ def test_where_the_text_is_cut_makes_no_difference(scraps: list[str], data: st.D
     pieces = split(*parts)
 
     assert pieces == split(text)
-    assert "".join(each for _, each in pieces) == text
+    assert "".join(part for _, part in pieces) == text

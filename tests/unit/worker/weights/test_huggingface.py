@@ -1,4 +1,4 @@
-"""Fetching from a hub, over HTTP, from one of our own that speaks as much of its protocol."""
+"""Downloads over HTTP from a fake Hugging Face hub with the part of its protocol they need."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ FILES = {
 
 
 class FakeHub(BaseHTTPRequestHandler):
-    """One repository, `owner/tiny`, with a branch `main`, and one without safetensors."""
+    """Hub with a repository, `owner/tiny`, with a branch `main`, and one without safetensors."""
 
     def do_GET(self) -> None:
         self._answer()
@@ -35,7 +35,7 @@ class FakeHub(BaseHTTPRequestHandler):
         self._answer()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _answer(self) -> None:
         path = self.path.partition("?")[0]
@@ -53,7 +53,7 @@ class FakeHub(BaseHTTPRequestHandler):
         self.send_error(404)
 
     def _info(self, repository: str) -> dict[str, object]:
-        files = [{"rfilename": each["path"]} for each in self._tree(repository)]
+        files = [{"rfilename": file["path"]} for file in self._tree(repository)]
         return {"id": repository, "sha": COMMIT, "siblings": files}
 
     def _tree(self, repository: str) -> list[dict[str, object]]:
@@ -76,7 +76,7 @@ class FakeHub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The hub's library asks ours."""
+    """Make the Hugging Face library use the fake hub."""
     with ThreadingHTTPServer(("127.0.0.1", 0), FakeHub) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -1,4 +1,4 @@
-"""The body of POST /v1/responses: every field's limits, and no field that is ignored."""
+"""The body of POST /v1/responses: the limits of every field, and no field that is ignored."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def parse(**fields: Any) -> CreateResponse:
 
 
 def fault_of(**fields: Any) -> tuple[str, str]:
-    """Type and place of the one thing that is wrong."""
+    """Return the type and the location of the only validation error."""
     with pytest.raises(ValidationError) as raised:
         parse(**fields)
     [error] = raised.value.errors()

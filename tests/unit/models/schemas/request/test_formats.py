@@ -1,4 +1,4 @@
-"""Every way to say what form the output has, and what does not go together."""
+"""Every way to request an output format, and combinations that are refused."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def format_of(**fields: Any) -> Any:
 
 
 def field_at_fault(**fields: Any) -> str:
-    """The field that a rule across fields names."""
+    """Return the field named by the error of a rule across fields."""
     with pytest.raises(ValidationError) as raised:
         parse(**fields)
     [error] = raised.value.errors()

@@ -1,4 +1,4 @@
-"""`tools` and `tool_choice`: every spelling is accepted, one is stored and echoed."""
+"""`tools` and `tool_choice`: every accepted form is normalised to one, stored and echoed."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _NAMED = {"type": "function", "name": "f"}
 _NAMED_NESTED = {"type": "function", "function": {"name": "f"}}
 
 
-def stored(**fields: Any) -> Any:
+def parse_parameters(**fields: Any) -> Any:
     parameters = GenerationParameters.model_validate(fields)
     return parameters.model_dump(exclude_none=True, by_alias=True)
 
@@ -31,24 +31,27 @@ def fault_of(**fields: Any) -> tuple[str, Any]:
 
 @pytest.mark.parametrize("tool", [_FLAT, _NESTED])
 def test_a_function_is_stored_flat_and_its_schema_untouched(tool: dict[str, Any]) -> None:
-    assert stored(tools=[tool])["tools"] == [_FLAT]
+    assert parse_parameters(tools=[tool])["tools"] == [_FLAT]
 
 
 @pytest.mark.parametrize("choice", ["none", "auto", "required"])
 def test_a_mode_is_stored_as_it_is(choice: str) -> None:
-    assert stored(tool_choice=choice)["tool_choice"] == choice
+    assert parse_parameters(tool_choice=choice)["tool_choice"] == choice
 
 
 @pytest.mark.parametrize("choice", [_NAMED, _NAMED_NESTED])
 def test_a_named_function_is_stored_flat(choice: dict[str, Any]) -> None:
-    assert stored(tool_choice=choice)["tool_choice"] == _NAMED
+    assert parse_parameters(tool_choice=choice)["tool_choice"] == _NAMED
 
 
-@pytest.mark.parametrize("each", [_NAMED, _NAMED_NESTED])
-def test_allowed_tools_are_stored_flat_and_with_their_mode(each: dict[str, Any]) -> None:
-    choice = {"type": "allowed_tools", "tools": [each]}
+@pytest.mark.parametrize("tool", [_NAMED, _NAMED_NESTED])
+def test_allowed_tools_are_stored_flat_and_with_their_mode(tool: dict[str, Any]) -> None:
+    choice = {"type": "allowed_tools", "tools": [tool]}
 
-    assert stored(tool_choice=choice)["tool_choice"] == choice | {"mode": "auto", "tools": [_NAMED]}
+    assert parse_parameters(tool_choice=choice)["tool_choice"] == choice | {
+        "mode": "auto",
+        "tools": [_NAMED],
+    }
 
 
 def test_a_search_may_be_given_with_all_its_options() -> None:
@@ -61,14 +64,14 @@ def test_a_search_may_be_given_with_all_its_options() -> None:
         "extract_description": "b",
     }
 
-    assert stored(tools=[tool], tool_choice={"type": "web_search"})["tools"] == [tool]
+    assert parse_parameters(tools=[tool], tool_choice={"type": "web_search"})["tools"] == [tool]
 
 
 def test_what_was_stored_can_be_read_again() -> None:
     fields = {"tools": [_NESTED], "tool_choice": _NAMED_NESTED, "include": []}
     parameters = GenerationParameters.model_validate(fields)
 
-    assert GenerationParameters.model_validate(stored(**fields)) == parameters
+    assert GenerationParameters.model_validate(parse_parameters(**fields)) == parameters
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is known and unsupported is found by its path, whatever else the body holds."""
+"""Known but unsupported fields: found by their path, whatever else the body holds."""
 
 from typing import Any
 

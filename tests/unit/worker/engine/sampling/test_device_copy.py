@@ -1,5 +1,7 @@
-"""That a step waits for its device once, without such a device: tensors of `meta` hold nothing, so
-that whatever the host wants to know of them is an error."""
+"""Host-device synchronisation: a step waits for its device once.
+
+The device is `meta`, whose tensors hold no values, so that reading them on the host is an error.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +30,7 @@ from worker.engine.transformers.engine import TransformersEngine
 DIGITS = grammar_from("regex", "[0-9]{8}")
 OPENING = ForcedPrefix(token_ids=[5, 6], threshold=3.5)
 
-# One row of every kind: what is asked, and what has been generated.
+# One row of every kind: parameters of the request, and its generated tokens.
 ROWS: list[tuple[dict[str, Any], list[int]]] = [
     ({"params": {"temperature": 0.0}}, []),
     ({"params": {}}, []),
@@ -45,10 +47,10 @@ ROWS: list[tuple[dict[str, Any], list[int]]] = [
 
 
 class CopyWatch(TorchDispatchMode):
-    """Fails where a tensor gets to `meta` by a copy that waits.
+    """Torch dispatch mode that fails on blocking copies to `meta`.
 
-    Those of `torch.tensor` and of lists as indices do not pass by here: a tensor that no operation
-    has given is one of them.
+    Those made by `torch.tensor`, and by lists as indices, are not dispatched. They are found
+    because their result is a remote tensor that no earlier operation returned.
     """
 
     def __init__(self, *given: Tensor) -> None:
@@ -59,16 +61,18 @@ class CopyWatch(TorchDispatchMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        remote = [each for each in tensors_in(args) if each.device.type == "meta"]
-        seen = {id(each) for each in self._seen}
-        assert all(id(each) in seen for each in remote), f"{func} has waited for what it is given"
+        remote = [tensor for tensor in tensors_in(args) if tensor.device.type == "meta"]
+        seen = {id(tensor) for tensor in self._seen}
+        assert all(id(tensor) in seen for tensor in remote), (
+            f"{func} has waited for what it is given"
+        )
         result = func(*args, **kwargs)
         if func is torch.ops.aten._to_copy.default and result.device != args[0].device:
             assert kwargs.get("non_blocking"), "a copy has been waited for"
         elif remote:
-            devices = {each.device.type for each in tensors_in(args) if each.dim()}
+            devices = {tensor.device.type for tensor in tensors_in(args) if tensor.dim()}
             assert devices == {"meta"}, f"{func} copies what it is given"
-        self._seen += [each for each in tensors_in([result]) if each.device.type == "meta"]
+        self._seen += [tensor for tensor in tensors_in([result]) if tensor.device.type == "meta"]
         return result
 
 
@@ -76,8 +80,8 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, list | tuple):
-        for each in value:
-            yield from tensors_in(each)
+        for element in value:
+            yield from tensors_in(element)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +93,7 @@ def grammars() -> GrammarCompiler:
 
 @pytest.fixture
 def sequences(grammars: GrammarCompiler) -> list[Generation]:
-    """One for each of `ROWS`, with a prompt of three tokens."""
+    """Return one sequence for each of `ROWS`, with a prompt of three tokens."""
     found = []
     for number, (asked, generated) in enumerate(ROWS):
         request = GenerationRequest(
@@ -109,7 +113,7 @@ def sequences(grammars: GrammarCompiler) -> list[Generation]:
 def reads(
     monkeypatch: pytest.MonkeyPatch, logits: Tensor, is_decided: Sequence[bool]
 ) -> Iterator[list[int]]:
-    """Count what is read back in a list of sizes; every token is 7, and decided as given."""
+    """Yield a list of the sizes of all reads; each reads token 7, decided or not as given."""
     sizes: list[int] = []
 
     def read(packed: Tensor) -> Tensor:
@@ -126,7 +130,7 @@ def reads(
 
 
 class Stub:
-    """As much of an engine as chooses tokens."""
+    """The part of an engine that draws tokens."""
 
     def __init__(self) -> None:
         self._masker = GrammarMasker(len(ROWS), VOCAB_SIZE)
@@ -142,7 +146,7 @@ def test_a_step_of_all_kinds_of_rows_is_read_back_once(
     with reads(monkeypatch, logits, [True] * len(ROWS)) as sizes:
         drawn = Stub().draw(logits, sequences)
 
-    # Tokens, whether they are decided, and of two rows a log probability with five others.
+    # Tokens, their `is_decided`, and for two rows one log probability and five alternatives.
     assert sizes == [2 * len(ROWS) + 2 * 11]
     assert [token for _, token, _ in drawn] == [7] * len(ROWS)
     assert [len(found.top) for _, _, found in drawn if found] == [5, 0]
@@ -172,7 +176,7 @@ def test_reading_back_is_one_copy() -> None:
 
 
 def test_a_remote_device_draws_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All rows at once and the flat ones after the first read, as where the host has to wait."""
+    """Draw all rows at once and the flat ones after the first read, as on a remote device."""
     torch.manual_seed(0)
     logits = torch.randn(40, 3000) * torch.linspace(0.5, 6, 40)[:, None]
     logits[11] = -torch.inf

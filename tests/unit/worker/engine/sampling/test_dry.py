@@ -29,17 +29,17 @@ def penalties_of(matcher: DryMatcher) -> dict[int, float]:
 
 
 def ends_breaker(tokens: Sequence[int], breakers: Sequence[str]) -> bool:
-    """Whether a breaker's text ends within that of the last token."""
-    before = b"".join(TEXTS[each] for each in tokens[:-1])
+    """Return True if a breaker's text ends within that of the last token."""
+    before = b"".join(TEXTS[token] for token in tokens[:-1])
     whole = before + TEXTS[tokens[-1]]
     ends = range(len(before) + 1, len(whole) + 1)
-    return any(whole[:end].endswith(each.encode()) for each in breakers for end in ends)
+    return any(whole[:end].endswith(breaker.encode()) for breaker in breakers for end in ends)
 
 
 def by_reference(
     tokens: Sequence[int], breakers: Sequence[str], params: DryParams
 ) -> dict[int, float]:
-    """p-e-w's loop: every earlier occurrence of the last token, prolonged backwards."""
+    """Return penalties by p-e-w's loop: extend every earlier match of the last token backwards."""
     is_breaker = [ends_breaker(tokens[: n + 1], breakers) for n in range(len(tokens))]
     longest: dict[int, int] = {}
     for place, token in enumerate(tokens[:-1]):

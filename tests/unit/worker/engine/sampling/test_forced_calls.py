@@ -1,4 +1,4 @@
-"""Answers of a running engine that begin with a call, and keep to its grammar, and resume."""
+"""Output of a running engine with a forced tool call: follows its grammar, and resumes."""
 
 import json
 from dataclasses import replace

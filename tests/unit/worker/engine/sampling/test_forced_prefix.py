@@ -1,4 +1,4 @@
-"""Answers that begin as they are meant to where the model comes near enough to it."""
+"""Forced prefixes of an answer, applied where the model finds them likely enough."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ OPENING = ForcedPrefix(token_ids=[1, 2], threshold=3.5)
 def likeliest(
     logits: list[float], forced_prefix: ForcedPrefix | None, *generated: int
 ) -> list[int]:
-    """The tokens that may still be drawn."""
+    """Return the tokens that may still be drawn."""
     rows = torch.tensor([logits, logits])
     apply_forced_prefixes(rows, [(forced_prefix, list(generated)), (None, [])])
     assert rows[1].tolist() == logits
@@ -22,7 +22,7 @@ def likeliest(
 
 
 @pytest.mark.parametrize(("behind", "begins"), [(0.0, True), (3.5, True), (4.0, False)])
-def test_the_first_token_decides_by_its_margin(behind: float, begins: bool) -> None:
+def test_the_first_token_decides_by_the_threshold(behind: float, begins: bool) -> None:
     allowed = likeliest([5.0, 5.0 - behind, 0.0, 1.0], OPENING)
 
     assert allowed == ([1] if begins else [0, 1, 2, 3])

@@ -25,7 +25,7 @@ EXPLODING_GRAMMAR = grammar_from("regex", "((a{1000}){1000}){1000}")
 Prompts = list[list[int]]
 
 
-def constrained(sequence_id: str, grammar: str, seed: int = 0) -> GenerationRequest:
+def constrained_request(sequence_id: str, grammar: str, seed: int = 0) -> GenerationRequest:
     params = SamplingParams(max_tokens=60, seed=seed)
     return GenerationRequest(
         sequence_id=sequence_id, prompt=[1, 2, 3], params=params, grammar=grammar
@@ -40,7 +40,7 @@ def test_constrained_rows_obey_and_free_rows_are_untouched(
     harness: Harness, oracle: Oracle, prompts: Prompts
 ) -> None:
     *objects, free = harness.run(
-        *(constrained(str(seed), JSON_GRAMMAR, seed) for seed in range(6)),
+        *(constrained_request(str(seed), JSON_GRAMMAR, seed) for seed in range(6)),
         greedy("free", prompts[0]),
     )
 
@@ -52,7 +52,7 @@ def test_constrained_rows_obey_and_free_rows_are_untouched(
 
 
 def test_a_grammar_that_allows_nothing_more_ends_the_sequence(harness: Harness) -> None:
-    [tokens] = harness.run(constrained("it", grammar_from("lark", 'start: "yes" | "no"')))
+    [tokens] = harness.run(constrained_request("it", grammar_from("lark", 'start: "yes" | "no"')))
 
     assert text_of(tokens) in ("yes", "no")
     assert harness.reason("it") is FinishReason.GRAMMAR
@@ -60,14 +60,14 @@ def test_a_grammar_that_allows_nothing_more_ends_the_sequence(harness: Harness) 
 
 def test_a_grammar_that_may_end_lets_the_model_stop(harness: Harness) -> None:
     grammar = grammar_from("regex", "a{0,3}")
-    [tokens] = harness.run(constrained("it", grammar, seed=3))
+    [tokens] = harness.run(constrained_request("it", grammar, seed=3))
 
     assert set(text_of(tokens)) <= {"a"}
     assert tokens[-1] == EOS or len(tokens) == 3
 
 
 def test_a_constrained_answer_resumes_at_every_position(harness: Harness) -> None:
-    [whole] = harness.run(constrained("whole", JSON_GRAMMAR, seed=4))
+    [whole] = harness.run(constrained_request("whole", JSON_GRAMMAR, seed=4))
 
     rests = harness.run(
         *(
@@ -90,8 +90,8 @@ def test_a_bad_grammar_fails_alone(
     harness: Harness, oracle: Oracle, prompts: Prompts, grammar: str
 ) -> None:
     outputs = harness.run(
-        constrained("bad", grammar),
-        constrained("good", JSON_GRAMMAR),
+        constrained_request("bad", grammar),
+        constrained_request("good", JSON_GRAMMAR),
         greedy("free", prompts[0]),
     )
 

@@ -1,7 +1,7 @@
 """Every kind of grammar, from the body of a request to the tokens of a random network.
 
-The network is the worst writer there is: what it writes obeys only because the mask makes it. The
-judges (jsonschema, re, lark) share no code with the engine's compiler.
+A random network writes valid output only because the mask forces it to. The judges (jsonschema, re,
+lark) share no code with the engine's compiler.
 """
 
 import json
@@ -133,7 +133,7 @@ def test_what_a_random_network_writes_obeys(
 
     outputs = harness.run(*held, *free)
 
-    reasons = [harness.reason(each.sequence_id) for each in held]
+    reasons = [harness.reason(request.sequence_id) for request in held]
     ended = [
         text_of(tokens)
         for tokens, reason in zip(outputs, reasons, strict=False)

@@ -21,14 +21,14 @@ Prompts = list[list[int]]
 
 
 def by_definition(scores: np.ndarray, token: int, num_top: int) -> tuple[float, list[float]]:
-    """The log probability of a token, and those of the likeliest, slowly and in float64."""
+    """Return the log probabilities of a token and of the most likely ones, slowly in float64."""
     exact = scores.astype(np.float64)
     logprobs = exact - math.log(np.exp(exact - exact.max()).sum()) - exact.max()
     return logprobs[token], sorted(logprobs, reverse=True)[:num_top]
 
 
 def logprobs_of(raw: RawScores, tokens: list[int | None]) -> list[Logprobs | None]:
-    """What the host learns of these tokens; None stands for no token."""
+    """Return the log probabilities of these tokens that reach the host; None means no token."""
     drawn = torch.tensor([NO_TOKEN if token is None else token for token in tokens])
     return raw.unpack(raw.pack(drawn), tokens)
 
@@ -112,7 +112,7 @@ def test_a_grammar_changes_the_draw_and_not_the_log_probabilities(
 def test_asking_changes_no_token_of_any_row_also_when_rows_are_preempted(
     make_engine: EngineFactory, prompts: Prompts
 ) -> None:
-    """A pool of 160 tokens does not hold 3 answers of 60 tokens to their ends."""
+    """Run 3 answers of 60 tokens in a cache of 160 tokens, so that some are preempted."""
     starts = [prompts[0][n : n + 20] for n in range(3)]
     plain = make_engine().run(*(sampled(str(n), p, n, 40) for n, p in enumerate(starts)))
     tight = make_engine(kv_cache_bytes=160 * TOKEN_BYTES)
@@ -130,7 +130,7 @@ def test_asking_changes_no_token_of_any_row_also_when_rows_are_preempted(
 
 @torch.inference_mode()
 def logits_after_each(network: Any, prompt: list[int], tokens: list[int]) -> np.ndarray:
-    """What the network says in the place of each token: [tokens, vocab]."""
+    """Return the logits that each token is drawn from, [tokens, vocab]."""
     ids = torch.tensor([[*prompt, *tokens]])
     logits: np.ndarray = network(ids).logits[0, len(prompt) - 1 : -1].numpy()
     return logits

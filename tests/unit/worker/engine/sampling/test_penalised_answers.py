@@ -1,4 +1,4 @@
-"""Penalties, bias and DRY in a running engine: in any batch, and resumed at any token."""
+"""Penalties, logit bias and DRY in a running engine: in any batch, and resumed at any token."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_each_of_a_mixed_batch_gets_what_it_gets_alone(
 
     together = make_engine().run(*requests)
 
-    assert together == [one_by_one.run(each)[0] for each in requests]
+    assert together == [one_by_one.run(request)[0] for request in requests]
 
 
 def test_every_kind_changes_the_answer(harness: Harness, prompts: Prompts) -> None:

@@ -1,4 +1,4 @@
-"""Penalties and bias against their definition, and what they must leave alone."""
+"""Penalties and logit bias against their definition; other logits stay unchanged."""
 
 import math
 from collections import Counter
@@ -47,7 +47,7 @@ def request(
 
 
 def by_definition(logits: np.ndarray, asked: GenerationRequest) -> np.ndarray:
-    """Token by token over the whole vocabulary, in float64."""
+    """Apply the definition token by token over the whole vocabulary, in float64."""
     params, counts = asked.params, Counter(asked.generated)
     result = logits.astype(np.float64)
     for token in range(len(result)):
@@ -65,9 +65,9 @@ def some_logits(num_rows: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(num_rows, VOCAB_SIZE, generator=generator) * 4
 
 
-def penalised(logits: torch.Tensor, *requests: GenerationRequest) -> torch.Tensor:
+def penalise_copy(logits: torch.Tensor, *requests: GenerationRequest) -> torch.Tensor:
     result = logits.clone()
-    penalise(result, [Penalties.from_request(each) for each in requests])
+    penalise(result, [Penalties.from_request(asked) for asked in requests])
     return result
 
 
@@ -78,10 +78,10 @@ def test_a_batch_of_any_mix_agrees_with_the_definition_row_by_row(
 ) -> None:
     logits = some_logits(len(requests), seed)
 
-    result = penalised(logits, *requests)
+    result = penalise_copy(logits, *requests)
 
-    for row, each in enumerate(requests):
-        expected = by_definition(logits[row].numpy(), each)
+    for row, asked in enumerate(requests):
+        expected = by_definition(logits[row].numpy(), asked)
         assert result[row].numpy() == pytest.approx(expected, rel=1e-6, abs=1e-5)
 
 
@@ -92,9 +92,9 @@ def test_a_row_is_the_same_to_the_bit_alone_and_in_a_batch(
 ) -> None:
     logits = some_logits(len(requests))
 
-    together = penalised(logits, *requests)
+    together = penalise_copy(logits, *requests)
 
-    alone = [penalised(logits[n : n + 1], each) for n, each in enumerate(requests)]
+    alone = [penalise_copy(logits[n : n + 1], asked) for n, asked in enumerate(requests)]
     assert torch.equal(together, torch.cat(alone))
 
 
@@ -118,13 +118,13 @@ def test_frequency_and_presence_leave_the_prompt_alone() -> None:
     logits = torch.zeros(1, 4)
     asked = request([1, 1], [2, 2, 3], frequency_penalty=0.5, presence_penalty=1.0)
 
-    assert penalised(logits, asked).tolist() == [[0.0, 0.0, -2.0, -1.5]]
+    assert penalise_copy(logits, asked).tolist() == [[0.0, 0.0, -2.0, -1.5]]
 
 
 def test_repetition_weakens_both_signs_of_prompt_and_output() -> None:
     logits = torch.tensor([[4.0, -4.0, 4.0, -4.0]])
 
-    result = penalised(logits, request([0, 1], [1, 2], repetition_penalty=2.0))
+    result = penalise_copy(logits, request([0, 1], [1, 2], repetition_penalty=2.0))
 
     assert result.tolist() == [[2.0, -8.0, 2.0, -4.0]]
 
@@ -137,7 +137,7 @@ def test_a_row_that_asks_for_nothing_has_no_penalties() -> None:
 def test_what_is_forbidden_stays_forbidden(bias: float) -> None:
     logits = torch.full((1, 4), -math.inf)
 
-    result = penalised(logits, request([0], [1], logit_bias={1: bias}, repetition_penalty=0.5))
+    result = penalise_copy(logits, request([0], [1], logit_bias={1: bias}, repetition_penalty=0.5))
 
     assert result.isneginf().all()
 
@@ -146,7 +146,7 @@ def test_what_is_forbidden_stays_forbidden(bias: float) -> None:
 def test_extreme_penalties_leave_finite_logits(penalty: float) -> None:
     logits = torch.tensor([[3.0, -3.0, 0.0, 1.0]])
 
-    result = penalised(logits, request([0, 1, 2], repetition_penalty=penalty))
+    result = penalise_copy(logits, request([0, 1, 2], repetition_penalty=penalty))
 
     assert result.isfinite().all()
     assert (result / 1e-5).isfinite().all()
@@ -155,4 +155,4 @@ def test_extreme_penalties_leave_finite_logits(penalty: float) -> None:
 def test_a_row_that_is_not_a_number_stays_so() -> None:
     logits = torch.full((1, 4), math.nan)
 
-    assert penalised(logits, request([0], logit_bias={1: 5.0})).isnan().all()
+    assert penalise_copy(logits, request([0], logit_bias={1: 5.0})).isnan().all()

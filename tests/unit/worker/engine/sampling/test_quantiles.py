@@ -1,4 +1,4 @@
-"""Draws that no few candidates decide, against a plain sort."""
+"""Draws from flat distributions, which a few candidates do not decide, against a plain sort."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ VOCAB_SIZE = 3000
 
 
 def scores_of(kind: str, seed: int, rows: int = 3) -> torch.Tensor:
-    """Scores [rows, vocab] with 0 as their best: in float32, as a network gives them."""
+    """Return scores [rows, vocab] whose maximum is 0, in float32 as a network computes them."""
     numbers = np.random.default_rng(seed)
     shape = (rows, VOCAB_SIZE)
     scores = {
@@ -97,7 +97,7 @@ def test_only_a_small_part_of_a_flat_distribution_is_put_in_order(
     monkeypatch.setattr(torch.Tensor, "argsort", counted)
     params = [SamplingParams(max_tokens=1, top_p=0.95, seed=seed) for seed in range(4)]
 
-    sample(logits, [Draw(each, 0) for each in params])
+    sample(logits, [Draw(row_params, 0) for row_params in params])
 
     assert sizes
     assert max(sizes) < 4 * 500

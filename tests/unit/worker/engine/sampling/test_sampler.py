@@ -24,9 +24,9 @@ params_strategy = st.builds(
 
 
 def interval_of_each_token(scores: np.ndarray, params: SamplingParams) -> dict[int, float]:
-    """The upper ends of the tokens' intervals, by the definition, slowly and in float64.
+    """Return the upper ends of the tokens' intervals by the definition, slowly in float64.
 
-    In falling order of probability; a sampler that truncates nothing may use any order.
+    Tokens are in decreasing order of probability; a sampler without truncation may use any order.
     """
     weights = np.exp((scores - scores.max()) / params.temperature)
     order = np.argsort(-weights, kind="stable")
@@ -49,7 +49,7 @@ def test_truncated_draws_agree_with_the_definition(
 
     [token] = sample(torch.from_numpy(scores)[None].clone(), [Draw(params, position=3)]).tokens
 
-    # Rounding may move an end by this much; next to one, either neighbour is right.
+    # Rounding may move an end by this much; close to an end, both neighbours are accepted.
     tolerance = 2e-5
     u = uniform(params.seed, 3)
     assert token in ends

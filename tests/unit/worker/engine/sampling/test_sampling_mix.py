@@ -1,4 +1,4 @@
-"""All that decides about a token together, in one batch, against all the definitions together."""
+"""All sampling parameters together, in one batch, against all their definitions together."""
 
 from dataclasses import replace
 from typing import Any
@@ -47,10 +47,12 @@ requests_strategy = st.builds(
 
 
 def draw(logits: torch.Tensor, *requests: GenerationRequest) -> list[int | None]:
-    """What the engine does with the logits of one step."""
+    """Sample from logits as the engine does in one step."""
     scores = logits.clone()
-    penalise(scores, [Penalties.from_request(each) for each in requests])
-    return sample(scores, [Draw(each.params, len(each.generated)) for each in requests]).tokens
+    penalise(scores, [Penalties.from_request(request) for request in requests])
+    return sample(
+        scores, [Draw(request.params, len(request.generated)) for request in requests]
+    ).tokens
 
 
 def scores_by_definition(logits: np.ndarray, asked: GenerationRequest) -> np.ndarray:
@@ -64,7 +66,7 @@ def scores_by_definition(logits: np.ndarray, asked: GenerationRequest) -> np.nda
 
 
 def is_right(token: int | None, scores: np.ndarray, asked: GenerationRequest) -> bool:
-    """Whether the token is the one in whose interval the row's uniform lies."""
+    """Return True if the row's uniform number lies in the token's interval."""
     params = asked.params
     if params.temperature == 0:
         return token == scores.argmax()
@@ -86,8 +88,8 @@ def test_every_row_of_any_mix_draws_by_its_own_definition(
 
     tokens = draw(logits, *requests)
 
-    for row, each in enumerate(requests):
-        assert is_right(tokens[row], scores_by_definition(logits[row].numpy(), each), each)
+    for row, request in enumerate(requests):
+        assert is_right(tokens[row], scores_by_definition(logits[row].numpy(), request), request)
 
 
 @settings(deadline=None, max_examples=100)
@@ -97,7 +99,7 @@ def test_a_row_draws_the_same_alone_and_in_any_mix(requests: list[GenerationRequ
 
     together = draw(logits, *requests)
 
-    alone = [draw(logits[row : row + 1], each) for row, each in enumerate(requests)]
+    alone = [draw(logits[row : row + 1], request) for row, request in enumerate(requests)]
     assert [[token] for token in together] == alone
 
 
@@ -161,6 +163,6 @@ def test_frequencies_follow_the_probabilities_that_are_defined(asked: dict[str, 
     for token, start, end in zip(ends, [0.0, *ends.values()], ends.values(), strict=False):
         expected[token] = end - start
     counts = np.bincount(np.array(tokens), minlength=len(logits))
-    # Of a share, four times the deviation that chance gives it.
+    # Four standard deviations of a share.
     tolerance = 4 * np.sqrt(expected * (1 - expected) / num_draws)
     assert (np.abs(counts / num_draws - expected) <= tolerance + 1e-9).all()

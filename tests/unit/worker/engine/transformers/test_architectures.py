@@ -1,9 +1,9 @@
-"""Every architecture gets from the engine what `model.generate` gives a prompt alone.
+"""Every architecture: the engine's output equals that of `model.generate` for each prompt alone.
 
-Tiny random networks. Each runs once through all that could go wrong: ragged prompts, some of them
-late, computed in chunks, short of blocks so that sequences are preempted; then, with more room, a
-second turn over the blocks of the first, several answers to one prompt, and a resume at every
-position.
+Tiny random networks. Each runs once through the difficult cases: prompts of various lengths, some
+submitted late, prefilled in chunks, short of blocks so that sequences are preempted; then, with
+more room, a second turn that shares the blocks of the first, several answers to one prompt, and a
+resume at every position.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from worker.engine.transformers.model_runner import ModelRunner
 
 NUM_TOKENS = 24
 NUM_CACHED = 128
-"""Tokens that the smaller cache holds: too few for the first two prompts with their answers."""
+"""Tokens that the smaller KV cache holds: too few for the first two prompts with their answers."""
 CACHE_BYTES = 1 << 22
 PROMPTS = [[(7 * n + 3 * size) % 120 for n in range(size)] for size in (60, 18, 1, 16)]
 SECOND_TURN = [5, 6, 7]
@@ -34,7 +34,7 @@ SECOND_TURN = [5, 6, 7]
 
 @dataclass(frozen=True)
 class Reference:
-    """A network on disk, and what `model.generate` makes of prompts."""
+    """A network on disk, and the continuations of prompts by `model.generate`."""
 
     folder: Path
     answers: list[list[int]]
@@ -124,7 +124,7 @@ def _check_resumes(harness: Harness, reference: Reference) -> None:
 
 
 def _with_late_ones(harness: Harness) -> list[list[int]]:
-    """Submit a prompt, and one more after the first of every three steps."""
+    """Submit a prompt, and one more after each of the first three steps."""
     requests = [greedy(str(i), prompt, NUM_TOKENS) for i, prompt in enumerate(PROMPTS)]
     late = requests[1:]
 
@@ -134,11 +134,11 @@ def _with_late_ones(harness: Harness) -> list[list[int]]:
 
     harness.on_step_hook = join
     harness.engine.submit(requests[0])
-    harness.wait(*(each.sequence_id for each in requests))
-    return [harness.tokens(each.sequence_id) for each in requests]
+    harness.wait(*(request.sequence_id for request in requests))
+    return [harness.tokens(request.sequence_id) for request in requests]
 
 
 def _token_bytes(harness: Harness) -> int:
-    """Bytes that one token takes in the cache of this network, which has `CACHE_BYTES`."""
+    """Return the bytes of a token in the network's KV cache, whose size is `CACHE_BYTES`."""
     runner: Any = harness.engine._runner  # type: ignore[attr-defined]
     return int(CACHE_BYTES // (runner.num_blocks * runner.block_size))

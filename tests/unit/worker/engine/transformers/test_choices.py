@@ -33,7 +33,7 @@ def choices_of(
 
 
 def count_computed(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Tokens of each forward pass from now on."""
+    """Return a list of the number of tokens of each forward pass from now on."""
     computed: list[int] = []
     runner: Any = harness.engine._runner  # type: ignore[attr-defined]
     forward = runner.forward
@@ -69,7 +69,7 @@ def test_sixteen_choices_compute_their_prompt_once(
 
 
 def test_choices_survive_preemption(make_engine: EngineFactory, prompts: Prompts) -> None:
-    """Six choices of 73 tokens share 32 of them; the cache holds 192."""
+    """Run six choices of 73 tokens that share 32 of them, in a cache of 192 tokens."""
     roomy = make_engine().run(*choices_of(prompts[2], 6, num_tokens=40))
     tight = make_engine(kv_cache_bytes=192 * TOKEN_BYTES)
     preempted = tight.count_preemptions()

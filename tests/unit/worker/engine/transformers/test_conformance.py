@@ -1,4 +1,4 @@
-"""What every engine promises, asked of each of them."""
+"""Contract of the engine interface, tested with every engine."""
 
 import threading
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ def scripted(max_sequences: int) -> Harness:
 
 @pytest.fixture(params=["openvino", "torch", "scripted"])
 def forward(request: pytest.FixtureRequest) -> str:
-    """What computes the network; the scripted engine has none."""
+    """Return the name of the forward pass; the scripted engine has none."""
     return str(request.param)
 
 
 @pytest.fixture
 def harness(forward: str, make_engine: EngineFactory) -> Iterator[Harness]:
-    """An engine that runs two sequences at a time."""
+    """Start an engine that runs two sequences at a time."""
     is_scripted = forward == "scripted"
     harness = scripted(max_sequences=2) if is_scripted else make_engine(max_sequences=2)
     yield harness
@@ -38,7 +38,7 @@ def harness(forward: str, make_engine: EngineFactory) -> Iterator[Harness]:
 
 
 def stall(harness: Harness) -> threading.Event:
-    """Hold the engine in its listener after the next step, until the event is set."""
+    """Block the engine in its listener after the next step, until the returned event is set."""
     go_on = threading.Event()
 
     def wait(_: list[Delta]) -> None:

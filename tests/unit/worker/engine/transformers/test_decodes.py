@@ -1,4 +1,4 @@
-"""Attention of decoding rows in torch, against float64 and nothing clever."""
+"""Attention of decode rows in torch, against a naive float64 reference."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def _inference() -> Iterator[None]:
 
 
 def tables_of(lengths: list[int]) -> list[list[int]]:
-    """Blocks from all over the pool, none of them twice."""
+    """Return block tables with blocks from all over the pool, without duplicates."""
     left = iter(torch.randperm(NUM_BLOCKS).tolist())
     return [[next(left) for _ in range(-(-length // BLOCK_SIZE))] for length in lengths]
 

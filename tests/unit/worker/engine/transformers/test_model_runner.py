@@ -1,4 +1,4 @@
-"""Which forward pass computes a model: by its configuration, its device, and whether it can."""
+"""Choice of the forward pass: by configuration and device, with fallbacks."""
 
 import logging
 from pathlib import Path
@@ -25,7 +25,7 @@ def config_of(folder: Path, **settings: Any) -> EngineConfig:
 
 @pytest.fixture
 def _untraceable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no model be traced from here on."""
+    """Make tracing of any model fail."""
 
     def fail(_: EngineConfig) -> None:
         raise TypeError("not traceable:\n  an operator that nobody knows")
@@ -51,7 +51,7 @@ def test_a_model_that_is_not_traceable_is_computed_by_torch_with_one_line_of_why
         forward = load_forward(config_of(folder))
 
     assert type(forward) is TorchForward
-    [message] = [each.message for each in caplog.records if each.name.startswith("worker")]
+    [message] = [record.message for record in caplog.records if record.name.startswith("worker")]
     reason = "TypeError: not traceable: an operator that nobody knows"
     assert message == f"computing in torch: {reason}"
 
@@ -105,7 +105,7 @@ def test_a_graph_that_computes_something_else_is_not_served(
         harness = make_engine(graph_folder=tmp_path)
 
     assert type(harness.engine._runner._compute) is TorchForward  # type: ignore[attr-defined]
-    messages = [each.message for each in caplog.records if each.name.startswith("worker")]
+    messages = [record.message for record in caplog.records if record.name.startswith("worker")]
     assert [message.split(":")[0] for message in messages] == ["computing in torch"]
     assert harness.run(greedy("it", [1, 2, 3])) == [oracle([1, 2, 3], 12)]
 
@@ -124,7 +124,7 @@ def test_a_model_that_neither_computes_is_refused(tmp_path: Path) -> None:
 
 
 def test_threads_of_torch_are_those_of_the_forward_pass(folder: Path, forward: Any) -> None:
-    """What comes after the forward pass is computed by torch."""
+    """Check the limit of torch's threads, which compute everything after the forward pass."""
     try:
         torch.set_num_threads(2)
 

@@ -1,4 +1,4 @@
-"""One prompt, several sequences at a time: computed once, its blocks shared and never mixed up."""
+"""One prompt for several concurrent sequences: computed once, in blocks shared correctly."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ BLOCK_SIZE = 4
 
 
 class Bench:
-    """A scheduler whose batches are 'computed' into slots that remember what they hold."""
+    """A scheduler whose batches are written to slots that remember their tokens."""
 
     def __init__(self, *, num_blocks: int, max_sequences: int = 16, max_batch_tokens: int = 512):
         self.pool = BlockPool(num_blocks, BLOCK_SIZE)
@@ -30,7 +30,7 @@ class Bench:
         return sequence
 
     def step(self) -> dict[str, int]:
-        """Compute a batch, check what its rows see; return the tokens computed of each."""
+        """Compute a batch and check the history of its rows; return the tokens computed of each."""
         batch = self.scheduler.schedule()
         for chunk in batch:
             start = chunk.sequence.num_computed
@@ -130,7 +130,7 @@ def test_choices_of_any_prompts_all_end_and_see_their_own_tokens(
     max_batch_tokens: int,
     victims: list[tuple[int, int]],
 ) -> None:
-    """Over two tokens, so that prompts share beginnings; some are aborted on the way."""
+    """Use two tokens, so that prompts share beginnings; some sequences are aborted on the way."""
     bench = Bench(
         num_blocks=num_blocks, max_sequences=max_sequences, max_batch_tokens=max_batch_tokens
     )
@@ -146,7 +146,7 @@ def test_choices_of_any_prompts_all_end_and_see_their_own_tokens(
         bench.step()
         num_steps += 1
         assert num_steps < 3000
-        held = {block for each in bench.scheduler.running for block in each.blocks}
+        held = {block for sequence in bench.scheduler.running for block in sequence.blocks}
         assert len(held) + bench.pool.num_available == num_blocks
 
     assert bench.scheduler.schedule() == []

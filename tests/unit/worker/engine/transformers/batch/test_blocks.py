@@ -14,8 +14,8 @@ def sequence_of(tokens: list[int], salt: bytes = b"") -> Sequence:
     return Sequence(greedy("it", tokens, cache_salt=salt))
 
 
-def computed(pool: BlockPool, tokens: list[int], salt: bytes = b"") -> Sequence:
-    """A sequence that holds blocks for its tokens and has computed and published them."""
+def compute_sequence(pool: BlockPool, tokens: list[int], salt: bytes = b"") -> Sequence:
+    """Return a sequence whose tokens are computed and whose blocks are published for sharing."""
     sequence = sequence_of(tokens, salt)
     pool.adopt_prefix(sequence)
     assert pool.grow(sequence, len(tokens))
@@ -26,7 +26,7 @@ def computed(pool: BlockPool, tokens: list[int], salt: bytes = b"") -> Sequence:
 
 def test_a_prefix_is_shared_up_to_the_last_full_block() -> None:
     pool = BlockPool(NUM_BLOCKS, BLOCK_SIZE)
-    first = computed(pool, list(range(10)))
+    first = compute_sequence(pool, list(range(10)))
 
     second = sequence_of([*range(10), 99, 98])
     pool.adopt_prefix(second)
@@ -37,7 +37,7 @@ def test_a_prefix_is_shared_up_to_the_last_full_block() -> None:
 
 def test_one_token_is_always_left_to_compute() -> None:
     pool = BlockPool(NUM_BLOCKS, BLOCK_SIZE)
-    computed(pool, list(range(8)))
+    compute_sequence(pool, list(range(8)))
 
     same = sequence_of(list(range(8)))
     pool.adopt_prefix(same)
@@ -47,7 +47,7 @@ def test_one_token_is_always_left_to_compute() -> None:
 
 def test_a_block_is_found_only_after_the_same_beginning() -> None:
     pool = BlockPool(NUM_BLOCKS, BLOCK_SIZE)
-    computed(pool, [1, 1, 1, 1, 2, 2, 2, 2])
+    compute_sequence(pool, [1, 1, 1, 1, 2, 2, 2, 2])
 
     other = sequence_of([3, 3, 3, 3, 2, 2, 2, 2, 5])
     pool.adopt_prefix(other)
@@ -57,7 +57,7 @@ def test_a_block_is_found_only_after_the_same_beginning() -> None:
 
 def test_another_salt_finds_nothing() -> None:
     pool = BlockPool(NUM_BLOCKS, BLOCK_SIZE)
-    computed(pool, list(range(8)), salt=b"a")
+    compute_sequence(pool, list(range(8)), salt=b"a")
 
     other = sequence_of(list(range(9)), salt=b"b")
     pool.adopt_prefix(other)
@@ -78,7 +78,7 @@ def test_the_least_recently_used_prefix_is_evicted_first_from_its_end() -> None:
     pool = BlockPool(4, BLOCK_SIZE)
     old, new = [1] * 8, [2] * 8
     for tokens in (old, new):
-        pool.release(computed(pool, tokens))
+        pool.release(compute_sequence(pool, tokens))
 
     pool.grow(sequence_of([3] * 4), 4)
     again_old, again_new = sequence_of([*old, 0]), sequence_of([*new, 0])

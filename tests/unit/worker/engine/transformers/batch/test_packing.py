@@ -13,22 +13,22 @@ from worker.engine.transformers.torch_forward.paged_step import PagedStep, paged
 BLOCK_SIZE = 4
 
 
-def decoding(pool: BlockPool, num_tokens: int) -> Sequence:
-    """A sequence with all but its last token computed."""
+def decode_sequence(pool: BlockPool, num_tokens: int) -> Sequence:
+    """Return a sequence with all but its last token computed."""
     sequence = Sequence(greedy(str(num_tokens), [num_tokens] * num_tokens))
     assert pool.grow(sequence, num_tokens)
     sequence.num_computed = num_tokens - 1
     return sequence
 
 
-def packed(*chunks: Chunk) -> Pack:
+def pack_chunks(*chunks: Chunk) -> Pack:
     return pack(list(chunks), BLOCK_SIZE)
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_rows_of_one_token_attend_together(device: str) -> None:
     pool = BlockPool(20, BLOCK_SIZE)
-    result = packed(*(Chunk(decoding(pool, num_tokens), 1) for num_tokens in (14, 3)))
+    result = pack_chunks(*(Chunk(decode_sequence(pool, num_tokens), 1) for num_tokens in (14, 3)))
     tensors = KeyValuePool([LayerShape(1, 8, 8)], 80, torch.float32, torch.device(device))
 
     step = paged_inputs(result, tensors, BLOCK_SIZE, torch.device(device)).attention
@@ -40,9 +40,9 @@ def test_rows_of_one_token_attend_together(device: str) -> None:
 
 def test_decodes_lie_in_order_of_length() -> None:
     pool = BlockPool(50, BLOCK_SIZE)
-    rows = [decoding(pool, num_tokens) for num_tokens in (14, 3, 9)]
+    rows = [decode_sequence(pool, num_tokens) for num_tokens in (14, 3, 9)]
 
-    result = packed(*(Chunk(row, 1) for row in rows))
+    result = pack_chunks(*(Chunk(row, 1) for row in rows))
 
     assert result.positions == [2, 8, 13]
 
@@ -53,7 +53,7 @@ def test_a_row_names_the_blocks_of_its_keys_and_no_more() -> None:
     pool.grow(prompt, 14)
     prompt.num_computed = 4
 
-    [row] = packed(Chunk(prompt, 5)).rows
+    [row] = pack_chunks(Chunk(prompt, 5)).rows
 
     assert row == Row(num_tokens=5, num_keys=9, blocks=prompt.blocks[:3])
 
@@ -61,10 +61,10 @@ def test_a_row_names_the_blocks_of_its_keys_and_no_more() -> None:
 def test_sampled_rows_follow_the_batch_and_not_the_pack() -> None:
     pool = BlockPool(50, BLOCK_SIZE)
     prompt, unfinished = (Sequence(greedy(name, [ord(name)] * 6)) for name in "pu")
-    for each in (prompt, unfinished):
-        pool.grow(each, 6)
-    row = decoding(pool, 9)
+    for sequence in (prompt, unfinished):
+        pool.grow(sequence, 6)
+    row = decode_sequence(pool, 9)
 
-    result = packed(Chunk(prompt, 6), Chunk(unfinished, 4), Chunk(row, 1))
+    result = pack_chunks(Chunk(prompt, 6), Chunk(unfinished, 4), Chunk(row, 1))
 
     assert [result.token_ids[row] for row in result.sampled_rows] == [ord("p"), 9]

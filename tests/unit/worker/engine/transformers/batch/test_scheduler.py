@@ -23,7 +23,7 @@ def sequence_of(name: str, num_tokens: int) -> Sequence:
 
 
 def step(scheduler: Scheduler) -> dict[str, int]:
-    """Run a step as an engine would; return the tokens computed of each sequence."""
+    """Run a step as an engine would; return the number of tokens computed for each sequence."""
     batch = scheduler.schedule()
     sizes = {chunk.sequence.id: chunk.num_tokens for chunk in batch}
     due = due_sequences(batch)
@@ -58,8 +58,8 @@ def test_a_batch_full_of_decodes_does_not_starve_a_prompt() -> None:
 def test_sequences_over_the_limit_wait_in_order() -> None:
     scheduler, _ = scheduler_with(max_sequences=2)
     sequences = [sequence_of(name, 2) for name in "abc"]
-    for each in sequences:
-        scheduler.add(each)
+    for sequence in sequences:
+        scheduler.add(sequence)
 
     assert set(step(scheduler)) == {"a", "b"}
     scheduler.remove(sequences[0])
@@ -69,8 +69,8 @@ def test_sequences_over_the_limit_wait_in_order() -> None:
 def test_without_blocks_the_youngest_goes_back_to_the_head_of_the_queue() -> None:
     scheduler, _ = scheduler_with(num_blocks=4, max_sequences=2)
     old, young, later = sequence_of("old", 4), sequence_of("young", 4), sequence_of("x", 4)
-    for each in (old, young, later):
-        scheduler.add(each)
+    for sequence in (old, young, later):
+        scheduler.add(sequence)
     while young.status is SequenceStatus.RUNNING or not young.num_generated:
         step(scheduler)
 
@@ -105,17 +105,17 @@ def test_every_sequence_ends_and_every_block_comes_back(
 ) -> None:
     scheduler, pool = scheduler_with(num_blocks, max_sequences, max_batch_tokens)
     left = [Sequence(greedy(str(i), [i] * n, m)) for i, (n, m) in enumerate(sizes)]
-    for each in left:
-        scheduler.add(each)
+    for sequence in left:
+        scheduler.add(sequence)
 
     num_steps = 0
     while left:
         step(scheduler)
         num_steps += 1
         assert num_steps < 3000
-        for each in [s for s in left if s.num_generated >= s.params.max_tokens]:
-            scheduler.remove(each)
-            left.remove(each)
+        for sequence in [s for s in left if s.num_generated >= s.params.max_tokens]:
+            scheduler.remove(sequence)
+            left.remove(sequence)
 
     assert scheduler.schedule() == []
     assert pool.num_available == num_blocks
@@ -124,8 +124,8 @@ def test_every_sequence_ends_and_every_block_comes_back(
 def test_what_does_not_fit_into_memory_runs_later_and_everything_ends() -> None:
     scheduler, _ = scheduler_with(max_sequences=3, max_batch_tokens=16)
     first, second, third = (sequence_of(name, 2) for name in "abc")
-    for each in (first, second, third):
-        scheduler.add(each)
+    for sequence in (first, second, third):
+        scheduler.add(sequence)
     scheduler.schedule()
 
     assert scheduler.reduce_load()

@@ -19,7 +19,7 @@ from worker.engine.transformers.model_runner import ModelRunner
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
-    """Weights of several types, in two files."""
+    """Save weights of several types in two files; return their folder."""
     save_file({"a": torch.ones(8, 3, dtype=torch.bfloat16)}, tmp_path / "1.safetensors")
     others = {"b": torch.ones(5), "c": torch.ones(2, dtype=torch.uint8)}
     save_file(others, tmp_path / "2.safetensors", {"format": "pt"})
@@ -43,7 +43,7 @@ def test_weights_are_counted_whatever_their_types(mixed: Path) -> None:
 def test_a_header_has_the_tensors_and_nothing_else(mixed: Path) -> None:
     header = safetensors_header(mixed / "2.safetensors")
 
-    assert {name: each["dtype"] for name, each in header.items()} == {"b": "F32", "c": "U8"}
+    assert {name: tensor["dtype"] for name, tensor in header.items()} == {"b": "F32", "c": "U8"}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_header_has_the_tensors_and_nothing_else(mixed: Path) -> None:
 def test_the_stored_type_is_the_one_that_takes_most_bytes(
     tmp_path: Path, sizes: dict[torch.dtype, int], dtype: torch.dtype
 ) -> None:
-    tensors = {str(each): torch.ones(size, dtype=each) for each, size in sizes.items()}
+    tensors = {str(dtype): torch.ones(size, dtype=dtype) for dtype, size in sizes.items()}
     save_file(tensors, tmp_path / "model.safetensors")
 
     assert stored_dtype(tmp_path) is dtype

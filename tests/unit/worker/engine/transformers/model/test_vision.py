@@ -1,4 +1,4 @@
-"""Images in prompts, against what transformers' own networks make of them."""
+"""Images in prompts, compared with the output of transformers' own networks."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ NUM_TOKENS = 12
 
 
 class Vision:
-    """A tiny vision model: prompts for it, and what transformers makes of them."""
+    """A tiny vision model: prompts for it, and the output of transformers for them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,7 +44,7 @@ class Vision:
     def request(
         self, name: str, text: str, *images: Image.Image, cache_salt: bytes = b""
     ) -> GenerationRequest:
-        """A greedy request for a text with an `<image>` for each image."""
+        """Return a greedy request for a text with an `<image>` for each image."""
         inputs = self._inputs(text, images)
         tokens = inputs["input_ids"][0].tolist()
         places = [at for at, token in enumerate(tokens) if token == self.processor.image_token_id]
@@ -65,7 +65,7 @@ class Vision:
         )
 
     def generate(self, text: str, *images: Image.Image) -> list[int]:
-        """What `model.generate` continues it with."""
+        """Return the continuation by `model.generate`."""
         inputs = {key: torch.as_tensor(value) for key, value in self._inputs(text, images).items()}
         config = GenerationConfig(max_new_tokens=NUM_TOKENS, do_sample=False, pad_token_id=0)
         self.network.generation_config.eos_token_id = None

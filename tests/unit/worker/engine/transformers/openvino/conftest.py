@@ -1,4 +1,4 @@
-"""The tiny network, converted once."""
+"""Fixtures: the tiny network, converted to OpenVINO once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ EXACT = Execution("f32", "f32", num_threads=1)
 
 @pytest.fixture
 def config(folder: Path, tmp_path: Path) -> EngineConfig:
-    """For the tiny network; its graph goes to a folder of this test."""
+    """Return the configuration of the tiny network, with a folder for its graph for this test."""
     return EngineConfig(
         folder=folder,
         graph_folder=tmp_path / "graphs",
@@ -39,7 +39,7 @@ def config(folder: Path, tmp_path: Path) -> EngineConfig:
 
 @pytest.fixture(scope="session")
 def read(folder: Path) -> ReadNetwork:
-    """Read the tiny network, which is converted but once; each caller gets one of its own."""
+    """Return a function that reads a new copy of the network, which is converted once."""
     config = EngineConfig(
         folder=folder, graph_folder=folder / "openvino", kv_cache_bytes=1, max_sequences=1
     )
@@ -47,14 +47,14 @@ def read(folder: Path) -> ReadNetwork:
 
 
 def compiled(network: Network, execution: Execution = EXACT) -> CompiledGraph:
-    """Return it with a cache that holds what is checked."""
+    """Compile a network with a KV cache that holds the prompts of the forward check."""
     graph = CompiledGraph(network.graph, execution)
     graph.allocate(NUM_CACHED_TOKENS // graph.block_size)
     return graph
 
 
 def logits_of(network: Network, execution: Execution = EXACT) -> np.ndarray:
-    """What the graph gives for the prompts of the check, [positions, vocab]."""
+    """Return the graph's logits for the prompts of the forward check, [positions, vocab]."""
     graph = compiled(network, execution)
     return computed_logits(
         graph, graph.block_size, check_prompts(network.vocab_size, network.max_positions)
@@ -62,7 +62,7 @@ def logits_of(network: Network, execution: Execution = EXACT) -> np.ndarray:
 
 
 def matrices(network: Network) -> list[Any]:
-    """Constants of the graph with two dimensions or more."""
+    """Return the constants of the graph that have two dimensions or more."""
     return [
         node
         for node in network.graph.get_ordered_ops()
@@ -71,8 +71,8 @@ def matrices(network: Network) -> list[Any]:
 
 
 def with_weight(network: Network, value: float) -> Network:
-    """Return it with one weight of its last layer that has this value."""
-    last = [each for each in matrices(network) if each.get_element_type().is_real()][-1]
+    """Return the network with one weight of its last layer set to a value."""
+    last = [constant for constant in matrices(network) if constant.get_element_type().is_real()][-1]
     weights = last.get_data().copy()
     weights[0, 0] = value
     changed = ops.constant(weights)

@@ -1,4 +1,4 @@
-"""How a step is laid out for a graph, and what becomes of its output."""
+"""Inputs of a step as laid out for a graph, and outputs read from it."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from worker.engine.transformers.openvino.precision import Execution
 
 BLOCK_SIZE = 4
 NUMBERS_PER_TOKEN = 2 * 2 * 16 * 2
-"""Of two layers with two key heads of size 16, keys and values."""
+"""KV cache blocks of two layers with two key heads of size 16, keys and values."""
 
 
 def running(pool: BlockPool, tokens: list[int], num_computed: int) -> Sequence:
@@ -28,10 +28,10 @@ def running(pool: BlockPool, tokens: list[int], num_computed: int) -> Sequence:
 
 
 def step_of(*prompts: tuple[list[int], int], block_size: int = BLOCK_SIZE) -> Pack:
-    """Compute all that is left of prompts of which so many tokens are computed."""
+    """Pack the rest of the prompts, each with the number of tokens already computed."""
     pool = BlockPool(8, block_size)
-    sequences = [running(pool, *each) for each in prompts]
-    return pack([Chunk(each, each.num_pending) for each in sequences], block_size)
+    sequences = [running(pool, *prompt) for prompt in prompts]
+    return pack([Chunk(sequence, sequence.num_pending) for sequence in sequences], block_size)
 
 
 def test_a_step_says_what_each_sequence_has_and_where_its_blocks_lie() -> None:
@@ -69,7 +69,7 @@ def test_logits_reach_the_sampler_without_a_copy(read: ReadNetwork) -> None:
     assert np.shares_memory(logits.numpy(), output)
     assert logits.shape == (2, 512)
     assert logits.dtype == torch.float32
-    logits += 1  # the sampler writes to them
+    logits += 1  # the sampler writes to the logits in place
     assert (output == logits.numpy()).all()
 
 
@@ -113,7 +113,7 @@ def test_execution_is_given_to_the_plugin_by_its_names() -> None:
 def test_an_engine_whose_cache_is_in_8_bits_generates(
     make_engine: EngineFactory, read: ReadNetwork, prompts: list[list[int]]
 ) -> None:
-    # Else the plugin would write past the end of the cache.
+    # Otherwise the plugin would write past the end of the cache.
     assert CompiledGraph(read().graph, Execution("f32", "u8", num_threads=1)).block_size == 32
     harness = make_engine(kv_cache_dtype="int8", kv_cache_bytes=1 << 20)
     roomy = make_engine(kv_cache_bytes=1 << 20)

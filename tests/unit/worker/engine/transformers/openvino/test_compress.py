@@ -1,4 +1,4 @@
-"""Weights in 8 or 4 bits, as numbers, in a graph, and in an engine."""
+"""Weights in 8 or 4 bits: as numbers, in a graph, and in an engine."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,13 +20,13 @@ from worker.engine.transformers.openvino.compress import GROUP_SIZE, Levels, com
 from worker.engine.transformers.openvino.forward import prepare_network
 
 BITS: dict[Any, int] = {8: 96, 4: GROUP_SIZE}
-"""With the size of a group."""
+"""Bits per weight, with the number of weights in a group that shares a scale."""
 VOCAB_SIZE = 80
 
 
 @pytest.fixture(params=["f32", "bf16"])
 def _precision(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which of them is faster depends on what else the machine does."""
+    """Fix the precision, since the faster one depends on the load of the machine."""
     if request.param == "bf16" and not has_native_bfloat16():
         pytest.skip("this processor computes in float32")
     name = "worker.engine.transformers.openvino.precision.fastest_precision"
@@ -38,26 +38,26 @@ def weights_of(outputs: int = 64, inputs: int = 96) -> Tensor:
     return torch.from_numpy(numbers.astype(np.float32))
 
 
-def restored(levels: Levels) -> np.ndarray:
+def restore(levels: Levels) -> np.ndarray:
     differences = levels.levels.astype(np.float32) - levels.zero_points
     return (differences * levels.scales).reshape(len(levels.levels), -1)
 
 
 def layer(weights: Tensor) -> openvino.Model:
-    """A graph that multiplies rows by weights."""
+    """Return a graph that multiplies rows by weights."""
     rows = ops.parameter([-1, weights.shape[1]], openvino.Type.f32)
     output = ops.matmul(rows, ops.constant(weights.numpy()), False, True)
     return openvino.Model([output], [rows])
 
 
-def computed(graph: openvino.Model, rows: np.ndarray) -> np.ndarray:
+def compute(graph: openvino.Model, rows: np.ndarray) -> np.ndarray:
     properties = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
     compiled = openvino.Core().compile_model(graph, "CPU", properties)
     return compiled([rows])[0]
 
 
 def types_in(graph: openvino.Model) -> list[str]:
-    """Of constants that are matrices or more."""
+    """Return the types of constants with two dimensions or more."""
     return sorted(
         node.get_element_type().get_type_name()
         for node in graph.get_ops()
@@ -70,9 +70,9 @@ def test_in_8_bits_no_weight_is_off_by_more_than_a_step() -> None:
 
     levels = Levels.of(weights, 8, 96)
 
-    errors = np.abs(restored(levels) - weights.numpy())
+    errors = np.abs(restore(levels) - weights.numpy())
     assert (errors <= levels.scales[:, :, 0] * 1.001).all()
-    # Half a step, but for those at an end of the range.
+    # Half a quantisation step, except for values at an end of the range.
     assert np.quantile(errors / levels.scales[:, :, 0], 0.99) <= 0.501
 
 
@@ -84,9 +84,9 @@ def test_in_4_bits_the_error_is_no_more_than_that_of_levels_from_end_to_end() ->
     zero_points = np.floor(-least / steps)
     plain = (np.clip(np.rint(groups / steps) + zero_points, 0, 15) - zero_points) * steps
 
-    found = restored(Levels.of(weights, 4, GROUP_SIZE)).reshape(-1, GROUP_SIZE)
+    found = restore(Levels.of(weights, 4, GROUP_SIZE)).reshape(-1, GROUP_SIZE)
 
-    errors, plain_errors = (np.square(each - groups).sum(1) for each in (found, plain))
+    errors, plain_errors = (np.square(values - groups).sum(1) for values in (found, plain))
     assert (errors <= plain_errors * 1.001).all()
 
 
@@ -96,7 +96,7 @@ def test_zero_stays_zero_wherever_the_others_lie(bits: Any, shift: float) -> Non
     weights = weights_of() + shift
     weights[::2, ::3] = 0
 
-    found = restored(Levels.of(weights, bits, BITS[bits]))
+    found = restore(Levels.of(weights, bits, BITS[bits]))
 
     assert (found[::2, ::3] == 0).all()
 
@@ -105,7 +105,7 @@ def test_zero_stays_zero_wherever_the_others_lie(bits: Any, shift: float) -> Non
 def test_weights_that_are_all_zero_stay_so(bits: Any) -> None:
     levels = Levels.of(torch.zeros(4, 96), bits, BITS[bits])
 
-    assert (restored(levels) == 0).all()
+    assert (restore(levels) == 0).all()
     assert np.isfinite(levels.scales).all()
 
 
@@ -117,8 +117,8 @@ def test_a_product_is_that_of_the_rounded_weights(bits: Any) -> None:
 
     compress_weights(graph, bits, VOCAB_SIZE)
 
-    expected = rows @ restored(Levels.of(weights, bits, BITS[bits])).T
-    assert np.allclose(computed(graph, rows), expected, atol=1e-4)
+    expected = rows @ restore(Levels.of(weights, bits, BITS[bits])).T
+    assert np.allclose(compute(graph, rows), expected, atol=1e-4)
 
 
 def test_a_layer_whose_inputs_are_no_multiple_of_a_group_gets_8_bits() -> None:

@@ -45,7 +45,7 @@ def test_a_network_says_what_is_not_in_its_graph(tmp_path: Path) -> None:
 
 
 def test_a_graph_keeps_the_weights_that_it_shares_with_the_model(tmp_path: Path) -> None:
-    """In a process of its own, as it would read memory that has been given back."""
+    """Run in a process of its own, since an error would read freed memory."""
     save(tmp_path, torch.bfloat16)
     command = [sys.executable, "-c", COMPUTE, str(tmp_path)]
 
@@ -55,7 +55,7 @@ def test_a_graph_keeps_the_weights_that_it_shares_with_the_model(tmp_path: Path)
 
 
 def test_converting_tells_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenVINO's own function for it reports to its makers over the network."""
+    """Check that conversion sends no usage data, unlike OpenVINO's own function for it."""
 
     def report(*_: Any, **__: Any) -> None:
         raise AssertionError("reported")

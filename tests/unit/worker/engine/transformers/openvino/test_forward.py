@@ -1,4 +1,4 @@
-"""What is done when a network is on disk, is not, or is there and wrong."""
+"""Loading of a network for OpenVINO: on disk, not on disk, or on disk and wrong."""
 
 import logging
 import subprocess
@@ -37,20 +37,20 @@ forward.prepare_network(EngineConfig(
 
 @pytest.fixture
 def conversions(monkeypatch: pytest.MonkeyPatch) -> list[EngineConfig]:
-    """Those that are made from here on."""
+    """Return a list that grows with each conversion from now on."""
     made: list[EngineConfig] = []
     original = convert.convert
 
-    def counted(config: EngineConfig) -> Any:
+    def count(config: EngineConfig) -> Any:
         made.append(config)
         return original(config)
 
-    monkeypatch.setattr(convert, "convert", counted)
+    monkeypatch.setattr(convert, "convert", count)
     return made
 
 
 def corrupt(config: EngineConfig) -> None:
-    """Overwrite weights of the output layer in place: of that no size tells."""
+    """Overwrite weights of the output layer in place, which changes no file size."""
     network = prepare_network(config)
     file = network_folder(config, "full") / "graph.bin"
     content = file.read_bytes()
@@ -104,8 +104,8 @@ def test_weights_that_are_wrong_on_disk_are_noticed_and_converted_again(
         load_openvino_forward(config)
 
     assert len(conversions) == 2
-    [record] = [each for each in caplog.records if each.name.startswith("worker")]
-    assert record.message.startswith("converting again: ")
+    [entry] = [record for record in caplog.records if record.name.startswith("worker")]
+    assert entry.message.startswith("converting again: ")
 
 
 def test_wrong_weights_do_not_pass_on_to_those_in_8_bits(
@@ -135,7 +135,7 @@ def test_a_folder_that_takes_nothing_costs_a_conversion_at_each_load(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    # Also for root, who may write to any folder.
+    # Fails for root as well, who may write to any folder.
     (tmp_path / "file").write_text("")
     config = replace(config, graph_folder=tmp_path / "file" / "graphs")
 
@@ -151,7 +151,7 @@ def test_a_disk_that_is_full_costs_a_conversion_at_each_load(
     config: EngineConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
-        # What OpenVINO makes of it.
+        # The error that OpenVINO makes of it.
         raise RuntimeError("basic_ios::clear: iostream error")
 
     monkeypatch.setattr("openvino.save_model", fail)
@@ -176,7 +176,7 @@ def test_processes_that_start_together_convert_once(folder: Path, tmp_path: Path
     logs = [process.communicate(timeout=120)[1] for process in processes]
 
     assert [process.returncode for process in processes] == [0, 0], logs
-    assert sum("converting the network for OpenVINO" in each for each in logs) == 1
+    assert sum("converting the network for OpenVINO" in line for line in logs) == 1
 
 
 def test_a_network_that_is_too_large_to_convert_says_so(
@@ -199,5 +199,5 @@ def test_a_choice_of_auto_that_is_not_exact_enough_gives_way_to_float32(
     with caplog.at_level(logging.INFO, "worker"):
         load_openvino_forward(replace(config, dtype="auto"))
 
-    [record] = [each for each in caplog.records if each.message == "compiled"]
-    assert record.__dict__["precision"] == "f32"
+    [entry] = [record for record in caplog.records if record.message == "compiled"]
+    assert entry.__dict__["precision"] == "f32"

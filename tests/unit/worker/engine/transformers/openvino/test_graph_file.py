@@ -28,7 +28,7 @@ def test_a_graph_can_be_written_again(read: ReadNetwork, tmp_path: Path) -> None
 
 
 def test_weights_are_written_in_their_own_type(read: ReadNetwork) -> None:
-    types = {each.get_element_type().get_type_name() for each in matrices(read())}
+    types = {constant.get_element_type().get_type_name() for constant in matrices(read())}
 
     assert "f32" in types
     assert "f16" not in types

@@ -1,4 +1,4 @@
-"""Converted networks on disk: found again while nothing has changed, and only if complete."""
+"""Converted networks on disk: reused only if nothing has changed and they are complete."""
 
 import json
 import os
@@ -18,15 +18,15 @@ from worker.engine.transformers.openvino.store import network_folder, read_netwo
 
 
 @pytest.fixture
-def copied(config: EngineConfig, folder: Path, tmp_path: Path) -> EngineConfig:
-    """The tiny network in a folder of its own, which a test may change."""
+def copied_config(config: EngineConfig, folder: Path, tmp_path: Path) -> EngineConfig:
+    """Return the configuration of a copy of the tiny network, which a test may change."""
     shutil.copytree(folder, tmp_path / "weights", ignore=shutil.ignore_patterns("openvino"))
     return replace(config, folder=tmp_path / "weights")
 
 
 @pytest.fixture
-def stored(read: ReadNetwork, tmp_path: Path) -> Path:
-    """A folder with the tiny network, which a test may change."""
+def stored_network(read: ReadNetwork, tmp_path: Path) -> Path:
+    """Return a folder with the tiny network converted, which a test may change."""
     write_network(read(), tmp_path / "graphs" / "full-1")
     return tmp_path / "graphs" / "full-1"
 
@@ -50,24 +50,24 @@ def add_end_token(folder: Path) -> None:
 
 @pytest.mark.parametrize("change", [change_config, touch_weights, add_weights, add_end_token])
 def test_a_model_that_has_changed_has_another_folder(
-    copied: EngineConfig, change: Callable[[Path], None]
+    copied_config: EngineConfig, change: Callable[[Path], None]
 ) -> None:
-    before = network_folder(copied, "full")
-    assert network_folder(copied, "full") == before
+    before = network_folder(copied_config, "full")
+    assert network_folder(copied_config, "full") == before
 
-    change(copied.folder)
+    change(copied_config.folder)
 
-    assert network_folder(copied, "full") != before
+    assert network_folder(copied_config, "full") != before
 
 
 def test_another_version_of_a_library_has_another_folder(
-    copied: EngineConfig, monkeypatch: pytest.MonkeyPatch
+    copied_config: EngineConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = network_folder(copied, "full")
+    before = network_folder(copied_config, "full")
 
     monkeypatch.setattr(store, "version", lambda name: "0.0.1")
 
-    assert network_folder(copied, "full") != before
+    assert network_folder(copied_config, "full") != before
 
 
 def test_how_it_is_computed_changes_no_folder_but_how_weights_are_kept_does(
@@ -79,8 +79,8 @@ def test_how_it_is_computed_changes_no_folder_but_how_weights_are_kept_does(
     assert network_folder(config, "int8") != network_folder(config, "int4")
 
 
-def test_what_was_written_is_read(stored: Path, read: ReadNetwork) -> None:
-    network, found = read(), read_network(stored)
+def test_what_was_written_is_read(stored_network: Path, read: ReadNetwork) -> None:
+    network, found = read(), read_network(stored_network)
 
     assert found is not None
     assert (found.vocab_size, found.eos_token_ids, found.max_positions) == (512, {256}, 512)
@@ -107,19 +107,19 @@ def empty(file: Path) -> None:
 @pytest.mark.parametrize("damage", [truncate, remove, empty])
 @pytest.mark.parametrize("name", ["graph.xml", "graph.bin", "reference.npy", "manifest.json"])
 def test_what_is_damaged_is_not_read(
-    stored: Path, name: str, damage: Callable[[Path], None]
+    stored_network: Path, name: str, damage: Callable[[Path], None]
 ) -> None:
-    damage(stored / name)
+    damage(stored_network / name)
 
-    assert read_network(stored) is None
+    assert read_network(stored_network) is None
 
 
-def test_a_manifest_with_a_wrong_size_is_not_believed(stored: Path) -> None:
-    manifest = json.loads((stored / "manifest.json").read_text())
+def test_a_manifest_with_a_wrong_size_is_not_believed(stored_network: Path) -> None:
+    manifest = json.loads((stored_network / "manifest.json").read_text())
     manifest["sizes"]["graph.bin"] += 1
-    (stored / "manifest.json").write_text(json.dumps(manifest))
+    (stored_network / "manifest.json").write_text(json.dumps(manifest))
 
-    assert read_network(stored) is None
+    assert read_network(stored_network) is None
 
 
 @pytest.mark.parametrize("step", ["write_graph", "np.save", "json.dumps"])
@@ -140,14 +140,14 @@ def test_a_process_that_dies_while_writing_leaves_nothing_that_is_taken_for_comp
 
     write_network(read(), tmp_path / "full-1")
     assert read_network(tmp_path / "full-1") is not None
-    assert [each.name for each in tmp_path.iterdir()] == ["full-1"]
+    assert [path.name for path in tmp_path.iterdir()] == ["full-1"]
 
 
 def test_a_network_replaces_those_of_its_kind_and_no_others(
-    stored: Path, read: ReadNetwork
+    stored_network: Path, read: ReadNetwork
 ) -> None:
-    shutil.copytree(stored, stored.with_name("int8-1"))
+    shutil.copytree(stored_network, stored_network.with_name("int8-1"))
 
-    write_network(read(), stored.with_name("full-2"))
+    write_network(read(), stored_network.with_name("full-2"))
 
-    assert sorted(each.name for each in stored.parent.iterdir()) == ["full-2", "int8-1"]
+    assert sorted(path.name for path in stored_network.parent.iterdir()) == ["full-2", "int8-1"]

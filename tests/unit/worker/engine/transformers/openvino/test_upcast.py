@@ -1,4 +1,4 @@
-"""Networks whose weights are stored in 16 bits: computed in float32, from the 16 bits."""
+"""Networks with weights stored in 16 bits: computed in float32 from the 16-bit weights."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -20,8 +20,8 @@ from worker.engine.transformers.openvino.upcast import compute_in_float32
 NAMES = {torch.bfloat16: "bf16", torch.float16: "f16"}
 
 
-def saved(config: Any, dtype: torch.dtype, folder: Path) -> Network:
-    """Save a network with weights of this type that float32 and 16 bits hold alike; convert it."""
+def save_and_convert(config: Any, dtype: torch.dtype, folder: Path) -> Network:
+    """Save and convert a network of this type whose weights need no more than 16 bits."""
     torch.manual_seed(1)
     auto: Any = AutoModelForCausalLM
     auto.from_config(deepcopy(config)).bfloat16().to(dtype).save_pretrained(folder)
@@ -34,8 +34,8 @@ def test_short_weights_give_what_their_copy_in_float32_gives(
     architecture: str, dtype: torch.dtype, tmp_path: Path
 ) -> None:
     config = FULL_ATTENTION[architecture]
-    short = saved(config, dtype, tmp_path / "short")
-    full = saved(config, torch.float32, tmp_path / "full")
+    short = save_and_convert(config, dtype, tmp_path / "short")
+    full = save_and_convert(config, torch.float32, tmp_path / "full")
 
     found = deviation(full.reference, short.reference)
     assert found.divergence < 1e-9
@@ -45,11 +45,11 @@ def test_short_weights_give_what_their_copy_in_float32_gives(
 
 @pytest.mark.parametrize("dtype", NAMES, ids=str)
 def test_the_graph_has_the_weights_as_they_are_stored(dtype: torch.dtype, tmp_path: Path) -> None:
-    network = saved(FULL_ATTENTION["llama"], dtype, tmp_path)
+    network = save_and_convert(FULL_ATTENTION["llama"], dtype, tmp_path)
 
-    stored = [each for each in matrices(network) if min(each.get_output_shape(0)) > 8]
+    stored = [constant for constant in matrices(network) if min(constant.get_output_shape(0)) > 8]
     assert len(stored) == 2 * 7 + 2  # linear layers, embeddings and the output layer
-    assert {each.get_element_type().get_type_name() for each in stored} == {NAMES[dtype]}
+    assert {constant.get_element_type().get_type_name() for constant in stored} == {NAMES[dtype]}
 
 
 def test_weights_that_are_long_enough_are_left_alone() -> None:

@@ -1,6 +1,7 @@
-"""Compiles the kernels for GPUs of one generation, without a GPU, and prints what each takes.
+"""Program that compiles the kernels for one GPU generation and prints what each uses.
 
-A program of its own: in a test's process Triton's kernels belong to its interpreter.
+It needs no GPU. It is a process of its own, since in a test's process Triton's kernels may run in
+its interpreter.
 """
 
 import json
@@ -49,7 +50,7 @@ def main() -> None:
 
 
 def show(name: str, kernel: Any, types: dict[str, str], tiling: Tiling, capability: int) -> None:
-    """Compile as a launch would; `types` are of those tensors that are not int32 or float32."""
+    """Compile as for a launch; `types` are those of tensors that are not int32 or float32."""
     signature: dict[str, str] = {}
     for argument in kernel.arg_names:
         if argument in tiling.constants:
@@ -62,7 +63,7 @@ def show(name: str, kernel: Any, types: dict[str, str], tiling: Tiling, capabili
             signature[argument] = "i32" if argument.startswith("query") else "i64"
         else:
             signature[argument] = f"*{types.get(argument, 'fp32')}"
-    # A launch says so of pointers and strides; without it nothing is read in wide words.
+    # A launch marks pointers and strides as aligned; otherwise no load is vectorised.
     aligned = [
         (place,)
         for place, argument in enumerate(kernel.arg_names)
@@ -87,7 +88,7 @@ def show(name: str, kernel: Any, types: dict[str, str], tiling: Tiling, capabili
 
 
 def stack_bytes(cubin: bytes) -> int:
-    """What a thread spills to memory, as the disassembler says that comes with Triton."""
+    """Return the bytes of a thread's stack (spills), read by the disassembler that Triton ships."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()

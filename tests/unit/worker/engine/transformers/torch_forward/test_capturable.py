@@ -1,8 +1,8 @@
-"""That a network's forward never waits for its device, as a CUDA graph demands of it.
+"""Networks whose forward never waits for the device, as CUDA graph capture demands.
 
-The network lies on the meta device, where tensors have shapes and no contents: whoever asks for a
-number gets an error, and so does who sizes one tensor by what another holds. What is copied from
-the host to the device is found among the operators.
+The network is on the meta device, where tensors have shapes and no contents: reading a number is an
+error, and so is a tensor whose size depends on the values of another. Copies from the host to the
+device are found among the operators.
 """
 
 from copy import deepcopy
@@ -27,7 +27,7 @@ from worker.engine.transformers.torch_forward.attention import (
 )
 from worker.engine.transformers.torch_forward.fused_step import StepShape, fused_inputs
 
-# Phi-3.5-MoE makes its rotary frequencies anew in every step, on the host.
+# Phi-3.5-MoE computes its rotary frequencies anew in every step, on the host.
 CAPTURABLE = {name: config for name, config in FULL_ATTENTION.items() if name != "phimoe"}
 META = torch.device("meta")
 BLOCK_SIZE = 16
@@ -35,17 +35,17 @@ NUM_ROWS = 3
 
 
 class OnDeviceOnly(TorchDispatchMode):
-    """Refuses operators that take a tensor of the host, or make one."""
+    """Torch mode that refuses operators which take a tensor of the host, or make one."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
-        tensors = [each for each in tree_leaves((args, kwargs, output)) if isinstance(each, Tensor)]
+        tensors = [leaf for leaf in tree_leaves((args, kwargs, output)) if isinstance(leaf, Tensor)]
         assert all(tensor.device == META for tensor in tensors), f"{func} touches the host"
         return output
 
 
 class NothingFromTheHost(TorchFunctionMode):
-    """Refuses tensors made of numbers of the host, which travel where operators do not show it."""
+    """Torch mode that refuses tensors made of host numbers, whose copy no operator shows."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         assert func not in (torch.tensor, torch.as_tensor, torch.from_numpy)
@@ -54,7 +54,7 @@ class NothingFromTheHost(TorchFunctionMode):
 
 @pytest.fixture(autouse=True)
 def _no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out what is launched through Triton: it computes on the device by nature."""
+    """Replace the Triton kernels, which need no check: they compute on the device."""
     for name in ("attend_decodes", "attend_prefills"):
         monkeypatch.setattr(
             f"worker.engine.transformers.torch_forward.fused_step.{name}", lambda *_tensors: None
@@ -63,7 +63,7 @@ def _no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @torch.inference_mode()
 def decode(config: Any) -> Tensor:
-    """The logits of some rows of one token, laid out as for a graph."""
+    """Run a decode step with one token per row, laid out as for a graph; return its logits."""
     register_attention()
     auto: Any = AutoModelForCausalLM
     model = auto.from_config(deepcopy(config), attn_implementation=ATTENTION_NAME).eval()

@@ -1,4 +1,4 @@
-"""The kernels as a GPU would get them: that they compile, and that they fit."""
+"""The kernels as compiled for GPUs: they compile, and they fit into shared memory."""
 
 import json
 import os
@@ -13,7 +13,7 @@ pytest.importorskip("triton", reason="Triton has no wheels for this platform")
 
 ROOT = Path(__file__).parents[6]
 SHARED_BYTES = {80: 99 << 10, 90: 227 << 10}
-"""What a program may have, by generation; of Ampere's, the GPUs that give it least (8.6)."""
+"""Shared memory per program in bytes, by generation; of Ampere, the smallest (8.6)."""
 STACK_BYTES = 16
 
 
@@ -44,10 +44,10 @@ def test_every_kernel_compiles_and_fits(
     kernels, capability, most_shared = compiled
 
     assert len(kernels) > 20
-    assert [each for each in kernels if each["shared_bytes"] > most_shared] == []
-    assert [each for each in kernels if each["stack_bytes"] > STACK_BYTES] == []
-    for each in kernels:
-        if "bf16" in each["name"]:
-            is_hopper_prefill = capability == 90 and each["name"].startswith("prefill")
-            assert each["multiplies"] == ["wgmma" if is_hopper_prefill else "mma"], each["name"]
-            assert each["reads_ahead"], each["name"]
+    assert [kernel for kernel in kernels if kernel["shared_bytes"] > most_shared] == []
+    assert [kernel for kernel in kernels if kernel["stack_bytes"] > STACK_BYTES] == []
+    for kernel in kernels:
+        if "bf16" in kernel["name"]:
+            is_hopper_prefill = capability == 90 and kernel["name"].startswith("prefill")
+            assert kernel["multiplies"] == ["wgmma" if is_hopper_prefill else "mma"], kernel["name"]
+            assert kernel["reads_ahead"], kernel["name"]

@@ -1,7 +1,7 @@
-"""The engine as it runs on a GPU, but on a CPU: steps laid out for fused kernels, decodes replayed.
+"""The engine's GPU path on a CPU: steps laid out for fused kernels, decodes replayed as graphs.
 
-What needs a GPU stands in as something obvious: the kernels as torch, row by row, and a replay as
-computing again into the tensor of the first time.
+Parts that need a GPU are replaced by simple ones: the kernels by torch code, row by row, and a
+replay by computing again into the tensor of the first time.
 """
 
 import logging
@@ -24,11 +24,11 @@ Prompts = list[list[int]]
 
 
 class Replays:
-    """Stands in for captured graphs."""
+    """Stand-in for captured graphs."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
-        """Rows of each replay, those that fill up included."""
+        """Rows of each replay, padding included."""
 
     def __call__(self, compute: Compute) -> Compute:
         output = compute().clone()
@@ -43,7 +43,7 @@ class Replays:
 def attend(
     query: Tensor, keys: Tensor, values: Tensor, rows: Rows, scale: float | None, output: Tensor
 ) -> None:
-    """What both kernels do."""
+    """Compute the attention of both kernels."""
     starts = rows.query_starts.tolist()
     for row, (length, first) in enumerate(
         zip(rows.lengths.tolist(), rows.table_starts.tolist(), strict=True)
@@ -68,13 +68,13 @@ def attend(
 
 @pytest.fixture
 def forward() -> str:
-    """What GPUs run."""
+    """Return the name of the forward pass that GPUs use."""
     return "torch"
 
 
 @pytest.fixture
 def replays(monkeypatch: pytest.MonkeyPatch) -> Replays:
-    """Make engines as on a GPU from here on."""
+    """Make engines run as on a GPU from now on."""
     made = Replays()
     monkeypatch.setattr(
         "worker.engine.transformers.torch_forward.forward.has_fused_attention", lambda _device: True
@@ -181,7 +181,7 @@ def test_what_a_replay_overwrites_nobody_still_reads(
 
 def logprobs(harness: Harness, request: Any) -> list[float]:
     deltas = harness.deltas[request.sequence_id]
-    return [each.logprobs.drawn for each in deltas if each.logprobs is not None]
+    return [delta.logprobs.drawn for delta in deltas if delta.logprobs is not None]
 
 
 def test_rows_that_fill_up_a_batch_write_to_no_block(
@@ -266,7 +266,7 @@ def test_kernels_that_do_not_work_are_done_without(
 def test_the_kernels_themselves_give_what_generate_gives(
     monkeypatch: pytest.MonkeyPatch, make_engine: EngineFactory, oracle: Oracle
 ) -> None:
-    """In the interpreter, which takes its time."""
+    """Run the real kernels, in Triton's interpreter, which is slow."""
     pytest.importorskip("triton", reason="Triton has no wheels for this platform")
     monkeypatch.setattr(
         "worker.engine.transformers.torch_forward.forward.has_fused_attention", lambda _device: True

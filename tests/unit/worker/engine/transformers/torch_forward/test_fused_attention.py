@@ -1,5 +1,7 @@
-"""The kernels for GPUs, in Triton's interpreter where there is none, against float64 and nothing
-clever."""
+"""The attention kernels against a naive float64 reference.
+
+Without a GPU they run in Triton's interpreter.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from worker.engine.transformers.torch_forward.fused_attention import (
 
 pytest.importorskip("triton", reason="Triton has no wheels for this platform")
 
-# The interpreter computes with numpy, which warns of what is not a number.
+# The interpreter computes with numpy, which warns of NaN.
 pytestmark = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -35,7 +37,7 @@ def _inference() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _products_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the interpreter widen what it multiplies: it takes a bfloat16's bits for a number."""
+    """Make the interpreter widen factors: it takes the bits of a bfloat16 for an integer."""
     if DEVICE.type == "cuda":
         return
     from triton import language as tl
@@ -43,21 +45,21 @@ def _products_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
 
     multiply = InterpreterBuilder.create_dot
 
-    def widened(factor: Any) -> Any:
+    def widen(factor: Any) -> Any:
         if factor.dtype.scalar is not tl.bfloat16:
             return factor
         data = _convert_float(factor.data, tl.bfloat16, tl.float32, None).view("float32")
         return TensorHandle(data, tl.float32)
 
     def create_dot(self: Any, left: Any, right: Any, *others: Any) -> Any:
-        return multiply(self, widened(left), widened(right), *others)
+        return multiply(self, widen(left), widen(right), *others)
 
     monkeypatch.setattr(InterpreterBuilder, "create_dot", create_dot)
 
 
 @dataclass
 class Case:
-    """Rows of some lengths over a pool, each with its last tokens as queries."""
+    """Sequences of some lengths in a KV pool, each with its last tokens as queries."""
 
     query: Tensor
     keys: Tensor
@@ -74,7 +76,7 @@ class Case:
         counts: list[int] | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> "Case":
-        """A random one; `shape` is key heads, group, size and value size."""
+        """Return a random case; `shape` is key heads, group, size and value size."""
         num_heads, group, size, value_size = shape
         left = iter(torch.randperm(NUM_BLOCKS).tolist())
         counts = counts or [1] * len(lengths)
@@ -102,7 +104,7 @@ class Case:
         return self.tables[row][position // BLOCK_SIZE] * BLOCK_SIZE + position % BLOCK_SIZE
 
     def attended(self, scale: float | None = None) -> Tensor:
-        """What the kernels make of it."""
+        """Return the output of the kernels."""
         output = self.query.new_full(
             (*self.query.shape[:2], self.values.shape[2]), float("nan"), dtype=self.query.dtype
         )
@@ -122,7 +124,7 @@ class Case:
         )
 
     def expected(self, scale: float | None = None) -> Tensor:
-        """The same, token by token and head by head."""
+        """Return the reference output, computed token by token and head by head."""
         scale = scale or self.query.shape[2] ** -0.5
         group = self.query.shape[1] // len(self.keys)
         tokens = []
@@ -144,7 +146,7 @@ def int32(numbers: list[int]) -> Tensor:
 
 
 SHAPES: list[tuple[int, int, int, int]] = [
-    (16, 1, 8, 8),  # so many heads that each of few splits takes several spans of the longest row
+    (16, 1, 8, 8),  # many heads, thus few splits, each with several spans of the longest row
     (2, 3, 24, 16),
     (1, 8, 64, 64),
     (1, 1, 128, 128),

@@ -26,7 +26,7 @@ def norm_of(kind: type[nn.Module], dtype: torch.dtype = torch.float32) -> nn.Mod
     return norm.to(dtype)
 
 
-def fused(norm: nn.Module) -> nn.Module:
+def fuse(norm: nn.Module) -> nn.Module:
     model = nn.Sequential(norm)
     fuse_norms(model)
     return model[0]
@@ -42,7 +42,7 @@ def test_it_computes_what_the_norm_did(
     rows = (torch.randn(shape) * 30).to(dtype)
     expected = norm(rows)
 
-    replaced = fused(norm)
+    replaced = fuse(norm)
 
     assert type(replaced) is FusedNorm
     output = replaced(rows)
@@ -54,7 +54,7 @@ def test_rows_that_do_not_lie_together_are_taken_as_they_are() -> None:
     norm = norm_of(LlamaRMSNorm)
     rows = torch.randn(4, 2 * SIZE)[:, ::2]
 
-    torch.testing.assert_close(fused(norm)(rows), norm(rows))
+    torch.testing.assert_close(fuse(norm)(rows), norm(rows))
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
@@ -66,14 +66,14 @@ def test_what_is_not_finite_stays_in_its_row_and_is_not_hidden(
     rows = torch.randn(3, SIZE).to(dtype)
     rows[1, 5] = poison
 
-    output = fused(norm)(rows)
+    output = fuse(norm)(rows)
 
     assert output[1].isnan().any()
     assert output[[0, 2]].isfinite().all()
 
 
 class OverGroupsRMSNorm(LlamaRMSNorm):
-    """Has the same parameters and computes something else."""
+    """Norm with the same parameters and a different computation."""
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Normalise each half on its own."""
@@ -91,4 +91,4 @@ class OverGroupsRMSNorm(LlamaRMSNorm):
     ],
 )
 def test_what_computes_something_else_stays(norm: nn.Module) -> None:
-    assert fused(norm) is norm
+    assert fuse(norm) is norm

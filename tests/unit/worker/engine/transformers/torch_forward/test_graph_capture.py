@@ -1,4 +1,4 @@
-"""How CUDA graphs are captured, with a stub for CUDA."""
+"""Capture of CUDA graphs, with a stub for CUDA."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from worker.engine.transformers.torch_forward.cuda_graphs import GraphCapture
 
 
 class StubCuda:
-    """Notes what is asked of `torch.cuda`, in its order; streams are their names."""
+    """Stub of `torch.cuda` that records calls in order; streams are represented by names."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.current = "main"
@@ -46,7 +46,7 @@ class StubCuda:
     def graph(
         self, graph: Any, *, pool: str, stream: Any, capture_error_mode: str
     ) -> Iterator[None]:
-        """Leaves its stream current if the capture fails, as torch does."""
+        """Leave the graph's stream current if the capture fails, as torch does."""
         self.current = stream.name
         self.events.append(f"capture into {pool}")
         yield

@@ -11,7 +11,7 @@ from worker.engine.interface import UnsupportedModelError
 from worker.engine.transformers.model.forward_check import check_prompts, computed_logits, deviation
 from worker.engine.transformers.torch_forward.quantize import Int8Linear, quantize_linear_layers
 
-# The second lies in several pieces.
+# The large layer is processed in several chunks.
 SHAPES = {"small": (48, 33), "large": (600, 5000)}
 MANY = 9
 TYPES = {torch.float32: 4e-4, torch.bfloat16: 6e-3}
@@ -31,8 +31,8 @@ def rows_of(shape: str, *size: int, dtype: torch.dtype = torch.float32) -> torch
     return torch.randn(*size, SHAPES[shape][1]).to(dtype)
 
 
-def rounded(weight: torch.Tensor) -> torch.Tensor:
-    """The weights as one byte and a scale for each output leave them."""
+def round_weights(weight: torch.Tensor) -> torch.Tensor:
+    """Return the weights rounded to one byte with a scale per output."""
     scales = (weight.float().abs().amax(1, keepdim=True) / 127).to(weight.dtype).float()
     return (weight.float() / scales).round().clamp(-127, 127) * scales
 
@@ -48,7 +48,7 @@ def test_only_the_weights_are_rounded(
     layer = layer_of(shape, dtype, bias=bias)
     rows = rows_of(shape, *size, dtype=dtype)
     rows[0] *= 1000  # rows do not share a scale
-    exact = rows.double() @ rounded(layer.weight).double().t()
+    exact = rows.double() @ round_weights(layer.weight).double().t()
     exact += layer.bias.double() if bias else 0.0
 
     output = Int8Linear(layer)(rows)
@@ -113,7 +113,7 @@ def test_what_is_not_finite_stays_in_its_row_and_is_not_hidden(
 
 @torch.inference_mode()
 def test_no_rows_give_none() -> None:
-    """A step that only computes parts of prompts asks the output layer for nothing."""
+    """Pass no rows, as in a step that prefills parts of prompts and needs no logits."""
     layer = layer_of("small")
 
     assert Int8Linear(layer)(rows_of("small", 1, 0)).shape == (1, 0, layer.out_features)
@@ -135,7 +135,7 @@ def test_other_devices_and_types_expand_the_weights(num_rows: int) -> None:
     rows = rows_of("small", 1, num_rows)
 
     assert there(rows.to("meta")).shape == (1, num_rows, half.out_features)
-    expected = rows @ rounded(half.weight).t()
+    expected = rows @ round_weights(half.weight).t()
     torch.testing.assert_close(Int8Linear(half)(rows.half()).float(), expected, rtol=0, atol=1e-2)
 
 
@@ -175,6 +175,6 @@ def test_int8_gives_a_prompt_the_same_alone_and_in_a_batch(
 
 
 def scores(harness: Harness) -> np.ndarray:
-    """Logits of an idle engine for a few prompts, [positions, vocab]."""
+    """Return the logits of an idle engine for a few prompts, [positions, vocab]."""
     runner: Any = harness.engine._runner  # type: ignore[attr-defined]
     return computed_logits(runner._compute, runner.block_size, check_prompts(VOCAB_SIZE, None))

