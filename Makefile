@@ -19,7 +19,7 @@ NODE_MODULES := $(if $(shell command -v npm),$(CLIENTS)/node_modules/.package-lo
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
 
-.PHONY: help up test test-processes test-parts fuzz chaos chaos-mutants nightly guarantees lint format types docs check migrate migration bench peers-install peers grammars compose-test clean
+.PHONY: help up test test-processes test-parts fuzz chaos chaos-mutants nightly guarantees lint format types docs coverage check migrate migration bench peers-install peers grammars compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,11 @@ migrate: $(VENV)/.runtime ## Bring the database to this version
 migration: $(VENV)/.dev ## Write a migration for changed tables: m="what it does"
 	@test -n '$(m)' || { echo 'usage: make migration m="add the column"'; exit 2; }
 	@$(WITH_SERVERS) $(BIN)/alembic revision --autogenerate -m '$(m)'
+
+coverage: $(VENV)/.dev ## Line and branch coverage of each package, by the tests in one process
+	$(BIN)/python -m coverage run -m pytest -q $(PROCESSES:%=--ignore=%)
+	@for package in api worker models cli; do \
+		echo "$$package: $$($(BIN)/python -m coverage report --include="$$package/*" | tail -1)"; done
 
 bench: $(VENV)/.dev ## Measure, and append to bench/RESULTS.md
 	$(BIN)/python -m bench.prompts
