@@ -59,6 +59,7 @@ def write_vision_model(
     tokenizer.chat_template = CHAT_TEMPLATE
     image_token_id = tokenizer.convert_tokens_to_ids("<image>")
     ending = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.eos_token_id}
+    assert isinstance(image_token_id, int)
     language = tiny_llama(vocab_size=len(tokenizer), **ending | text)
     make = _llava if kind == "llava" else _idefics3
     model, processor = make(language, tokenizer, image_token_id)
@@ -74,13 +75,13 @@ def _llava(language: LlamaConfig, tokenizer: Any, image_token_id: int) -> tuple[
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(**_VISION),
         text_config=language,
-        image_token_id=image_token_id,
+        image_token_index=image_token_id,
         vision_feature_layer=-1,
     )
     images = CLIPImageProcessorPil(
         size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
     )
-    processor = LlavaProcessor(
+    processor = LlavaProcessor(  # type: ignore[no-untyped-call]
         images,
         tokenizer,
         patch_size=8,
@@ -92,7 +93,7 @@ def _llava(language: LlamaConfig, tokenizer: Any, image_token_id: int) -> tuple[
 
 
 def _idefics3(language: LlamaConfig, tokenizer: Any, image_token_id: int) -> tuple[Any, Any]:
-    config = Idefics3Config(
+    config = Idefics3Config(  # type: ignore[call-arg]  # it takes `pad_token_id` as a keyword
         vision_config=Idefics3VisionConfig(**_VISION),
         text_config=language,
         image_token_id=image_token_id,

@@ -1,26 +1,23 @@
-"""Base class of the event machine: methods that generate the events of output items.
+"""Base class of the event machine: methods that begin and end output items.
 
 An item is addressed by its output index; any number may be open at the same time.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
+from models.events.item_machine import ItemMachine
 from models.events.item_state import IllegalEventError, ItemStage, ItemState
 from models.events.reasoning_extras import ReasoningExtras
 from models.schemas.item_events import (
     AnnotationAdded,
-    ArgumentsDelta,
     ArgumentsDone,
     BaseEvent,
     ContentPartAdded,
     ContentPartDone,
+    ItemEvent,
     OutputItemAdded,
     OutputItemDone,
-    OutputTextDelta,
     OutputTextDone,
-    ReasoningDelta,
     ReasoningDone,
     SearchEvent,
     SummaryPartAdded,
@@ -30,35 +27,21 @@ from models.schemas.item_events import (
 )
 from models.schemas.output import (
     FunctionCall,
-    OutputItem,
     OutputMessage,
     Reasoning,
     WebSearchCall,
 )
-from models.schemas.parts import OutputText, ReasoningText, SummaryText, TokenLogprob, UrlCitation
+from models.schemas.parts import OutputText, ReasoningText, SummaryText, UrlCitation
 from models.schemas.strict import ItemStatus
 
-E = TypeVar("E", bound=BaseEvent)
 ItemEnd = ItemStatus | Literal["failed"]
 """Status of an item that has ended; only a search may fail."""
 
 
-class ItemBuilder(ABC):
+class ItemBuilder(ItemMachine):
     """Generator of the events of items: each method returns the events that it adds."""
 
-    item_states: list[ItemState]
     _reasoning_extras: ReasoningExtras
-
-    @abstractmethod
-    def _write(self, kind: type[E], **fields: Any) -> E: ...
-
-    @abstractmethod
-    def _item_state(self, index: int) -> ItemState: ...
-
-    @property
-    def output(self) -> list[OutputItem]:
-        """Items by output index; one that is not closed is as it was added."""
-        return [item_state.item for item_state in self.item_states]
 
     def open_message(
         self, item_id: str, *, phase: Literal["commentary", "final_answer"] | None = None
@@ -83,32 +66,19 @@ class ItemBuilder(ABC):
         """Start a web search call."""
         return self._add(WebSearchCall(id=item_id, status="in_progress", action=action))
 
-    def add_text(
-        self, index: int, delta: str, logprobs: Sequence[TokenLogprob] = ()
-    ) -> list[BaseEvent]:
-        """Append text to a message."""
-        fields = self._part_fields(index)
-        return [self._write(OutputTextDelta, **fields, delta=delta, logprobs=list(logprobs))]
-
     def add_annotation(self, index: int, annotation: UrlCitation) -> list[BaseEvent]:
         """Add the citation of a passage to a message."""
         fields = self._part_fields(index)
         number = len(self._item_state(index).annotations)
         return [
-            self._write(AnnotationAdded, **fields, annotation_index=number, annotation=annotation)
+            self._write_item(
+                AnnotationAdded, **fields, annotation_index=number, annotation=annotation
+            )
         ]
-
-    def add_reasoning(self, index: int, delta: str) -> list[BaseEvent]:
-        """Append text to a reasoning item."""
-        return [self._write(ReasoningDelta, **self._part_fields(index), delta=delta)]
-
-    def add_arguments(self, index: int, delta: str) -> list[BaseEvent]:
-        """Append to the arguments of a function call."""
-        return [self._write(ArgumentsDelta, **self._item_fields(index), delta=delta)]
 
     def advance_search(self, index: int, kind: type[SearchEvent]) -> list[BaseEvent]:
         """Add the event of the next step of a web search."""
-        return [self._write(kind, **self._item_fields(index))]
+        return [self._write_item(kind, **self._item_fields(index))]
 
     def summarise(self, index: int, text: str) -> list[BaseEvent]:
         """Add a part to the summary of a reasoning item, and end the item's text before.
@@ -121,10 +91,10 @@ class ItemBuilder(ABC):
         fields = self._item_fields(index) | {"summary_index": len(self._item_state(index).summary)}
         return [
             *events,
-            self._write(SummaryPartAdded, **fields, part=SummaryText(text="")),
-            self._write(SummaryTextDelta, **fields, delta=text),
-            self._write(SummaryTextDone, **fields, text=text),
-            self._write(SummaryPartDone, **fields, part=SummaryText(text=text)),
+            self._write_item(SummaryPartAdded, **fields, part=SummaryText(text="")),
+            self._write_item(SummaryTextDelta, **fields, delta=text),
+            self._write_item(SummaryTextDone, **fields, text=text),
+            self._write_item(SummaryPartDone, **fields, part=SummaryText(text=text)),
         ]
 
     def close(self, index: int, status: ItemEnd, **changes: Any) -> list[BaseEvent]:
@@ -146,7 +116,7 @@ class ItemBuilder(ABC):
             case WebSearchCall():
                 pass
         item = item_state.item.model_copy(update={"status": status, **changes})
-        return [*events, self._write(OutputItemDone, output_index=index, item=item)]
+        return [*events, self._write_item(OutputItemDone, output_index=index, item=item)]
 
     def _summarise(self, index: int, status: ItemEnd) -> list[BaseEvent]:
         summarise, item_state = self._reasoning_extras.summarise, self._item_state(index)
@@ -161,10 +131,10 @@ class ItemBuilder(ABC):
         return {"encrypted_content": self._reasoning_extras.encrypt(reasoning)}
 
     def _add(self, item: Any) -> list[BaseEvent]:
-        return [self._write(OutputItemAdded, output_index=len(self.item_states), item=item)]
+        return [self._write_item(OutputItemAdded, output_index=len(self.item_states), item=item)]
 
     def _add_part(self, part: OutputText | ReasoningText) -> BaseEvent:
-        return self._write(
+        return self._write_item(
             ContentPartAdded, **self._part_fields(len(self.item_states) - 1), part=part
         )
 
@@ -174,7 +144,7 @@ class ItemBuilder(ABC):
         match item_state.item.type, item_state.stage:
             case "function_call", ItemStage.OPEN:
                 return [
-                    self._write(
+                    self._write_item(
                         ArgumentsDone, **self._item_fields(index), arguments=item_state.text
                     )
                 ]
@@ -185,7 +155,7 @@ class ItemBuilder(ABC):
                     logprobs=list(item_state.logprobs),
                 )
                 done_fields = {"text": item_state.text, "logprobs": list(item_state.logprobs)}
-                done_event: type[BaseEvent] = OutputTextDone
+                done_event: type[ItemEvent] = OutputTextDone
             case "reasoning", ItemStage.PART_OPEN:
                 part, done_fields = ReasoningText(text=item_state.text), {"text": item_state.text}
                 done_event = ReasoningDone
@@ -193,12 +163,6 @@ class ItemBuilder(ABC):
                 return []
         part_fields = self._part_fields(index)
         return [
-            self._write(done_event, **part_fields, **done_fields),
-            self._write(ContentPartDone, **part_fields, part=part),
+            self._write_item(done_event, **part_fields, **done_fields),
+            self._write_item(ContentPartDone, **part_fields, part=part),
         ]
-
-    def _item_fields(self, index: int) -> dict[str, Any]:
-        return {"item_id": self._item_state(index).item.id, "output_index": index}
-
-    def _part_fields(self, index: int) -> dict[str, Any]:
-        return self._item_fields(index) | {"content_index": len(self._item_state(index).content)}

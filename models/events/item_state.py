@@ -1,31 +1,27 @@
-"""State machine of one output item: the legal order of its events, and their accumulated content.
+"""States of a response's stream and of its items: tables of legal events, accumulated content.
 
-No I/O. The event machine (`models/events/state_machine.py`) has one per item and numbers its
-events.
+No I/O. The machine that applies events is in `models/events/item_machine.py` and
+`models/events/state_machine.py`.
 """
 
 from enum import StrEnum
 
-from models.schemas.item_events import (
-    AnnotationAdded,
-    ArgumentsDelta,
-    ContentPartAdded,
-    ContentPartDone,
-    ItemEvent,
-    OutputItemAdded,
-    OutputItemDone,
-    OutputTextDelta,
-    ReasoningDelta,
-    SummaryPartAdded,
-    SummaryPartDone,
-    SummaryTextDelta,
-)
 from models.schemas.output import OutputItem
 from models.schemas.parts import OutputText, ReasoningText, SummaryText, TokenLogprob, UrlCitation
 
 
 class IllegalEventError(Exception):
     """An event is illegal in the current state; the message names both."""
+
+
+class StreamState(StrEnum):
+    """State of one response's stream."""
+
+    NEW = "new"
+    CREATED = "created"
+    QUEUED = "queued"
+    RUNNING = "running"
+    ENDED = "ended"
 
 
 class ItemStage(StrEnum):
@@ -96,10 +92,10 @@ ITEM_TABLES: dict[str, _Table] = {
 class ItemState:
     """One item of the output, with the content that its events have added so far."""
 
-    def __init__(self, added: OutputItemAdded) -> None:
-        self.item: OutputItem = added.item
+    def __init__(self, item: OutputItem, index: int) -> None:
+        self.item = item
         """The item as it was added; once closed, in its final form."""
-        self.index = added.output_index
+        self.index = index
         self.stage = ItemStage.OPEN
         self.content: list[OutputText | ReasoningText] = []
         self.summary: list[SummaryText] = []
@@ -107,7 +103,8 @@ class ItemState:
         self.logprobs: list[TokenLogprob] = []
         self.num_chars = 0
         """Characters of its text or arguments, without the summary."""
-        self._deltas: list[str] = []
+        self.deltas: list[str] = []
+        """Deltas of the latest part (content or summary), or of the arguments."""
 
     @property
     def is_closed(self) -> bool:
@@ -117,44 +114,4 @@ class ItemState:
     @property
     def text(self) -> str:
         """Text of the latest part (content or summary), or the arguments."""
-        return "".join(self._deltas)
-
-    def apply(self, event: ItemEvent) -> None:
-        """Add an event's content and advance the stage.
-
-        Raises `IllegalEventError`, and changes nothing, if the event may not follow now.
-        """
-        name = event.type.removeprefix("response.")
-        next_stage = ITEM_TABLES[self.item.type].get(self.stage, {}).get(name)
-        if next_stage is None:
-            raise IllegalEventError(
-                f"{event.type} cannot come in state {self.stage.value!r} of item {self.index}"
-            )
-        self.stage = next_stage
-        self._accumulate(event)
-
-    def _accumulate(self, event: ItemEvent) -> None:
-        match event:
-            case OutputTextDelta():
-                self._add_delta(event.delta)
-                self.logprobs += event.logprobs
-            case ReasoningDelta() | ArgumentsDelta():
-                self._add_delta(event.delta)
-            case SummaryTextDelta():
-                self._deltas.append(event.delta)
-            case AnnotationAdded():
-                self.annotations.append(event.annotation)
-            case ContentPartAdded() | SummaryPartAdded():
-                self._deltas = []
-            case ContentPartDone():
-                self.content.append(event.part)
-            case SummaryPartDone():
-                self.summary.append(event.part)
-            case OutputItemDone():
-                self.item = event.item
-            case _:
-                pass
-
-    def _add_delta(self, delta: str) -> None:
-        self._deltas.append(delta)
-        self.num_chars += len(delta)
+        return "".join(self.deltas)

@@ -79,7 +79,7 @@ class ResumableWriter:
 
     def add_text(self, delta: str) -> None:
         """Append text to the open message, or start one."""
-        events = self._switch_to("message")
+        events = [] if self._item_type == "message" else self._switch_to("message")
         if new := self._skip_recorded(delta):
             events += self._machine.add_text(self._index, new, self._logprobs)
         self._write(events)

@@ -1,7 +1,7 @@
 """The event machine: the legal order of a response's events, and the output they accumulate.
 
 Rule 1: everything that decides the legality of an event is here and in
-`models/events/item_state.py`. No I/O, no clock, no database: everything the machine needs is
+`models/events/item_machine.py`. No I/O, no clock, no database: everything the machine needs is
 passed in. Rule 2: the machine numbers the events and a refused event takes no number, so the
 numbers have no gaps.
 
@@ -10,11 +10,10 @@ event. Several items may be open at a time, each with its own order of events. O
 ended incomplete, none may be added and the response cannot complete.
 """
 
-from enum import StrEnum
 from typing import Any, TypeVar
 
 from models.events.item_builder import ItemBuilder
-from models.events.item_state import IllegalEventError, ItemState
+from models.events.item_state import IllegalEventError, StreamState
 from models.events.reasoning_extras import ReasoningExtras
 from models.schemas.events import (
     TERMINAL_EVENTS,
@@ -22,19 +21,8 @@ from models.schemas.events import (
     ResponseInProgress,
     ResponseQueued,
 )
-from models.schemas.item_events import BaseEvent, ItemEvent, OutputItemAdded
+from models.schemas.item_events import BaseEvent, ItemEvent
 from models.schemas.response import ResponseResource
-
-
-class StreamState(StrEnum):
-    """State of one response's stream."""
-
-    NEW = "new"
-    CREATED = "created"
-    QUEUED = "queued"
-    RUNNING = "running"
-    ENDED = "ended"
-
 
 E = TypeVar("E", bound=BaseEvent)
 _S = StreamState
@@ -55,11 +43,8 @@ class EventMachine(ItemBuilder):
 
     def __init__(self, reasoning_extras: ReasoningExtras | None = None) -> None:
         """`reasoning_extras`: the optional fields of complete reasoning items; None for none."""
+        super().__init__()
         self._reasoning_extras = reasoning_extras or ReasoningExtras()
-        self.state = StreamState.NEW
-        self.next_sequence_number = 0
-        self.item_states: list[ItemState] = []
-        """States of the items, by output index."""
 
     def open_stream(self, response: ResponseResource) -> list[BaseEvent]:
         """Generate the opening events, which depend on the response's row alone.
@@ -91,30 +76,16 @@ class EventMachine(ItemBuilder):
             )
         self._apply(event)
 
-    def _write(self, kind: type[E], **fields: Any) -> E:
-        event = kind(sequence_number=self.next_sequence_number, **fields)
-        self._apply(event)
-        return event
-
     def _apply(self, event: BaseEvent) -> None:
-        if isinstance(event, OutputItemAdded):
-            self._apply_item_added(event)
-        elif isinstance(event, ItemEvent):
-            self._check_running(event)
-            self._item_state(event.output_index).apply(event)
+        if isinstance(event, ItemEvent):
+            self._apply_item_event(event)
         else:
             self._apply_stream_event(event)
-        self.next_sequence_number += 1
 
-    def _apply_item_added(self, event: OutputItemAdded) -> None:
-        self._check_running(event)
-        if event.output_index != len(self.item_states):
-            raise IllegalEventError(
-                f"item {event.output_index} follows item {len(self.item_states) - 1}"
-            )
-        if any(item_state.item.status == "incomplete" for item_state in self.item_states):
-            raise IllegalEventError(f"{event.type} cannot come after an incomplete item")
-        self.item_states.append(ItemState(event))
+    def _write(self, kind: type[E], **fields: Any) -> E:
+        event = kind(sequence_number=self.next_sequence_number, **fields)
+        self._apply_stream_event(event)
+        return event
 
     def _apply_stream_event(self, event: BaseEvent) -> None:
         next_state = STREAM_TABLE[self.state].get(event.type)
@@ -123,10 +94,7 @@ class EventMachine(ItemBuilder):
         if event.type != "response.failed" and next_state is _S.ENDED:
             self._check_items(event)
         self.state = next_state
-
-    def _check_running(self, event: ItemEvent) -> None:
-        if self.state is not _S.RUNNING:
-            raise IllegalEventError(f"{event.type} cannot come in state {self.state.value!r}")
+        self.next_sequence_number += 1
 
     def _check_items(self, event: BaseEvent) -> None:
         """Raise if an item is open or, for a completed response, incomplete."""
@@ -138,8 +106,3 @@ class EventMachine(ItemBuilder):
                 )
             if event.type == "response.completed" and item_state.item.status == "incomplete":
                 raise IllegalEventError(f"{event.type} cannot come after an incomplete item")
-
-    def _item_state(self, index: int) -> ItemState:
-        if not 0 <= index < len(self.item_states):
-            raise IllegalEventError(f"there is no item {index}")
-        return self.item_states[index]

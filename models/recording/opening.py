@@ -1,9 +1,8 @@
 """The first events of a stream, derived from the response's row."""
 
 from models.events.state_machine import EventMachine
-from models.recording.event_json import serialise
 from models.responses.record import ResponseRecord, opening_resource
-from models.streams.event_log import LoggedEvent
+from models.streams.event_log import LoggedEvent, serialise
 
 
 def opening_events(record: ResponseRecord) -> list[LoggedEvent]:

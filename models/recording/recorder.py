@@ -13,10 +13,10 @@ from pydantic import TypeAdapter
 
 from models.encryption.cipher import ContentCipher
 from models.encryption.reasoning import reasoning_extras_of
+from models.events.item_state import StreamState
 from models.events.resumable_writer import ResumableWriter
-from models.events.state_machine import EventMachine, StreamState
+from models.events.state_machine import EventMachine
 from models.ids import choice_of
-from models.recording.event_json import serialise
 from models.responses.record import ResponseRecord, opening_resource, running_resource, to_resource
 from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken
@@ -25,7 +25,7 @@ from models.schemas.item_events import BaseEvent, ItemEvent
 from models.schemas.response import Usage
 from models.schemas.strict import ItemStatus
 from models.store.finish import TerminalRecord
-from models.streams.event_log import Append, AppendResult, EventLog
+from models.streams.event_log import Append, AppendResult, EventLog, serialise
 
 _EVENT: TypeAdapter[BaseEvent] = TypeAdapter(Event)
 

@@ -15,6 +15,8 @@ from uuid import UUID
 
 import redis
 
+from models.schemas.item_events import BaseEvent
+
 TERMINAL_EVENT_TYPES = frozenset({"response.completed", "response.incomplete", "response.failed"})
 """Types of the events that end a stream."""
 
@@ -32,6 +34,7 @@ _FENCE = "antiphon:fence:"
 _SCAN_COUNT = 1000
 """Number of keys that Redis examines in one step of a scan."""
 _TYPE_START = len(b'{"type":"')
+_TERMINAL_STARTS = tuple(b'{"type":"%b"' % name.encode() for name in TERMINAL_EVENT_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,19 @@ class LoggedEvent:
     def is_terminal(self) -> bool:
         """Return True if no event follows."""
         return self.type in TERMINAL_EVENT_TYPES
+
+
+def serialise(events: Sequence[BaseEvent], token_ids: Sequence[int] = ()) -> list[LoggedEvent]:
+    """Return the events as entries of the log; the last one carries the ids of their tokens.
+
+    Whoever has the tokens thus has every event that they led to.
+    """
+    entries = []
+    for event in events:
+        tokens = tuple(token_ids) if event is events[-1] else ()
+        data = event.model_dump_json().encode()
+        entries.append(LoggedEvent(event.sequence_number, data, tokens))
+    return entries
 
 
 class AppendResult(StrEnum):
@@ -189,7 +205,7 @@ def _parse_entries(entries: Iterable[tuple[bytes, Any]], start: int) -> list[Log
 
 
 def _script_arguments(append: Append) -> list[Any]:
-    is_ended = append.events[-1].is_terminal
+    is_ended = append.events[-1].data.startswith(_TERMINAL_STARTS)
     arguments: list[Any] = [
         _log_key(append.response_id),
         _fence_key(append.response_id),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from openai import OpenAI
@@ -71,7 +72,7 @@ class AntiphonServer:
         except (urllib.error.URLError, OSError):
             return False
 
-    def wait_for(self, is_true, timeout_s: float) -> None:
+    def wait_for(self, is_true: Callable[[], object], timeout_s: float) -> None:
         """Poll until `is_true()`; fail if the server ends, or after `timeout_s` seconds."""
 
         def look() -> bool:
@@ -94,4 +95,4 @@ def make_in(data_dir: Path, weights_dir: Path | None, settings: dict[str, str]) 
     data_dir.mkdir()
     if weights_dir is not None:
         (data_dir / "weights").symlink_to(weights_dir)
-    return AntiphonServer(data_dir, **settings)
+    return AntiphonServer(data_dir, command=None, **settings)

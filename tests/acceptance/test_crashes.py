@@ -6,22 +6,34 @@ import os
 import shlex
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
 from openai import OpenAI
+from openai.types.responses import ResponseStreamEvent
 
+from tests.acceptance.conftest import MakeServer
 from tests.acceptance.server import AntiphonServer
+from tests.openai_objects import response_of, usage_of
 from tests.polling import eventually
 
-STORY = {"input": "Tell me a long story about a lighthouse.", "max_output_tokens": 120, "seed": 11}
+STORY: dict[str, Any] = {
+    "input": "Tell me a long story about a lighthouse.",
+    "max_output_tokens": 120,
+    "seed": 11,
+}
 TERMINAL = ("completed", "incomplete", "failed", "cancelled")
 
 
-def generate(client: OpenAI, after_ten_deltas=lambda: None) -> list:
+def generate(
+    client: OpenAI, after_ten_deltas: Callable[[], object] = lambda: None
+) -> list[ResponseStreamEvent]:
     """Return all events of one streamed background response."""
-    events, num_deltas = [], 0
+    events: list[ResponseStreamEvent] = []
+    num_deltas = 0
     stream = client.responses.create(
         model="default",
         input=STORY["input"],
@@ -38,7 +50,7 @@ def generate(client: OpenAI, after_ten_deltas=lambda: None) -> list:
     return events
 
 
-def test_a_stream_goes_on_across_the_kill_of_its_worker(make_server):
+def test_a_stream_goes_on_across_the_kill_of_its_worker(make_server: MakeServer) -> None:
     server = make_server(engine="transformers", dtype="float32")
     undisturbed = generate(server.client())
 
@@ -46,12 +58,15 @@ def test_a_stream_goes_on_across_the_kill_of_its_worker(make_server):
 
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert sum(event.type == "response.in_progress" for event in events) == 1
-    assert events[-1].response.status == undisturbed[-1].response.status
-    assert events[-1].response.output_text == undisturbed[-1].response.output_text
-    assert events[-1].response.usage == undisturbed[-1].response.usage
+    resumed, whole = response_of(events[-1]), response_of(undisturbed[-1])
+    assert resumed.status == whole.status
+    assert resumed.output_text == whole.output_text
+    assert resumed.usage == whole.usage
 
 
-def test_a_killed_worker_is_restarted_and_its_response_completes_once(make_server):
+def test_a_killed_worker_is_restarted_and_its_response_completes_once(
+    make_server: MakeServer,
+) -> None:
     server = make_server(script_interval_ms="100")
     client = server.client()
     response = client.responses.create(model="default", input="hi", background=True)
@@ -62,7 +77,7 @@ def test_a_killed_worker_is_restarted_and_its_response_completes_once(make_serve
 
     done = client.responses.retrieve(response.id)
     assert done.status == "completed"
-    assert done.usage.output_tokens == 20
+    assert usage_of(done).output_tokens == 20
     assert server.pid("worker-1") != killed
     archived = list(client.responses.retrieve(response.id, stream=True))
     assert [event.sequence_number for event in archived] == list(range(len(archived)))
@@ -70,21 +85,25 @@ def test_a_killed_worker_is_restarted_and_its_response_completes_once(make_serve
 
 
 @pytest.mark.parametrize(("number", "within_s"), [(signal.SIGKILL, 2.0), (signal.SIGSTOP, 15.0)])
-def test_another_worker_goes_on_soon_after_one_is_lost(make_server, number, within_s):
+def test_another_worker_goes_on_soon_after_one_is_lost(
+    make_server: MakeServer, number: signal.Signals, within_s: float
+) -> None:
     server = make_server(workers="2", script_interval_ms="50", script_tokens="400")
     client = server.client()
     stream = client.responses.create(model="default", input="hi", background=True, stream=True)
-    events, came_at, lost_at = [], [], None
+    events: list[ResponseStreamEvent] = []
+    came_at: list[float] = []
+    lost_at: float | None = None
 
     for event in stream:
         events.append(event)
         came_at.append(time.monotonic())
         if len(events) == 20:
-            os.kill(worker_of(server, events[0].response.id), number)
+            os.kill(worker_of(server, response_of(events[0]).id), number)
             lost_at = time.monotonic()
         if lost_at and came_at[-1] > lost_at + within_s:
             break
-    client.responses.cancel(events[0].response.id)
+    client.responses.cancel(response_of(events[0]).id)
 
     assert [event.sequence_number for event in events] == list(range(len(events)))
     gap_s = max(later - sooner for sooner, later in itertools.pairwise(came_at[10:]))
@@ -100,7 +119,9 @@ def worker_of(server: AntiphonServer, response_id: str) -> int:
         f" WHERE r.id = '{response_id.removeprefix('resp_')}'"
     )
     with psycopg.connect(url) as connection:
-        return int(connection.execute(query).fetchone()[0])
+        found = connection.execute(query).fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 def submit_backlog(server: AntiphonServer, count: int) -> list[str]:
@@ -120,10 +141,10 @@ def assert_all_complete(server: AntiphonServer, ids: list[str]) -> None:
         eventually(lambda: client.responses.retrieve(response_id).status in TERMINAL, within_s=60)  # noqa: B023 - called at once
         response = client.responses.retrieve(response_id)
         assert response.status == "completed"
-        assert response.usage.output_tokens == 20
+        assert usage_of(response).output_tokens == 20
 
 
-def test_a_restart_with_a_backlog_loses_nothing(make_server):
+def test_a_restart_with_a_backlog_loses_nothing(make_server: MakeServer) -> None:
     server = make_server(max_sequences="4", script_interval_ms="20", drain_seconds="0.2")
     ids = submit_backlog(server, 40)
 
@@ -133,7 +154,7 @@ def test_a_restart_with_a_backlog_loses_nothing(make_server):
     assert_all_complete(server, ids)
 
 
-def test_a_kill_of_everything_with_a_backlog_loses_nothing(make_server):
+def test_a_kill_of_everything_with_a_backlog_loses_nothing(make_server: MakeServer) -> None:
     server = make_server(max_sequences="4", script_interval_ms="20")
     ids = submit_backlog(server, 40)
     names = ("api", "worker-1", "maintenance", "valkey", "postgres")
@@ -152,7 +173,9 @@ def kill_if_alive(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def test_a_second_start_on_the_same_folder_says_that_one_is_running(make_server):
+def test_a_second_start_on_the_same_folder_says_that_one_is_running(
+    make_server: MakeServer,
+) -> None:
     server = make_server()
     second = AntiphonServer(server.data_dir)
     second._output = server.data_dir / "second.out"
@@ -165,7 +188,7 @@ def test_a_second_start_on_the_same_folder_says_that_one_is_running(make_server)
     assert server.is_ready()
 
 
-def test_a_stop_leaves_no_process(make_server):
+def test_a_stop_leaves_no_process(make_server: MakeServer) -> None:
     server = make_server()
     names = [path.stem for path in (server.data_dir / "run").glob("*.pid")]
     pids = [server.pid(name) for name in names]

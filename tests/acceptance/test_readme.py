@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +22,7 @@ RUN_ELSEWHERE = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, weights_dir):
+def server(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path) -> Iterator[AntiphonServer]:
     """Start the server with the first command of the README."""
     data_dir = tmp_path_factory.mktemp("readme")
     (data_dir / "weights").symlink_to(weights_dir)
@@ -36,7 +38,7 @@ def here(code: str, server: AntiphonServer) -> str:
     return code.replace("http://127.0.0.1:8000", server.url)
 
 
-def test_every_block_is_run_here_or_known_to_be_run_elsewhere():
+def test_every_block_is_run_here_or_known_to_be_run_elsewhere() -> None:
     curl = [code for code in SHELL if code.startswith("curl")]
 
     assert {language for language, _ in BLOCKS} == {"sh", "python"}
@@ -45,7 +47,7 @@ def test_every_block_is_run_here_or_known_to_be_run_elsewhere():
     assert len(README.splitlines()) <= 150
 
 
-def test_the_curl_answers(server: AntiphonServer):
+def test_the_curl_answers(server: AntiphonServer) -> None:
     [curl] = [code for code in SHELL if code.startswith("curl")]
 
     answer = subprocess.run(
@@ -56,7 +58,7 @@ def test_the_curl_answers(server: AntiphonServer):
     assert "Paris" in answer.stdout
 
 
-def test_the_python_blocks_run_one_after_the_other(server: AntiphonServer):
+def test_the_python_blocks_run_one_after_the_other(server: AntiphonServer) -> None:
     code = "\n".join(code for language, code in BLOCKS if language == "python")
     environment = {name: value for name, value in os.environ.items() if name != "OPENAI_BASE_URL"}
 
@@ -76,7 +78,7 @@ def test_the_python_blocks_run_one_after_the_other(server: AntiphonServer):
     assert '"name"' in run.stdout.splitlines()[-1] or '"age"' in run.stdout
 
 
-def test_the_folders_of_the_map_exist():
+def test_the_folders_of_the_map_exist() -> None:
     folders = re.findall(r"^\| `(\w+)/` \|", README, flags=re.MULTILINE)
 
     assert len(folders) == 9

@@ -3,11 +3,14 @@
 import json
 import subprocess
 import time
+from typing import Any
 
 import pytest
-from openai import BadRequestError, NotFoundError, OpenAI
+from openai import APIStatusError, BadRequestError, NotFoundError, OpenAI
+from openai.types.responses import Response, ResponseFormatTextJSONSchemaConfigParam
 
 from tests.acceptance.server import AntiphonServer
+from tests.openai_objects import response_of, usage_of
 from tests.polling import eventually
 
 TERMINAL = ("completed", "incomplete", "failed", "cancelled")
@@ -19,14 +22,24 @@ def client(server: AntiphonServer) -> OpenAI:
     return server.client()
 
 
-def poll(client: OpenAI, response_id: str, timeout_s: float = 60):
+def poll(client: OpenAI, response_id: str, timeout_s: float = 60) -> Response:
     eventually(
         lambda: client.responses.retrieve(response_id).status in TERMINAL, within_s=timeout_s
     )
     return client.responses.retrieve(response_id)
 
 
-def test_the_curl_of_the_banner_answers(server: AntiphonServer):
+def post(client: OpenAI, body: dict[str, Any]) -> Any:
+    """Return the parsed answer to a request with fields that the client does not know."""
+    return client.post("/responses", body=body, cast_to=object)
+
+
+def body_of(refusal: pytest.ExceptionInfo[APIStatusError]) -> Any:
+    """Return the parsed body of an error answer."""
+    return refusal.value.body
+
+
+def test_the_curl_of_the_banner_answers(server: AntiphonServer) -> None:
     command = server.output[server.output.index("curl ") :].split("\n\n")[0]
 
     answer = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
@@ -36,7 +49,7 @@ def test_the_curl_of_the_banner_answers(server: AntiphonServer):
     assert response["output"][0]["content"][0]["text"]
 
 
-def test_a_background_response_is_queued_and_then_completed(client: OpenAI):
+def test_a_background_response_is_queued_and_then_completed(client: OpenAI) -> None:
     queued = client.responses.create(
         model=MODEL, input="What is the capital of France?", background=True, temperature=0
     )
@@ -46,12 +59,13 @@ def test_a_background_response_is_queued_and_then_completed(client: OpenAI):
     assert queued.status == "queued"
     assert done.status == "completed"
     assert "Paris" in done.output_text
-    assert done.usage.input_tokens > 0
-    assert done.usage.output_tokens > 0
-    assert done.usage.total_tokens == done.usage.input_tokens + done.usage.output_tokens
+    usage = usage_of(done)
+    assert usage.input_tokens > 0
+    assert usage.output_tokens > 0
+    assert usage.total_tokens == usage.input_tokens + usage.output_tokens
 
 
-def test_a_background_stream_tells_every_step_from_queued_to_completed(client: OpenAI):
+def test_a_background_stream_tells_every_step_from_queued_to_completed(client: OpenAI) -> None:
     stream = client.responses.create(
         model=MODEL,
         input="What is the capital of France?",
@@ -67,10 +81,10 @@ def test_a_background_stream_tells_every_step_from_queued_to_completed(client: O
     assert types[-1] == "response.completed"
     assert [event.sequence_number for event in events] == list(range(len(events)))
     deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
-    assert "".join(deltas) == events[-1].response.output_text
+    assert "".join(deltas) == response_of(events[-1]).output_text
 
 
-def test_a_stream_dropped_after_five_events_resumes_with_exactly_the_rest(client: OpenAI):
+def test_a_stream_dropped_after_five_events_resumes_with_exactly_the_rest(client: OpenAI) -> None:
     stream = client.responses.create(
         model=MODEL,
         input="Tell me about rivers.",
@@ -80,7 +94,7 @@ def test_a_stream_dropped_after_five_events_resumes_with_exactly_the_rest(client
     )
     first = [next(iter(stream)) for _ in range(5)]
     stream.close()
-    response_id = first[0].response.id
+    response_id = response_of(first[0]).id
 
     rest = list(client.responses.retrieve(response_id, stream=True, starting_after=4))
 
@@ -91,7 +105,7 @@ def test_a_stream_dropped_after_five_events_resumes_with_exactly_the_rest(client
     assert replayed == [*first, *rest]
 
 
-def test_a_second_turn_sees_the_first(client: OpenAI):
+def test_a_second_turn_sees_the_first(client: OpenAI) -> None:
     first = client.responses.create(model=MODEL, input="The password is swordfish.", temperature=0)
 
     second = client.responses.create(
@@ -103,10 +117,10 @@ def test_a_second_turn_sees_the_first(client: OpenAI):
     )
 
     assert "swordfish" in second.output_text.lower()
-    assert second.usage.input_tokens > first.usage.total_tokens
+    assert usage_of(second).input_tokens > usage_of(first).total_tokens
 
 
-def test_cancel_stops_a_running_generation_within_a_second(client: OpenAI):
+def test_cancel_stops_a_running_generation_within_a_second(client: OpenAI) -> None:
     stream = client.responses.create(
         model=MODEL,
         input="Write a very long story about the sea.",
@@ -116,7 +130,7 @@ def test_cancel_stops_a_running_generation_within_a_second(client: OpenAI):
         text={"format": LONG_FORMAT},
     )
     events = iter(stream)
-    response_id = next(events).response.id
+    response_id = response_of(next(events)).id
     while next(events).type != "response.output_text.delta":
         pass
 
@@ -127,12 +141,12 @@ def test_cancel_stops_a_running_generation_within_a_second(client: OpenAI):
     assert cancelled.status == "cancelled"
     assert took_s < 1.0
     rest = list(events)
-    assert rest[-1].response.status == "cancelled"
+    assert response_of(rest[-1]).status == "cancelled"
     assert client.responses.cancel(response_id).status == "cancelled"
     assert client.responses.retrieve(response_id).status == "cancelled"
 
 
-LONG_FORMAT = {
+LONG_FORMAT: ResponseFormatTextJSONSchemaConfigParam = {
     "type": "json_schema",
     "name": "long",
     "schema": {"type": "array", "items": {"type": "integer"}, "minItems": 700},
@@ -140,8 +154,8 @@ LONG_FORMAT = {
 """Format of at least 700 numbers, so that the model cannot finish before it is cancelled."""
 
 
-def test_structured_output_is_an_instance_of_its_schema(client: OpenAI):
-    schema = {
+def test_structured_output_is_an_instance_of_its_schema(client: OpenAI) -> None:
+    schema: dict[str, object] = {
         "type": "object",
         "properties": {"city": {"type": "string", "maxLength": 20}, "age": {"type": "integer"}},
         "required": ["city", "age"],
@@ -158,40 +172,44 @@ def test_structured_output_is_an_instance_of_its_schema(client: OpenAI):
     assert set(json.loads(response.output_text)) == {"city", "age"}
 
 
-def test_equal_seeds_give_equal_text(client: OpenAI):
+def test_equal_seeds_give_equal_text(client: OpenAI) -> None:
     request = {"model": MODEL, "input": "Sing!", "seed": 7, "max_output_tokens": 20}
 
-    first, second = (client.post("/responses", body=request, cast_to=object) for _ in range(2))
+    first, second = (post(client, request) for _ in range(2))
 
     assert first["output"][0]["content"] == second["output"][0]["content"]
 
 
-def test_an_unknown_model_is_refused_by_name(client: OpenAI):
+def test_an_unknown_model_is_refused_by_name(client: OpenAI) -> None:
     with pytest.raises(NotFoundError) as refusal:
         client.responses.create(model="no-such-model", input="hi")
 
-    assert refusal.value.body["param"] == "model"
-    assert refusal.value.body["code"] == "model_not_found"
+    assert body_of(refusal)["param"] == "model"
+    assert body_of(refusal)["code"] == "model_not_found"
 
 
-def test_a_prompt_beyond_the_context_is_refused_before_it_is_queued(client: OpenAI):
+def test_a_prompt_beyond_the_context_is_refused_before_it_is_queued(client: OpenAI) -> None:
     with pytest.raises(BadRequestError) as refusal:
         client.responses.create(model=MODEL, input="word " * 20_000, background=True)
 
-    assert refusal.value.body["code"] == "context_length_exceeded"
-    assert refusal.value.body["param"] == "input"
+    assert body_of(refusal)["code"] == "context_length_exceeded"
+    assert body_of(refusal)["param"] == "input"
 
 
-def test_a_schema_that_cannot_be_compiled_is_refused(client: OpenAI):
-    bad = {"type": "json_schema", "name": "bad", "schema": {"type": "stsring"}}
+def test_a_schema_that_cannot_be_compiled_is_refused(client: OpenAI) -> None:
+    bad: ResponseFormatTextJSONSchemaConfigParam = {
+        "type": "json_schema",
+        "name": "bad",
+        "schema": {"type": "stsring"},
+    }
 
     with pytest.raises(BadRequestError) as refusal:
         client.responses.create(model=MODEL, input="hi", text={"format": bad})
 
-    assert refusal.value.body["param"] == "text.format.schema"
+    assert body_of(refusal)["param"] == "text.format.schema"
 
 
-def test_a_deleted_response_is_gone(client: OpenAI):
+def test_a_deleted_response_is_gone(client: OpenAI) -> None:
     response = client.responses.create(model=MODEL, input="hi", max_output_tokens=5)
 
     client.responses.delete(response.id)

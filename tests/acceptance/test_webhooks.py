@@ -3,13 +3,15 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
-from tests.acceptance.server import ROOT
-from tests.integration.receiver import ALLOWED, Receiver
+from tests.acceptance.conftest import MakeServer
+from tests.acceptance.server import ROOT, AntiphonServer
+from tests.integration.receiver import ALLOWED, Received, Receiver
 from tests.polling import eventually
 
 
-def webhooks(server, *words: str) -> list[str]:
+def webhooks(server: AntiphonServer, *words: str) -> list[str]:
     """Run `./antiphon webhooks …`; return the fields that it prints."""
     command = [sys.executable, str(ROOT / "antiphon"), "webhooks", *words]
     environment = dict(os.environ) | {"ANTIPHON_URL": server.url}
@@ -17,7 +19,7 @@ def webhooks(server, *words: str) -> list[str]:
     return done.stdout.rstrip("\n").split("\t")
 
 
-def test_every_end_is_told_also_when_the_deliverer_is_killed(make_server):
+def test_every_end_is_told_also_when_the_deliverer_is_killed(make_server: MakeServer) -> None:
     server = make_server(webhook_networks=ALLOWED)
     client = server.client()
     with Receiver() as receiver:
@@ -31,7 +33,7 @@ def test_every_end_is_told_also_when_the_deliverer_is_killed(make_server):
         def told() -> set[str]:
             return {event(each).data.id for each in list(receiver.received)}
 
-        def event(each):
+        def event(each: Received) -> Any:
             return client.webhooks.unwrap(each.body, each.headers, secret=secret)
 
         eventually(lambda: told() == ids, within_s=60)

@@ -5,11 +5,12 @@ The trigger exists in databases of the chaos tests only.
 
 import time
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg
 import redis
+from psycopg.rows import dict_row
 
 from models.ids import response_wire_id
 from models.streams.event_log import FINISHED_TTL_S
@@ -127,7 +128,7 @@ def wait_for_rest(cluster: Cluster, *, within_s: float) -> int:
         time.sleep(0.2)
 
 
-def wait_for_sweep(cluster: Cluster, deleted: set[str], *, within_s: float) -> None:
+def wait_for_sweep(cluster: Cluster, deleted: Collection[str | None], *, within_s: float) -> None:
     """Wait until Redis has no log of a deleted response, and none with the TTL of a running one."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
@@ -138,7 +139,7 @@ def wait_for_sweep(cluster: Cluster, deleted: set[str], *, within_s: float) -> N
         time.sleep(0.5)
 
 
-def is_left(key: str, ttl_s: int, deleted: set[str]) -> bool:
+def is_left(key: str, ttl_s: int, deleted: Collection[str | None]) -> bool:
     """Return True if a key has outlived its response; `deleted` are ids with the prefix `resp_`."""
     if f"resp_{key.rpartition(':')[2]}" in deleted:
         return True
@@ -147,10 +148,9 @@ def is_left(key: str, ttl_s: int, deleted: set[str]) -> bool:
 
 def collect(cluster: Cluster) -> Kept:
     """Read the state of the server."""
-    with cluster.database() as connection:
-        connection.row_factory = psycopg.rows.dict_row  # type: ignore[assignment]
-        rows = [_row(row) for row in connection.execute(_ROWS)]
-        changes = [_change(row) for row in connection.execute(_CHANGES)]
+    with cluster.database() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        rows = [_row(row) for row in cursor.execute(_ROWS)]
+        changes = [_change(row) for row in cursor.execute(_CHANGES)]
     with cluster.redis() as client:
         return Kept(
             rows={row.response_id: row for row in rows},
@@ -199,5 +199,5 @@ def _keys(client: redis.Redis) -> dict[str, int]:
 
 
 def _unacked_for_s(client: redis.Redis) -> list[float]:
-    delivered = client.zrange("unacked_index", 0, -1, withscores=True)
+    delivered: Any = client.zrange("unacked_index", 0, -1, withscores=True)
     return [time.time() - delivered_at for _, delivered_at in delivered]

@@ -33,7 +33,7 @@ class Cluster(AntiphonServer):
     def __init__(
         self, data_dir: Path, *, mutant: str | None = None, env: dict[str, str], **settings: str
     ) -> None:
-        super().__init__(data_dir, **settings)
+        super().__init__(data_dir, command=None, **settings)
         self._env |= {"PYTHONPATH": PYTHONPATH, **env}
         if mutant is not None:
             self._env[MUTANT] = mutant

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 import orjson
 
 from tests.chaos.cluster import Cluster
+from tests.chaos.journal import Received
 from tests.chaos.stopwatch import Stopwatch, busiest_worker, open_streams, streams_of, wait_until
-from tests.chaos.web import PATH, Unreachable
+from tests.chaos.web import PATH, Answer, Unreachable
 
 _NUM_STREAMS = 12
 _LOST_S = 60.0
@@ -81,7 +82,7 @@ def after_redis(cluster: Cluster, count: int) -> Iterator[float]:
         time.sleep(5)
         cluster.signal("supervisor", signal.SIGCONT)
         back = wait_until(lambda: _pings(cluster), _LOST_S)
-        yield wait_until(lambda rid=response_id: _status(cluster, rid) != "queued", _LOST_S) - back
+        yield _wait_until_begun(cluster, response_id) - back
 
 
 def after_postgres(cluster: Cluster, count: int) -> Iterator[float]:
@@ -90,8 +91,7 @@ def after_postgres(cluster: Cluster, count: int) -> Iterator[float]:
         cluster.signal("postgres", signal.SIGQUIT if number % 2 else signal.SIGINT)
         wait_until(lambda: not _connects(cluster), _LOST_S)
         back = wait_until(lambda: _connects(cluster), _LOST_S)
-        served: list[str] = []
-        wait_until(lambda found=served: _try_create(cluster, found), _LOST_S)
+        _wait_until_served(cluster)
         yield time.monotonic() - back
         time.sleep(1)
 
@@ -112,12 +112,10 @@ def of_disconnect(cluster: Cluster, count: int) -> Iterator[float]:
     for _ in range(count):
         body = {"input": "hi", "max_output_tokens": 1_000_000, "stream": True}
         with cluster.web.stream("POST", PATH, body) as events:
-            response_id = orjson.loads(next(event for event in events if event).data)["response"][
-                "id"
-            ]
-            wait_until(lambda rid=response_id: _status(cluster, rid) == "in_progress", _LOST_S)
+            response_id = orjson.loads(_first_of(events).data)["response"]["id"]
+            _wait_for_status(cluster, response_id, "in_progress")
         began = time.monotonic()
-        wait_until(lambda rid=response_id: _status(cluster, rid) == "cancelled", _LOST_S)
+        _wait_for_status(cluster, response_id, "cancelled")
         yield time.monotonic() - began
 
 
@@ -131,12 +129,32 @@ def of_resume(cluster: Cluster, count: int) -> Iterator[float]:
             path = f"{PATH}/{stream.response_id}?stream=true&starting_after={following}"
             began = time.monotonic()
             with cluster.web.stream("GET", path) as events:
-                event = next(event for event in events if event)
+                event = _first_of(events)
             assert event.number == following + 1
             yield event.at - began
     finally:
         for stream in streams:
             stream.stop()
+
+
+def _first_of(events: Answer | Iterator[Received | None]) -> Received:
+    """Return the next event of an opened stream."""
+    assert not isinstance(events, Answer), events
+    return next(event for event in events if event)
+
+
+def _wait_until_begun(cluster: Cluster, response_id: str) -> float:
+    return wait_until(lambda: _status(cluster, response_id) != "queued", _LOST_S)
+
+
+def _wait_for_status(cluster: Cluster, response_id: str, status: str) -> None:
+    wait_until(lambda: _status(cluster, response_id) == status, _LOST_S)
+
+
+def _wait_until_served(cluster: Cluster) -> None:
+    """Return once a new response is in progress."""
+    ids: list[str] = []
+    wait_until(lambda: _try_create(cluster, ids), _LOST_S)
 
 
 def _create(cluster: Cluster) -> str:

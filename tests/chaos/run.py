@@ -127,7 +127,9 @@ def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
     With a folder `keep`, its logs and the pickled history are saved there.
     """
     phases = Phases()
-    with running(num_workers=trial.num_workers, mutant=trial.mutant, **trial.settings) as cluster:
+    with running(
+        num_workers=trial.num_workers, mutant=trial.mutant, env=None, **trial.settings
+    ) as cluster:
         install_audit(cluster)
         phases.end("start")
         driver, nemesis = _strike(cluster, trial, phases)

@@ -82,7 +82,7 @@ def open_streams(cluster: Cluster, number: int) -> list[Stopwatch]:
     """Open `number` streams, and wait until all have some text."""
     streams = [Stopwatch(cluster.web) for _ in range(number)]
     for stream in streams:
-        wait_until(lambda stream=stream: stream.num_events > _SOME_TEXT, _BEGIN_S)
+        _wait_for_text(stream)
     return streams
 
 
@@ -102,6 +102,10 @@ def _held(cluster: Cluster, pid: int) -> set[str]:
     with cluster.database() as connection:
         rows = connection.execute(_HELD, [pid]).fetchall()
     return {response_wire_id(row[0]) for row in rows}
+
+
+def _wait_for_text(stream: Stopwatch) -> None:
+    wait_until(lambda: stream.num_events > _SOME_TEXT, _BEGIN_S)
 
 
 def wait_until(is_true: Callable[[], object], within_s: float) -> float:

@@ -79,7 +79,7 @@ def overtaken(*, store: bool) -> History:
     return replace(history(rows=rows, changes=changes), num_parallel=1)
 
 
-def test_a_clean_history_breaks_nothing():
+def test_a_clean_history_breaks_nothing() -> None:
     assert check(history()) == {}
 
 
@@ -135,7 +135,7 @@ def test_a_clean_history_breaks_nothing():
         *("a third worker lost with the log", "cancelled when worker and log were lost"),
     ],
 )
-def test_what_is_allowed_breaks_nothing(clean):
+def test_what_is_allowed_breaks_nothing(clean: History) -> None:
     assert check(clean) == {}
 
 
@@ -288,17 +288,17 @@ BROKEN = [
     [(invariant, broken) for invariant, _, broken in BROKEN],
     ids=[f"{invariant} {what}" for invariant, what, _ in BROKEN],
 )
-def test_a_break_is_found(invariant, broken):
+def test_a_break_is_found(invariant: str, broken: History) -> None:
     found = [name for name in check(broken) if name.startswith(f"{invariant} ")]
 
     assert found
 
 
-def test_what_is_not_stored_may_wait_for_redis_while_others_pass_it():
+def test_what_is_not_stored_may_wait_for_redis_while_others_pass_it() -> None:
     assert not [name for name in check(overtaken(store=False)) if name.startswith("I10 ")]
 
 
-def test_every_invariant_is_seen_broken():
+def test_every_invariant_is_seen_broken() -> None:
     assert {invariant for invariant, _, _ in BROKEN} == {
         "no answer" if name.startswith("no ") else name.split()[0] for name in INVARIANTS
     }

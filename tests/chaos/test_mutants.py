@@ -14,7 +14,7 @@ nightly = pytest.mark.skipif("NIGHTLY" not in os.environ, reason="half a minute 
 
 @nightly
 @pytest.mark.parametrize("mutant", CASES)
-def test_a_guarantee_switched_off_is_found(mutant):
+def test_a_guarantee_switched_off_is_found(mutant: str) -> None:
     trial, invariant = CASES[mutant]
 
     outcome = run_trial(replace(trial, mutant=mutant))
@@ -24,7 +24,7 @@ def test_a_guarantee_switched_off_is_found(mutant):
 
 @nightly
 @pytest.mark.parametrize("faults", CONTROLS)
-def test_the_same_faults_break_nothing_else(faults):
+def test_the_same_faults_break_nothing_else(faults: str) -> None:
     trial, mutant = CONTROLS[faults]
 
     outcome = run_trial(replace(trial, mutant=mutant))
@@ -32,5 +32,5 @@ def test_the_same_faults_break_nothing_else(faults):
     assert not outcome.breaks, outcome.report()
 
 
-def test_every_mutant_has_a_case():
+def test_every_mutant_has_a_case() -> None:
     assert set(MUTANTS) == {*CASES, "self-stop", "hints"}

@@ -3,20 +3,20 @@
 from itertools import islice
 
 from tests.chaos.plan import draw_plan
-from tests.chaos.schedule import FAULTS, draw_schedule
+from tests.chaos.schedule import FAULTS, Step, draw_schedule
 
 NUM_STEPS = 400
 
 
-def schedule(seed):
+def schedule(seed: int) -> list[Step]:
     return list(islice(draw_schedule(seed, num_workers=4, every_s=(5, 15)), NUM_STEPS))
 
 
-def test_a_seed_draws_the_same_plan_and_no_other_does():
+def test_a_seed_draws_the_same_plan_and_no_other_does() -> None:
     assert draw_plan(7, 300) == draw_plan(7, 300) != draw_plan(8, 300)
 
 
-def test_a_plan_has_as_many_jobs_as_were_asked_for_and_every_kind_of_them():
+def test_a_plan_has_as_many_jobs_as_were_asked_for_and_every_kind_of_them() -> None:
     jobs = [job for chain in draw_plan(7, 2000) for job in chain]
 
     assert [job.number for job in jobs] == list(range(2000))
@@ -27,11 +27,11 @@ def test_a_plan_has_as_many_jobs_as_were_asked_for_and_every_kind_of_them():
     assert not all(job.store and job.background for job in jobs)
 
 
-def test_a_seed_draws_the_same_schedule_and_no_other_does():
+def test_a_seed_draws_the_same_schedule_and_no_other_does() -> None:
     assert schedule(7) == schedule(7) != schedule(8)
 
 
-def test_steps_come_in_order_and_strike_every_part():
+def test_steps_come_in_order_and_strike_every_part() -> None:
     steps = schedule(7)
 
     assert [step.at_s for step in steps] == sorted(step.at_s for step in steps)

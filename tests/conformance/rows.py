@@ -44,7 +44,7 @@ def echo_cases(name: str, *values: Any) -> tuple[tuple[Body, Body], ...]:
 
 def bound_cases(name: str, kind: str, *, below: Any = None, above: Any = None) -> Any:
     """Return refused cases: a value below and one above the limits, and one of a wrong type."""
-    refused = [({name: {}}, "invalid_type", name)]
+    refused: list[tuple[dict[str, Any], str, str]] = [({name: {}}, "invalid_type", name)]
     if below is not None:
         refused.append(({name: below}, f"{kind}_below_min_value", name))
     if above is not None:

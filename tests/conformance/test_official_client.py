@@ -30,6 +30,8 @@ def test_a_conversation_goes_on_turn_by_turn(client: OpenAI) -> None:
     assert answer.conversation.id == conversation.id
     assert [item.type for item in listed] == ["message"] * 3
     assert listed[2].id == answer.output[0].id
+    assert listed[0].id is not None
+    assert listed[2].id is not None
     assert client.conversations.items.retrieve(listed[2].id, conversation_id=conversation.id)
     client.conversations.items.delete(listed[0].id, conversation_id=conversation.id)
     assert client.conversations.update(conversation.id, metadata={}).metadata == {}

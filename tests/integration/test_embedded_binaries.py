@@ -1,5 +1,6 @@
 """Copied server binaries, for an environment in a folder that the server's user cannot enter."""
 
+import os
 import subprocess
 from importlib.metadata import distribution
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from cli.embedded import accounts
 from cli.embedded.accounts import is_open_to_all, shared_copy
+from cli.embedded.server import EmbeddedServerError
 
 
 def test_a_folder_below_a_private_one_is_not_open_to_all(tmp_path: Path) -> None:
@@ -34,7 +36,7 @@ def test_a_shared_folder_that_is_a_link_of_somebody_else_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accounts, "_SHARED_ROOT", tmp_path)
-    (tmp_path / f"antiphon-{accounts.os.geteuid()}").symlink_to("/")
+    (tmp_path / f"antiphon-{os.geteuid()}").symlink_to("/")
 
-    with pytest.raises(accounts.EmbeddedServerError, match="belongs to another user"):
+    with pytest.raises(EmbeddedServerError, match="belongs to another user"):
         accounts.shared_folder()

@@ -41,7 +41,7 @@ def test_what_was_synced_is_there_after_a_kill_and_a_start_on_the_same_folder(
 def test_nobody_gets_in_without_the_password(valkey: EmbeddedValkey) -> None:
     with (
         valkey,
-        redis.Redis(port=valkey.port, retry=None) as client,
+        redis.Redis(port=valkey.port, retry=None) as client,  # type: ignore[arg-type]
         pytest.raises(redis.AuthenticationError),
     ):
         client.ping()

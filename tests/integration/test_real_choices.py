@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from openai import OpenAI
-from openai.types.responses import Response
+from openai.types.responses import Response, ResponseOutputText
+from openai.types.responses.response_output_text import Logprob
 from werkzeug.serving import make_server
 
 from models.settings import Settings
 from tests.integration.conftest import MakeWorker, running_app
 from tests.integration.desk import Desk
+from tests.openai_objects import text_part_of, usage_of
 from tests.polling import eventually
 from tests.tiny_model import save_tiny_model
 from worker.engine.interface import Delta
@@ -58,7 +60,17 @@ def ask(openai: OpenAI, n: int, **fields: Any) -> Any:
 
 
 def texts_of(response: Response) -> list[str]:
-    return [item.content[0].text for item in response.output]  # type: ignore[union-attr]
+    return [text_part_of(item).text for item in response.output]
+
+
+def logprobs_of(part: ResponseOutputText) -> list[Logprob]:
+    assert part.logprobs is not None
+    return part.logprobs
+
+
+def wait_until_completed(openai: OpenAI, response: Response) -> Response:
+    eventually(lambda: openai.responses.retrieve(response.id).status == "completed")
+    return openai.responses.retrieve(response.id)
 
 
 def test_a_stream_of_choices_with_log_probabilities(
@@ -73,20 +85,19 @@ def test_a_stream_of_choices_with_log_probabilities(
     whole: Response = events[-1].response
     assert len(set(texts_of(whole))) == 4
     assert texts_of(whole)[0] == texts_of(alone)[0]
-    assert whole.usage.output_tokens == 160
+    assert usage_of(whole).output_tokens == 160
     for index, item in enumerate(whole.output):
+        part = text_part_of(item)
         deltas = [
             event
             for event in events
             if event.type == "response.output_text.delta" and event.output_index == index
         ]
-        assert "".join(event.delta for event in deltas) == item.content[0].text
+        assert "".join(event.delta for event in deltas) == part.text
         logprobs = [each for event in deltas for each in event.logprobs]
-        assert "".join(each.token for each in logprobs) == item.content[0].text
-        assert [each.logprob for each in logprobs] == [
-            each.logprob for each in item.content[0].logprobs
-        ]
-        for each in item.content[0].logprobs:
+        assert "".join(each.token for each in logprobs) == part.text
+        assert [each.logprob for each in logprobs] == [each.logprob for each in logprobs_of(part)]
+        for each in logprobs_of(part):
             top = [other.logprob for other in each.top_logprobs]
             assert each.logprob <= top[0] <= 0
             assert top == sorted(top, reverse=True)
@@ -120,15 +131,13 @@ def test_choices_go_on_exactly_where_a_lost_worker_left_them(
     undisturbed = ask(openai, 3, **asked)
     # The first worker may have taken the wake-up although it can claim nothing any more.
     second.run_queued().result()
-    for each in (response, undisturbed):
-        eventually(lambda each=each: openai.responses.retrieve(each.id).status == "completed")
-    resumed, whole = (openai.responses.retrieve(each.id) for each in (response, undisturbed))
+    resumed, whole = (wait_until_completed(openai, each) for each in (response, undisturbed))
     assert resumed.status == "completed"
     assert texts_of(resumed) == texts_of(whole)
-    assert resumed.usage.output_tokens == whole.usage.output_tokens
+    assert usage_of(resumed).output_tokens == usage_of(whole).output_tokens
     for mine, theirs in zip(resumed.output, whole.output, strict=True):
-        assert [each.logprob for each in mine.content[0].logprobs] == pytest.approx(
-            [each.logprob for each in theirs.content[0].logprobs], abs=1e-4
+        assert [each.logprob for each in logprobs_of(text_part_of(mine))] == pytest.approx(
+            [each.logprob for each in logprobs_of(text_part_of(theirs))], abs=1e-4
         )
     replayed = list(openai.responses.retrieve(response.id, stream=True))
     assert replayed[: len(seen)] == seen

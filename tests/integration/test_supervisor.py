@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ class Supervised:
 
     def child(
         self, name: str, *, on_stop: str = "sys.exit()", stop_timeout_s: float = 10
-    ) -> object:
+    ) -> list[Any]:
         code = _CHILD.format(journal=str(self.journal), name=name, on_stop=on_stop)
         return [name, [sys.executable, "-c", code], stop_timeout_s]
 
@@ -196,7 +197,7 @@ def test_a_second_ctrl_c_does_not_wait_for_stubborn_children(supervised: Supervi
 
 def test_what_a_crashed_child_had_started_does_not_survive_it(supervised: Supervised) -> None:
     helper = "import subprocess; helper = subprocess.Popen(['sleep', '60'])"
-    name, argv, timeout_s = supervised.child("api")  # type: ignore[misc]
+    name, argv, timeout_s = supervised.child("api")
     noted = f"{helper}; open({str(supervised.data_dir / 'helper')!r}, 'w').write(str(helper.pid))"
     supervised.start([[name, [argv[0], "-c", noted + argv[2]], timeout_s]])
     helper_pid = int((supervised.data_dir / "helper").read_text())

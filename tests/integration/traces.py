@@ -23,11 +23,12 @@ def keys_that_mention(client: redis.Redis, needle: str) -> list[bytes]:
     return [key for key in client.scan_iter() if needle.encode() in key + _value_of(client, key)]
 
 
-def _value_of(client: redis.Redis, key: bytes) -> bytes:
+def _value_of(client: Any, key: bytes) -> bytes:
     """Return a value of any type as bytes to search in."""
     match client.type(key):
         case b"string":
-            return client.get(key) or b""
+            value: bytes | None = client.get(key)
+            return value or b""
         case b"stream":
             return b"".join(field[b"d"] for _, field in client.xrange(key))
         case b"list":

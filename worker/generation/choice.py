@@ -141,7 +141,7 @@ class Choice:
     def advance(self, delta: Delta, *, is_released: bool) -> None:
         """Process one delta; deltas after the end are ignored."""
         self.is_generating &= delta.finish_reason is None
-        if not self.is_accepting:
+        if self.reason is not None or self.query is not None:
             return
         self.num_cached = max(self.num_cached, delta.num_cached_tokens)
         is_stopped = delta.token_id is not None and self._add_token(delta.token_id, delta.logprobs)
@@ -224,13 +224,15 @@ class Choice:
         return is_stopped
 
     def _write(self, text: ConfirmedText) -> None:
-        if not self.is_accepting:
+        if self.reason is not None or self.query is not None:
             return
         match text.kind:
             case Kind.ANSWER:
                 self._writer.add_text(text.text)
-                for citation in self._citations.add(text.text):
-                    self._writer.add_annotation(citation)
+                # Without hits nothing can be cited; each turn's message counts from its own start.
+                if self._citations.hits:
+                    for citation in self._citations.add(text.text):
+                        self._writer.add_annotation(citation)
             case Kind.REASONING if not self._rules.hides_reasoning:
                 self._writer.add_reasoning(text.text)
                 self._citations.begin()

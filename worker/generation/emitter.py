@@ -58,12 +58,13 @@ class Emitter:
             for _ in range(min(self._steps.qsize(), _MAX_MORE_STEPS)):
                 more = self._steps.get()
                 if more is None:
-                    self._emit(deltas)
+                    self.emit(deltas)
                     return
                 deltas = deltas + more
-            self._emit(deltas)
+            self.emit(deltas)
 
-    def _emit(self, deltas: list[Delta]) -> None:
+    def emit(self, deltas: list[Delta]) -> None:
+        """Turn deltas into events and log them in one round trip, or in a few if they are many."""
         updated: dict[UUID, Generation] = {}
         ended: dict[UUID, Generation] = {}
         for delta in deltas:
@@ -79,8 +80,9 @@ class Emitter:
                 ended[response_id] = generation
                 for sequence_id in generation.sequence_ids:
                     self._generations.pop(sequence_id, None)
-            for sequence_id in generation.pop_unwanted():
-                self._abort(sequence_id)
+            if generation.may_have_unwanted:
+                for sequence_id in generation.pop_unwanted():
+                    self._abort(sequence_id)
         self._publish(updated, ended)
 
     def _publish(self, updated: dict[UUID, Generation], ended: dict[UUID, Generation]) -> None:

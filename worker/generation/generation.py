@@ -47,6 +47,9 @@ class Generation:
             )
             for number, pipeline in enumerate(pipelines)
         ]
+        self._numbers: dict[str, int] = {}
+        """Number of each choice, by the id of its current sequence."""
+        self._index_sequences()
         self._max_searches = rules.max_searches
         self._max_tool_calls = record.parameters.get("max_tool_calls")
         self._num_prompt_tokens = num_prompt_tokens
@@ -56,6 +59,8 @@ class Generation:
         """Number of tokens that have become events, and sequence number of the next event."""
         self._can_be_replayed = record.store
         self._has_open_messages = len(self.choices) == 1
+        self.may_have_unwanted = False
+        """True if `pop_unwanted` may have something to return."""
         self._cause: EndingCause | None = None
         self._ended = threading.Event()
         self.is_released = False
@@ -103,6 +108,7 @@ class Generation:
         found = group_by_choice(tokens)
         for number, choice in enumerate(self.choices):
             choice.resume(found.get(number, ()))
+        self._index_sequences()
         self._tokens += tokens
         return self._update_cause()
 
@@ -128,6 +134,7 @@ class Generation:
         number = self.choices.index(choice)
         self._tokens += [GeneratedToken(number, complement(token_id)) for token_id in token_ids]
         choice.add_search_result(token_ids)
+        self._index_sequences()
         self._progress = (len(self._tokens), self.recorder.next_sequence_number)
 
     def continue_after_search(self) -> bool:
@@ -152,12 +159,16 @@ class Generation:
 
     def advance(self, delta: Delta) -> bool:
         """Process one delta; return True if no choice generates any more."""
-        number = self.sequence_ids.index(delta.sequence_id)
+        number = self._numbers[delta.sequence_id]
         choice = self.choices[number]
-        if choice.is_accepting:
+        if choice.reason is None and choice.query is None:
             self._add_token(number, delta)
         choice.advance(delta, is_released=self.is_released)
-        is_over = self._update_cause()
+        # While this one accepts tokens, the response goes on unless it was ended from outside.
+        is_over = self._cause is not None
+        if is_over or choice.reason is not None or choice.query is not None:
+            is_over = self._update_cause()
+            self.may_have_unwanted = True
         self._progress = (len(self._tokens), self.recorder.next_sequence_number)
         return is_over
 
@@ -170,10 +181,12 @@ class Generation:
         ]
         for choice in unwanted:
             choice.is_generating = False
+        self.may_have_unwanted = False
         return [choice.sequence_id for choice in unwanted]
 
     def fail(self) -> None:
         """End it because of an internal error."""
+        self.may_have_unwanted = True
         self._cause = self._failed("The worker failed.")
 
     def interrupt(self) -> None:
@@ -205,6 +218,9 @@ class Generation:
     def pause(self) -> None:
         """Make `wait` block again, while the task thread searches."""
         self._ended.clear()
+
+    def _index_sequences(self) -> None:
+        self._numbers = {choice.sequence_id: n for n, choice in enumerate(self.choices)}
 
     def _add_token(self, number: int, delta: Delta) -> None:
         if delta.token_id is None:

@@ -16,7 +16,8 @@ def _event_types() -> dict[str, TypeAdapter[Any]]:
     found = {}
     for kind in vars(spec).values():
         if isinstance(kind, type) and issubclass(kind, BaseModel) and "Streaming" in kind.__name__:
-            [name] = kind.model_fields["type"].annotation
+            annotation: Any = kind.model_fields["type"].annotation
+            [name] = annotation
             found[name.value] = TypeAdapter(kind)
     return found
 
@@ -92,7 +93,8 @@ class _OutputState:
             self._arguments[index] = so_far + event.get("delta", "")
             assert event.get("arguments", so_far) == so_far
             return
-        place = (index, event.get("content_index", event.get("summary_index", 0)))
+        part_index: Any = event.get("content_index", event.get("summary_index", 0))
+        place = (index, part_index)
         if kind.endswith("part.added"):
             assert place not in self._parts
             self._parts[place] = ""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.server import make_in
-from tests.conformance.suite.conftest import Api, Json, message
-from tests.conformance.suite.judge import judge_stream, text_of
+from tests.conformance.suite.conftest import Api, message
+from tests.conformance.suite.judge import Json, judge_stream, text_of
 from tests.pictures import picture_url
 from tests.tiny_vision import write_vision_model
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer

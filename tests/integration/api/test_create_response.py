@@ -88,7 +88,12 @@ def test_how_tokens_are_drawn_is_stored_and_told_back_as_far_as_the_object_has_i
 def test_a_response_that_asks_for_every_kind_of_sampling_is_generated(
     http: FlaskClient, worker: InProcessWorker
 ) -> None:
-    asked = {"top_k": 5, "min_p": 0.1, "frequency_penalty": 1, "presence_penalty": 1}
+    asked: dict[str, Any] = {
+        "top_k": 5,
+        "min_p": 0.1,
+        "frequency_penalty": 1,
+        "presence_penalty": 1,
+    }
     asked |= {"repetition_penalty": 1.2, "dry_multiplier": 0.8, "logit_bias": {"275": 5}}
 
     response = create_and_wait(http, **asked)

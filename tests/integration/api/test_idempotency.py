@@ -139,7 +139,7 @@ def test_a_foreground_request_waits_for_the_response_of_the_first(
 def test_what_is_not_stored_is_found_until_it_was_delivered(
     http: FlaskClient, make_worker: MakeWorker
 ) -> None:
-    body = {"background": False, "store": False, "stream": True}
+    body: dict[str, Any] = {"background": False, "store": False, "stream": True}
     first = post(http, **body)
     next(frames(first))
 

@@ -133,12 +133,13 @@ def test_a_constraint_holds_for_the_answer(
 ) -> None:
     seen: list[GenerationRequest] = []
     submit = ScriptedEngine.submit
+
+    def record_request(engine: ScriptedEngine, request: GenerationRequest) -> None:
+        seen.append(request)
+        submit(engine, request)
+
     monkeypatch.setattr(Services, "check_grammar", lambda *_, **__: None)
-    monkeypatch.setattr(
-        ScriptedEngine,
-        "submit",
-        lambda self, request: (seen.append(request), submit(self, request))[1],
-    )
+    monkeypatch.setattr(ScriptedEngine, "submit", record_request)
 
     for effort in (None, "none"):
         create_and_wait(

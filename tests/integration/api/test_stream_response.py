@@ -284,7 +284,7 @@ def test_a_foreground_request_gets_an_end_that_does_not_follow_on_its_events(
         answer = waiting.result()
 
     assert answer.status_code == 200, answer.text
-    assert answer.json["status"] == "cancelled"
+    assert parsed(answer)["status"] == "cancelled"
 
 
 def test_a_stream_catches_up_when_its_subscription_was_cut(

@@ -134,7 +134,7 @@ def test_appended_events_are_published_as_they_are_logged(
     log: EventLog, client: redis.Redis
 ) -> None:
     response_id = new_id()
-    with client.pubsub(ignore_subscribe_messages=True) as subscription:
+    with client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]
         subscription.subscribe(events_channel(response_id))
         subscription.get_message(timeout=5)
 

@@ -7,6 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.settings import Settings
+from tests.integration.api.requests import parsed
 from tests.integration.conftest import MakeWorker
 from tests.pictures import picture_url
 from tests.tiny_vision import write_vision_model
@@ -55,4 +56,4 @@ def test_answers_follow_from_the_image_and_are_continued_with_it(
     follow_up = {"previous_response_id": first["id"], "input": "And its colour?"}
     answer = http.post("/v1/responses", json={**follow_up, "max_output_tokens": 4})
     assert answer.status_code == 200
-    assert answer.json["usage"]["input_tokens_details"]["cached_tokens"] > 16
+    assert parsed(answer)["usage"]["input_tokens_details"]["cached_tokens"] > 16

@@ -68,6 +68,10 @@ def lose(desk: Desk) -> ResponseRecord:
     return lost
 
 
+def wait_until_queued(desk: Desk, response: ResponseRecord) -> None:
+    eventually(lambda: desk.status(response) is ResponseStatus.QUEUED)
+
+
 def crash(desk: Desk, maintenance: Maintenance, *, times: int) -> None:
     """Let several workers, one after the other, claim the oldest response and be lost."""
     for _ in range(times):
@@ -88,9 +92,7 @@ def test_it_works(desk: Desk, make_worker: MakeWorker) -> None:
 @pytest.mark.usefixtures("loop_without_valkey")
 def test_a_round_that_fails_does_not_end_the_loop(desk: Desk) -> None:
     for _ in range(2):
-        lost = lose(desk)
-
-        eventually(lambda lost=lost: desk.status(lost) is ResponseStatus.QUEUED)
+        wait_until_queued(desk, lose(desk))
 
 
 @pytest.mark.usefixtures("loop")

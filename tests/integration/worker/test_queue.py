@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from kombu import Connection
+from kombu.connection import Connection
 
 from cli.embedded import EmbeddedValkey
 from models.profile.weights import SCRIPTED_MODEL
@@ -47,7 +47,7 @@ def test_it_works(wake_queue: WakeQueue, client: redis.Redis) -> None:
 def test_a_wake_up_names_the_task_and_no_response(wake_queue: WakeQueue, redis_url: str) -> None:
     wake_queue.wake(SCRIPTED_MODEL)
 
-    with Connection(redis_url) as connection:
+    with Connection(redis_url) as connection:  # type: ignore[no-untyped-call]
         message = connection.SimpleQueue(_QUEUE).get_nowait()
     arguments, keywords, _ = message.payload
     assert message.headers["task"] == TASK_NAME

@@ -81,6 +81,10 @@ def end(desk: Desk, status: ResponseStatus = ResponseStatus.COMPLETED) -> Respon
     return claimed
 
 
+def wait_for_requests(receiver: Receiver, num_requests: int) -> None:
+    eventually(lambda: len(receiver.received) == num_requests)
+
+
 def make_due(sql: RunSql) -> None:
     """Make every retry due now."""
     sql("UPDATE webhook_deliveries SET next_attempt_at = now()")
@@ -178,7 +182,7 @@ def test_what_was_not_accepted_is_sent_again_with_the_same_id(
     end(desk)
 
     for num_received in (1, 2, 3):
-        eventually(lambda num=num_received: len(receiver.received) == num)
+        wait_for_requests(receiver, num_received)
         eventually(lambda: sql("SELECT 1 FROM webhook_deliveries WHERE last_status_code > 0"))
         make_due(sql)
 

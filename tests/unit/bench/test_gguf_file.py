@@ -18,7 +18,8 @@ from bench.peers.weights.gguf_file import interleave, tensor_names, write_gguf
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    LlamaForCausalLM(LlamaConfig(**SHAPES["tiny"])).to(torch.bfloat16).save_pretrained(tmp_path)
+    model = LlamaForCausalLM(LlamaConfig(**SHAPES["tiny"]))
+    model.bfloat16().save_pretrained(tmp_path)
     return tmp_path
 
 

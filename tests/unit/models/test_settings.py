@@ -156,4 +156,4 @@ def test_settings_cannot_be_changed() -> None:
     settings = load_settings()
 
     with pytest.raises(ValidationError, match="frozen"):
-        settings.port = 1
+        settings.port = 1  # type: ignore[misc]

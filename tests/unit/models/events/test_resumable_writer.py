@@ -12,6 +12,7 @@ from models.responses.status import ResponseStatus
 from models.schemas.item_events import BaseEvent, SearchInProgress
 from models.schemas.parts import UrlCitation
 from tests.factories import stored_response
+from tests.unit.models.events.typed_items import call_of, message_of, reasoning_of, search_of
 
 Say = Callable[[ResumableWriter], None]
 
@@ -85,14 +86,16 @@ def test_each_thing_said_is_an_item_with_its_text() -> None:
     assert [item.type for item in output] == [
         *("reasoning", "message", "function_call", "function_call", "message")
     ]
-    assert output[0].content[0].text == "Let me see."
-    assert output[1].content[0].text == "It is so."
-    assert [item.arguments for item in output[2:4]] == ['{"a":1}', "{}"]
+    reasoning = reasoning_of(output[0])
+    assert reasoning.content is not None
+    assert reasoning.content[0].text == "Let me see."
+    assert message_of(output[1]).content[0].text == "It is so."
+    assert [call_of(item).arguments for item in output[2:4]] == ['{"a":1}', "{}"]
     assert {item.status for item in output} == {"completed"}
 
 
 def test_calls_have_ids_of_their_own() -> None:
-    calls = whole().machine.output[2:4]
+    calls = [call_of(item) for item in whole().machine.output[2:4]]
 
     assert len({call.call_id for call in calls} | {call.id for call in calls}) == 4
 
@@ -159,5 +162,5 @@ def test_a_search_comes_before_the_text_that_it_is_cited_in() -> None:
     writer.close()
 
     search, message = record.machine.output
-    assert search.action == {"type": "search", "query": "a"}
-    assert message.content[0].annotations == [citation]
+    assert search_of(search).action == {"type": "search", "query": "a"}
+    assert message_of(message).content[0].annotations == [citation]

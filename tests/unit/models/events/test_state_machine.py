@@ -9,21 +9,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from models.events.item_state import ITEM_TABLES, ItemStage
-from models.events.state_machine import EventMachine, IllegalEventError, StreamState
+from models.events.item_state import ITEM_TABLES, IllegalEventError, ItemStage, StreamState
+from models.events.state_machine import EventMachine
 from models.responses.record import to_resource
 from models.responses.status import ResponseStatus
 from models.schemas.events import Event
 from models.schemas.item_events import (
+    ArgumentsDelta,
+    ArgumentsDone,
     BaseEvent,
+    ContentPartAdded,
     ItemEvent,
+    OutputTextDelta,
+    OutputTextDone,
+    ReasoningDelta,
     SearchCompleted,
+    SearchEvent,
     SearchInProgress,
     SearchSearching,
 )
+from models.schemas.output import FunctionCall
 from models.schemas.parts import TokenLogprob, UrlCitation
 from models.schemas.response import ResponseResource
 from tests.factories import stored_response
+from tests.unit.models.events.typed_items import (
+    call_of,
+    item_of,
+    message_of,
+    search_of,
+    text_of,
+)
 
 _EVENT: TypeAdapter[BaseEvent] = TypeAdapter(Event)
 
@@ -138,7 +153,7 @@ def test_an_item_is_opened_and_closed_with_all_that_is_in_it(
     last = machine.close(0, "completed")
 
     assert (word_of(first), word_of(last)) == (opened, closed)
-    assert last[-1].item == machine.output[0]
+    assert item_of(last[-1]) == machine.output[0]
     assert machine.output[0].status == "completed"
 
 
@@ -150,11 +165,14 @@ def test_a_message_begins_empty_and_ends_with_its_text_and_what_belongs_to_it() 
 
     part = {"type": "output_text", "annotations": [], "logprobs": []}
     message = {"type": "message", "id": "msg_0", "role": "assistant"}
-    assert added.item.model_dump() == message | {"status": "in_progress", "content": []}
+    assert item_of(added).model_dump() == message | {"status": "in_progress", "content": []}
+    assert isinstance(part_added, ContentPartAdded)
     assert part_added.part.model_dump() == part | {"text": ""}
+    assert isinstance(text_done, OutputTextDone)
     assert (text_done.text, text_done.logprobs) == ("ab", [_LOGPROB])
-    assert part_done.part.annotations == [_CITATION]
-    assert done.item.content == [part_done.part]
+    text = text_of(part_done)
+    assert text.annotations == [_CITATION]
+    assert message_of(item_of(done)).content == [text]
 
 
 def test_a_message_has_a_phase_only_if_one_was_given() -> None:
@@ -162,8 +180,8 @@ def test_a_message_has_a_phase_only_if_one_was_given() -> None:
 
     plain, phased = (machine.open_message("m", phase=phase)[0] for phase in (None, "commentary"))
 
-    assert "phase" not in plain.item.model_dump()
-    assert phased.item.model_dump()["phase"] == "commentary"
+    assert "phase" not in item_of(plain).model_dump()
+    assert item_of(phased).model_dump()["phase"] == "commentary"
 
 
 def test_a_call_has_its_name_from_the_beginning_and_its_arguments_at_the_end() -> None:
@@ -172,8 +190,10 @@ def test_a_call_has_its_name_from_the_beginning_and_its_arguments_at_the_end() -
     machine.add_arguments(0, ":1}")
     arguments_done, done = machine.close(0, "completed")
 
-    assert (added.item.name, added.item.call_id, added.item.arguments) == ("f", "call_0", "")
-    assert arguments_done.arguments == done.item.arguments == '{"a":1}'
+    opened, closed = call_of(item_of(added)), call_of(item_of(done))
+    assert (opened.name, opened.call_id, opened.arguments) == ("f", "call_0", "")
+    assert isinstance(arguments_done, ArgumentsDone)
+    assert arguments_done.arguments == closed.arguments == '{"a":1}'
 
 
 def test_reasoning_has_its_text_its_summary_and_its_encrypted_content() -> None:
@@ -183,7 +203,7 @@ def test_reasoning_has_its_text_its_summary_and_its_encrypted_content() -> None:
     *_, done = machine.close(0, "completed", encrypted_content="sealed")
 
     assert word_of(summary) == "RPmsSM"
-    assert done.item.model_dump() == {
+    assert item_of(done).model_dump() == {
         "type": "reasoning",
         "id": "rs_0",
         "summary": [{"type": "summary_text", "text": "a"}],
@@ -207,12 +227,12 @@ def test_a_search_takes_its_steps_in_order() -> None:
     with pytest.raises(IllegalEventError):
         machine.advance_search(0, SearchSearching)
 
-    steps = [SearchInProgress, SearchSearching, SearchCompleted]
+    steps: list[type[SearchEvent]] = [SearchInProgress, SearchSearching, SearchCompleted]
     written = [event for step in steps for event in machine.advance_search(0, step)]
     written += machine.close(0, "completed", action={"type": "search", "query": "a"})
 
     assert word_of(written) == "123A"
-    assert machine.output[0].action == {"type": "search", "query": "a"}
+    assert search_of(machine.output[0]).action == {"type": "search", "query": "a"}
 
 
 def test_items_that_are_open_at_the_same_time_keep_apart() -> None:
@@ -220,6 +240,7 @@ def test_items_that_are_open_at_the_same_time_keep_apart() -> None:
 
     for delta, index in (("a", 0), ("x", 1), ("b", 0), ("y", 1)):
         [event] = machine.add_text(index, delta)
+        assert isinstance(event, OutputTextDelta)
         assert (event.item_id, event.output_index, event.content_index) == (
             f"msg_{index}",
             index,
@@ -229,7 +250,7 @@ def test_items_that_are_open_at_the_same_time_keep_apart() -> None:
     machine.add_text(0, "c")
     machine.close(0, "completed")
 
-    assert [item.content[0].text for item in machine.output] == ["abc", "xy"]
+    assert [message_of(item).content[0].text for item in machine.output] == ["abc", "xy"]
 
 
 @pytest.mark.parametrize("status", ["completed", "incomplete", "cancelled"])
@@ -382,14 +403,17 @@ def test_the_deltas_of_an_item_add_up_to_its_text(calls: list[Call]) -> None:
 
     for event in written:
         if re.search(r"(output_text|reasoning|arguments)\.delta$", event.type):
+            assert isinstance(event, OutputTextDelta | ReasoningDelta | ArgumentsDelta)
             deltas[event.output_index] += event.delta
 
     for index, item_state in enumerate(machine.item_states):
         assert item_state.num_chars == len(deltas[index])
-        if item_state.is_closed and item_state.item.type == "function_call":
-            assert item_state.item.arguments == deltas[index]
-        elif item_state.is_closed and item_state.item.type != "web_search_call":
-            assert "".join(part.text for part in item_state.item.content) == deltas[index]
+        item = item_state.item
+        if item_state.is_closed and item.type == "function_call":
+            assert item.arguments == deltas[index]
+        elif item_state.is_closed and item.type != "web_search_call":
+            assert not isinstance(item, FunctionCall)
+            assert "".join(part.text for part in item.content) == deltas[index]
 
 
 @given(_SEQUENCES)

@@ -161,7 +161,7 @@ def test_a_refused_grammar_is_refused_each_time(checker: GrammarChecker) -> None
 def test_a_grammar_that_can_be_followed_passes(checker: GrammarChecker) -> None:
     schema = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 20}}}
 
-    assert checker.check(grammar_from(schema), param="text.format.schema") is None
+    checker.check(grammar_from(schema), param="text.format.schema")
 
 
 @pytest.mark.parametrize(

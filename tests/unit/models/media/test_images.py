@@ -1,5 +1,6 @@
 """Image parts: formats that are read, and images refused before any pixel is decoded."""
 
+import base64
 import struct
 import zlib
 
@@ -7,7 +8,6 @@ import pytest
 from PIL import Image
 
 from models.errors import InvalidRequestError
-from models.media import images
 from models.media.images import MAX_IMAGE_BYTES, decode_image, read_image_part
 from tests.pictures import data_url, file_of, picture
 
@@ -106,7 +106,7 @@ def test_a_bomb_is_refused_by_its_header(
 
 
 def test_a_large_file_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images.base64, "b64decode", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr(base64, "b64decode", lambda *_, **__: pytest.fail("decoded"))
     url = "data:image/png;base64," + "A" * (MAX_IMAGE_BYTES * 4 // 3 + 8)
 
     assert refusal_of(url).code == "image_too_large"

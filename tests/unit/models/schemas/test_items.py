@@ -131,6 +131,6 @@ def test_what_the_model_made_can_be_given_back(item: Any) -> None:
 
 @pytest.mark.parametrize("item", [OutputMessage, Reasoning, WebSearchCall])
 def test_a_field_that_may_be_absent_is_never_null(item: Any) -> None:
-    fields = {"content": []} if item is not WebSearchCall else {}
+    fields: dict[str, Any] = {"content": []} if item is not WebSearchCall else {}
 
     assert None not in item(id="i", status="completed", **fields).model_dump().values()

@@ -34,7 +34,8 @@ def event_types() -> dict[str, TypeAdapter[Any]]:
     found = {}
     for kind in vars(spec).values():
         if isinstance(kind, type) and issubclass(kind, BaseModel) and "Streaming" in kind.__name__:
-            [name] = kind.model_fields["type"].annotation
+            annotation: Any = kind.model_fields["type"].annotation
+            [name] = annotation
             found[name.value] = TypeAdapter(kind)
     return found
 

@@ -104,7 +104,8 @@ def make_engine(folder: Path, forward: str) -> Iterator[EngineFactory]:
     harnesses: list[Harness] = []
 
     def make(**overrides: Any) -> Harness:
-        settings = {"folder": folder, "kv_cache_bytes": 4096 * TOKEN_BYTES, "max_sequences": 32}
+        settings: dict[str, Any] = {"folder": folder, "max_sequences": 32}
+        settings |= {"kv_cache_bytes": 4096 * TOKEN_BYTES}
         settings |= {"grammar_limits": GRAMMAR_LIMITS, "dtype": "float32", "num_threads": 1}
         settings |= {"forward": forward, **overrides}
         # Beside the weights, so that tests on the same weights convert them once.

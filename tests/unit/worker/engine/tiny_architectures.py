@@ -36,6 +36,11 @@ _GPT: dict[str, Any] = {
     **{"vocab_size": 128, "n_embd": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.2},
     **{"bos_token_id": None, "eos_token_id": None},
 }
+_OPT: dict[str, Any] = {
+    **{"vocab_size": 128, "hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 2},
+    **{"num_attention_heads": 4, "word_embed_proj_dim": 32, "init_std": 0.2},
+    **{"bos_token_id": None, "eos_token_id": None},
+}
 _ALL_FULL = {"layer_types": ["full_attention"] * 2}
 _ONE_WINDOW = {
     "layer_types": ["sliding_attention", "full_attention"],
@@ -88,11 +93,7 @@ FULL_ATTENTION: dict[str, PreTrainedConfig] = {
     "olmo": _config("olmo"),
     "olmo2": _config("olmo2"),
     "olmoe": _config("olmoe", _EXPERTS),
-    "opt": OPTConfig(
-        **{"vocab_size": 128, "hidden_size": 32, "ffn_dim": 64, "num_hidden_layers": 2},
-        **{"num_attention_heads": 4, "word_embed_proj_dim": 32, "init_std": 0.2},
-        **{"bos_token_id": None, "eos_token_id": None},
-    ),
+    "opt": OPTConfig(**_OPT),
     "persimmon": _config("persimmon"),
     "phi": _config("phi"),
     "phi3": _config("phi3"),

@@ -14,7 +14,7 @@ from models.recording.recorder import Recorder
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken
-from models.streams.event_log import Append, AppendResult, LoggedEvent
+from models.streams.event_log import Append, AppendResult, EventLog, LoggedEvent
 from tests.factories import stored_response
 from worker.engine.interface import Tokenizer
 from worker.engine.scripted import ScriptedTokenizer
@@ -46,7 +46,7 @@ class Thinking:
         return TextPipeline(tokenizer, list(stop), turn_format, opens_reasoning=opens_reasoning)
 
 
-class MemoryLog:
+class MemoryLog(EventLog):
     """Event log that appends as `append.lua` does and counts the round trips."""
 
     def __init__(self) -> None:
@@ -59,9 +59,9 @@ class MemoryLog:
         self.num_round_trips += 1
         if not self.is_reachable:
             return [AppendResult.UNREACHABLE] * len(appends)
-        return [self._append(append) for append in appends]
+        return [self._append_one(append) for append in appends]
 
-    def _append(self, append: Append) -> AppendResult:
+    def _append_one(self, append: Append) -> AppendResult:
         logged = self.events[append.response_id]
         if append.attempt < self._fences.get(append.response_id, 0):
             return AppendResult.STALE

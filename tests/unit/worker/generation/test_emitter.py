@@ -27,7 +27,7 @@ class EmitterHarness:
 
     def add(self, generation: Generation) -> Generation:
         self.emitter.add(generation)
-        generation.end = lambda: self.ended.append(generation)
+        generation.end = lambda: self.ended.append(generation)  # type: ignore[method-assign]
         return generation
 
     def run(self, *steps: list[Delta]) -> None:
@@ -94,7 +94,11 @@ def test_a_step_without_events_makes_no_round_trip(harness: EmitterHarness) -> N
 def test_a_generation_ends_after_its_last_events_are_logged(harness: EmitterHarness) -> None:
     generation = harness.add(begin(harness.log))
     logged: list[str] = []
-    generation.end = lambda: logged.extend(harness.log.types(generation.record.id))
+
+    def note_logged() -> None:
+        logged.extend(harness.log.types(generation.record.id))
+
+    generation.end = note_logged  # type: ignore[method-assign]
 
     harness.run([token(generation, "a", FinishReason.STOP)])
 

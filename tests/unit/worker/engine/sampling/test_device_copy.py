@@ -46,7 +46,7 @@ ROWS: list[tuple[dict[str, Any], list[int]]] = [
 ]
 
 
-class CopyWatch(TorchDispatchMode):
+class CopyWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Torch dispatch mode that fails on blocking copies to `meta`.
 
     Those made by `torch.tensor`, and by lists as indices, are not dispatched. They are found
@@ -54,7 +54,7 @@ class CopyWatch(TorchDispatchMode):
     """
 
     def __init__(self, *given: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._seen = list(given)
 
     def __torch_dispatch__(

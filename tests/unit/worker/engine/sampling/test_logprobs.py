@@ -53,10 +53,11 @@ def test_rows_that_ask_get_what_the_definition_says(num_top: list[int | None], s
             assert found[row] is None
             continue
         drawn, top = by_definition(scores[row], tokens[row] or 0, count)
-        assert found[row] is not None
-        assert found[row].drawn == pytest.approx(drawn, abs=1e-4)
-        assert [value for _, value in found[row].top] == pytest.approx(top, abs=1e-4)
-        for token, value in found[row].top:
+        logprobs = found[row]
+        assert logprobs is not None
+        assert logprobs.drawn == pytest.approx(drawn, abs=1e-4)
+        assert [value for _, value in logprobs.top] == pytest.approx(top, abs=1e-4)
+        for token, value in logprobs.top:
             assert value == pytest.approx(by_definition(scores[row], token, 0)[0], abs=1e-4)
 
 

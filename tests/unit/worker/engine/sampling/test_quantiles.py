@@ -1,5 +1,7 @@
 """Draws from flat distributions, which a few candidates do not decide, against a plain sort."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -17,14 +19,15 @@ def scores_of(kind: str, seed: int, rows: int = 3) -> torch.Tensor:
     """Return scores [rows, vocab] whose maximum is 0, in float32 as a network computes them."""
     numbers = np.random.default_rng(seed)
     shape = (rows, VOCAB_SIZE)
-    scores = {
+    makers: dict[str, Callable[[], np.ndarray]] = {
         "spread": lambda: numbers.normal(0, 3, shape),
         "narrow": lambda: numbers.normal(0, 0.01, shape),
         "equal": lambda: np.zeros(shape),
         "rounded": lambda: numbers.normal(0, 1, shape).round(1),
         "forbidden": lambda: np.where(numbers.random(shape) < 0.9, -np.inf, numbers.random(shape)),
         "steep": lambda: np.tile(-np.arange(VOCAB_SIZE) / 2.0, (rows, 1)),
-    }[kind]()
+    }
+    scores = makers[kind]()
     best = scores.max(-1, keepdims=True)
     return torch.from_numpy((scores - best).astype(np.float32))
 

@@ -108,7 +108,7 @@ def test_a_greedy_row_obeys_bias_and_penalties() -> None:
     asked = GenerationRequest(sequence_id="it", prompt=[0], generated=[1, 1], params=params)
     logits = torch.tensor([[1.0, 1.5, 0.0]])
 
-    def token(**changes: object) -> int | None:
+    def token(**changes: Any) -> int | None:
         return draw(logits, replace(asked, params=replace(params, **changes)))[0]
 
     assert token() == 1

@@ -19,8 +19,8 @@ from worker.engine.transformers.torch_forward.forward import TorchForward
 
 
 def config_of(folder: Path, **settings: Any) -> EngineConfig:
-    defaults = {"kv_cache_bytes": 1 << 20, "max_sequences": 1, "dtype": "float32"}
-    return EngineConfig(folder=folder, num_threads=1, **(defaults | settings))
+    fields: dict[str, Any] = {"kv_cache_bytes": 1 << 20, "max_sequences": 1, "dtype": "float32"}
+    return EngineConfig(folder=folder, num_threads=1, **(fields | settings))
 
 
 @pytest.fixture

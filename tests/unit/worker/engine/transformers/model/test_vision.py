@@ -32,13 +32,17 @@ from worker.engine.transformers.openvino.compiled_graph import image_inputs
 
 NUM_TOKENS = 12
 
+# Neither has types.
+_AutoProcessor: Any = AutoProcessor
+_GenerationConfig: Any = GenerationConfig
+
 
 class Vision:
     """A tiny vision model: prompts for it, and the output of transformers for them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.processor: Any = AutoProcessor.from_pretrained(folder, backend="pil")
+        self.processor = _AutoProcessor.from_pretrained(folder, backend="pil")
         self.network: Any = AutoModelForImageTextToText.from_pretrained(folder)
 
     def request(
@@ -67,7 +71,7 @@ class Vision:
     def generate(self, text: str, *images: Image.Image) -> list[int]:
         """Return the continuation by `model.generate`."""
         inputs = {key: torch.as_tensor(value) for key, value in self._inputs(text, images).items()}
-        config = GenerationConfig(max_new_tokens=NUM_TOKENS, do_sample=False, pad_token_id=0)
+        config = _GenerationConfig(max_new_tokens=NUM_TOKENS, do_sample=False, pad_token_id=0)
         self.network.generation_config.eos_token_id = None
         output = self.network.generate(**inputs, generation_config=config)
         return list(output[0, inputs["input_ids"].shape[1] :].tolist())
@@ -97,7 +101,8 @@ def make_vision_engine(vision: Vision, forward: str) -> Iterator[MakeVisionEngin
     harnesses: list[Harness] = []
 
     def make(**overrides: Any) -> Harness:
-        settings = {"kv_cache_bytes": 1024 * TOKEN_BYTES, "max_sequences": 8, "num_threads": 1}
+        settings: dict[str, Any] = {"max_sequences": 8, "num_threads": 1}
+        settings["kv_cache_bytes"] = 1024 * TOKEN_BYTES
         settings |= {"dtype": "float32", "forward": forward}
         settings["graph_folder"] = vision.folder / "openvino"
         settings["image_sample"] = vision.request("sample", "<image>?", picture(99, 7, 9))
@@ -113,7 +118,7 @@ def make_vision_engine(vision: Vision, forward: str) -> Iterator[MakeVisionEngin
         harness.engine.stop()
 
 
-PROMPTS = {
+PROMPTS: dict[str, tuple[str, *tuple[Image.Image, ...]]] = {
     "one": ("Look: <image> What is it?", picture(1)),
     "two": ("<image>Are these <image> alike?", picture(1), picture(2, 30, 50)),
     "none": ("No image at all.",),

@@ -40,7 +40,8 @@ def weights_of(outputs: int = 64, inputs: int = 96) -> Tensor:
 
 def restore(levels: Levels) -> np.ndarray:
     differences = levels.levels.astype(np.float32) - levels.zero_points
-    return (differences * levels.scales).reshape(len(levels.levels), -1)
+    restored: np.ndarray = (differences * levels.scales).reshape(len(levels.levels), -1)
+    return restored
 
 
 def layer(weights: Tensor) -> openvino.Model:
@@ -53,7 +54,8 @@ def layer(weights: Tensor) -> openvino.Model:
 def compute(graph: openvino.Model, rows: np.ndarray) -> np.ndarray:
     properties = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
     compiled = openvino.Core().compile_model(graph, "CPU", properties)
-    return compiled([rows])[0]
+    output: np.ndarray = compiled([rows])[0]
+    return output
 
 
 def types_in(graph: openvino.Model) -> list[str]:

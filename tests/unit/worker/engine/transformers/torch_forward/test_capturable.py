@@ -34,7 +34,7 @@ BLOCK_SIZE = 16
 NUM_ROWS = 3
 
 
-class OnDeviceOnly(TorchDispatchMode):
+class OnDeviceOnly(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Torch mode that refuses operators which take a tensor of the host, or make one."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -72,7 +72,7 @@ def decode(config: Any) -> Tensor:
     pool = KeyValuePool(layers, 4 * BLOCK_SIZE, torch.bfloat16, META)
     shape = StepShape.of_decodes(NUM_ROWS)
     indices = torch.zeros(shape.num_indices + NUM_ROWS, dtype=torch.int32, device=META)
-    with NothingFromTheHost(), OnDeviceOnly():
+    with NothingFromTheHost(), OnDeviceOnly():  # type: ignore[no-untyped-call]
         inputs = fused_inputs(indices, shape, pool, BLOCK_SIZE)
         output = model(
             input_ids=inputs.token_ids,

@@ -186,7 +186,7 @@ def test_a_scale_of_the_network_s_own_is_taken(counts: list[int]) -> None:
 def test_a_row_is_the_same_bits_in_any_batch(counts: list[int]) -> None:
     case = Case.of((2, 3, 16, 16), [2, 3, 4, 9, 130], counts)
 
-    together = case.attended().split(counts)
+    together = torch.split(case.attended(), counts)
 
     for row, part in enumerate(together):
         assert case.alone(row).attended().equal(part)
@@ -208,13 +208,13 @@ def test_a_row_without_keys_gets_zeros_and_reads_nothing() -> None:
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])
 def test_what_is_not_finite_stays_in_its_row(poison: float, counts: list[int]) -> None:
     case = Case.of((2, 2, 16, 16), [5, 6, 11], counts)
-    clean = case.attended().split(counts)
+    clean = torch.split(case.attended(), counts)
     mine = {case.slot(row, n) for row in (0, 2) for n in range(case.lengths[row])}
     others = [slot for slot in range(NUM_BLOCKS * BLOCK_SIZE) if slot not in mine]
     case.keys[:, others] = poison
     case.values[:, others] = poison
 
-    output = case.attended().split(counts)
+    output = torch.split(case.attended(), counts)
 
     assert not output[1].isfinite().any()
     assert output[0].equal(clean[0])

@@ -77,7 +77,7 @@ class OverGroupsRMSNorm(LlamaRMSNorm):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Normalise each half on its own."""
-        halves = hidden_states.unflatten(-1, (2, -1))
+        halves = torch.unflatten(hidden_states, -1, (2, -1))
         return self.weight * nn.functional.rms_norm(halves, (SIZE // 2,)).flatten(-2)
 
 

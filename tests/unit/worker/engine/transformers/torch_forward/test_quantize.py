@@ -140,14 +140,16 @@ def test_other_devices_and_types_expand_the_weights(num_rows: int) -> None:
 
 
 def test_every_linear_layer_is_replaced_and_embeddings_stay() -> None:
-    model = nn.ModuleDict({"in": nn.Embedding(48, 33), "out": layer_of("small")})
-    model["out"].weight = model["in"].weight
-    embedded = model["in"].weight.clone()
+    embedding = nn.Embedding(48, 33)
+    model = nn.ModuleDict({"in": embedding, "out": layer_of("small")})
+    model["out"].weight = embedding.weight
+    embedded = embedding.weight.clone()
 
     quantize_linear_layers(model)
 
     assert type(model["out"]) is Int8Linear
-    assert model["in"].weight.equal(embedded)
+    assert model["in"] is embedding
+    assert embedding.weight.equal(embedded)
 
 
 def test_a_network_without_linear_layers_is_refused() -> None:
