@@ -3,27 +3,37 @@
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
-import orjson
+from pythonjsonlogger.orjson import OrjsonFormatter
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_NAMES = {
+    "levelname": "level",
+    "name": "logger",
+    "message": "event",
+    "exc_info": "exception",
+}
+"""Attribute of a log record → key of the line."""
 
 
-class JsonFormatter(logging.Formatter):
-    """Formatter of a log record as JSON: `ts`, `level`, `logger`, `event` and its `extra` keys."""
+class JsonFormatter(OrjsonFormatter):
+    """Formatter of a log record as JSON: `ts`, `level`, `logger`, `event` and its `extra` keys.
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line of JSON; a traceback is stored under `exception`."""
-        line: dict[str, object] = {
-            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "event": record.getMessage(),
-        }
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+    A traceback is stored under `exception`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            ["levelname", "name", "message"], style=",", rename_fields=_NAMES, json_default=str
+        )
+
+    def add_fields(
+        self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
+    ) -> None:
+        """Add the time, in milliseconds and UTC, before all other fields."""
+        moment = datetime.fromtimestamp(record.created, UTC)
+        log_data["ts"] = moment.isoformat(timespec="milliseconds")
+        super().add_fields(log_data, record, message_dict)
 
 
 def configure_logging(level: str) -> None:

@@ -5,11 +5,12 @@ take at most `MAX_CACHED_BYTES` together: the least recently used are evicted fi
 """
 
 import threading
-from collections import OrderedDict
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 import orjson
+from cachetools import LRUCache
 
 MAX_CACHED_BYTES = 256 * 2**20
 """Capacity of the cache, in bytes of JSON."""
@@ -19,34 +20,23 @@ class ContextCache:
     """LRU cache of the items of a response and of all turns before it, by response id."""
 
     def __init__(self, max_bytes: int = MAX_CACHED_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._num_bytes = 0
-        self._contexts: OrderedDict[UUID, bytes] = OrderedDict()
+        self._contexts: LRUCache[UUID, bytes] = LRUCache(max_bytes, getsizeof=len)
         self._lock = threading.Lock()
 
     def keep(self, response_id: UUID, items: list[dict[str, Any]]) -> None:
         """Add a context, unless it alone exceeds the capacity."""
         data = orjson.dumps(items)
-        if len(data) > self._max_bytes:
-            return
-        with self._lock:
+        with self._lock, suppress(ValueError):
             self._contexts[response_id] = data
-            self._num_bytes += len(data)
-            while self._num_bytes > self._max_bytes:
-                _, oldest = self._contexts.popitem(last=False)
-                self._num_bytes -= len(oldest)
 
     def get(self, response_id: UUID) -> list[dict[str, Any]] | None:
         """Return a context, or None if it was never added or has been evicted."""
         with self._lock:
             data = self._contexts.get(response_id)
-            if data is None:
-                return None
-            self._contexts.move_to_end(response_id)
-        items: list[dict[str, Any]] = orjson.loads(data)
+        items: list[dict[str, Any]] | None = None if data is None else orjson.loads(data)
         return items
 
     def forget(self, response_id: UUID) -> None:
         """Remove a context if it is present."""
         with self._lock:
-            self._num_bytes -= len(self._contexts.pop(response_id, b""))
+            self._contexts.pop(response_id, None)

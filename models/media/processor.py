@@ -4,19 +4,21 @@ Loads torch, which transformers' processors import, but only for models that tak
 """
 
 import logging
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from cachetools import LRUCache
 
 from models.errors import InvalidRequestError
 from models.media.images import ImageFile, decode_image
 
 logger = logging.getLogger(__name__)
 
-REMEMBERED_BYTES = 64 << 20
+MAX_CACHED_BYTES = 64 << 20
 """Size in bytes of the cache of prepared images, which validation and every turn share."""
 
 _PROMPT_NAMES = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
@@ -50,22 +52,24 @@ class PlacedImage:
 class ImageReader:
     """Preprocessor of images, one at a time, with a cache of the latest."""
 
-    def __init__(self, processor: Any) -> None:
+    def __init__(self, processor: Any, max_cached_bytes: int = MAX_CACHED_BYTES) -> None:
+        """Create a reader; an image of more than `max_cached_bytes` is prepared each time."""
         self._processor = processor
         self.image_token: str = processor.image_token
         self.image_token_id: int = processor.image_token_id
         self._lock = Lock()  # also bounds memory: decoded images are large
-        self._cache: OrderedDict[bytes, PreparedImage] = OrderedDict()
+        self._cache: LRUCache[bytes, PreparedImage] = LRUCache(
+            max_cached_bytes, getsizeof=lambda image: image.num_bytes
+        )
 
     def prepare(self, file: ImageFile, param: str) -> PreparedImage:
         """Decode and preprocess an image; raise `InvalidRequestError` that names `param`."""
         with self._lock:
-            prepared = self._cache.pop(file.digest, None) or self._prepare(file, param)
-            self._cache[file.digest] = prepared
-            num_bytes = sum(image.num_bytes for image in self._cache.values())
-            while num_bytes > REMEMBERED_BYTES and len(self._cache) > 1:
-                _, oldest = self._cache.popitem(last=False)
-                num_bytes -= oldest.num_bytes
+            prepared = self._cache.get(file.digest)
+            if prepared is None:
+                prepared = self._prepare(file, param)
+                with suppress(ValueError):
+                    self._cache[file.digest] = prepared
         return prepared
 
     def _prepare(self, file: ImageFile, param: str) -> PreparedImage:

@@ -5,13 +5,13 @@ the logits nor several end-of-sequence tokens, and keeps its matchers per batch 
 """
 
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import torch
+from cachetools import LRUCache
 from llguidance import LLExecutor, LLMatcher, LLParserLimits, LLTokenizer
 from torch import Tensor
 
@@ -70,8 +70,7 @@ class GrammarCompiler:
         self._limits = LLParserLimits(**limits, verbose_errors=False)
         self._tokenizer: LLTokenizer | None = None
         self._tokenizer_lock = Lock()
-        self._cache_size = cache_size
-        self._cache: OrderedDict[str, LLMatcher] = OrderedDict()
+        self._cache: LRUCache[str, LLMatcher] = LRUCache(cache_size)
         self._cache_lock = Lock()
 
     def matcher(self, grammar: str) -> Matcher:
@@ -81,15 +80,12 @@ class GrammarCompiler:
         """
         with self._cache_lock:
             if grammar in self._cache:
-                self._cache.move_to_end(grammar)
                 return self._matcher(self._cache[grammar].deep_copy())
         compiled = self._compile(grammar)
         if compiled.is_error():
             return self._matcher(compiled)
         with self._cache_lock:
             self._cache[grammar] = compiled
-            if len(self._cache) > self._cache_size:
-                self._cache.popitem(last=False)
             return self._matcher(compiled.deep_copy())
 
     def _matcher(self, compiled: LLMatcher) -> Matcher:

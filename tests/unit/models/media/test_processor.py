@@ -63,11 +63,9 @@ def test_an_image_is_prepared_once(reader: ImageReader, monkeypatch: pytest.Monk
     assert prepare(reader, 0) is first
 
 
-def test_only_the_latest_images_are_remembered(
-    reader: ImageReader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_latest_images_are_remembered(reader: ImageReader) -> None:
+    reader = ImageReader(reader._processor, max_cached_bytes=prepare(reader, 0).num_bytes)
     first = prepare(reader, 0)
-    monkeypatch.setattr("models.media.processor.REMEMBERED_BYTES", first.num_bytes)
     prepare(reader, 1)
 
     again = prepare(reader, 0)

@@ -4,13 +4,13 @@ Works on tensors and transformers' vision models; image files are decoded elsewh
 """
 
 import inspect
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
 from worker.engine.image_features import EncodedImage, ImageRows
@@ -37,8 +37,9 @@ class ImageEncoder:
             raise UnsupportedModelError("it has no vision network")
         self._model = model
         self._lock = Lock()
-        self._cache: OrderedDict[tuple[bytes, bytes], Tensor] = OrderedDict()
-        self._num_bytes = 0
+        self._cache: LRUCache[tuple[bytes, bytes], Tensor] = LRUCache(
+            FEATURE_CACHE_BYTES, getsizeof=lambda features: features.nbytes
+        )
 
     def encode(self, image: PromptImage, salt: bytes) -> EncodedImage:
         """Return an image's features, computed or from the cache.
@@ -47,10 +48,11 @@ class ImageEncoder:
         `ValueError` if the image has not as many features as tokens.
         """
         with self._lock:
-            features = self._cache.pop((salt, image.digest), None)
+            features = self._cache.get((salt, image.digest))
             if features is None:
                 features = self._compute(image)
-            self._add_to_cache((salt, image.digest), features)
+                with suppress(ValueError):  # larger than the cache
+                    self._cache[salt, image.digest] = features
         if len(features) != len(image.positions):
             raise ValueError(f"{len(image.positions)} tokens for {len(features)} image features")
         return EncodedImage(image.digest, image.positions, features)
@@ -63,13 +65,6 @@ class ImageEncoder:
         pooled = output.pooler_output
         rows = torch.cat([features.flatten(0, -2) for features in pooled])
         return rows.to(self._model.device, self._model.dtype)
-
-    def _add_to_cache(self, key: tuple[bytes, bytes], features: Tensor) -> None:
-        self._cache[key] = features
-        self._num_bytes = sum(cached.nbytes for cached in self._cache.values())
-        while self._num_bytes > FEATURE_CACHE_BYTES and len(self._cache) > 1:
-            _, oldest = self._cache.popitem(last=False)
-            self._num_bytes -= oldest.nbytes
 
 
 def place_images(embeddings: Tensor, images: Sequence[ImageRows]) -> None:
