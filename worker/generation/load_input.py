@@ -10,7 +10,7 @@ from models.streams.unstored import UnstoredContents
 
 
 class ContentLostError(AppError):
-    """The content of a request with `store: false` has expired; send the request again."""
+    """The request was not stored and its content is gone; send it again."""
 
 
 def load_input(
