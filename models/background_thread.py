@@ -4,8 +4,6 @@ import logging
 import threading
 from collections.abc import Callable
 
-logger = logging.getLogger(__name__)
-
 
 class BackgroundThread:
     """Daemon thread that calls `run` at an interval until it is stopped.
@@ -34,6 +32,9 @@ class BackgroundThread:
         self._is_immediate = is_immediate
         self._errors = errors
         self._message = message
+        # Log lines are those of whoever runs in the thread.
+        self._logger = logging.getLogger(run.__module__)
+        self._is_started = False
         self.stopping = threading.Event()
         """Set once the thread is to stop: `run` may wait on it instead of sleeping."""
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
@@ -41,11 +42,12 @@ class BackgroundThread:
     @property
     def is_started(self) -> bool:
         """True once `start` was called."""
-        return self._thread.ident is not None
+        return self._is_started
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
+        self._is_started = True
 
     def stop(self) -> None:
         """Stop the thread and wait for the call in progress; no effect if it was not started."""
@@ -54,7 +56,7 @@ class BackgroundThread:
             self._thread.join()
 
     def _loop(self) -> None:
-        if self._is_immediate:
+        if self._is_immediate and not self.stopping.is_set():
             self._call()
         while not self.stopping.wait(self._interval_s):
             self._call()
@@ -63,4 +65,4 @@ class BackgroundThread:
         try:
             self._run()
         except self._errors as error:
-            logger.warning(self._message, extra={"error": str(error)})
+            self._logger.warning(self._message, extra={"error": str(error)})

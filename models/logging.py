@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from copy import copy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +27,13 @@ class JsonFormatter(OrjsonFormatter):
         super().__init__(
             ["levelname", "name", "message"], style=",", rename_fields=_NAMES, json_default=str
         )
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line; a message that is no text is written as text."""
+        if not isinstance(record.msg, str):
+            record = copy(record)
+            record.msg = str(record.msg)
+        return super().format(record)
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]

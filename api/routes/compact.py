@@ -35,7 +35,12 @@ class SummaryFailedError(AppError):
     """The conversation could not be summarised; try again."""
 
 
-@blueprint.post("/compact", responses={200: CompactResource})
+# The id that generated clients name their method by: the route was one of `responses` once.
+@blueprint.post(
+    "/compact",
+    operation_id="responses_compact_conversation_compact_post",
+    responses={200: CompactResource},
+)
 def compact_conversation(body: CompactRequest) -> Response:
     """Summarise a conversation into an item that replaces it."""
     compacted = compact(services(), project_id(), body)

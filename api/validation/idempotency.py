@@ -18,7 +18,7 @@ MAX_LENGTH = 255
 
 
 class KeyReusedError(AppError):
-    """Reuse of an Idempotency-Key for a request with another body."""
+    """This Idempotency-Key was used for a request with another body."""
 
     http_status = 422
     type = "invalid_request_error"
@@ -52,8 +52,7 @@ def find_earlier_response(
     if found is None:
         return None
     if found.digest != request_key.digest:
-        message = "This Idempotency-Key was used for a request with another body."
-        raise KeyReusedError(message, param=HEADER)
+        raise KeyReusedError(param=HEADER)
     record = services.store.responses.get(project_id, found.response_id)
     if record is not None:
         return record

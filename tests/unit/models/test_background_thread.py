@@ -47,6 +47,7 @@ def test_an_expected_error_is_logged_and_the_next_call_follows(
         thread.stop()
 
     assert caplog.messages[:2] == ["nothing written"] * 2
+    assert caplog.records[0].name == __name__
     assert caplog.records[0].error == "away"  # type: ignore[attr-defined]
 
 

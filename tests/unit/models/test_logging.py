@@ -56,6 +56,16 @@ def test_a_message_of_several_lines_is_one_line() -> None:
     assert line_of(record_of("first\nsecond"))["event"] == "first\nsecond"
 
 
+def test_a_message_that_is_no_text_is_written_as_text() -> None:
+    record = record_of("")
+    record.msg = {"message": "not this", "level": "NOR THIS"}
+
+    line = line_of(record)
+
+    assert line["event"] == "{'message': 'not this', 'level': 'NOR THIS'}"
+    assert line["level"] == "INFO"
+
+
 def test_a_traceback_is_part_of_its_line() -> None:
     try:
         int("broken")

@@ -6,6 +6,7 @@ the logits nor several end-of-sequence tokens, and keeps its matchers per batch 
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 
@@ -85,7 +86,8 @@ class GrammarCompiler:
         if compiled.is_error():
             return self._matcher(compiled)
         with self._cache_lock:
-            self._cache[grammar] = compiled
+            with suppress(ValueError):  # of a cache that holds nothing
+                self._cache[grammar] = compiled
             return self._matcher(compiled.deep_copy())
 
     def _matcher(self, compiled: LLMatcher) -> Matcher:
