@@ -9,7 +9,9 @@ from models.tables import Response
 
 assert Response.metadata is Base.metadata
 
-url = context.config.get_main_option("sqlalchemy.url") or load_settings().database_url
+# Not by `get_main_option`: on the command line it asks for an alembic.ini, and there is none.
+given_url = context.config.file_config.get("alembic", "sqlalchemy.url", fallback=None)
+url = given_url or load_settings().database_url
 if not url:
     raise SystemExit("DATABASE_URL is not set: migrations need a database")
 

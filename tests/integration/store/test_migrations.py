@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -91,3 +94,18 @@ def test_the_migrations_lead_to_the_tables_of_the_models(config: Config) -> None
     command.upgrade(config, "head")
 
     command.check(config)
+
+
+def test_alembic_works_on_the_command_line(config: Config, empty_database_url: str) -> None:
+    command.upgrade(config, "head")
+
+    check = subprocess.run(
+        [sys.executable, "-m", "alembic", "check"],
+        env=os.environ | {"DATABASE_URL": empty_database_url},
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (check.returncode, "No new upgrade operations" in check.stdout) == (0, True), check
