@@ -126,12 +126,6 @@ InputItem = Annotated[
 ]
 
 
-def message_text(item: dict[str, Any]) -> str:
-    """Return the text of a stored message item, its parts joined."""
-    content = item["content"]
-    return content if isinstance(content, str) else parts_text(content)
-
-
 def parts_text(parts: list[dict[str, Any]]) -> str:
     """Return the joined text of content parts; parts without text are skipped."""
     return "".join(part.get("text") or part.get("refusal") or "" for part in parts)

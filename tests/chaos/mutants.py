@@ -33,9 +33,9 @@ def _without_log_fence(event_log: Any) -> None:
     event_log._APPEND = _without(event_log._APPEND, fence)
 
 
-def _deaf(custody: Any) -> None:
+def _deaf(reconciler: Any) -> None:
     """Keep a worker running whose lease has expired or is about to."""
-    custody.Reconciler.release_all = lambda self: None
+    reconciler.Reconciler.release_all = lambda self: None
 
 
 def _without_hints(maintenance: Any) -> None:

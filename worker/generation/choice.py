@@ -107,7 +107,10 @@ class Choice:
 
     @property
     def is_accepting(self) -> bool:
-        """Return True if it has not ended and does not wait for a search."""
+        """Return True if it has not ended and does not wait for a search.
+
+        Spelled out where every token passes: a property is a call.
+        """
         return self.reason is None and self.query is None
 
     @property
