@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from models.settings import Settings
+from models.settings import Settings, variable_of
 
 _FILE: Any = yaml.safe_load((Path(__file__).parents[3] / "docker-compose.yml").read_text())
 _ENVIRONMENT: dict[str, str | None] = _FILE["x-app"]["environment"]
@@ -20,8 +20,7 @@ _OF_COMPOSE = {"database_url", "redis_url", "host", "port"}
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields.keys() - _ELSEWHERE.keys()))
 def test_every_setting_reaches_the_containers(name: str) -> None:
-    alias = Settings.model_fields[name].validation_alias
-    variable = alias if isinstance(alias, str) else f"ANTIPHON_{name.upper()}"
+    variable = variable_of(name)
 
     assert variable in _ENVIRONMENT
     # Without a value it is handed on from where compose runs, and only if it is set there.
@@ -29,6 +28,6 @@ def test_every_setting_reaches_the_containers(name: str) -> None:
 
 
 def test_no_variable_is_handed_on_that_nobody_reads() -> None:
-    read = {f"ANTIPHON_{name.upper()}" for name in Settings.model_fields}
+    read = set(map(variable_of, Settings.model_fields))
 
     assert {name for name in _ENVIRONMENT if name.startswith("ANTIPHON_")} <= read
