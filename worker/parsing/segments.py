@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 
 class Kind(StrEnum):
@@ -31,6 +32,23 @@ class Segment:
     text: str
     name: str = ""
     """Name of the function, for `CALL_BEGIN`."""
+
+
+class SegmentParser(Protocol):
+    """Incremental parser of the text of one turn.
+
+    The texts of all segments add up to the text that was added: token positions follow from them.
+    The segments depend on the text alone, not on the pieces that it came in, so that an attempt
+    which is given the tokens of an earlier one finds the same segments.
+    """
+
+    def add(self, text: str) -> list[Segment]:
+        """Add text and return the segments that have become certain."""
+        ...
+
+    def flush(self) -> list[Segment]:
+        """Return the buffered text; call at the end of the text."""
+        ...
 
 
 def partial_tag_length(text: str, tag: str) -> int:

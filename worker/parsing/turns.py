@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from models.profile.call_format import CallFormat
 from models.profile.thinking import ThinkTags
 from worker.parsing.reasoning import ReasoningParser
-from worker.parsing.segments import Kind, Segment
+from worker.parsing.segments import Kind, Segment, SegmentParser
 from worker.parsing.tool_calls import ToolCallParser
 
 
@@ -28,7 +28,7 @@ class TurnFormat:
         """Return True if the text that precedes a turn ends with the opening reasoning tag."""
         return self.think_tags is not None and text.rstrip().endswith(self.think_tags.opener)
 
-    def parser(self, *, opens_reasoning: bool) -> "TurnParser":
+    def parser(self, *, opens_reasoning: bool) -> SegmentParser:
         """Return a parser for the text of one turn."""
         return TurnParser(self, opens_reasoning=opens_reasoning)
 
