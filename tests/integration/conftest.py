@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from worker.maintenance.maintenance import Maintenance
 from worker.maintenance.retention import Retention
+from worker.process.timings import WorkerTimings
 
 NO_DATABASE = {"database_url": "postgresql+psycopg://nobody@127.0.0.1:1/none"}
 NO_REDIS = {"redis_url": "redis://127.0.0.1:1"}
@@ -27,9 +29,14 @@ NO_REDIS = {"redis_url": "redis://127.0.0.1:1"}
 
 
 class MakeWorker(Protocol):
-    """Function that starts a worker with changed settings; it is stopped after the test."""
+    """Function that starts a worker with changed settings; it is stopped after the test.
 
-    def __call__(self, **changes: Any) -> InProcessWorker: ...
+    Its timings are those of the fixture unless others are given.
+    """
+
+    def __call__(
+        self, *, timings: WorkerTimings | None = None, **changes: Any
+    ) -> InProcessWorker: ...
 
 
 class RunSql(Protocol):
@@ -102,15 +109,24 @@ def http(app: OpenAPI) -> FlaskClient:
 
 
 @pytest.fixture
-def make_worker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorker]:
-    monkeypatch.setattr(
-        "worker.process.cancel_listener.POLL_S", 0.02
-    )  # else each stop waits for half a second
-    monkeypatch.setattr("worker.process.poller.INTERVAL_S", 60)  # so that only wake-ups start work
+def worker_timings() -> WorkerTimings:
+    """Return timings of workers that stop at once, and start work only for wake-ups."""
+    return WorkerTimings(cancel_poll_s=0.02, poll_s=60)
+
+
+@pytest.fixture
+def unaware_timings(worker_timings: WorkerTimings) -> WorkerTimings:
+    """Return timings of a worker that goes on writing once its lease has expired, unaware of it."""
+    return replace(worker_timings, heartbeat_s=60)
+
+
+@pytest.fixture
+def make_worker(settings: Settings, worker_timings: WorkerTimings) -> Iterator[MakeWorker]:
     with contextlib.ExitStack() as stack:
 
-        def make(**changes: Any) -> InProcessWorker:
-            return stack.enter_context(InProcessWorker(settings.model_copy(update=changes)))
+        def make(*, timings: WorkerTimings | None = None, **changes: Any) -> InProcessWorker:
+            changed = settings.model_copy(update=changes)
+            return stack.enter_context(InProcessWorker(changed, timings or worker_timings))
 
         yield make
 
