@@ -16,16 +16,13 @@ from uuid import UUID
 
 import redis
 
+from api.streaming.timings import StreamTimings
 from models.errors import OverloadedError, UnavailableError
 from models.responses.status import TERMINAL, ResponseStatus
 from models.streams.event_log import events_channel
 
 logger = logging.getLogger(__name__)
 
-WATCH_INTERVAL_S = 1.0
-"""Seconds between two polls of the store, and without a message until a stream counts as idle."""
-CONFIRM_S = 1.0
-"""Seconds to wait for Redis to confirm a subscription."""
 POLL_S = 1.0
 """Seconds that the listener waits for a message before it checks whether to stop."""
 WAKE_UP = b""
@@ -58,9 +55,12 @@ class Subscription:
 class Broadcaster:
     """Fan-out of Redis messages to the streams of this process."""
 
-    def __init__(self, client: redis.Redis, statuses: Statuses, *, max_streams: int) -> None:
+    def __init__(
+        self, client: redis.Redis, statuses: Statuses, *, max_streams: int, timings: StreamTimings
+    ) -> None:
         self._pubsub = client.pubsub()
         self._statuses = statuses
+        self._timings = timings
         self._slots = threading.BoundedSemaphore(max_streams)
         self._lock = threading.Lock()
         self._subscribers: dict[str, tuple[Subscription, ...]] = {}
@@ -85,7 +85,7 @@ class Broadcaster:
         channel = events_channel(response_id)
         self._add(channel, subscription)
         try:
-            self._confirmed[channel].wait(CONFIRM_S)
+            self._confirmed[channel].wait(self._timings.confirm_s)
             yield subscription
         finally:
             self._remove(channel, subscription)
@@ -139,7 +139,7 @@ class Broadcaster:
                     self._deliver(message)
             except redis.RedisError as error:
                 logger.warning("events not received", extra={"error": str(error)})
-                self._stopping.wait(WATCH_INTERVAL_S)
+                self._stopping.wait(self._timings.watch_s)
                 self._resubscribe()
         self._pubsub.close()
 
@@ -161,7 +161,7 @@ class Broadcaster:
                     subscription.put(WAKE_UP)
 
     def _watch(self) -> None:
-        while not self._stopping.wait(WATCH_INTERVAL_S):
+        while not self._stopping.wait(self._timings.watch_s):
             idle = self._find_idle()
             if not idle:
                 continue
@@ -176,7 +176,7 @@ class Broadcaster:
                     subscription.put(WAKE_UP)
 
     def _find_idle(self) -> list[Subscription]:
-        before = time.monotonic() - WATCH_INTERVAL_S
+        before = time.monotonic() - self._timings.watch_s
         with self._lock:
             subscriptions = [
                 subscription

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
 from api import create_app
+from api.streaming.timings import StreamTimings
 from models.settings import Settings
 from models.store.store import Store
 from models.streams.connection import connect
@@ -97,8 +98,13 @@ def desk(store: Store, sql: RunSql) -> Desk:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[OpenAPI]:
-    with running_app(settings) as made:
+def stream_timings() -> StreamTimings:
+    return StreamTimings()
+
+
+@pytest.fixture
+def app(settings: Settings, stream_timings: StreamTimings) -> Iterator[OpenAPI]:
+    with running_app(settings, stream_timings) as made:
         yield made
 
 
@@ -152,7 +158,7 @@ def retention(settings: Settings) -> Iterator[Retention]:
 
 
 @contextlib.contextmanager
-def running_app(settings: Settings) -> Iterator[OpenAPI]:
-    made = create_app(settings)
+def running_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> Iterator[OpenAPI]:
+    made = create_app(settings, timings)
     yield made
     made.extensions["antiphon"].close()
