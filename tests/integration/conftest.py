@@ -146,7 +146,7 @@ def worker(make_worker: MakeWorker) -> InProcessWorker:
 @pytest.fixture
 def maintenance(settings: Settings) -> Iterator[Maintenance]:
     """Return maintenance whose rounds the test runs."""
-    with contextlib.closing(Maintenance(settings)) as made:
+    with contextlib.closing(Maintenance(settings, interval_s=0.02)) as made:
         yield made
 
 
