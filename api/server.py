@@ -63,19 +63,19 @@ class Server(BaseApplication):  # type: ignore[misc]
         return app
 
 
-def end_with_parent() -> None:
+def end_with_parent(grace_s: float = _GRACE_S) -> None:
     """Start a thread that exits this process soon after its master exits, despite open streams.
 
     Otherwise the process would run until its last stream ended. If the master was killed, the
     database may have been killed too and be back at another address: clients would then wait here
-    for ever.
+    for ever. Requests may still take `grace_s` seconds.
     """
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
-        time.sleep(_GRACE_S)
+        time.sleep(grace_s)
         os._exit(0)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
