@@ -2,7 +2,6 @@
 
 import gc
 import os
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from gunicorn.app.base import BaseApplication
 
 from api.app import create_app
 from api.cpu_affinity import bind_to_core, choose_core
+from models.background_thread import BackgroundThread
 from models.logging import configure_logging
 from models.settings import Settings
 
@@ -72,13 +72,12 @@ def end_with_parent(grace_s: float = _GRACE_S) -> None:
     """
     parent = os.getppid()
 
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        time.sleep(grace_s)
-        os._exit(0)
+    def exit_if_orphaned() -> None:
+        if os.getppid() != parent:
+            time.sleep(grace_s)
+            os._exit(0)
 
-    threading.Thread(target=watch, name="parent", daemon=True).start()
+    BackgroundThread("parent", exit_if_orphaned, interval_s=1, is_immediate=True).start()
 
 
 def serve(settings: Settings) -> None:
