@@ -23,6 +23,7 @@ from api.routes import (
     webhook_endpoints,
 )
 from api.streaming import websocket
+from api.streaming.timings import StreamTimings
 from models.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
-def create_app(settings: Settings) -> OpenAPI:
+def create_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> OpenAPI:
     """Create the Flask app of one server process, with its own services."""
     app = OpenAPI(
         "antiphon",
@@ -38,7 +39,7 @@ def create_app(settings: Settings) -> OpenAPI:
         doc_ui=False,
         validation_error_callback=refuse,
     )
-    app.extensions["antiphon"] = open_services(settings)
+    app.extensions["antiphon"] = open_services(settings, timings)
     app.config["SOCK_SERVER_OPTIONS"] = websocket.SOCK_SERVER_OPTIONS
     use_orjson(app)
     install_error_handlers(app)

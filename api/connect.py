@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from api.services import Services
 from api.streaming.broadcaster import Broadcaster
+from api.streaming.timings import StreamTimings
 from models.chat.template_encoder import load_encoder
 from models.encryption.cipher import ContentCipher
 from models.settings import Settings
@@ -17,7 +18,7 @@ NUM_RESERVED_THREADS = 40
 """Number of request threads that streams may not occupy."""
 
 
-def open_services(settings: Settings) -> Services:
+def open_services(settings: Settings, timings: StreamTimings) -> Services:
     """Create the services: load the tokenizers, but open no connection yet."""
     assert settings.database_url is not None
     assert settings.redis_url is not None
@@ -27,10 +28,12 @@ def open_services(settings: Settings) -> Services:
         connect_subscriber(settings.redis_url),
         store.responses.statuses,
         max_streams=settings.api_threads - NUM_RESERVED_THREADS,
+        timings=timings,
     )
     encoders = [load_encoder(model_settings) for model_settings in settings.split_by_model()]
     services = Services(
         settings=settings,
+        timings=timings,
         store=store,
         client=client,
         log=EventLog(client),

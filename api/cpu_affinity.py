@@ -14,10 +14,13 @@ _FIRST = random.randrange(1 << 16)
 """Random offset, so that several servers on one machine start at different cores."""
 
 
-def choose_core(arbiter: Any, worker: Any) -> None:
-    """Assign the core with the fewest processes to a new worker (gunicorn's `pre_fork` hook)."""
+def choose_core(arbiter: Any, worker: Any, *, first: int = _FIRST) -> None:
+    """Assign the core with the fewest processes to a new worker (gunicorn's `pre_fork` hook).
+
+    Of several such cores, it is the next one from number `first` on.
+    """
     cores = sorted(os.sched_getaffinity(0))
-    first = _FIRST % len(cores)
+    first %= len(cores)
     used_cores = [other.core for other in arbiter.WORKERS.values()]
     worker.core = min([*cores[first:], *cores[:first]], key=used_cores.count)
 

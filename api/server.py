@@ -2,7 +2,6 @@
 
 import gc
 import os
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from gunicorn.app.base import BaseApplication
 
 from api.app import create_app
 from api.cpu_affinity import bind_to_core, choose_core
+from models.background_thread import BackgroundThread
 from models.logging import configure_logging
 from models.settings import Settings
 
@@ -63,22 +63,21 @@ class Server(BaseApplication):  # type: ignore[misc]
         return app
 
 
-def end_with_parent() -> None:
+def end_with_parent(grace_s: float = _GRACE_S) -> None:
     """Start a thread that exits this process soon after its master exits, despite open streams.
 
     Otherwise the process would run until its last stream ended. If the master was killed, the
     database may have been killed too and be back at another address: clients would then wait here
-    for ever.
+    for ever. Requests may still take `grace_s` seconds.
     """
     parent = os.getppid()
 
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        time.sleep(_GRACE_S)
-        os._exit(0)
+    def exit_if_orphaned() -> None:
+        if os.getppid() != parent:
+            time.sleep(grace_s)
+            os._exit(0)
 
-    threading.Thread(target=watch, name="parent", daemon=True).start()
+    BackgroundThread("parent", exit_if_orphaned, interval_s=1, is_immediate=True).start()
 
 
 def serve(settings: Settings) -> None:

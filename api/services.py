@@ -9,6 +9,7 @@ from flask import current_app
 
 from api.streaming.broadcaster import Broadcaster
 from api.streaming.connection_cache import ContextCache
+from api.streaming.timings import StreamTimings
 from models.chat.prompt import ChatEncoder
 from models.encryption.cipher import ContentCipher
 from models.errors import InvalidRequestError, ModelNotFoundError
@@ -31,6 +32,7 @@ class Services:
     """Store, event log, work queue and tokenizers of one server process."""
 
     settings: Settings
+    timings: StreamTimings
     store: Store
     client: redis.Redis
     log: EventLog

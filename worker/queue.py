@@ -82,7 +82,8 @@ def make_celery(redis_url: str) -> Celery:
 class WakeQueue:
     """Sender of wake-ups; a wake-up that cannot be sent is logged and dropped."""
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, *, max_waiting: int = MAX_WAITING) -> None:
+        self._max_waiting = max_waiting
         self._app = make_celery(redis_url)
         # No retries: a client is waiting, and the maintenance process repeats what was not sent.
         self._app.conf.broker_transport_options |= {
@@ -95,13 +96,13 @@ class WakeQueue:
     def wake(self, model: str, count: int = 1) -> bool:
         """Send up to `count` wake-ups for a model; return False if the broker is unreachable.
 
-        None are sent beyond `MAX_WAITING` waiting ones.
+        None are sent beyond `max_waiting` waiting ones.
         """
         queue = queue_name(model)
         if time.monotonic() < self._full_until.get(queue, 0.0):
             return True
         try:
-            num_missing = min(count, MAX_WAITING - int(self._client.llen(queue)))
+            num_missing = min(count, self._max_waiting - int(self._client.llen(queue)))
             if num_missing <= 0:
                 self._full_until[queue] = time.monotonic() + _ASSUMED_FULL_S
             for _ in range(num_missing):

@@ -16,16 +16,14 @@ from uuid import UUID
 
 import redis
 
+from api.streaming.timings import StreamTimings
+from models.background_thread import BackgroundThread
 from models.errors import OverloadedError, UnavailableError
 from models.responses.status import TERMINAL, ResponseStatus
 from models.streams.event_log import events_channel
 
 logger = logging.getLogger(__name__)
 
-WATCH_INTERVAL_S = 1.0
-"""Seconds between two polls of the store, and without a message until a stream counts as idle."""
-CONFIRM_S = 1.0
-"""Seconds to wait for Redis to confirm a subscription."""
 POLL_S = 1.0
 """Seconds that the listener waits for a message before it checks whether to stop."""
 WAKE_UP = b""
@@ -58,15 +56,23 @@ class Subscription:
 class Broadcaster:
     """Fan-out of Redis messages to the streams of this process."""
 
-    def __init__(self, client: redis.Redis, statuses: Statuses, *, max_streams: int) -> None:
+    def __init__(
+        self, client: redis.Redis, statuses: Statuses, *, max_streams: int, timings: StreamTimings
+    ) -> None:
         self._pubsub = client.pubsub()
         self._statuses = statuses
+        self._timings = timings
         self._slots = threading.BoundedSemaphore(max_streams)
         self._lock = threading.Lock()
         self._subscribers: dict[str, tuple[Subscription, ...]] = {}
         self._confirmed: dict[str, threading.Event] = {}
-        self._stopping = threading.Event()
-        self._is_started = False
+        self._watcher = BackgroundThread(
+            "broadcaster_watch",
+            self._watch,
+            interval_s=timings.watch_s,
+            errors=(UnavailableError,),
+            message="idle streams not checked",
+        )
 
     @contextmanager
     def reserve_slot(self) -> Iterator[None]:
@@ -85,14 +91,14 @@ class Broadcaster:
         channel = events_channel(response_id)
         self._add(channel, subscription)
         try:
-            self._confirmed[channel].wait(CONFIRM_S)
+            self._confirmed[channel].wait(self._timings.confirm_s)
             yield subscription
         finally:
             self._remove(channel, subscription)
 
     def stop(self) -> None:
-        """Stop both threads."""
-        self._stopping.set()
+        """Stop both threads, and wait for a poll of the store in progress."""
+        self._watcher.stop()
 
     def _add(self, channel: str, subscription: Subscription) -> None:
         with self._lock:
@@ -123,23 +129,20 @@ class Broadcaster:
             logger.warning("subscription not changed", extra={"error": str(error)})
 
     def _start_once(self) -> None:
-        if self._is_started:
+        if self._watcher.is_started:
             return
-        self._is_started = True
-        for target in (self._listen, self._watch):
-            threading.Thread(
-                target=target, name=f"broadcaster{target.__name__}", daemon=True
-            ).start()
+        self._watcher.start()
+        threading.Thread(target=self._listen, name="broadcaster_listen", daemon=True).start()
 
     def _listen(self) -> None:
-        while not self._stopping.is_set():
+        while not self._watcher.stopping.is_set():
             try:
                 message = self._pubsub.get_message(timeout=POLL_S)
                 if message is not None:
                     self._deliver(message)
             except redis.RedisError as error:
                 logger.warning("events not received", extra={"error": str(error)})
-                self._stopping.wait(WATCH_INTERVAL_S)
+                self._watcher.stopping.wait(self._timings.watch_s)
                 self._resubscribe()
         self._pubsub.close()
 
@@ -161,22 +164,18 @@ class Broadcaster:
                     subscription.put(WAKE_UP)
 
     def _watch(self) -> None:
-        while not self._stopping.wait(WATCH_INTERVAL_S):
-            idle = self._find_idle()
-            if not idle:
-                continue
-            try:
-                statuses = self._statuses([subscription.key for subscription in idle])
-            except UnavailableError as error:
-                logger.warning("idle streams not checked", extra={"error": str(error)})
-                continue
-            for subscription in idle:
-                status = statuses.get(subscription.key[1])
-                if status is None or status in TERMINAL:
-                    subscription.put(WAKE_UP)
+        """Wake the idle streams whose response has ended or was deleted."""
+        idle = self._find_idle()
+        if not idle:
+            return
+        statuses = self._statuses([subscription.key for subscription in idle])
+        for subscription in idle:
+            status = statuses.get(subscription.key[1])
+            if status is None or status in TERMINAL:
+                subscription.put(WAKE_UP)
 
     def _find_idle(self) -> list[Subscription]:
-        before = time.monotonic() - WATCH_INTERVAL_S
+        before = time.monotonic() - self._timings.watch_s
         with self._lock:
             subscriptions = [
                 subscription

@@ -5,9 +5,6 @@ import socket
 
 from flask import request
 
-LISTEN_S = 0.5
-"""Seconds between two checks of a waiting request's client connection."""
-
 
 def get_client_socket() -> socket.socket | None:
     """Return the client's socket, or None if the server does not expose it."""

@@ -11,7 +11,7 @@ import redis
 from flask import Response
 
 from api.services import Services
-from api.streaming.client_disconnect import LISTEN_S, get_client_socket, is_closed
+from api.streaming.client_disconnect import get_client_socket, is_closed
 from api.streaming.tail import EventsLostError, Tail, extract_response
 from models.errors import AppError, OverloadedError
 from models.recording.finalize import finalize_orphan
@@ -21,9 +21,6 @@ from models.responses.status import ResponseStatus
 from models.streams.cancel_channel import publish_cancel
 
 logger = logging.getLogger(__name__)
-
-WORKER_ANSWERS_S = 0.8
-"""Seconds that the worker has to stop before the response is ended without it."""
 
 CANCELLED = EndingCause(status=ResponseStatus.CANCELLED)
 
@@ -59,14 +56,15 @@ def wait_without_cancel(services: Services, record: ResponseRecord) -> Response:
 
 
 def _wait(services: Services, record: ResponseRecord, *, can_cancel: bool = True) -> bytes:
+    check_s = services.timings.check_client_s
     connection = get_client_socket()
     checked_at = time.monotonic()
     tail = Tail(services, record)
     try:
-        for event in tail.follow(idle_s=LISTEN_S):
+        for event in tail.follow(idle_s=check_s):
             if event is not None and event.is_terminal:
                 return extract_response(event)
-            if time.monotonic() - checked_at >= LISTEN_S:
+            if time.monotonic() - checked_at >= check_s:
                 checked_at = time.monotonic()
                 if is_closed(connection):
                     if can_cancel:
@@ -121,8 +119,8 @@ def request_cancel(services: Services, record: ResponseRecord) -> ResponseRecord
 
 
 def _await_worker(services: Services, record: ResponseRecord) -> bool:
-    """Return True if the response ends within `WORKER_ANSWERS_S` seconds."""
-    deadline = time.monotonic() + WORKER_ANSWERS_S
+    """Return True if the response ends within `cancel_s` seconds."""
+    deadline = time.monotonic() + services.timings.cancel_s
     for event in Tail(services, record).follow(idle_s=0.1):
         if event is not None and event.is_terminal:
             return True

@@ -8,7 +8,7 @@ from functools import partial
 from flask import Response
 
 from api.services import Services
-from api.streaming.client_disconnect import LISTEN_S, get_client_socket, is_closed
+from api.streaming.client_disconnect import get_client_socket, is_closed
 from api.streaming.obfuscation import pad_event
 from api.streaming.tail import Tail, make_error_event
 from models.errors import AppError
@@ -17,8 +17,6 @@ from models.streams.event_log import LoggedEvent
 
 logger = logging.getLogger(__name__)
 
-KEEP_ALIVE_S = 15.0
-"""Seconds without an event after which a keep-alive comment is sent."""
 _KEEP_ALIVE = b": keep-alive\n\n"
 _DONE = b"data: [DONE]\n\n"
 
@@ -62,9 +60,10 @@ def _make_frames(
     `is_disconnected` is polled while nothing is sent: a disconnect shows in no other way then.
     """
     is_complete, sent_at = False, time.monotonic()
+    check_s, keep_alive_s = tail.services.timings.check_client_s, tail.services.timings.keep_alive_s
     try:
-        for event in tail.follow(idle_s=LISTEN_S if is_disconnected else KEEP_ALIVE_S):
-            if event is None and is_disconnected and time.monotonic() - sent_at < KEEP_ALIVE_S:
+        for event in tail.follow(idle_s=check_s if is_disconnected else keep_alive_s):
+            if event is None and is_disconnected and time.monotonic() - sent_at < keep_alive_s:
                 if is_disconnected():
                     return
                 continue

@@ -18,7 +18,6 @@ from simple_websocket import ConnectionClosed, Server
 from api.http.errors import as_app_error, to_invalid_request
 from api.http.strict_json import MAX_BODY_BYTES, parse_object
 from api.services import Services, project_id, services
-from api.streaming.client_disconnect import LISTEN_S
 from api.streaming.foreground import forget_unstored, request_cancel
 from api.streaming.tail import Tail
 from api.validation.context import Context
@@ -36,8 +35,6 @@ from models.streams.event_log import LoggedEvent
 
 logger = logging.getLogger(__name__)
 
-MAX_AGE_S = 3600.0
-"""Seconds after which a connection is closed (one hour, by the specification)."""
 MAX_WAITING = 16
 """Number of requests that a client may send ahead on one connection."""
 PING_S = 25
@@ -76,7 +73,7 @@ class Connection:
         self._services = services
         self._project_id = project_id
         self._socket = socket
-        self._expires_at = time.monotonic() + MAX_AGE_S
+        self._expires_at = time.monotonic() + services.timings.max_age_s
         self._continuable: ResponseRecord | None = None
         """Last response that was not stored, if it can be continued."""
 
@@ -107,7 +104,9 @@ class Connection:
         context = self._get_cached_context(request)
         record = create_response(self._services, self._project_id, request, context)
         try:
-            for event in Tail(self._services, record).follow(idle_s=LISTEN_S):
+            for event in Tail(self._services, record).follow(
+                idle_s=self._services.timings.check_client_s
+            ):
                 self._check_client()
                 if event is not None:
                     self._socket.send(event.data.decode())

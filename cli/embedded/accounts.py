@@ -35,12 +35,12 @@ def is_open_to_all(folder: Path) -> bool:
     return all(path.stat().st_mode & stat.S_IXOTH for path in existing)
 
 
-def shared_folder() -> Path:
-    """Create a folder of ours in /var/tmp that every user can enter, and return it.
+def shared_folder(root: Path = _SHARED_ROOT) -> Path:
+    """Create a folder of ours in `root` that every user can enter, and return it.
 
     Raises `EmbeddedServerError` if another user has created it.
     """
-    folder = _SHARED_ROOT / f"antiphon-{os.geteuid()}"
+    folder = root / f"antiphon-{os.geteuid()}"
     folder.mkdir(mode=0o711, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
@@ -49,18 +49,20 @@ def shared_folder() -> Path:
     return folder
 
 
-def shared_copy(root: Path, names: Iterable[str], version: str) -> Path:
-    """Copy the named folders of `root` to the shared folder unless they are there; return the copy.
+def shared_copy(
+    source: Path, names: Iterable[str], version: str, *, root: Path = _SHARED_ROOT
+) -> Path:
+    """Copy the named folders of `source` to a shared one unless they are there; return the copy.
 
-    `version` names the copy.
+    `version` names the copy, which is in our folder in `root`.
     """
-    copy = shared_folder() / version
+    copy = shared_folder(root) / version
     if copy.exists():
         return copy
     partial = copy.with_name(f"{version}.{os.getpid()}")
     for name in names:
-        if (root / name).exists():
-            shutil.copytree(root / name, partial / name, symlinks=True)
+        if (source / name).exists():
+            shutil.copytree(source / name, partial / name, symlinks=True)
     for folder in (partial, *(path for path in partial.rglob("*") if path.is_dir())):
         folder.chmod(0o755)
     try:

@@ -50,10 +50,10 @@ class EmbeddedServer(ABC):
     def is_ready(self) -> bool:
         """Return True if the server accepts a connection."""
 
-    def start(self) -> None:
+    def start(self, *, ready_timeout_s: float = READY_TIMEOUT_S) -> None:
         """Start the server and wait until it is ready; raise `EmbeddedServerError` on a timeout."""
         self.prepare()
-        deadline = time.monotonic() + READY_TIMEOUT_S
+        deadline = time.monotonic() + ready_timeout_s
         while not self._is_ready_after_spawn(deadline):
             if time.monotonic() > deadline:
                 self.stop()

@@ -63,9 +63,16 @@ class Supervisor:
     order of their start. A second Ctrl-C kills them instead of waiting.
     """
 
-    def __init__(self, folder: RunFolder, on_death: OnDeath = lambda *_: None) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        on_death: OnDeath = lambda *_: None,
+        *,
+        pulse_every_s: float = PULSE_EVERY_S,
+    ) -> None:
         self._folder = folder
         self._on_death = on_death
+        self._pulse_every_s = pulse_every_s
         self._stages: list[list[_Child]] = []
         self._must_stop = False
         self._num_interrupts = 0
@@ -141,7 +148,7 @@ class Supervisor:
         """Sleep until a signal, a due restart or check, or the timeout; then check the children."""
         due = [child.restart_at for child in self._children if child.restart_at is not None]
         if any(child.program.pulse is not None for child in self._children):
-            due.append(time.monotonic() + PULSE_EVERY_S)
+            due.append(time.monotonic() + self._pulse_every_s)
         if due:
             until_due_s = max(0.0, min(due) - time.monotonic())
             timeout_s = until_due_s if timeout_s is None else min(timeout_s, until_due_s)
@@ -174,7 +181,7 @@ class Supervisor:
     def _check_pulse(self, child: _Child, now: float) -> None:
         """Kill a child whose liveness file no longer changes: it is stopped, or hangs."""
         program = child.program
-        if program.pulse is None or now - child.pulse_checked_at < PULSE_EVERY_S:
+        if program.pulse is None or now - child.pulse_checked_at < self._pulse_every_s:
             return
         child.pulse_checked_at = now
         try:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
 from api import create_app
+from api.streaming.timings import StreamTimings
 from models.settings import Settings
 from models.store.store import Store
 from models.streams.connection import connect
@@ -20,6 +22,7 @@ from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from worker.maintenance.maintenance import Maintenance
 from worker.maintenance.retention import Retention
+from worker.process.timings import WorkerTimings
 
 NO_DATABASE = {"database_url": "postgresql+psycopg://nobody@127.0.0.1:1/none"}
 NO_REDIS = {"redis_url": "redis://127.0.0.1:1"}
@@ -27,9 +30,14 @@ NO_REDIS = {"redis_url": "redis://127.0.0.1:1"}
 
 
 class MakeWorker(Protocol):
-    """Function that starts a worker with changed settings; it is stopped after the test."""
+    """Function that starts a worker with changed settings; it is stopped after the test.
 
-    def __call__(self, **changes: Any) -> InProcessWorker: ...
+    Its timings are those of the fixture unless others are given.
+    """
+
+    def __call__(
+        self, *, timings: WorkerTimings | None = None, **changes: Any
+    ) -> InProcessWorker: ...
 
 
 class RunSql(Protocol):
@@ -90,8 +98,13 @@ def desk(store: Store, sql: RunSql) -> Desk:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[OpenAPI]:
-    with running_app(settings) as made:
+def stream_timings() -> StreamTimings:
+    return StreamTimings()
+
+
+@pytest.fixture
+def app(settings: Settings, stream_timings: StreamTimings) -> Iterator[OpenAPI]:
+    with running_app(settings, stream_timings) as made:
         yield made
 
 
@@ -102,15 +115,24 @@ def http(app: OpenAPI) -> FlaskClient:
 
 
 @pytest.fixture
-def make_worker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorker]:
-    monkeypatch.setattr(
-        "worker.process.cancel_listener.POLL_S", 0.02
-    )  # else each stop waits for half a second
-    monkeypatch.setattr("worker.process.poller.INTERVAL_S", 60)  # so that only wake-ups start work
+def worker_timings() -> WorkerTimings:
+    """Return timings of workers that stop at once, and start work only for wake-ups."""
+    return WorkerTimings(cancel_poll_s=0.02, poll_s=60)
+
+
+@pytest.fixture
+def unaware_timings(worker_timings: WorkerTimings) -> WorkerTimings:
+    """Return timings of a worker that goes on writing once its lease has expired, unaware of it."""
+    return replace(worker_timings, heartbeat_s=60)
+
+
+@pytest.fixture
+def make_worker(settings: Settings, worker_timings: WorkerTimings) -> Iterator[MakeWorker]:
     with contextlib.ExitStack() as stack:
 
-        def make(**changes: Any) -> InProcessWorker:
-            return stack.enter_context(InProcessWorker(settings.model_copy(update=changes)))
+        def make(*, timings: WorkerTimings | None = None, **changes: Any) -> InProcessWorker:
+            changed = settings.model_copy(update=changes)
+            return stack.enter_context(InProcessWorker(changed, timings or worker_timings))
 
         yield make
 
@@ -124,7 +146,7 @@ def worker(make_worker: MakeWorker) -> InProcessWorker:
 @pytest.fixture
 def maintenance(settings: Settings) -> Iterator[Maintenance]:
     """Return maintenance whose rounds the test runs."""
-    with contextlib.closing(Maintenance(settings)) as made:
+    with contextlib.closing(Maintenance(settings, interval_s=0.02)) as made:
         yield made
 
 
@@ -136,7 +158,7 @@ def retention(settings: Settings) -> Iterator[Retention]:
 
 
 @contextlib.contextmanager
-def running_app(settings: Settings) -> Iterator[OpenAPI]:
-    made = create_app(settings)
+def running_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> Iterator[OpenAPI]:
+    made = create_app(settings, timings)
     yield made
     made.extensions["antiphon"].close()

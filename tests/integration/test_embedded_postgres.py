@@ -62,12 +62,9 @@ def test_stop_leaves_no_process_and_the_files_private(postgres: EmbeddedPostgres
     assert postgres.data.with_name("pg.password").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_failed_start_says_why(
-    postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cli.embedded.server.READY_TIMEOUT_S", 0.5)
+def test_a_failed_start_says_why(postgres: EmbeddedPostgres) -> None:
     postgres.prepare()
     (postgres.data / "postgresql.conf").write_text("no_such_setting = 1\n")
 
     with pytest.raises(EmbeddedServerError, match="no_such_setting"):
-        postgres.start()
+        postgres.start(ready_timeout_s=0.5)

@@ -1,6 +1,7 @@
 """Redis out of memory: streams are delayed, but no response is lost."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import redis
@@ -9,6 +10,7 @@ from flask.testing import FlaskClient
 from tests.integration.api.requests import create, events, fetch, stream, wait_for_end
 from tests.integration.conftest import MakeWorker
 from tests.integration.traces import keys_that_mention
+from worker.process.timings import WorkerTimings
 
 
 @pytest.fixture
@@ -21,10 +23,9 @@ def full(client: redis.Redis) -> Iterator[redis.Redis]:
 
 @pytest.mark.usefixtures("full")
 def test_what_is_accepted_completes_and_is_streamed_from_the_archive(
-    http: FlaskClient, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+    http: FlaskClient, make_worker: MakeWorker, worker_timings: WorkerTimings
 ) -> None:
-    monkeypatch.setattr("worker.process.poller.INTERVAL_S", 0.05)
-    make_worker()
+    make_worker(timings=replace(worker_timings, poll_s=0.05))
 
     streamed = events(stream(http, create(http)["id"]))
 

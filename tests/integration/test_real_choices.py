@@ -20,6 +20,7 @@ from tests.tiny_model import save_tiny_model
 from worker.engine.interface import Delta
 from worker.engine.transformers.engine import TransformersEngine
 from worker.maintenance.maintenance import Maintenance
+from worker.process.timings import WorkerTimings
 
 LETTERS = {"type": "regex", "value": "[a-z ]{40}"}
 _PROMPT = "A prompt that fills more than two blocks of the cache: it has 80 characters or so."
@@ -107,15 +108,15 @@ def test_a_stream_of_choices_with_log_probabilities(
 def test_choices_go_on_exactly_where_a_lost_worker_left_them(
     openai: OpenAI,
     make_worker: MakeWorker,
+    unaware_timings: WorkerTimings,
     desk: Desk,
     maintenance: Maintenance,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 60)
     asked: dict[str, Any] = {"include": ["message.output_text.logprobs"], "background": True}
     with monkeypatch.context() as patch:
         patch.setattr(TransformersEngine, "_step", _slowly(TransformersEngine._step))
-        make_worker()
+        make_worker(timings=unaware_timings)
         response = ask(openai, 3, **asked)
         seen = []
         for event in openai.responses.retrieve(response.id, stream=True):

@@ -1,6 +1,7 @@
 """Connections to Postgres that break during a commit: the outcome is found out, not repeated."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,6 +11,7 @@ from models.settings import Settings
 from tests.integration.api.requests import create, events, parsed, stream, wait_for_end
 from tests.integration.conftest import MakeWorker, RunSql, running_app
 from tests.integration.proxy import Proxy
+from worker.process.timings import WorkerTimings
 
 _ROWS = "SELECT status, attempt, num_crashes FROM responses"
 
@@ -29,12 +31,10 @@ def through_proxy(settings: Settings, database_url: str, proxy: Proxy) -> Settin
 
 
 @pytest.fixture
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 0.05)
-    monkeypatch.setattr("worker.process.poller.INTERVAL_S", 0.05)
+def worker_timings(worker_timings: WorkerTimings) -> WorkerTimings:
+    return replace(worker_timings, heartbeat_s=0.05, poll_s=0.05)
 
 
-@pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("statement", [b"event_archives", b"WITH running AS"])
 def test_a_worker_writes_an_end_once_and_keeps_no_claim_that_it_does_not_know_of(
     http: FlaskClient,

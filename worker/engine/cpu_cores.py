@@ -12,13 +12,16 @@ _THREADS = Path("/proc/self/task")
 _NICE = 5
 
 
-def num_cores() -> int:
-    """Return the number of cores allowed by CPU affinity and the container's limit, at least 1."""
+def num_cores(cpu_limit: Path = _CPU_LIMIT) -> int:
+    """Return the number of cores allowed by CPU affinity and the container's limit, at least 1.
+
+    `cpu_limit` is the file with the limit, which need not exist.
+    """
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    if _CPU_LIMIT.exists():
-        quota, period = _CPU_LIMIT.read_text().split()
+    if cpu_limit.exists():
+        quota, period = cpu_limit.read_text().split()
         if quota != "max":
             cores = min(cores, max(1, int(quota) // int(period)))
     return cores

@@ -38,8 +38,10 @@ class EngineLoop(ABC):
     Every submitted sequence ends with exactly one delta that carries a finish reason.
     """
 
-    def __init__(self, on_step: StepListener) -> None:
+    def __init__(self, on_step: StepListener, *, step_limit_s: float = STEP_LIMIT_S) -> None:
+        """Create an engine whose decode steps may take `step_limit_s` seconds before they hang."""
         self._on_step = on_step
+        self._step_limit_s = step_limit_s
         self._commands: SimpleQueue[Command] = SimpleQueue()
         self._lock = Lock()
         self._live: dict[str, Sequence] = {}
@@ -99,7 +101,7 @@ class EngineLoop(ABC):
         if self._has_prompts or self._num_steps < _NUM_FIRST_STEPS:
             limit_s = PROMPT_LIMIT_S
         else:
-            limit_s = max(STEP_LIMIT_S, _LIMIT_FACTOR * self._longest_step_s)
+            limit_s = max(self._step_limit_s, _LIMIT_FACTOR * self._longest_step_s)
         return age_s > limit_s
 
     @property

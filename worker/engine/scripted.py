@@ -14,7 +14,7 @@ from worker.engine.interface import (
     RequestTooLargeError,
     StepListener,
 )
-from worker.engine.loop import EngineLoop
+from worker.engine.loop import STEP_LIMIT_S, EngineLoop
 from worker.engine.sequence import Sequence, SequenceStatus
 
 _CONTEXT_LENGTH = 131_072
@@ -53,14 +53,16 @@ class ScriptedEngine(EngineLoop):
         max_sequences: int,
         on_step: StepListener,
         text: str = "",
+        step_limit_s: float = STEP_LIMIT_S,
     ) -> None:
         """Create an engine whose sequences end with `STOP` after `num_tokens` tokens.
 
         A step takes `interval_s` seconds. If `text` is given, sequences generate its bytes instead
         and end after the last. It may consist of several turns separated by form feeds: a sequence
-        generates the first that is not in its prompt.
+        generates the first that is not in its prompt. A step that takes longer than `step_limit_s`
+        seconds hangs.
         """
-        super().__init__(on_step)
+        super().__init__(on_step, step_limit_s=step_limit_s)
         words = list(range(_NUM_BYTES, _NUM_BYTES + len(_WORDS)))
         turns = text.encode().split(b"\f")
         self._scripts = [list(turn) for turn in turns] if text else [words]

@@ -46,10 +46,6 @@ T = TypeVar("T")
 
 HOLD_S = 60.0
 """Seconds to retry writing an end or a hand-back while the database is unreachable."""
-RETRY_S = 0.5
-"""Seconds between two tries of a write."""
-AWAY_S = 1.0
-"""Seconds without claims of responses whose content is in Redis, after Redis was unreachable."""
 MAX_SEARCHES = 32
 """Most searches of one response; `max_tool_calls` can only lower it."""
 PUBLISH_S = 4.0
@@ -78,8 +74,16 @@ class RunnerServices:
 class Runner:
     """Runs claimed responses, one at a time on each calling task thread."""
 
-    def __init__(self, services: RunnerServices) -> None:
+    def __init__(self, services: RunnerServices, *, retry_s: float, redis_away_s: float) -> None:
+        """Create the runner.
+
+        `retry_s` is the time in seconds between two tries of a write while the database is
+        unreachable, `redis_away_s` the time without claims of responses whose content is in Redis,
+        after Redis was unreachable.
+        """
         self._services = services
+        self._retry_s = retry_s
+        self._redis_away_s = redis_away_s
         self._claim_lock = threading.Lock()
         """Serialises claims: what may be claimed depends on the responses that already run here."""
         self._is_isolating = False
@@ -126,7 +130,7 @@ class Runner:
                 "response handed back", extra={**_log_fields(claimed), "error": str(error)}
             )
             if isinstance(error, redis.RedisError):
-                self._redis_away_until = time.monotonic() + AWAY_S
+                self._redis_away_until = time.monotonic() + self._redis_away_s
             self._retry_write(claimed, lambda: self._services.store.claims.hand_back([claimed]))
         except ContentLostError as error:
             logger.warning("content lost", extra=_log_fields(claimed))
@@ -277,10 +281,10 @@ class Runner:
         """Log the end; retry for an unstored response, whose end is in the log alone."""
         recorder.publish_end()
         pause = threading.Event()
-        for _ in range(0 if recorder.record.store else int(PUBLISH_S / RETRY_S)):
+        for _ in range(0 if recorder.record.store else int(PUBLISH_S / self._retry_s)):
             if recorder.pending() is None:
                 return
-            pause.wait(RETRY_S)
+            pause.wait(self._retry_s)
             recorder.flush()
 
     def _forget_unwanted(self, record: ResponseRecord) -> None:
@@ -306,7 +310,7 @@ class Runner:
                 logger.warning(
                     "write held: the database is out of reach", extra=_log_fields(record)
                 )
-                pause.wait(RETRY_S)
+                pause.wait(self._retry_s)
         return write()
 
     def _fail(self, claimed: ResponseRecord, error: Exception) -> None:

@@ -25,7 +25,7 @@ from models.streams.connection import connect
 from models.streams.event_log import EventLog
 from worker.maintenance.retention import Retention
 from worker.maintenance.webhook_delivery import Deliverer
-from worker.queue import WakeQueue, queue_name
+from worker.queue import MAX_WAITING, WakeQueue, queue_name
 
 logger = logging.getLogger(__name__)
 
@@ -46,19 +46,32 @@ POISON = EndingCause(
 class Maintenance:
     """Loop that reclaims the responses of lost workers and repeats lost wake-ups."""
 
-    def __init__(self, settings: Settings, pulse: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        pulse: Path | None = None,
+        *,
+        interval_s: float = INTERVAL_S,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
+        """Open the connections.
+
+        A round starts `interval_s` seconds after the one before. No more than `max_waiting`
+        wake-ups of one model wait at a time.
+        """
         assert settings.database_url is not None
         assert settings.redis_url is not None
         self._store = Store.open(settings.database_url, pool_size=2)
         self._client = connect(settings.redis_url)
         self._log = EventLog(self._client)
-        self._wake_queue = WakeQueue(settings.redis_url)
+        self._wake_queue = WakeQueue(settings.redis_url, max_waiting=max_waiting)
         self._pulse = pulse
+        self._interval_s = interval_s
         self._reclaim_from = 0.0
 
     def run(self, stopping: threading.Event) -> None:
         """Run rounds until `stopping` is set; a step that fails is retried in the next round."""
-        while not stopping.wait(INTERVAL_S):
+        while not stopping.wait(self._interval_s):
             if self._pulse is not None:
                 with suppress(OSError):
                     self._pulse.touch()

@@ -37,13 +37,26 @@ PAUSE_RATIO = 3.0
 class Retention:
     """Loop of retention sweeps; any number of processes may run it concurrently."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        logs_interval_s: float = LOGS_INTERVAL_S,
+        pause_ratio: float = PAUSE_RATIO,
+    ) -> None:
+        """Open the connections.
+
+        Orphaned logs are searched for every `logs_interval_s` seconds. The pause between two
+        batches of deletes is `pause_ratio` times as long as the last one took.
+        """
         assert settings.database_url is not None
         assert settings.redis_url is not None
         self._store = Store.open(settings.database_url, pool_size=1)
         self._client = connect(settings.redis_url, max_connections=1)
         self._log = EventLog(self._client)
         self._retention = timedelta(days=settings.retention_days)
+        self._logs_interval_s = logs_interval_s
+        self._pause_ratio = pause_ratio
         self._stopping = threading.Event()
 
     def run(self, stopping: threading.Event) -> None:
@@ -56,7 +69,7 @@ class Retention:
             else:
                 self.sweep()
                 next_sweep = time.monotonic() + INTERVAL_S
-            stopping.wait(LOGS_INTERVAL_S)
+            stopping.wait(self._logs_interval_s)
 
     def close(self) -> None:
         """Close every connection."""
@@ -102,7 +115,7 @@ class Retention:
         while not self._stopping.is_set() and (expired := delete_batch()):
             self._log.forget(expired)
             logger.info("responses expired", extra={"count": len(expired)})
-            self._stopping.wait(PAUSE_RATIO * (time.monotonic() - started_at))
+            self._stopping.wait(self._pause_ratio * (time.monotonic() - started_at))
             started_at = time.monotonic()
 
     def _forget_logs(self) -> None:

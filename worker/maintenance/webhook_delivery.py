@@ -35,10 +35,11 @@ _STOP_S = 2.0
 class Deliverer:
     """Loop that claims due deliveries, sends them and records the results."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, poll_s: float = POLL_S) -> None:
         assert settings.database_url is not None
         self._store = Store.open(settings.database_url, pool_size=4)
         self._client = OutboundClient(Destinations(settings.webhook_networks))
+        self._poll_s = poll_s
         self._running: dict[UUID, asyncio.Task[None]] = {}
 
     def run(self, stopping: threading.Event) -> None:
@@ -74,9 +75,9 @@ class Deliverer:
         """Wait until an endpoint is free again or the next poll of the outbox is due."""
         tasks = self._busy_tasks()
         if tasks:
-            await asyncio.wait(tasks, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, timeout=self._poll_s, return_when=asyncio.FIRST_COMPLETED)
         elif is_idle:
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(self._poll_s)
 
     def _busy_endpoints(self) -> list[UUID]:
         return [endpoint_id for endpoint_id, task in self._running.items() if not task.done()]

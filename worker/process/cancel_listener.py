@@ -8,8 +8,6 @@ import redis
 from models.background_thread import BackgroundThread
 from models.streams.cancel_channel import CANCEL_CHANNEL
 
-POLL_S = 0.5
-"""Longest wait for a message, in seconds, before the stop flag is checked again."""
 RECONNECT_S = 1.0
 """Seconds to wait after a Redis error before subscribing again."""
 
@@ -17,8 +15,10 @@ RECONNECT_S = 1.0
 class CancelListener:
     """Thread with one pub/sub subscription, renewed after every Redis error."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, *, poll_s: float) -> None:
+        """Create the listener, which checks every `poll_s` seconds whether it is to stop."""
         self._client = client
+        self._poll_s = poll_s
         self._thread = BackgroundThread(
             "cancel-listener",
             self._listen,
@@ -45,6 +45,6 @@ class CancelListener:
         with self._client.pubsub(ignore_subscribe_messages=True) as subscription:
             subscription.subscribe(CANCEL_CHANNEL)
             while not self._thread.stopping.is_set():
-                message = subscription.get_message(timeout=POLL_S)
+                message = subscription.get_message(timeout=self._poll_s)
                 if message is not None:
                     self._on_cancel(UUID(hex=message["data"].decode()))

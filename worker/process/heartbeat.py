@@ -15,13 +15,9 @@ from models.ids import new_id
 from models.store.store import Store
 from models.store.workers import LEASE_S, ClaimedRow, LeaseLostError, WorkerIdentity
 from models.tables import DEFAULT_PROJECT
+from worker.process.timings import WorkerTimings
 
 logger = logging.getLogger(__name__)
-
-INTERVAL_S = 1.0
-"""Seconds between two renewals."""
-MARGIN_S = 1.0
-"""Seconds before its lease expires at which a worker that could not renew it stops by itself."""
 
 Rows = Sequence[ClaimedRow]
 """Responses that are in progress in this worker according to the store."""
@@ -30,14 +26,15 @@ Rows = Sequence[ClaimedRow]
 class Heartbeat:
     """Thread that registers the worker and renews its lease until it is stopped."""
 
-    def __init__(self, store: Store, name: str, model: str) -> None:
+    def __init__(self, store: Store, name: str, model: str, timings: WorkerTimings) -> None:
         self._store = store
         self._name = name
         self._model = model
+        self._margin_s = timings.lease_margin_s
         self._thread = BackgroundThread(
             "heartbeat",
             self._beat,
-            interval_s=INTERVAL_S,
+            interval_s=timings.heartbeat_s,
             errors=(UnavailableError,),
             message="lease not renewed",
         )
@@ -47,7 +44,7 @@ class Heartbeat:
         self.identity = self._new_identity()
 
     def start(self, on_beat: Callable[[Rows], None], on_lost: Callable[[], None]) -> None:
-        """Register the worker, then renew its lease every second.
+        """Register the worker, then renew its lease at the interval.
 
         `on_beat` is called after each renewal with the responses that are in progress in this
         worker according to the store. `on_lost` is called when the lease has expired, so that the
@@ -60,12 +57,12 @@ class Heartbeat:
 
     @property
     def is_lease_good(self) -> bool:
-        """True while the lease is valid for at least `MARGIN_S` more, by the monotonic clock.
+        """True while the lease is valid for at least the margin more, by the monotonic clock.
 
         Counted from before the renewal was sent, so it ends no later than the lease that the
         database has recorded.
         """
-        return time.monotonic() < self._renewed_at + LEASE_S - MARGIN_S
+        return time.monotonic() < self._renewed_at + LEASE_S - self._margin_s
 
     def stop(self) -> None:
         """Stop the thread and remove the worker's registration; call after the drain."""

@@ -15,9 +15,6 @@ from worker.generation.registry import RunningResponses
 
 logger = logging.getLogger(__name__)
 
-INTERVAL_S = 1.0
-"""Seconds between two polls."""
-
 
 class Poller:
     """Thread that polls the store and runs what has been queued since the poll before."""
@@ -30,26 +27,27 @@ class Poller:
         model: str,
         max_sequences: int,
         worker_id: Callable[[], UUID],
-        run_queued: Callable[[], None],
+        interval_s: float,
     ) -> None:
         self._store = store
         self._running = running
         self._model = model
         self._max_sequences = max_sequences
         self._worker_id = worker_id
-        self._run_queued = run_queued
+        self._run_queued: Callable[[], None] = lambda: None
         self._was_queued = False
         self._thread = BackgroundThread(
             "poller",
             self.poll,
-            interval_s=INTERVAL_S,
+            interval_s=interval_s,
             errors=(UnavailableError,),
             message="queue not looked at",
         )
         self._tasks = ThreadPoolExecutor(max_sequences, thread_name_prefix="polled")
 
-    def start(self) -> None:
-        """Start the thread."""
+    def start(self, run_queued: Callable[[], None]) -> None:
+        """Start the thread; `run_queued` runs queued responses until there are none."""
+        self._run_queued = run_queued
         self._thread.start()
 
     def stop(self) -> None:

@@ -26,6 +26,7 @@ from worker.process.checkpointer import Checkpointer
 from worker.process.heartbeat import Heartbeat
 from worker.process.poller import Poller
 from worker.process.reconciler import Reconciler
+from worker.process.timings import WorkerTimings
 from worker.process.watchdog import Watchdog
 from worker.queue import WakeQueue
 
@@ -43,7 +44,14 @@ EXIT_STUCK = 70
 class Runtime:
     """Worker process for one model: an engine and the threads that serve it."""
 
-    def __init__(self, settings: Settings, name: str, pulse: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        pulse: Path | None = None,
+        *,
+        timings: WorkerTimings = WorkerTimings(),
+    ) -> None:
         """Open the connections and load the model.
 
         `pulse` is a file whose modification time shows that the process is alive.
@@ -65,7 +73,7 @@ class Runtime:
             self._store, self._running, interval_s=settings.checkpoint_seconds
         )
         self._wake_queue = WakeQueue(settings.redis_url)
-        self._heartbeat = Heartbeat(self._lease_store, name, encoder.model_id)
+        self._heartbeat = Heartbeat(self._lease_store, name, encoder.model_id, timings)
         self._reconciler = Reconciler(
             self._lease_store,
             self._running,
@@ -76,11 +84,14 @@ class Runtime:
         self._watchdog = Watchdog(
             self._engine,
             self._heartbeat,
+            interval_s=timings.watchdog_s,
             pulse=pulse,
             on_lease_ending=self._reconciler.release_all,
             on_end=self._abort_process,
         )
-        self._cancel_listener = CancelListener(connect_subscriber(settings.redis_url))
+        self._cancel_listener = CancelListener(
+            connect_subscriber(settings.redis_url), poll_s=timings.cancel_poll_s
+        )
         self._draining = threading.Lock()
         self.model_id = encoder.model_id
         self._runner = Runner(
@@ -95,7 +106,9 @@ class Runtime:
                 running=self._running,
                 cipher=ContentCipher(self._store.projects.encryption_key),
                 search=Searxng(settings.searxng_url) if settings.searxng_url else None,
-            )
+            ),
+            retry_s=timings.retry_s,
+            redis_away_s=timings.redis_away_s,
         )
 
         self._poller = Poller(
@@ -104,7 +117,7 @@ class Runtime:
             model=self.model_id,
             max_sequences=settings.max_sequences,
             worker_id=lambda: self._heartbeat.identity.id,
-            run_queued=self.run_queued,
+            interval_s=timings.poll_s,
         )
 
     def start(self) -> None:
@@ -120,7 +133,7 @@ class Runtime:
         self._cancel_listener.start(self._running.cancel)
         self._heartbeat.start(self._reconciler.reconcile, self._reconciler.release_all)
         self._watchdog.start()
-        self._poller.start()
+        self._poller.start(self.run_queued)
         logger.info("worker ready", extra={"model": self.model_id})
 
     def run_queued(self) -> None:

@@ -16,9 +16,6 @@ from worker.process.heartbeat import Heartbeat
 
 logger = logging.getLogger(__name__)
 
-INTERVAL_S = 0.25
-"""Seconds between two checks."""
-
 
 class Watchdog:
     """Thread that checks engine and lease periodically; its callbacks must not block for long."""
@@ -28,11 +25,12 @@ class Watchdog:
         engine: Engine,
         heartbeat: Heartbeat,
         *,
+        interval_s: float,
         pulse: Path | None,
         on_lease_ending: Callable[[], None],
         on_end: Callable[[], None],
     ) -> None:
-        """Create the watchdog; `start` starts its thread.
+        """Create the watchdog; `start` starts its thread, which checks every `interval_s` seconds.
 
         `pulse` is the file whose modification time shows the supervisor that the process is alive.
         `on_lease_ending` is called once when the lease is about to expire, `on_end` when the
@@ -44,7 +42,7 @@ class Watchdog:
         self._on_lease_ending = on_lease_ending
         self._on_end = on_end
         self._was_lease_good = True
-        self._thread = BackgroundThread("watchdog", self.check, interval_s=INTERVAL_S)
+        self._thread = BackgroundThread("watchdog", self.check, interval_s=interval_s)
 
     def start(self) -> None:
         """Start the thread."""

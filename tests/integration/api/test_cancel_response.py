@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
+from api.streaming.timings import StreamTimings
 from models.ids import new_id, response_wire_id
 from models.recording.recorder import Recorder
 from models.settings import Settings
@@ -37,14 +38,10 @@ from tests.polling import eventually
 
 _ENDLESS: dict[str, Any] = {"script_interval_ms": 10, "script_tokens": 100_000}
 
-
-@pytest.fixture
-def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the API give up on a silent worker at once, and often check that its client is there."""
-    monkeypatch.setattr("api.streaming.foreground.LISTEN_S", 0.05)
-    monkeypatch.setattr("api.streaming.sse.LISTEN_S", 0.05)
-    monkeypatch.setattr("api.streaming.foreground.WORKER_ANSWERS_S", 0.05)
-    monkeypatch.setattr("api.streaming.broadcaster.CONFIRM_S", 0.05)
+# Gives up on a silent worker at once, and often checks that its client is there.
+_impatient = pytest.mark.parametrize(
+    "stream_timings", [StreamTimings(check_client_s=0.05, cancel_s=0.05, confirm_s=0.05)]
+)
 
 
 def test_it_works(http: FlaskClient, make_worker: MakeWorker) -> None:
@@ -167,7 +164,7 @@ def test_cancel_after_completion_changes_nothing(
     assert fetch(http, completed["id"])["status"] == "completed"
 
 
-@pytest.mark.usefixtures("no_patience")
+@_impatient
 def test_a_silent_worker_does_not_keep_its_response(
     http: FlaskClient, desk: Desk, log: EventLog
 ) -> None:
@@ -184,7 +181,7 @@ def test_a_silent_worker_does_not_keep_its_response(
     assert cancelled["output"][0]["status"] == "incomplete"
 
 
-@pytest.mark.usefixtures("no_patience")
+@_impatient
 def test_a_silent_worker_that_finishes_later_changes_nothing(
     http: FlaskClient, desk: Desk, log: EventLog
 ) -> None:
@@ -203,7 +200,7 @@ def test_a_silent_worker_that_finishes_later_changes_nothing(
     assert events(stream(http, response["id"])) == seen
 
 
-@pytest.mark.usefixtures("no_patience")
+@_impatient
 def test_a_stream_ends_when_the_worker_is_silent(
     app: OpenAPI, http: FlaskClient, desk: Desk
 ) -> None:
@@ -231,14 +228,14 @@ def test_a_queued_response_can_be_cancelled_while_valkey_is_out_of_reach(
     assert events(stream(http, response["id"]))[-1]["response"] == cancelled
 
 
-@pytest.mark.usefixtures("no_patience")
+@_impatient
 def test_a_running_response_can_be_cancelled_while_valkey_is_out_of_reach(
-    http: FlaskClient, settings: Settings, desk: Desk
+    http: FlaskClient, settings: Settings, stream_timings: StreamTimings, desk: Desk
 ) -> None:
     response = create(http)
     desk.claim()
 
-    with running_app(settings.model_copy(update=NO_REDIS)) as cut_off:
+    with running_app(settings.model_copy(update=NO_REDIS), stream_timings) as cut_off:
         cancelled = cancel(cut_off.test_client(), response["id"])
 
     assert cancelled["status"] == "cancelled"
@@ -255,7 +252,7 @@ def test_a_foreground_response_is_not_cancelled_this_way(
     assert error_of(answer)["param"] == "response_id"
 
 
-@pytest.mark.usefixtures("no_patience")
+@_impatient
 @pytest.mark.parametrize("script", [None, {"script_interval_ms": 10, "script_tokens": 150}])
 def test_a_foreground_response_is_cancelled_when_its_client_goes(
     http: FlaskClient,

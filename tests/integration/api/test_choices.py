@@ -20,6 +20,7 @@ from tests.integration.conftest import MakeWorker
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from worker.maintenance.maintenance import Maintenance
+from worker.process.timings import WorkerTimings
 
 _TOKENS = 100  # three seconds of the slow worker's, so that its lease is surely lost midway
 _SLOW: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": _TOKENS}
@@ -102,13 +103,12 @@ def test_a_cancel_ends_all(http: FlaskClient, make_worker: MakeWorker) -> None:
 def test_each_choice_goes_on_where_a_lost_worker_left_it(
     http: FlaskClient,
     make_worker: MakeWorker,
+    unaware_timings: WorkerTimings,
     desk: Desk,
     maintenance: Maintenance,
-    monkeypatch: pytest.MonkeyPatch,
     n: int,
 ) -> None:
-    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 60)
-    make_worker(**_SLOW)
+    make_worker(**_SLOW, timings=unaware_timings)
     response = create(http, n=n)
     seen = wait_for_deltas(http, response["id"], 3 * n)
     desk.lapse_leases()

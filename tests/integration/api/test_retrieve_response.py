@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from flask.testing import FlaskClient
 
+from api.streaming.timings import StreamTimings
 from models.ids import new_id, response_wire_id
 from models.settings import Settings
 from models.store.responses import Responses
@@ -124,11 +125,10 @@ def test_a_query_that_cannot_be_followed_is_refused(
     assert (error["code"], error["param"]) == (code, param)
 
 
+@pytest.mark.parametrize("stream_timings", [StreamTimings(keep_alive_s=0.02, watch_s=0.05)])
 def test_a_stream_from_beyond_the_end_closes_when_the_response_ends(
-    http: FlaskClient, worker: InProcessWorker, monkeypatch: pytest.MonkeyPatch
+    http: FlaskClient, worker: InProcessWorker
 ) -> None:
-    monkeypatch.setattr("api.streaming.sse.KEEP_ALIVE_S", 0.02)
-    monkeypatch.setattr("api.streaming.broadcaster.WATCH_INTERVAL_S", 0.05)
     response = create(http)
     answer = stream(http, response["id"], after=1000)
     create_and_wait(http)

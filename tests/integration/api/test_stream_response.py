@@ -8,6 +8,7 @@ import redis
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
+from api.streaming.timings import StreamTimings
 from models.profile.weights import SCRIPTED_MODEL
 from models.recording.finalize import finalize_orphan
 from models.recording.recorder import EndingCause, Recorder
@@ -301,8 +302,8 @@ def test_a_stream_catches_up_when_its_subscription_was_cut(
     assert seen == list(frames(stream(http, response["id"])))
 
 
-def test_a_quiet_stream_is_kept_alive(http: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.streaming.sse.KEEP_ALIVE_S", 0.05)
+@pytest.mark.parametrize("stream_timings", [StreamTimings(keep_alive_s=0.05)])
+def test_a_quiet_stream_is_kept_alive(http: FlaskClient) -> None:
     answer = stream(http, create(http)["id"])
 
     seen = list(islice(frames(answer), 4))

@@ -7,6 +7,7 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
+from api.streaming.timings import StreamTimings
 from models.recording.recorder import EndingCause, Recorder
 from models.responses.status import ResponseStatus
 from models.settings import Settings
@@ -161,10 +162,10 @@ def test_one_that_was_refused_leaves_nothing_in_valkey(
     assert keys_that_mention(client, _MARKER) == []
 
 
+@pytest.mark.parametrize("stream_timings", [StreamTimings(watch_s=0.02)])
 def test_an_answer_that_was_committed_before_it_was_published_is_waited_for(
-    http: FlaskClient, desk: Desk, log: EventLog, monkeypatch: pytest.MonkeyPatch
+    http: FlaskClient, desk: Desk, log: EventLog
 ) -> None:
-    monkeypatch.setattr("api.streaming.broadcaster.WATCH_INTERVAL_S", 0.02)
     streamed = frames(http.post("/v1/responses", json=_BODY | {"stream": True}))
     recorder = Recorder(desk.claim(), log)
     recorder.begin()

@@ -28,6 +28,7 @@ from tests.searxng import FakeSearxng, result
 from tests.tiny_model import save_tiny_model
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer
 from worker.maintenance.maintenance import Maintenance
+from worker.process.timings import WorkerTimings
 
 PAGES = [result("https://a.example/1", "One", "It is 7."), result("https://b.example/2", "Two")]
 TURNS = [f"I look. {call_text('seven')}", "It is 7 [1]."]
@@ -197,10 +198,9 @@ def test_another_worker_goes_on_with_what_the_lost_one_was_told(
     desk: Desk,
     maintenance: Maintenance,
     web: FakeSearxng,
-    monkeypatch: pytest.MonkeyPatch,
+    unaware_timings: WorkerTimings,
 ) -> None:
-    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 60)
-    make_worker(script_interval_ms=20, script_tokens=200)
+    make_worker(script_interval_ms=20, script_tokens=200, timings=unaware_timings)
     response = create(http, **SEARCH)
     answer = stream(http, response["id"])
     seen = []

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 from simple_websocket import Client, ConnectionClosed
 
+from api.streaming.timings import StreamTimings
 from tests.integration.api.requests import create_and_wait, fetch, text_of
 from tests.integration.conftest import MakeWorker
 from tests.integration.http_server import serving
@@ -234,10 +235,8 @@ def test_a_frame_that_is_no_request_is_refused_by_name(
     assert socket.connected
 
 
-def test_a_connection_ends_when_its_time_is_up(
-    connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("api.streaming.websocket.MAX_AGE_S", 0.1)
+@pytest.mark.parametrize("stream_timings", [StreamTimings(max_age_s=0.1)])
+def test_a_connection_ends_when_its_time_is_up(connect: Connect) -> None:
     socket = connect()
 
     answer = receive(socket)

@@ -26,6 +26,7 @@ from tests.polling import eventually
 from worker.engine.interface import GenerationRequest
 from worker.engine.scripted import ScriptedEngine
 from worker.maintenance.maintenance import Maintenance
+from worker.process.timings import WorkerTimings
 
 _TOKENS = 300  # nine seconds of the slow worker's, so that its lease is surely lost midway
 _SLOW: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": _TOKENS}
@@ -38,9 +39,9 @@ _REACHED = Checkpoint(
 
 
 @pytest.fixture
-def _unaware(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep a worker whose lease has expired from noticing it, so that it goes on writing."""
-    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 60)
+def _unaware(make_worker: MakeWorker, unaware_timings: WorkerTimings) -> None:
+    """Start a worker that does not notice that its lease has expired, and goes on writing."""
+    make_worker(**_OFTEN, timings=unaware_timings)
 
 
 @pytest.fixture
@@ -77,7 +78,6 @@ def test_it_works(
     client: redis.Redis,
     submitted: list[GenerationRequest],
 ) -> None:
-    make_worker(**_OFTEN)
     response = create(http)
     streamed = frames(stream(http, response["id"]))
     seen = [next(streamed) for _ in range(8)]

@@ -1,13 +1,13 @@
 """Isolation: a response that may crash workers runs alone, and only in an idle worker."""
 
+from dataclasses import replace
 from typing import Any
-
-import pytest
 
 from models.responses.status import ResponseStatus
 from tests.integration.conftest import MakeWorker
 from tests.integration.desk import Desk
 from tests.polling import eventually
+from worker.process.timings import WorkerTimings
 
 _SLOW: dict[str, Any] = {"script_interval_ms": 20, "script_tokens": 100}
 _RUNNING = "SELECT id FROM responses WHERE status = 'in_progress'"
@@ -50,11 +50,10 @@ def test_a_busy_worker_leaves_it(desk: Desk, make_worker: MakeWorker) -> None:
 
 
 def test_a_worker_that_is_never_idle_makes_room(
-    desk: Desk, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, make_worker: MakeWorker, worker_timings: WorkerTimings
 ) -> None:
-    monkeypatch.setattr("worker.process.poller.INTERVAL_S", 0.02)
     busy = desk.create()
-    worker = make_worker(**_SLOW)
+    worker = make_worker(**_SLOW, timings=replace(worker_timings, poll_s=0.02))
     worker.run_queued()
     eventually(lambda: desk.sql(_RUNNING) == [(busy.id,)])
     alone = suspect(desk)

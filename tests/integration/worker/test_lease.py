@@ -1,5 +1,6 @@
 """Leases: renewed while the worker lives, and replaced by a new registration if lost."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from models.errors import UnavailableError
 from models.ids import parse_response_id
 from models.settings import Settings
 from models.store.claims import Claims
-from models.store.workers import Workers
+from models.store.workers import LEASE_S, Workers
 from models.tables import DEFAULT_PROJECT
 from tests.integration.api.requests import (
     create,
@@ -22,7 +23,9 @@ from tests.integration.conftest import MakeWorker, RunSql
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from tests.polling import eventually
+from worker.engine.scripted import ScriptedEngine
 from worker.maintenance.maintenance import Maintenance
+from worker.process.timings import WorkerTimings
 
 _ENDLESS: dict[str, Any] = {"script_interval_ms": 10, "script_tokens": 100_000}
 _LONG: dict[str, Any] = {"script_interval_ms": 20, "script_tokens": 200}
@@ -36,9 +39,9 @@ _CUT = """
 """
 
 
-@pytest.fixture(autouse=True)
-def _frequent_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 0.02)
+@pytest.fixture
+def worker_timings(worker_timings: WorkerTimings) -> WorkerTimings:
+    return replace(worker_timings, heartbeat_s=0.02, watchdog_s=0.02)
 
 
 def mark_cancelled(desk: Desk, response: dict[str, Any]) -> None:
@@ -148,19 +151,15 @@ def test_a_heartbeat_cancels_no_other_response(
     assert fetch(http, other["id"])["status"] == "in_progress"
 
 
-@pytest.fixture
-def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the worker stop by itself after 0.3 s without a renewal."""
-    monkeypatch.setattr("worker.process.heartbeat.LEASE_S", 0.4)
-    monkeypatch.setattr("worker.process.heartbeat.MARGIN_S", 0.1)
-    monkeypatch.setattr("worker.process.watchdog.INTERVAL_S", 0.02)
-
-
-@pytest.mark.usefixtures("short_lease")
 def test_a_worker_that_cannot_renew_stops_writing_and_hands_back_later(
-    http: FlaskClient, make_worker: MakeWorker, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    http: FlaskClient,
+    make_worker: MakeWorker,
+    worker_timings: WorkerTimings,
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    worker = make_worker(**_LONG)
+    # It stops by itself after 0.3 s without a renewal.
+    worker = make_worker(**_LONG, timings=replace(worker_timings, lease_margin_s=LEASE_S - 0.3))
     response = create(http)
     wait_for_text(http, response["id"])
     renew, is_down = Workers.renew, [True]
@@ -203,7 +202,6 @@ def test_a_claim_whose_answer_was_lost_is_handed_back(
 def test_a_worker_whose_engine_hangs_gives_its_lease_up_and_ends(
     http: FlaskClient, make_worker: MakeWorker, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.process.watchdog.INTERVAL_S", 0.02)
     exits: list[int] = []
     monkeypatch.setattr("worker.process.runtime.os._exit", exits.append)
     make_worker(**_ENDLESS)
@@ -211,8 +209,7 @@ def test_a_worker_whose_engine_hangs_gives_its_lease_up_and_ends(
     wait_for_text(http, response["id"])
     [[worker_id]] = desk.sql(_LEASED)
 
-    monkeypatch.setattr("worker.engine.loop.STEP_LIMIT_S", -1.0)
-    monkeypatch.setattr("worker.engine.loop._LIMIT_FACTOR", -1)
+    monkeypatch.setattr(ScriptedEngine, "is_stuck", True)
 
     eventually(lambda: exits)
     [[is_ended]] = desk.sql("SELECT lease_until <= now() FROM workers WHERE id = %s", worker_id)

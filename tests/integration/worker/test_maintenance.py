@@ -34,25 +34,22 @@ _CUT = """
 @pytest.fixture
 def maintenance_without_valkey(settings: Settings) -> Iterator[Maintenance]:
     """Yield a maintenance loop that cannot reach Valkey."""
-    with closing(Maintenance(settings.model_copy(update=NO_REDIS))) as made:
+    with closing(Maintenance(settings.model_copy(update=NO_REDIS), interval_s=0.02)) as made:
         yield made
 
 
 @pytest.fixture
-def loop(maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from run_loop(maintenance, monkeypatch)
+def loop(maintenance: Maintenance) -> Iterator[None]:
+    yield from run_loop(maintenance)
 
 
 @pytest.fixture
-def loop_without_valkey(
-    maintenance_without_valkey: Maintenance, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    yield from run_loop(maintenance_without_valkey, monkeypatch)
+def loop_without_valkey(maintenance_without_valkey: Maintenance) -> Iterator[None]:
+    yield from run_loop(maintenance_without_valkey)
 
 
-def run_loop(maintenance: Maintenance, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Run the loop with short intervals; it must end when it is stopped."""
-    monkeypatch.setattr("worker.maintenance.maintenance.INTERVAL_S", 0.02)
+def run_loop(maintenance: Maintenance) -> Iterator[None]:
+    """Run the loop; it must end when it is stopped."""
     stopping = threading.Event()
     thread = threading.Thread(target=maintenance.run, args=[stopping])
     thread.start()
@@ -176,16 +173,13 @@ def test_each_model_has_wake_ups_of_its_own(
 
 
 def test_no_more_wake_ups_wait_than_can_be_of_use(
-    desk: Desk,
-    maintenance: Maintenance,
-    client: redis.Redis,
-    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings, desk: Desk, client: redis.Redis
 ) -> None:
-    monkeypatch.setattr("worker.queue.MAX_WAITING", 2)
     for _ in range(3):
         desk.create()
 
-    maintenance.wake()
+    with closing(Maintenance(settings, max_waiting=2)) as maintenance:
+        maintenance.wake()
 
     assert client.llen(_QUEUE) == 2
 

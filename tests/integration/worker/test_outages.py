@@ -1,5 +1,6 @@
 """Outages of servers at the worst moments: nothing is lost, duplicated or stuck."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.integration.conftest import NO_REDIS, MakeWorker, RunSql
 from tests.integration.desk import Desk
 from tests.polling import eventually
 from worker.process.runtime import Runtime
+from worker.process.timings import WorkerTimings
 
 _UNSTORED = {"input": "Hello.", "store": False, "stream": True}
 
@@ -31,19 +33,19 @@ def cut_off_finish(monkeypatch: pytest.MonkeyPatch, *, after: bool) -> None:
         raise faults.pop()
 
     monkeypatch.setattr(Finisher, "finish", cut_off)
-    monkeypatch.setattr("worker.generation.runner.RETRY_S", 0.02)
 
 
 @pytest.mark.parametrize("after", [False, True])
 def test_an_end_whose_commit_is_cut_off_is_written_once_and_published(
     http: FlaskClient,
     make_worker: MakeWorker,
+    worker_timings: WorkerTimings,
     sql: RunSql,
     monkeypatch: pytest.MonkeyPatch,
     after: bool,
 ) -> None:
     cut_off_finish(monkeypatch, after=after)
-    make_worker()
+    make_worker(timings=replace(worker_timings, retry_s=0.02))
 
     streamed = events(http.post("/v1/responses", json=_UNSTORED))
 
@@ -52,10 +54,10 @@ def test_an_end_whose_commit_is_cut_off_is_written_once_and_published(
 
 
 def test_a_worker_without_redis_finds_what_is_queued(
-    http: FlaskClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    http: FlaskClient, settings: Settings, worker_timings: WorkerTimings
 ) -> None:
-    monkeypatch.setattr("worker.process.poller.INTERVAL_S", 0.05)
-    runtime = Runtime(settings.model_copy(update=NO_REDIS), "cut off")
+    timings = replace(worker_timings, poll_s=0.05)
+    runtime = Runtime(settings.model_copy(update=NO_REDIS), "cut off", timings=timings)
     runtime.start()
     try:
         assert wait_for_end(http, create(http)["id"])["status"] == "completed"
@@ -65,7 +67,11 @@ def test_a_worker_without_redis_finds_what_is_queued(
 
 
 def test_content_that_cannot_be_read_now_is_read_later(
-    http: FlaskClient, make_worker: MakeWorker, sql: RunSql, monkeypatch: pytest.MonkeyPatch
+    http: FlaskClient,
+    make_worker: MakeWorker,
+    worker_timings: WorkerTimings,
+    sql: RunSql,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     get, faults = UnstoredContents.get, [redis.ConnectionError()]
 
@@ -75,8 +81,7 @@ def test_content_that_cannot_be_read_now_is_read_later(
         return get(*arguments)
 
     monkeypatch.setattr(UnstoredContents, "get", get_after_a_fault)
-    monkeypatch.setattr("worker.generation.runner.AWAY_S", 0)
-    worker = make_worker()
+    worker = make_worker(timings=replace(worker_timings, redis_away_s=0))
     streamed = frames(http.post("/v1/responses", json=_UNSTORED))
     next(streamed)
     # Workers also poll: one may have claimed it again by now.

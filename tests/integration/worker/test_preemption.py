@@ -1,5 +1,6 @@
 """`priority` preempts `flex` if there is no room for both."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from models.ids import parse_response_id
 from tests.integration.api.requests import create, fetch, text_of, wait_for_end, wait_for_text
 from tests.integration.conftest import MakeWorker
 from tests.integration.desk import Desk
+from worker.process.timings import WorkerTimings
 
 _FULL: dict[str, Any] = {"script_interval_ms": 60, "script_tokens": 60, "max_sequences": 1}
 _ENDED_FIRST = """
@@ -22,11 +24,10 @@ def test_only_flex_is_put_off_and_goes_on_later(
     http: FlaskClient,
     make_worker: MakeWorker,
     desk: Desk,
-    monkeypatch: pytest.MonkeyPatch,
+    worker_timings: WorkerTimings,
     tier: str,
 ) -> None:
-    monkeypatch.setattr("worker.process.poller.INTERVAL_S", 0.05)
-    make_worker(**_FULL)
+    make_worker(**_FULL, timings=replace(worker_timings, poll_s=0.05))
     running = create(http, service_tier=tier)
     wait_for_text(http, running["id"])
 

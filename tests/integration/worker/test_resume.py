@@ -24,45 +24,35 @@ from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from worker.maintenance.maintenance import Maintenance
 from worker.process.runtime import Runtime
+from worker.process.timings import WorkerTimings
 
 _TOKENS = 300  # nine seconds of the slow worker's, so that its lease is surely lost midway
 _SLOW: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": _TOKENS}
 _FAST: dict[str, Any] = {"script_interval_ms": 1, "script_tokens": _TOKENS}
 
 
-@pytest.fixture(autouse=True)
-def _unaware(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep a worker whose lease has expired from noticing it, so that it goes on writing."""
-    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 60)
-
-
 @pytest.fixture
-def first(make_worker: MakeWorker) -> InProcessWorker:
-    return make_worker(**_SLOW)
+def first(make_worker: MakeWorker, unaware_timings: WorkerTimings) -> InProcessWorker:
+    return make_worker(**_SLOW, timings=unaware_timings)
 
 
 @pytest.fixture
 def lost_response(
-    http: FlaskClient,
-    first: InProcessWorker,
-    desk: Desk,
-    maintenance: Maintenance,
-    monkeypatch: pytest.MonkeyPatch,
+    http: FlaskClient, first: InProcessWorker, desk: Desk, maintenance: Maintenance
 ) -> dict[str, Any]:
     """Return a response with text that was queued again while its first worker still writes."""
     response = create(http)
     wait_for_text(http, response["id"])
     desk.lapse_leases()
     maintenance.reclaim()
-    # The first worker's heartbeat sleeps on; that of the next renews its lease in time.
-    monkeypatch.setattr("worker.process.heartbeat.INTERVAL_S", 0.5)
     return response
 
 
 @pytest.fixture
-def without_redis(settings: Settings) -> Iterator[Runtime]:
+def without_redis(settings: Settings, worker_timings: WorkerTimings) -> Iterator[Runtime]:
     """Yield the runtime of a worker that cannot reach Redis."""
-    runtime = Runtime(settings.model_copy(update=_FAST | NO_REDIS), "cut off")
+    changed = settings.model_copy(update=_FAST | NO_REDIS)
+    runtime = Runtime(changed, "cut off", timings=worker_timings)
     runtime.start()
     yield runtime
     runtime.drain()
@@ -143,9 +133,13 @@ def test_the_first_workers_late_writes_change_nothing(
 
 
 def test_the_first_worker_stops_once_it_is_shut_out(
-    http: FlaskClient, make_worker: MakeWorker, desk: Desk, maintenance: Maintenance
+    http: FlaskClient,
+    make_worker: MakeWorker,
+    unaware_timings: WorkerTimings,
+    desk: Desk,
+    maintenance: Maintenance,
 ) -> None:
-    first = make_worker(script_interval_ms=10, script_tokens=100_000)
+    first = make_worker(script_interval_ms=10, script_tokens=100_000, timings=unaware_timings)
     response = create(http)
     wait_for_text(http, response["id"])
     desk.lapse_leases()
@@ -202,10 +196,10 @@ def test_a_response_that_is_cancelled_meanwhile_keeps_the_text_it_had(
     assert text_of(response).startswith("This")
 
 
+@pytest.mark.usefixtures("first")
 def test_a_response_that_is_not_stored_goes_on_too(
     http: FlaskClient, make_worker: MakeWorker, desk: Desk, maintenance: Maintenance
 ) -> None:
-    make_worker(**_SLOW)
     body = {"input": "Hello.", "store": False, "stream": True}
     streamed = frames(http.post("/v1/responses", json=body))
     seen = [next(streamed) for _ in range(6)]

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -26,16 +26,18 @@ from tests.polling import eventually
 from worker.maintenance.retention import Retention
 
 
-@pytest.fixture
-def run_retention(settings: Settings) -> Iterator[None]:
+@contextmanager
+def running_retention(settings: Settings, **pace: float) -> Iterator[None]:
     """Run retention as the maintenance process does; it must end when it is stopped."""
     stopping = threading.Event()
-    with closing(Retention(settings)) as retention:
+    with closing(Retention(settings, **pace)) as retention:
         thread = threading.Thread(target=retention.run, args=[stopping])
         thread.start()
-        yield
-        stopping.set()
-        thread.join(timeout=5)
+        try:
+            yield
+        finally:
+            stopping.set()
+            thread.join(timeout=5)
         assert not thread.is_alive()
 
 
@@ -79,12 +81,11 @@ def old_rows(sql: RunSql, count: int) -> None:
     )
 
 
-def test_it_works(sql: RunSql, request: pytest.FixtureRequest) -> None:
+def test_it_works(settings: Settings, sql: RunSql) -> None:
     old_rows(sql, 1)
 
-    request.getfixturevalue("run_retention")
-
-    eventually(lambda: sql("SELECT count(*) FROM responses") == [(0,)])
+    with running_retention(settings):
+        eventually(lambda: sql("SELECT count(*) FROM responses") == [(0,)])
 
 
 def test_a_backlog_is_worked_off_in_batches(sql: RunSql, retention: Retention) -> None:
@@ -96,15 +97,11 @@ def test_a_backlog_is_worked_off_in_batches(sql: RunSql, retention: Retention) -
         assert sql(f"SELECT count(*) FROM {table}") == [(0,)]
 
 
-def test_a_sweep_of_much_ends_when_the_process_stops(
-    sql: RunSql, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("worker.maintenance.retention.PAUSE_RATIO", 1e6)
+def test_a_sweep_of_much_ends_when_the_process_stops(settings: Settings, sql: RunSql) -> None:
     old_rows(sql, 501)
 
-    request.getfixturevalue("run_retention")
-
-    eventually(lambda: sql("SELECT count(*) FROM responses") == [(1,)])
+    with running_retention(settings, pause_ratio=1e6):
+        eventually(lambda: sql("SELECT count(*) FROM responses") == [(1,)])
 
 
 def test_a_step_that_fails_keeps_no_other_from_being_done(
@@ -225,20 +222,18 @@ def test_an_ended_log_that_could_not_be_deleted_is_forgotten_soon(
     log: EventLog,
     client: redis.Redis,
     monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
 ) -> None:
-    monkeypatch.setattr("worker.maintenance.retention.LOGS_INTERVAL_S", 0.02)
     kept = end(desk, log)
     sweeps = count_sweeps(monkeypatch)
-    request.getfixturevalue("run_retention")
-    eventually(lambda: sweeps)
-    ended = end(desk, log)
+    with running_retention(settings, logs_interval_s=0.02):
+        eventually(lambda: sweeps)
+        ended = end(desk, log)
 
-    with running_app(settings.model_copy(update=NO_REDIS)) as cut_off:
-        answer = cut_off.test_client().delete(f"/v1/responses/{response_wire_id(ended.id)}")
+        with running_app(settings.model_copy(update=NO_REDIS)) as cut_off:
+            answer = cut_off.test_client().delete(f"/v1/responses/{response_wire_id(ended.id)}")
 
-    assert answer.status_code == 200
-    eventually(lambda: keys_that_mention(client, ended.id.hex) == [])
+        assert answer.status_code == 200
+        eventually(lambda: keys_that_mention(client, ended.id.hex) == [])
     assert keys_that_mention(client, kept.id.hex)
     assert len(sweeps) == 1
 

@@ -36,11 +36,10 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def deliverer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliverer]:
+def deliverer(settings: Settings) -> Iterator[Deliverer]:
     """Deliver in the background with short intervals; it must end when it is stopped."""
-    monkeypatch.setattr("worker.maintenance.webhook_delivery.POLL_S", 0.02)
     stopping = threading.Event()
-    with closing(Deliverer(settings)) as made:
+    with closing(Deliverer(settings, poll_s=0.02)) as made:
         thread = threading.Thread(target=made.run, args=[stopping])
         thread.start()
         yield made

@@ -28,10 +28,10 @@ assert found == [{core}], found
 """
 
 
-def spawn(arbiter: SimpleNamespace) -> SimpleNamespace:
+def spawn(arbiter: SimpleNamespace, **options: int) -> SimpleNamespace:
     """Do what gunicorn does for a new process, as far as it matters here."""
     worker = SimpleNamespace()
-    cpu_affinity.choose_core(arbiter, worker)
+    cpu_affinity.choose_core(arbiter, worker, **options)
     arbiter.WORKERS[len(arbiter.WORKERS) + 1000 * arbiter.num_dead] = worker
     return worker
 
@@ -39,10 +39,9 @@ def spawn(arbiter: SimpleNamespace) -> SimpleNamespace:
 @pytest.mark.parametrize("first", [0, 1, 7])
 def test_processes_are_spread_over_the_cores(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3, 5})
-    monkeypatch.setattr(cpu_affinity, "_FIRST", first)
     arbiter = SimpleNamespace(WORKERS={}, num_dead=0)
 
-    workers = [spawn(arbiter) for _ in range(5)]
+    workers = [spawn(arbiter, first=first) for _ in range(5)]
 
     assert {worker.core for worker in workers[:3]} == {2, 3, 5}
     assert workers[3].core != workers[4].core

@@ -7,12 +7,11 @@ _ORPHAN = """
 import os, threading
 from api import server
 
-server._GRACE_S = 0.1
 reading, writing = os.pipe()
 if os.fork():
     os.read(reading, 1)
     os._exit(0)
-server.end_with_parent()
+server.end_with_parent(grace_s=0.1)
 threading.Thread(target=threading.Event().wait).start()  # a stream that does not end
 os.write(writing, b"x")
 """

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from worker.engine import cpu_cores
 from worker.engine.cpu_cores import lower_priority, num_cores, thread_ids
 
 
@@ -26,21 +25,16 @@ def _eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_cores_are_those_that_a_container_may_use(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, expected: int
+    tmp_path: Path, limit: str, expected: int
 ) -> None:
     (tmp_path / "cpu.max").write_text(f"{limit}\n")
-    monkeypatch.setattr(cpu_cores, "_CPU_LIMIT", tmp_path / "cpu.max")
 
-    assert num_cores() == expected
+    assert num_cores(tmp_path / "cpu.max") == expected
 
 
 @pytest.mark.usefixtures("_eight_cores")
-def test_without_a_container_cores_are_those_of_the_process(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(cpu_cores, "_CPU_LIMIT", tmp_path / "none")
-
-    assert num_cores() == 8
+def test_without_a_container_cores_are_those_of_the_process(tmp_path: Path) -> None:
+    assert num_cores(tmp_path / "none") == 8
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities of threads")

@@ -18,7 +18,11 @@ class HangingEngine(ScriptedEngine):
 
     def __init__(self) -> None:
         super().__init__(
-            num_tokens=100_000, interval_s=0.001, max_sequences=4, on_step=lambda _: None
+            num_tokens=100_000,
+            interval_s=0.001,
+            max_sequences=4,
+            on_step=lambda _: None,
+            step_limit_s=0.1,
         )
         self.may_go_on = threading.Event()
         self.may_go_on.set()
@@ -31,8 +35,7 @@ class HangingEngine(ScriptedEngine):
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[HangingEngine]:
-    monkeypatch.setattr("worker.engine.loop.STEP_LIMIT_S", 0.1)
+def engine() -> Iterator[HangingEngine]:
     started = HangingEngine()
     started.start()
     started.submit(GenerationRequest(sequence_id="a", prompt=[1], params=_PARAMS))

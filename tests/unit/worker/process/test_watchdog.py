@@ -21,6 +21,7 @@ def test_the_process_ends_when_nothing_more_can_come_of_it(
     watchdog = Watchdog(
         engine,
         heartbeat,
+        interval_s=60,
         pulse=None,
         on_lease_ending=lambda: None,
         on_end=lambda: ended.append(True),

@@ -97,8 +97,10 @@ class OpenVinoForward:
         return [self._images.encode(image, salt) for image in images]
 
 
-def load_openvino_forward(config: EngineConfig) -> OpenVinoForward:
-    """Load, compile and check a network.
+def load_openvino_forward(
+    config: EngineConfig, *, max_auto_divergence: float = MAX_AUTO_DIVERGENCE
+) -> OpenVinoForward:
+    """Load, compile and check a network; `max_auto_divergence` limits bfloat16 chosen by `auto`.
 
     Raises `GraphError` for a network that cannot be converted or whose results differ from those of
     transformers, `UnsupportedModelError` and `ModelTooLargeError`.
@@ -112,14 +114,14 @@ def load_openvino_forward(config: EngineConfig) -> OpenVinoForward:
     was_stored = is_converted(config) or is_converted(replace(config, dtype="auto"))
     network = prepare_network(config)
     try:
-        compiled = _compile(config, network, execution)
+        compiled = _compile(config, network, execution, max_auto_divergence)
     except GraphError as error:
         if not was_stored:
             raise
         # The network on disk may be damaged: convert it again and retry.
         logger.warning("converting again: %s", error)
         network = prepare_network(config, force=True)
-        compiled = _compile(config, network, execution)
+        compiled = _compile(config, network, execution, max_auto_divergence)
     return OpenVinoForward(network, compiled, config)
 
 
@@ -186,7 +188,9 @@ def _convert_full(config: EngineConfig) -> Network:
     return convert(config)
 
 
-def _compile(config: EngineConfig, network: Network, execution: Execution) -> CompiledGraph:
+def _compile(
+    config: EngineConfig, network: Network, execution: Execution, max_auto_divergence: float
+) -> CompiledGraph:
     """Compile with the chosen execution or, if its results are wrong, with the next best one.
 
     Raises `GraphError` if none gives correct results.
@@ -199,7 +203,7 @@ def _compile(config: EngineConfig, network: Network, execution: Execution) -> Co
             reason = error
             continue
         is_auto = config.dtype == "auto" and attempt.precision != "f32"
-        if not is_auto or found.divergence <= MAX_AUTO_DIVERGENCE:
+        if not is_auto or found.divergence <= max_auto_divergence:
             facts = {"precision": attempt.precision, "weights": weights_of(config)}
             logger.info("compiled", extra=facts | {"divergence": round(found.divergence, 6)})
             return compiled

@@ -194,10 +194,9 @@ def test_a_choice_of_auto_that_is_not_exact_enough_gives_way_to_float32(
     monkeypatch.setattr(
         "worker.engine.transformers.openvino.precision.fastest_precision", lambda _: "bf16"
     )
-    monkeypatch.setattr(forward, "MAX_AUTO_DIVERGENCE", -1.0)
 
     with caplog.at_level(logging.INFO, "worker"):
-        load_openvino_forward(replace(config, dtype="auto"))
+        load_openvino_forward(replace(config, dtype="auto"), max_auto_divergence=-1.0)
 
     [entry] = [record for record in caplog.records if record.message == "compiled"]
     assert entry.__dict__["precision"] == "f32"

@@ -1,0 +1,23 @@
+"""Intervals and time limits of a worker process."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerTimings:
+    """Intervals and time limits of a worker process, in seconds."""
+
+    heartbeat_s: float = 1.0
+    """Interval between two renewals of the lease."""
+    lease_margin_s: float = 1.0
+    """Time before its lease expires at which a worker that could not renew it stops by itself."""
+    watchdog_s: float = 0.25
+    """Interval between two checks of the lease and the engine."""
+    poll_s: float = 1.0
+    """Interval between two polls of the queue."""
+    cancel_poll_s: float = 0.5
+    """Longest wait for a cancel message before the stop flag is checked again."""
+    retry_s: float = 0.5
+    """Interval between two tries of a write while the database is unreachable."""
+    redis_away_s: float = 1.0
+    """Time without claims of responses whose content is in Redis, after Redis was unreachable."""
