@@ -11,6 +11,7 @@ from flask_openapi3.openapi import OpenAPI
 
 from api.connect import open_services
 from api.http.errors import install_error_handlers, refuse
+from api.http.origins import install_origin_checks
 from api.http.strict_json import use_orjson
 from api.routes import (
     compact,
@@ -45,6 +46,7 @@ def create_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> 
     install_error_handlers(app)
     app.before_request(_assign_request_id)
     app.after_request(_add_request_id)
+    install_origin_checks(app, settings)
     app.register_api(responses.blueprint)
     app.register_api(compact.blueprint)
     app.register_api(conversations.blueprint)

@@ -140,6 +140,37 @@ class PreviousResponseNotFoundError(NotFoundError):
     default_code = "previous_response_not_found"
 
 
+class ForbiddenError(AppError):
+    """This request is not allowed."""
+
+    http_status = 403
+    type = "invalid_request_error"
+    default_code = "forbidden"
+
+
+class HostNotAllowedError(ForbiddenError):
+    """This host is not allowed."""
+
+    default_code = "host_not_allowed"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"Host {host[:100]!r} is not a name of this server; ANTIPHON_ALLOWED_HOSTS adds names."
+        )
+
+
+class OriginNotAllowedError(ForbiddenError):
+    """This origin is not allowed."""
+
+    default_code = "origin_not_allowed"
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(
+            f"Pages of origin {origin[:100]!r} may not use this server; "
+            "ANTIPHON_ALLOWED_ORIGINS adds origins."
+        )
+
+
 class MethodNotAllowedError(AppError):
     """This address does not take this method."""
 

@@ -15,6 +15,8 @@ DEFAULT_MODEL = "SmolLM2-135M-Instruct"
 
 Network = IPv4Network | IPv6Network
 Amount = Annotated[float, Field(allow_inf_nan=False)]
+HostName = Annotated[str, Field(pattern=r"^(\*|[^\s/,@*]+)$")]
+Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^\s/,@*]+)$")]
 
 
 class SettingsError(Exception):
@@ -37,6 +39,13 @@ class Settings(BaseSettings):
     keys yet."""
     port: int = Field(8000, ge=1, le=65535)
     """Port that the API listens on."""
+    allowed_hosts: Annotated[tuple[HostName, ...], NoDecode] = ()
+    """Names, separated by commas, that a request's `Host` may have besides those of loopback and
+    the address that it was sent to: `api.example.com`, `.example.com` with all its subdomains, or
+    `*` for any. A proxy that passes the host on needs its name here."""
+    allowed_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
+    """Origins of web pages that may send requests, separated by commas: `https://app.example.com`,
+    or `*` for any. Others, except the server's own, are refused."""
     data_dir: Path = Path(".antiphon")
     """Folder of all data; see [Files](operations.md#files)."""
     model: str = Field(DEFAULT_MODEL, min_length=1)
@@ -130,6 +139,17 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        """Parse names separated by commas, in lower case; `*.name` is the same as `.name`."""
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip().lower() for part in value.split(",")]
+        return tuple(
+            part.removeprefix("*") if part.startswith("*.") else part for part in parts if part
+        )
 
     @field_validator("webhook_networks", mode="before")
     @classmethod

@@ -1,0 +1,160 @@
+"""Hosts and origins that may be named in requests: against DNS rebinding and foreign web pages.
+
+A browser sends the name that its page was loaded from in `Host`, and the page's origin in `Origin`
+(Fetch standard, "Origin" header). Programs that are no browsers send no `Origin`.
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request
+from flask_cors import CORS
+from werkzeug.sansio.utils import host_is_trusted
+
+from models.errors import HostNotAllowedError, OriginNotAllowedError
+from models.settings import Settings
+
+ANY = "*"
+_LOOPBACK_NAMES = ("localhost", ".localhost")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_EXPOSED_HEADERS = ["x-request-id", "Retry-After", "Location"]
+_PREFLIGHT_S = 600
+"""Seconds for which a browser may remember the answer to a preflight request."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedHosts:
+    """Names that `Host` may have: those of this machine, and those that the operator names."""
+
+    names: tuple[str, ...]
+
+    def permits(self, host: str, local_address: str | None = None) -> bool:
+        """Return True if a `Host` header (`name[:port]`) is allowed.
+
+        Addresses of the loopback network and the address that the connection arrived at are always
+        allowed: a rebound name is never one of them.
+        """
+        name = _host_name(host)
+        if name is None:
+            return False
+        if ANY in self.names:
+            return True
+        address = _parse_address(name)
+        if address is None:
+            name = name.removesuffix(".")
+            return host_is_trusted(name, [*_LOOPBACK_NAMES, *self.names])
+        named = {_parse_address(allowed) for allowed in (*self.names, local_address or "")}
+        return address.is_loopback or (not address.is_unspecified and address in named)
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedOrigins:
+    """Origins of web pages that may send requests: the server's own, and those configured."""
+
+    origins: frozenset[str]
+
+    def permits(self, origin: str, host: str) -> bool:
+        """Return True if a page of this origin may send a request to this `Host`."""
+        return bool(self.origins & {ANY, origin.lower()}) or _is_same(origin, host)
+
+
+def install_origin_checks(app: Flask, settings: Settings) -> None:
+    """Refuse foreign hosts and origins before any view, and answer allowed origins with CORS."""
+    bound = () if _is_unspecified(settings.host) else (settings.host,)
+    hosts = AllowedHosts((*settings.allowed_hosts, *bound))
+    origins = AllowedOrigins(frozenset(settings.allowed_origins))
+
+    def check() -> None:
+        _check_host(hosts)
+        _check_origin(origins)
+
+    app.before_request(check)
+    app.after_request(_add_page_headers)
+    if settings.allowed_origins:
+        CORS(
+            app,
+            origins=ANY if ANY in settings.allowed_origins else list(settings.allowed_origins),
+            methods=["GET", "POST", "DELETE", "OPTIONS"],
+            expose_headers=_EXPOSED_HEADERS,
+            max_age=_PREFLIGHT_S,
+            allow_private_network=True,
+        )
+
+
+def _check_host(hosts: AllowedHosts) -> None:
+    host = request.environ.get("HTTP_HOST")
+    # A client of HTTP/1.0 may leave it out; no browser does.
+    if host is not None and not hosts.permits(host, _local_address(request.environ)):
+        raise HostNotAllowedError(host)
+
+
+def _check_origin(origins: AllowedOrigins) -> None:
+    origin = request.headers.get("Origin")
+    if origin is not None:
+        if not origins.permits(origin, request.headers.get("Host", "")):
+            raise OriginNotAllowedError(origin)
+        return
+    # A page may embed addresses without sending its origin. A link that is followed is no harm.
+    is_embedded = request.headers.get("Sec-Fetch-Mode") != "navigate"
+    if is_embedded and request.headers.get("Sec-Fetch-Site") == "cross-site":
+        raise OriginNotAllowedError("of another site")
+
+
+def _add_page_headers(response: Response) -> Response:
+    """Forbid other pages to frame an answer, and browsers to guess its type."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Frame-Options"] = "DENY"
+    if response.mimetype == "text/html":
+        response.headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
+        response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def _local_address(environ: dict[str, Any]) -> str | None:
+    socket = environ.get("gunicorn.socket")
+    name = socket.getsockname() if socket is not None else None
+    return str(name[0]) if isinstance(name, tuple) else None
+
+
+def _is_same(origin: str, host: str) -> bool:
+    """Return True if the origin is the address in `Host`; a proxy may have added the TLS."""
+    parts = _split(origin)
+    if parts is None or parts[0] not in _DEFAULT_PORTS:
+        return False
+    scheme, name, port = parts
+    of_host = _split(f"{scheme}://{host}")
+    default = _DEFAULT_PORTS[scheme]
+    return of_host is not None and (name, port or default) == (of_host[1], of_host[2] or default)
+
+
+def _host_name(host: str) -> str | None:
+    parts = _split(f"http://{host}")
+    return None if parts is None else parts[1]
+
+
+def _split(url: str) -> tuple[str, str, int | None] | None:
+    """Return scheme, lower-case host name and port of a URL that has nothing else, else None."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    has_more = parts.path or parts.query or parts.fragment or "@" in parts.netloc
+    if has_more or not parts.hostname or any(c in url for c in "\\, \t"):
+        return None
+    return parts.scheme, parts.hostname, port
+
+
+def _parse_address(name: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(name.strip("[]"))
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_unspecified(host: str) -> bool:
+    address = _parse_address(host)
+    return address is not None and address.is_unspecified
