@@ -11,14 +11,13 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, ip_address
 
 import httpcore2
 import httpx2
 
 from models.settings import Network
-
-Address = IPv4Address | IPv6Address
+from models.webhooks.public_addresses import Address, is_public, unmap
 
 TOTAL_S = 10.0
 """Seconds that one request may take, from name resolution to the response status."""
@@ -26,9 +25,6 @@ PUBLIC_PORT = 443
 
 # A hanging name resolution cannot be cancelled; this limits the threads that it may block.
 _look_ups = ThreadPoolExecutor(32, thread_name_prefix="look-up")
-
-# Global addresses that embed an IPv4 address, which may be private: NAT64, 6to4.
-_EMBEDDING = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"), ip_network("2002::/16"))
 
 
 class UrlRefusedError(Exception):
@@ -67,11 +63,10 @@ class Destinations:
 
     def check(self, target: Target, address: Address) -> None:
         """Raise `UrlRefusedError` unless a request for `target` may go to this address."""
-        # An IPv4-mapped IPv6 address is checked as the IPv4 address.
-        address = getattr(address, "ipv4_mapped", None) or address
+        address = unmap(address)
         if any(address in network for network in self.allowed):
             return
-        if not _is_public(address):
+        if not is_public(address):
             raise UrlRefusedError("its address is not open to the internet")
         _check_public(target)
 
@@ -191,11 +186,3 @@ def _literal(host: str) -> Address | None:
         return IPv4Address(socket.inet_aton(host))
     except (OSError, UnicodeError):
         return None
-
-
-def _is_public(address: Address) -> bool:
-    return (
-        address.is_global
-        and not address.is_multicast
-        and not any(address in network for network in _EMBEDDING)
-    )
