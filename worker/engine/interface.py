@@ -24,6 +24,10 @@ class UnsupportedModelError(Exception):
     """The engine cannot run this model correctly; the message says why."""
 
 
+class BadCheckpointError(UnsupportedModelError):
+    """The weights are incomplete, damaged or in a format that is not read; the message says how."""
+
+
 class ModelTooLargeError(Exception):
     """Weights and KV cache do not fit into the free memory; the message has the figures."""
 

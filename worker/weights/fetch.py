@@ -15,17 +15,20 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from models.profile.weights import Weights
 from models.settings import Settings
-from worker.engine.interface import UnsupportedModelError
+from worker.engine.interface import BadCheckpointError, UnsupportedModelError
 from worker.engine.transformers.device import resolve_device, resolve_dtype
+from worker.engine.transformers.model.checkpoint import check_folder, check_loaded
 from worker.engine.transformers.model_runner import uses_openvino
 from worker.engine.transformers.openvino.forward import GraphError, is_converted, prepare_network
 from worker.process.engine_config import engine_config
+from worker.weights.gguf_file import GgufFile
 from worker.weights.huggingface import Advance, HubError, fetch_from_hub
 
 logger = logging.getLogger(__name__)
@@ -70,37 +73,49 @@ def prepare_graph(settings: Settings, weights: Weights, step: Step) -> None:
     """Convert the weights for OpenVINO if the settings select it, unless that has been done.
 
     If the network cannot be converted, a warning is logged and the worker computes it in torch.
-    Raises `WeightsError` for settings that exclude each other.
+    Raises `WeightsError` for settings that exclude each other, and for weights that are incomplete
+    or in a format that is not read.
     """
     if settings.engine == "scripted":
         return
     config = engine_config(settings, weights.folder)
     try:
-        if not uses_openvino(config) or is_converted(config):
+        is_for_openvino = uses_openvino(config)
+        if is_for_openvino and is_converted(config):
             return
-    except UnsupportedModelError as error:
-        raise WeightsError(str(error)) from error
-    with step("converting for this CPU"):
-        try:
+        check_folder(weights.folder)
+        if not is_for_openvino:
+            return
+        with step("converting for this CPU"):
             prepare_network(config)
-        except GraphError as error:
-            logger.warning("not converted: %s", error)
+    except UnsupportedModelError as error:
+        raise WeightsError(f"{weights.model_id} cannot be served: {error}") from error
+    except GraphError as error:
+        logger.warning("not converted: %s", error)
 
 
 def convert_gguf(file: Path, folder: Path, dtype: torch.dtype) -> None:
     """Write the dequantised model and its tokenizer to `folder`.
 
-    Raises `WeightsError` if the file cannot be read as GGUF.
+    Raises `WeightsError` if the file cannot be read as GGUF, or would lose something.
     """
+    loader: Any = AutoModelForCausalLM
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        gguf = GgufFile(file)
+        gguf.check()
+        model, report = loader.from_pretrained(
             file.parent,
             gguf_file=file.name,
             dtype=dtype,
             # Otherwise transformers treats the model as quantised and refuses to save it.
             quantization_config=GgufConfig(dequantize=True),
+            output_loading_info=True,
         )
+        check_loaded(report, model.state_dict().keys())
+        gguf.check_converted(model)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    except BadCheckpointError as error:
+        raise WeightsError(f"{file} cannot be served: {error}") from error
     except (OSError, ValueError, struct.error, NotImplementedError) as error:
         raise WeightsError(f"{file} cannot be read as GGUF: {error}") from error
     tokenizer.save_pretrained(folder)

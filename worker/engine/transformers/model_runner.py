@@ -14,6 +14,7 @@ from worker.engine.transformers.batch.packing import pack
 from worker.engine.transformers.device import resolve_device
 from worker.engine.transformers.forward import Forward
 from worker.engine.transformers.malloc import keep_freed_memory
+from worker.engine.transformers.model.checkpoint import check_folder
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,8 @@ def load_forward(config: EngineConfig) -> Forward:
     warning, unless the configuration needs a feature of OpenVINO. Raises `UnsupportedModelError`
     and `ModelTooLargeError`.
     """
+    if not config.has_random_weights:
+        check_folder(config.folder)
     if not uses_openvino(config):
         return _load_torch_forward(config)
     # Imported here, because each backend loads libraries that the other does not need.

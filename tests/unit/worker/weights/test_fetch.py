@@ -9,6 +9,7 @@ import torch
 
 from models.profile.weights import locate_weights
 from models.settings import Settings
+from tests.tiny_model import save_tiny_model
 from worker.engine.transformers.openvino.forward import GraphError
 from worker.weights import fetch
 from worker.weights.fetch import WeightsError, prepare_graph, prepare_weights
@@ -114,7 +115,7 @@ def test_a_network_that_cannot_be_converted_is_left_to_the_worker(
 
     monkeypatch.setattr(fetch, "prepare_network", fail)
     weights = locate_weights(settings)
-    weights.folder.mkdir(parents=True)
+    save_tiny_model(weights.folder)
 
     prepare_graph(settings, weights, show_nothing)
 

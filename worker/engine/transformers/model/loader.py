@@ -6,10 +6,12 @@ Only safetensors files are read, and no code from the folder is executed.
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
-from worker.engine.interface import EngineConfig, UnsupportedModelError
+from worker.engine.interface import BadCheckpointError, EngineConfig, UnsupportedModelError
 from worker.engine.transformers.device import resolve_device, resolve_dtype
+from worker.engine.transformers.model.checkpoint import check_loaded
 from worker.engine.transformers.model.memory import check_fits, free_bytes, stored_weights_bytes
 from worker.engine.transformers.torch_forward.attention import ATTENTION_NAME, register_attention
 from worker.engine.transformers.torch_forward.fused_norm import fuse_norms
@@ -40,13 +42,16 @@ def load_model(config: EngineConfig) -> Any:
 def load_network(config: EngineConfig, dtype: torch.dtype, device: torch.device) -> Any:
     """Load the network from transformers, with the language model's attention replaced by ours.
 
-    Raises `UnsupportedModelError` if transformers cannot load it.
+    Raises `UnsupportedModelError` if transformers cannot load it, and `BadCheckpointError` if the
+    weights are not whole.
     """
     register_attention()
     try:
         model_config = AutoConfig.from_pretrained(config.folder, local_files_only=True)
         with device:
             model = _instantiate(config, model_config, dtype)
+    except (SafetensorError, OSError) as error:
+        raise BadCheckpointError(f"its files cannot be read: {error}") from error
     except (ImportError, KeyError, ValueError) as error:
         raise UnsupportedModelError(f"transformers cannot load it so: {error!r}") from error
     return model.to(device).eval()
@@ -70,14 +75,19 @@ def _instantiate(config: EngineConfig, model_config: Any, dtype: torch.dtype) ->
     attention = {text_config: ATTENTION_NAME}
     if config.has_random_weights:
         return loader.from_config(model_config, dtype=dtype, attn_implementation=attention)
-    return loader.from_pretrained(
+    model, report = loader.from_pretrained(
         config.folder,
         dtype=dtype,
         local_files_only=True,
         use_safetensors=True,
         trust_remote_code=False,
         attn_implementation=attention,
+        # Reported as well, and then refused.
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
     )
+    check_loaded(report, model.state_dict().keys())
+    return model
 
 
 def text_config_name(config: Any) -> str:

@@ -8,7 +8,12 @@ from pathlib import Path
 from torch import Tensor
 
 from worker.engine.image_features import EncodedImage
-from worker.engine.interface import EngineConfig, ModelTooLargeError, PromptImage
+from worker.engine.interface import (
+    BadCheckpointError,
+    EngineConfig,
+    ModelTooLargeError,
+    PromptImage,
+)
 from worker.engine.transformers.batch.packing import Pack
 from worker.engine.transformers.model.forward_check import (
     NUM_CACHED_TOKENS,
@@ -171,7 +176,7 @@ def _convert(config: EngineConfig, kind: Weights, *, force: bool = False) -> Net
         network = network or _convert_full(config)
         if kind != "full":
             compress_weights(network.graph, 8 if kind == "int8" else 4, network.vocab_size)
-    except (GraphError, ModelTooLargeError):
+    except (GraphError, ModelTooLargeError, BadCheckpointError):
         raise
     except Exception as error:
         raise GraphError(_summarize(error)) from error

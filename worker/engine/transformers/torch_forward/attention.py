@@ -103,6 +103,9 @@ def _attention(  # noqa: PLR0913 - the signature is transformers'
 ) -> tuple[Tensor, None]:
     if paged is None:
         raise UnsupportedModelError("it does not hand keyword arguments down to its attention")
+    # transformers' masks are None here (see `register_attention`).
+    if attention_mask is not None:
+        raise UnsupportedModelError("its attention has a mask of its own")
     for name in _UNSUPPORTED_OPTIONS:
         if options.get(name) is not None:
             raise UnsupportedModelError(f"its attention uses {name}")
