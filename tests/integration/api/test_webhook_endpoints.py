@@ -26,7 +26,8 @@ def openai(app: OpenAPI) -> Iterator[OpenAI]:
     """Return the official client, connected to the app without a server."""
     transport = httpx2.WSGITransport(app)
     with httpx2.Client(transport=transport) as http:
-        yield OpenAI(api_key="none", base_url="http://localhost/v1", http_client=http, max_retries=0)
+        url = "http://localhost/v1"
+        yield OpenAI(api_key="none", base_url=url, http_client=http, max_retries=0)
 
 
 @pytest.fixture
