@@ -44,13 +44,13 @@ class _Exchange:
 
 def post_request(path: str, body: bytes) -> bytes:
     """Return the bytes of a POST of JSON on a keep-alive connection."""
-    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def get_request(path: str) -> bytes:
     """Return the bytes of a GET on a keep-alive connection."""
-    return f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 def run_closed_loop(

@@ -59,7 +59,7 @@ class Stream:
 
 def stream_request(path: str, body: bytes) -> bytes:
     """Return the bytes of a POST of JSON whose answer is a stream."""
-    head = f"POST {path} HTTP/1.0\r\nHost: bench\r\nContent-Type: application/json\r\n"
+    head = f"POST {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
