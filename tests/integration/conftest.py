@@ -127,7 +127,13 @@ def unaware_timings(worker_timings: WorkerTimings) -> WorkerTimings:
 
 
 @pytest.fixture
-def make_worker(settings: Settings, worker_timings: WorkerTimings) -> Iterator[MakeWorker]:
+def make_worker(
+    settings: Settings, worker_timings: WorkerTimings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MakeWorker]:
+    """Return a function that starts workers.
+
+    It needs `monkeypatch`, so that what a test replaces stays replaced until its workers stop.
+    """
     with contextlib.ExitStack() as stack:
 
         def make(*, timings: WorkerTimings | None = None, **changes: Any) -> InProcessWorker:
