@@ -1,0 +1,1 @@
+"""Attacks of one client, and what another one sees of them."""
