@@ -8,19 +8,23 @@ from hashlib import blake2b
 from io import BytesIO
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from models.errors import InvalidRequestError
+from models.media.decoder import FORMATS, DecodeError, decode
 
 MAX_IMAGES = 20
 """Maximum number of images in the input of one response."""
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 """Maximum size of one image file in bytes."""
 MAX_IMAGE_PIXELS = 4096 * 4096
+MAX_IMAGE_EDGE = 16_384
+"""Maximum length of either edge in pixels."""
+MAX_ASPECT_RATIO = 64
+"""Maximum ratio of the edges. Models scale the shorter edge up to a fixed length."""
 LOW_DETAIL_EDGE = 512
 """Length of the longer edge in pixels to which `detail: low` scales an image down."""
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 _DATA_URL = re.compile(r"data:image/(png|jpe?g|webp|gif)(;[^,;]*)*;base64,", re.IGNORECASE)
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
@@ -60,14 +64,11 @@ def decode_image(file: ImageFile, param: str) -> Any:
 
     Raises `InvalidRequestError` that names `param` if the file is damaged.
     """
-    image = _read_header(file, param)
+    _read_header(file, param)
     try:
-        upright = ImageOps.exif_transpose(image).convert("RGB")
-    except Exception as error:  # a damaged file raises almost anything
+        return decode(file.content, LOW_DETAIL_EDGE if file.is_low_detail else None)
+    except DecodeError as error:
         raise _unreadable(error, param) from error
-    if file.is_low_detail:
-        upright.thumbnail((LOW_DETAIL_EDGE, LOW_DETAIL_EDGE))
-    return upright
 
 
 def gradient_url() -> str:
@@ -101,17 +102,24 @@ def _decode_url(url: str, param: str) -> bytes:
     return content
 
 
-def _read_header(file: ImageFile, param: str) -> Any:
-    """Open an image and check the size in its header before memory of that size is allocated."""
+def _read_header(file: ImageFile, param: str) -> None:
+    """Check the size in an image's header before memory of that size is allocated."""
     try:
-        image = Image.open(BytesIO(file.content), formats=_FORMATS)
+        image = Image.open(BytesIO(file.content), formats=FORMATS)
     except _BOMB as error:
         raise _too_many_pixels(param) from error
-    except Exception as error:  # as above
+    except Exception as error:  # a damaged file raises almost anything
         raise _unreadable(error, param) from error
     if image.width * image.height > MAX_IMAGE_PIXELS:
         raise _too_many_pixels(param)
-    return image
+    longer, shorter = max(image.size), min(image.size)
+    if longer > MAX_IMAGE_EDGE or longer > shorter * MAX_ASPECT_RATIO:
+        raise InvalidRequestError(
+            f"{param} is {image.width} x {image.height} pixels: an edge may have at most "
+            f"{MAX_IMAGE_EDGE}, and at most {MAX_ASPECT_RATIO} times the other.",
+            param=param,
+            code="image_too_large",
+        )
 
 
 def _unreadable(error: Exception, param: str) -> InvalidRequestError:
