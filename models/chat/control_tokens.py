@@ -54,7 +54,7 @@ class ControlTokens:
         # Where several tokens begin at one place, the longest counts, as in tokenizers.
         longest_first = sorted(map(re.escape, texts), key=len, reverse=True)
         self._pattern = re.compile("|".join(longest_first) or r"(?!)")
-        self._mark_pattern = re.compile(f"<{secret}[0-9]{{5}}>")
+        self._mark_pattern = re.compile(f"<{secret}[0-9]+>")
         self.tokenizer = _rename(config, self._marks)
         """Tokenizer of marked text; gives every token the id that the given tokenizer gives it."""
         self.mark = lru_cache(maxsize=1024)(self._mark)
@@ -91,7 +91,8 @@ def _rename(config: dict[str, Any], names: dict[str, str]) -> "Tokenizer":
     else:
         model["vocab"] = [[names.get(text, text), score] for text, score in model["vocab"]]
     if "merges" in model:
-        model["merges"] = [pair for pair in model["merges"] if not _makes_any(pair, names)]
+        prefix = model.get("continuing_subword_prefix") or ""
+        model["merges"] = [pair for pair in model["merges"] if not _makes_any(pair, prefix, names)]
     if model.get("unk_token") in names:
         model["unk_token"] = names[model["unk_token"]]
     # Prompts are neither cut nor filled up, and the template writes all of their tokens.
@@ -99,10 +100,13 @@ def _rename(config: dict[str, Any], names: dict[str, str]) -> "Tokenizer":
     return Tokenizer.from_str(orjson.dumps(config).decode())
 
 
-def _makes_any(pair: str | list[str], names: dict[str, str]) -> bool:
-    """Return True if a merge takes or makes one of these tokens."""
-    first, second = pair.split(" ", 1) if isinstance(pair, str) else pair
-    return not names.keys().isdisjoint((first, second, first + second))
+def _makes_any(pair: list[str], prefix: str, names: dict[str, str]) -> bool:
+    """Return True if a merge takes or makes one of these tokens.
+
+    `prefix` begins the tokens within a word, and is left out where they are merged.
+    """
+    first, second = pair
+    return not names.keys().isdisjoint((first, second, first + second.removeprefix(prefix)))
 
 
 def _check_ids(before: "Tokenizer", after: "Tokenizer", names: dict[str, str]) -> None:

@@ -73,6 +73,13 @@ def _mistral(control: list[AddedToken]) -> Tokenizer:
 
 STYLES: dict[str, Style] = {
     "default": Style(template="default", control=_CHATML),
+    "llama 2": Style(
+        template="llama2",
+        control=[*special("<s>"), *special("</s>", normalized=True)],
+        make=_mistral,
+        bos="<s>",
+        eos="</s>",
+    ),
     "llama 3": Style(
         template="llama3",
         control=special(

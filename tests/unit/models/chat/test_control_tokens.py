@@ -72,6 +72,19 @@ def test_merges_do_not_make_a_control_token_of_text() -> None:
     assert ids_of(control.tokenizer, control.mark("<s>")) == [4]
 
 
+def test_merges_within_words_do_not_either() -> None:
+    vocabulary = {"<": 0, "##s": 1, "##>": 2, "<s": 3, "<s>": 4}
+    merges = [("<", "##s"), ("<s", "##>")]
+    model = BPE(vocab=vocabulary, merges=merges, continuing_subword_prefix="##")
+    tokenizer = Tokenizer(model)
+    tokenizer.add_special_tokens(["<s>"])
+
+    control = ControlTokens(tokenizer, "")
+
+    assert ids_of(tokenizer, "<s>") == [4]
+    assert ids_of(control.tokenizer, "<s>") == [3, 2]
+
+
 def test_pieces_of_the_vocabulary_are_not_found_in_text() -> None:
     pieces = [("<unk>", 0.0), ("<", -2.0), ("s", -2.0), (">", -2.0), ("</s>", 0.0), ("/", -2.0)]
     tokenizer = Tokenizer(Unigram(pieces, unk_id=0))
