@@ -13,6 +13,7 @@ from api.streaming.foreground import wait_for_end
 from api.validation.context import Context
 from api.validation.create_request import create_response, prepare
 from models.chat.prompt import Prompt
+from models.chat.prompt_tokenizer import PromptTooLongError
 from models.encryption.compaction import SUMMARY_INSTRUCTION, compaction_item
 from models.errors import AppError, InvalidRequestError
 from models.ids import new_item_id, response_wire_id
@@ -113,7 +114,11 @@ def _select_user_messages(services: Services, items: list[dict[str, Any]]) -> li
 
 
 def _count_tokens(services: Services, items: list[dict[str, Any]]) -> int:
-    return len(services.encoder.encode_media(Prompt(instructions=None, items=items)))
+    """Return the length of items in tokens; an estimate if they are far too long for a prompt."""
+    try:
+        return len(services.encoder.encode_media(Prompt(instructions=None, items=items)))
+    except PromptTooLongError as error:
+        return error.num_tokens
 
 
 def _join_text(output: list[dict[str, Any]]) -> str:

@@ -1,7 +1,7 @@
 """Conversion of items to chat template messages: text, reasoning, tool calls, tool outputs."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -26,19 +26,21 @@ def to_messages(
     profile: Profile,
     thinking: ThinkingStyle,
     images: ImageReader | None = None,
+    mark: Callable[[str], str] = str,
 ) -> list[Message]:
     """Convert the items of a prompt to chat messages.
 
     Instructions come first and belong to this turn only. If the template does not support tools,
-    tool calls and their outputs are written as text.
+    tool calls and their outputs are written as text. `mark` is applied to what clients did not
+    write (models/chat/control_tokens.py).
     """
-    messages = _convert_items(prompt.items, profile, thinking, images)
+    messages = _convert_items(prompt.items, profile, thinking, images, mark)
     tool_text = prompt.tool_prompt
     if is_native(prompt, profile):
         messages = [_with_short_ids(message, profile) for message in messages]
     else:
-        messages = calls_as_text(messages)
-        functions = tools_prompt(prompt.tools) if prompt.tools else None
+        messages = calls_as_text(messages, mark)
+        functions = tools_prompt(prompt.tools, mark) if prompt.tools else None
         tool_text = "\n\n".join(filter(None, (functions, tool_text)))
     for text in filter(None, (tool_text, prompt.instructions)):
         messages.insert(0, {"role": "system", "content": text})
@@ -60,11 +62,12 @@ def _convert_items(
     profile: Profile,
     thinking: ThinkingStyle,
     images: ImageReader | None,
+    mark: Callable[[str], str],
 ) -> list[Message]:
     """Convert items to messages; join consecutive text and calls of the assistant into one."""
     messages: list[Message] = []
     names: dict[str, str] = {}
-    for item in _with_searches(attach_reasoning(items)):
+    for item in _with_searches(attach_reasoning(items), mark):
         match item.get("type", "message"):
             case "function_call":
                 names[item["call_id"]] = item["name"]
@@ -111,12 +114,14 @@ def _call(item: dict[str, Any]) -> dict[str, Any]:
     return {"id": item["call_id"], "type": "function", "function": function}
 
 
-def _with_searches(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_searches(
+    items: Sequence[dict[str, Any]], mark: Callable[[str], str]
+) -> list[dict[str, Any]]:
     """Replace each web search item by the messages that represent it."""
     expanded: list[dict[str, Any]] = []
     for item in items:
         is_search = item.get("type") == "web_search_call"
-        messages = messages_of(item) if is_search else [item]
+        messages = messages_of(item, mark) if is_search else [item]
         reasoning = {"thought": item["thought"]} if is_search and "thought" in item else {}
         expanded += [messages[0] | reasoning, *messages[1:]] if messages else []
     return expanded

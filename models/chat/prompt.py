@@ -64,11 +64,20 @@ class ChatEncoder(Protocol):
     def encode(self, prompt: Prompt) -> list[int]:
         """Return the token ids of a prompt, which end where the assistant's turn begins."""
 
+    def mark(self, text: str) -> str:
+        """Return text of the server's own with its control tokens marked as such.
+
+        Without the mark they are text (models/chat/control_tokens.py).
+        """
+
     def encode_media(self, prompt: Prompt) -> EncodedPrompt:
         """Encode a prompt, with the images that its image tokens stand for."""
 
     def encode_result(self, result: str, effort: str | None) -> list[int]:
-        """Return the tokens after a tool call: its result and the start of the assistant's turn."""
+        """Return the tokens after a tool call: its result and the start of the assistant's turn.
+
+        The tags in the result are marked.
+        """
 
     def opener_ids(self, call_format: CallFormat) -> list[int]:
         """Return the token ids that a tool call begins with."""

@@ -26,7 +26,7 @@ def encode_prompt(
         verbosity=parameters.text.verbosity if parameters.text else None,
         effort=parameters.effort,
         tools=chat_tools(call_rule(parameters).shown),
-        tool_prompt=tool_prompt(search) if search else None,
+        tool_prompt=tool_prompt(search, encoder.mark) if search else None,
     )
     if parameters.truncation != "auto":
         encoded = encoder.encode_media(prompt)

@@ -4,6 +4,7 @@ from typing import Any
 
 from models.chat.messages import to_messages
 from models.chat.prompt import EncodedPrompt, Prompt
+from models.chat.prompt_tokenizer import PromptTooLongError
 from models.profile.call_format import CallFormat
 from models.profile.profile import Profile
 from models.profile.sampling_defaults import SamplingDefaults
@@ -12,6 +13,9 @@ from models.profile.weights import SCRIPTED_MODEL
 
 SCRIPTED_CONTEXT = 1 << 20
 """Context length of the scripted engine in tokens."""
+
+_MAX_BYTES = 2 * SCRIPTED_CONTEXT
+"""Length of the longest prompt that is counted rather than refused, in bytes."""
 
 SCRIPTED_VOCAB = 276
 """Number of token ids: 256 bytes and the words of the script."""
@@ -43,10 +47,20 @@ class ScriptedEncoder:
         return None
 
     def encode(self, prompt: Prompt) -> list[int]:
-        """Return the UTF-8 bytes of the messages, one message per line."""
+        """Return the UTF-8 bytes of the messages, one message per line.
+
+        Raises `PromptTooLongError` if there are more than twice as many as the context takes.
+        """
         messages = to_messages(prompt, self.profile, self._thinking)
         lines = (str(message["content"]) for message in messages)
-        return list("\n".join(lines).encode())
+        text = "\n".join(lines).encode()
+        if len(text) > _MAX_BYTES:
+            raise PromptTooLongError(len(text), self.context_length, self.model_id)
+        return list(text)
+
+    def mark(self, text: str) -> str:
+        """Return the text: there are no control tokens."""
+        return text
 
     def encode_media(self, prompt: Prompt) -> EncodedPrompt:
         """Encode a prompt like `encode`; images are not supported."""

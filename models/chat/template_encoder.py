@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from jinja2.exceptions import TemplateError
 
+from models.chat.chat_template import ChatTemplate
+from models.chat.control_tokens import ControlTokens
 from models.chat.messages import content_parts, is_native, to_messages
 from models.chat.prompt import EncodedPrompt, Prompt
+from models.chat.prompt_tokenizer import PromptTokenizer
 from models.chat.scripted_encoder import ScriptedEncoder
 from models.chat.visible_tokens import show_tokens
-from models.errors import InvalidRequestError
 from models.media.images import gradient_url, read_image_part
 from models.media.processor import load_image_reader
 from models.profile.call_format import CallFormat
@@ -33,7 +34,7 @@ class TemplateEncoder:
     """`ChatEncoder` that uses the chat template and tokenizer of the weights."""
 
     def __init__(self, weights: Weights, call_margin: float | None = None) -> None:
-        """Load tokenizer, template and profile; raise `SettingsError` for an invalid profile.
+        """Load tokenizer, template and profile; raise `SettingsError` if one of them is not valid.
 
         `call_margin`, in logits, overrides that of the profile if it is not None.
         """
@@ -46,7 +47,9 @@ class TemplateEncoder:
             folder, local_files_only=True, trust_remote_code=False
         )
         template = _template(self.tokenizer)
-        self._thinking = ThinkingStyle(template, self.tokenizer.get_added_vocab())
+        control = ControlTokens(self.tokenizer.backend_tokenizer, template)
+        self.mark = control.mark
+        self._thinking = ThinkingStyle(template, self.tokenizer.get_added_vocab(), self.mark)
         self.think_tags = self._thinking.tags
         self.profile = read_profile(folder, weights.model_id, template, call_margin)
         self._special_ids = {
@@ -58,7 +61,10 @@ class TemplateEncoder:
         config = _text_config(folder)
         self.context_length = int(config["max_position_embeddings"])
         self.vocab_size = int(config.get("vocab_size") or len(self.tokenizer))
+        self._tokenise = PromptTokenizer(control, self.model_id, self.context_length).encode
         self._images = load_image_reader(folder)
+        self._template = ChatTemplate(self.tokenizer, control, self.model_id)
+        self._template.check(takes_parts=self._images is not None)
         self.media = frozenset({"input_image"} if self._images else ())
         defaults = of_generation_config(_read_json(folder / "generation_config.json"))
         self.sampling = self.profile.sampling.over(defaults)
@@ -66,13 +72,14 @@ class TemplateEncoder:
     def encode(self, prompt: Prompt) -> list[int]:
         """Render the chat template and tokenise the text.
 
-        Raises `InvalidRequestError` if the template refuses the messages.
+        Raises `InvalidRequestError` if the template refuses the messages, or if they are clearly
+        too long for the context.
         """
         return self.encode_media(prompt).token_ids
 
     def encode_media(self, prompt: Prompt) -> EncodedPrompt:
         """Encode a prompt as `encode` does, with its images prepared for the vision encoder."""
-        messages = to_messages(prompt, self.profile, self._thinking, self._images)
+        messages = to_messages(prompt, self.profile, self._thinking, self._images, self.mark)
         if self._images is None:
             return self._encode_text(self._render(messages, prompt))
         # Templates of vision models iterate over the parts of every message.
@@ -82,12 +89,12 @@ class TemplateEncoder:
         images = [
             part["image"] for message in messages for part in message["content"] if "image" in part
         ]
-        text = self._images.expand(self._render(messages, prompt), images)
+        text = self._images.expand(self._render(messages, prompt), images, self.mark)
         encoded = self._encode_text(text)
         return replace(encoded, images=self._images.place(encoded.token_ids, images))
 
     def encode_result(self, result: str, effort: str | None) -> list[int]:
-        """Return the end of the assistant's message and a user message with the result."""
+        """Return the end of the assistant's message and a user message with the marked result."""
         turns = (("user", "?"), ("assistant", _CALL_MARK), ("user", result))
         messages: list[dict[str, Any]] = [
             {"role": role, "content": text if self._images is None else content_parts(text)}
@@ -106,7 +113,7 @@ class TemplateEncoder:
 
     def opener_ids(self, call_format: CallFormat) -> list[int]:
         """Return the token ids of the opener, or of the text before the function's name."""
-        return self._tokenise(call_format.opener or '{"name": "')
+        return self._tokenise(self.mark(call_format.opener) or '{"name": "')
 
     def special_id(self, text: str) -> int | None:
         """Return the id of `text` if the weights' own tokenizer marks it as a special token.
@@ -121,20 +128,12 @@ class TemplateEncoder:
             self._images.prepare(read_image_part(part, param), param)
 
     def _render(self, messages: list[dict[str, Any]], prompt: Prompt) -> str:
-        try:
-            text: str = self.tokenizer.apply_chat_template(
-                messages,
-                tokenize=False,
-                add_generation_prompt=True,
-                tools=self._native_tools(prompt),
-                verbosity=prompt.verbosity or "medium",
-                **self._thinking.keywords(prompt.effort),
-            )
-        except TemplateError as error:
-            raise InvalidRequestError(
-                f"The chat template of {self.model_id} refuses these messages: {error}",
-                param="input",
-            ) from error
+        text = self._template.render(
+            messages,
+            tools=self._native_tools(prompt),
+            verbosity=prompt.verbosity or "medium",
+            **self._thinking.keywords(prompt.effort),
+        )
         return self._thinking.close_reasoning(text, prompt.effort)
 
     def _native_tools(self, prompt: Prompt) -> list[dict[str, Any]] | None:
@@ -144,11 +143,6 @@ class TemplateEncoder:
         token_ids = self._tokenise(text)
         opens_reasoning = self._thinking.opens_reasoning(text)
         return EncodedPrompt(token_ids=token_ids, opens_reasoning=opens_reasoning)
-
-    def _tokenise(self, text: str) -> list[int]:
-        # Called directly: the wrapper of transformers takes three times as long as the tokenizing.
-        encoding = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
-        return list(encoding.ids)
 
     def token_texts(self) -> list[bytes]:
         """Return the bytes of every token as llguidance derives them, partial characters included.

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from models.chat.prompt import Prompt
+from models.chat.prompt_tokenizer import PromptTooLongError
 
 USUAL_OUTPUT = 1024
 """Number of tokens reserved for the output if the request sets no limit."""
@@ -38,7 +39,8 @@ def room_for_prompt(context_length: int, max_output_tokens: int | None) -> int:
 def fit(encode: Callable[[Prompt], Encoded], prompt: Prompt, room: int) -> Encoded:
     """Encode the prompt without its oldest turns, so that it has at most `room` tokens.
 
-    The result is longer than `room` if the items that must be kept are.
+    The result is longer than `room` if the items that must be kept are; `PromptTooLongError` is
+    raised if they are so much longer that `encode` raises it.
     """
     sizes = [_size(item) for item in prompt.items]
     turns = _droppable_turns(prompt.items)
@@ -49,11 +51,18 @@ def fit(encode: Callable[[Prompt], Encoded], prompt: Prompt, room: int) -> Encod
         if excess > 0:
             dropped |= _pop_oldest(turns, sizes, excess)
         kept = [item for position, item in enumerate(prompt.items) if position not in dropped]
-        encoded = encode(replace(prompt, items=kept))
-        if len(encoded) <= room or not turns:
-            return encoded
+        try:
+            encoded = encode(replace(prompt, items=kept))
+        except PromptTooLongError as error:
+            if not turns:
+                raise
+            num_tokens = error.num_tokens
+        else:
+            num_tokens = len(encoded)
+            if num_tokens <= room or not turns:
+                return encoded
         # Estimated from text lengths: encoding each item would cost more than another attempt.
-        excess = max(1, sum(sizes) * (len(encoded) - room) / len(encoded))
+        excess = max(1, sum(sizes) * (num_tokens - room) / num_tokens)
 
 
 def _pop_oldest(turns: list[set[int]], sizes: list[int], excess: float) -> set[int]:

@@ -4,7 +4,7 @@ Loads torch, which transformers' processors import, but only for models that tak
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,21 +93,23 @@ class ImageReader:
             inputs={name: array for name, array in output.items() if name not in _PROMPT_NAMES},
         )
 
-    def expand(self, text: str, images: Sequence[PreparedImage]) -> str:
+    def expand(
+        self, text: str, images: Sequence[PreparedImage], mark: Callable[[str], str] = str
+    ) -> str:
         """Replace each image placeholder in a rendered prompt by the text of its image.
 
-        Raises `InvalidRequestError` if the numbers of placeholders and images differ.
+        `mark` is applied to placeholders and replacements (models/chat/control_tokens.py). Raises
+        `InvalidRequestError` if the numbers of placeholders and images differ.
         """
-        pieces = text.split(self.image_token)
+        pieces = text.split(mark(self.image_token))
         if len(pieces) != len(images) + 1:
             message = (
-                f"{self.image_token!r} marks an image in the prompts of this model: "
-                f"{len(pieces) - 1} marks for {len(images)} images. Leave it out of texts."
+                f"The chat template of this model shows {len(pieces) - 1} of {len(images)} images."
             )
             raise InvalidRequestError(message, param="input")
         whole = [pieces[0]]
         for image, piece in zip(images, pieces[1:], strict=True):
-            whole += [image.text, piece]
+            whole += [mark(image.text), piece]
         return "".join(whole)
 
     def place(self, token_ids: Sequence[int], images: Sequence[PreparedImage]) -> list[PlacedImage]:

@@ -5,7 +5,7 @@ DeepSeek and Granite `thinking`, of gpt-oss and Mistral `reasoning_effort`.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 SWITCHES = ("enable_thinking", "thinking")
@@ -41,8 +41,16 @@ _MESSAGE_KEYS = ("reasoning_content", "thinking", "reasoning")
 class ThinkingStyle:
     """Reasoning conventions of one chat template."""
 
-    def __init__(self, template: str, vocabulary: Collection[str] = ()) -> None:
-        """Detect the conventions; `vocabulary` has the texts of the tokenizer's added tokens."""
+    def __init__(
+        self,
+        template: str,
+        vocabulary: Collection[str] = (),
+        mark: Callable[[str], str] = str,
+    ) -> None:
+        """Detect the conventions; `vocabulary` has the texts of the tokenizer's added tokens.
+
+        `mark` is applied to delimiters in prompts (models/chat/control_tokens.py).
+        """
         self._template = template
         self._message_key = next(filter(self._reads_message_key, _MESSAGE_KEYS), None)
         known = (
@@ -50,6 +58,7 @@ class ThinkingStyle:
         )
         self.tags = next(known, None)
         """Delimiters of the reasoning; None if the model is not known to reason."""
+        self._prompt_tags = ThinkTags(*map(mark, self.tags or KNOWN_TAGS[0]))
 
     def keywords(self, effort: str | None) -> dict[str, Any]:
         """Return the template keywords for a reasoning effort; empty if `effort` is None."""
@@ -73,17 +82,17 @@ class ThinkingStyle:
 
     def opens_reasoning(self, prompt: str) -> bool:
         """Return True if a prompt ends inside a reasoning block that the model continues."""
-        return self.tags is not None and prompt.rstrip().endswith(self.tags.opener)
+        return self.tags is not None and prompt.rstrip().endswith(self._prompt_tags.opener)
 
     def close_reasoning(self, prompt: str, effort: str | None) -> str:
         """Close the reasoning block that the prompt opens if the effort disables reasoning."""
-        if self.tags is None or not self.opens_reasoning(prompt) or is_reasoning_enabled(effort):
+        if not self.opens_reasoning(prompt) or is_reasoning_enabled(effort):
             return prompt
-        return f"{prompt.rstrip()}\n\n{self.tags.closer}\n\n"
+        return f"{prompt.rstrip()}\n\n{self._prompt_tags.closer}\n\n"
 
     def _prepend(self, reasoning: str, content: Any) -> Any:
         """Prepend reasoning, in the model's delimiters, to a message's content (text or parts)."""
-        opener, closer = self.tags or KNOWN_TAGS[0]
+        opener, closer = self._prompt_tags
         block = f"{opener}\n{reasoning}\n{closer}\n\n"
         if isinstance(content, list):
             return [{"type": "text", "text": block}, *content]

@@ -1,7 +1,7 @@
 """Functions, calls and outputs as plain text, for chat templates without tool support."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -21,10 +21,13 @@ To call one, answer with a JSON object that has its name and arguments, in <tool
 _SHOWN = ("name", "description", "parameters")
 
 
-def tools_prompt(tools: Sequence[dict[str, Any]]) -> str:
-    """Return the part of the system message that describes functions."""
+def tools_prompt(tools: Sequence[dict[str, Any]], mark: Callable[[str], str] = str) -> str:
+    """Return the part of the system message that describes functions.
+
+    `mark` is applied to what clients did not write (models/chat/control_tokens.py).
+    """
     definitions = "\n".join(orjson.dumps(tool).decode() for tool in tools)
-    return _TOOLS_PROMPT.format(tools=definitions)
+    return mark(_TOOLS_PROMPT).format(tools=definitions)
 
 
 def chat_tools(tools: Sequence[FunctionTool]) -> list[dict[str, Any]]:
@@ -36,17 +39,23 @@ def chat_tools(tools: Sequence[FunctionTool]) -> list[dict[str, Any]]:
     ]
 
 
-def calls_as_text(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rewrite tool calls as assistant text, and consecutive tool outputs as one user message."""
+def calls_as_text(
+    messages: Sequence[dict[str, Any]], mark: Callable[[str], str] = str
+) -> list[dict[str, Any]]:
+    """Rewrite tool calls as assistant text, and consecutive tool outputs as one user message.
+
+    `mark` is applied to the tags around them (models/chat/control_tokens.py).
+    """
     written: list[dict[str, Any]] = []
     was_output = False
     for message in messages:
         is_output = message["role"] == "tool"
         if is_output:
-            _add_output(written, message["content"], is_first=not was_output)
+            response = _join(mark("<tool_response>"), message["content"])
+            _add_output(written, _join(response, mark("</tool_response>")), is_first=not was_output)
         elif "tool_calls" in message:
             others = {key: value for key, value in message.items() if key != "tool_calls"}
-            calls = "\n".join(_call_text(call["function"]) for call in message["tool_calls"])
+            calls = "\n".join(_call_text(call["function"], mark) for call in message["tool_calls"])
             written.append(others | {"content": _join(message["content"], calls)})
         else:
             written.append(message)
@@ -55,18 +64,18 @@ def calls_as_text(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _add_output(
-    written: list[dict[str, Any]], content: str | list[dict[str, Any]], *, is_first: bool
+    written: list[dict[str, Any]], response: str | list[dict[str, Any]], *, is_first: bool
 ) -> None:
-    response = _join(_join("<tool_response>", content), "</tool_response>")
     if is_first:
         written.append({"role": "user", "content": response})
     else:
         written[-1] = written[-1] | {"content": _join(written[-1]["content"], response)}
 
 
-def _call_text(function: dict[str, Any]) -> str:
+def _call_text(function: dict[str, Any], mark: Callable[[str], str]) -> str:
     """Return a call as grammars format it, so that the prompt repeats the output exactly."""
-    return f"<tool_call>\n{json.dumps(function, ensure_ascii=False)}\n</tool_call>"
+    call = json.dumps(function, ensure_ascii=False)
+    return f"{mark('<tool_call>')}\n{call}\n{mark('</tool_call>')}"
 
 
 def _join(

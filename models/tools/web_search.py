@@ -6,7 +6,7 @@ All models use the Hermes format: a call is `<tool_call>{…}</tool_call>`, and 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,15 +72,18 @@ def must_search(parameters: GenerationParameters) -> bool:
     return mode == "required" or isinstance(choice, HostedChoice)
 
 
-def tool_prompt(tool: WebSearchTool) -> str:
-    """Return the part of the system message that describes the web search."""
+def tool_prompt(tool: WebSearchTool, mark: Callable[[str], str] = str) -> str:
+    """Return the part of the system message that describes the web search.
+
+    `mark` is applied to what clients did not write (models/chat/control_tokens.py).
+    """
     query = {"type": "string", "description": "What to search for."}
     signature = {
         "name": NAME,
         "description": tool.search_description or _SEARCH,
         "parameters": {"type": "object", "properties": {"query": query}, "required": ["query"]},
     }
-    text = _PROMPT.format(
+    text = mark(_PROMPT).format(
         signature=json.dumps({"type": "function", "function": signature}, ensure_ascii=False),
         extract=tool.extract_description or _EXTRACT,
     )
@@ -97,10 +100,10 @@ def place_of(tool: WebSearchTool) -> str | None:
     return ", ".join(filter(None, names)) or None
 
 
-def call_text(query: str) -> str:
-    """Return a search call in the format that models write."""
+def call_text(query: str, mark: Callable[[str], str] = str) -> str:
+    """Return a search call in the format that models write; `mark` is applied to its tags."""
     arguments = json.dumps({"name": NAME, "arguments": {"query": query}}, ensure_ascii=False)
-    return f"{CALL_OPENER}\n{arguments}\n{CALL_CLOSER}"
+    return f"{mark(CALL_OPENER)}\n{arguments}\n{mark(CALL_CLOSER)}"
 
 
 def parse_call(text: str) -> str | None:
@@ -116,18 +119,21 @@ def parse_call(text: str) -> str | None:
     return query[:MAX_QUERY] if isinstance(query, str) and query.strip() else None
 
 
-def result_text(hits: Sequence[Hit], *, first: int = 1) -> str:
-    """Return the text of a result, with the hits numbered from `first`."""
+def result_text(hits: Sequence[Hit], *, first: int = 1, mark: Callable[[str], str] = str) -> str:
+    """Return the text of a result, with the hits numbered from `first`.
+
+    `mark` is applied to the tags around them (models/chat/control_tokens.py).
+    """
     results = [
         {"n": first + n, "title": hit.title, "url": hit.url, "text": hit.text}
         for n, hit in enumerate(hits)
     ]
-    return _response({"results": results})
+    return _response({"results": results}, mark)
 
 
-def error_text(reason: str) -> str:
-    """Return the text of the result of a failed search."""
-    return _response({"error": reason})
+def error_text(reason: str, mark: Callable[[str], str] = str) -> str:
+    """Return the text of the result of a failed search; `mark` is applied to its tags."""
+    return _response({"error": reason}, mark)
 
 
 def parse_result(text: str) -> tuple[list[Hit], str | None]:
@@ -144,8 +150,11 @@ def parse_result(text: str) -> tuple[list[Hit], str | None]:
         return [], "the result cannot be read"
 
 
-def messages_of(item: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return an earlier search as two messages, call and result; none if it had no query."""
+def messages_of(item: dict[str, Any], mark: Callable[[str], str] = str) -> list[dict[str, Any]]:
+    """Return an earlier search as two messages, call and result; none if it had no query.
+
+    `mark` is applied to the tags in them (models/chat/control_tokens.py).
+    """
     action = item.get("action") or {}
     query = action.get("query") or " ".join(action.get("queries") or ())
     if not query:
@@ -157,14 +166,14 @@ def messages_of(item: dict[str, Any]) -> list[dict[str, Any]]:
         if isinstance(hit, dict) and "url" in hit
     ]
     return [
-        {"role": "assistant", "content": call_text(query)},
-        {"role": "user", "content": result_text(hits)},
+        {"role": "assistant", "content": call_text(query, mark)},
+        {"role": "user", "content": result_text(hits, mark=mark)},
     ]
 
 
-def _response(result: dict[str, Any]) -> str:
-    """Wrap a result in tags; escape `<` and `[`, so that page text cannot form control tokens."""
+def _response(result: dict[str, Any], mark: Callable[[str], str]) -> str:
+    """Wrap a result in tags; escape `<` and `[`, so that page text cannot form tags either."""
     text = orjson.dumps(result).decode().replace("<", "\\u003c").replace("[", "\\u005b")
     # The opening bracket of the list itself is not part of page text.
     text = text.replace('{"results":\\u005b', '{"results":[', 1)
-    return f"<tool_response>\n{text}\n</tool_response>"
+    return f"{mark('<tool_response>')}\n{text}\n{mark('</tool_response>')}"

@@ -1,8 +1,10 @@
 """Web searches between two turns of a response: run them and encode their results."""
 
 import logging
+from contextlib import suppress
 
 from models.chat.prompt import ChatEncoder
+from models.chat.prompt_tokenizer import PromptTooLongError
 from models.responses.record import ResponseRecord
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.request.tools import WebSearchTool
@@ -71,11 +73,17 @@ class WebSearcher:
         num_used: int,
     ) -> list[int] | None:
         """Return the tokens of as many hits as fit into the context; None if no result fits."""
+        mark = self._encoder.mark
         while True:
-            text = error_text(error) if error else result_text(hits, first=choice.num_hits + 1)
-            token_ids = self._encoder.encode_result(text, parameters.effort)
-            if num_used + len(token_ids) + MIN_ANSWER_TOKENS <= self._encoder.context_length:
-                return token_ids
+            text = (
+                error_text(error, mark)
+                if error
+                else result_text(hits, first=choice.num_hits + 1, mark=mark)
+            )
+            with suppress(PromptTooLongError):
+                token_ids = self._encoder.encode_result(text, parameters.effort)
+                if num_used + len(token_ids) + MIN_ANSWER_TOKENS <= self._encoder.context_length:
+                    return token_ids
             if not hits:
                 return None
             hits = hits[:-1]

@@ -7,6 +7,7 @@ import redis
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from models.chat.scripted_encoder import ScriptedEncoder
 from models.profile.weights import SCRIPTED_MODEL
 from tests.integration.api.requests import create_and_wait, error_of, parsed, text_of
 from tests.integration.conftest import RunSql
@@ -38,6 +39,23 @@ def test_it_works(http: FlaskClient) -> None:
     ]
     assert all(item["id"] and item["status"] == "completed" for item in kept)
     assert made["usage"]["output_tokens"] > 0
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_conversation_far_too_long_for_a_prompt_is_summarised_all_the_same(
+    http: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ScriptedEncoder, "context_length", 1000)
+    monkeypatch.setattr("models.chat.scripted_encoder._MAX_BYTES", 2000)
+    long_ago = [{"role": "user", "content": "x" * 3000}, SAID[1]]
+
+    made = parsed(compact(http, input=[*long_ago, *SAID]))
+
+    _, *kept = made["output"]
+    assert [text_of({"output": [item]}) for item in kept] == [
+        SAID[0]["content"],
+        SAID[2]["content"],
+    ]
 
 
 @pytest.mark.usefixtures("worker")

@@ -145,6 +145,18 @@ def test_input_tokens_are_counted_also_of_what_is_too_long(http: FlaskClient) ->
     assert parsed(answer)["input_tokens"] == ScriptedEncoder.context_length
 
 
+def test_input_tokens_are_not_counted_of_what_is_far_too_long(http: FlaskClient) -> None:
+    body = {"input": "x" * (2 * ScriptedEncoder.context_length + 1)}
+
+    answer = http.post("/v1/responses/input_tokens", json=body)
+
+    assert answer.status_code == 400
+    assert error_of(answer)["code"] == "context_length_exceeded"
+    assert (
+        f"at least {2 * ScriptedEncoder.context_length + 1} tokens" in error_of(answer)["message"]
+    )
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [({}, "input"), ({"input": "x", "model": "other"}, "model"), ({"input": "x", "a": 1}, "a")],

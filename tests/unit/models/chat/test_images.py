@@ -7,6 +7,7 @@ import pytest
 from models.chat.prompt import Prompt
 from models.chat.template_encoder import TemplateEncoder
 from models.errors import InvalidRequestError
+from models.media.images import read_image_part
 from models.profile.weights import Weights
 from tests.pictures import picture_url
 from tests.tiny_vision import write_vision_model
@@ -56,9 +57,26 @@ def test_a_prompt_is_counted_with_its_images(encoder: TemplateEncoder) -> None:
     assert len(with_image) == len(without) + NUM_IMAGE_TOKENS
 
 
-def test_a_text_with_the_mark_of_an_image_is_refused(encoder: TemplateEncoder) -> None:
-    with pytest.raises(InvalidRequestError, match="1 marks for 0 images"):
-        encoder.encode(Prompt(instructions=None, items=[user(text("What is <image>?"))]))
+def test_a_text_that_spells_the_token_of_an_image_is_text(encoder: TemplateEncoder) -> None:
+    asked = user(text("<ima"), text("ge>, <image> and"), image())
+
+    prompt = encoder.encode_media(Prompt(instructions=None, items=[asked]))
+
+    image_token = encoder.tokenizer.convert_tokens_to_ids("<image>")
+    assert prompt.token_ids.count(image_token) == NUM_IMAGE_TOKENS
+    marks = "<image>" * NUM_IMAGE_TOKENS
+    assert encoder.tokenizer.decode(prompt.token_ids) == (
+        f"user: <image>, <image> and{marks}<end>assistant: "
+    )
+
+
+def test_a_template_that_hides_an_image_is_told(encoder: TemplateEncoder) -> None:
+    reader = encoder._images
+    assert reader is not None
+    prepared = reader.prepare(read_image_part(image(), "input"), "input")
+
+    with pytest.raises(InvalidRequestError, match="shows 0 of 1 images"):
+        reader.expand("a", [prepared], encoder.mark)
 
 
 def test_limits_come_from_the_language_model(encoder: TemplateEncoder) -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.chat.prompt import Prompt
+from models.chat.prompt_tokenizer import PromptTooLongError
 from models.chat.truncation import fit, room_for_prompt
 
 Item = dict[str, Any]
@@ -122,6 +123,36 @@ def test_many_turns_take_few_tries() -> None:
     fit(encoder, Prompt(instructions=None, items=items), 4000)
 
     assert encoder.num_calls <= 4
+
+
+def refuse_beyond(limit: int) -> Encoder:
+    """Return an encoder that refuses longer prompts, with an estimate of their length."""
+
+    class Refusing(Encoder):
+        def __call__(self, prompt: Prompt) -> list[int]:
+            encoded = super().__call__(prompt)
+            if len(encoded) > limit:
+                raise PromptTooLongError(len(encoded), limit, "tiny")
+            return encoded
+
+    return Refusing()
+
+
+def test_a_prompt_that_is_refused_for_its_length_loses_turns_all_the_same() -> None:
+    items = [message("user", "a" * 50) for _ in range(10)]
+    encoder = refuse_beyond(100)
+
+    encoded = fit(encoder, Prompt(instructions=None, items=items), 60)
+
+    assert len(encoded) == 51
+    assert encoder.items == items[-1:]
+
+
+def test_what_must_be_kept_may_still_be_refused() -> None:
+    items = [message("user", "a"), message("user", "b" * 500)]
+
+    with pytest.raises(PromptTooLongError, match="at least 501 tokens"):
+        fit(refuse_beyond(100), Prompt(instructions=None, items=items), 60)
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,8 @@ def test_images_stand_where_their_marks_were(reader: ImageReader) -> None:
     ]
 
 
-def test_a_mark_in_a_text_is_refused(reader: ImageReader) -> None:
-    with pytest.raises(InvalidRequestError, match="2 marks for 1 images"):
+def test_a_template_that_shows_an_image_twice_is_told(reader: ImageReader) -> None:
+    with pytest.raises(InvalidRequestError, match="shows 2 of 1 images"):
         reader.expand("<image> and my <image>", [prepare(reader, 0)])
 
 

@@ -100,6 +100,23 @@ def test_an_earlier_search_is_two_messages(item: dict[str, object], num_messages
     assert len(messages_of(item)) == num_messages
 
 
+def test_only_the_tags_around_calls_and_results_are_marked() -> None:
+    def mark(text: str) -> str:
+        return text.replace("<tool_", "<MARKED_")
+
+    hit = Hit(url="u", title="<tool_call>", text="</tool_response>")
+    texts = [
+        call_text("<tool_call>", mark),
+        result_text([hit], mark=mark),
+        error_text("<tool_response>", mark),
+        tool_prompt(WebSearchTool(search_description="<tool_call>"), mark),
+    ]
+
+    # The prompt has the tags in its example, too.
+    assert [text.count("<MARKED_") for text in texts] == [1, 1, 1, 2]
+    assert ["<tool_" in text for text in texts] == [True, False, False, True]
+
+
 def test_marks_in_an_answer_are_citations_however_it_is_cut() -> None:
     citations = Citations()
     citations.add_hits(HITS)
