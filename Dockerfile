@@ -11,14 +11,13 @@ RUN useradd --system --uid 10001 --home-dir /tmp --no-create-home antiphon \
 WORKDIR /app
 
 # Before the code, so that a change of code does not install the dependencies again.
-# pip reads the metadata of the project, which names a README that is not part of the image.
-COPY pyproject.toml constraints.txt ./
+COPY requirements.txt requirements-torch.txt ./
 RUN --mount=type=bind,source=deploy/wheels,target=/wheels \
     --mount=type=cache,target=/root/.cache/pip \
-    touch README.md \
- && pip install --root-user-action=ignore --constraint constraints.txt --find-links /wheels \
-    ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} . \
- && rm -rf README.md build ./*.egg-info
+    pip install --root-user-action=ignore --require-hashes --no-deps -r requirements.txt \
+ && pip install --root-user-action=ignore --find-links /wheels \
+    ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} -r requirements-torch.txt \
+ && pip check
 
 # Owned by the user who runs it: a checkout that only its owner can read works too.
 COPY --chown=antiphon antiphon ./

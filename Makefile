@@ -10,6 +10,13 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Every package at one version and with the hashes of its files; only torch has its pin apart,
+# because each of its builds has hashes of its own.
+INSTALL_PINNED := $(PIP) install --require-hashes --no-deps -r
+INSTALL_PROJECT := $(PIP) install --no-build-isolation -r requirements-torch.txt -e .
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
+	--python-version 3.11 $(U:%=--upgrade-package %)
+PINS := $(UV_COMPILE) -c requirements-torch.txt --no-emit-package torch
 PROCESSES := tests/acceptance tests/chaos tests/conformance/suite
 # What the client programs of the acceptance tests run in, apart from the server's own packages.
 CLIENTS := tests/acceptance/clients
@@ -19,7 +26,7 @@ NODE_MODULES := $(if $(shell command -v npm),$(CLIENTS)/node_modules/.package-lo
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
 
-.PHONY: help up test test-processes test-parts fuzz chaos chaos-mutants nightly guarantees lint format types docs coverage check migrate migration bench peers-install peers grammars compose-test clean
+.PHONY: help up test test-processes test-parts fuzz chaos chaos-mutants nightly guarantees lint format types docs pins coverage check migrate migration bench peers-install peers grammars compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +89,11 @@ migration: $(VENV)/.dev ## Write a migration for changed tables: m="what it does
 	@test -n '$(m)' || { echo 'usage: make migration m="add the column"'; exit 2; }
 	@$(WITH_SERVERS) $(BIN)/alembic revision --autogenerate -m '$(m)'
 
+pins: $(VENV)/.dev ## Write requirements*.txt anew for pyproject.toml; U=name to take its newest version
+	$(PINS) pyproject.toml -o requirements.txt
+	$(PINS) pyproject.toml --extra dev -o requirements-dev.txt
+	$(UV_COMPILE) $(CLIENTS)/requirements.in -o $(CLIENTS)/requirements.txt
+
 coverage: $(VENV)/.dev ## Line and branch coverage of each package, by the tests in one process
 	$(BIN)/python -m coverage run -m pytest -q $(PROCESSES:%=--ignore=%)
 	@for package in api worker models cli; do \
@@ -110,23 +122,24 @@ clean: ## Remove what was made here, but no data
 	rm -rf $(VENV) $(CLIENTS_VENV) $(CLIENTS)/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.runtime: pyproject.toml constraints.txt
+$(VENV)/.runtime: pyproject.toml requirements.txt requirements-torch.txt
 	@test -n '$(PYTHON)' || { echo 'Antiphon needs Python 3.11 or newer: make PYTHON=/path/to/it'; exit 2; }
 	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo '$(PYTHON) is older than Python 3.11: make PYTHON=/path/to/a/newer'; exit 2; }
 	test -x $(BIN)/pip || '$(PYTHON)' -m venv $(VENV)
-	$(PIP) install -c constraints.txt -e .
+	$(INSTALL_PINNED) requirements.txt
+	$(INSTALL_PROJECT)
 	@touch $@
 
 $(CLIENTS_VENV)/.installed: $(CLIENTS)/requirements.txt
 	test -x $(CLIENTS_VENV)/bin/pip || '$(PYTHON)' -m venv $(CLIENTS_VENV)
-	$(CLIENTS_VENV)/bin/pip --disable-pip-version-check install --quiet --no-deps -r $<
+	$(CLIENTS_VENV)/bin/pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r $<
 	@touch $@
 
 $(CLIENTS)/node_modules/.package-lock.json: $(CLIENTS)/package-lock.json
 	npm ci --prefix $(CLIENTS)
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime
-	$(PIP) install -c constraints.txt -e '.[dev]'
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
+	$(INSTALL_PINNED) requirements-dev.txt
 	@touch $@

@@ -40,7 +40,7 @@ with socket.create_server(("127.0.0.1", 0)) as server:
 # rather than the several gigabytes of the default build.
 offer_local_torch() {
   local torch
-  torch=$(grep '^torch==' constraints.txt)
+  torch=$(grep '^torch==' requirements-torch.txt)
   if "$PYTHON" -m pip download --quiet --no-index --no-deps --python-version 3.11 \
     --only-binary :all: --dest deploy/wheels "$torch" 2>/dev/null; then
     echo "compose-test: $torch comes from a local wheel"
