@@ -11,7 +11,8 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_MODEL = "SmolLM2-135M-Instruct"
-
+SECRETS_DIR = Path("/run/secrets")
+"""Folder where Docker, Swarm and Kubernetes put secrets: a file for each variable."""
 
 Network = IPv4Network | IPv6Network
 Amount = Annotated[float, Field(allow_inf_nan=False)]
@@ -186,10 +187,13 @@ def variable_of(name: str) -> str:
     return alias if isinstance(alias, str) else f"ANTIPHON_{name.upper()}"
 
 
-def load_settings() -> Settings:
-    """Read the settings from the environment; raise `SettingsError` naming every bad variable."""
+def load_settings(secrets_dir: Path = SECRETS_DIR) -> Settings:
+    """Read the settings from the environment, and from files in `secrets_dir` what is not there.
+
+    A file has the name of the variable. Raises `SettingsError` naming every bad variable.
+    """
     try:
-        return Settings()
+        return Settings(_secrets_dir=secrets_dir if secrets_dir.is_dir() else None)
     except ValidationError as error:
         raise SettingsError("\n".join(map(_describe, error.errors()))) from None
 

@@ -10,11 +10,14 @@ from models.settings import Settings, variable_of
 
 _FILE: Any = yaml.safe_load((Path(__file__).parents[3] / "docker-compose.yml").read_text())
 _ENVIRONMENT: dict[str, str | None] = _FILE["x-app"]["environment"]
+_SERVICES: dict[str, Any] = _FILE["services"]
 _ELSEWHERE = {
+    "database_url": "in the volume of secrets, as it contains a password",
+    "redis_url": "in the volume of secrets, as it contains a password",
     "data_dir": "the image sets it",
     "workers": "of `up` alone; `--scale worker=N` here",
 }
-_OF_COMPOSE = {"database_url", "redis_url", "host", "port"}
+_OF_COMPOSE = {"host", "port"}
 """Fixed within the network of the containers."""
 
 
@@ -31,3 +34,20 @@ def test_no_variable_is_handed_on_that_nobody_reads() -> None:
     read = set(map(variable_of, Settings.model_fields))
 
     assert {name for name in _ENVIRONMENT if name.startswith("ANTIPHON_")} <= read
+
+
+@pytest.mark.parametrize("name", sorted(_SERVICES))
+def test_every_service_is_bounded_and_unprivileged(name: str) -> None:
+    service = _SERVICES[name]
+
+    assert service["mem_limit"]
+    assert 0 < service["pids_limit"] <= 4096
+    assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+    assert service["cap_drop"] == ["ALL"]
+    assert service["read_only"] is True
+
+
+def test_no_password_has_a_default() -> None:
+    assert "antiphon:antiphon" not in str(_FILE)
+    assert _SERVICES["secrets"]["environment"] == {"POSTGRES_PASSWORD": None}
+    assert "POSTGRES_PASSWORD" not in _SERVICES["postgres"]["environment"]

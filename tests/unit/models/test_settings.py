@@ -157,3 +157,31 @@ def test_settings_cannot_be_changed() -> None:
 
     with pytest.raises(ValidationError, match="frozen"):
         settings.port = 1  # type: ignore[misc]
+
+
+def test_what_the_environment_lacks_is_read_from_files_of_secrets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "DATABASE_URL").write_text("postgresql://file/x\n")
+    (tmp_path / "REDIS_URL").write_text("redis://file")
+    (tmp_path / "ANTIPHON_PORT").write_text("81")
+    monkeypatch.setenv("REDIS_URL", "redis://environment")
+
+    settings = load_settings(tmp_path)
+
+    assert settings.database_url == "postgresql+psycopg://file/x"
+    assert settings.redis_url == "redis://environment"
+    assert settings.port == 81
+
+
+def test_a_bad_secret_is_named_and_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "REDIS_URL").write_text("http://:password@host")
+
+    with pytest.raises(SettingsError, match=r"^REDIS_URL: ") as raised:
+        load_settings(tmp_path)
+
+    assert "password" not in str(raised.value)
+
+
+def test_no_folder_of_secrets_is_needed(tmp_path: Path) -> None:
+    assert load_settings(tmp_path / "missing") == load_settings()

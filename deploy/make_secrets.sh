@@ -1,0 +1,25 @@
+#!/bin/sh
+# make_secrets.sh [FOLDER]: makes the secrets of the services, unless FOLDER holds some.
+# Each service has a folder in it. Passwords are in the clear there: only the service that needs
+# one mounts its folder.
+set -eu
+cd "${1:-/secrets}"
+
+random() {
+  head -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \n'
+}
+
+# Written under another name first: a file is whole or not there.
+write() {
+  test -e "$1" && return
+  cat >"$1.new"
+  chmod 0444 "$1.new"
+  mv "$1.new" "$1"
+}
+
+printf %s "${POSTGRES_PASSWORD:-$(random)}" | write postgres/password
+random | write valkey/password
+printf 'requirepass %s\n' "$(cat valkey/password)" | write valkey/valkey.conf
+printf 'postgresql://antiphon:%s@postgres:5432/antiphon' "$(cat postgres/password)" |
+  write server/DATABASE_URL
+printf 'redis://:%s@valkey:6379/0' "$(cat valkey/password)" | write server/REDIS_URL
