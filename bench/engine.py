@@ -32,6 +32,7 @@ from bench.engines.figures import (
 from bench.engines.shapes import SHAPES, save_shape
 from bench.report import RESULTS, Circumstances, Measure, publish
 from bench.server import BenchError
+from models.grammars.tokenizer import grammar_tokenizer
 from worker.engine.cpu_cores import num_cores
 from worker.engine.interface import EngineConfig
 
@@ -74,6 +75,7 @@ class Setting:
                 max_sequences=max(self.counts),
                 has_random_weights=self.has_random_weights,
                 num_threads=NUM_THREADS,
+                make_grammar_tokenizer=grammar_tokenizer,
                 **types,
             )
         )

@@ -41,6 +41,8 @@ class ControlTokens:
         or an HTML tag that the chat template does not contain. Raises `SettingsError` if an id
         would change.
         """
+        from tokenizers import Tokenizer
+
         config = orjson.loads(tokenizer.to_str())
         texts = [
             token["content"] for token in config["added_tokens"] if _is_control(token, template)
@@ -55,7 +57,9 @@ class ControlTokens:
         longest_first = sorted(map(re.escape, texts), key=len, reverse=True)
         self._pattern = re.compile("|".join(longest_first) or r"(?!)")
         self._mark_pattern = re.compile(f"<{secret}[0-9]+>")
-        self.tokenizer = _rename(config, self._marks)
+        self.tokenizer = Tokenizer.from_str(
+            orjson.dumps(rename_tokens(config, self._marks)).decode()
+        )
         """Tokenizer of marked text; gives every token the id that the given tokenizer gives it."""
         self.mark = lru_cache(maxsize=1024)(self._mark)
         """Function that replaces the control tokens in text of the server's own by their marks."""
@@ -76,13 +80,12 @@ def _is_control(token: dict[str, Any], template: str) -> bool:
     return token["special"] or text in template or not _HTML.fullmatch(text)
 
 
-def _rename(config: dict[str, Any], names: dict[str, str]) -> "Tokenizer":
-    """Create a tokenizer from a `tokenizer.json` whose tokens have other names, but the same ids.
+def rename_tokens(config: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """Rename tokens in the content of a `tokenizer.json`, in place, and return it.
 
-    Neither merges nor pieces of the vocabulary make a renamed token of its former name.
+    They keep their ids. Neither merges nor pieces of the vocabulary make a renamed token of its
+    former name.
     """
-    from tokenizers import Tokenizer
-
     model = config["model"]
     for token in config["added_tokens"]:
         token["content"] = names.get(token["content"], token["content"])
@@ -97,7 +100,7 @@ def _rename(config: dict[str, Any], names: dict[str, str]) -> "Tokenizer":
         model["unk_token"] = names[model["unk_token"]]
     # Prompts are neither cut nor filled up, and the template writes all of their tokens.
     config.update(truncation=None, padding=None, post_processor=None)
-    return Tokenizer.from_str(orjson.dumps(config).decode())
+    return config
 
 
 def _makes_any(pair: list[str], prefix: str, names: dict[str, str]) -> bool:

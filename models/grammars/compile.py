@@ -4,7 +4,6 @@ outlines' types validate schemas; llguidance, the backend that rejects what it c
 compiles the grammar. `models/grammars/validate.py` checks that the result can be followed.
 """
 
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -14,6 +13,8 @@ import orjson
 from jsonschema.exceptions import SchemaError
 
 from models.errors import InvalidRequestError
+from models.grammars.json_schema.prepare import UnenforceableError, prepare_schema
+from models.grammars.lark import LarkError, prepare_lark
 from models.schemas.request.formats import JsonObjectFormat, JsonSchemaFormat
 from models.schemas.request.grammars import (
     GRAMMAR_PARAM,
@@ -36,7 +37,6 @@ MAX_MINIMUM = 1 << 20
 _MAX_CACHED = 64
 _MINIMUMS = ("minItems", "minLength", "minProperties")
 _DATA_KEYWORDS = ("const", "default", "enum", "examples")
-_RULE_TEMPERATURE = re.compile(r"\[[^\]\n]*\btemperature\s*=")
 
 
 def grammar_of(
@@ -71,9 +71,8 @@ def _from_grammar(grammar: Grammar) -> str:
             compiled: str = llguidance.LLMatcher.grammar_from_regex(grammar.value)
             return compiled
         case LarkGrammar():
-            _check_lark(grammar.value)
             # llguidance would take bare Lark that begins with a brace for JSON.
-            return _to_json({"grammars": [{"lark_grammar": grammar.value}]})
+            return _to_json({"grammars": [{"lark_grammar": _lark(grammar.value)}]})
         case JsonSchemaGrammar(value=value):
             schema = _parse(value) if isinstance(value, str) else value
             return _from_schema(_schema_text(schema, GRAMMAR_PARAM), GRAMMAR_PARAM)
@@ -83,22 +82,31 @@ def _from_grammar(grammar: Grammar) -> str:
 
 def _from_list(chosen: GrammarList) -> str:
     """Return a list of grammars as JSON; `max_tokens` is left out: it limits the whole output."""
-    _check_lark("\n".join(grammar.lark_grammar or "" for grammar in chosen.grammars))
-    text = _to_json(chosen.model_dump(exclude_none=True, exclude={"max_tokens"}))
-    for position, grammar in enumerate(chosen.grammars):
-        if grammar.json_schema is not None:
-            param = f"{GRAMMAR_PARAM}.grammars[{position}].json_schema"
-            _from_schema(_schema_text(grammar.json_schema, param), param)
-    _check_size(text, GRAMMAR_PARAM)
-    return text
-
-
-def _check_lark(text: str) -> None:
-    if len(text) > MAX_GRAMMAR:
+    listed = chosen.model_dump(exclude_none=True, exclude={"max_tokens"})
+    if sum(len(grammar.lark_grammar or "") for grammar in chosen.grammars) > MAX_GRAMMAR:
         reason = f"it is too big: more than {MAX_GRAMMAR} characters of Lark"
         raise refusal(reason, GRAMMAR_PARAM)
-    if _RULE_TEMPERATURE.search(text):
-        raise refusal("the temperature of a rule is not supported", GRAMMAR_PARAM)
+    _check_size(_schema_text(listed, GRAMMAR_PARAM), GRAMMAR_PARAM)
+    for position, grammar in enumerate(listed["grammars"]):
+        if "lark_grammar" in grammar:
+            grammar["lark_grammar"] = _lark(grammar["lark_grammar"])
+        if "json_schema" in grammar:
+            param = f"{GRAMMAR_PARAM}.grammars[{position}].json_schema"
+            grammar["json_schema"] = _prepared(grammar["json_schema"], param)
+    return _to_json(listed)
+
+
+def _lark(text: str) -> str:
+    try:
+        return prepare_lark(text, lambda schema: _prepared(schema, GRAMMAR_PARAM))
+    except LarkError as error:
+        raise refusal(str(error), GRAMMAR_PARAM) from None
+
+
+def _prepared(schema: dict[str, Any], param: str) -> dict[str, Any]:
+    compiled = orjson.loads(_from_schema(_schema_text(schema, param), param))
+    prepared: dict[str, Any] = compiled["grammars"][0]["json_schema"]
+    return prepared
 
 
 @lru_cache(maxsize=_MAX_CACHED)
@@ -114,9 +122,16 @@ def _from_schema(schema: str, param: str) -> str:
         raise refusal(f"{error.message} at {error.json_path}", param) from None
     except RecursionError:
         raise refusal("it is nested too deeply", param) from None
-    _check_keywords(orjson.loads(schema), param)
-    grammar: str = llguidance.LLMatcher.grammar_from_json_schema(parsed.schema)
-    return grammar
+    loaded = orjson.loads(parsed.schema)
+    _check_keywords(loaded, param)
+    return _to_json({"grammars": [{"json_schema": _prepare(loaded, param)}]})
+
+
+def _prepare(schema: dict[str, Any], param: str) -> dict[str, Any]:
+    try:
+        return prepare_schema(schema)
+    except UnenforceableError as error:
+        raise refusal(str(error), param) from None
 
 
 def _check_size(text: str, param: str) -> None:

@@ -14,6 +14,7 @@ import orjson
 from models.chat.prompt import ChatEncoder
 from models.errors import InvalidRequestError
 from models.grammars.compile import grammar_of, schema_grammar
+from models.grammars.json_schema.prepare import prepare_schema
 from models.profile.call_format import GENERIC, CallFormat
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.request.tools import FunctionTool
@@ -22,9 +23,8 @@ from models.tools.choice import SEARCH_FUNCTION, CallRule, call_rule, format_of
 MAX_REPEATED = 128
 """Calls per output if the request sets no limit: some models repeat calls without end."""
 
-# Small models would generate spaces without end if the grammar allowed it.
-_LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _ANY_OBJECT: dict[str, Any] = {"type": "object"}
+_NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 _BODY = "body"
 
 _ANYTHING = r"/(.|\n)*/"
@@ -68,7 +68,7 @@ def tool_grammar(
     """
     lines = [_calls(rule, call_format, opener_id), *_call_rules(rule.tools, call_format)]
     grammars: list[dict[str, Any]] = [
-        {"name": f"arguments_{number}", "json_schema": arguments_schema(tool)}
+        {"name": f"arguments_{number}", "json_schema": prepare_schema(arguments_schema(tool))}
         for number, tool in enumerate(rule.tools)
     ]
     if rule.is_forced:
@@ -90,13 +90,13 @@ def arguments_schema(tool: FunctionTool) -> dict[str, Any]:
 
     If the function is not `strict` and its schema cannot be enforced, any object is allowed.
     """
-    schema = dict(tool.parameters or _ANY_OBJECT)
+    schema = dict(tool.parameters or _NO_PARAMETERS)
     schema.setdefault("type", "object")
     if schema.get("properties") is not None:
         schema.setdefault("additionalProperties", False)
     if not tool.strict and not _is_enforceable(orjson.dumps(schema).decode()):
         schema = dict(_ANY_OBJECT)
-    return {**schema, "x-guidance": _LAYOUT}
+    return schema
 
 
 def _calls(rule: CallRule, form: CallFormat, opener_id: int | None) -> str:

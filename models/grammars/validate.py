@@ -13,12 +13,12 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import llguidance
-import llguidance.hf
 import numpy as np
 import outlines.types  # noqa: F401 - early, so that the first request with a schema does not wait
 from transformers import PreTrainedTokenizerFast
 
 from models.grammars.compile import refusal
+from models.grammars.tokenizer import grammar_tokenizer
 
 GRAMMAR_LIMITS: Mapping[str, Any] = {
     "initial_lexer_fuel": 300_000,
@@ -45,7 +45,7 @@ class GrammarChecker:
     """Check of grammars against the tokenizer of the served model; caches its results."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        self._tokenizer = llguidance.hf.from_tokenizer(tokenizer)
+        self._tokenizer = grammar_tokenizer(tokenizer)
         # Verbose errors would put parts of a client's schema into logs.
         self._limits = llguidance.LLParserLimits(**GRAMMAR_LIMITS, verbose_errors=False)
         self._first_error = lru_cache(maxsize=_MAX_CHECKED)(self._compile)

@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM
 from bench.loss import log_probabilities
 from models.chat.prompt import Prompt
 from models.chat.template_encoder import TemplateEncoder
+from models.grammars.tokenizer import grammar_tokenizer
 from models.grammars.validate import GRAMMAR_LIMITS
 from models.profile.weights import locate_weights
 from models.settings import Settings
@@ -69,6 +70,7 @@ def harness(encoder: TemplateEncoder) -> Iterator[Harness]:
         kv_cache_bytes=1 << 30,
         max_sequences=64,
         grammar_limits=GRAMMAR_LIMITS,
+        make_grammar_tokenizer=grammar_tokenizer,
     )
     made.engine = TransformersEngine(config, made.on_step)
     made.engine.start()

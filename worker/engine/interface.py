@@ -150,6 +150,8 @@ class EngineConfig:
     """Number of CPU threads of the forward pass; defaults to the number of cores."""
     grammar_limits: Mapping[str, Any] = field(default_factory=dict)
     """Limits on one grammar, by the argument names of `LLParserLimits`; defaults to its own."""
+    make_grammar_tokenizer: Callable[..., Any] | None = None
+    """`models.grammars.tokenizer.grammar_tokenizer`; None if no request has a grammar."""
     image_sample: GenerationRequest | None = None
     """Prompt with an image to check the loaded model with; None if images are not accepted."""
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from models.grammars.tokenizer import grammar_tokenizer
 from models.grammars.validate import GRAMMAR_LIMITS
 from models.profile.weights import served_model_id
 from models.settings import Settings
@@ -28,5 +29,6 @@ def engine_config(
         max_sequences=settings.max_sequences,
         num_threads=settings.threads,
         grammar_limits=GRAMMAR_LIMITS,
+        make_grammar_tokenizer=grammar_tokenizer,
         image_sample=image_sample,
     )

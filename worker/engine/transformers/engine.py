@@ -64,15 +64,20 @@ class TransformersEngine(EngineLoop):
         return self._runner.context_length
 
     def _load_tokenizer(self) -> LLTokenizer:
-        # Imported at the first grammar, because these imports would delay the start.
-        from llguidance.hf import from_tokenizer
+        # Imported at the first grammar, because this import would delay the start.
         from transformers import AutoTokenizer
 
+        assert self._config.make_grammar_tokenizer is not None
         tokenizer: Any = AutoTokenizer.from_pretrained(self._config.folder, local_files_only=True)
-        eos_token_ids = sorted(self._runner.eos_token_ids) or None
         # Some tokenizers have more tokens than the network, such as one for padding.
         num_tokens = max(self._runner.vocab_size, len(tokenizer))
-        return from_tokenizer(tokenizer, num_tokens, eos_token_ids, MASK_SLICES)
+        made: LLTokenizer = self._config.make_grammar_tokenizer(
+            tokenizer,
+            num_tokens=num_tokens,
+            eos_token_ids=sorted(self._runner.eos_token_ids),
+            slices=MASK_SLICES,
+        )
+        return made
 
     def _prepare(self, request: GenerationRequest) -> Sequence:
         if not request.prompt:

@@ -1,5 +1,6 @@
 """Chat templates whose literals are marked: composed tokens, refusals, limits and the check."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_tokens_composed_in_an_unknown_way_are_refused_when_loaded(tmp_path: Pat
 def test_a_tokenizer_whose_ids_would_change_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = tiny_tokenizer().backend_tokenizer
     monkeypatch.setattr(
-        "models.chat.control_tokens._rename", lambda *_: tiny_tokenizer().backend_tokenizer
+        "models.chat.control_tokens.rename_tokens", lambda *_: json.loads(tokenizer.to_str())
     )
 
     with pytest.raises(SettingsError, match="no fixed id for its token '<end>'"):

@@ -54,8 +54,8 @@ def test_free_text_has_no_grammar(text: dict[str, Any] | None) -> None:
 def test_the_grammar_allows_instances_of_the_schema_and_nothing_else() -> None:
     grammar = grammar_from({"type": "array", "items": {"type": "integer"}, "maxItems": 2})
 
-    assert accepts(grammar, "[1,2]")
-    assert not accepts(grammar, "[1,2,3]")
+    assert accepts(grammar, "[1, 2]")
+    assert not accepts(grammar, "[1, 2, 3]")
     assert not accepts(grammar, '["1"]')
 
 
@@ -65,8 +65,8 @@ def test_properties_are_written_in_the_order_of_the_schema() -> None:
 
     grammar = grammar_from(schema | {"required": ["a", "zeta"], "additionalProperties": False})
 
-    assert accepts(grammar, '{"zeta":1,"a":2}')
-    assert not accepts(grammar, '{"a":2,"zeta":1}')
+    assert accepts(grammar, '{"zeta": 1, "a": 2}')
+    assert not accepts(grammar, '{"a": 2, "zeta": 1}')
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,7 @@ def test_properties_are_written_in_the_order_of_the_schema() -> None:
         ({"properties": {"a": {"minLength": -1}}}, r"at \$\.properties\.a\.minLength"),
         ({"pattern": "("}, "is not a 'regex'"),
         (nest(250), "nested too deeply"),
+        ({"x-guidance": {"lenient": True}}, "x-guidance is not supported"),
     ],
 )
 def test_what_is_no_schema_is_refused_with_its_reason(schema: dict[str, Any], reason: str) -> None:
@@ -94,8 +95,6 @@ def test_what_is_no_schema_is_refused_with_its_reason(schema: dict[str, Any], re
         {"if": {"type": "string"}, "then": {"minLength": 2}},
         {"properties": {"a": {"dependentRequired": {"b": ["c"]}}}},
         {"oneOf": [{"type": "integer"}, {"type": "number"}]},
-        {"x-guidance": {"lenient": True}, "not": {}},
-        {"x-guidance": {"coerce_one_of": True}, "oneOf": [{"type": "integer"}, {"minimum": 1}]},
         {"type": "string", "format": "unheard-of"},
         {"type": "string", "pattern": "(?=a)b"},
         {"$ref": "#/nowhere"},
@@ -134,7 +133,7 @@ def test_a_schema_too_large_to_be_followed_in_time_is_refused(
 def test_data_in_a_schema_is_not_taken_for_its_keywords() -> None:
     grammar = grammar_from({"const": {"minItems": 10**9}})
 
-    assert accepts(grammar, '{"minItems":1000000000}')
+    assert accepts(grammar, '{"minItems": 1000000000}')
 
 
 def test_a_schema_that_compiles_but_whose_first_mask_fails_is_refused(

@@ -101,15 +101,18 @@ def test_a_schema_that_cannot_be_enforced_gives_way_to_any_object(schema: dict[s
     enforced = arguments_schema(FunctionTool(name="f", parameters=schema))
     strict = arguments_schema(FunctionTool(name="f", parameters=schema, strict=True))
 
-    assert enforced.keys() == {"type", "x-guidance"}
+    assert enforced.keys() == {"type"}
     assert strict.keys() >= schema.keys()
 
 
-def test_without_parameters_arguments_are_any_object() -> None:
+@pytest.mark.parametrize(
+    "tool", [{}, {"parameters": None}, {"parameters": {}}, {"strict": True, "parameters": None}]
+)
+def test_without_parameters_the_arguments_are_an_empty_object(tool: dict[str, Any]) -> None:
     parameters = GenerationParameters.model_validate(
-        {"tools": [{"type": "function", "name": "f"}], "tool_choice": "required"}
+        {"tools": [{"type": "function", "name": "f", **tool}], "tool_choice": "required"}
     )
     grammar = tool_grammar(call_rule(parameters), GENERIC)
 
-    assert accepts(grammar, CALLS["hermes"])
     assert accepts(grammar, CALLS["hermes"].replace('{"a": "b"}', "{}"))
+    assert not accepts(grammar, CALLS["hermes"])

@@ -17,6 +17,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from models.grammars.tokenizer import grammar_tokenizer
 from models.grammars.validate import GRAMMAR_LIMITS
 from tests.tiny_llama import tiny_llama
 from tests.unit.worker.engine.harness import Harness
@@ -107,6 +108,7 @@ def make_engine(folder: Path, forward: str) -> Iterator[EngineFactory]:
         settings: dict[str, Any] = {"folder": folder, "max_sequences": 32}
         settings |= {"kv_cache_bytes": 4096 * TOKEN_BYTES}
         settings |= {"grammar_limits": GRAMMAR_LIMITS, "dtype": "float32", "num_threads": 1}
+        settings |= {"make_grammar_tokenizer": grammar_tokenizer}
         settings |= {"forward": forward, **overrides}
         # Beside the weights, so that tests on the same weights convert them once.
         config = EngineConfig(**{"graph_folder": settings["folder"] / "openvino", **settings})

@@ -1,0 +1,53 @@
+"""Lark grammars of clients: what they may not name, and the JSON schemas that they embed."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+_PARTS = re.compile(
+    r"""
+    "(?:\\.|[^"\\\n])*"                    # a string
+    | (?://|\#)[^\n]*                       # a comment
+    | /(?:\\.|[^/\\\n])+/                   # a regular expression
+    | (?P<schema>%json\b)\s*
+    | (?P<token><)
+    """,
+    re.VERBOSE,
+)
+_RULE_TEMPERATURE = re.compile(r"\[[^\]\n]*\btemperature\s*=")
+
+
+class LarkError(ValueError):
+    """A Lark grammar uses something that is not supported; the message says what."""
+
+
+def prepare_lark(text: str, prepare_schema: Callable[[dict[str, Any]], dict[str, Any]]) -> str:
+    """Return a client's grammar with `prepare_schema` applied to the schemas that it embeds.
+
+    Raises `LarkError` for tokens that are named, since text that is generated never contains
+    special tokens, and for the temperature of a rule.
+    """
+    if _RULE_TEMPERATURE.search(text):
+        raise LarkError("the temperature of a rule is not supported")
+    parts, position = [], 0
+    while found := _PARTS.search(text, position):
+        parts.append(text[position : found.end()])
+        position = found.end()
+        if found["token"]:
+            raise LarkError("tokens cannot be named: what is generated is text")
+        if found["schema"]:
+            schema, position = _read_schema(text, position)
+            parts.append(json.dumps(prepare_schema(schema), ensure_ascii=False))
+    return "".join([*parts, text[position:]])
+
+
+def _read_schema(text: str, start: int) -> tuple[dict[str, Any], int]:
+    """Read the JSON object that begins at `start`; return it and the position after it."""
+    try:
+        schema, end = json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, RecursionError) as error:
+        raise LarkError(f"%json is not followed by valid JSON: {error}") from None
+    if not isinstance(schema, dict):
+        raise LarkError("%json is not followed by a JSON object")
+    return schema, end
