@@ -5,6 +5,7 @@ from dataclasses import replace
 from api.services import Services
 from api.streaming.broadcaster import Broadcaster
 from api.streaming.timings import StreamTimings
+from api.validation.queue_limits import QueueLimiter
 from models.chat.template_encoder import load_encoder
 from models.encryption.cipher import ContentCipher
 from models.settings import Settings
@@ -42,6 +43,11 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         wake_queue=WakeQueue(settings.redis_url),
         encoder=encoders[0],
         cipher=ContentCipher(store.projects.encryption_key),
+        queue_limiter=QueueLimiter(
+            store.projects.num_queued,
+            max_queued=settings.max_queued,
+            max_queued_per_project=settings.max_queued_per_project,
+        ),
     )
     services.by_model.update(
         {encoder.model_id: replace(services, encoder=encoder) for encoder in encoders}

@@ -10,6 +10,7 @@ from flask import current_app
 from api.streaming.broadcaster import Broadcaster
 from api.streaming.connection_cache import ContextCache
 from api.streaming.timings import StreamTimings
+from api.validation.queue_limits import QueueLimiter
 from models.chat.prompt import ChatEncoder
 from models.encryption.cipher import ContentCipher
 from models.errors import InvalidRequestError, ModelNotFoundError
@@ -42,6 +43,7 @@ class Services:
     encoder: ChatEncoder
     """Encoder of the model that a request names, or of the first served model."""
     cipher: ContentCipher
+    queue_limiter: QueueLimiter
     by_model: dict[str, "Services"] = field(default_factory=dict)
     """These services with the encoder of each served model, by model id."""
     context_cache: ContextCache = field(default_factory=ContextCache)

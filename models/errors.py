@@ -14,6 +14,8 @@ class AppError(Exception):
     http_status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     default_code: ClassVar[str | None] = None
+    retry_after_s: ClassVar[int | None] = None
+    """Value of the `Retry-After` header, in seconds; None if a repetition would fail again."""
 
     def __init__(
         self, message: str | None = None, *, param: str | None = None, code: str | None = None
@@ -179,11 +181,21 @@ class MethodNotAllowedError(AppError):
     default_code = "method_not_allowed"
 
 
+class QueueFullError(AppError):
+    """Too many responses wait to be generated; try again later."""
+
+    http_status = 429
+    type = "too_many_requests"
+    default_code = "queue_full"
+    retry_after_s = 10
+
+
 class OverloadedError(AppError):
     """The server has no room for this request now; try again."""
 
     http_status = 503
     default_code = "server_overloaded"
+    retry_after_s = 2
 
 
 class UnavailableError(AppError):
@@ -191,3 +203,4 @@ class UnavailableError(AppError):
 
     http_status = 503
     default_code = "service_unavailable"
+    retry_after_s = 2

@@ -95,6 +95,13 @@ class Settings(BaseSettings):
     """Data type of cached keys and values. `int8` stores them in 8 bits with scales: three fifths
     of what they take in bfloat16, three tenths of float32, with the built-in weights. On CPUs, in
     OpenVINO; refused elsewhere. `auto`: the type of the computation."""
+    max_queued: int = Field(20_000, ge=1)
+    """Responses that may wait in the queue, about; more are refused with a 429."""
+    max_queued_per_project: int = Field(10_000, ge=1)
+    """Responses that may wait in the queue for one project, about; more are refused with a 429."""
+    valkey_mib: int = Field(1024, ge=64)
+    """Memory of the Valkey that `up` starts, MiB. When it is full, live events are missing until
+    some have expired, `store: false` is refused with a 503, and nothing else is lost."""
     drain_seconds: Amount = Field(5.0, ge=0)
     """Seconds that a stopping worker lets running responses finish before it hands them back."""
     checkpoint_seconds: Amount = Field(2.0, ge=0)

@@ -19,9 +19,6 @@ from models.errors import (
 
 logger = logging.getLogger(__name__)
 
-RETRY_AFTER_S = 2
-"""Value of the Retry-After header of a 503, in seconds."""
-
 _CODES = {
     "missing": "missing_required_parameter",
     "extra_forbidden": "unknown_parameter",
@@ -121,8 +118,8 @@ def install_error_handlers(app: Flask) -> None:
 def _answer(error: AppError) -> Response:
     response = jsonify(error.body())
     response.status_code = error.http_status
-    if error.http_status == 503:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(error.retry_after_s)
     return response
 
 

@@ -62,6 +62,7 @@ def create_response(
     if body.stream_options is not None and not body.stream:
         raise InvalidRequestError("stream_options needs stream to be true.", param="stream_options")
     services = services.for_model(body.model)
+    services.queue_limiter.check(project_id)
     prepared = prepare(services, project_id, body, inline_context)
     context, items, parameters = prepared.context, prepared.items, prepared.parameters
     _check_length(services, num_input_tokens(services, project_id, prepared))
@@ -88,6 +89,7 @@ def create_response(
         conversation_id=context.conversation_id,
     )
     _store(services, record, context.items + items if context.is_inline else items, key)
+    services.queue_limiter.add(project_id)
     services.wake_queue.wake(record.model)
     return record
 

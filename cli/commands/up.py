@@ -104,16 +104,24 @@ class _Startup:
     def _start_servers(self) -> None:
         settings = self._settings
         addresses = {
-            "DATABASE_URL": settings.database_url or self._start_server(EmbeddedPostgres),
-            "REDIS_URL": settings.redis_url or self._start_server(EmbeddedValkey),
+            "DATABASE_URL": settings.database_url or self._start_postgres(),
+            "REDIS_URL": settings.redis_url or self._start_valkey(),
         }
         self._env |= addresses
         self._folder.write_env(addresses | {"ANTIPHON_URL": base_url(settings)})
 
-    def _start_server(self, kind: type[EmbeddedPostgres] | type[EmbeddedValkey]) -> str:
+    def _start_postgres(self) -> str:
+        log = self._folder.log_path(EmbeddedPostgres.name)
+        return self._start_server(EmbeddedPostgres(self._settings.data_dir, log=log))
+
+    def _start_valkey(self) -> str:
+        settings, log = self._settings, self._folder.log_path(EmbeddedValkey.name)
+        server = EmbeddedValkey(settings.data_dir, log=log, max_mib=settings.valkey_mib)
+        return self._start_server(server)
+
+    def _start_server(self, server: EmbeddedPostgres | EmbeddedValkey) -> str:
         """Start an embedded server and return its address."""
-        server = kind(self._settings.data_dir, log=self._folder.log_path(kind.name))
-        with self._console.step(f"starting {kind.name}"):
+        with self._console.step(f"starting {server.name}"):
             server.prepare()
             self._supervisor.start(server.program)
             self._supervisor.wait(server.is_ready, max_crashes=_MAX_SERVER_CRASHES)

@@ -10,7 +10,9 @@ from cli.embedded.secret import load_or_create_secret, write_private
 from cli.embedded.server import EmbeddedServer
 from cli.supervisor.processes import Program
 
-# It holds the queue of wake-ups: nothing may be evicted, and a crash may lose one second of writes.
+# It holds the queue of wake-ups and the content of unstored responses: nothing may be evicted, and
+# a crash may lose one second of writes. Once its memory is full, writes are refused, and streams
+# come from Postgres.
 _CONFIG = """\
 bind 127.0.0.1
 port {port}
@@ -20,6 +22,7 @@ daemonize no
 appendonly yes
 appendfsync everysec
 save ""
+maxmemory {max_mib}mb
 maxmemory-policy noeviction
 """
 
@@ -29,10 +32,12 @@ class EmbeddedValkey(EmbeddedServer):
 
     name = "valkey"
 
-    def __init__(self, folder: Path, *, log: Path | None = None) -> None:
+    def __init__(self, folder: Path, *, log: Path | None = None, max_mib: int = 1024) -> None:
+        """Choose a port; the server refuses writes beyond `max_mib` MiB of memory."""
         super().__init__(log or folder / "valkey.log")
         self.folder = folder.absolute() / "valkey"
         self.port = free_port()
+        self._max_mib = max_mib
         self._password = ""
 
     @property
@@ -50,7 +55,9 @@ class EmbeddedValkey(EmbeddedServer):
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._password = load_or_create_secret(self.folder / "password")
         # The password is in a file since every user of the machine can read command lines.
-        config = _CONFIG.format(port=self.port, folder=self.folder, password=self._password)
+        config = _CONFIG.format(
+            port=self.port, folder=self.folder, password=self._password, max_mib=self._max_mib
+        )
         write_private(self._config, config)
 
     def is_ready(self) -> bool:

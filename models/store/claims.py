@@ -10,18 +10,19 @@ from models.database.connection import Database
 from models.responses.record import ResponseRecord
 from models.store.rows import CLAIM_COLUMNS, COLUMNS, select_records, to_record
 
-# Fair scheduling: of the oldest queued response of each project at its highest priority, take the
-# one with the highest priority, then of the project with the fewest running, then the oldest. A
-# worker without a lease gets none.
+# Fair scheduling: first the project with the fewest running responses, then of that project the
+# oldest response of its highest priority. Ties between projects are decided by lot: if the oldest
+# response won, a worker with room for one would always serve the project with the longest queue.
+# A worker without a lease gets none.
 # Sub-selects, not a join: Postgres may execute a join as a scan of all that is queued.
 _CLAIM = select_records(f"""
     WITH running AS (
         SELECT project_id, count(*) AS num FROM responses
         WHERE status = 'in_progress' AND model = :model GROUP BY project_id
     ), head AS (
-        SELECT p.project_id, oldest.id, oldest.priority
+        SELECT p.project_id, oldest.id
         FROM projects p CROSS JOIN LATERAL (
-            SELECT q.id, q.priority FROM responses q
+            SELECT q.id FROM responses q
             WHERE q.project_id = p.project_id AND q.model = :model AND q.status = 'queued'
               AND CASE WHEN q.isolated THEN :is_idle ELSE NOT :stands_by END
               AND (q.store OR NOT :only_stored)
@@ -29,7 +30,7 @@ _CLAIM = select_records(f"""
         ) oldest
     ), fairest AS (
         SELECT head.project_id, head.id FROM head LEFT JOIN running USING (project_id)
-        ORDER BY head.priority DESC, coalesce(running.num, 0), head.id LIMIT 1
+        ORDER BY coalesce(running.num, 0), random() LIMIT 1
     )
     UPDATE responses r
     SET status = 'in_progress', attempt = r.attempt + 1, worker_id = :worker_id,
@@ -61,8 +62,14 @@ _STANDS_BY = text("""
 
 _HAS_QUEUED = text("""
     SELECT id FROM responses
-    WHERE project_id IS NOT NULL AND model = :model AND status = 'queued'
-      AND priority >= :least_priority LIMIT 1
+    WHERE project_id IS NOT NULL AND model = :model AND status = 'queued' LIMIT 1
+""")
+
+_URGENT_PROJECTS = text("""
+    SELECT p.project_id FROM projects p WHERE EXISTS (
+        SELECT FROM responses q
+        WHERE q.project_id = p.project_id AND q.model = :model AND q.status = 'queued'
+          AND q.priority > 0)
 """)
 
 _REQUEST_CANCEL = select_records(f"""
@@ -136,11 +143,15 @@ class Claims:
             values = {"worker_id": worker_id, "model": model}
             return connection.execute(_STANDS_BY, values).first() is not None
 
-    def has_queued(self, model: str, *, least_priority: int = -1) -> bool:
-        """Return True if a response of a model with at least that priority is queued."""
+    def has_queued(self, model: str) -> bool:
+        """Return True if a response of a model is queued."""
         with self._database.statement() as connection:
-            values = {"model": model, "least_priority": least_priority}
-            return connection.execute(_HAS_QUEUED, values).first() is not None
+            return connection.execute(_HAS_QUEUED, {"model": model}).first() is not None
+
+    def urgent_projects(self, model: str) -> set[str]:
+        """Return the projects of which a response of the `priority` tier is queued for a model."""
+        with self._database.statement() as connection:
+            return set(connection.execute(_URGENT_PROJECTS, {"model": model}).scalars())
 
     def hand_back(self, claims: Iterable[Claim]) -> set[UUID]:
         """Put running responses back into the queue; return the ids whose attempt was current.

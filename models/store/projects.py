@@ -1,4 +1,4 @@
-"""Projects and their encryption keys."""
+"""Projects: their encryption keys and the sizes of their queues."""
 
 from sqlalchemy import text
 
@@ -9,6 +9,13 @@ from models.encryption.cipher import new_encryption_key
 _ENCRYPTION_KEY = text("""
     UPDATE projects SET sealing_key = coalesce(sealing_key, :fresh)
     WHERE project_id = :project_id RETURNING sealing_key
+""")
+
+
+# Counted in the partial index of queued rows.
+_NUM_QUEUED = text("""
+    SELECT project_id, count(*) AS num FROM responses
+    WHERE project_id IS NOT NULL AND status = 'queued' GROUP BY project_id
 """)
 
 
@@ -23,3 +30,8 @@ class Projects:
         values = {"project_id": project_id, "fresh": new_encryption_key()}
         with self._database.statement() as connection:
             return str(connection.execute(_ENCRYPTION_KEY, values).scalar_one())
+
+    def num_queued(self) -> dict[str, int]:
+        """Return the number of queued responses of each project that has some."""
+        with self._database.statement() as connection:
+            return {row.project_id: row.num for row in connection.execute(_NUM_QUEUED)}

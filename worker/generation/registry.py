@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -101,15 +101,16 @@ class RunningResponses:
             if not generation.is_released and (record := generation.checkpointed_record())
         ]
 
-    def release_flex(self) -> Generation | None:
-        """Stop and return the latest response of the `flex` tier; None if there is none."""
+    def release_flex(self, project_ids: Collection[str]) -> Generation | None:
+        """Stop and return the projects' latest response of the `flex` tier; None without one."""
         with self._changed:
             running = self._running.values()
-            flex = [generation for generation in running if generation.record.priority < 0]
             flex = [
                 generation
-                for generation in flex
-                if not generation.is_released
+                for generation in running
+                if generation.record.priority < 0
+                and generation.record.project_id in project_ids
+                and not generation.is_released
                 and not generation.is_over
                 # A search cannot be interrupted.
                 and not generation.waiting

@@ -4,7 +4,7 @@ Wake-ups keep the latency low; polling makes the worker independent of them.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -58,7 +58,7 @@ class Poller:
     def poll(self) -> None:
         """Run queued responses if some were queued at the last poll too and this worker has room.
 
-        If it has none, preempt a `flex` response for a queued `priority` response.
+        If it has none, preempt a `flex` response for a queued `priority` response of its project.
         """
         claims = self._store.claims
         self._running.is_standing_by = claims.is_due_to_stand_by(self._worker_id(), self._model)
@@ -69,15 +69,16 @@ class Poller:
             for _ in range(min(num_free, 8)):
                 self._tasks.submit(self._run_queued)
         self._was_queued = is_queued
-        if num_free <= 0 and claims.has_queued(self._model, least_priority=1):
-            self._preempt_flex()
+        if num_free <= 0 and (urgent := claims.urgent_projects(self._model)):
+            self._preempt_flex(urgent)
 
-    def _preempt_flex(self) -> None:
+    def _preempt_flex(self, project_ids: Collection[str]) -> None:
         """Requeue a running `flex` response, between two tokens, in favour of a `priority` one.
 
-        The task that ran it then claims the next response in the fair order: the `priority` one.
+        Both are of one of these projects: tiers order the responses of one project. The task that
+        ran it then claims the next response in the fair order.
         """
-        generation = self._running.release_flex()
+        generation = self._running.release_flex(project_ids)
         if generation is None:
             return
         generation.wait()

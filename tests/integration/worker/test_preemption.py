@@ -43,3 +43,17 @@ def test_only_flex_is_put_off_and_goes_on_later(
     )
     assert (attempts, num_crashes) == (2 if tier == "flex" else 1, 0)
     assert text_of(fetch(http, running["id"])).count("This") == 3
+
+
+def test_flex_is_not_put_off_for_another_project(
+    http: FlaskClient, make_worker: MakeWorker, desk: Desk, worker_timings: WorkerTimings
+) -> None:
+    make_worker(**_FULL, timings=replace(worker_timings, poll_s=0.05))
+    running = create(http, service_tier="flex", max_output_tokens=20)
+    wait_for_text(http, running["id"])
+
+    desk.create(project_id=desk.add_project("other"), priority=1)
+
+    wait_for_end(http, running["id"])
+    running_id = parse_response_id(running["id"])
+    assert desk.sql("SELECT attempt FROM responses WHERE id = %s", running_id) == [(1,)]

@@ -16,6 +16,7 @@ _ELSEWHERE = {
     "redis_url": "in the volume of secrets, as it contains a password",
     "data_dir": "the image sets it",
     "workers": "of `up` alone; `--scale worker=N` here",
+    "valkey_mib": "of `up` alone; `--maxmemory` of the valkey service here",
 }
 _OF_COMPOSE = {"host", "port"}
 """Fixed within the network of the containers."""

@@ -1,0 +1,148 @@
+"""A project that floods the queue is refused, and takes nothing from the others."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+import redis
+from flask.testing import FlaskClient
+from flask_openapi3.openapi import OpenAPI
+from simple_websocket import Client
+
+from cli.embedded import EmbeddedValkey
+from models.settings import Settings
+from models.tables import DEFAULT_PROJECT
+from tests.integration.api.requests import create, error_of, parsed
+from tests.integration.conftest import MakeWorker, running_app
+from tests.integration.desk import Desk
+from tests.integration.http_server import serving
+from tests.polling import eventually
+
+_BODY = {"input": "Hello.", "background": True}
+
+
+@pytest.fixture(params=["max_queued", "max_queued_per_project"])
+def limit(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def limited(settings: Settings, limit: str) -> Iterator[OpenAPI]:
+    """Return an API that lets three responses wait."""
+    with running_app(settings.model_copy(update={limit: 3})) as made:
+        yield made
+
+
+@pytest.fixture
+def flooded(limited: OpenAPI) -> FlaskClient:
+    """Return a client of an API whose queue is full."""
+    http: FlaskClient = limited.test_client()
+    for _ in range(3):
+        create(http)
+    return http
+
+
+def test_a_request_beyond_the_limit_is_refused_by_its_name(
+    flooded: FlaskClient, limit: str, desk: Desk
+) -> None:
+    answer = flooded.post("/v1/responses", json=_BODY)
+
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
+    assert (error_of(answer)["type"], error_of(answer)["code"]) == (
+        "too_many_requests",
+        "queue_full",
+    )
+    assert f"ANTIPHON_{limit.upper()} is 3" in error_of(answer)["message"]
+    assert desk.sql("SELECT count(*) FROM responses") == [(3,)]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"background": False}, {"background": False, "store": False}, {"stream": True}]
+)
+def test_it_is_refused_however_it_is_asked(flooded: FlaskClient, changes: dict[str, bool]) -> None:
+    assert flooded.post("/v1/responses", json=_BODY | changes).status_code == 429
+
+
+@pytest.mark.usefixtures("flooded")
+def test_it_is_refused_on_a_websocket(limited: OpenAPI) -> None:
+    with serving(limited) as address:
+        socket = Client.connect(f"ws://{address}/v1/responses")
+        socket.send(orjson.dumps({"type": "response.create", "input": "Hello."}).decode())
+        frame = orjson.loads(socket.receive(timeout=10))
+        socket.close()
+
+    assert (frame["status"], frame["error"]["code"]) == (429, "queue_full")
+
+
+def test_a_repeated_request_finds_its_response_although_the_queue_is_full(
+    limited: OpenAPI,
+) -> None:
+    http = limited.test_client()
+    first, again = (
+        http.post("/v1/responses", json=_BODY, headers={"Idempotency-Key": "k"}) for _ in range(2)
+    )
+    for _ in range(2):
+        create(http)
+
+    found = http.post("/v1/responses", json=_BODY, headers={"Idempotency-Key": "k"})
+
+    assert found.status_code == 200
+    assert parsed(found)["id"] == parsed(again)["id"] == parsed(first)["id"]
+
+
+def test_there_is_room_again_once_the_queue_is_shorter(
+    flooded: FlaskClient, make_worker: MakeWorker
+) -> None:
+    make_worker().run_queued()
+
+    eventually(lambda: flooded.post("/v1/responses", json=_BODY).status_code == 200)
+
+
+def test_a_tier_takes_nothing_from_another_project(desk: Desk) -> None:
+    flood = desk.add_project("flood")
+    for _ in range(6):
+        desk.create(project_id=flood, priority=1)
+    desk.create(priority=-1)
+    worker = desk.hire()
+
+    claimed = {desk.claim(worker).project_id for _ in range(2)}
+
+    assert claimed == {flood, DEFAULT_PROJECT}
+
+
+def test_a_worker_with_room_for_one_serves_every_project(desk: Desk) -> None:
+    flood = desk.add_project("flood")
+    for _ in range(64):
+        desk.create(project_id=flood, priority=1)
+    desk.create(priority=-1)
+    worker = desk.hire()
+
+    served = []
+    for _ in range(64):
+        claimed = desk.claim(worker)
+        desk.finish(claimed)
+        served.append(claimed.project_id)
+
+    assert DEFAULT_PROJECT in served  # by lot: fails once in 2 ** 64 runs
+
+
+def test_preemption_is_for_responses_of_the_same_project(desk: Desk) -> None:
+    flood = desk.add_project("flood")
+    urgent = desk.create(project_id=flood, priority=1)
+    desk.create(priority=0)
+
+    assert desk.store.claims.urgent_projects(urgent.model) == {flood}
+
+
+def test_the_queue_refuses_writes_beyond_its_memory(tmp_path: Path) -> None:
+    server = EmbeddedValkey(tmp_path / "valkey", max_mib=64)
+    with server, redis.Redis.from_url(server.url) as client:
+        for number in range(48):
+            client.set(f"key-{number}", bytes(1 << 20))
+
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            client.set("last", bytes(32 << 20))
+
+        assert client.exists("key-0")

@@ -1,0 +1,81 @@
+from collections.abc import Mapping
+
+import pytest
+
+from api.validation.queue_limits import QueueLimiter
+from models.errors import QueueFullError, UnavailableError
+
+
+class Queue:
+    """Queue that is counted, with the number of its counts."""
+
+    def __init__(self, **num_queued: int) -> None:
+        self.num_queued = num_queued
+        self.num_counts = 0
+
+    def count(self) -> Mapping[str, int]:
+        self.num_counts += 1
+        return dict(self.num_queued)
+
+
+def limiter(queue: Queue, *, refresh_s: float = 60) -> QueueLimiter:
+    return QueueLimiter(queue.count, max_queued=10, max_queued_per_project=4, refresh_s=refresh_s)
+
+
+def test_it_works() -> None:
+    limits = limiter(Queue(a=4, b=3))
+
+    with pytest.raises(QueueFullError, match="ANTIPHON_MAX_QUEUED_PER_PROJECT is 4"):
+        limits.check("a")
+    limits.check("b")
+
+
+def test_what_is_created_between_two_counts_is_added() -> None:
+    queue = Queue()
+    limits = limiter(queue)
+
+    for _ in range(4):
+        limits.check("a")
+        limits.add("a")
+
+    with pytest.raises(QueueFullError):
+        limits.check("a")
+    assert queue.num_counts == 1
+
+
+def test_all_projects_together_have_a_limit() -> None:
+    limits = limiter(Queue(a=3, b=3, c=3))
+    limits.check("d")
+    limits.add("d")
+
+    with pytest.raises(QueueFullError, match="ANTIPHON_MAX_QUEUED is 10"):
+        limits.check("d")
+
+
+def test_a_count_replaces_what_was_added_before_it() -> None:
+    queue = Queue()
+    limits = limiter(queue, refresh_s=0)
+    for _ in range(4):
+        limits.add("a")
+    queue.num_queued = {"a": 1}
+
+    for _ in range(3):
+        limits.check("a")
+        limits.add("a")
+
+
+def test_a_count_that_fails_is_tried_again() -> None:
+    queue = Queue(a=1)
+    limits = QueueLimiter(
+        lambda: outcomes.pop(0)(), max_queued=10, max_queued_per_project=4, refresh_s=60
+    )
+
+    def fail() -> Mapping[str, int]:
+        raise UnavailableError
+
+    outcomes = [fail, queue.count]
+    with pytest.raises(UnavailableError):
+        limits.check("a")
+    limits.check("a")
+
+    assert queue.num_counts == 1
