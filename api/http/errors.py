@@ -48,7 +48,10 @@ def refuse(error: ValidationError) -> NoReturn:
 def to_invalid_request(error: ValidationError, body: dict[str, Any]) -> InvalidRequestError:
     """Return the 400 that names the first invalid field of `body`."""
     first = error.errors(include_url=False)[0]
-    param = first.get("ctx", {}).get("field") or _format_path(first, body)
+    context = first.get("ctx", {})
+    param = context.get("field") or _format_path(first, body)
+    if name := context.get("name"):
+        param = f"{param}.{name}" if param else name
     param = param.replace("[][", "[")  # `include[][0]` is `include[0]`
     if first["type"].startswith("union_tag"):
         param += ".type"

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from api.services import Services
+from api.validation.calls import check_call_outputs
 from api.validation.context import Context, load_context
 from api.validation.encrypted_content import check_encrypted_content
 from api.validation.item_references import resolve_references
 from api.validation.media import check_media
-from api.validation.tools import check_call_outputs, check_calls, check_tools
+from api.validation.tools import check_calls, check_tools
 from models.chat.render import encode_prompt
 from models.encryption.items import decrypt_items
 from models.errors import (

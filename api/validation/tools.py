@@ -1,6 +1,4 @@
-"""Checks of tools and function calls that need the whole request."""
-
-from typing import Any
+"""Checks of tools that need the whole request."""
 
 from api.services import Services
 from models.chat.scripted_encoder import ScriptedEncoder
@@ -43,20 +41,6 @@ def check_calls(services: Services, parameters: GenerationParameters) -> None:
     if rule.is_forced or is_strict or not isinstance(services.encoder, ScriptedEncoder):
         param = "tool_choice" if rule.is_forced else "tools"
         services.check_grammar(calls_grammar(parameters, services.encoder), param=param)
-
-
-def check_call_outputs(items: list[dict[str, Any]], before: list[dict[str, Any]]) -> None:
-    """Raise a 400 for the output of a call that was never made.
-
-    `before` are the items of the context.
-    """
-    call_ids = {item["call_id"] for item in before if item.get("type") == "function_call"}
-    for position, item in enumerate(items):
-        if item.get("type") == "function_call":
-            call_ids.add(item["call_id"])
-        elif item.get("type") == "function_call_output" and item["call_id"] not in call_ids:
-            message = f"There is no function call with the call_id '{item['call_id']}' before it."
-            raise InvalidRequestError(message, param=f"input[{position}].call_id")
 
 
 def _check_strict(services: Services, tool: FunctionTool, param: str) -> None:

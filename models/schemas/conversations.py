@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field
 
 from models.schemas.items import InputItem
 from models.schemas.request.create_response import MetadataKey, MetadataValue
@@ -19,16 +19,6 @@ class CreateConversation(WireModel):
 
     items: list[InputItem] = Field(default_factory=list, max_length=MAX_NEW_ITEMS)
     metadata: Metadata = Field(default_factory=dict)
-
-    @field_validator("items", mode="before")
-    @classmethod
-    def _replace_null_items(cls, value: object) -> object:
-        return [] if value is None else value
-
-    @field_validator("metadata", mode="before")
-    @classmethod
-    def _replace_null_metadata(cls, value: object) -> object:
-        return {} if value is None else value
 
 
 class UpdateConversation(WireModel):

@@ -5,10 +5,13 @@ Output items are in `models/schemas/output.py`; each of them can be sent back as
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, field_validator
 
 from models.schemas.parts import (
+    AssistantText,
+    InputText,
     MessagePart,
+    PlainText,
     ReasoningPart,
     SearchResult,
     SummaryText,
@@ -25,12 +28,15 @@ from models.schemas.strict import (
     WireModel,
     text_or_items,
 )
+from models.schemas.unserved import CALL, CALL_OUTPUT, MESSAGE, OTHER_ITEM
 
 CallId = Annotated[Label, Field(min_length=1)]
 
 
 class InputMessage(WireModel):
     """An input message; `type` may be left out, as chat clients do."""
+
+    unserved = MESSAGE
 
     type: Literal["message"] = "message"
     id: ItemId | None = None
@@ -47,6 +53,8 @@ class InputMessage(WireModel):
 class GivenCall(WireModel):
     """A function call that a model made in an earlier turn."""
 
+    unserved = CALL
+
     type: Literal["function_call"]
     id: ItemId | None = None
     call_id: CallId
@@ -58,6 +66,8 @@ class GivenCall(WireModel):
 class GivenCallOutput(WireModel):
     """The result of the function call with the same `call_id`."""
 
+    unserved = CALL_OUTPUT
+
     type: Literal["function_call_output"]
     id: ItemId | None = None
     call_id: CallId
@@ -68,9 +78,24 @@ class GivenCallOutput(WireModel):
     ]
     status: ItemStatus | None = None
 
+    @field_validator("output", mode="after")
+    @classmethod
+    def _as_input(cls, output: str | list[ToolOutputPart]) -> str | list[ToolOutputPart]:
+        """Return text as input text, the only text that an output has when it is read again."""
+        if isinstance(output, str):
+            return output
+        return [
+            InputText(type="input_text", text=part.text)
+            if isinstance(part, PlainText | AssistantText)
+            else part
+            for part in output
+        ]
+
 
 class GivenReasoning(WireModel):
     """A model's reasoning in an earlier turn, as plain text or encrypted."""
+
+    unserved = OTHER_ITEM
 
     type: Literal["reasoning"]
     id: ItemId | None = None
@@ -98,6 +123,8 @@ class GivenCompaction(WireModel):
 
 class GivenSearch(WireModel):
     """A web search made in an earlier turn."""
+
+    unserved = OTHER_ITEM
 
     type: Literal["web_search_call"]
     id: ItemId | None = None

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from models.schemas.strict import Text, WireModel
+from models.schemas.unserved import PART, TEXT_PART
 
 MAX_IMAGE = 20 * 1024 * 1024
 MAX_FILE = 32 * 1024 * 1024
@@ -17,6 +18,8 @@ FileData = Annotated[str, Field(max_length=MAX_FILE)]
 class InputText(WireModel):
     """Text of a user, system or developer message."""
 
+    unserved = PART
+
     type: Literal["input_text"]
     text: Text
 
@@ -24,12 +27,16 @@ class InputText(WireModel):
 class PlainText(WireModel):
     """Text, without saying whether it is input or output."""
 
+    unserved = TEXT_PART
+
     type: Literal["text"]
     text: Text
 
 
 class InputImage(WireModel):
     """An image, by its URL or as a data URL."""
+
+    unserved = PART
 
     type: Literal["input_image"]
     image_url: Address | None = None
@@ -39,6 +46,8 @@ class InputImage(WireModel):
 
 class InputFile(WireModel):
     """A file, as base64 or by its URL."""
+
+    unserved = PART
 
     type: Literal["input_file"]
     filename: str | None = None
@@ -105,6 +114,8 @@ class OutputText(WireModel):
 class AssistantText(WireModel):
     """Output text sent back as input; any server may have annotated it."""
 
+    unserved = TEXT_PART
+
     type: Literal["output_text"]
     text: Text
     annotations: list[dict[str, Any]] | None = None
@@ -147,7 +158,8 @@ MessagePart = Annotated[
     Field(discriminator="type"),
 ]
 ToolOutputPart = Annotated[
-    InputText | InputImage | InputFile | InputVideo, Field(discriminator="type")
+    InputText | PlainText | AssistantText | InputImage | InputFile | InputVideo,
+    Field(discriminator="type"),
 ]
 ReasoningPart = Annotated[
     ReasoningText | PlainText | AssistantText | SummaryText, Field(discriminator="type")

@@ -1,8 +1,11 @@
 """Base class and shared types of everything that clients send."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 MAX_TEXT = 10 * 1024 * 1024
 """Maximum characters of one text (specification)."""
@@ -18,11 +21,66 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 ItemId = Annotated[str, Field(min_length=1, max_length=128)]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
+NeutralValues = Mapping[str, tuple[object, ...] | None]
+"""Values besides null that have no effect, by field; None: no value has one."""
+
 
 class WireModel(BaseModel):
-    """Strict model: a string is not accepted as a number, and unknown fields are refused."""
+    """Strict model: a string is not accepted as a number, and unknown fields are refused.
+
+    Null stands for the default of a field that has one.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid")
+
+    unserved: ClassVar[NeutralValues] = {}
+    """Fields that are known but not acted on: `models/schemas/unserved.py`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_unserved(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return drop_unserved(value, cls.unserved, _defaults(cls))
+
+
+@cache
+def _defaults(model: type[WireModel]) -> dict[str, Any]:
+    """Return the fields of a model that have a default, by the names that clients use."""
+    fields = model.model_fields.items()
+    return {field.alias or name: field for name, field in fields if not field.is_required()}
+
+
+def drop_unserved(
+    fields: dict[str, Any], unserved: NeutralValues, defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return `fields` without those that have no effect.
+
+    A null of a field that has a default is the default. Raises `PydanticCustomError`, with the
+    `name` of the field, for a field of `unserved` whose value would have an effect.
+    """
+    if None not in fields.values() and unserved.keys().isdisjoint(fields):
+        return fields
+    served: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name in unserved:
+            if not is_neutral(value, unserved[name]):
+                raise PydanticCustomError(
+                    "unsupported_parameter", "it is not supported by this server", {"name": name}
+                )
+        elif value is not None or name not in defaults:
+            served[name] = value
+    return served
+
+
+def is_neutral(value: object, neutral_values: tuple[object, ...] | None) -> bool:
+    """Return True if a value has no effect; in a request, unlike Python, `true` is not 1."""
+    if value is None or neutral_values is None:
+        return True
+    return any(
+        value == other and isinstance(value, bool) == isinstance(other, bool)
+        for other in neutral_values
+    )
 
 
 def text_or_items(value: object) -> str:

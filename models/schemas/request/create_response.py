@@ -1,7 +1,7 @@
 """The body of POST /v1/responses: its fields, their limits and cross-field checks.
 
-A field of the specification or the API that this server does not support is accepted with a value
-that has no effect; any other value is refused by name, never ignored.
+A field of the API that this server does not support is refused by name, never ignored
+(`models/schemas/unserved.py`).
 """
 
 from typing import Annotated, Any, Self
@@ -11,7 +11,6 @@ from pydantic import (
     Field,
     StringConstraints,
     Tag,
-    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -23,7 +22,7 @@ from models.schemas.request.options import ConversationId
 from models.schemas.request.parameters import GenerationParameters, TokenLimit
 from models.schemas.request.tool_checks import check_tools
 from models.schemas.request.tools import WebSearchOptions, WebSearchTool
-from models.schemas.request.unsupported import find_unserved_tool, split_unserved
+from models.schemas.request.unsupported import UNSERVED_FIELDS, find_unserved_tool
 from models.schemas.strict import MAX_TEXT, ItemId, text_or_items, text_or_object
 
 MAX_ITEMS = 10_000
@@ -34,6 +33,8 @@ MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 
 class CreateResponse(GenerationParameters):
     """The body of a request to create a response."""
+
+    unserved = UNSERVED_FIELDS
 
     model: str | None = None
     input: Annotated[
@@ -60,26 +61,13 @@ class CreateResponse(GenerationParameters):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unsupported(cls, body: object) -> object:
-        if not isinstance(body, dict):
-            return body
-        served, refused = split_unserved(body)
-        refused = refused or find_unserved_tool(served)
+    def _refuse_unsupported_tools(cls, body: object) -> object:
+        refused = find_unserved_tool(body) if isinstance(body, dict) else None
         if refused is not None:
             raise PydanticCustomError(
-                "unsupported_parameter",
-                "{field} is not supported by this server",
-                {"field": refused},
+                "unsupported_parameter", "it is not supported by this server", {"field": refused}
             )
-        return served
-
-    @field_validator("store", "background", "stream", "metadata", mode="before")
-    @classmethod
-    def _replace_null_by_default(cls, value: object, info: Any) -> object:
-        """Replace null by the default, as clients send null for fields they do not set."""
-        if value is not None:
-            return value
-        return cls.model_fields[info.field_name].get_default(call_default_factory=True)
+        return body
 
     @model_validator(mode="after")
     def _merge_token_limits(self) -> Self:

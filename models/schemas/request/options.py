@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from models.schemas.strict import ItemId, WireModel
+from models.schemas.unserved import REASONING
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 
@@ -27,6 +28,8 @@ ServiceTier = Literal["auto", "default", "flex", "priority"]
 
 class ReasoningOptions(WireModel):
     """The model's reasoning effort, and whether the reasoning is summarised."""
+
+    unserved = REASONING
 
     effort: Effort | None = None
     summary: SummaryLength | None = None

@@ -64,11 +64,6 @@ class GenerationParameters(SamplingFields):
     prompt_cache_key: Label | None = None
     user: Label | None = None
 
-    @field_validator("tools", "include", mode="before")
-    @classmethod
-    def _replace_null(cls, value: object) -> object:
-        return [] if value is None else value
-
     @field_validator("tools", mode="after")
     @classmethod
     def _flatten_tools(cls, tools: list[Tool]) -> list[Tool]:
@@ -87,8 +82,6 @@ class GenerationParameters(SamplingFields):
     @classmethod
     def _wrap_string(cls, value: object) -> object:
         """Accept a single string as a list of one."""
-        if value is None:
-            return []
         return [value] if isinstance(value, str) else value
 
     @property

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from models.schemas.strict import Name, Text, WireModel
+from models.schemas.unserved import FUNCTION, NAMED_CHOICE, SEARCH
 
 MAX_TOOLS = 128
 
@@ -22,6 +23,8 @@ SearchType = Literal[
 
 class ChatFunction(WireModel):
     """The object under `function` in the nested form of a tool."""
+
+    unserved = FUNCTION
 
     name: Name
     description: Text | None = None
@@ -37,6 +40,8 @@ class FunctionTool(ChatFunction):
 
 class ChatFunctionTool(WireModel):
     """A function that the client runs, in the nested form of the chat completions API."""
+
+    unserved = FUNCTION
 
     type: Literal["function"]
     function: ChatFunction
@@ -70,6 +75,8 @@ class WebSearchOptions(WireModel):
 
 class WebSearchTool(WebSearchOptions):
     """Web search, run by the server."""
+
+    unserved = SEARCH
 
     type: SearchType = "web_search"
     filters: SearchFilters | None = None
@@ -108,11 +115,15 @@ ToolMode = Literal["none", "auto", "required"]
 class FunctionName(WireModel):
     """The object under `function` in the nested form of a tool choice."""
 
+    unserved = NAMED_CHOICE
+
     name: Name
 
 
 class FunctionChoice(WireModel):
     """The model must call this function."""
+
+    unserved = NAMED_CHOICE
 
     type: Literal["function"] = "function"
     name: Name

@@ -1,22 +1,27 @@
 """Fields and tools of the API that this server does not support: refused by name, never ignored.
 
-To support one, implement it and remove its line here.
+To support one, implement it and remove its line here. The fields of items, parts and tools are in
+`models/schemas/unserved.py`, with the rule for all.
 """
 
 from typing import Any
 
-UNSERVED_FIELDS: dict[str, tuple[object, ...]] = {
-    "adapter": (None,),
-    "background_options": (None,),
-    "context_management": (None,),
-    "files": (None,),
-    "max_tool_rounds": (None,),
-    "moderation": (None,),
-    "prompt": (None,),
-    "prompt_cache_options": (None,),
-    "prompt_cache_retention": (None,),
+from models.schemas.unserved import Unserved
+
+UNSERVED_FIELDS: Unserved = {
+    "access_programs": (),
+    "adapter": (),
+    "background_options": (),
+    "context_management": ([],),
+    "files": (),
+    "image": (),
+    "max_tool_rounds": (),
+    "moderation": (),
+    "prompt": (),
+    "prompt_cache_options": (),
+    "prompt_cache_retention": (),
 }
-"""Fields, each with the values that have no effect and are therefore accepted."""
+"""Fields of a request, each with the values besides null that have no effect."""
 
 UNSERVED_TOOLS = frozenset(
     {
@@ -35,20 +40,6 @@ UNSERVED_TOOLS = frozenset(
 """Types of unsupported tools."""
 
 
-def split_unserved(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """Remove the fields of `UNSERVED_FIELDS` from `body`.
-
-    Returns the rest, and the first of those fields whose value would have an effect, if any.
-    """
-    served: dict[str, Any] = {}
-    for name, value in body.items():
-        if name not in UNSERVED_FIELDS:
-            served[name] = value
-        elif not _is_neutral(value, UNSERVED_FIELDS[name]):
-            return body, name
-    return served, None
-
-
 def find_unserved_tool(body: dict[str, Any]) -> str | None:
     """Return the path of the first unsupported tool of `UNSERVED_TOOLS`, if any."""
     for position, tool in enumerate(_objects(body.get("tools"))):
@@ -62,11 +53,3 @@ def _objects(value: object) -> list[dict[str, Any]]:
     if not isinstance(value, list):
         return []
     return [entry if isinstance(entry, dict) else {} for entry in value]
-
-
-def _is_neutral(value: object, neutral_values: tuple[object, ...]) -> bool:
-    """Return True if the value is a neutral one; in a request, unlike Python, `true` is not 1."""
-    return any(
-        value == other and isinstance(value, bool) == isinstance(other, bool)
-        for other in neutral_values
-    )

@@ -1,0 +1,43 @@
+"""Fields of items, parts and tools that the API knows and this server does not act on.
+
+Clients hand items and tools back as they dump them, with every field that they know. Null, and the
+values listed here, change nothing: they are accepted and dropped. Any other value would change an
+answer: it is refused by name, never ignored (`drop_unserved` in `models/schemas/strict.py`). To
+support a field, implement it and remove it here.
+"""
+
+from collections.abc import Mapping
+
+Unserved = Mapping[str, tuple[object, ...] | None]
+"""Fields by name, each with the values besides null that have no effect; None: no value has one."""
+
+ANY = None
+"""Values of a field that never has an effect, as the parse helpers of clients add to items."""
+
+_CALLER: tuple[object, ...] = ({"type": "direct"},)
+
+MESSAGE: Unserved = {"name": (), "created_by": ANY}
+CALL: Unserved = {
+    "async": (False,),
+    "async_": (False,),  # as Python clients dump it
+    "caller": _CALLER,
+    "created_by": ANY,
+    "namespace": (),
+    "parsed_arguments": ANY,
+}
+CALL_OUTPUT: Unserved = {"caller": _CALLER, "created_by": ANY, "name": (), "namespace": ()}
+OTHER_ITEM: Unserved = {"created_by": ANY}
+
+PART: Unserved = {"prompt_cache_breakpoint": ()}
+TEXT_PART: Unserved = {**PART, "parsed": ANY}
+
+FUNCTION: Unserved = {
+    "allowed_callers": (["direct"],),
+    "async": (False,),
+    "async_": (False,),
+    "defer_loading": (False,),
+    "output_schema": (),
+}
+SEARCH: Unserved = {"external_web_access": (True,), "search_content_types": (["text"],)}
+REASONING: Unserved = {"context": ("auto",), "mode": ("standard",)}
+NAMED_CHOICE: Unserved = {"namespace": ()}
