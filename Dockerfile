@@ -20,7 +20,8 @@ RUN --mount=type=bind,source=deploy/wheels,target=/wheels \
  && pip check
 
 # Owned by the user who runs it: a checkout that only its owner can read works too.
-COPY --chown=antiphon antiphon ./
+# alembic reads its settings from pyproject.toml.
+COPY --chown=antiphon antiphon pyproject.toml ./
 COPY --chown=antiphon migrations migrations/
 COPY --chown=antiphon models models/
 COPY --chown=antiphon cli cli/
