@@ -75,7 +75,7 @@ def end_with_parent(grace_s: float = _GRACE_S) -> None:
     def exit_if_orphaned() -> None:
         if os.getppid() != parent:
             time.sleep(grace_s)
-            os._exit(0)
+            os._exit(1)
 
     BackgroundThread("parent", exit_if_orphaned, interval_s=1, is_immediate=True).start()
 

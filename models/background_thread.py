@@ -4,12 +4,15 @@ import logging
 import threading
 from collections.abc import Callable
 
+from models.outages import OUTAGES, OutageLog
+from models.vital_thread import VitalThread
+
 
 class BackgroundThread:
     """Daemon thread that calls `run` at an interval until it is stopped.
 
-    Expected errors are logged, and the thread goes on with the next call; any other exception ends
-    it.
+    After an error of Postgres or Redis, the next call follows after a delay that grows from failure
+    to failure. Any other exception ends the process.
     """
 
     def __init__(
@@ -19,25 +22,23 @@ class BackgroundThread:
         *,
         interval_s: float,
         is_immediate: bool = False,
-        errors: tuple[type[Exception], ...] = (),
         message: str = "",
     ) -> None:
         """Create the thread.
 
-        `message` is logged as a warning for every one of `errors`. The first call comes after one
-        interval, or at the start if `is_immediate`.
+        `message` says what an outage prevents: it is logged at the beginning and at the end of each
+        one. The first call comes after one interval, or at the start if `is_immediate`.
         """
         self._run = run
         self._interval_s = interval_s
         self._is_immediate = is_immediate
-        self._errors = errors
-        self._message = message
         # Log lines are those of whoever runs in the thread.
-        self._logger = logging.getLogger(run.__module__)
+        logger = logging.getLogger(run.__module__)
+        self._outage_log = OutageLog(logger, message or f"{name} failed")
         self._is_started = False
         self.stopping = threading.Event()
         """Set once the thread is to stop: `run` may wait on it instead of sleeping."""
-        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self._thread = VitalThread(name, self._loop)
 
     @property
     def is_started(self) -> bool:
@@ -55,14 +56,20 @@ class BackgroundThread:
         if self.is_started:
             self._thread.join()
 
-    def _loop(self) -> None:
-        if self._is_immediate and not self.stopping.is_set():
-            self._call()
-        while not self.stopping.wait(self._interval_s):
-            self._call()
+    def note_success(self) -> None:
+        """Note that a call which has not returned yet works again after an outage."""
+        self._outage_log.succeeded()
 
-    def _call(self) -> None:
+    def _loop(self) -> None:
+        delay_s = 0.0 if self._is_immediate else self._interval_s
+        while not self.stopping.wait(delay_s):
+            delay_s = self._call()
+
+    def _call(self) -> float:
+        """Call `run` once; return the seconds until the next call."""
         try:
             self._run()
-        except self._errors as error:
-            self._logger.warning(self._message, extra={"error": str(error)})
+        except OUTAGES as error:
+            return self._outage_log.failed(error)
+        self._outage_log.succeeded()
+        return self._interval_s

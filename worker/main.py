@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import sys
 import threading
 from pathlib import Path
 
@@ -9,32 +10,40 @@ from celery import signals
 
 from models.logging import configure_logging
 from models.settings import Settings
+from worker.process.consumer import PatientConsumer
 from worker.process.runtime import Runtime
 from worker.queue import TASK_NAME, make_celery, queue_name
 
 logger = logging.getLogger(__name__)
+
+EXIT_CONSUMER_LOST = 70
+"""Exit code after Celery has ended although nothing asked it to: `EX_SOFTWARE` of sysexits.h."""
 
 
 def main(settings: Settings, name: str, pulse: Path | None = None) -> None:
     """Load the weights, run responses until SIGTERM, then drain and hand unfinished ones back.
 
     `name` is unique among the running workers; `pulse` is a file whose modification time shows
-    that the process is alive.
+    that the process is alive. If Celery ends for another reason than a signal, the process exits
+    with a non-zero code, so that a supervisor takes it for a crash.
     """
     configure_logging(settings.log_level)
     assert settings.redis_url is not None
     runtime = Runtime(settings, name, pulse)
     app = make_celery(settings.redis_url)
+    app.conf.worker_consumer = PatientConsumer
 
     @app.task(name=TASK_NAME, ignore_result=True)
     def run_queued() -> None:
         runtime.run_queued()
 
     drain = threading.Thread(target=runtime.drain, name="drain")
+    is_stopping = threading.Event()
 
     def on_shutdown(**_: object) -> None:
         """Drain while Celery waits for its tasks, which end when nothing runs any more."""
-        if not drain.is_alive():
+        if not is_stopping.is_set():
+            is_stopping.set()
             drain.start()
 
     signals.worker_shutting_down.connect(on_shutdown, weak=False)
@@ -44,11 +53,14 @@ def main(settings: Settings, name: str, pulse: Path | None = None) -> None:
     try:
         app.worker_main(_arguments(settings, name, runtime.model_id))
     finally:
-        if drain.is_alive():
+        if is_stopping.is_set():
             drain.join()
         else:
             runtime.drain()
         runtime.stop()
+    if not is_stopping.is_set():
+        logger.critical("celery ended by itself")
+        sys.exit(EXIT_CONSUMER_LOST)
 
 
 def _arguments(settings: Settings, name: str, model: str) -> list[str]:

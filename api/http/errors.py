@@ -8,6 +8,7 @@ from flask import Flask, Response, jsonify, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
+from api.http.outages import install_outage_log, note_outage
 from models.errors import (
     AppError,
     InvalidRequestError,
@@ -116,9 +117,12 @@ def install_error_handlers(app: Flask) -> None:
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(redis.RedisError, _answer_redis)
     app.register_error_handler(Exception, _answer_unexpected)
+    install_outage_log(app)
 
 
 def _answer(error: AppError) -> Response:
+    if isinstance(error, UnavailableError):
+        note_outage(error)
     response = jsonify(error.body())
     response.status_code = error.http_status
     if error.retry_after_s is not None:
@@ -154,10 +158,14 @@ def _answer_unexpected(error: Exception) -> Response:
 
 def as_app_error(error: Exception) -> AppError:
     """Convert an exception to an `AppError`; log the traceback if it is unexpected."""
+    if isinstance(error, UnavailableError):
+        note_outage(error)
     if isinstance(error, AppError):
         return error
     if isinstance(error, redis.RedisError):
-        logger.warning("redis is out of reach", extra={"error": str(error)})
-        return UnavailableError("The event log is out of reach; try again.")
+        unavailable = UnavailableError("The event log is out of reach; try again.")
+        unavailable.__cause__ = error
+        note_outage(unavailable)
+        return unavailable
     logger.error("request failed", exc_info=error, extra={"path": request.path})
     return AppError("The server failed to answer this request.")

@@ -18,9 +18,11 @@ import redis
 
 from api.streaming.timings import StreamTimings
 from models.background_thread import BackgroundThread
-from models.errors import OverloadedError, UnavailableError
+from models.errors import OverloadedError
+from models.outages import OutageLog
 from models.responses.status import TERMINAL, ResponseStatus
 from models.streams.event_log import events_channel
+from models.vital_thread import VitalThread
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +72,6 @@ class Broadcaster:
             "broadcaster_watch",
             self._watch,
             interval_s=timings.watch_s,
-            errors=(UnavailableError,),
             message="idle streams not checked",
         )
 
@@ -132,17 +133,18 @@ class Broadcaster:
         if self._watcher.is_started:
             return
         self._watcher.start()
-        threading.Thread(target=self._listen, name="broadcaster_listen", daemon=True).start()
+        VitalThread("broadcaster_listen", self._listen).start()
 
     def _listen(self) -> None:
+        outages = OutageLog(logger, "events not received")
         while not self._watcher.stopping.is_set():
             try:
                 message = self._pubsub.get_message(timeout=POLL_S)
+                outages.succeeded()
                 if message is not None:
                     self._deliver(message)
-            except redis.RedisError as error:
-                logger.warning("events not received", extra={"error": str(error)})
-                self._watcher.stopping.wait(self._timings.watch_s)
+            except (redis.RedisError, OSError) as error:
+                self._watcher.stopping.wait(outages.failed(error))
                 self._resubscribe()
         self._pubsub.close()
 

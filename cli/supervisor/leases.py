@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from cli.supervisor.processes import Program
-from models.errors import UnavailableError
+from models.outages import OUTAGES
 from models.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class LeaseEnder:
                     ended = store.workers.end_leases(socket.gethostname(), pid)
                     suspects = ended if is_suspect else []
                     reclaimed = store.reaper.reclaim(suspects) if ended else []
-                except UnavailableError:
+                except OUTAGES:
                     time.sleep(_RETRY_S)
                     continue
                 logger.info("leases of pid %d ended, %d responses reclaimed", pid, len(reclaimed))

@@ -9,12 +9,15 @@ import orjson
 import psycopg
 from psycopg.types.json import set_json_dumps, set_json_loads
 from sqlalchemy import JSON, Enum, create_engine, event, text
-from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
+from sqlalchemy.exc import DBAPIError, TimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
+from models.database.address import sqlalchemy_url
+from models.database.sql_states import is_session_stale, is_value_error
 from models.database.statement_timer import StatementTimer
 from models.errors import UnavailableError
+from models.outages import StatementError
 from models.responses.status import ResponseStatus
 
 set_json_dumps(orjson.dumps)
@@ -39,10 +42,6 @@ def _by_value(kind: type[StrEnum]) -> Enum:
 _PLAN_ANEW = text("SET LOCAL plan_cache_mode = force_custom_plan")
 
 
-class StatementError(Exception):
-    """Raised when Postgres rejects a statement; the message says why, without the values."""
-
-
 class Base(DeclarativeBase):
     """Declarative base of all tables."""
 
@@ -53,25 +52,37 @@ class Base(DeclarativeBase):
     }
 
 
-_FOR_SHORT_STATEMENTS = """
+_SESSION = """
     SELECT set_config('plan_cache_mode', 'force_generic_plan', false),
-           set_config('jit', 'off', false)
+           set_config('jit', 'off', false),
+           set_config('lock_timeout', '5s', false),
+           set_config('statement_timeout', '15s', false)
 """
 
 
-def _plan_once(connection: psycopg.Connection[Any], _record: object) -> None:
-    """Use generic plans, without JIT, on a new connection.
+def _prepare_session(connection: psycopg.Connection[Any], _record: object) -> None:
+    """Set the limits of a new connection; use generic plans, without JIT.
+
+    By its own limits a statement ends on the server, too: one that was only cut off would occupy a
+    backend as long as it waits for a lock. They are the same for all pools, since a pooler that
+    works by transaction gives the session of one to another.
 
     Most statements select by id, so one plan fits all values. By default Postgres would plan each
     execution again, over the partitions of every month, which costs more than the statement itself.
     A generic plan has a high estimated cost, so JIT would compile it for longer than it runs.
     """
-    connection.execute(_FOR_SHORT_STATEMENTS)
+    connection.execute(_SESSION)
 
 
-def _primary_message(error: DBAPIError) -> str:
-    diagnostic = getattr(error.orig, "diag", None)
-    return f"{type(error.orig).__name__}: {getattr(diagnostic, 'message_primary', None)}"
+def _replace_stale_sessions(context: ExceptionContext) -> None:
+    """Make SQLAlchemy replace every connection of the pool after certain errors."""
+    if is_session_stale(context.original_exception):
+        context.is_disconnect = True
+
+
+def _primary_message(error: BaseException | None) -> str:
+    diagnostic = getattr(error, "diag", None)
+    return f"{type(error).__name__}: {getattr(diagnostic, 'message_primary', None)}"
 
 
 class Database:
@@ -85,7 +96,7 @@ class Database:
         """Create an empty pool; a statement that takes longer than `limit_s` seconds fails."""
         self._timer = StatementTimer(limit_s)
         self._engine: Engine = create_engine(
-            url,
+            sqlalchemy_url(url),
             isolation_level="AUTOCOMMIT",
             # No transaction is left open, so a returned connection needs no rollback.
             pool_reset_on_return=None,
@@ -102,15 +113,17 @@ class Database:
                 "application_name": "antiphon",
             },
         )
-        event.listen(self._engine, "connect", _plan_once)
+        event.listen(self._engine, "connect", _prepare_session)
+        event.listen(self._engine, "handle_error", _replace_stale_sessions)
         self._transactional = self._engine.execution_options(isolation_level="READ COMMITTED")
 
     @contextmanager
     def statement(self) -> Iterator[Connection]:
         """Provide a connection for one statement, which is committed automatically.
 
-        Raises `UnavailableError` if Postgres cannot be reached or the connection is lost; it is
-        then unknown if the statement took effect. Raises `StatementError` if Postgres rejects it.
+        Raises `UnavailableError` if Postgres cannot be reached or refuses to work, or if the
+        connection is lost; it is then unknown if the statement took effect. Raises `StatementError`
+        if Postgres rejects the statement for its values.
         """
         with _translate_errors(), self._engine.connect() as connection, self._limit(connection):
             yield connection
@@ -148,10 +161,9 @@ def _translate_errors() -> Iterator[None]:
     """Translate the driver's errors to `UnavailableError` and `StatementError`."""
     try:
         yield
-    except (OperationalError, InterfaceError, TimeoutError) as error:
-        raise UnavailableError("The database is out of reach; try again.") from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise UnavailableError("The database is out of reach; try again.") from error
-        # Not chained: the driver's message quotes the row, which must not reach the logs.
-        raise StatementError(_primary_message(error)) from None
+    except (DBAPIError, TimeoutError, psycopg.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if is_value_error(cause):
+            # Not chained: the driver's message quotes the row, which must not reach the logs.
+            raise StatementError(_primary_message(cause)) from None
+        raise UnavailableError("The database is out of reach; try again.") from cause

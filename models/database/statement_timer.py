@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from models.background_thread import BackgroundThread
+from models.vital_thread import VitalThread
 
 _CHECK_INTERVAL_S = 0.25
 
@@ -24,16 +24,17 @@ class StatementTimer:
         self._lock = threading.Lock()
         self._running: dict[int, float] = {}
         """Deadline of each running statement, by the file descriptor of its connection."""
-        self._thread = BackgroundThread(
-            "statement-timer", self._shut_down_expired, interval_s=_CHECK_INTERVAL_S
-        )
+        self._is_started = False
+        self._stopping = threading.Event()
+        self._thread = VitalThread("statement-timer", self._run)
 
     @contextmanager
     def limit(self, descriptor: int) -> Iterator[None]:
         """Shut down the connection if the statements inside the context take too long."""
         with self._lock:
             self._running[descriptor] = time.monotonic() + self._limit_s
-            if not self._thread.is_started:
+            if not self._is_started:
+                self._is_started = True
                 self._thread.start()
         try:
             yield
@@ -43,7 +44,13 @@ class StatementTimer:
 
     def stop(self) -> None:
         """Stop the thread."""
-        self._thread.stop()
+        self._stopping.set()
+        if self._is_started:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(_CHECK_INTERVAL_S):
+            self._shut_down_expired()
 
     def _shut_down_expired(self) -> None:
         now = time.monotonic()

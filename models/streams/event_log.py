@@ -4,6 +4,7 @@ The id of an entry is `<sequence_number + 1>-0`, so Redis itself refuses duplica
 The one or two opening events are derived from the response's row and are not in the log.
 """
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -15,7 +16,10 @@ from uuid import UUID
 
 import redis
 
+from models.outages import OutageLog
 from models.schemas.item_events import BaseEvent
+
+logger = logging.getLogger(__name__)
 
 TERMINAL_EVENT_TYPES = frozenset({"response.completed", "response.incomplete", "response.failed"})
 """Types of the events that end a stream."""
@@ -116,6 +120,7 @@ class EventLog:
         self._client = client
         self._backoff_until = 0.0
         self._script_sha: str | None = None
+        self._outage_log = OutageLog(logger, "events not logged")
 
     def append(self, appends: Sequence[Append]) -> list[AppendResult]:
         """Append for many responses in one round trip; return one result per append."""
@@ -123,26 +128,41 @@ class EventLog:
             return [AppendResult.UNREACHABLE] * len(appends)
         try:
             return self._append(appends)
-        except redis.RedisError:
+        except redis.RedisError as error:
             self._script_sha = None
+            self._outage_log.failed(error)
             self._backoff_until = time.monotonic() + BACKOFF_S
             return [AppendResult.UNREACHABLE] * len(appends)
 
     def _append(self, appends: Sequence[Append]) -> list[AppendResult]:
-        if self._script_sha is None:
-            self._script_sha = self._client.script_load(_APPEND)
-        pipeline = self._client.pipeline(transaction=False)
-        for append in appends:
-            pipeline.evalsha(self._script_sha, 2, *_script_arguments(append))
-        results = pipeline.execute(raise_on_error=False)
+        results = self._run_script(appends)
         if any(isinstance(result, redis.exceptions.NoScriptError) for result in results):
+            # Appends that went through are repeated, which changes nothing.
             self._script_sha = None
+            results = self._run_script(appends)
+        errors = [result for result in results if isinstance(result, Exception)]
+        if errors:
+            self._outage_log.failed(errors[0])
+        else:
+            self._outage_log.succeeded()
         return [
             AppendResult.UNREACHABLE
             if isinstance(result, Exception)
             else AppendResult(result.decode())
             for result in results
         ]
+
+    def _run_script(self, appends: Sequence[Append]) -> list[Any]:
+        if self._script_sha is None:
+            self._script_sha = self._client.script_load(_APPEND)
+        pipeline = self._client.pipeline(transaction=False)
+        for append in appends:
+            pipeline.evalsha(self._script_sha, 2, *_script_arguments(append))
+        results: list[Any] = pipeline.execute(raise_on_error=False)
+        if any(isinstance(result, redis.exceptions.ReadOnlyError) for result in results):
+            # A replica by now; the primary may be behind the same address.
+            self._client.connection_pool.disconnect()
+        return results
 
     def read(self, response_id: UUID, *, start: int) -> list[LoggedEvent]:
         """Return the logged events from sequence number `start` on, up to the first gap."""

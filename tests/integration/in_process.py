@@ -5,6 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Self
 
+import redis
+
 from models.settings import Settings
 from models.streams.connection import connect
 from worker.process.runtime import Runtime
@@ -63,5 +65,10 @@ class InProcessWorker:
     def _consume(self) -> None:
         queue = queue_name(self.runtime.model_id)
         while not self._stopping.is_set():
-            if self._client.blpop([queue], timeout=_WAIT_S):
+            try:
+                is_woken = self._client.blpop([queue], timeout=_WAIT_S)
+            except redis.RedisError:
+                self._stopping.wait(_WAIT_S)
+                continue
+            if is_woken:
                 self.run_queued()

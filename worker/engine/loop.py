@@ -52,7 +52,7 @@ class EngineLoop(ABC):
         """True while the current step computes more than one token of any sequence."""
         self._is_stopping = Event()
         self._is_lost = False
-        self._thread = Thread(target=self._run, name="engine", daemon=True)
+        self._thread = Thread(target=self._run_or_lose, name="engine", daemon=True)
 
     def start(self) -> None:
         """Start the engine thread."""
@@ -106,7 +106,7 @@ class EngineLoop(ABC):
 
     @property
     def is_lost(self) -> bool:
-        """Return True if the device has failed and this process can compute nothing any more.
+        """Return True if this process can compute nothing any more: its device or thread failed.
 
         Running sequences then get no more deltas, not even the last, until the engine is stopped.
         """
@@ -149,6 +149,13 @@ class EngineLoop(ABC):
     def _is_device_lost(self, _error: Exception) -> bool:
         """Return True if no step can succeed after this error."""
         return False
+
+    def _run_or_lose(self) -> None:
+        try:
+            self._run()
+        except BaseException:
+            self._is_lost = True
+            logger.critical("engine thread lost", exc_info=True)
 
     def _run(self) -> None:
         while not self._is_stopping.is_set():

@@ -2,11 +2,11 @@
 
 import logging
 import queue
-import threading
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from models.streams.event_log import AppendResult, EventLog
+from models.vital_thread import VitalThread
 from worker.engine.interface import Delta
 from worker.generation.generation import Generation
 
@@ -30,7 +30,7 @@ class Emitter:
         self._log = log
         self._steps: queue.SimpleQueue[list[Delta] | None] = queue.SimpleQueue()
         self._generations: dict[str, Generation] = {}
-        self._thread = threading.Thread(target=self._run, name="emitter", daemon=True)
+        self._thread = VitalThread("emitter", self._run)
         self._abort: Callable[[str], None] = lambda _: None
 
     def start(self, abort: Callable[[str], None]) -> None:

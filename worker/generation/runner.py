@@ -16,6 +16,7 @@ from models.chat.render import encode_prompt
 from models.encryption.cipher import ContentCipher
 from models.encryption.items import decrypt_items
 from models.errors import AppError, UnavailableError
+from models.outages import OutageLog, retry_delay_s
 from models.recording.recorder import EndingCause, Recorder
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
@@ -87,6 +88,7 @@ class Runner:
         self._claim_lock = threading.Lock()
         """Serialises claims: what may be claimed depends on the responses that already run here."""
         self._is_isolating = False
+        self._write_outages = OutageLog(logger, "writes held")
         self._redis_away_until = 0.0
         """Monotonic time until which only responses stored in Postgres are claimed."""
         self._web_searcher = WebSearcher(services.search, services.encoder)
@@ -302,15 +304,17 @@ class Runner:
 
         `write` is fenced by the attempt: repeating it, or being too late, changes nothing.
         """
-        pause, deadline = threading.Event(), time.monotonic() + HOLD_S
+        pause, deadline, num_failures = threading.Event(), time.monotonic() + HOLD_S, 0
         while time.monotonic() < deadline:
             try:
-                return write()
-            except UnavailableError:
-                logger.warning(
-                    "write held: the database is out of reach", extra=_log_fields(record)
-                )
-                pause.wait(self._retry_s)
+                result = write()
+            except UnavailableError as error:
+                num_failures += 1
+                self._write_outages.failed(error, **_log_fields(record))
+                pause.wait(retry_delay_s(num_failures, self._retry_s))
+            else:
+                self._write_outages.succeeded()
+                return result
         return write()
 
     def _fail(self, claimed: ResponseRecord, error: Exception) -> None:

@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-
-import redis
 
 from models.errors import UnavailableError
 from models.logging import configure_logging
+from models.outages import OUTAGES, OutageLog
 from models.recording.finalize import finalize_orphan
 from models.recording.recorder import EndingCause
 from models.responses.status import ResponseStatus
@@ -23,6 +23,7 @@ from models.settings import Settings
 from models.store.store import Store
 from models.streams.connection import connect
 from models.streams.event_log import EventLog
+from models.vital_thread import VitalThread
 from worker.maintenance.retention import Retention
 from worker.maintenance.webhook_delivery import Deliverer
 from worker.queue import MAX_WAITING, WakeQueue, queue_name
@@ -68,6 +69,10 @@ class Maintenance:
         self._pulse = pulse
         self._interval_s = interval_s
         self._reclaim_from = 0.0
+        self._outages = {
+            step: OutageLog(logger, f"maintenance step {step} failed")
+            for step in ("reclaim", "wake")
+        }
 
     def run(self, stopping: threading.Event) -> None:
         """Run rounds until `stopping` is set; a step that fails is retried in the next round."""
@@ -107,12 +112,12 @@ class Maintenance:
     def _attempt(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except (UnavailableError, redis.RedisError) as error:
+        except OUTAGES as error:
             if isinstance(error, UnavailableError):
                 self._reclaim_from = time.monotonic() + GRACE_S
-            logger.warning(
-                "maintenance step failed", extra={"step": step.__name__, "error": str(error)}
-            )
+            self._outages[step.__name__].failed(error)
+        else:
+            self._outages[step.__name__].succeeded()
 
 
 def main(settings: Settings, pulse: Path | None = None) -> None:
@@ -123,19 +128,14 @@ def main(settings: Settings, pulse: Path | None = None) -> None:
         signal.signal(number, lambda *_: stopping.set())
     deliverer, retention = Deliverer(settings), Retention(settings)
     threads = [
-        threading.Thread(target=_run, args=[run, stopping], name=name)
+        VitalThread(name, partial(run, stopping), is_daemon=False)
         for name, run in (("webhooks", deliverer.run), ("retention", retention.run))
     ]
     for thread in threads:
         thread.start()
-    Maintenance(settings, pulse).run(stopping)
-    for thread in threads:
-        thread.join()
-
-
-def _run(loop: Callable[[threading.Event], None], stopping: threading.Event) -> None:
-    """Run a loop; an exception that ends it stops the process, which its supervisor restarts."""
     try:
-        loop(stopping)
+        Maintenance(settings, pulse).run(stopping)
     finally:
         stopping.set()
+    for thread in threads:
+        thread.join()

@@ -10,9 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import redis
-
-from models.errors import UnavailableError
+from models.outages import OUTAGES, OutageLog
 from models.settings import Settings
 from models.store.store import Store
 from models.streams.connection import connect
@@ -58,6 +56,10 @@ class Retention:
         self._logs_interval_s = logs_interval_s
         self._pause_ratio = pause_ratio
         self._stopping = threading.Event()
+        self._outages = {
+            step.__name__: OutageLog(logger, f"retention step {step.__name__} failed")
+            for step in self._steps
+        }
 
     def run(self, stopping: threading.Event) -> None:
         """Sweep until `stopping` is set, which also ends a sweep between two batches."""
@@ -78,21 +80,26 @@ class Retention:
 
     def sweep(self) -> None:
         """Run every step once; a step that fails is retried in the next sweep."""
-        for step in (
+        for step in self._steps:
+            self._attempt(step)
+
+    @property
+    def _steps(self) -> tuple[Callable[[], None], ...]:
+        return (
             self._drop_months,
             self._add_months,
             self._expire,
             self._forget_logs,
             self._tidy,
-        ):
-            self._attempt(step)
+        )
 
     def _attempt(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except (UnavailableError, redis.RedisError) as error:
-            extra = {"step": step.__name__, "error": str(error)}
-            logger.warning("retention step failed", extra=extra)
+        except OUTAGES as error:
+            self._outages[step.__name__].failed(error)
+        else:
+            self._outages[step.__name__].succeeded()
 
     def _add_months(self) -> None:
         if added := self._store.partitions.add(datetime.now(UTC)):

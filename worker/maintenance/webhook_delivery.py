@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from uuid import UUID
 
-from models.errors import UnavailableError
+from models.outages import OUTAGES, OutageLog
 from models.settings import Settings
 from models.store.store import Store
 from models.store.webhooks.deliveries import TakenDelivery
@@ -51,14 +51,16 @@ class Deliverer:
         self._store.close()
 
     async def _run(self, stopping: threading.Event) -> None:
+        outages = OutageLog(logger, "webhooks not sent")
         while not stopping.is_set():
             try:
                 due = await asyncio.to_thread(
                     self._store.deliveries.take, busy=self._busy_endpoints()
                 )
-            except UnavailableError:
-                logger.warning("webhooks wait: the database is out of reach")
-                due = []
+            except OUTAGES as error:
+                await asyncio.sleep(outages.failed(error))
+                continue
+            outages.succeeded()
             self._start(due)
             await self._pause(is_idle=not due)
         if in_flight := self._busy_tasks():
@@ -93,7 +95,7 @@ class Deliverer:
         status_code, error = await self._send(delivery)
         try:
             await asyncio.to_thread(self._record_result, delivery, status_code, error)
-        except UnavailableError:
+        except OUTAGES:
             # It is claimed again once its lease has expired: sent twice rather than never.
             logger.warning("webhook not settled", extra=_log_fields(delivery))
 

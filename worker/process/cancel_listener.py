@@ -8,12 +8,9 @@ import redis
 from models.background_thread import BackgroundThread
 from models.streams.cancel_channel import CANCEL_CHANNEL
 
-RECONNECT_S = 1.0
-"""Seconds to wait after a Redis error before subscribing again."""
-
 
 class CancelListener:
-    """Thread with one pub/sub subscription, renewed after every Redis error."""
+    """Thread with one pub/sub subscription, renewed after every error of Redis."""
 
     def __init__(self, client: redis.Redis, *, poll_s: float) -> None:
         """Create the listener, which checks every `poll_s` seconds whether it is to stop."""
@@ -22,9 +19,8 @@ class CancelListener:
         self._thread = BackgroundThread(
             "cancel-listener",
             self._listen,
-            interval_s=RECONNECT_S,
+            interval_s=poll_s,
             is_immediate=True,
-            errors=(redis.RedisError,),
             message="cancel messages not received",
         )
         self._on_cancel: Callable[[UUID], None] = lambda _: None
@@ -46,5 +42,6 @@ class CancelListener:
             subscription.subscribe(CANCEL_CHANNEL)
             while not self._thread.stopping.is_set():
                 message = subscription.get_message(timeout=self._poll_s)
+                self._thread.note_success()
                 if message is not None:
                     self._on_cancel(UUID(hex=message["data"].decode()))

@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from models.background_thread import BackgroundThread
-from models.errors import UnavailableError
 from models.responses.checkpoint import Checkpoint
 from models.store.store import Store
 from worker.generation.registry import RunningResponses
@@ -22,7 +21,6 @@ class Checkpointer:
             "checkpointer",
             self.write,
             interval_s=interval_s,
-            errors=(UnavailableError,),
             message="checkpoints not written",
         )
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from models.background_thread import BackgroundThread
-from models.errors import UnavailableError
 from models.ids import new_id
+from models.outages import OUTAGES
 from models.store.store import Store
 from models.store.workers import LEASE_S, ClaimedRow, LeaseLostError, WorkerIdentity
 from models.tables import DEFAULT_PROJECT
@@ -35,24 +35,27 @@ class Heartbeat:
             "heartbeat",
             self._beat,
             interval_s=timings.heartbeat_s,
-            errors=(UnavailableError,),
             message="lease not renewed",
         )
         self._on_beat: Callable[[Rows], None] = lambda _: None
         self._on_lost: Callable[[], None] = lambda: None
-        self._renewed_at = time.monotonic()
+        self._renewed_at = self._attempted_at = time.monotonic()
+        self._is_registered = False
         self.identity = self._new_identity()
 
     def start(self, on_beat: Callable[[Rows], None], on_lost: Callable[[], None]) -> None:
         """Register the worker, then renew its lease at the interval.
 
-        `on_beat` is called after each renewal with the responses that are in progress in this
-        worker according to the store. `on_lost` is called when the lease has expired, so that the
-        responses may belong to other workers.
+        If the database is out of reach, the worker is registered once it is back. `on_beat` is
+        called after each renewal with the responses that are in progress in this worker according
+        to the store. `on_lost` is called when the lease has expired, so that the responses may
+        belong to other workers.
         """
         self._on_beat, self._on_lost = on_beat, on_lost
-        self._renewed_at = time.monotonic()
-        self._store.workers.register(self.identity)
+        try:
+            self._register(self.identity)
+        except OUTAGES as error:
+            logger.warning("worker not registered yet", extra={"error": str(error)})
         self._thread.start()
 
     @property
@@ -64,33 +67,51 @@ class Heartbeat:
         """
         return time.monotonic() < self._renewed_at + LEASE_S - self._margin_s
 
+    @property
+    def last_attempt_age_s(self) -> float:
+        """Seconds since the last renewal ended, whether it succeeded or the database was away."""
+        return time.monotonic() - self._attempted_at
+
     def stop(self) -> None:
         """Stop the thread and remove the worker's registration; call after the drain."""
         self._thread.stop()
         try:
             self._store.workers.leave(self.identity)
-        except UnavailableError:
+        except OUTAGES:
             logger.warning("lease left to run out: the database is out of reach")
 
     def give_up(self) -> None:
         """End the lease at once, so that other workers take over the responses that run here."""
         try:
             self._store.workers.give_up(self.identity)
-        except UnavailableError:
+        except OUTAGES:
             logger.warning("lease left to run out: the database is out of reach")
 
     def _beat(self) -> None:
+        try:
+            self._on_beat(self._renew())
+        finally:
+            self._attempted_at = time.monotonic()
+
+    def _renew(self) -> Rows:
+        if not self._is_registered:
+            # A new one: the first try may have been committed, although its answer was lost.
+            self._register(self._new_identity())
         sent_at = time.monotonic()
         try:
             rows = self._store.workers.renew(self.identity)
         except LeaseLostError:
             logger.warning("lease lost; starting over", extra={"worker": self._name})
             self._on_lost()
-            successor = self._new_identity()
-            self._store.workers.register(successor)
-            self.identity, rows = successor, []
+            self._register(self._new_identity())
+            return []
         self._renewed_at = sent_at
-        self._on_beat(rows)
+        return rows
+
+    def _register(self, identity: WorkerIdentity) -> None:
+        sent_at = time.monotonic()
+        self._store.workers.register(identity)
+        self.identity, self._is_registered, self._renewed_at = identity, True, sent_at
 
     def _new_identity(self) -> WorkerIdentity:
         return WorkerIdentity(

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 from models.background_thread import BackgroundThread
-from models.errors import UnavailableError
 from models.store.store import Store
 from worker.generation.registry import RunningResponses
 
@@ -40,7 +39,6 @@ class Poller:
             "poller",
             self.poll,
             interval_s=interval_s,
-            errors=(UnavailableError,),
             message="queue not looked at",
         )
         self._tasks = ThreadPoolExecutor(max_sequences, thread_name_prefix="polled")

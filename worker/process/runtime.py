@@ -3,13 +3,15 @@
 import logging
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from models.chat.scripted_encoder import ScriptedEncoder
 from models.chat.template_encoder import TemplateEncoder, load_encoder
 from models.encryption.cipher import ContentCipher
-from models.errors import UnavailableError
+from models.outages import OUTAGES, OutageLog
 from models.settings import Settings
+from models.store.claims import Claim
 from models.store.store import Store
 from models.streams.connection import connect, connect_subscriber
 from models.streams.event_log import EventLog
@@ -84,7 +86,7 @@ class Runtime:
         self._watchdog = Watchdog(
             self._engine,
             self._heartbeat,
-            interval_s=timings.watchdog_s,
+            timings=timings,
             pulse=pulse,
             on_lease_ending=self._reconciler.release_all,
             on_end=self._abort_process,
@@ -93,6 +95,7 @@ class Runtime:
             connect_subscriber(settings.redis_url), poll_s=timings.cancel_poll_s
         )
         self._draining = threading.Lock()
+        self._claim_outages = OutageLog(logger, "nothing claimed")
         self.model_id = encoder.model_id
         self._runner = Runner(
             RunnerServices(
@@ -144,8 +147,13 @@ class Runtime:
         try:
             while self._runner.run_next(self._heartbeat.identity.id):
                 pass
-        except UnavailableError as error:
-            logger.warning("nothing claimed", extra={"error": str(error)})
+        except OUTAGES as error:
+            self._claim_outages.failed(error)
+        except Exception:
+            # The claim is handed back, as no task holds it.
+            logger.exception("task failed")
+        else:
+            self._claim_outages.succeeded()
 
     def drain(self) -> None:
         """Stop claiming, let running responses end for `drain_seconds`, then requeue the rest."""
@@ -159,9 +167,17 @@ class Runtime:
             records = [
                 generation.checkpointed_record() or generation.record for generation in released
             ]
+            self._hand_back(records)
+
+    def _hand_back(self, records: Sequence[Claim]) -> None:
+        try:
             handed_back = self._store.claims.hand_back(records)
-            self._wake_queue.wake(self.model_id, len(handed_back))
-            logger.info("responses handed back", extra={"count": len(handed_back)})
+        except OUTAGES as error:
+            # The lease runs out soon, and another worker resumes them.
+            logger.warning("responses not handed back", extra={"error": str(error)})
+            return
+        self._wake_queue.wake(self.model_id, len(handed_back))
+        logger.info("responses handed back", extra={"count": len(handed_back)})
 
     def stop(self) -> None:
         """Stop every thread and close every connection; call after `drain`."""

@@ -11,6 +11,11 @@ class WorkerTimings:
     """Interval between two renewals of the lease."""
     lease_margin_s: float = 1.0
     """Time before its lease expires at which a worker that could not renew it stops by itself."""
+    beat_limit_s: float = 30.0
+    """Time without a try to renew the lease after which the process no longer counts as alive.
+
+    A try ends within this time, whatever the database does.
+    """
     watchdog_s: float = 0.25
     """Interval between two checks of the lease and the engine."""
     poll_s: float = 1.0

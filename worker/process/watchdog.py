@@ -1,8 +1,8 @@
 """Watchdog thread of the worker, which never blocks on the engine, the database or Redis.
 
-It touches the file by which the supervisor sees that the process is alive, stops running responses
-before a lease that cannot be renewed expires, and ends the process when the engine hangs or has
-lost its device.
+It touches the file by which the supervisor sees that the process is alive, as long as the process
+tries to renew its lease and its engine can step. It stops running responses before a lease that
+cannot be renewed expires, and ends the process when the engine hangs or has lost its device.
 """
 
 import logging
@@ -13,6 +13,7 @@ from pathlib import Path
 from models.background_thread import BackgroundThread
 from worker.engine.interface import Engine
 from worker.process.heartbeat import Heartbeat
+from worker.process.timings import WorkerTimings
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +26,12 @@ class Watchdog:
         engine: Engine,
         heartbeat: Heartbeat,
         *,
-        interval_s: float,
+        timings: WorkerTimings,
         pulse: Path | None,
         on_lease_ending: Callable[[], None],
         on_end: Callable[[], None],
     ) -> None:
-        """Create the watchdog; `start` starts its thread, which checks every `interval_s` seconds.
+        """Create the watchdog; `start` starts its thread.
 
         `pulse` is the file whose modification time shows the supervisor that the process is alive.
         `on_lease_ending` is called once when the lease is about to expire, `on_end` when the
@@ -42,7 +43,8 @@ class Watchdog:
         self._on_lease_ending = on_lease_ending
         self._on_end = on_end
         self._was_lease_good = True
-        self._thread = BackgroundThread("watchdog", self.check, interval_s=interval_s)
+        self._beat_limit_s = timings.beat_limit_s
+        self._thread = BackgroundThread("watchdog", self.check, interval_s=timings.watchdog_s)
 
     def start(self) -> None:
         """Start the thread."""
@@ -53,8 +55,12 @@ class Watchdog:
         self._thread.stop()
 
     def check(self) -> None:
-        """Touch the liveness file and check the lease and the engine once."""
-        if self._pulse is not None:
+        """Check the lease and the engine once; touch the liveness file if this worker can work.
+
+        While the database is away, a worker is alive if it tries: a restart would not help.
+        """
+        is_beating = self._heartbeat.last_attempt_age_s < self._beat_limit_s
+        if self._pulse is not None and is_beating and not self._engine.is_stuck:
             with suppress(OSError):
                 self._pulse.touch()
         is_good = self._heartbeat.is_lease_good

@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from models.database.connection import StatementError
 from models.ids import new_id
+from models.outages import StatementError
 from models.responses.status import ResponseStatus
 from models.store.responses import ListFilter
 from models.store.store import Store

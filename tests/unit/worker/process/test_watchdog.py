@@ -1,8 +1,10 @@
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from worker.process.timings import WorkerTimings
 from worker.process.watchdog import Watchdog
 
 
@@ -17,11 +19,11 @@ def test_the_process_ends_when_nothing_more_can_come_of_it(
     ended: list[bool] = []
     well = {"is_stuck": False, "is_lost": False, "last_step_age_s": None, "num_running": 1}
     engine: Any = SimpleNamespace(**{**well, **state})
-    heartbeat: Any = SimpleNamespace(is_lease_good=True)
+    heartbeat: Any = SimpleNamespace(is_lease_good=True, last_attempt_age_s=0.0)
     watchdog = Watchdog(
         engine,
         heartbeat,
-        interval_s=60,
+        timings=WorkerTimings(watchdog_s=60),
         pulse=None,
         on_lease_ending=lambda: None,
         on_end=lambda: ended.append(True),
@@ -30,3 +32,30 @@ def test_the_process_ends_when_nothing_more_can_come_of_it(
     watchdog.check()
 
     assert len(ended) == ends
+
+
+@pytest.mark.parametrize(
+    ("age_s", "is_stuck", "beats"),
+    [(0.0, False, True), (31.0, False, False), (0.0, True, False)],
+    ids=["well", "no try to renew the lease", "no step"],
+)
+def test_the_pulse_says_that_the_worker_can_renew_its_lease_and_step(
+    tmp_path: Path, age_s: float, is_stuck: bool, beats: bool
+) -> None:
+    engine: Any = SimpleNamespace(
+        is_stuck=is_stuck, is_lost=False, last_step_age_s=None, num_running=0
+    )
+    heartbeat: Any = SimpleNamespace(is_lease_good=True, last_attempt_age_s=age_s)
+    pulse = tmp_path / "pulse"
+    watchdog = Watchdog(
+        engine,
+        heartbeat,
+        timings=WorkerTimings(beat_limit_s=30),
+        pulse=pulse,
+        on_lease_ending=lambda: None,
+        on_end=lambda: None,
+    )
+
+    watchdog.check()
+
+    assert pulse.exists() is beats

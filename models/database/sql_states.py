@@ -1,0 +1,33 @@
+"""Classification of Postgres errors: a rejected value, an outage, or a session of no more use."""
+
+import psycopg
+
+_VALUE_CLASSES = ("21", "22", "23", "44", "P0")
+"""SQLSTATE classes of errors that the values of one statement cause; all others are outages."""
+
+_STALE_SESSION_CLASSES = ("08", "0A", "26", "28", "3D", "57")
+_STALE_SESSION_STATES = ("25006", "42P05")
+"""Errors after which other sessions of the pool are of no use either.
+
+25006, read only: the server was demoted, and the primary may be behind the same address. 26 and
+42P05: a pooler has assigned another session. 0A: a prepared statement is older than its table.
+"""
+_CANCELLED = "57014"
+
+
+def is_value_error(error: BaseException | None) -> bool:
+    """Return True if a statement was rejected for its values: a constraint, a type, a range."""
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate is None:
+        # The driver raised it: before it sent anything, or because it lost the connection.
+        return isinstance(error, psycopg.DataError | psycopg.ProgrammingError)
+    return error.sqlstate.startswith(_VALUE_CLASSES)
+
+
+def is_session_stale(error: BaseException | None) -> bool:
+    """Return True if the sessions opened so far should be replaced by new ones."""
+    state = error.sqlstate if isinstance(error, psycopg.Error) else None
+    if state is None or state == _CANCELLED:
+        return False
+    return state.startswith(_STALE_SESSION_CLASSES) or state in _STALE_SESSION_STATES
