@@ -10,6 +10,7 @@ RESPONSE_PREFIX = "resp_"
 CONVERSATION_PREFIX = "conv_"
 ENDPOINT_PREFIX = "we_"
 
+_VERSION = 7
 _ENDPOINT_ID = re.compile(ENDPOINT_PREFIX + r"([0-9a-f]{32})")
 _RESPONSE_ID = re.compile(RESPONSE_PREFIX + r"([0-9a-f]{32})")
 _CONVERSATION_ID = re.compile(CONVERSATION_PREFIX + r"([0-9a-f]{32})")
@@ -58,6 +59,7 @@ _ITEM_PREFIXES = {
     "web_search_call": "ws",
     "compaction": "cmp",
 }
+_MADE_ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{32})(?:_(?:in|c[0-9]+_)?[0-9]+)?")
 _OUTPUT_ITEM_ID = re.compile(r"[a-z]+_[0-9a-f]{32}_(?:c([0-9]+)_)?[0-9]+")
 
 
@@ -91,6 +93,16 @@ def output_item_id(kind: str, response_id: UUID, position: int, choice: int = 0)
     """
     suffix = f"c{choice}_{position}" if choice else str(position)
     return f"{_ITEM_PREFIXES[kind]}_{response_id.hex}_{suffix}"
+
+
+def parse_item_id(item_id: str) -> UUID | None:
+    """Return the UUID in an item id that was made here; None for any other, which a client made.
+
+    It is the id of the response that the item belongs to, or of the item itself (`new_item_id`).
+    """
+    found = _MADE_ITEM_ID.fullmatch(item_id)
+    owner = UUID(hex=found[1]) if found else None
+    return owner if owner is not None and owner.version == _VERSION else None
 
 
 def choice_of(item_id: str) -> int:

@@ -14,14 +14,14 @@ from api.routes.queries import IncludeQuery, ItemsQuery
 from api.services import Services, project_id, services
 from api.validation.context import find_conversation
 from api.validation.encrypted_content import check_encrypted_content
-from api.validation.item_references import resolve_references
+from api.validation.item_references import is_reference, resolve_references
 from models.errors import (
     ConversationLockedError,
     ConversationNotFoundError,
     InvalidRequestError,
     ItemNotFoundError,
 )
-from models.ids import conversation_wire_id, new_id, new_item_id
+from models.ids import conversation_wire_id, new_id, new_item_id, parse_item_id
 from models.schemas.conversations import (
     AnyItem,
     ConversationResource,
@@ -55,14 +55,14 @@ class ItemPath(ConversationPath):
 def create(body: CreateConversation) -> Response:
     """Create a conversation, with its first items if any are given."""
     app_services = services()
-    items = _prepare_items(app_services, dump_items(body.items), used_ids=set())
+    items, made_ids = _prepare_items(app_services, dump_items(body.items), used_ids=set())
     conversation = ConversationRecord(
         id=new_id(),
         project_id=project_id(),
         metadata=body.metadata,
         created_at=datetime.now(UTC).replace(microsecond=0),
     )
-    app_services.store.conversations.create(conversation, items)
+    app_services.store.conversations.create(conversation, items, made_ids)
     return _respond(conversation)
 
 
@@ -111,9 +111,9 @@ def create_items(path: ConversationPath, body: CreateItems, query: IncludeQuery)
     conversation = find_conversation(app_services, project_id(), path.conversation_id)
     stored_items = app_services.store.conversations.items(conversation.project_id, conversation.id)
     used_ids = {item["id"] for item in stored_items}
-    items = _prepare_items(app_services, dump_items(body.items), used_ids)
+    items, made_ids = _prepare_items(app_services, dump_items(body.items), used_ids)
     if not app_services.store.conversations.add_items(
-        conversation.project_id, conversation.id, items
+        conversation.project_id, conversation.id, items, made_ids
     ):
         raise _make_conflict_error(app_services, conversation)
     listed = [to_listed_item(item, query.include) for item in items]
@@ -165,8 +165,12 @@ def _make_conflict_error(
 
 def _prepare_items(
     services: Services, items: list[dict[str, Any]], used_ids: set[str | UUID]
-) -> list[dict[str, Any]]:
-    """Return `items`, each with an id; raise a 400 for a used id or undecryptable content."""
+) -> tuple[list[dict[str, Any]], set[str]]:
+    """Return `items`, each with an id, and the ids that were made here.
+
+    Raise a 400 for a used id or undecryptable content.
+    """
+    given_ids = {item.get("id") for item in items if not is_reference(item)}
     items = resolve_references(services, project_id(), items, field="items")
     check_encrypted_content(services, project_id(), items, field="items")
     for position, item in enumerate(items):
@@ -175,7 +179,8 @@ def _prepare_items(
             message = f"The conversation has an item with the id '{item['id']}' already."
             raise InvalidRequestError(message, param=f"items[{position}].id")
         used_ids.add(item["id"])
-    return items
+    made_ids = {item["id"] for item in items if parse_item_id(item["id"]) is not None} - given_ids
+    return items, made_ids
 
 
 def _respond(conversation: ConversationRecord) -> Response:

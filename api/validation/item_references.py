@@ -3,19 +3,31 @@
 from typing import Any
 
 from api.services import Services
-from models.errors import ItemNotFoundError
+from models.errors import InvalidRequestError, ItemNotFoundError
+from models.store.items import AmbiguousItemError
 
 
 def resolve_references(
     services: Services, project_id: str, items: list[dict[str, Any]], *, field: str = "input"
 ) -> list[dict[str, Any]]:
-    """Return `items` with each reference replaced by a copy; raise a 404 for an unknown id."""
-    ids = [item["id"] for item in items if _is_reference(item)]
+    """Return `items` with each reference replaced by a copy; raise a 404 for an unknown id.
+
+    Raise a 400 for an id that is that of several items.
+    """
+    ids = [item["id"] for item in items if is_reference(item)]
     if not ids:
         return items
-    items_by_id = services.store.items.by_id(project_id, ids)
+    try:
+        items_by_id = services.store.items.by_id(project_id, ids)
+    except AmbiguousItemError as error:
+        ambiguous = (is_reference(item) and item["id"] == error.item_id for item in items)
+        raise InvalidRequestError(
+            f"Several stored items were given the id '{error.item_id}', and they differ: "
+            "send the item itself.",
+            param=f"{field}[{list(ambiguous).index(True)}].id",
+        ) from None
     for position, item in enumerate(items):
-        if _is_reference(item):
+        if is_reference(item):
             if item["id"] not in items_by_id:
                 raise ItemNotFoundError(
                     f"Item with id '{item['id']}' not found. Items are not persisted when store "
@@ -26,5 +38,6 @@ def resolve_references(
     return items
 
 
-def _is_reference(item: dict[str, Any]) -> bool:
+def is_reference(item: dict[str, Any]) -> bool:
+    """Return True if an item of a request stands for a stored one."""
     return bool(item.get("type", "item_reference") == "item_reference")

@@ -1,6 +1,6 @@
 """Conversations: create, read, update, delete; responses append to them in `finish`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -23,8 +23,9 @@ _CREATE = text("""
         VALUES (:id, :project_id, :metadata, :created_at, :num_items)
         RETURNING id, project_id
     )
-    INSERT INTO conversation_items (conversation_id, position, project_id, item_id, body)
-    SELECT created.id, item.position - 1, created.project_id, item.body ->> 'id', item.body
+    INSERT INTO conversation_items (conversation_id, position, project_id, item_id, body, made_here)
+    SELECT created.id, item.position - 1, created.project_id, item.body ->> 'id', item.body,
+           item.body ->> 'id' = ANY(:made_ids)
     FROM created, json_array_elements(CAST(:items AS json))
         WITH ORDINALITY AS item (body, position)
 """)
@@ -50,9 +51,10 @@ _ADD_ITEMS = text("""
         WHERE project_id = :project_id AND id = :id AND running_id IS NULL
         RETURNING id, project_id, next_position - :num_items AS first
     ), added AS (
-        INSERT INTO conversation_items (conversation_id, position, project_id, item_id, body)
+        INSERT INTO conversation_items (conversation_id, position, project_id, item_id, body,
+                                        made_here)
         SELECT extended.id, extended.first + item.position - 1, extended.project_id,
-               item.body ->> 'id', item.body
+               item.body ->> 'id', item.body, item.body ->> 'id' = ANY(:made_ids)
         FROM extended, json_array_elements(CAST(:items AS json))
             WITH ORDINALITY AS item (body, position)
     )
@@ -93,8 +95,13 @@ class Conversations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, new: ConversationRecord, items: Sequence[dict[str, Any]]) -> None:
-        """Store a conversation with its first items, atomically."""
+    def create(
+        self,
+        new: ConversationRecord,
+        items: Sequence[dict[str, Any]],
+        made_ids: Collection[str] = (),
+    ) -> None:
+        """Store a conversation with its first items, atomically; the server made `made_ids`."""
         values = {
             "id": new.id,
             "project_id": new.project_id,
@@ -102,6 +109,7 @@ class Conversations:
             "created_at": new.created_at,
             "num_items": len(items),
             "items": orjson.dumps(list(items)).decode(),
+            "made_ids": list(made_ids),
         }
         with self._database.statement() as connection:
             connection.execute(_CREATE, values)
@@ -128,10 +136,21 @@ class Conversations:
             return list(connection.execute(_ITEMS, values).scalars())
 
     def add_items(
-        self, project_id: str, conversation_id: UUID, items: Sequence[dict[str, Any]]
+        self,
+        project_id: str,
+        conversation_id: UUID,
+        items: Sequence[dict[str, Any]],
+        made_ids: Collection[str] = (),
     ) -> bool:
-        """Append items, which must have ids; False if a response is using it, or unknown."""
-        values = {"items": orjson.dumps(list(items)).decode(), "num_items": len(items)}
+        """Append items, which must have ids; False if a response is using it, or unknown.
+
+        The server made `made_ids`.
+        """
+        values = {
+            "items": orjson.dumps(list(items)).decode(),
+            "num_items": len(items),
+            "made_ids": list(made_ids),
+        }
         return self._execute(_ADD_ITEMS, project_id, conversation_id, **values) is not None
 
     def delete_item(self, project_id: str, conversation_id: UUID, item_id: str) -> bool:

@@ -45,10 +45,13 @@ _FINISH = text("""
           AND c.running_id = finished.id
         RETURNING c.id, c.project_id, c.next_position, finished.id AS response_id
     ), appended AS (
-        INSERT INTO conversation_items (conversation_id, position, project_id, item_id, body)
+        INSERT INTO conversation_items (conversation_id, position, project_id, item_id, body,
+                                        made_here)
         SELECT turn.id, turn.next_position - count(*) OVER () - 1
                + row_number() OVER (ORDER BY turn.direction, turn.position),
-               turn.project_id, turn.body ->> 'id', turn.body
+               turn.project_id, turn.body ->> 'id', turn.body,
+               position(replace(CAST(turn.response_id AS text), '-', '')
+                        IN turn.body ->> 'id') > 0
         FROM (
             SELECT extended.*, i.direction, i.position, i.body
             FROM extended JOIN items i ON i.project_id = extended.project_id

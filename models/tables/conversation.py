@@ -37,6 +37,8 @@ class ConversationItem(Base):
     item_id: Mapped[str] = mapped_column(Text)
     body: Mapped[dict[str, Any]]
     """Item as clients see it, including its id."""
+    made_here: Mapped[bool] = mapped_column(server_default=text("false"))
+    """True if the server made the id: references to such ids ignore the items of clients."""
 
     __table_args__ = (
         UniqueConstraint("conversation_id", "item_id"),

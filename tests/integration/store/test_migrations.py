@@ -23,6 +23,11 @@ _A_RESPONSE = """
     INSERT INTO items VALUES (%(id)s, 'input', 0, 'default', '{}')
 """
 
+_AN_ITEM = """
+    INSERT INTO conversation_items (conversation_id, position, project_id, item_id, body)
+    VALUES (%s, %s, 'default', %s, '{}')
+"""
+
 
 @pytest.fixture
 def config(empty_database_url: str) -> Config:
@@ -88,6 +93,38 @@ def test_rows_outlive_the_partitioning_and_its_withdrawal(
     with psycopg.connect(empty_database_url) as connection:
         connection.execute("DELETE FROM responses WHERE id = %s", [new])
     assert rows(empty_database_url) == [row for row in before if str(new) not in row]
+
+
+def test_items_of_conversations_are_marked_if_their_ids_were_made_here(
+    config: Config, empty_database_url: str
+) -> None:
+    command.upgrade(config, "0009")
+    conversation, turn, other = new_id(), new_id(), new_id()
+    is_made = {
+        f"msg_{turn.hex}_0": True,
+        f"msg_{turn.hex}_in0": True,
+        f"msg_{new_id().hex}": True,
+        f"msg_{other.hex}_0": False,
+        "mine": False,
+    }
+    with psycopg.connect(empty_database_url) as connection:
+        for response_id, owner in ((turn, conversation), (other, None)):
+            connection.execute(_A_RESPONSE, {"id": response_id})
+            connection.execute(
+                "UPDATE responses SET conversation_id = %s WHERE id = %s", [owner, response_id]
+            )
+        connection.execute(
+            "INSERT INTO conversations (id, project_id) VALUES (%s, 'default')", [conversation]
+        )
+        for position, item_id in enumerate(is_made):
+            connection.execute(_AN_ITEM, [conversation, position, item_id])
+
+    command.upgrade(config, "0010")
+
+    with psycopg.connect(empty_database_url) as connection:
+        found = connection.execute("SELECT item_id, made_here FROM conversation_items").fetchall()
+        connection.execute(_AN_ITEM, [conversation, 9, "by the previous code"])
+    assert dict(found) == is_made
 
 
 def test_the_migrations_lead_to_the_tables_of_the_models(config: Config) -> None:

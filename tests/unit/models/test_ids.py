@@ -1,6 +1,7 @@
 """Ids: ordered by time in the database, with one canonical form in the API."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -10,7 +11,9 @@ from models.ids import (
     id_floor,
     input_item_id,
     new_id,
+    new_item_id,
     output_item_id,
+    parse_item_id,
     parse_response_id,
     response_wire_id,
 )
@@ -111,3 +114,23 @@ def test_calls_of_one_response_have_different_ids() -> None:
 
     assert len(call_ids) == 4
     assert all(len(call_id) <= 64 for call_id in call_ids)
+
+
+def test_an_item_id_names_the_response_that_it_was_made_for() -> None:
+    response_id = new_id()
+    made = [
+        input_item_id("message", response_id, 3),
+        output_item_id("message", response_id, 0),
+        output_item_id("reasoning", response_id, 12, choice=3),
+    ]
+
+    assert {parse_item_id(item_id) for item_id in made} == {response_id}
+    assert parse_item_id(new_item_id("message")) is not None
+
+
+@pytest.mark.parametrize(
+    "item_id",
+    ["mine", "", "msg_1", f"msg_{uuid4().hex}", f"msg_{new_id().hex}00", f"MSG_{new_id().hex}_0"],
+)
+def test_any_other_item_id_was_made_elsewhere(item_id: str) -> None:
+    assert parse_item_id(item_id) is None
