@@ -58,6 +58,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         configure_logging(self._settings.log_level)
         end_with_parent()
         app = create_app(self._settings)
+        app.extensions["antiphon"].warm_up()
         # Objects loaded by now live as long as the process: exempt them from collection.
         gc.freeze()
         return app

@@ -1,19 +1,21 @@
 """Services that the views use: one set per process, created after the fork."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, cast
 
 import redis
 from flask import current_app
 
 from api.streaming.broadcaster import Broadcaster
+from api.streaming.client_disconnect import ClientGoneError, get_client_socket, is_closed
 from api.streaming.connection_cache import ContextCache
 from api.streaming.timings import StreamTimings
 from api.validation.queue_limits import QueueLimiter
 from models.chat.prompt import ChatEncoder
 from models.encryption.cipher import ContentCipher
 from models.errors import InvalidRequestError, ModelNotFoundError
+from models.grammars.isolation.pool import AbandonedError
 from models.settings import Settings
 from models.store.store import Store
 from models.streams.event_log import EventLog
@@ -70,7 +72,17 @@ class Services:
         if self._grammar_checker is None:
             message = f"The engine of {self.encoder.model_id} cannot constrain its output."
             raise InvalidRequestError(message, param=param, code="unsupported_parameter")
-        self._grammar_checker.check(grammar, param=param)
+        is_abandoned = partial(is_closed, get_client_socket())
+        try:
+            self._grammar_checker.check(grammar, param=param, is_abandoned=is_abandoned)
+        except AbandonedError as error:
+            raise ClientGoneError from error
+
+    def warm_up(self) -> None:
+        """Start to load the tokenizers for grammars, so that the first request need not wait."""
+        for services in self.by_model.values():
+            if services._grammar_checker is not None:
+                services._grammar_checker.start_warm_up()
 
     def close(self) -> None:
         """Stop the broadcaster's threads and close every connection."""

@@ -5,6 +5,12 @@ import socket
 
 from flask import request
 
+from models.errors import AppError
+
+
+class ClientGoneError(AppError):
+    """The client closed the connection before its answer."""
+
 
 def get_client_socket() -> socket.socket | None:
     """Return the client's socket, or None if the server does not expose it."""

@@ -11,9 +11,9 @@ import redis
 from flask import Response
 
 from api.services import Services
-from api.streaming.client_disconnect import get_client_socket, is_closed
+from api.streaming.client_disconnect import ClientGoneError, get_client_socket, is_closed
 from api.streaming.tail import EventsLostError, Tail, extract_response
-from models.errors import AppError, OverloadedError
+from models.errors import OverloadedError
 from models.recording.finalize import finalize_orphan
 from models.recording.recorder import EndingCause
 from models.responses.record import ResponseRecord
@@ -23,10 +23,6 @@ from models.streams.cancel_channel import publish_cancel
 logger = logging.getLogger(__name__)
 
 CANCELLED = EndingCause(status=ResponseStatus.CANCELLED)
-
-
-class ClientGoneError(AppError):
-    """The client closed the connection before its answer."""
 
 
 def wait_foreground(services: Services, record: ResponseRecord) -> Response:

@@ -8,12 +8,12 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-import llguidance
 import orjson
 
 from models.chat.prompt import ChatEncoder
 from models.errors import InvalidRequestError
 from models.grammars.compile import grammar_of, schema_grammar
+from models.grammars.isolation.pool import Task, TooExpensiveError, shared_pool
 from models.grammars.json_schema.prepare import prepare_schema
 from models.profile.call_format import GENERIC, CallFormat
 from models.schemas.request.parameters import GenerationParameters
@@ -145,5 +145,7 @@ def _is_enforceable(schema: str) -> bool:
         grammar = schema_grammar(parsed, param="tools")
     except InvalidRequestError:
         return False
-    is_error, messages = llguidance.LLMatcher.validate_grammar_with_warnings(grammar, None)
-    return not is_error and not messages
+    try:
+        return not shared_pool().run(Task(name="warnings", grammar=grammar))
+    except TooExpensiveError:
+        return False

@@ -19,8 +19,8 @@ from transformers import AutoModelForCausalLM
 from bench.loss import log_probabilities
 from models.chat.prompt import Prompt
 from models.chat.template_encoder import TemplateEncoder
+from models.grammars.isolation.bounds import GRAMMAR_LIMITS
 from models.grammars.tokenizer import grammar_tokenizer
-from models.grammars.validate import GRAMMAR_LIMITS
 from models.profile.weights import locate_weights
 from models.settings import Settings
 from tests.unit.worker.engine.harness import Harness, greedy

@@ -118,6 +118,8 @@ class Delta:
     """Log probabilities of the token, if the request asks for them."""
 
 
+GrammarCheck = Callable[[str], str]
+"""Function that returns why a grammar must not be compiled, or an empty string."""
 StepListener = Callable[[list[Delta]], None]
 """Callback that receives the deltas of all sequences, once per step, on the engine thread."""
 
@@ -152,6 +154,8 @@ class EngineConfig:
     """Limits on one grammar, by the argument names of `LLParserLimits`; defaults to its own."""
     make_grammar_tokenizer: Callable[..., Any] | None = None
     """`models.grammars.tokenizer.grammar_tokenizer`; None if no request has a grammar."""
+    find_grammar_error: GrammarCheck = lambda grammar: ""
+    """Check of each grammar before it is compiled in this process: limits do not bound that."""
     image_sample: GenerationRequest | None = None
     """Prompt with an image to check the loaded model with; None if images are not accepted."""
 

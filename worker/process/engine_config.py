@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from models.grammars.isolation.bounds import GRAMMAR_LIMITS
 from models.grammars.tokenizer import grammar_tokenizer
-from models.grammars.validate import GRAMMAR_LIMITS
 from models.profile.weights import served_model_id
 from models.settings import Settings
 from worker.engine.interface import EngineConfig, GenerationRequest

@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from models.chat.scripted_encoder import ScriptedEncoder
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 _STOP_S = 2.0
 """Seconds to wait for released responses to stop; far longer than an engine step."""
 
+_GRAMMAR_LENIENCY = 2.0
+"""Factor on the bounds of a grammar, so that what the API has accepted passes here too."""
 RENEWAL_S = 2.0
 """Seconds that a lease renewal may take: two of them fit into the term of a lease."""
 EXIT_STUCK = 70
@@ -215,8 +218,14 @@ def _make_engine(
         )
         return scripted_engine, ScriptedTokenizer()
     # Imported here: only the real engine needs torch, and grammar libraries import much of it.
+    from models.grammars.validate import GrammarChecker
     from worker.engine.transformers.engine import TransformersEngine
     from worker.process.engine_config import engine_config
 
-    config = engine_config(settings, encoder.folder, image_sample(encoder))
+    checker = GrammarChecker(encoder.tokenizer, leniency=_GRAMMAR_LENIENCY)
+    checker.start_warm_up()
+    config = replace(
+        engine_config(settings, encoder.folder, image_sample(encoder)),
+        find_grammar_error=checker.find_error,
+    )
     return TransformersEngine(config, on_step=emitter.on_step), encoder.tokenizer.backend_tokenizer

@@ -25,7 +25,7 @@ from worker.engine.interface import (
 )
 from worker.engine.loop import EngineLoop
 from worker.engine.sampling.forced_prefix import apply_forced_prefixes
-from worker.engine.sampling.grammar import MASK_SLICES, GrammarCompiler, GrammarMasker
+from worker.engine.sampling.grammar import GrammarCompiler, GrammarMasker
 from worker.engine.sampling.logprobs import RawScores
 from worker.engine.sampling.penalties import Penalties, penalise
 from worker.engine.sampling.sampler import Draw, sample
@@ -55,7 +55,9 @@ class TransformersEngine(EngineLoop):
             max_sequences=config.max_sequences,
             max_batch_tokens=config.max_batch_tokens,
         )
-        self._grammars = GrammarCompiler(self._load_tokenizer, config.grammar_limits)
+        self._grammars = GrammarCompiler(
+            self._load_tokenizer, config.grammar_limits, find_error=config.find_grammar_error
+        )
         self._masker = GrammarMasker(config.max_sequences, self._runner.vocab_size)
 
     @property
@@ -75,7 +77,6 @@ class TransformersEngine(EngineLoop):
             tokenizer,
             num_tokens=num_tokens,
             eos_token_ids=sorted(self._runner.eos_token_ids),
-            slices=MASK_SLICES,
         )
         return made
 

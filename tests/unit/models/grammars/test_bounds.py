@@ -21,22 +21,25 @@ _CHILD = """
 import json, os, resource, sys, time
 from models.errors import InvalidRequestError
 from models.grammars.compile import grammar_of
-from models.grammars.validate import GrammarChecker
+from models.grammars.isolation.loaded_tokenizer import LoadedTokenizer
+from models.grammars.isolation.tasks import follow
+from models.grammars.isolation.tokenizer_file import TokenizerFile
+from models.grammars.tokenizer import TOKEN_SLICES
 from models.schemas.request.parameters import GenerationParameters
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer
 
 tokenizer = tiny_tokenizer()
 tokenizer.add_tokens(["a" * 16])  # vocabularies have such: some read many bytes at a time
-checker = GrammarChecker(tokenizer)
-checker.check('start: "a"', param="grammar.value")
+file = TokenizerFile(tokenizer.backend_tokenizer.to_str(), tokenizer.eos_token_id, TOKEN_SLICES)
+loaded = LoadedTokenizer(os.pread(file.fileno(), 1 << 30, 0))
+follow(loaded, 'start: "a"')
 
 def answer(grammar):
     try:
         given = GenerationParameters.model_validate({"grammar": grammar})
-        checker.check(grammar_of(given), param="grammar.value")
+        return follow(loaded, grammar_of(given)) or "accepted"
     except InvalidRequestError as error:
         return error.message
-    return "accepted"
 
 for grammar in json.load(sys.stdin):
     if os.fork():  # a process each, so that none profits from memory that another took

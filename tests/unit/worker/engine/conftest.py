@@ -17,8 +17,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from models.grammars.isolation.bounds import GRAMMAR_LIMITS
 from models.grammars.tokenizer import grammar_tokenizer
-from models.grammars.validate import GRAMMAR_LIMITS
 from tests.tiny_llama import tiny_llama
 from tests.unit.worker.engine.harness import Harness
 from worker.engine.interface import EngineConfig

@@ -7,6 +7,7 @@ from tests.unit.worker.engine.conftest import EOS, Oracle, byte_tokenizer
 from tests.unit.worker.engine.harness import Harness, greedy
 from worker.engine.interface import FinishReason, GenerationRequest
 from worker.engine.params import SamplingParams
+from worker.engine.sampling.grammar import GrammarCompiler
 
 SCHEMA = {
     "type": "object",
@@ -105,3 +106,12 @@ def test_resumed_tokens_that_break_the_grammar_fail_the_sequence(harness: Harnes
     harness.run(greedy("it", [1], generated=[5, 6], grammar=JSON_GRAMMAR))
 
     assert harness.reason("it") is FinishReason.ERROR
+
+
+def test_a_grammar_with_an_error_is_not_compiled_here() -> None:
+    compiler = GrammarCompiler(
+        lambda: pytest.fail("the grammar was compiled"), {}, find_error=lambda grammar: "too slow"
+    )
+
+    with pytest.raises(ValueError, match="cannot be compiled: too slow"):
+        compiler.matcher(JSON_GRAMMAR)
