@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     """Networks that webhooks may be delivered to besides public addresses, for example
     `10.0.0.0/8, 127.0.0.0/8`."""
+    webhook_rate: Amount = Field(10.0, gt=0)
+    """Webhook deliveries per second, on average, to the endpoints of one project at one host; more
+    wait. To each endpoint, up to 8 are under way at a time."""
     call_margin: Amount | None = Field(None, ge=0, le=100)
     """Overrides `call_margin` in the [profiles](operations.md#profiles-of-weights) of all served
     models."""

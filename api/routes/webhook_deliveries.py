@@ -42,7 +42,11 @@ def try_out(path: EndpointPath, body: TryWebhookEndpoint) -> Response:
     message = sign(event, webhook_id(test_id, endpoint.id), endpoint.secrets)
     client = OutboundClient(destinations())
     try:
-        status = asyncio.run(client.post(endpoint.url, body=message.body, headers=message.headers))
+        status = asyncio.run(
+            client.post(
+                endpoint.url, body=message.body, headers=message.headers, owner=project_id()
+            )
+        )
     except (OutboundError, UrlRefusedError) as error:
         reason = f"The endpoint was not reached: {error}."
         raise InvalidRequestError(reason, code="webhook_endpoint_not_reached") from None

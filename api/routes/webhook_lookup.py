@@ -67,7 +67,7 @@ def check_url(url: str) -> None:
     """
     try:
         target = destinations().target(url)
-        for address in look_up(target, within_s=_RESOLVE_TIMEOUT_S):
+        for address in look_up(target, owner=project_id(), within_s=_RESOLVE_TIMEOUT_S):
             destinations().check(target, address)
     except UrlRefusedError as error:
         message = f"This URL cannot be delivered to: {error}."

@@ -9,7 +9,6 @@ are not read, and the whole request has a time limit.
 import asyncio
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 
@@ -18,13 +17,13 @@ import httpx2
 
 from models.settings import Network
 from models.webhooks.public_addresses import Address, is_public, unmap
+from models.webhooks.resolver import Resolver, UnresolvedError
 
 TOTAL_S = 10.0
 """Seconds that one request may take, from name resolution to the response status."""
 PUBLIC_PORT = 443
 
-# A hanging name resolution cannot be cancelled; this limits the threads that it may block.
-_look_ups = ThreadPoolExecutor(32, thread_name_prefix="look-up")
+_resolver = Resolver()
 
 
 class UrlRefusedError(Exception):
@@ -80,14 +79,18 @@ class OutboundClient:
         # The environment's SSL_CERT_FILE can add certificate authorities.
         self._tls = httpx2.create_ssl_context()
 
-    async def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> int:
+    async def post(
+        self, url: str, *, body: bytes, headers: Mapping[str, str], owner: str = ""
+    ) -> int:
         """Send a POST request; return the status code of the response.
+
+        Names are resolved for the `owner` of the URL, and look-ups that hang delay no other owner.
 
         Raises `UrlRefusedError` for a forbidden destination, `OutboundError` if there is no
         response in time.
         """
         target = self._destinations.target(url)
-        backend = _CheckedBackend(self._destinations, target)
+        backend = _CheckedBackend(self._destinations, target, owner)
         try:
             async with (
                 asyncio.timeout(self._total_s),
@@ -108,9 +111,10 @@ class OutboundClient:
 class _CheckedBackend(httpcore2.AsyncNetworkBackend):
     """Network backend that resolves a name, checks its addresses and connects only to those."""
 
-    def __init__(self, destinations: Destinations, target: Target) -> None:
+    def __init__(self, destinations: Destinations, target: Target, owner: str) -> None:
         self._destinations = destinations
         self._target = target
+        self._owner = owner
         self._inner = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
@@ -122,8 +126,10 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         """Connect to the first reachable address of the host, if all its addresses are allowed."""
-        loop = asyncio.get_running_loop()
-        addresses = await loop.run_in_executor(_look_ups, resolve, self._target)
+        look_up = _resolver.submit(self._owner, self._target.host, self._target.port)
+        addresses = await asyncio.wrap_future(look_up)
+        if isinstance(addresses, UnresolvedError):
+            raise OutboundError(str(addresses))
         for address in addresses:
             self._destinations.check(self._target, address)
         for address in addresses[:-1]:
@@ -134,21 +140,13 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         return await self._inner.connect_tcp(str(addresses[-1]), port, timeout)
 
 
-def look_up(target: Target, *, within_s: float) -> list[Address]:
+def look_up(target: Target, *, owner: str, within_s: float) -> list[Address]:
     """Return the addresses of a target's host; [] if it does not resolve in `within_s` seconds."""
     try:
-        return _look_ups.submit(resolve, target).result(timeout=within_s)
-    except (OutboundError, TimeoutError):
+        found = _resolver.submit(owner, target.host, target.port).result(timeout=within_s)
+    except TimeoutError:
         return []
-
-
-def resolve(target: Target) -> list[Address]:
-    """Return all addresses of a target's host; raise `OutboundError` if there are none."""
-    try:
-        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    except OSError:
-        raise OutboundError("its name does not resolve") from None
-    return [ip_address(str(info[4][0]).partition("%")[0]) for info in found]
+    return [] if isinstance(found, UnresolvedError) else found
 
 
 def _parse(url: str) -> Target:

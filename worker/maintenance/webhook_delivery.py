@@ -9,6 +9,7 @@ import random
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from models.outages import OUTAGES, OutageLog
@@ -17,6 +18,7 @@ from models.store.store import Store
 from models.store.webhooks.deliveries import TakenDelivery
 from models.webhooks.message import ended_event, sign, webhook_id
 from models.webhooks.safe_http import Destinations, OutboundClient, OutboundError, UrlRefusedError
+from worker.maintenance.pace import Pace
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,9 @@ class Deliverer:
         assert settings.database_url is not None
         self._store = Store.open(settings.database_url, pool_size=4)
         self._client = OutboundClient(Destinations(settings.webhook_networks))
+        self._pace = Pace(settings.webhook_rate)
+        self._pace_keys: dict[UUID, tuple[str, str]] = {}
+        """Project and host of each endpoint that was delivered to since its pace last paused."""
         self._poll_s = poll_s
         self._running: dict[UUID, asyncio.Task[None]] = {}
 
@@ -55,7 +60,8 @@ class Deliverer:
         while not stopping.is_set():
             try:
                 due = await asyncio.to_thread(
-                    self._store.deliveries.take, busy=self._busy_endpoints()
+                    self._store.deliveries.take,
+                    busy=self._busy_endpoints() | self._paused_endpoints(),
                 )
             except OUTAGES as error:
                 await asyncio.sleep(outages.failed(error))
@@ -71,6 +77,10 @@ class Deliverer:
         for delivery in due:
             batches[delivery.endpoint_id].append(delivery)
         for endpoint_id, batch in batches.items():
+            # Endpoints of one project at one host share their pace: the host is one receiver.
+            key = (batch[0].project_id, urlsplit(batch[0].url).netloc)
+            self._pace_keys[endpoint_id] = key
+            self._pace.charge(key, len(batch))
             self._running[endpoint_id] = asyncio.create_task(self._deliver_all(batch))
 
     async def _pause(self, *, is_idle: bool) -> None:
@@ -81,8 +91,13 @@ class Deliverer:
         elif is_idle:
             await asyncio.sleep(self._poll_s)
 
-    def _busy_endpoints(self) -> list[UUID]:
-        return [endpoint_id for endpoint_id, task in self._running.items() if not task.done()]
+    def _busy_endpoints(self) -> set[UUID]:
+        return {endpoint_id for endpoint_id, task in self._running.items() if not task.done()}
+
+    def _paused_endpoints(self) -> set[UUID]:
+        paused = self._pace.paused()
+        self._pace_keys = {id_: key for id_, key in self._pace_keys.items() if key in paused}
+        return set(self._pace_keys)
 
     def _busy_tasks(self) -> list[asyncio.Task[None]]:
         self._running = {key: task for key, task in self._running.items() if not task.done()}
@@ -106,7 +121,10 @@ class Deliverer:
         message = sign(event, webhook_id(delivery.response_id, delivery.endpoint_id), secrets)
         try:
             status = await self._client.post(
-                delivery.url, body=message.body, headers=message.headers
+                delivery.url,
+                body=message.body,
+                headers=message.headers,
+                owner=str(delivery.endpoint_id),
             )
         except UrlRefusedError as error:
             return None, f"not sent: {error}"
