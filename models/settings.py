@@ -96,9 +96,10 @@ class Settings(BaseSettings):
     of what they take in bfloat16, three tenths of float32, with the built-in weights. On CPUs, in
     OpenVINO; refused elsewhere. `auto`: the type of the computation."""
     max_queued: int = Field(20_000, ge=1)
-    """Responses that may wait in the queue, about; more are refused with a 429."""
+    """Responses in the background that may wait in the queue, about, and as many in the foreground;
+    more are refused with a 429."""
     max_queued_per_project: int = Field(10_000, ge=1)
-    """Responses that may wait in the queue for one project, about; more are refused with a 429."""
+    """The same for one project."""
     valkey_mib: int = Field(1024, ge=64)
     """Memory of the Valkey that `up` starts, MiB. When it is full, live events are missing until
     some have expired, `store: false` is refused with a 503, and nothing else is lost."""

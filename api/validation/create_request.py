@@ -33,8 +33,10 @@ from models.schemas.request.parameters import GenerationParameters
 from models.store.idempotency_keys import RequestKey
 from models.streams.unstored import UnstoredContent
 
-_PRIORITIES = {"flex": -1, "priority": 1}
+_PRIORITIES = {"flex": -2, "priority": 2}
 """Priority by service tier, 0 for all others; responses of higher priority are claimed first."""
+_AWAITED = 1
+"""Added to it for a response in the foreground: a client waits for that one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ def create_response(
     if body.stream_options is not None and not body.stream:
         raise InvalidRequestError("stream_options needs stream to be true.", param="stream_options")
     services = services.for_model(body.model)
-    services.queue_limiter.check(project_id)
+    services.queue_limiter.check(project_id, background=body.background)
     prepared = prepare(services, project_id, body, inline_context)
     context, items, parameters = prepared.context, prepared.items, prepared.parameters
     _check_length(services, num_input_tokens(services, project_id, prepared))
@@ -81,7 +83,8 @@ def create_response(
         background=body.background,
         store=body.store,
         attempt=0,
-        priority=_PRIORITIES.get(parameters.service_tier or "", 0),
+        priority=_PRIORITIES.get(parameters.service_tier or "", 0)
+        + (0 if body.background else _AWAITED),
         # Whole seconds, as clients see it: events derived from the row are the same each time.
         created_at=datetime.now(UTC).replace(microsecond=0),
         parameters=parameters.model_dump(exclude_none=True, by_alias=True),
@@ -90,7 +93,7 @@ def create_response(
         conversation_id=context.conversation_id,
     )
     _store(services, record, context.items + items if context.is_inline else items, key)
-    services.queue_limiter.add(project_id)
+    services.queue_limiter.add(project_id, background=body.background)
     services.wake_queue.wake(record.model)
     return record
 

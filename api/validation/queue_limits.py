@@ -1,4 +1,8 @@
-"""Limits on the number of queued responses: of all projects together, and of each."""
+"""Limits on the number of queued responses: of all projects together, and of each.
+
+Responses in the background and in the foreground have a queue each, so that a full one of jobs
+leaves room for clients that wait.
+"""
 
 import threading
 import time
@@ -7,6 +11,8 @@ from collections.abc import Callable, Mapping
 
 from models.errors import QueueFullError
 
+QueueKey = tuple[str, bool]
+"""Project id, and True for responses in the background."""
 REFRESH_S = 1.0
 """Seconds between two counts of the queue."""
 
@@ -21,13 +27,13 @@ class QueueLimiter:
 
     def __init__(
         self,
-        count_queued: Callable[[], Mapping[str, int]],
+        count_queued: Callable[[], Mapping[QueueKey, int]],
         *,
         max_queued: int,
         max_queued_per_project: int,
         refresh_s: float = REFRESH_S,
     ) -> None:
-        """Create the limiter; `count_queued` returns the number of queued responses by project."""
+        """Create the limiter; `count_queued` returns the number of queued responses."""
         self._count_queued = count_queued
         self._max_queued = max_queued
         self._max_queued_per_project = max_queued_per_project
@@ -35,16 +41,22 @@ class QueueLimiter:
         self._refresh_at = 0.0
         self._refreshing = threading.Lock()
         self._changing = threading.Lock()
-        self._num_queued: Counter[str] = Counter()
-        self._num_added: Counter[str] = Counter()
+        self._num_queued: Counter[QueueKey] = Counter()
+        self._num_added: Counter[QueueKey] = Counter()
         """Responses created here since the last count began."""
 
-    def check(self, project_id: str) -> None:
+    def check(self, project_id: str, *, background: bool) -> None:
         """Raise a 429 that names the limit if the queue has no room for another response."""
         self._refresh()
+        key = (project_id, background)
         with self._changing:
-            num_of_project = self._num_queued[project_id] + self._num_added[project_id]
-            num_queued = self._num_queued.total() + self._num_added.total()
+            num_of_project = self._num_queued[key] + self._num_added[key]
+            num_queued = sum(
+                num
+                for counts in (self._num_queued, self._num_added)
+                for (_, is_background), num in counts.items()
+                if is_background == background
+            )
         if num_of_project >= self._max_queued_per_project:
             raise QueueFullError(
                 f"{num_of_project} responses of this project are queued, and "
@@ -57,10 +69,10 @@ class QueueLimiter:
                 f"{self._max_queued}; try again later."
             )
 
-    def add(self, project_id: str) -> None:
+    def add(self, project_id: str, *, background: bool) -> None:
         """Count a response that was just created."""
         with self._changing:
-            self._num_added[project_id] += 1
+            self._num_added[project_id, background] += 1
 
     def _refresh(self) -> None:
         """Count the queue if the last count is too old; other requests do not wait for it."""

@@ -69,7 +69,7 @@ _URGENT_PROJECTS = text("""
     SELECT p.project_id FROM projects p WHERE EXISTS (
         SELECT FROM responses q
         WHERE q.project_id = p.project_id AND q.model = :model AND q.status = 'queued'
-          AND q.priority > 0)
+          AND q.priority > 1)
 """)
 
 _REQUEST_CANCEL = select_records(f"""

@@ -14,8 +14,8 @@ _ENCRYPTION_KEY = text("""
 
 # Counted in the partial index of queued rows.
 _NUM_QUEUED = text("""
-    SELECT project_id, count(*) AS num FROM responses
-    WHERE project_id IS NOT NULL AND status = 'queued' GROUP BY project_id
+    SELECT project_id, background, count(*) AS num FROM responses
+    WHERE project_id IS NOT NULL AND status = 'queued' GROUP BY project_id, background
 """)
 
 
@@ -31,7 +31,8 @@ class Projects:
         with self._database.statement() as connection:
             return str(connection.execute(_ENCRYPTION_KEY, values).scalar_one())
 
-    def num_queued(self) -> dict[str, int]:
-        """Return the number of queued responses of each project that has some."""
+    def num_queued(self) -> dict[tuple[str, bool], int]:
+        """Return the number of queued responses, if any, by project and `background`."""
         with self._database.statement() as connection:
-            return {row.project_id: row.num for row in connection.execute(_NUM_QUEUED)}
+            rows = connection.execute(_NUM_QUEUED)
+            return {(row.project_id, row.background): row.num for row in rows}

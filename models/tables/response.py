@@ -28,7 +28,8 @@ class Response(Base):
     background: Mapped[bool]
     store: Mapped[bool]
     priority: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    """Responses with higher priority are claimed first."""
+    """Responses with higher priority are claimed first: twice the tier (-1 for `flex`, 1 for
+    `priority`), and one more in the foreground."""
     attempt: Mapped[int] = mapped_column(server_default="0")
     """Number of claims; the fencing token of all later writes, so that stale workers fail."""
     num_crashes: Mapped[int] = mapped_column(server_default="0")

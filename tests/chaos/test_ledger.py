@@ -1,6 +1,7 @@
 """The checker passes a clean history, and detects every violation."""
 
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -69,9 +70,13 @@ def lost_text(
     return replace(history([shown], [kept], changes), log_lost_at=(log_lost_at,))
 
 
-def overtaken(*, store: bool) -> History:
-    """Return three responses of which the first starts last, with capacity for one at a time."""
-    rows = [row(started_at=9.0, store=store), later(row(), 2), later(row(), 3)]
+def overtaken(*, store: bool = True, **fields: Any) -> History:
+    """Return three responses of which the first starts last, with capacity for one at a time.
+
+    `fields` are those of the later two.
+    """
+    first = row(started_at=9.0, store=store)
+    rows = [first, later(row(**fields), 2), later(row(**fields), 3)]
     changes = [
         change(None, "queued", at=float(number), response_id=later_row.response_id)
         for number, later_row in enumerate(rows)
@@ -245,7 +250,7 @@ BROKEN = [
     (
         "I10",
         "overtaken",
-        overtaken(store=True),
+        overtaken(),
     ),
     ("I11", "a row", history([record(**DELETED)])),
     ("I11", "a read", history([record(**DELETED, found_after_delete=[200])], [])),
@@ -302,3 +307,7 @@ def test_every_invariant_is_seen_broken() -> None:
     assert {invariant for invariant, _, _ in BROKEN} == {
         "no answer" if name.startswith("no ") else name.split()[0] for name in INVARIANTS
     }
+
+
+def test_what_a_client_waits_for_may_pass_what_is_in_the_background() -> None:
+    assert not [name for name in check(overtaken(background=False)) if name.startswith("I10 ")]

@@ -15,7 +15,8 @@ _RESTORED_WITHIN_S = 30.0
 def no_overtaking(history: History) -> Iterator[str]:
     """Yield responses that were overtaken by more later ones than all workers can run at a time.
 
-    Unstored responses are exempt: their content is in Redis, and while that is down they wait.
+    Those in the foreground may overtake those in the background. Unstored responses are exempt:
+    their content is in Redis, and while that is down they wait.
     """
     inserted = {
         change.response_id: change.at
@@ -27,13 +28,14 @@ def no_overtaking(history: History) -> Iterator[str]:
         for row in history.kept.rows.values()
         if row.started_at is not None and row.response_id in inserted
     ]
-    later_starts: list[float] = []
+    later_starts: dict[bool, list[float]] = {False: [], True: []}
     for _, started_at, response_id in sorted(begun, reverse=True):
-        num_overtaking = bisect_left(later_starts, started_at)
-        is_stored = history.kept.rows[response_id].store
-        if is_stored and num_overtaking > history.num_parallel:
+        row = history.kept.rows[response_id]
+        overtaking = [True] if row.background else [True, False]
+        num_overtaking = sum(bisect_left(later_starts[one], started_at) for one in overtaking)
+        if row.store and num_overtaking > history.num_parallel:
             yield f"{response_id} was overtaken by {num_overtaking}"
-        insort(later_starts, started_at)
+        insort(later_starts[row.background], started_at)
 
 
 def deleted_is_gone(history: History) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """A project that floods the queue is refused, and takes nothing from the others."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import orjson
@@ -35,9 +36,11 @@ def limited(settings: Settings, limit: str) -> Iterator[OpenAPI]:
 
 
 @pytest.fixture
-def flooded(limited: OpenAPI) -> FlaskClient:
-    """Return a client of an API whose queue is full."""
+def flooded(limited: OpenAPI, desk: Desk) -> FlaskClient:
+    """Return a client of an API whose queue is full, in the background and in the foreground."""
     http: FlaskClient = limited.test_client()
+    for _ in range(3):
+        desk.create(background=False)
     for _ in range(3):
         create(http)
     return http
@@ -55,7 +58,7 @@ def test_a_request_beyond_the_limit_is_refused_by_its_name(
         "queue_full",
     )
     assert f"ANTIPHON_{limit.upper()} is 3" in error_of(answer)["message"]
-    assert desk.sql("SELECT count(*) FROM responses") == [(3,)]
+    assert desk.sql("SELECT count(*) FROM responses") == [(6,)]
 
 
 @pytest.mark.parametrize(
@@ -95,9 +98,28 @@ def test_a_repeated_request_finds_its_response_although_the_queue_is_full(
 def test_there_is_room_again_once_the_queue_is_shorter(
     flooded: FlaskClient, make_worker: MakeWorker
 ) -> None:
-    make_worker().run_queued()
+    worker = make_worker()
+    for _ in range(4):
+        worker.run_queued()
 
     eventually(lambda: flooded.post("/v1/responses", json=_BODY).status_code == 200)
+
+
+def test_a_client_that_waits_is_served_before_a_flood_of_jobs(
+    limited: OpenAPI, desk: Desk, make_worker: MakeWorker
+) -> None:
+    http = limited.test_client()
+    for _ in range(3):
+        create(http)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lambda: http.post("/v1/responses", json={"input": "Hello."}))
+        eventually(lambda: desk.sql("SELECT count(*) FROM responses") == [(4,)])
+
+        make_worker().run_queued()
+
+    assert waiting.result().status_code == 200
+    first = "SELECT background FROM responses ORDER BY started_at NULLS LAST LIMIT 1"
+    assert desk.sql(first) == [(False,)]
 
 
 def test_a_tier_takes_nothing_from_another_project(desk: Desk) -> None:
@@ -130,8 +152,8 @@ def test_a_worker_with_room_for_one_serves_every_project(desk: Desk) -> None:
 
 def test_preemption_is_for_responses_of_the_same_project(desk: Desk) -> None:
     flood = desk.add_project("flood")
-    urgent = desk.create(project_id=flood, priority=1)
-    desk.create(priority=0)
+    urgent = desk.create(project_id=flood, priority=2)
+    desk.create(priority=1)
 
     assert desk.store.claims.urgent_projects(urgent.model) == {flood}
 

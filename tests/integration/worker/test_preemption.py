@@ -52,7 +52,7 @@ def test_flex_is_not_put_off_for_another_project(
     running = create(http, service_tier="flex", max_output_tokens=20)
     wait_for_text(http, running["id"])
 
-    desk.create(project_id=desk.add_project("other"), priority=1)
+    desk.create(project_id=desk.add_project("other"), priority=2)
 
     wait_for_end(http, running["id"])
     running_id = parse_response_id(running["id"])

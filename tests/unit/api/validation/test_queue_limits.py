@@ -2,7 +2,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from api.validation.queue_limits import QueueLimiter
+from api.validation.queue_limits import QueueKey, QueueLimiter
 from models.errors import QueueFullError, UnavailableError
 
 
@@ -13,9 +13,9 @@ class Queue:
         self.num_queued = num_queued
         self.num_counts = 0
 
-    def count(self) -> Mapping[str, int]:
+    def count(self) -> Mapping[QueueKey, int]:
         self.num_counts += 1
-        return dict(self.num_queued)
+        return {(project_id, True): num for project_id, num in self.num_queued.items()}
 
 
 def limiter(queue: Queue, *, refresh_s: float = 60) -> QueueLimiter:
@@ -26,8 +26,8 @@ def test_it_works() -> None:
     limits = limiter(Queue(a=4, b=3))
 
     with pytest.raises(QueueFullError, match="ANTIPHON_MAX_QUEUED_PER_PROJECT is 4"):
-        limits.check("a")
-    limits.check("b")
+        limits.check("a", background=True)
+    limits.check("b", background=True)
 
 
 def test_what_is_created_between_two_counts_is_added() -> None:
@@ -35,33 +35,44 @@ def test_what_is_created_between_two_counts_is_added() -> None:
     limits = limiter(queue)
 
     for _ in range(4):
-        limits.check("a")
-        limits.add("a")
+        limits.check("a", background=True)
+        limits.add("a", background=True)
 
     with pytest.raises(QueueFullError):
-        limits.check("a")
+        limits.check("a", background=True)
     assert queue.num_counts == 1
 
 
 def test_all_projects_together_have_a_limit() -> None:
     limits = limiter(Queue(a=3, b=3, c=3))
-    limits.check("d")
-    limits.add("d")
+    limits.check("d", background=True)
+    limits.add("d", background=True)
 
     with pytest.raises(QueueFullError, match="ANTIPHON_MAX_QUEUED is 10"):
-        limits.check("d")
+        limits.check("d", background=True)
+
+
+def test_jobs_leave_room_for_clients_that_wait() -> None:
+    limits = limiter(Queue(a=4, b=4, c=4))
+
+    for _ in range(4):
+        limits.check("a", background=False)
+        limits.add("a", background=False)
+
+    with pytest.raises(QueueFullError, match="ANTIPHON_MAX_QUEUED_PER_PROJECT is 4"):
+        limits.check("a", background=False)
 
 
 def test_a_count_replaces_what_was_added_before_it() -> None:
     queue = Queue()
     limits = limiter(queue, refresh_s=0)
     for _ in range(4):
-        limits.add("a")
+        limits.add("a", background=True)
     queue.num_queued = {"a": 1}
 
     for _ in range(3):
-        limits.check("a")
-        limits.add("a")
+        limits.check("a", background=True)
+        limits.add("a", background=True)
 
 
 def test_a_count_that_fails_is_tried_again() -> None:
@@ -70,12 +81,12 @@ def test_a_count_that_fails_is_tried_again() -> None:
         lambda: outcomes.pop(0)(), max_queued=10, max_queued_per_project=4, refresh_s=60
     )
 
-    def fail() -> Mapping[str, int]:
+    def fail() -> Mapping[QueueKey, int]:
         raise UnavailableError
 
     outcomes = [fail, queue.count]
     with pytest.raises(UnavailableError):
-        limits.check("a")
-    limits.check("a")
+        limits.check("a", background=True)
+    limits.check("a", background=True)
 
     assert queue.num_counts == 1
