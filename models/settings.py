@@ -74,7 +74,8 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=64)
     """Worker processes that `up` starts for each model; each loads the weights."""
     database_url: Annotated[str | None, Field(validation_alias="DATABASE_URL")] = None
-    """A Postgres 16 or newer of yours, `postgresql://…`; `up` starts its own if this is not set."""
+    """A Postgres 16 or newer of yours, `postgresql://…`, or a cluster, `postgresql://user@one,two/name`;
+    `up` starts its own if this is not set."""
     redis_url: Annotated[str | None, Field(validation_alias="REDIS_URL")] = None
     """A Redis 7 or Valkey 8 or newer of yours, `redis://…`; `up` starts its own if this is not
     set."""

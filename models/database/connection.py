@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, TimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
 from models.database.address import sqlalchemy_url
-from models.database.sql_states import is_session_stale, is_value_error
+from models.database.sql_states import is_session_shared, is_session_stale, is_value_error
 from models.database.statement_timer import StatementTimer
 from models.errors import UnavailableError
 from models.outages import StatementError
@@ -60,7 +60,7 @@ _SESSION = """
 """
 
 
-def _prepare_session(connection: psycopg.Connection[Any], _record: object) -> None:
+def _prepare_session(connection: psycopg.Connection[Any]) -> None:
     """Set the limits of a new connection; use generic plans, without JIT.
 
     By its own limits a statement ends on the server, too: one that was only cut off would occupy a
@@ -72,12 +72,6 @@ def _prepare_session(connection: psycopg.Connection[Any], _record: object) -> No
     A generic plan has a high estimated cost, so JIT would compile it for longer than it runs.
     """
     connection.execute(_SESSION)
-
-
-def _replace_stale_sessions(context: ExceptionContext) -> None:
-    """Make SQLAlchemy replace every connection of the pool after certain errors."""
-    if is_session_stale(context.original_exception):
-        context.is_disconnect = True
 
 
 def _primary_message(error: BaseException | None) -> str:
@@ -113,8 +107,10 @@ class Database:
                 "application_name": "antiphon",
             },
         )
-        event.listen(self._engine, "connect", _prepare_session)
-        event.listen(self._engine, "handle_error", _replace_stale_sessions)
+        self._is_shared = False
+        """True if a pooler shares sessions, so that no prepared statement can be found again."""
+        event.listen(self._engine, "connect", self._begin_session)
+        event.listen(self._engine, "handle_error", self._replace_stale_sessions)
         self._transactional = self._engine.execution_options(isolation_level="READ COMMITTED")
 
     @contextmanager
@@ -150,6 +146,18 @@ class Database:
         """Close every pooled connection."""
         self._engine.dispose()
         self._timer.stop()
+
+    def _begin_session(self, connection: psycopg.Connection[Any], _record: object) -> None:
+        if self._is_shared:
+            connection.prepare_threshold = None
+        _prepare_session(connection)
+
+    def _replace_stale_sessions(self, context: ExceptionContext) -> None:
+        """Make SQLAlchemy replace every connection of the pool after certain errors."""
+        error = context.original_exception
+        self._is_shared |= is_session_shared(error)
+        if is_session_stale(error):
+            context.is_disconnect = True
 
     def _limit(self, connection: Connection) -> AbstractContextManager[None]:
         driver: Any = connection.connection.dbapi_connection

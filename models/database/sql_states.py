@@ -10,8 +10,9 @@ _STALE_SESSION_STATES = ("25006", "42P05")
 """Errors after which other sessions of the pool are of no use either.
 
 25006, read only: the server was demoted, and the primary may be behind the same address. 26 and
-42P05: a pooler has assigned another session. 0A: a prepared statement is older than its table.
+42P05: see `is_session_shared`. 0A: a prepared statement is older than its table.
 """
+_SHARED_SESSION_STATES = ("26000", "42P05")
 _CANCELLED = "57014"
 
 
@@ -31,3 +32,11 @@ def is_session_stale(error: BaseException | None) -> bool:
     if state is None or state == _CANCELLED:
         return False
     return state.startswith(_STALE_SESSION_CLASSES) or state in _STALE_SESSION_STATES
+
+
+def is_session_shared(error: BaseException | None) -> bool:
+    """Return True if a prepared statement is missing, or there already.
+
+    A pooler that works by transaction, such as PgBouncer, has assigned another server session.
+    """
+    return isinstance(error, psycopg.Error) and error.sqlstate in _SHARED_SESSION_STATES

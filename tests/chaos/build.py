@@ -1,8 +1,8 @@
 """Test build: patches applied to the modules of a cluster's processes when they are imported.
 
 Always: database connections carry the name of their process, for the audit; a request with the
-poison marker kills its worker; an engine can be made to hang. On demand: one of the `mutants`, each
-of which switches a guarantee off.
+poison marker kills its worker; an engine or a heartbeat can be made to hang, an emitter to fail. On
+demand: one of the `mutants`, each of which switches a guarantee off.
 """
 
 import os
@@ -31,6 +31,7 @@ PYTHONPATH = os.pathsep.join((str(Path(__file__).with_name("hooks")), str(ROOT))
 Patch = Callable[[Any], None]
 
 _POISON_AFTER_TOKENS = 3
+_BEAT_LIMIT_S = 8.0
 
 
 def writer_name() -> str:
@@ -44,6 +45,9 @@ def install() -> None:
     patches: dict[str, list[Patch]] = {
         "models.database.connection": [_name_writer],
         "worker.engine.scripted": [_die, _hang],
+        "worker.generation.emitter": [_fail_to_emit],
+        "worker.process.heartbeat": [_stop_beating],
+        "worker.process.timings": [_notice_soon],
     }
     if os.environ.get(EAGER):
         patches["cli.supervisor.backoff"] = [_restart_at_once]
@@ -83,14 +87,48 @@ def _restart_at_once(backoff: Any) -> None:
 def _hang(scripted: Any) -> None:
     """Make the engine hang at its next step while the file `hang-<pid>` exists."""
     step = scripted.ScriptedEngine._step
-    order = Path(os.environ.get("ANTIPHON_DATA_DIR", "."), f"hang-{os.getpid()}")
 
     def step_or_hang(self: Any) -> object:
-        while order.exists():
+        while _order("hang").exists():
             time.sleep(1)
         return step(self)
 
     scripted.ScriptedEngine._step = step_or_hang
+
+
+def _stop_beating(heartbeat: Any) -> None:
+    """Make the heartbeat hang at its next beat while the file `deafen-<pid>` exists."""
+    beat = heartbeat.Heartbeat._beat
+
+    def beat_or_hang(self: Any) -> None:
+        while _order("deafen").exists():
+            time.sleep(1)
+        beat(self)
+
+    heartbeat.Heartbeat._beat = beat_or_hang
+
+
+def _fail_to_emit(emitter: Any) -> None:
+    """Make the emitter raise at its next step if the file `break-<pid>` exists."""
+    emit = emitter.Emitter.emit
+
+    def emit_or_fail(self: Any, deltas: Any) -> None:
+        if _order("break").exists():
+            _order("break").unlink()
+            raise RuntimeError("broken by the nemesis")
+        emit(self, deltas)
+
+    emitter.Emitter.emit = emit_or_fail
+
+
+def _notice_soon(timings: Any) -> None:
+    """Make a heartbeat that hangs show sooner than in production."""
+    timings.WorkerTimings.__init__.__kwdefaults__["beat_limit_s"] = _BEAT_LIMIT_S
+
+
+def _order(what: str) -> Path:
+    """Return the file by which the nemesis orders this process to misbehave."""
+    return Path(os.environ.get("ANTIPHON_DATA_DIR", "."), f"{what}-{os.getpid()}")
 
 
 class _PatchingFinder(MetaPathFinder):

@@ -2,14 +2,17 @@
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import redis
@@ -24,6 +27,7 @@ READY_S = 90.0
 MAX_SEQUENCES = 16
 """Responses that one worker runs at a time, at most."""
 _GONE_S = 30.0
+_CLEAN_EXIT = re.compile(r" (\S+) exited with code 0;")
 _LEASES = "SELECT count(*) FROM workers WHERE lease_until > now()"
 
 
@@ -96,14 +100,16 @@ class Cluster(AntiphonServer):
             assert time.monotonic() < deadline, f"not ready again:\n{self.output[-2000:]}"
             time.sleep(0.2)
 
-    def database(self) -> psycopg.Connection:
-        """Open a database connection in autocommit mode, for observers."""
+    def database(self, name: str = "postgres") -> psycopg.Connection:
+        """Open a database connection in autocommit mode, for observers and the nemesis."""
         url = self._addresses()["DATABASE_URL"]
-        return psycopg.connect(url, autocommit=True, connect_timeout=5)
+        return psycopg.connect(url, dbname=name, autocommit=True, connect_timeout=5)
 
-    def redis(self) -> redis.Redis:
+    def redis(self, **options: Any) -> redis.Redis:
         """Open a Redis client, for observers and the nemesis."""
-        return redis.Redis.from_url(self._addresses()["REDIS_URL"], socket_timeout=2)
+        return redis.Redis.from_url(
+            self._addresses()["REDIS_URL"], **{"socket_timeout": 2, **options}
+        )
 
     def workers(self) -> list[str]:
         """Return the names of the workers that are up."""
@@ -117,7 +123,16 @@ class Cluster(AntiphonServer):
 
     def hang(self, name: str) -> None:
         """Hang the engine of a worker, while its other threads run on (see `build`)."""
-        (self.data_dir / f"hang-{self.pid(name)}").touch()
+        self.order("hang", name)
+
+    def order(self, what: str, name: str) -> None:
+        """Make a worker misbehave, as the test build can (see `build`)."""
+        (self.data_dir / f"{what}-{self.pid(name)}").touch()
+
+    def num_clean_exits(self) -> dict[str, int]:
+        """Return the number of exits with code 0, by part, that the supervisor has seen."""
+        log = (self.data_dir / "log" / "supervisor.log").read_text()
+        return Counter(_CLEAN_EXIT.findall(log))
 
     def _addresses(self) -> dict[str, str]:
         words = shlex.split((self.data_dir / "run" / "env").read_text())

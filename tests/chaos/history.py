@@ -1,7 +1,7 @@
 """Data that the invariants are checked on: the clients' journal and the server's state."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from tests.chaos.audit import Kept, Row
@@ -23,6 +23,12 @@ class History:
     """Responses that all workers together run at a time, at most."""
     log_lost_at: tuple[float, ...] = ()
     """Times at which Redis lost the logs of all running streams, or was unreachable."""
+    slow_returns: tuple[str, ...] = ()
+    """Refusals after which service was not back in time."""
+    num_clean_exits: dict[str, int] = field(default_factory=dict)
+    """Number of exits with code 0, by part."""
+    num_terms: dict[str, int] = field(default_factory=dict)
+    """Number of SIGTERM sent, by part."""
 
     def stored(self) -> Iterator[tuple[Record, Row]]:
         """Yield the responses whose id a client got and whose content is still stored."""

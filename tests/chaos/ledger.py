@@ -1,6 +1,7 @@
 """Invariants, each a pure function from a history to its violations.
 
-Numbered as in the reliability notes. I8 (webhooks) and I12 (idempotency keys) concern features.
+I1 to I13 are numbered as in the reliability notes. I8 (webhooks) and I12 (idempotency keys) concern
+features.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ INVARIANTS: dict[str, Invariant] = {
     "I11 what is deleted is gone": upkeep.deleted_is_gone,
     "I12 one key, one response": upkeep.one_response_per_key,
     "I13 nothing is left over": upkeep.nothing_left_over,
+    "I14 service returns": upkeep.service_returns,
+    "I15 no exit as if all were well": upkeep.no_clean_exit,
     "no answer but those a client can act on": upkeep.no_bad_answers,
 }
 

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Callable, Iterator
 
 from bench.report import percentile
-from tests.chaos import measures
+from tests.chaos import measures, returns
 from tests.chaos.build import EAGER
 from tests.chaos.cluster import Cluster, running
 
@@ -18,6 +18,7 @@ MEASURES: dict[str, tuple[Measure, int]] = {
     "hang": (measures.after_hang, 10),
     "redis": (measures.after_redis, 10),
     "postgres": (measures.after_postgres, 10),
+    "refusals": (returns.after_refusal, 60),
     "cancel": (measures.of_cancel, 200),
     "disconnect": (measures.of_disconnect, 100),
     "resume": (measures.of_resume, 200),

@@ -99,6 +99,51 @@ def _unchecked(tail: Any) -> None:
     tail.Tail._fill_gap = lambda self, events: events
 
 
+def _only_operational(connection: Any) -> None:
+    """Take every error of Postgres that is none of the connection for one of the statement."""
+    psycopg = connection.psycopg
+    operational = (psycopg.OperationalError, psycopg.InterfaceError)
+    connection.is_value_error = lambda error: not isinstance(error, operational)
+
+
+def _keep_stale_sessions(connection: Any) -> None:
+    """Keep the sessions of a server that is no longer the primary."""
+    connection.is_session_stale = lambda error: False
+
+
+def _lose_threads(vital_thread: Any) -> None:
+    """Let a process run on without a thread that it needs."""
+    vital_thread.end_process = lambda name: None
+
+
+def _always_beat(watchdog: Any) -> None:
+    """Touch the liveness file whatever the worker can do."""
+    check = watchdog.Watchdog.check
+
+    def touch_and_check(self: Any) -> None:
+        if self._pulse is not None:
+            self._pulse.touch()
+        check(self)
+
+    watchdog.Watchdog.check = touch_and_check
+
+
+def _impatient(consumer: Any) -> None:
+    """End the consumer after errors that Celery takes for unrecoverable."""
+    start = consumer.PatientConsumer.start
+
+    def start_as_celery(self: Any) -> None:
+        self.connection_errors = self.conninfo.connection_errors
+        start(self)
+
+    consumer.PatientConsumer.start = start_as_celery
+
+
+def _exit_cleanly(main: Any) -> None:
+    """Exit with code 0 when Celery has ended."""
+    main.EXIT_CONSUMER_LOST = 0
+
+
 def _without(text: str, part: str) -> str:
     """Return `text` without `part`; fail if the mutant would change nothing."""
     assert part in text, part
@@ -121,6 +166,14 @@ MUTANTS: dict[str, dict[str, Patch]] = {
     "end after commit": {"worker.generation.runner": _end_early},
     "database clock": {"models.store.workers": _by_host_clock},
     "sequence check": {"api.streaming.tail": _unchecked},
+    "every error an outage": {"models.database.connection": _only_operational},
+    "new sessions": {"models.database.connection": _keep_stale_sessions},
+    "vital threads": {"models.vital_thread": _lose_threads},
+    "true pulse": {"worker.process.watchdog": _always_beat},
+    "patient consumer": {
+        "worker.process.consumer": _impatient,
+        "worker.main": _exit_cleanly,
+    },
 }
 """Patches by the guarantee that is switched off.
 

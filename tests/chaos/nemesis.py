@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from signal import Signals
 
@@ -12,6 +13,9 @@ from models.profile.weights import SCRIPTED_MODEL
 from models.streams.event_log import events_channel
 from tests.chaos.cluster import Cluster
 from tests.chaos.journal import Record
+from tests.chaos.refusals import VALKEY
+from tests.chaos.refusing import Refusals
+from tests.chaos.returns import Returns
 from tests.chaos.schedule import Step
 from worker.queue import queue_name
 
@@ -29,6 +33,11 @@ class Nemesis:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nemesis", daemon=True)
         self._old_hints: list[bytes] = []
+        self._refusals = Refusals(cluster)
+        self.returns = Returns(cluster.web)
+        """Returns of the service after refusals."""
+        self.num_terms: Counter[str] = Counter()
+        """Number of SIGTERM sent to each part."""
         self.log: list[str] = []
         self.log_lost_at: list[float] = []
         """Times at which it flushed or stopped Redis, on the clock of the clients' journal."""
@@ -45,7 +54,9 @@ class Nemesis:
     def finish(self) -> None:
         """Run to the end of the schedule, then bring everything up again."""
         self._thread.join()
+        self._refusals.mend_all()
         self._cluster.heal()
+        self.returns.join()
 
     def _run(self) -> None:
         began = time.monotonic()
@@ -57,14 +68,23 @@ class Nemesis:
                 self._cluster.start_again()
                 self.log.append(f"{step.at_s:7.2f} s  (supervisor started again)")
             began_at = time.monotonic()
+            self.returns.disturb(step)
             has_effect = self._do(step)
+            if has_effect and step.act in ("strike", "mend"):
+                self.returns.watch(step)
             self.log.append(f"{step}{'' if has_effect else '  (without effect)'}")
             if has_effect and _loses_the_log(step):
                 self.log_lost_at += [began_at, time.monotonic()]
 
     def _do(self, step: Step) -> bool:
         if step.act == "signal":
+            self.num_terms[step.target] += step.sent is Signals.SIGTERM
             return self._cluster.signal(step.target, step.sent, step.index)
+        if step.act in ("strike", "mend"):
+            return bool(getattr(self._refusals, step.act)(step.target))
+        if step.target:
+            self._cluster.order(step.act, step.target)
+            return True
         try:
             return bool(getattr(self, step.act)())
         except (redis.RedisError, OSError):
@@ -114,6 +134,8 @@ def _loses_the_log(step: Step) -> bool:
 
     A response that ends meanwhile ends without its log.
     """
+    if step.act in ("strike", "mend"):
+        return step.target in VALKEY
     if step.act != "signal":
         return step.act in ("flush", "start_again")
     return step.target in ("valkey", "supervisor") and step.sent in _ENDING

@@ -16,6 +16,7 @@ from tests.chaos.journal import Record
 from tests.chaos.ledger import check
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.plan import draw_plan
+from tests.chaos.returns import Return
 from tests.chaos.schedule import Step, draw_schedule
 
 _SWEPT_WITHIN_S = 20.0
@@ -43,6 +44,8 @@ class Trial:
     """Seconds after the last fault within which every client must finish."""
     rest_s: float = 45.0
     """Seconds after that within which every response must end."""
+    return_s: float = 5.0
+    """Seconds after a refusal within which service must be back."""
     mutant: str | None = None
     settings: dict[str, str] = field(default_factory=dict)
 
@@ -72,6 +75,7 @@ class Outcome:
     kept: Kept
     num_texts_lost: int
     """Responses that met the known limit (docs/guarantees.md)."""
+    returns: list[Return]
     seconds: float
     phases: dict[str, float]
     """Seconds by phase."""
@@ -84,6 +88,7 @@ class Outcome:
             f"{len(self.nemesis_log)} steps of the nemesis, {summary(self.kept)}",
             f"  {self.num_texts_lost} ended by others than a worker, their log lost meanwhile",
             "  " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.phases.items()),
+            *(f"  back after {known}" for known in self.returns),
             *(f"  {line}" for line in self.nemesis_log),
         ]
         for invariant, breaks in self.breaks.items():
@@ -138,6 +143,7 @@ def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
         wait_for_sweep(cluster, deleted, within_s=_SWEPT_WITHIN_S)
         phases.end("rest")
         kept = collect(cluster)
+        num_clean_exits = cluster.num_clean_exits()
         if keep is not None:
             shutil.copytree(cluster.data_dir / "log", keep, dirs_exist_ok=True)
     phases.end("stop")
@@ -147,6 +153,9 @@ def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
         num_unfinished=num_unfinished,
         num_parallel=trial.num_workers * MAX_SEQUENCES,
         log_lost_at=tuple(nemesis.log_lost_at),
+        slow_returns=tuple(map(str, nemesis.returns.slow(trial.return_s))),
+        num_clean_exits=num_clean_exits,
+        num_terms=nemesis.num_terms,
     )
     if keep is not None:
         (keep / "history.pickle").write_bytes(pickle.dumps(history))
@@ -157,6 +166,7 @@ def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
         journal=driver.journal,
         kept=kept,
         num_texts_lost=sum(map(history.text_is_lost, history.journal)),
+        returns=nemesis.returns.all,
         seconds=phases.total(),
         phases=phases.seconds,
     )

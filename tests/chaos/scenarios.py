@@ -72,6 +72,35 @@ ORPHANS = _trial(
 STALE_EVENTS = _trial(60, [Step(at_s=0.5 * number, act="replay_events") for number in range(1, 12)])
 """Events of running streams are published a second time."""
 
+
+def _refused(name: str, seconds: float) -> list[Step]:
+    strike = Step(at_s=2.0, act="strike", target=name)
+    return [strike, Step(at_s=2.0 + seconds, act="mend", target=name)]
+
+
+READ_ONLY = _trial(200, _refused("postgres read-only", 4.0), grace_s=30.0)
+"""Postgres refuses to write for a while."""
+
+DEMOTED = _trial(60, _refused("postgres demoted", 15.0), grace_s=30.0)
+"""Sessions of Postgres stay read-only, and new ones can write."""
+
+READONLY = _trial(60, _refused("valkey READONLY", 6.0), grace_s=30.0)
+"""The broker refuses to write for a while."""
+
+BROKEN = _trial(
+    60, [Step(at_s=2.0, act="break", target=f"worker-{number}") for number in (1, 2)], grace_s=30.0
+)
+"""A thread of every worker fails."""
+
+DEAF = _trial(
+    60,
+    [Step(at_s=2.0, act="deafen", target=f"worker-{number}") for number in (1, 2)],
+    settings=_SLOW,
+    grace_s=60.0,
+    rest_s=20.0,
+)
+"""The heartbeat of every worker hangs, while all their other threads run on."""
+
 CASES: dict[str, tuple[Trial, str]] = {
     "fencing": (ZOMBIE, "I3"),
     "re-hint": (LOST_HINTS, "I1"),
@@ -79,6 +108,11 @@ CASES: dict[str, tuple[Trial, str]] = {
     "end after commit": (QUIET, "I2"),
     "database clock": (ORPHANS, "I1"),
     "sequence check": (STALE_EVENTS, "I4"),
+    "every error an outage": (READ_ONLY, "no answer"),
+    "new sessions": (DEMOTED, "I14"),
+    "vital threads": (BROKEN, "I1"),
+    "true pulse": (DEAF, "I1"),
+    "patient consumer": (READONLY, "I15"),
 }
 """Mutant → the scenario that exposes it, and the invariant that it breaks."""
 
@@ -89,5 +123,10 @@ CONTROLS: dict[str, tuple[Trial, str | None]] = {
     "kills of API processes": (API_KILLS, None),
     "an orphan": (ORPHANS, None),
     "stale events": (STALE_EVENTS, None),
+    "a read-only database": (READ_ONLY, None),
+    "a demoted primary": (DEMOTED, None),
+    "a read-only broker": (READONLY, None),
+    "a lost thread": (BROKEN, None),
+    "a hung heartbeat": (DEAF, None),
 }
 """Scenario → the mutant to run it with, if any; none may break an invariant."""

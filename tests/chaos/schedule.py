@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import count
 from signal import Signals
 
+from tests.chaos.refusals import POSTGRES, VALKEY
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -14,15 +16,19 @@ class Step:
     at_s: float
     """Seconds after the start of the nemesis."""
     act: str
-    """`signal`, or the name of a method of `Nemesis`."""
+    """`signal`, `strike` or `mend` of a refusal, an order to a worker, or a method of `Nemesis`."""
     target: str = ""
     sent: Signals = Signals.SIGKILL
     index: int = 0
     """Number of the child, for a target with several."""
 
     def __str__(self) -> str:
-        what = f"{self.sent.name} {self.target}" if self.act == "signal" else self.act
+        what = f"{self.sent.name} {self.target}" if self.act == "signal" else self._order
         return f"{self.at_s:7.2f} s  {what}{f'/{self.index}' if self.index else ''}"
+
+    @property
+    def _order(self) -> str:
+        return f"{self.act} {self.target}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,17 @@ def _outage(target: str) -> Fault:
     return fault
 
 
+def _refusal(name: str, shortest_s: float = 2, longest_s: float = 6) -> Fault:
+    """Return a fault in which a server refuses to work for a random time."""
+
+    def fault(cast: Cast) -> list[Step]:
+        strike = Step(at_s=0, act="strike", target=name)
+        after_s = cast.dice.uniform(shortest_s, longest_s)
+        return [strike, replace(strike, at_s=after_s, act="mend")]
+
+    return fault
+
+
 def _act(name: str) -> Fault:
     return lambda _: [Step(at_s=0, act=name)]
 
@@ -151,6 +168,7 @@ FAULTS: tuple[tuple[str, Fault, int], ...] = (
     ("messages stale", _act("replay_hints"), 2),
     ("messages stale events", _act("replay_events"), 2),
     ("power cut", _kill_all, 1),
+    *((name, _refusal(name), 1) for name in (*POSTGRES, *VALKEY)),
 )
 """Name, fault, and relative frequency."""
 

@@ -284,6 +284,13 @@ BROKEN = [
         "shown, and cancelled by its worker",
         lost_text(status="cancelled", num_crashes=0, attempt=1, log_lost_at=3.5),
     ),
+    ("I14", "a long wait", replace(history(), slow_returns=("valkey READONLY: 6.00 s",))),
+    ("I15", "a clean exit", replace(history(), num_clean_exits={"worker-1": 1})),
+    (
+        "I15",
+        "one more than asked for",
+        replace(history(), num_clean_exits={"api": 2}, num_terms={"api": 1}),
+    ),
     ("no answer", "a traceback", history([record(bad_answers=["500: {}"])])),
 ]
 
@@ -301,6 +308,14 @@ def test_a_break_is_found(invariant: str, broken: History) -> None:
 
 def test_what_is_not_stored_may_wait_for_redis_while_others_pass_it() -> None:
     assert not [name for name in check(overtaken(store=False)) if name.startswith("I10 ")]
+
+
+def test_an_exit_that_was_asked_for_is_clean() -> None:
+    asked = replace(
+        history(), num_clean_exits={"worker-1": 1, "postgres": 1}, num_terms={"worker-1": 1}
+    )
+
+    assert not check(asked)
 
 
 def test_every_invariant_is_seen_broken() -> None:

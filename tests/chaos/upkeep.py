@@ -10,6 +10,7 @@ from worker.queue import VISIBILITY_S
 _FOR_EVER = -1
 _CELERYS_OWN = ("_kombu.", "unacked")
 _RESTORED_WITHIN_S = 30.0
+_OURS = ("worker-", "maintenance", "api")
 
 
 def no_overtaking(history: History) -> Iterator[str]:
@@ -86,6 +87,19 @@ def nothing_left_over(history: History) -> Iterator[str]:
             yield f"{key} stays for ever"
         elif is_left(key, ttl_s, set()):
             yield f"{key} stays for {ttl_s} s"
+
+
+def service_returns(history: History) -> Iterator[str]:
+    """Yield refusals of a server after which no new response was complete in time."""
+    yield from history.slow_returns
+
+
+def no_clean_exit(history: History) -> Iterator[str]:
+    """Yield parts that exited with code 0 although nobody had asked them to stop."""
+    for name, number in history.num_clean_exits.items():
+        num_terms = history.num_terms.get(name, 0)
+        if name.startswith(_OURS) and number > num_terms:
+            yield f"{name} exited with code 0 {number} times and was told to {num_terms} times"
 
 
 def no_bad_answers(history: History) -> Iterator[str]:
