@@ -13,7 +13,7 @@ from flask import Response
 from api.services import Services
 from api.streaming.client_disconnect import ClientGoneError, get_client_socket, is_closed
 from api.streaming.tail import EventsLostError, Tail, extract_response
-from models.errors import OverloadedError
+from models.errors import OverloadedError, UnavailableError
 from models.recording.finalize import finalize_orphan
 from models.recording.recorder import EndingCause
 from models.responses.record import ResponseRecord
@@ -75,7 +75,7 @@ def _wait(services: Services, record: ResponseRecord, *, can_cancel: bool = True
 
 
 def forget_unstored(services: Services, record: ResponseRecord) -> None:
-    """Delete the content and events of an unstored response after delivery."""
+    """Delete the content, events and key of an unstored response after delivery."""
     if record.store:
         return
     try:
@@ -83,6 +83,10 @@ def forget_unstored(services: Services, record: ResponseRecord) -> None:
         services.log.forget([record.id])
     except redis.RedisError as error:
         logger.warning("content not deleted", extra={"id": record.id.hex, "error": str(error)})
+    try:
+        services.store.responses.forget_key(record.project_id, record.id)
+    except UnavailableError as error:
+        logger.warning("key not deleted", extra={"id": record.id.hex, "error": str(error)})
 
 
 def cancel(services: Services, record: ResponseRecord) -> None:

@@ -15,6 +15,7 @@ import redis
 from api.services import Services
 from api.streaming.broadcaster import Subscription
 from api.streaming.event_names import rename_event
+from models.encryption.unstored import UnstoredCipher
 from models.errors import AppError, ResponseNotFoundError
 from models.ids import response_wire_id
 from models.recording.opening import opening_events
@@ -79,7 +80,7 @@ class Tail:
                 yield None
                 batch = []
             elif message:
-                batch = self._fill_gap(parse_message(message))
+                batch = self._fill_gap(parse_message(message, self._cipher))
             else:
                 batch = self._read_store()
 
@@ -102,13 +103,20 @@ class Tail:
             message = f"The response ended with event {number}; others are gone."
             raise EventsLostError(message)
 
+    @property
+    def _cipher(self) -> UnstoredCipher | None:
+        return None if self.record.store else UnstoredCipher.of(self.record)
+
     def _fill_gap(self, events: list[LoggedEvent]) -> list[LoggedEvent]:
         """Return the events of a message, or the log if messages before it were missed."""
-        return events if events[0].sequence_number <= self.next_number else self._read_log()
+        is_next = events and events[0].sequence_number <= self.next_number
+        return events if is_next else self._read_log()
 
     def _read_log(self) -> list[LoggedEvent]:
         try:
-            return self.services.log.read(self.record.id, start=self.next_number)
+            return self.services.log.read(
+                self.record.id, start=self.next_number, cipher=self._cipher
+            )
         except redis.RedisError:
             # The archive will have the events; until then this stream waits.
             return []

@@ -22,6 +22,7 @@ from api.streaming.foreground import forget_unstored, request_cancel
 from api.streaming.tail import Tail
 from api.validation.context import Context
 from api.validation.create_request import create_response
+from models.encryption.unstored import UnstoredCipher
 from models.errors import (
     AppError,
     ConnectionExpiredError,
@@ -150,7 +151,7 @@ class Connection:
         if response["status"] not in _SUCCESS_STATUSES:
             self._evict(previous)
             return
-        content = None if record.store else self._services.unstored.get(record.id)
+        content = None if record.store else self._services.unstored.get(UnstoredCipher.of(record))
         if content is None:
             return
         before = record.previous_response_id

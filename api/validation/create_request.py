@@ -18,6 +18,7 @@ from api.validation.media import check_media
 from api.validation.tools import check_calls, check_tools
 from models.chat.render import encode_prompt
 from models.encryption.items import decrypt_items
+from models.encryption.unstored import UnstoredCipher, new_content_key
 from models.errors import (
     ContextLengthExceededError,
     ConversationLockedError,
@@ -91,6 +92,7 @@ def create_response(
         metadata=body.metadata,
         previous_response_id=context.previous_id,
         conversation_id=context.conversation_id,
+        content_key=None if body.store else new_content_key(),
     )
     _store(services, record, context.items + items if context.is_inline else items, key)
     services.queue_limiter.add(project_id, background=body.background)
@@ -131,7 +133,7 @@ def _store(
     content = UnstoredContent(parameters=record.parameters, metadata=record.metadata, items=items)
     with ExitStack() as undo:
         undo.callback(services.unstored.forget, record.id)
-        services.unstored.put(record.id, content)
+        services.unstored.put(UnstoredCipher.of(record), content)
         _create(services, replace(record, parameters={}, metadata={}), [], key)
         undo.pop_all()
 

@@ -7,6 +7,7 @@ import orjson
 from flask import request
 
 from api.services import Services
+from models.encryption.unstored import UnstoredCipher
 from models.errors import AppError, InvalidRequestError, ResponseNotFoundError
 from models.ids import response_wire_id
 from models.responses.record import ResponseRecord
@@ -57,7 +58,7 @@ def find_earlier_response(
     if record is not None:
         return record
     unstored = services.store.responses.get_unstored(project_id, found.response_id)
-    content = services.unstored.get(found.response_id)
+    content = services.unstored.get(UnstoredCipher.of(unstored)) if unstored else None
     if unstored is None or content is None:
         raise ResponseNotFoundError(response_wire_id(found.response_id))
     # Its events are in the log alone, even after its end: mark it unfinished, so that the log

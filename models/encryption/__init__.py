@@ -1,1 +1,1 @@
-"""Encryption of the reasoning and compaction items that clients send back."""
+"""Encryption of what clients send back, and of what Redis holds of unstored responses."""

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from models.encryption.cipher import ContentCipher
 from models.encryption.reasoning import reasoning_extras_of
+from models.encryption.unstored import UnstoredCipher
 from models.events.item_state import StreamState
 from models.events.resumable_writer import ResumableWriter
 from models.events.state_machine import EventMachine
@@ -49,6 +50,7 @@ class Recorder:
         """Start with the opening events; without a `cipher` reasoning is never encrypted."""
         self.record = record
         self._log = log
+        self._cipher = None if record.store else UnstoredCipher.of(record)
         self._machine = EventMachine(reasoning_extras_of(record, cipher))
         self._events = serialise(self._machine.open_stream(opening_resource(record)))
         self._log_start = len(self._events)
@@ -61,7 +63,7 @@ class Recorder:
         """Take over the events that earlier attempts logged; return the tokens they came from."""
         tokens: list[GeneratedToken] = []
         logged_events = self._log.take_over(
-            self.record.id, self.record.attempt, start=self._log_start
+            self.record.id, self.record.attempt, start=self._log_start, cipher=self._cipher
         )
         for logged in logged_events:
             if logged.is_terminal:
@@ -120,6 +122,7 @@ class Recorder:
             attempt=self.record.attempt,
             first_sequence_number=self._log_start,
             events=self._events[self._num_logged :],
+            cipher=self._cipher,
         )
 
     def apply_result(self, append: Append, result: AppendResult) -> None:

@@ -37,6 +37,8 @@ class ResponseRecord:
     parameters: dict[str, Any]
     """`GenerationParameters` in effect, without nulls; empty in the row of an unstored response."""
     metadata: dict[str, str] = field(default_factory=dict)
+    content_key: bytes | None = field(default=None, repr=False)
+    """Key of an unstored response's content in Redis, until that is delivered or has expired."""
     previous_response_id: UUID | None = None
     conversation_id: UUID | None = None
     finished_at: datetime | None = None

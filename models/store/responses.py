@@ -25,10 +25,10 @@ _CREATE = text("""
     ), created AS (
         INSERT INTO responses (id, project_id, model, status, background, store, priority,
                                previous_response_id, conversation_id, metadata, parameters,
-                               created_at)
+                               content_key, created_at)
         SELECT :id, :project_id, :model, 'queued', :background, :store, :priority,
                :previous_response_id, :conversation_id, CAST(:metadata AS json),
-               CAST(:parameters AS json), :created_at
+               CAST(:parameters AS json), :content_key, :created_at
         WHERE CAST(:conversation_id AS uuid) IS NULL OR EXISTS (SELECT FROM locked)
         RETURNING id, project_id
     ), written AS (
@@ -51,6 +51,11 @@ _GET = select_records(
 _GET_UNSTORED = text(f"""
     SELECT {COLUMNS} FROM responses r
     WHERE r.project_id = :project_id AND r.id = :id AND NOT r.store
+""")
+
+_FORGET_KEY = text("""
+    UPDATE responses SET content_key = NULL
+    WHERE project_id = :project_id AND id = :id AND content_key IS NOT NULL
 """)
 
 _LIST = """
@@ -137,6 +142,7 @@ class Responses:
             "conversation_id": new.conversation_id,
             "metadata": orjson.dumps(new.metadata).decode(),
             "parameters": orjson.dumps(new.parameters).decode(),
+            "content_key": new.content_key,
             "created_at": new.created_at,
             "items": orjson.dumps(list(items)).decode(),
         }
@@ -156,6 +162,11 @@ class Responses:
         with self._database.statement() as connection:
             row = connection.execute(_GET_UNSTORED, values).first()
         return to_record(row) if row else None
+
+    def forget_key(self, project_id: str, response_id: UUID) -> None:
+        """Erase the key of an unstored response's content."""
+        with self._database.statement() as connection:
+            connection.execute(_FORGET_KEY, {"project_id": project_id, "id": response_id})
 
     def get(self, project_id: str, response_id: UUID) -> ResponseRecord | None:
         """Return a stored response with its output; None if unknown or of another project."""

@@ -10,7 +10,7 @@ from models.responses.status import ResponseStatus
 
 COLUMNS = """
     r.id, r.project_id, r.model, r.status, r.background, r.store, r.attempt, r.priority,
-    r.cancel_requested,
+    r.cancel_requested, r.content_key,
     r.created_at, r.parameters, r.metadata, r.previous_response_id, r.conversation_id,
     r.finished_at, r.usage, r.error, r.incomplete_details
 """

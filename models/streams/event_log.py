@@ -16,6 +16,7 @@ from uuid import UUID
 
 import redis
 
+from models.encryption.unstored import UnstoredCipher
 from models.outages import OutageLog
 from models.schemas.item_events import BaseEvent
 
@@ -37,6 +38,8 @@ _TAKE_OVER = Path(__file__).with_name("take_over.lua").read_text()
 _FENCE = "antiphon:fence:"
 _SCAN_COUNT = 1000
 """Number of keys that Redis examines in one step of a scan."""
+_TOKENS = " tokens"
+"""Suffix of the purpose for which the token ids of an event are encrypted."""
 _TYPE_START = len(b'{"type":"')
 _TERMINAL_STARTS = tuple(b'{"type":"%b"' % name.encode() for name in TERMINAL_EVENT_TYPES)
 
@@ -96,6 +99,8 @@ class Append:
     first_sequence_number: int
     """Sequence number at which this response's log begins."""
     events: Sequence[LoggedEvent]
+    cipher: UnstoredCipher | None = None
+    """Cipher of an unstored response; events of others are in the clear."""
 
 
 def events_channel(response_id: UUID) -> str:
@@ -106,11 +111,16 @@ def events_channel(response_id: UUID) -> str:
     return f"antiphon:events:{response_id.hex}"
 
 
-def parse_message(payload: bytes) -> list[LoggedEvent]:
+def parse_message(payload: bytes, cipher: UnstoredCipher | None = None) -> list[LoggedEvent]:
     """Return the events in one message of the channel; none for an empty one."""
-    lines = payload.split(b"\n") if payload else []
-    pairs = (line.split(b" ", 1) for line in lines)
-    return [LoggedEvent(int(number), data) for number, data in pairs]
+    events = []
+    for line in payload.split(b"\n") if payload else []:
+        number, data = line.split(b" ", 1)
+        decrypted = _decrypt(cipher, _purpose(int(number)), data)
+        if decrypted is None:
+            break
+        events.append(LoggedEvent(int(number), decrypted))
+    return events
 
 
 class EventLog:
@@ -164,19 +174,24 @@ class EventLog:
             self._client.connection_pool.disconnect()
         return results
 
-    def read(self, response_id: UUID, *, start: int) -> list[LoggedEvent]:
+    def read(
+        self, response_id: UUID, *, start: int, cipher: UnstoredCipher | None = None
+    ) -> list[LoggedEvent]:
         """Return the logged events from sequence number `start` on, up to the first gap."""
         entries: Any = self._client.xrange(_log_key(response_id), min=f"{start + 1}-0")
         pairs = ((entry_id, (fields[b"d"], fields[b"t"])) for entry_id, fields in entries)
-        return _parse_entries(pairs, start)
+        return _parse_entries(pairs, start, cipher)
 
-    def take_over(self, response_id: UUID, attempt: int, *, start: int) -> list[LoggedEvent]:
+    def take_over(
+        self, response_id: UUID, attempt: int, *, start: int, cipher: UnstoredCipher | None = None
+    ) -> list[LoggedEvent]:
         """Fence off every attempt older than `attempt`, then return the events as `read` does."""
         keys = (_log_key(response_id), _fence_key(response_id))
         entries: Any = self._client.eval(
             _TAKE_OVER, 2, *keys, str(attempt), str(RUNNING_TTL_S), f"{start + 1}-0"
         )
-        return _parse_entries(((entry_id, flat[1::2]) for entry_id, flat in entries), start)
+        pairs = ((entry_id, flat[1::2]) for entry_id, flat in entries)
+        return _parse_entries(pairs, start, cipher)
 
     def wake_readers(self, response_id: UUID) -> None:
         """Ask the readers of a response to check the store now, not at their next poll.
@@ -213,15 +228,31 @@ class EventLog:
             self._client.delete(*keys)
 
 
-def _parse_entries(entries: Iterable[tuple[bytes, Any]], start: int) -> list[LoggedEvent]:
+def _parse_entries(
+    entries: Iterable[tuple[bytes, Any]], start: int, cipher: UnstoredCipher | None
+) -> list[LoggedEvent]:
     """Return the entries as events, up to the first missing sequence number."""
     events: list[LoggedEvent] = []
     for entry_id, (data, token_ids) in entries:
         number = int(entry_id.split(b"-")[0]) - 1
-        if number != start + len(events):
+        event = _decrypt(cipher, _purpose(number), data)
+        tokens = _decrypt(cipher, _purpose(number) + _TOKENS, token_ids) if token_ids else b""
+        if number != start + len(events) or event is None or tokens is None:
             break
-        events.append(LoggedEvent(number, data, tuple(map(int, token_ids.split()))))
+        events.append(LoggedEvent(number, event, tuple(map(int, tokens.split()))))
     return events
+
+
+def _purpose(sequence_number: int) -> str:
+    return f"event {sequence_number}"
+
+
+def _decrypt(cipher: UnstoredCipher | None, purpose: str, data: bytes) -> bytes | None:
+    return data if cipher is None else cipher.decrypt(purpose, data)
+
+
+def _encrypt(cipher: UnstoredCipher | None, purpose: str, data: bytes) -> bytes:
+    return data if cipher is None or not data else cipher.encrypt(purpose, data)
 
 
 def _script_arguments(append: Append) -> list[Any]:
@@ -234,8 +265,14 @@ def _script_arguments(append: Append) -> list[Any]:
         events_channel(append.response_id),
         append.first_sequence_number,
     ]
+    cipher = append.cipher
     for event in append.events:
-        arguments += [event.sequence_number, event.data, " ".join(map(str, event.token_ids))]
+        purpose, tokens = _purpose(event.sequence_number), " ".join(map(str, event.token_ids))
+        arguments += [
+            event.sequence_number,
+            _encrypt(cipher, purpose, event.data),
+            _encrypt(cipher, purpose + _TOKENS, tokens.encode()),
+        ]
     return arguments
 
 

@@ -1,4 +1,4 @@
-"""Content of requests with `store: false`, kept in Redis only and with an expiry."""
+"""Content of requests with `store: false`, kept in Redis only, encrypted and with an expiry."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,8 +7,13 @@ from uuid import UUID
 import orjson
 import redis
 
+from models.encryption.unstored import UnstoredCipher
+
 UNSTORED_TTL_S = 600
 """Seconds until the content expires: the longest wait for a worker and for its output."""
+
+
+_PURPOSE = "content"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +31,8 @@ class UnstoredContents:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
-    def put(self, response_id: UUID, content: UnstoredContent) -> None:
-        """Keep the content until `forget`, for at most `UNSTORED_TTL_S` seconds."""
+    def put(self, cipher: UnstoredCipher, content: UnstoredContent) -> None:
+        """Keep a response's content until `forget`, for at most `UNSTORED_TTL_S` seconds."""
         data = orjson.dumps(
             {
                 "parameters": content.parameters,
@@ -35,11 +40,13 @@ class UnstoredContents:
                 "items": content.items,
             }
         )
-        self._client.set(_key(response_id), data, ex=UNSTORED_TTL_S)
+        encrypted = cipher.encrypt(_PURPOSE, data)
+        self._client.set(_key(cipher.response_id), encrypted, ex=UNSTORED_TTL_S)
 
-    def get(self, response_id: UUID) -> UnstoredContent | None:
-        """Return the content; None if it has expired or Redis lost it."""
-        data = self._client.get(_key(response_id))
+    def get(self, cipher: UnstoredCipher) -> UnstoredContent | None:
+        """Return a response's content; None if it has expired, or it or its key was lost."""
+        encrypted: Any = self._client.get(_key(cipher.response_id))
+        data = cipher.decrypt(_PURPOSE, encrypted) if encrypted is not None else None
         return UnstoredContent(**orjson.loads(data)) if data is not None else None
 
     def is_wanted(self, response_id: UUID) -> bool:

@@ -40,6 +40,8 @@ class Response(Base):
     cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
     checkpoint: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Serialized `Checkpoint` of a running, stored response; null once it has ended."""
+    content_key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Key of an unstored response's content in Redis; erased when that is delivered."""
     previous_response_id: Mapped[UUID | None]
     conversation_id: Mapped[UUID | None]
     """Conversation that it continues and, unless it fails or is cancelled, appends to."""

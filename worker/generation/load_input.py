@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from models.encryption.unstored import UnstoredCipher
 from models.errors import AppError
 from models.responses.record import ResponseRecord
 from models.store.store import Store
@@ -26,7 +27,7 @@ def load_input(
             return record, items
         # No items are added to a conversation while one of its responses runs.
         return record, store.conversations.items(record.project_id, record.conversation_id) + items
-    content = unstored.get(record.id)
+    content = unstored.get(UnstoredCipher.of(record))
     if content is None:
         raise ContentLostError
     before: list[dict[str, Any]] = []

@@ -290,13 +290,14 @@ class Runner:
             recorder.flush()
 
     def _forget_unwanted(self, record: ResponseRecord) -> None:
-        """Delete the log of an unstored response that no client waits for."""
+        """Delete the log and the key of an unstored response that no client waits for."""
         if record.store:
             return
         try:
             if not self._services.unstored.is_wanted(record.id):
                 self._services.log.forget([record.id])
-        except redis.RedisError:
+                self._services.store.responses.forget_key(record.project_id, record.id)
+        except (redis.RedisError, UnavailableError):
             logger.warning("log left to run out", extra=_log_fields(record))
 
     def _retry_write(self, record: ResponseRecord, write: Callable[[], T]) -> T:

@@ -6,6 +6,7 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
+from models.encryption.unstored import UnstoredCipher, new_content_key
 from models.errors import UnavailableError
 from models.ids import response_wire_id
 from models.responses.status import ResponseStatus
@@ -105,12 +106,12 @@ def test_a_response_whose_content_is_lost_is_failed_with_the_reason(
 def test_the_content_of_what_is_not_stored_is_read_from_valkey(
     desk: Desk, worker: InProcessWorker, client: redis.Redis, sql: RunSql
 ) -> None:
-    new = stored_response(store=False, parameters={})
+    new = stored_response(store=False, parameters={}, content_key=new_content_key())
     parameters = {"temperature": 1.0, "top_p": 1.0, "max_output_tokens": 3}
     content = UnstoredContent(
         parameters=parameters, metadata={}, items=[input_message(new.id, "12345")]
     )
-    UnstoredContents(client).put(new.id, content)
+    UnstoredContents(client).put(UnstoredCipher.of(new), content)
     desk.store.responses.create(new, [])
 
     worker.run_queued().result()

@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 
 from models.encryption.cipher import ContentCipher, new_encryption_key
+from models.encryption.unstored import UnstoredCipher
 from models.profile.call_format import CallFormat
 from models.profile.thinking import KNOWN_TAGS, ThinkTags
 from models.recording.recorder import Recorder
@@ -71,7 +72,9 @@ class MemoryLog(EventLog):
         logged += [event for event in append.events if event.sequence_number > last]
         return AppendResult.OK
 
-    def take_over(self, response_id: UUID, attempt: int, *, start: int) -> list[LoggedEvent]:
+    def take_over(
+        self, response_id: UUID, attempt: int, *, start: int, cipher: UnstoredCipher | None = None
+    ) -> list[LoggedEvent]:
         self._fences[response_id] = attempt
         return [event for event in self.events[response_id] if event.sequence_number >= start]
 
