@@ -1,7 +1,8 @@
 """Conversion of `text.format` or `grammar` to the llguidance grammar that constrains the output.
 
-outlines' types validate schemas; llguidance, the backend that rejects what it cannot enforce,
-compiles the grammar. `models/grammars/validate.py` checks that the result can be followed.
+outlines' types validate schemas. They are rewritten (`models/grammars/json_schema/`) to what
+llguidance, which compiles the grammar, enforces exactly; it rejects what it cannot enforce.
+`models/grammars/validate.py` checks that the result can be followed.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ import orjson
 from jsonschema.exceptions import SchemaError
 
 from models.errors import InvalidRequestError
-from models.grammars.json_schema.prepare import UnenforceableError, prepare_schema
+from models.grammars.json_schema.errors import UnenforceableError
+from models.grammars.json_schema.patterns import without_patterns
+from models.grammars.json_schema.prepare import prepare_schema
 from models.grammars.lark import LarkError, prepare_lark
 from models.schemas.request.formats import JsonObjectFormat, JsonSchemaFormat
 from models.schemas.request.grammars import (
@@ -116,22 +119,19 @@ def _from_schema(schema: str, param: str) -> str:
     from outlines.types import JsonSchema
 
     _check_size(schema, param)
+    loaded = orjson.loads(schema)
     try:
-        parsed = JsonSchema(schema)
+        # Patterns are judged by what enforces them, not by Python's `re`.
+        JsonSchema(_to_json(without_patterns(loaded)))
+        _check_keywords(loaded, param)
+        prepared = prepare_schema(loaded)
     except SchemaError as error:
         raise refusal(f"{error.message} at {error.json_path}", param) from None
-    except RecursionError:
-        raise refusal("it is nested too deeply", param) from None
-    loaded = orjson.loads(parsed.schema)
-    _check_keywords(loaded, param)
-    return _to_json({"grammars": [{"json_schema": _prepare(loaded, param)}]})
-
-
-def _prepare(schema: dict[str, Any], param: str) -> dict[str, Any]:
-    try:
-        return prepare_schema(schema)
     except UnenforceableError as error:
         raise refusal(str(error), param) from None
+    except RecursionError:
+        raise refusal("it is nested too deeply", param) from None
+    return _to_json({"grammars": [{"json_schema": prepared}]})
 
 
 def _check_size(text: str, param: str) -> None:
@@ -177,8 +177,10 @@ def _parse(text: str) -> dict[str, Any]:
 def _schema_text(schema: dict[str, Any], param: str) -> str:
     try:
         return _to_json(schema)
-    except orjson.JSONEncodeError:
-        raise refusal("it is nested too deeply", param) from None
+    except orjson.JSONEncodeError as error:
+        is_number = "Integer" in str(error)
+        reason = "it has an integer beyond 64 bits" if is_number else "it is nested too deeply"
+        raise refusal(reason, param) from None
 
 
 def _to_json(value: dict[str, Any]) -> str:

@@ -1,6 +1,10 @@
 """Order of the passes over a schema."""
 
-from typing import Any
+from models.grammars.json_schema.errors import Findings, UnenforceableError
+from models.grammars.json_schema.formats import replace_format
+from models.grammars.json_schema.nodes import Node, map_nodes
+from models.grammars.json_schema.numbers import check_numbers
+from models.grammars.json_schema.patterns import rewrite_patterns
 
 LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """White space of generated JSON: small models would go on with it without end if they could."""
@@ -9,12 +13,18 @@ _OPTIONS = "x-guidance"
 """llguidance's own keyword for options."""
 
 
-class UnenforceableError(Exception):
-    """A schema cannot be enforced; the message says which part of it, and why."""
+def prepare_schema(schema: Node) -> Node:
+    """Return the schema that llguidance is given for a client's schema.
 
-
-def prepare_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema that llguidance is given for a client's schema."""
+    Raises `UnenforceableError` for what it would not enforce exactly.
+    """
     if _OPTIONS in schema:
         raise UnenforceableError(f"{_OPTIONS} is not supported")
-    return {**schema, _OPTIONS: LAYOUT}
+    findings = Findings()
+
+    def visit(node: Node, path: str) -> Node:
+        for rewrite in (check_numbers, rewrite_patterns, replace_format):
+            node = rewrite(node, path, findings)
+        return node
+
+    return {**map_nodes(schema, visit), _OPTIONS: LAYOUT}

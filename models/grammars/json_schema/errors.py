@@ -1,0 +1,23 @@
+"""Parts of a schema that cannot be enforced: refused, or left out and noted."""
+
+
+class UnenforceableError(Exception):
+    """A schema cannot be enforced; the message says which part of it, and why."""
+
+
+class Findings:
+    """Findings of the passes over one schema.
+
+    If it is lenient, keywords that cannot be enforced are left out, and `dropped` lists them;
+    otherwise the first one raises `UnenforceableError`.
+    """
+
+    def __init__(self, *, is_lenient: bool = False) -> None:
+        self.is_lenient = is_lenient
+        self.dropped: list[str] = []
+
+    def add(self, path: str, reason: str) -> None:
+        """Note that the keyword at `path` is left out, or raise."""
+        if not self.is_lenient:
+            raise UnenforceableError(f"{path}: {reason}")
+        self.dropped.append(path)
