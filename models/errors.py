@@ -7,6 +7,11 @@ clients, so it is part of the API.
 
 from typing import ClassVar
 
+MAX_MESSAGE_BYTES = 1000
+"""Size of a message in UTF-8. Messages quote what clients sent, which may be megabytes."""
+MAX_PARAM_BYTES = 300
+"""Size of the name of a field, which clients choose if it is unknown."""
+
 
 class AppError(Exception):
     """The server could not answer this request."""
@@ -20,8 +25,8 @@ class AppError(Exception):
     def __init__(
         self, message: str | None = None, *, param: str | None = None, code: str | None = None
     ) -> None:
-        self.message = message or (type(self).__doc__ or "").strip()
-        self.param = param
+        self.message = shorten(message or (type(self).__doc__ or "").strip(), MAX_MESSAGE_BYTES)
+        self.param = param and shorten(param, MAX_PARAM_BYTES)
         self.code = code or self.default_code
         super().__init__(self.message)
 
@@ -37,6 +42,20 @@ class AppError(Exception):
             "param": self.param,
             "code": self.code,
         }
+
+
+def shorten(text: str, max_bytes: int) -> str:
+    """Return a text without its middle if it is longer than `max_bytes` in UTF-8."""
+    if len(text) * 4 <= max_bytes:
+        return text
+    # A character has at most four bytes: only the ends of a long text need be encoded.
+    ends = text if len(text) <= 2 * max_bytes else text[:max_bytes] + text[-max_bytes:]
+    encoded = ends.encode(errors="replace")
+    if ends is text and len(encoded) <= max_bytes:
+        return text
+    room = max_bytes - len(" … ".encode())
+    head, tail = encoded[: room * 3 // 4], encoded[-(room // 4) :]
+    return f"{head.decode(errors='ignore')} … {tail.decode(errors='ignore')}"
 
 
 class InvalidRequestError(AppError):

@@ -1,12 +1,25 @@
-"""Structured logs: one JSON object per line on standard error."""
+"""Structured logs: one JSON object per line on standard error, of limited size."""
 
 import logging
 import sys
+import time
+from collections import Counter
+from collections.abc import Callable
 from copy import copy
 from datetime import UTC, datetime
+from traceback import walk_tb
 from typing import Any
 
 from pythonjsonlogger.orjson import OrjsonFormatter
+
+from models.errors import shorten
+
+MAX_VALUE_BYTES = 2000
+"""Size of one value of a line."""
+MAX_TRACEBACK_BYTES = 8000
+MAX_TRACEBACKS = 5
+"""Tracebacks of one cause that are logged in each period; lines are not limited in number."""
+PERIOD_S = 60.0
 
 _NAMES = {
     "levelname": "level",
@@ -15,6 +28,36 @@ _NAMES = {
     "exc_info": "exception",
 }
 """Attribute of a log record → key of the line."""
+
+
+class TracebackLimit:
+    """Limit of repeated tracebacks: what one client can cause at will must not fill the log."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ends_at = 0.0
+        self._counts: Counter[object] = Counter()
+
+    def apply(self, record: logging.LogRecord) -> logging.LogRecord:
+        """Return the record, without its traceback if that was logged often in this period.
+
+        `repeated` then counts the records with the same cause in this period.
+        """
+        if not record.exc_info or record.exc_info[0] is None:
+            return record
+        if self._clock() >= self._ends_at:
+            self._counts.clear()
+            self._ends_at = self._clock() + PERIOD_S
+        kind, error, traceback = record.exc_info
+        places = [(frame.f_code, line) for frame, line in walk_tb(traceback)]
+        cause = (record.name, record.msg, kind, *places[-1:])
+        self._counts[cause] += 1
+        if self._counts[cause] <= MAX_TRACEBACKS:
+            return record
+        record = copy(record)
+        record.exc_info = record.exc_text = None
+        record.error, record.repeated = repr(error), self._counts[cause]
+        return record
 
 
 class JsonFormatter(OrjsonFormatter):
@@ -27,9 +70,11 @@ class JsonFormatter(OrjsonFormatter):
         super().__init__(
             ["levelname", "name", "message"], style=",", rename_fields=_NAMES, json_default=str
         )
+        self._tracebacks = TracebackLimit()
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line; a message that is no text is written as text."""
+        record = self._tracebacks.apply(record)
         if not isinstance(record.msg, str):
             record = copy(record)
             record.msg = str(record.msg)
@@ -42,6 +87,18 @@ class JsonFormatter(OrjsonFormatter):
         moment = datetime.fromtimestamp(record.created, UTC)
         log_data["ts"] = moment.isoformat(timespec="milliseconds")
         super().add_fields(log_data, record, message_dict)
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        """Shorten long values: records may quote what clients sent."""
+        return {name: _limit(name, value) for name, value in log_data.items()}
+
+
+def _limit(name: str, value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else str(value)
+    short = shorten(text, MAX_TRACEBACK_BYTES if name == "exception" else MAX_VALUE_BYTES)
+    return value if short == text else short
 
 
 def configure_logging(level: str) -> None:

@@ -1,6 +1,7 @@
 """Error responses: every exception other than an `AppError` is converted to one."""
 
 import logging
+import re
 from typing import Any, NoReturn
 
 import redis
@@ -36,6 +37,9 @@ _CODES = {
 """Error codes by pydantic's error type. Other types ending in `_type` are `invalid_type`, the rest
 `invalid_value`.
 """
+
+_DISCRIMINATOR = re.compile(r" found using \S+")
+"""Mention of our functions in pydantic's messages."""
 
 _TYPE_NAMES = {int: "integer", float: "decimal", list: "array", dict: "object", str: "string"}
 
@@ -73,14 +77,14 @@ def _choose_code(error: Any) -> str:
 
 def _format_message(error: Any, param: str) -> str:
     match error["type"]:
-        case "missing":
+        case "missing" | "union_tag_not_found":
             return f"Missing required parameter: '{param}'."
         case "extra_forbidden":
             return f"Unknown parameter: '{param}'."
         case "unsupported_parameter":
             return f"Unsupported parameter: '{param}'. This server does not act on it."
         case _:
-            return f"Invalid '{param}': {error['msg']}."
+            return f"Invalid '{param}': {_DISCRIMINATOR.sub('', error['msg'])}."
 
 
 def _format_path(error: Any, body: Any) -> str:

@@ -6,6 +6,8 @@ import orjson
 from flask import Flask, Request
 from flask.json.provider import JSONProvider
 
+from api.http.content_encoding import decompress, find_coding
+from api.http.json_limits import check_limits
 from models.errors import (
     InvalidJsonError,
     InvalidRequestError,
@@ -16,8 +18,8 @@ from models.errors import (
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """Room for the specification's longest text: ten million characters of up to three bytes each."""
 
-MAX_DEPTH = 100
-"""Levels of nesting in a body. orjson writes at most 254, and schema compilers recurse."""
+BODY_LEASE = "antiphon.body_lease"
+"""Key of the WSGI environment: the bytes that this body has taken of what all bodies may have."""
 
 
 class OrjsonProvider(JSONProvider):
@@ -51,39 +53,34 @@ class StrictRequest(Request):
             raise UnsupportedMediaTypeError
         if self.content_length is not None and self.content_length > MAX_BODY_BYTES:
             raise RequestTooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+        coding = find_coding(self.headers.get("Content-Encoding"))
         data = self.get_data()
         if not self.content_length and len(data) >= MAX_BODY_BYTES:
             # A chunked body does not declare its length; werkzeug reads no more than the limit.
             raise RequestTooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+        if coding is not None:
+            lease = self.environ.get(BODY_LEASE)
+            grow = lease.grow if lease is not None else _ignore
+            data = decompress(data, coding, max_bytes=MAX_BODY_BYTES, grow=grow)
         return parse_object(data)
+
+
+def _ignore(num_bytes: int) -> None:
+    """Count no bytes: the server has no budget of bodies."""
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
     """Parse the JSON object in `data`; raise an `AppError` for anything else."""
+    check_limits(data)
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise InvalidJsonError(f"The body is not valid JSON: {error}") from None
     if not isinstance(body, dict):
         raise InvalidRequestError("The body must be a JSON object.", code="invalid_type")
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _measure_depth(body) > MAX_DEPTH:
-        raise InvalidRequestError(f"The body is nested deeper than {MAX_DEPTH} levels.")
     if b"\\u0000" in data:
         _refuse_nul(body, "")
     return body
-
-
-def _measure_depth(value: object) -> int:
-    """Return the number of levels of nesting, counted without recursion."""
-    depth, level = 0, [value]
-    while level := [outer for outer in level if isinstance(outer, dict | list)]:
-        depth += 1
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    return depth
 
 
 def _refuse_nul(value: object, path: str) -> None:

@@ -8,7 +8,7 @@ from models.schemas.items import InputItem
 from models.schemas.request.create_response import MAX_ITEMS
 from models.schemas.request.options import ServiceTier
 from models.schemas.response import Usage
-from models.schemas.strict import MAX_TEXT, Label, WireModel, text_or_items
+from models.schemas.strict import MAX_TEXT, FailFastList, Label, WireModel, text_or_items
 
 
 class CompactRequest(WireModel):
@@ -18,7 +18,7 @@ class CompactRequest(WireModel):
     input: (
         Annotated[
             Annotated[str, Field(min_length=1, max_length=MAX_TEXT), Tag("text")]
-            | Annotated[list[InputItem], Field(max_length=MAX_ITEMS), Tag("items")],
+            | Annotated[FailFastList[InputItem], Field(max_length=MAX_ITEMS), Tag("items")],
             Discriminator(text_or_items),
         ]
         | None

@@ -1,23 +1,21 @@
 """Conversations: request bodies and resources."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from models.schemas.items import InputItem
-from models.schemas.request.create_response import MetadataKey, MetadataValue
-from models.schemas.strict import WireModel
+from models.schemas.request.create_response import Metadata
+from models.schemas.strict import FailFastList, WireModel
 
 MAX_NEW_ITEMS = 20
 """Maximum items that one request may add (OpenAI's limit)."""
-
-Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)]
 
 
 class CreateConversation(WireModel):
     """The body of POST /v1/conversations; nothing is required."""
 
-    items: list[InputItem] = Field(default_factory=list, max_length=MAX_NEW_ITEMS)
+    items: FailFastList[InputItem] = Field(default_factory=list, max_length=MAX_NEW_ITEMS)
     metadata: Metadata = Field(default_factory=dict)
 
 
@@ -30,7 +28,7 @@ class UpdateConversation(WireModel):
 class CreateItems(WireModel):
     """The body of POST /v1/conversations/{id}/items."""
 
-    items: list[InputItem] = Field(min_length=1, max_length=MAX_NEW_ITEMS)
+    items: FailFastList[InputItem] = Field(min_length=1, max_length=MAX_NEW_ITEMS)
 
 
 class ConversationResource(BaseModel):

@@ -20,6 +20,7 @@ from models.schemas.parts import (
 from models.schemas.strict import (
     MAX_PARTS,
     MAX_TEXT,
+    FailFastList,
     ItemId,
     ItemStatus,
     Label,
@@ -43,7 +44,7 @@ class InputMessage(WireModel):
     role: Literal["user", "assistant", "system", "developer"]
     content: Annotated[
         Annotated[Text, Tag("text")]
-        | Annotated[list[MessagePart], Field(max_length=MAX_PARTS), Tag("items")],
+        | Annotated[FailFastList[MessagePart], Field(max_length=MAX_PARTS), Tag("items")],
         Discriminator(text_or_items),
     ]
     status: ItemStatus | None = None
@@ -73,7 +74,7 @@ class GivenCallOutput(WireModel):
     call_id: CallId
     output: Annotated[
         Annotated[Text, Tag("text")]
-        | Annotated[list[ToolOutputPart], Field(max_length=MAX_PARTS), Tag("items")],
+        | Annotated[FailFastList[ToolOutputPart], Field(max_length=MAX_PARTS), Tag("items")],
         Discriminator(text_or_items),
     ]
     status: ItemStatus | None = None
@@ -99,8 +100,8 @@ class GivenReasoning(WireModel):
 
     type: Literal["reasoning"]
     id: ItemId | None = None
-    summary: list[SummaryText] = Field(default_factory=list, max_length=MAX_PARTS)
-    content: list[ReasoningPart] | None = Field(None, max_length=MAX_PARTS)
+    summary: FailFastList[SummaryText] = Field(default_factory=list, max_length=MAX_PARTS)
+    content: FailFastList[ReasoningPart] | None = Field(None, max_length=MAX_PARTS)
     encrypted_content: Text | None = None
     status: ItemStatus | None = None
 
@@ -130,7 +131,7 @@ class GivenSearch(WireModel):
     id: ItemId | None = None
     status: str | None = None
     action: dict[str, Any] | None = None
-    results: list[SearchResult] | None = Field(None, max_length=MAX_PARTS)
+    results: FailFastList[SearchResult] | None = Field(None, max_length=MAX_PARTS)
 
 
 def _item_type(value: object) -> object:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from models.schemas.strict import Text, WireModel
+from models.schemas.strict import FailFastList, Text, WireModel
 from models.schemas.unserved import PART, TEXT_PART
 
 MAX_IMAGE = 20 * 1024 * 1024
@@ -118,8 +118,8 @@ class AssistantText(WireModel):
 
     type: Literal["output_text"]
     text: Text
-    annotations: list[dict[str, Any]] | None = None
-    logprobs: list[dict[str, Any]] | None = None
+    annotations: FailFastList[dict[str, Any]] | None = None
+    logprobs: FailFastList[dict[str, Any]] | None = None
 
 
 class Refusal(WireModel):

@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 MAX_TEXT = 10 * 1024 * 1024
@@ -20,6 +27,13 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 
 ItemId = Annotated[str, Field(min_length=1, max_length=128)]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
+
+Value = TypeVar("Value")
+FailFastList = Annotated[list[Value], Field(fail_fast=True)]
+"""List whose validation ends at the first bad entry: errors take more memory than entries."""
+
+MAX_UNKNOWN = 16
+"""Unknown fields of an object that are collected as errors; of more, the first one is."""
 
 NeutralValues = Mapping[str, tuple[object, ...] | None]
 """Values besides null that have no effect, by field; None: no value has one."""
@@ -41,6 +55,7 @@ class WireModel(BaseModel):
     def _drop_unserved(cls, value: object) -> object:
         if not isinstance(value, dict):
             return value
+        _check_unknown(cls, value)
         return drop_unserved(value, cls.unserved, _defaults(cls))
 
 
@@ -49,6 +64,28 @@ def _defaults(model: type[WireModel]) -> dict[str, Any]:
     """Return the fields of a model that have a default, by the names that clients use."""
     fields = model.model_fields.items()
     return {field.alias or name: field for name, field in fields if not field.is_required()}
+
+
+def _check_unknown(model: type[WireModel], fields: dict[str, Any]) -> None:
+    """Raise for the first unknown field of an object that has very many."""
+    if len(fields) <= len(model.model_fields) + len(model.unserved) + MAX_UNKNOWN:
+        return
+    known = {field.alias or name for name, field in model.model_fields.items()}
+    unknown = next(name for name in fields if name not in known and name not in model.unserved)
+    raise PydanticCustomError("extra_forbidden", "it is unknown", {"name": unknown})
+
+
+def at_most(num_pairs: int) -> BeforeValidator:
+    """Return a validator of an object that refuses more pairs, before it looks at them."""
+
+    def check(value: object) -> object:
+        if isinstance(value, dict) and len(value) > num_pairs:
+            raise PydanticCustomError(
+                "too_long", "it should have at most {max} pairs", {"max": num_pairs}
+            )
+        return value
+
+    return BeforeValidator(check)
 
 
 def drop_unserved(

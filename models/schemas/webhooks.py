@@ -25,7 +25,9 @@ def _deduplicate(values: list[EventType]) -> list[EventType]:
 
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Url = Annotated[str, Field(min_length=1, max_length=2048)]
-EventTypes = Annotated[list[EventType], Field(min_length=1), AfterValidator(_deduplicate)]
+EventTypes = Annotated[
+    list[EventType], Field(min_length=1, fail_fast=True), AfterValidator(_deduplicate)
+]
 
 
 class _Body(BaseModel):

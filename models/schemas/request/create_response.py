@@ -23,12 +23,23 @@ from models.schemas.request.parameters import GenerationParameters, TokenLimit
 from models.schemas.request.tool_checks import check_tools
 from models.schemas.request.tools import WebSearchOptions, WebSearchTool
 from models.schemas.request.unsupported import UNSERVED_FIELDS, find_unserved_tool
-from models.schemas.strict import MAX_TEXT, ItemId, text_or_items, text_or_object
+from models.schemas.strict import (
+    MAX_TEXT,
+    FailFastList,
+    ItemId,
+    at_most,
+    text_or_items,
+    text_or_object,
+)
 
 MAX_ITEMS = 10_000
 
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
+MAX_PAIRS = 16
+Metadata = Annotated[
+    dict[MetadataKey, MetadataValue], Field(max_length=MAX_PAIRS), at_most(MAX_PAIRS)
+]
 
 
 class CreateResponse(GenerationParameters):
@@ -39,7 +50,9 @@ class CreateResponse(GenerationParameters):
     model: str | None = None
     input: Annotated[
         Annotated[str, Field(min_length=1, max_length=MAX_TEXT), Tag("text")]
-        | Annotated[list[InputItem], Field(min_length=1, max_length=MAX_ITEMS), Tag("items")],
+        | Annotated[
+            FailFastList[InputItem], Field(min_length=1, max_length=MAX_ITEMS), Tag("items")
+        ],
         Discriminator(text_or_items),
     ]
     max_tokens: TokenLimit | None = None
@@ -57,7 +70,7 @@ class CreateResponse(GenerationParameters):
     stream: bool = False
     web_search_options: WebSearchOptions | None = None
     response_format: ResponseFormat | None = None
-    metadata: dict[MetadataKey, MetadataValue] = Field(default_factory=dict, max_length=16)
+    metadata: Metadata = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

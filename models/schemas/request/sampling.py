@@ -4,10 +4,11 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from models.schemas.strict import WireModel
+from models.schemas.strict import WireModel, at_most
 
 DRY_BASE = 1.75
 DRY_ALLOWED_LENGTH = 2
+MAX_BIASES = 10_000
 DRY_BREAKERS = ("\n", ":", '"', "*")
 
 TokenId = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,9})$")]
@@ -27,5 +28,5 @@ class SamplingFields(WireModel):
     dry_base: float | None = Field(None, ge=0, allow_inf_nan=False)
     dry_allowed_length: int | None = Field(None, ge=0, le=2**31 - 1)
     dry_sequence_breakers: list[DryBreaker] | None = Field(None, max_length=64)
-    logit_bias: dict[TokenId, Bias] | None = None
+    logit_bias: Annotated[dict[TokenId, Bias], at_most(MAX_BIASES)] | None = None
     ignore_eos: bool | None = None

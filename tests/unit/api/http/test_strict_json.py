@@ -6,9 +6,9 @@ import pytest
 from flask import Flask, request
 from werkzeug.test import EnvironBuilder
 
+from api.http.json_limits import MAX_DEPTH
 from api.http.strict_json import (
     MAX_BODY_BYTES,
-    MAX_DEPTH,
     OrjsonProvider,
     StrictRequest,
     use_orjson,
