@@ -15,9 +15,11 @@ from jsonschema.exceptions import SchemaError
 
 from models.errors import InvalidRequestError
 from models.grammars.json_schema.errors import UnenforceableError
+from models.grammars.json_schema.intersections import check_intersections
 from models.grammars.json_schema.patterns import without_patterns
 from models.grammars.json_schema.prepare import prepare_schema
 from models.grammars.lark import LarkError, prepare_lark
+from models.grammars.repetitions import TooManyRepetitionsError, check_repetitions
 from models.schemas.request.formats import JsonObjectFormat, JsonSchemaFormat
 from models.schemas.request.grammars import (
     GRAMMAR_PARAM,
@@ -71,6 +73,7 @@ def schema_grammar(schema: dict[str, Any], *, param: str) -> str:
 def _from_grammar(grammar: Grammar) -> str:
     match grammar:
         case RegexGrammar():
+            _check_repetitions(grammar.value, GRAMMAR_PARAM)
             compiled: str = llguidance.LLMatcher.grammar_from_regex(grammar.value)
             return compiled
         case LarkGrammar():
@@ -102,7 +105,7 @@ def _from_list(chosen: GrammarList) -> str:
 def _lark(text: str) -> str:
     try:
         return prepare_lark(text, lambda schema: _prepared(schema, GRAMMAR_PARAM))
-    except LarkError as error:
+    except (LarkError, TooManyRepetitionsError) as error:
         raise refusal(str(error), GRAMMAR_PARAM) from None
 
 
@@ -124,6 +127,7 @@ def _from_schema(schema: str, param: str) -> str:
         # Patterns are judged by what enforces them, not by Python's `re`.
         JsonSchema(_to_json(without_patterns(loaded)))
         _check_keywords(loaded, param)
+        check_intersections(loaded)
         prepared = prepare_schema(loaded)
     except SchemaError as error:
         raise refusal(f"{error.message} at {error.json_path}", param) from None
@@ -145,9 +149,20 @@ def _check_keywords(schema: Any, param: str) -> None:
     for name, value in _keywords(schema):
         if isinstance(value, dict) and name == "properties" and len(value) > MAX_PROPERTIES:
             raise refusal(f"an object has more than {MAX_PROPERTIES} properties", param)
+        if name == "pattern" and isinstance(value, str):
+            _check_repetitions(value, param)
+        if name == "patternProperties" and isinstance(value, dict):
+            _check_repetitions("|".join(value), param)
         is_number = isinstance(value, int | float)
         if is_number and name in _MINIMUMS and value > MAX_MINIMUM:
             raise refusal(f"{name} is more than {MAX_MINIMUM}", param)
+
+
+def _check_repetitions(pattern: str, param: str) -> None:
+    try:
+        check_repetitions(pattern)
+    except TooManyRepetitionsError as error:
+        raise refusal(str(error), param) from None
 
 
 def _keywords(schema: Any) -> Iterator[tuple[str, Any]]:

@@ -5,16 +5,22 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from models.grammars.repetitions import check_repetitions
+
 _PARTS = re.compile(
     r"""
     "(?:\\.|[^"\\\n])*"                    # a string
     | (?://|\#)[^\n]*                       # a comment
-    | /(?:\\.|[^/\\\n])+/                   # a regular expression
+    | (?P<regex>/(?:\\.|[^/\\\n])+/)
+    | (?P<operator>[&~])
     | (?P<schema>%json\b)\s*
     | (?P<token><)
     """,
     re.VERBOSE,
 )
+MAX_OPERATORS = 16
+"""Maximum number of intersections and complements of regular expressions in one grammar."""
+
 _RULE_TEMPERATURE = re.compile(r"\[[^\]\n]*\btemperature\s*=")
 
 
@@ -26,16 +32,22 @@ def prepare_lark(text: str, prepare_schema: Callable[[dict[str, Any]], dict[str,
     """Return a client's grammar with `prepare_schema` applied to the schemas that it embeds.
 
     Raises `LarkError` for tokens that are named, since text that is generated never contains
-    special tokens, and for the temperature of a rule.
+    special tokens, for the temperature of a rule, and for too many operators. Raises
+    `TooManyRepetitionsError`.
     """
     if _RULE_TEMPERATURE.search(text):
         raise LarkError("the temperature of a rule is not supported")
-    parts, position = [], 0
+    parts, position, num_operators = [], 0, 0
     while found := _PARTS.search(text, position):
         parts.append(text[position : found.end()])
         position = found.end()
         if found["token"]:
             raise LarkError("tokens cannot be named: what is generated is text")
+        if found["regex"]:
+            check_repetitions(found["regex"])
+        num_operators += found["operator"] is not None
+        if num_operators > MAX_OPERATORS:
+            raise LarkError(f"it has more than {MAX_OPERATORS} operators & and ~")
         if found["schema"]:
             schema, position = _read_schema(text, position)
             parts.append(json.dumps(prepare_schema(schema), ensure_ascii=False))

@@ -70,10 +70,10 @@ def properties(count: int, value: dict[str, Any]) -> dict[str, Any]:
 
 
 _ANSWERS: dict[str, tuple[dict[str, Any], str]] = {
-    "nested counts": (regex("((a{1000}){1000}){1000}"), "too many expressions"),
-    "large count": (regex("a{1000000000}"), "too many expressions"),
-    "two counts": (regex("(a{1,1000}){1,1000}"), "too many expressions"),
-    "three counts": (regex("((a{1,100}){1,100}){1,100}"), "too many expressions"),
+    "nested counts": (regex("((a{1000}){1000}){1000}"), "more than 100000 times"),
+    "large count": (regex("a{1000000000}"), "more than 100000 times"),
+    "two counts": (regex("(a{1,1000}){1,1000}"), "more than 100000 times"),
+    "three counts": (regex("((a{1,100}){1,100}){1,100}"), "more than 100000 times"),
     "bounded repetition": (regex("[a-z]{0,5000}"), "accepted"),
     "exponential states": (regex("[ab]*a[ab]{30}"), "accepted"),
     "nested stars": (regex("(a+)+b"), "accepted"),

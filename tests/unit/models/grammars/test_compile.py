@@ -185,7 +185,10 @@ def test_a_keyword_that_is_not_enforced_is_refused_by_name(
     ("kind", "value", "reason"),
     [
         ("regex", "[.*", "unclosed character class"),
-        ("regex", "((a{1000}){1000}){1000}", "too many expressions"),
+        ("regex", "((a{1000}){1000}){1000}", "more than 100000 times"),
+        ("regex", "((a{1,40}){1,40}){1,40}", "too many expressions"),
+        ("lark", f"start: T\nT: /a/{' & /a/' * 17}", "more than 16 operators & and ~"),
+        ("lark", "start: /((a{1000}){1000}){1000}/", "more than 100000 times"),
         ("lark", "start: nowhere", "unknown name"),
         ("lark", '{"grammars":[{"lark_grammar":"start: /a/"}]}', "expecting rule"),
         ("lark", 'start: %json {"not": {}}', "not"),
