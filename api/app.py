@@ -23,8 +23,8 @@ from api.routes import (
     webhook_deliveries,
     webhook_endpoints,
 )
-from api.streaming import websocket
 from api.streaming.timings import StreamTimings
+from api.streaming.websocket import handshake as websocket
 from models.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,6 @@ def create_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> 
         validation_error_callback=refuse,
     )
     app.extensions["antiphon"] = open_services(settings, timings)
-    app.config["SOCK_SERVER_OPTIONS"] = websocket.SOCK_SERVER_OPTIONS
     use_orjson(app)
     install_error_handlers(app)
     app.before_request(_assign_request_id)

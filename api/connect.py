@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+from api.http.body_budget import BodyBudget
 from api.services import Services
 from api.streaming.broadcaster import Broadcaster
+from api.streaming.event_loop import EventLoop
+from api.streaming.places import Places
 from api.streaming.timings import StreamTimings
 from api.validation.queue_limits import QueueLimiter
 from models.chat.template_encoder import load_encoder
@@ -15,8 +18,7 @@ from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
 from worker.queue import WakeQueue
 
-NUM_RESERVED_THREADS = 40
-"""Number of request threads that streams may not occupy."""
+_MIB = 1 << 20
 
 
 def open_services(settings: Settings, timings: StreamTimings) -> Services:
@@ -25,12 +27,8 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
     assert settings.redis_url is not None
     store = Store.open(settings.database_url)
     client = connect(settings.redis_url)
-    broadcaster = Broadcaster(
-        connect_subscriber(settings.redis_url),
-        store.responses.statuses,
-        max_streams=settings.api_threads - NUM_RESERVED_THREADS,
-        timings=timings,
-    )
+    loop = EventLoop(settings.api_threads)
+    subscriber = connect_subscriber(settings.redis_url)
     encoders = [load_encoder(model_settings) for model_settings in settings.split_by_model()]
     services = Services(
         settings=settings,
@@ -39,7 +37,10 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         client=client,
         log=EventLog(client),
         unstored=UnstoredContents(client),
-        broadcaster=broadcaster,
+        loop=loop,
+        places=Places(settings.api_streams, settings.api_client_streams),
+        body_budget=BodyBudget(settings.api_body_mib * _MIB),
+        broadcaster=Broadcaster(subscriber, store.responses.statuses, loop, timings),
         wake_queue=WakeQueue(settings.redis_url),
         encoder=encoders[0],
         cipher=ContentCipher(store.projects.encryption_key),

@@ -1,4 +1,4 @@
-"""Gunicorn server: a few processes with many threads; each creates its app after the fork."""
+"""Gunicorn server: a few processes; each creates its app and its event loop after the fork."""
 
 import gc
 import os
@@ -10,6 +10,7 @@ from gunicorn.app.base import BaseApplication
 
 from api.app import create_app
 from api.cpu_affinity import bind_to_core, choose_core
+from api.serving.worker import LoopWorker
 from models.background_thread import BackgroundThread
 from models.logging import configure_logging
 from models.settings import Settings
@@ -27,21 +28,15 @@ class Server(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
-        """Set gunicorn's options.
-
-        Each stream occupies a thread, so there are many; other requests are bounded in time.
-        """
+        """Set gunicorn's options."""
         settings = self._settings
         options: dict[str, object] = {
             "bind": f"{settings.host}:{settings.port}",
-            "worker_class": "gthread",
+            "worker_class": LoopWorker,
             "workers": settings.api_processes,
-            "threads": settings.api_threads,
-            "worker_connections": settings.api_threads * 2,
             "backlog": 2048,
             "timeout": 60,
             "graceful_timeout": _GRACE_S,
-            "keepalive": 75,
             "loglevel": settings.log_level.lower(),
             "control_socket_disable": True,
         }

@@ -1,16 +1,19 @@
 """Services that the views use: one set per process, created after the fork."""
 
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import redis
 from flask import current_app
 
+from api.http.body_budget import BodyBudget
 from api.streaming.broadcaster import Broadcaster
-from api.streaming.client_disconnect import ClientGoneError, get_client_socket, is_closed
-from api.streaming.connection_cache import ContextCache
+from api.streaming.client_disconnect import ClientGoneError, find_client_check
+from api.streaming.event_loop import EventLoop
+from api.streaming.places import Places
 from api.streaming.timings import StreamTimings
+from api.streaming.websocket.context_cache import ContextCache
 from api.validation.queue_limits import QueueLimiter
 from models.chat.prompt import ChatEncoder
 from models.encryption.cipher import ContentCipher
@@ -40,6 +43,9 @@ class Services:
     client: redis.Redis
     log: EventLog
     unstored: UnstoredContents
+    loop: EventLoop
+    places: Places
+    body_budget: BodyBudget
     broadcaster: Broadcaster
     wake_queue: WakeQueue
     encoder: ChatEncoder
@@ -72,9 +78,8 @@ class Services:
         if self._grammar_checker is None:
             message = f"The engine of {self.encoder.model_id} cannot constrain its output."
             raise InvalidRequestError(message, param=param, code="unsupported_parameter")
-        is_abandoned = partial(is_closed, get_client_socket())
         try:
-            self._grammar_checker.check(grammar, param=param, is_abandoned=is_abandoned)
+            self._grammar_checker.check(grammar, param=param, is_abandoned=find_client_check())
         except AbandonedError as error:
             raise ClientGoneError from error
 
@@ -85,7 +90,8 @@ class Services:
                 services._grammar_checker.start_warm_up()
 
     def close(self) -> None:
-        """Stop the broadcaster's threads and close every connection."""
+        """Stop the loop and the broadcaster's threads, and close every connection."""
+        self.loop.stop()
         self.broadcaster.stop()
         self.wake_queue.close()
         self.store.close()

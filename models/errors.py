@@ -79,6 +79,33 @@ class RequestTooLargeError(InvalidRequestError):
     default_code = "request_too_large"
 
 
+class MalformedRequestError(InvalidRequestError):
+    """The request is not valid HTTP."""
+
+    default_code = "malformed_request"
+
+
+class HeadTooLargeError(InvalidRequestError):
+    """The request line and headers are larger than the server accepts."""
+
+    http_status = 431
+    default_code = "headers_too_large"
+
+
+class RequestTimeoutError(InvalidRequestError):
+    """The request did not arrive in time."""
+
+    http_status = 408
+    default_code = "request_timeout"
+
+
+class UpgradeRequiredError(InvalidRequestError):
+    """The server speaks version 13 of the WebSocket protocol."""
+
+    http_status = 426
+    default_code = "unsupported_websocket_version"
+
+
 class UnsupportedMediaTypeError(InvalidRequestError):
     """The body must be application/json."""
 
@@ -215,6 +242,14 @@ class OverloadedError(AppError):
     http_status = 503
     default_code = "server_overloaded"
     retry_after_s = 2
+
+
+class TooManyStreamsError(OverloadedError):
+    """This client has too many open streams; close some, or try again."""
+
+    http_status = 429
+    type = "too_many_requests"
+    default_code = "too_many_streams"
 
 
 class UnavailableError(AppError):

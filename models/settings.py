@@ -81,9 +81,20 @@ class Settings(BaseSettings):
     set."""
     api_processes: int = Field(2, ge=1, le=64)
     """Processes of the API."""
-    api_threads: int = Field(1200, ge=64, le=10_000)
-    """Threads of each of them; an open stream, a waiting request or a WebSocket takes one, and all
-    but 40 may be taken so."""
+    api_threads: int = Field(32, ge=4, le=10_000)
+    """Threads of each of them that answer requests. Open streams, WebSockets and requests that wait
+    for a response take none."""
+    api_streams: int = Field(5000, ge=1, le=100_000)
+    """Open streams, WebSockets and waiting requests that each of them holds. A thousand connections
+    more may be open for other requests; beyond, those that wait longest for a request are
+    closed."""
+    api_client_streams: int = Field(2500, ge=1, le=100_000)
+    """How many of them one address may hold. Behind a proxy all clients have its address: set it to
+    the value of `ANTIPHON_API_STREAMS` there."""
+    api_body_mib: int = Field(128, ge=64, le=1 << 20)
+    """Memory of each of them for request bodies and WebSocket messages that are being received or
+    handled, MiB. Larger ones than 1 MiB take up to three quarters of it, those of one address half
+    of that."""
     api_bound: bool = True
     """`true` binds each of these processes to one core, which makes it faster; on Linux only.
     `false` where cores are assigned by other means."""

@@ -5,7 +5,7 @@ import re
 from typing import Any, NoReturn
 
 import redis
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, has_request_context, jsonify, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
@@ -20,6 +20,9 @@ from models.errors import (
 )
 
 logger = logging.getLogger(__name__)
+
+WEBSOCKET_VERSION = "13"
+"""The one version of the WebSocket protocol that is spoken."""
 
 _CODES = {
     "missing": "missing_required_parameter",
@@ -131,6 +134,10 @@ def _answer(error: AppError) -> Response:
     response.status_code = error.http_status
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(error.retry_after_s)
+    if error.http_status == 426:
+        response.headers["Sec-WebSocket-Version"] = WEBSOCKET_VERSION
+        response.headers["Upgrade"] = "websocket"
+        response.headers["Connection"] = "Upgrade"
     return response
 
 
@@ -171,5 +178,7 @@ def as_app_error(error: Exception) -> AppError:
         unavailable.__cause__ = error
         note_outage(unavailable)
         return unavailable
-    logger.error("request failed", exc_info=error, extra={"path": request.path})
+    # A WebSocket's requests have no path.
+    path = request.path if has_request_context() else None
+    logger.error("request failed", exc_info=error, extra={"path": path})
     return AppError("The server failed to answer this request.")

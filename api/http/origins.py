@@ -6,7 +6,6 @@ A browser sends the name that its page was loaded from in `Host`, and the page's
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
@@ -17,6 +16,8 @@ from models.errors import HostNotAllowedError, OriginNotAllowedError
 from models.settings import Settings
 
 ANY = "*"
+LOCAL_ADDRESS = "antiphon.local_address"
+"""Key of the WSGI environment: the address that the connection arrived at."""
 _LOOPBACK_NAMES = ("localhost", ".localhost")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _EXPOSED_HEADERS = ["x-request-id", "Retry-After", "Location"]
@@ -86,7 +87,7 @@ def install_origin_checks(app: Flask, settings: Settings) -> None:
 def _check_host(hosts: AllowedHosts) -> None:
     host = request.environ.get("HTTP_HOST")
     # A client of HTTP/1.0 may leave it out; no browser does.
-    if host is not None and not hosts.permits(host, _local_address(request.environ)):
+    if host is not None and not hosts.permits(host, request.environ.get(LOCAL_ADDRESS)):
         raise HostNotAllowedError(host)
 
 
@@ -110,12 +111,6 @@ def _add_page_headers(response: Response) -> Response:
         response.headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
         response.headers["Referrer-Policy"] = "no-referrer"
     return response
-
-
-def _local_address(environ: dict[str, Any]) -> str | None:
-    socket = environ.get("gunicorn.socket")
-    name = socket.getsockname() if socket is not None else None
-    return str(name[0]) if isinstance(name, tuple) else None
 
 
 def _is_same(origin: str, host: str) -> bool:

@@ -2,13 +2,14 @@
 
 import logging
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, has_request_context, request
 
 from models.outages import OutageLog
 
 logger = logging.getLogger(__name__)
 
 _EXTENSION = "antiphon.outages"
+_websocket_log = OutageLog(logger, "requests refused: WebSocket")
 
 
 def install_outage_log(app: Flask) -> None:
@@ -19,6 +20,9 @@ def install_outage_log(app: Flask) -> None:
 
 def note_outage(error: Exception) -> None:
     """Log that requests of the current kind cannot be answered, unless it is known already."""
+    if not has_request_context():
+        _websocket_log.failed(error)
+        return
     logs: dict[str, OutageLog] = current_app.extensions.setdefault(_EXTENSION, {})
     kind = f"{request.method} {request.endpoint}"
     logs.setdefault(kind, OutageLog(logger, f"requests refused: {kind}")).failed(error)

@@ -1,5 +1,6 @@
 """POST /v1/responses/compact: an encrypted summary of a conversation, by the served model."""
 
+from functools import partial
 from typing import Any
 
 import orjson
@@ -9,7 +10,8 @@ from flask_openapi3.models.tag import Tag
 
 from api.routes.item_pages import IMAGE_URL, to_listed_item
 from api.services import Services, project_id, services
-from api.streaming.foreground import wait_for_end
+from api.streaming.cancel import clean_up
+from api.streaming.foreground import wait_foreground
 from api.validation.context import Context
 from api.validation.create_request import create_response, prepare
 from models.chat.prompt import Prompt
@@ -17,6 +19,7 @@ from models.chat.prompt_tokenizer import PromptTooLongError
 from models.encryption.compaction import SUMMARY_INSTRUCTION, compaction_item
 from models.errors import AppError, InvalidRequestError
 from models.ids import new_item_id, response_wire_id
+from models.responses.record import ResponseRecord
 from models.responses.status import CONTINUABLE
 from models.schemas.compaction import CompactRequest, CompactResource
 from models.schemas.request.create_response import CreateResponse
@@ -44,13 +47,11 @@ class SummaryFailedError(AppError):
 )
 def compact_conversation(body: CompactRequest) -> Response:
     """Summarise a conversation into an item that replaces it."""
-    compacted = compact(services(), project_id(), body)
-    return Response(compacted.model_dump_json(), mimetype="application/json")
+    return compact(services().for_model(body.model), project_id(), body)
 
 
-def compact(services: Services, project_id: str, body: CompactRequest) -> CompactResource:
-    """Generate and encrypt the summary; raise an `AppError` if it cannot be made."""
-    services = services.for_model(body.model)
+def compact(services: Services, project_id: str, body: CompactRequest) -> Response:
+    """Generate the summary; answer with it, encrypted, or with an error if it cannot be made."""
     items = _collect_items(services, project_id, body)
     request = CreateResponse(
         model=body.model,
@@ -64,11 +65,24 @@ def compact(services: Services, project_id: str, body: CompactRequest) -> Compac
     )
     context = Context(items=items, is_inline=True)
     record = create_response(services, project_id, request, context)
-    response = orjson.loads(wait_for_end(services, record))
+
+    def convert(data: bytes) -> bytes:
+        resource = _make_resource(services, record, items, orjson.loads(data))
+        return resource.model_dump_json().encode()
+
+    return wait_foreground(services, record, partial(clean_up, services, record), convert)
+
+
+def _make_resource(
+    services: Services,
+    record: ResponseRecord,
+    items: list[dict[str, Any]],
+    response: dict[str, Any],
+) -> CompactResource:
     if response["status"] not in CONTINUABLE:
         raise SummaryFailedError
     compaction = compaction_item(
-        services.cipher, project_id, record.id, _join_text(response["output"])
+        services.cipher, record.project_id, record.id, _join_text(response["output"])
     )
     return CompactResource(
         id=response_wire_id(record.id),

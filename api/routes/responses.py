@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 import redis
@@ -12,21 +13,15 @@ from pydantic import BaseModel
 
 from api.routes.item_pages import paginate_items
 from api.routes.queries import ItemsQuery, ListQuery, ResponsePath, RetrieveQuery
-from api.services import Services, project_id, services
-from api.streaming.foreground import (
-    cancel,
-    forget_unstored,
-    request_cancel,
-    wait_foreground,
-    wait_without_cancel,
-)
+from api.services import project_id, services
+from api.streaming.cancel import cancel, clean_up, request_cancel
+from api.streaming.foreground import wait_foreground
 from api.streaming.sse import stream_events
 from api.validation.create_request import create_response, num_input_tokens, prepare
 from api.validation.idempotency import find_earlier_response, read_request_key
 from models.encryption.reasoning import ENCRYPTED_CONTENT, encrypt_items
 from models.errors import (
     InvalidRequestError,
-    OverloadedError,
     ResponseNotFoundError,
     UnavailableError,
 )
@@ -63,11 +58,10 @@ def create(body: CreateResponse) -> Response:
         return _repeat(body, earlier)
     if body.background:
         return stream_events(app_services, record, start=0) if body.stream else _respond(record)
-    return (
-        _stream_foreground(app_services, record)
-        if body.stream
-        else wait_foreground(app_services, record)
-    )
+    end = partial(clean_up, app_services, record)
+    if body.stream:
+        return stream_events(app_services, record, start=0, clean_up=end)
+    return wait_foreground(app_services, record, end)
 
 
 @blueprint.post("/input_tokens", responses={200: InputTokens})
@@ -173,7 +167,7 @@ def _repeat(body: CreateResponse, earlier: ResponseRecord) -> Response:
         return stream_events(services(), earlier, start=0)
     if body.background or earlier.status in TERMINAL:
         return _respond(earlier)
-    return wait_without_cancel(services(), earlier)
+    return wait_foreground(services(), earlier, None)
 
 
 def _find(wire_id: str) -> ResponseRecord:
@@ -186,19 +180,6 @@ def _find(wire_id: str) -> ResponseRecord:
 
 def _respond(record: ResponseRecord) -> Response:
     return _json(to_resource(record))
-
-
-def _stream_foreground(services: Services, record: ResponseRecord) -> Response:
-    """Stream the events of a response; delete its content afterwards if it is not stored."""
-    try:
-        response = stream_events(
-            services, record, start=0, on_disconnect=lambda: request_cancel(services, record)
-        )
-    except OverloadedError:
-        request_cancel(services, record)
-        raise
-    response.call_on_close(lambda: forget_unstored(services, record))
-    return response
 
 
 def _json(answer: BaseModel) -> Response:

@@ -1,24 +1,25 @@
 """Pub/sub fan-out: one Redis connection per process, shared by all its open streams.
 
-A thousand streams cost one connection to Redis and no threads beside their own. A second thread
-polls the store for idle streams, in one query a second for all of them, so that the end of a
+A thread receives the messages and passes them to the event loop, where the streams are. A second
+thread polls the store for idle streams, in one query a second for all of them, so that the end of a
 response is noticed even while Redis is unreachable or after a message was missed.
 """
 
+import asyncio
 import logging
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
 import redis
 
+from api.streaming.event_loop import EventLoop
+from api.streaming.subscription import WAKE_UP, Subscription
 from api.streaming.timings import StreamTimings
 from models.background_thread import BackgroundThread
-from models.errors import OverloadedError
 from models.outages import OutageLog
 from models.responses.status import TERMINAL, ResponseStatus
 from models.streams.event_log import events_channel
@@ -28,46 +29,28 @@ logger = logging.getLogger(__name__)
 
 POLL_S = 1.0
 """Seconds that the listener waits for a message before it checks whether to stop."""
-WAKE_UP = b""
-"""Empty message, on which a stream reads the store."""
+MAX_POLLED = 500
+"""Streams whose status is read in one query; those that were read least lately come first."""
 
 Statuses = Callable[[Sequence[tuple[str, UUID]]], dict[UUID, ResponseStatus]]
 
 
-class Subscription:
-    """Queue of one response's messages for one stream."""
-
-    def __init__(self, project_id: str, response_id: UUID) -> None:
-        self.key = (project_id, response_id)
-        self._messages: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self.last_message_at = time.monotonic()
-
-    def put(self, message: bytes) -> None:
-        """Deliver a message."""
-        self.last_message_at = time.monotonic()
-        self._messages.put(message)
-
-    def get(self, timeout_s: float) -> bytes | None:
-        """Return the next message, or None if none arrives within `timeout_s` seconds."""
-        try:
-            return self._messages.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
-
-
 class Broadcaster:
-    """Fan-out of Redis messages to the streams of this process."""
+    """Fan-out of Redis messages to the streams of this process.
+
+    The subscribers of each channel are changed in the event loop alone.
+    """
 
     def __init__(
-        self, client: redis.Redis, statuses: Statuses, *, max_streams: int, timings: StreamTimings
+        self, client: redis.Redis, statuses: Statuses, loop: EventLoop, timings: StreamTimings
     ) -> None:
         self._pubsub = client.pubsub()
         self._statuses = statuses
+        self._loop = loop
         self._timings = timings
-        self._slots = threading.BoundedSemaphore(max_streams)
         self._lock = threading.Lock()
         self._subscribers: dict[str, tuple[Subscription, ...]] = {}
-        self._confirmed: dict[str, threading.Event] = {}
+        self._confirmed: dict[str, asyncio.Event] = {}
         self._watcher = BackgroundThread(
             "broadcaster_watch",
             self._watch,
@@ -75,24 +58,18 @@ class Broadcaster:
             message="idle streams not checked",
         )
 
-    @contextmanager
-    def reserve_slot(self) -> Iterator[None]:
-        """Reserve a slot for one stream; raise `OverloadedError` if none is free."""
-        if not self._slots.acquire(blocking=False):
-            raise OverloadedError("Too many open streams; try again.")
-        try:
-            yield
-        finally:
-            self._slots.release()
-
-    @contextmanager
-    def subscribe(self, project_id: str, response_id: UUID) -> Iterator[Subscription]:
+    @asynccontextmanager
+    async def subscribe(self, project_id: str, response_id: UUID) -> AsyncIterator[Subscription]:
         """Subscribe to a response; every message published after entry is delivered."""
         subscription = Subscription(project_id, response_id)
         channel = events_channel(response_id)
-        self._add(channel, subscription)
+        others = self._subscribers.get(channel, ())
+        self._subscribers[channel] = (*others, subscription)
         try:
-            self._confirmed[channel].wait(self._timings.confirm_s)
+            if not others:
+                self._confirmed[channel] = asyncio.Event()
+                await self._loop.read(self._start_channel, channel)
+            await self._await_confirmation(channel)
             yield subscription
         finally:
             self._remove(channel, subscription)
@@ -101,26 +78,35 @@ class Broadcaster:
         """Stop both threads, and wait for a poll of the store in progress."""
         self._watcher.stop()
 
-    def _add(self, channel: str, subscription: Subscription) -> None:
-        with self._lock:
-            self._start_once()
-            others = self._subscribers.get(channel, ())
-            self._subscribers[channel] = (*others, subscription)
-            if not others:
-                self._confirmed[channel] = threading.Event()
-                self._attempt(self._pubsub.subscribe, channel)
+    async def _await_confirmation(self, channel: str) -> None:
+        confirmed = self._confirmed[channel]
+        if not confirmed.is_set():
+            try:
+                await asyncio.wait_for(confirmed.wait(), self._timings.confirm_s)
+            except TimeoutError:
+                logger.debug("subscription not confirmed")
 
     def _remove(self, channel: str, subscription: Subscription) -> None:
+        others = tuple(other for other in self._subscribers[channel] if other is not subscription)
+        if others:
+            self._subscribers[channel] = others
+            return
+        del self._subscribers[channel]
+        del self._confirmed[channel]
+        self._loop.reads.submit(self._end_channel, channel)
+
+    def _start_channel(self, channel: str) -> None:
+        """Subscribe, unless the stream has left since."""
         with self._lock:
-            others = tuple(
-                other for other in self._subscribers[channel] if other is not subscription
-            )
-            if others:
-                self._subscribers[channel] = others
-                return
-            del self._subscribers[channel]
-            del self._confirmed[channel]
-            self._attempt(self._pubsub.unsubscribe, channel)
+            self._start_once()
+            if channel in self._subscribers:
+                self._attempt(self._pubsub.subscribe, channel)
+
+    def _end_channel(self, channel: str) -> None:
+        """Unsubscribe, unless another stream has come since."""
+        with self._lock:
+            if channel not in self._subscribers:
+                self._attempt(self._pubsub.unsubscribe, channel)
 
     def _attempt(self, command: Callable[..., object], *channels: str) -> None:
         """Run a Redis command and log its failure: the listener resubscribes after an outage."""
@@ -142,7 +128,7 @@ class Broadcaster:
                 message = self._pubsub.get_message(timeout=POLL_S)
                 outages.succeeded()
                 if message is not None:
-                    self._deliver(message)
+                    self._loop.call_soon(self._deliver, message)
             except (redis.RedisError, OSError) as error:
                 self._watcher.stopping.wait(outages.failed(error))
                 self._resubscribe()
@@ -159,11 +145,9 @@ class Broadcaster:
     def _resubscribe(self) -> None:
         """Resubscribe to every channel after an outage, and wake every stream to catch up."""
         with self._lock:
-            if self._subscribers:
-                self._attempt(self._pubsub.subscribe, *self._subscribers)
-            for subscribers in self._subscribers.values():
-                for subscription in subscribers:
-                    subscription.put(WAKE_UP)
+            if channels := list(self._subscribers):
+                self._attempt(self._pubsub.subscribe, *channels)
+        self._wake(self._all_subscriptions())
 
     def _watch(self) -> None:
         """Wake the idle streams whose response has ended or was deleted."""
@@ -171,19 +155,28 @@ class Broadcaster:
         if not idle:
             return
         statuses = self._statuses([subscription.key for subscription in idle])
-        for subscription in idle:
-            status = statuses.get(subscription.key[1])
-            if status is None or status in TERMINAL:
-                subscription.put(WAKE_UP)
+        ended = [
+            subscription
+            for subscription in idle
+            if statuses.get(subscription.key[1]) in (None, *TERMINAL)
+        ]
+        self._wake(ended)
+
+    def _wake(self, subscriptions: Sequence[Subscription]) -> None:
+        for subscription in subscriptions:
+            self._loop.call_soon(subscription.put, WAKE_UP)
 
     def _find_idle(self) -> list[Subscription]:
-        before = time.monotonic() - self._timings.watch_s
-        with self._lock:
-            subscriptions = [
-                subscription
-                for subscribers in self._subscribers.values()
-                for subscription in subscribers
-            ]
-        return [
-            subscription for subscription in subscriptions if subscription.last_message_at < before
+        now = time.monotonic()
+        idle = [
+            subscription
+            for subscription in self._all_subscriptions()
+            if subscription.checked_at < now - self._timings.watch_s
         ]
+        idle.sort(key=lambda subscription: subscription.checked_at)
+        for subscription in idle[:MAX_POLLED]:
+            subscription.checked_at = now
+        return idle[:MAX_POLLED]
+
+    def _all_subscriptions(self) -> list[Subscription]:
+        return [one for subscribers in list(self._subscribers.values()) for one in subscribers]

@@ -1,29 +1,25 @@
-"""Detection of a closed client connection while nothing is sent on it."""
+"""Detection of a client that has left while a thread works on its request."""
 
-import select
-import socket
+from collections.abc import Callable
+from typing import cast
 
-from flask import request
+from flask import has_request_context, request
 
 from models.errors import AppError
+
+CLIENT_HAS_LEFT = "antiphon.client_has_left"
+"""Key of the WSGI environment: a function that returns True once the client has disconnected."""
 
 
 class ClientGoneError(AppError):
     """The client closed the connection before its answer."""
 
 
-def get_client_socket() -> socket.socket | None:
-    """Return the client's socket, or None if the server does not expose it."""
-    connection: socket.socket | None = request.environ.get("gunicorn.socket")
-    return connection
+def find_client_check() -> Callable[[], bool]:
+    """Return the function that tells if the current request's client has left."""
+    check = request.environ.get(CLIENT_HAS_LEFT) if has_request_context() else None
+    return cast(Callable[[], bool], check or _is_never_gone)
 
 
-def is_closed(connection: socket.socket | None) -> bool:
-    """Return True if the peer has closed: the socket is then readable, but without data."""
-    if connection is None:
-        return False
-    try:
-        readable, _, _ = select.select([connection], [], [], 0)
-        return bool(readable) and not connection.recv(1, socket.MSG_PEEK)
-    except (OSError, ValueError):
-        return True
+def _is_never_gone() -> bool:
+    return False

@@ -1,24 +1,23 @@
-"""Server-sent events: frames, keep-alive comments and detection of disconnects."""
+"""Server-sent events: frames, keep-alive comments, and clients that leave or lag behind."""
 
-import logging
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
+import asyncio
+from contextlib import aclosing
 
 from flask import Response
 
 from api.services import Services
-from api.streaming.client_disconnect import get_client_socket, is_closed
+from api.streaming.keep_alive import KeepAlive
+from api.streaming.loop_body import CleanUp, LoopBody, Outlet, respond_with
 from api.streaming.obfuscation import pad_event
 from api.streaming.tail import Tail, make_error_event
 from models.errors import AppError
 from models.responses.record import ResponseRecord
 from models.streams.event_log import LoggedEvent
 
-logger = logging.getLogger(__name__)
-
 _KEEP_ALIVE = b": keep-alive\n\n"
 _DONE = b"data: [DONE]\n\n"
+_PIECE_EVENTS = 64
+"""Events that are written at once; the client is waited for after each piece."""
 
 
 def stream_events(
@@ -27,57 +26,84 @@ def stream_events(
     *,
     start: int,
     is_padded: bool | None = None,
-    on_disconnect: Callable[[], object] | None = None,
+    clean_up: CleanUp | None = None,
 ) -> Response:
     """Stream a response's events from sequence number `start`.
 
     Deltas are padded if `is_padded`; None means as the request that created the response says.
-    `on_disconnect` is called if the client disconnects before the end.
+    `clean_up` is that of a foreground stream, which cancels its response if the client disconnects.
     """
-    slot = services.broadcaster.reserve_slot()
-    # Reserved before streaming, so that a full server answers 503 and not a broken stream.
-    slot.__enter__()
     if is_padded is None:
         options = record.parameters.get("stream_options") or {}
         is_padded = options.get("include_obfuscation", True)
-    is_disconnected = partial(is_closed, get_client_socket()) if on_disconnect else None
-    frames = _make_frames(Tail(services, record, start), is_padded, is_disconnected, on_disconnect)
-    response = Response(frames, mimetype="text/event-stream")
+    body = EventStream(Tail(services, record, start), is_padded, clean_up)
+    response = respond_with(body, mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Accel-Buffering"] = "no"
-    response.call_on_close(lambda: slot.__exit__(None, None, None))
     return response
 
 
-def _make_frames(
-    tail: Tail,
-    is_padded: bool,
-    is_disconnected: Callable[[], bool] | None,
-    on_disconnect: Callable[[], object] | None,
-) -> Iterator[bytes]:
-    """Yield the frames of a stream.
+class EventStream(LoopBody):
+    """Body that has the events of one response."""
 
-    `is_disconnected` is polled while nothing is sent: a disconnect shows in no other way then.
-    """
-    is_complete, sent_at = False, time.monotonic()
-    check_s, keep_alive_s = tail.services.timings.check_client_s, tail.services.timings.keep_alive_s
-    try:
-        for event in tail.follow(idle_s=check_s if is_disconnected else keep_alive_s):
-            if event is None and is_disconnected and time.monotonic() - sent_at < keep_alive_s:
-                if is_disconnected():
-                    return
-                continue
-            sent_at = time.monotonic()
-            yield _KEEP_ALIVE if event is None else format_frame(event, is_padded=is_padded)
-        is_complete = True
-        yield _DONE
-    except AppError as error:
-        is_complete = True
-        yield format_frame(make_error_event(error, tail.next_number))
-        yield _DONE
-    finally:
-        if not is_complete and on_disconnect is not None:
-            on_disconnect()
+    def __init__(self, tail: Tail, is_padded: bool, clean_up: CleanUp | None) -> None:
+        self._tail = tail
+        self._services = tail.services
+        self._is_padded = is_padded
+        self._clean_up = clean_up
+
+    async def send(self, outlet: Outlet) -> None:
+        """Send all events, unless the client leaves."""
+        try:
+            # Before anything is sent: a full server answers 503 instead of a broken stream.
+            with self._services.places.reserve(outlet.client):
+                outlet.begin()
+                await self._send_all(outlet)
+        except asyncio.CancelledError:
+            self._end_early(outlet)
+            raise
+        except AppError:
+            if self._clean_up is not None:
+                await self._services.loop.read(self._clean_up, True)
+            raise
+        if self._clean_up is not None:
+            self._services.loop.run_later(self._clean_up, False)
+
+    def abandon(self) -> None:
+        """Cancel the response of a foreground stream."""
+        if self._clean_up is not None:
+            self._services.loop.run_later(self._clean_up, True)
+
+    def _end_early(self, outlet: Outlet) -> None:
+        """Cancel the response of a foreground stream whose client has left.
+
+        A client that was dropped for its slowness has not left: it may read on what is stored.
+        """
+        if not (outlet.is_dropped and self._tail.record.store):
+            self.abandon()
+
+    async def _send_all(self, outlet: Outlet) -> None:
+        keep_alive = KeepAlive(
+            self._services.timings.keep_alive_s, lambda: outlet.write(_KEEP_ALIVE)
+        )
+        try:
+            async with aclosing(self._tail.follow()) as batches:
+                async for events in batches:
+                    keep_alive.note_sent()
+                    await self._send_batch(outlet, events)
+            outlet.write(_DONE)
+        except AppError as error:
+            outlet.write(format_frame(make_error_event(error, self._tail.next_number)) + _DONE)
+        finally:
+            keep_alive.cancel()
+
+    async def _send_batch(self, outlet: Outlet, events: list[LoggedEvent]) -> None:
+        for start in range(0, len(events), _PIECE_EVENTS):
+            piece = events[start : start + _PIECE_EVENTS]
+            outlet.write(
+                b"".join(format_frame(event, is_padded=self._is_padded) for event in piece)
+            )
+            await outlet.drain()
 
 
 def format_frame(event: LoggedEvent, *, is_padded: bool = False) -> bytes:

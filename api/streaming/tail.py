@@ -6,15 +6,15 @@ decides which event comes next.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 import orjson
 import redis
 
 from api.services import Services
-from api.streaming.broadcaster import Subscription
 from api.streaming.event_names import rename_event
+from api.streaming.subscription import Subscription
 from models.encryption.unstored import UnstoredCipher
 from models.errors import AppError, ResponseNotFoundError
 from models.ids import response_wire_id
@@ -46,50 +46,58 @@ class Tail:
     _deadline: float | None = None
     """Monotonic time, in seconds, at which the reader stops waiting for unarchived events."""
 
-    def follow(self, *, idle_s: float) -> Iterator[LoggedEvent | None]:
-        """Yield events from `next_number` on, and None after every `idle_s` seconds without one.
+    async def follow(self) -> AsyncGenerator[list[LoggedEvent], None]:
+        """Yield the events from `next_number` on, in batches of those that are there.
 
         Raise `EventsLostError` if events are missing and will not come, and a 404 if the response
         is deleted.
         """
-        yield from self._emit(opening_events(self.record))
+        if opening := self._take(opening_events(self.record)):
+            yield opening
         if self.record.status in TERMINAL:
-            archived = self._read_archive()
-            if archived is None:
-                self._check_not_deleted()
-                raise EventsLostError
-            yield from self._emit(archived)
+            archived = await self._read(self._read_archived)
+            if events := self._take(archived):
+                yield events
             self._check_not_behind(archived)
             return
-        with self.services.broadcaster.subscribe(
+        async with self.services.broadcaster.subscribe(
             self.record.project_id, self.record.id
         ) as subscription:
-            yield from self._follow_live(subscription, idle_s)
+            async for events in self._follow_live(subscription):
+                yield events
 
-    def _follow_live(
-        self, subscription: Subscription, idle_s: float
-    ) -> Iterator[LoggedEvent | None]:
-        batch: list[LoggedEvent] = self._read_log()
+    async def _follow_live(
+        self, subscription: Subscription
+    ) -> AsyncGenerator[list[LoggedEvent], None]:
+        batch = await self._read(self._read_log)
         while True:
-            yield from self._emit(batch)
+            if events := self._take(batch):
+                yield events
             if batch and batch[-1].is_terminal and batch[-1].sequence_number < self.next_number:
                 self._check_not_behind(batch)
                 return
-            message = subscription.get(idle_s)
-            if message is None:
-                yield None
-                batch = []
-            elif message:
-                batch = self._fill_gap(parse_message(message, self._cipher))
-            else:
-                batch = self._read_store()
+            batch = await self._receive(await subscription.get())
 
-    def _emit(self, events: list[LoggedEvent]) -> Iterator[LoggedEvent]:
-        """Yield the events that come next: none that were seen before, none after a gap."""
+    async def _receive(self, message: bytes) -> list[LoggedEvent]:
+        """Return the events of a message, or those of the log or store if some were missed."""
+        if not message:
+            return await self._read(self._read_store)
+        events = parse_message(message, self._cipher)
+        if events and events[0].sequence_number <= self.next_number:
+            return events
+        return await self._read(self._read_log)
+
+    async def _read(self, read: Callable[[], list[LoggedEvent]]) -> list[LoggedEvent]:
+        return await self.services.loop.read(read)
+
+    def _take(self, events: list[LoggedEvent]) -> list[LoggedEvent]:
+        """Return the events that come next: none that were seen before, none after a gap."""
+        taken = []
         for event in events:
             if event.sequence_number == self.next_number:
                 self.next_number += 1
-                yield rename_event(event, self.services.settings.reasoning_events)
+                taken.append(rename_event(event, self.services.settings.reasoning_events))
+        return taken
 
     def _check_not_behind(self, events: list[LoggedEvent]) -> None:
         """Raise `EventsLostError` if the response ends before the last event that was read.
@@ -106,11 +114,6 @@ class Tail:
     @property
     def _cipher(self) -> UnstoredCipher | None:
         return None if self.record.store else UnstoredCipher.of(self.record)
-
-    def _fill_gap(self, events: list[LoggedEvent]) -> list[LoggedEvent]:
-        """Return the events of a message, or the log if messages before it were missed."""
-        is_next = events and events[0].sequence_number <= self.next_number
-        return events if is_next else self._read_log()
 
     def _read_log(self) -> list[LoggedEvent]:
         try:
@@ -137,6 +140,14 @@ class Tail:
         if status is None:
             raise ResponseNotFoundError(response_wire_id(self.record.id))
         return status
+
+    def _read_archived(self) -> list[LoggedEvent]:
+        """Return the events of a finished response; raise an `AppError` if they are gone."""
+        archived = self._read_archive()
+        if archived is None:
+            self._check_not_deleted()
+            raise EventsLostError
+        return archived
 
     def _read_archive(self) -> list[LoggedEvent] | None:
         events = self.services.store.responses.archived_events(

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 class StreamTimings:
     """Intervals and time limits of requests that wait for a response, in seconds."""
 
-    check_client_s: float = 0.5
-    """Interval between two checks of a waiting request's client connection."""
     keep_alive_s: float = 15.0
     """Time without an event after which a keep-alive comment is sent."""
     watch_s: float = 1.0

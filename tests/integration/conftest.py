@@ -20,6 +20,7 @@ from models.streams.connection import connect
 from models.streams.event_log import EventLog
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
+from tests.integration.loop_bridge import bridge
 from worker.maintenance.maintenance import Maintenance
 from worker.maintenance.retention import Retention
 from worker.process.timings import WorkerTimings
@@ -54,7 +55,9 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
         database_url=database_url,
         redis_url=redis_url,
         data_dir=tmp_path,
-        api_threads=64,
+        api_threads=16,
+        api_streams=24,
+        api_client_streams=24,
         drain_seconds=0.2,
         script_interval_ms=1,
     )
@@ -166,5 +169,6 @@ def retention(settings: Settings) -> Iterator[Retention]:
 @contextlib.contextmanager
 def running_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> Iterator[OpenAPI]:
     made = create_app(settings, timings)
+    bridge(made)
     yield made
     made.extensions["antiphon"].close()

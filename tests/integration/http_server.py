@@ -1,22 +1,31 @@
 """HTTP server around the app, for tests that need a socket."""
 
+import asyncio
 import contextlib
-import threading
+import socket
 from collections.abc import Iterator
 
 from flask_openapi3.openapi import OpenAPI
-from werkzeug.serving import make_server
+
+from api.services import Services
+from api.serving.http_server import HttpServer
+from api.serving.limits import ServingLimits
 
 
 @contextlib.contextmanager
-def serving(app: OpenAPI) -> Iterator[str]:
+def serving(app: OpenAPI, limits: ServingLimits = ServingLimits()) -> Iterator[str]:
     """Serve the app on a free port; yield `host:port`."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    services: Services = app.extensions["antiphon"]
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        server = HttpServer(app, services.loop, services.body_budget, limits)
+        server.start([listener])
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        server.stop(grace_s=0.2)
+        services.loop.spawn(_reset_all(server)).result(10)
+
+
+async def _reset_all(server: HttpServer) -> None:
+    for connection in list(server.connections):
+        connection.abort()
+    while server.connections:
+        await asyncio.sleep(0)

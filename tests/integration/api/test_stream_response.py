@@ -189,9 +189,10 @@ def test_a_stream_ends_when_its_response_is_cancelled(
 
 
 def test_a_stream_ends_with_an_error_when_its_response_is_deleted(
-    app: OpenAPI, http: FlaskClient
+    app: OpenAPI, http: FlaskClient, desk: Desk
 ) -> None:
     response = create(http)
+    desk.claim()  # a queued one would end as cancelled first
     streamed = frames(stream(app.test_client(), response["id"]))
     opened = list(islice(streamed, 2))
 
@@ -342,12 +343,12 @@ def test_a_foreground_response_is_cancelled_when_its_client_goes(
 def test_a_server_full_of_streams_refuses_more_and_takes_other_requests(
     app: OpenAPI, http: FlaskClient
 ) -> None:
-    broadcaster = app.extensions["antiphon"].broadcaster
+    places = app.extensions["antiphon"].places
     response = create(http)
 
-    with contextlib.ExitStack() as places:
+    with contextlib.ExitStack() as taken:
         for _ in range(24):
-            places.enter_context(broadcaster.reserve_slot())
+            taken.enter_context(places.reserve("other"))
         refused = stream(http, response["id"])
         assert fetch(http, response["id"])["status"] == "queued"
 
@@ -360,11 +361,11 @@ def test_a_server_full_of_streams_refuses_more_and_takes_other_requests(
 def test_nothing_runs_for_a_client_that_was_refused_a_place(
     app: OpenAPI, http: FlaskClient, is_stream: bool
 ) -> None:
-    broadcaster = app.extensions["antiphon"].broadcaster
+    places = app.extensions["antiphon"].places
 
-    with contextlib.ExitStack() as places:
+    with contextlib.ExitStack() as taken:
         for _ in range(24):
-            places.enter_context(broadcaster.reserve_slot())
+            taken.enter_context(places.reserve("other"))
         refused = http.post("/v1/responses", json={"input": "Hello.", "stream": is_stream})
 
     assert refused.status_code == 503

@@ -1,5 +1,6 @@
 """WebSocket on /v1/responses: turns on one connection, and its cache of unstored contexts."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -270,10 +271,10 @@ def test_a_client_cannot_send_ahead_without_end(connect: Connect) -> None:
 
 
 def test_connections_take_the_places_of_streams(connect: Connect, app: OpenAPI) -> None:
-    broadcaster = app.extensions["antiphon"].broadcaster
-    with broadcaster.reserve_slot():
-        for _ in range(app.extensions["antiphon"].settings.api_threads - 40 - 1):
-            broadcaster._slots.acquire()
+    places = app.extensions["antiphon"].places
+    with contextlib.ExitStack() as taken:
+        for _ in range(24):
+            taken.enter_context(places.reserve("other"))
         socket = connect()
         answer = receive(socket)
 

@@ -26,7 +26,7 @@ from models.settings import SettingsError, load_settings
         ("ANTIPHON_WORKERS", "0"),
         ("ANTIPHON_WORKERS", "65"),
         ("ANTIPHON_API_PROCESSES", "0"),
-        ("ANTIPHON_API_THREADS", "63"),
+        ("ANTIPHON_API_THREADS", "3"),
         ("ANTIPHON_MAX_SEQUENCES", "0"),
         ("ANTIPHON_MAX_SEQUENCES", "1.5"),
         ("ANTIPHON_KV_CACHE_GIB", "0"),

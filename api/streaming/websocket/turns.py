@@ -1,27 +1,27 @@
-"""WebSocket on /v1/responses: the same requests and events as over HTTP, one request at a time.
+"""Requests on a WebSocket: the same requests and events as over HTTP, one request at a time.
 
 A client's frame is `{"type": "response.create", …}` with the body of a POST; a server's frame is
 one event as JSON (specification 2026-04-24). A response that is not stored can be continued only on
 the connection that created it.
 """
 
-import logging
+import asyncio
 import time
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from flask import Blueprint
-from flask_sock import Sock
 from pydantic import ValidationError
-from simple_websocket import ConnectionClosed, Server
 
+from api.http.body_budget import ORDINARY_BYTES
 from api.http.errors import as_app_error, to_invalid_request
-from api.http.strict_json import MAX_BODY_BYTES, parse_object
-from api.services import Services, project_id, services
-from api.streaming.foreground import forget_unstored, request_cancel
+from api.http.strict_json import parse_object
+from api.services import Services
 from api.streaming.tail import Tail
+from api.streaming.websocket.frames import NORMAL, FrameSocket, ReceivedMessage, SocketClosedError
 from api.validation.context import Context
-from api.validation.create_request import create_response
 from models.encryption.unstored import UnstoredCipher
 from models.errors import (
     AppError,
@@ -34,97 +34,108 @@ from models.responses.record import ResponseRecord
 from models.schemas.request.create_response import CreateResponse
 from models.streams.event_log import LoggedEvent
 
-logger = logging.getLogger(__name__)
-
-MAX_WAITING = 16
-"""Number of requests that a client may send ahead on one connection."""
-PING_S = 25
-"""Seconds between two pings."""
-_POLICY_VIOLATION = 1008
-_TRY_AGAIN_LATER = 1013
 _HTTP_ONLY_FIELDS = ("stream", "stream_options", "background")
 _SUCCESS_STATUSES = ("completed", "incomplete")
 
-blueprint = Blueprint("websocket", __name__)
-SOCK_SERVER_OPTIONS = {
-    "ping_interval": PING_S,
-    "max_message_size": MAX_BODY_BYTES,
-    "receive_bytes": 2**16,
-}
+
+@dataclass(frozen=True, slots=True)
+class TurnActions:
+    """Functions that begin and end a turn, called in threads."""
+
+    create: Callable[[CreateResponse, Context | None], ResponseRecord]
+    clean_up: Callable[[ResponseRecord, bool], object]
+    """Function called at the end; True cancels the response."""
 
 
-@Sock().route("/v1/responses", bp=blueprint)
-def serve_websocket(socket: Server) -> None:
-    """Serve one connection, which occupies one of the slots for streams."""
-    app_services = services()
-    try:
-        with app_services.broadcaster.reserve_slot():
-            Connection(app_services, project_id(), socket).serve()
-    except AppError as error:
-        socket.send(_format_error(error))
-        socket.close(_TRY_AGAIN_LATER)
-    except OSError:
-        logger.debug("websocket lost")
+class Turns:
+    """Requests of one connection, run in sequence, and the cached context between them.
 
+    Coroutines run in the event loop; whatever validates or reads runs in threads.
+    """
 
-class Connection:
-    """WebSocket connection: runs its requests in sequence and caches the context between them."""
-
-    def __init__(self, services: Services, project_id: str, socket: Server) -> None:
+    def __init__(
+        self,
+        services: Services,
+        project_id: str,
+        socket: FrameSocket,
+        actions: TurnActions,
+    ) -> None:
         self._services = services
         self._project_id = project_id
         self._socket = socket
+        self._actions = actions
         self._expires_at = time.monotonic() + services.timings.max_age_s
         self._continuable: ResponseRecord | None = None
         """Last response that was not stored, if it can be continued."""
 
-    def serve(self) -> None:
+    async def serve(self) -> None:
         """Answer requests until the client disconnects or the connection is too old."""
         try:
             while (left_s := self._expires_at - time.monotonic()) > 0:
-                message = self._socket.receive(timeout=left_s)
+                message = await self._socket.next(left_s)
                 if message is not None:
-                    self._handle_message(message)
-            self._socket.send(_format_error(ConnectionExpiredError()))
-            self._socket.close()
+                    await self._handle(message)
+            self._socket.send(format_error(ConnectionExpiredError()))
+            self._socket.close(NORMAL)
         finally:
             self._set_continuable(None)
 
-    def _handle_message(self, message: str | bytes) -> None:
+    async def _handle(self, message: ReceivedMessage) -> None:
+        loop = self._services.loop
+        pool = loop.large if len(message.data) > ORDINARY_BYTES else loop.requests
+        created = asyncio.wrap_future(pool.submit(self._create, message))
+        try:
+            result = await asyncio.shield(created)
+        except asyncio.CancelledError:
+            # The client has left meanwhile: what the thread creates is cancelled.
+            created.add_done_callback(self._cancel_created)
+            raise
+        if isinstance(result, AppError):
+            self._socket.send(format_error(result))
+        else:
+            await self._follow(*result)
+        await self._socket.drain()
+
+    def _create(self, message: ReceivedMessage) -> tuple[ResponseRecord, object] | AppError:
+        """Create the response that a message requests; called in a thread."""
         body: dict[str, Any] = {}
         try:
-            body = parse_object(message.encode() if isinstance(message, str) else message)
-            self._run(_parse_request(body), body.get("previous_response_id"))
-        except (ConnectionClosed, OSError):
-            raise
+            body = parse_object(message.data)
+            request = _parse_request(body)
+            context = self._get_cached_context(request)
+            record = self._actions.create(request, context)
         except Exception as error:
             self._evict(body.get("previous_response_id"))
-            self._socket.send(_format_error(as_app_error(error)))
-
-    def _run(self, request: CreateResponse, previous: str | None) -> None:
-        context = self._get_cached_context(request)
-        record = create_response(self._services, self._project_id, request, context)
-        try:
-            for event in Tail(self._services, record).follow(
-                idle_s=self._services.timings.check_client_s
-            ):
-                self._check_client()
-                if event is not None:
-                    self._socket.send(event.data.decode())
-                    if event.is_terminal:
-                        self._cache_context(record, event, previous)
-        except (ConnectionClosed, OSError):
-            request_cancel(self._services, record)
-            raise
+            return as_app_error(error)
         finally:
-            forget_unstored(self._services, record)
+            message.lease.release()
+        return record, body.get("previous_response_id")
 
-    def _check_client(self) -> None:
-        """Raise `ConnectionClosed` if the client has left or has sent too many requests ahead."""
-        if len(self._socket.input_buffer) > MAX_WAITING:
-            self._socket.close(_POLICY_VIOLATION, f"At most {MAX_WAITING} requests may wait.")
-        if not self._socket.connected:
-            raise ConnectionClosed(self._socket.close_reason, self._socket.close_message)
+    async def _follow(self, record: ResponseRecord, previous: object) -> None:
+        loop = self._services.loop
+        try:
+            async with aclosing(Tail(self._services, record).follow()) as batches:
+                async for events in batches:
+                    for event in events:
+                        self._socket.send(event.data)
+                    await self._socket.drain()
+                    if events[-1].is_terminal:
+                        await loop.read(self._cache_context, record, events[-1], previous)
+        except (SocketClosedError, asyncio.CancelledError):
+            loop.run_later(self._actions.clean_up, record, True)
+            raise
+        except AppError as error:
+            self._evict(previous)
+            self._socket.send(format_error(error))
+        await loop.read(self._actions.clean_up, record, False)
+
+    def _cancel_created(
+        self, created: "asyncio.Future[tuple[ResponseRecord, object] | AppError]"
+    ) -> None:
+        result = created.result()
+        if not isinstance(result, AppError):
+            record, _ = result
+            self._services.loop.run_later(self._actions.clean_up, record, True)
 
     def _get_cached_context(self, request: CreateResponse) -> Context | None:
         """Return the context of the request if only this connection has it, else None.
@@ -143,9 +154,7 @@ class Connection:
             raise InvalidRequestError(message, param="store")
         return Context(previous_id=previous.id, items=items, is_inline=True)
 
-    def _cache_context(
-        self, record: ResponseRecord, end: LoggedEvent, previous: str | None
-    ) -> None:
+    def _cache_context(self, record: ResponseRecord, end: LoggedEvent, previous: object) -> None:
         """Cache the context of an unstored response; evict the previous one if it failed."""
         response = orjson.loads(end.data)["response"]
         if response["status"] not in _SUCCESS_STATUSES:
@@ -186,8 +195,9 @@ def _parse_request(body: dict[str, Any]) -> CreateResponse:
         raise to_invalid_request(error, fields) from None
 
 
-def _format_error(error: AppError) -> str:
+def format_error(error: AppError) -> bytes:
+    """Return the message that reports an error."""
     payload = error.payload()
     payload["code"] = payload["code"] or error.type
     frame = {"type": "error", "status": error.http_status, "error": payload}
-    return orjson.dumps(frame).decode()
+    return orjson.dumps(frame)

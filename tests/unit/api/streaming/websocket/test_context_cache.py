@@ -1,6 +1,6 @@
 import orjson
 
-from api.streaming.connection_cache import ContextCache
+from api.streaming.websocket.context_cache import ContextCache
 from models.ids import new_id
 
 ITEMS = [{"type": "message", "role": "user", "content": "x" * 50}]

@@ -1,0 +1,89 @@
+"""Bytes of request bodies that one process may hold at a time, of all its clients together.
+
+A body takes bytes of the budget as they arrive or are decompressed, and gives them back when its
+request has been answered. Bodies of ordinary size are served from a part that large ones leave
+alone, and one client may take half of what large ones may.
+"""
+
+import threading
+from collections import Counter
+
+from models.errors import OverloadedError
+
+ORDINARY_BYTES = 1 << 20
+"""Size up to which a body is ordinary."""
+
+
+class BodyBudget:
+    """Budget of all bodies in flight, shared by threads and the event loop."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_large_bytes = max_bytes * 3 // 4
+        self._max_client_bytes = self._max_large_bytes // 2
+        self._lock = threading.Lock()
+        self._num_bytes = 0
+        self._num_large_bytes = 0
+        self._by_client: Counter[str] = Counter()
+
+    @property
+    def num_bytes(self) -> int:
+        """Number of bytes that are taken."""
+        return self._num_bytes
+
+    def lease(self, client: str) -> "BodyLease":
+        """Return an empty lease of one body of a client."""
+        return BodyLease(self, client)
+
+    def take(self, lease: "BodyLease", num_bytes: int) -> None:
+        """Add bytes to a lease; raise `OverloadedError`, and add none, if they are too many."""
+        with self._lock:
+            size = lease.num_bytes + num_bytes
+            large = size - lease.num_large_bytes if size > ORDINARY_BYTES else 0
+            if self._is_exceeded(lease.client, num_bytes, large):
+                raise OverloadedError("Too many bytes of request bodies in flight; try again.")
+            self._add(lease, num_bytes, large)
+
+    def give_back(self, lease: "BodyLease") -> None:
+        """Empty a lease."""
+        with self._lock:
+            self._add(lease, -lease.num_bytes, -lease.num_large_bytes)
+
+    def _is_exceeded(self, client: str, num_bytes: int, num_large_bytes: int) -> bool:
+        return self._num_bytes + num_bytes > self._max_bytes or (
+            num_large_bytes > 0
+            and (
+                self._num_large_bytes + num_large_bytes > self._max_large_bytes
+                or self._by_client[client] + num_large_bytes > self._max_client_bytes
+            )
+        )
+
+    def _add(self, lease: "BodyLease", num_bytes: int, num_large_bytes: int) -> None:
+        lease.num_bytes += num_bytes
+        lease.num_large_bytes += num_large_bytes
+        self._num_bytes += num_bytes
+        self._num_large_bytes += num_large_bytes
+        self._by_client[lease.client] += num_large_bytes
+        if not self._by_client[lease.client]:
+            del self._by_client[lease.client]
+
+
+class BodyLease:
+    """Share of the budget that one body has taken."""
+
+    __slots__ = ("_budget", "client", "num_bytes", "num_large_bytes")
+
+    def __init__(self, budget: BodyBudget, client: str) -> None:
+        self._budget = budget
+        self.client = client
+        self.num_bytes = 0
+        self.num_large_bytes = 0
+        """All of its bytes once it is no longer of ordinary size, before that none."""
+
+    def grow(self, num_bytes: int) -> None:
+        """Take more bytes; raise `OverloadedError` if there is no room for them."""
+        self._budget.take(self, num_bytes)
+
+    def release(self) -> None:
+        """Give all bytes back; no effect if that was done."""
+        self._budget.give_back(self)

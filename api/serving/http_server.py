@@ -1,0 +1,154 @@
+"""Server of one process: accepts connections, runs their requests and keeps the limits."""
+
+import asyncio
+import logging
+import socket
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import h11
+
+from api.http.body_budget import ORDINARY_BYTES, BodyBudget
+from api.serving.connection import RECEIVING, Connection, Phase
+from api.serving.error_answer import error_body, error_headers
+from api.serving.exchange import Exchange
+from api.serving.limits import ServingLimits
+from api.serving.wsgi_call import Answer, WsgiApp, call_app
+from api.streaming.client_disconnect import CLIENT_HAS_LEFT
+from api.streaming.event_loop import EventLoop
+from models.errors import AppError, TooManyStreamsError
+
+logger = logging.getLogger(__name__)
+
+_CONTROL_PATHS = ("/livez", "/readyz")
+_BUSY = (Phase.ANSWER, Phase.FLUSHING)
+
+
+class HttpServer:
+    """Connections of one process; all but `start` and `stop` is called in the loop alone."""
+
+    def __init__(
+        self, app: WsgiApp, loop: EventLoop, budget: BodyBudget, limits: ServingLimits
+    ) -> None:
+        self.limits = limits
+        self._app = app
+        self._loop = loop
+        self._budget = budget
+        self._listeners: Sequence[socket.socket] = ()
+        self.connections: set[Connection] = set()
+        """All that are open."""
+        self._receiving: dict[Connection, None] = {}
+        """Connections that may be closed for others, in the order in which they began to wait."""
+        self._by_client: Counter[str] = Counter()
+        self.swept_at = time.monotonic()
+        """Monotonic time of the last check of all connections, which shows that the loop runs."""
+
+    def start(self, listeners: Sequence[socket.socket]) -> None:
+        """Accept connections from now on."""
+        self._listeners = listeners
+        self._loop.call_soon(self._start)
+
+    def stop(self, grace_s: float) -> None:
+        """Accept no more, and return once all answers are sent or after `grace_s` seconds."""
+        with suppress(TimeoutError):
+            self._loop.spawn(self._stop()).result(grace_s)
+
+    def admit(self, connection: Connection) -> None:
+        """Add a connection; raise an `AppError` if its client has too many of them."""
+        client = connection.peers.client[0]
+        self.connections.add(connection)
+        self._by_client[client] += 1
+        if self._by_client[client] > self.limits.max_client_connections:
+            raise TooManyStreamsError("Too many connections of this client; close some.")
+        self._receiving[connection] = None
+        if len(self.connections) > self.limits.max_connections:
+            next(iter(self._receiving)).abort()
+
+    def forget(self, connection: Connection) -> None:
+        """Remove a connection that is closed."""
+        self.connections.discard(connection)
+        self._receiving.pop(connection, None)
+        client = connection.peers.client[0]
+        self._by_client[client] -= 1
+        if not self._by_client[client]:
+            del self._by_client[client]
+
+    def note_phase(self, connection: Connection) -> None:
+        """Note that a connection has begun to wait, or no longer waits, for a request."""
+        if connection.phase not in RECEIVING:
+            self._receiving.pop(connection, None)
+        elif connection.phase is not Phase.BODY:
+            self._receiving.pop(connection, None)
+            self._receiving[connection] = None
+
+    def begin(self, connection: Connection, request: h11.Request) -> Exchange:
+        """Return the exchange of a request whose head has arrived."""
+        return Exchange(connection, request, self._budget.lease(connection.peers.client[0]))
+
+    def dispatch(self, connection: Connection, exchange: Exchange) -> None:
+        """Run a request in a thread, and answer it in the loop."""
+        environ = exchange.environ(connection.peers)
+        environ[CLIENT_HAS_LEFT] = connection.has_left
+        self._choose_pool(exchange, environ).submit(self._run, connection, environ)
+
+    def _choose_pool(self, exchange: Exchange, environ: dict[str, Any]) -> ThreadPoolExecutor:
+        path = environ["PATH_INFO"]
+        if exchange.num_body_bytes > ORDINARY_BYTES:
+            return self._loop.large
+        is_control = path in _CONTROL_PATHS or path.endswith("/cancel")
+        return self._loop.control if is_control else self._loop.requests
+
+    def _run(self, connection: Connection, environ: dict[str, Any]) -> None:
+        try:
+            answer = call_app(self._app, environ)
+        except Exception:
+            logger.exception("request failed")
+            answer = _failure()
+        self._loop.call_soon(connection.respond, answer)
+
+    def _start(self) -> None:
+        for listener in self._listeners:
+            listener.setblocking(False)
+            self._loop.loop.add_reader(listener, self._accept, listener)
+        self._sweep()
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            accepted, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+            return
+        except OSError as error:
+            logger.warning("connection not accepted", extra={"error": str(error)})
+            return
+        with suppress(OSError):
+            accepted.setblocking(False)
+            size = self.limits.send_buffer_bytes
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+        self._loop.loop.create_task(self._connect(accepted))
+
+    async def _connect(self, accepted: socket.socket) -> None:
+        with suppress(OSError):
+            await self._loop.loop.connect_accepted_socket(lambda: Connection(self), accepted)
+
+    def _sweep(self) -> None:
+        self.swept_at = now = time.monotonic()
+        for connection in list(self.connections):
+            connection.check(now)
+        self._loop.loop.call_later(self.limits.sweep_s, self._sweep)
+
+    async def _stop(self) -> None:
+        for listener in self._listeners:
+            self._loop.loop.remove_reader(listener)
+        for connection in list(self._receiving):
+            connection.close()
+        while any(connection.phase in _BUSY for connection in self.connections):
+            await asyncio.sleep(0.05)
+
+
+def _failure() -> Answer:
+    error = AppError("The server failed to answer this request.")
+    return Answer("500 Internal Server Error", error_headers(error), error_body(error))

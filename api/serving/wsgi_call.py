@@ -1,0 +1,36 @@
+"""Call of the WSGI application for one request, in a thread."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from api.streaming.loop_body import LoopBody
+
+Headers = list[tuple[str, str]]
+WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, headers and body of an answer."""
+
+    status: str
+    headers: Headers
+    body: bytes | LoopBody
+
+
+def call_app(app: WsgiApp, environ: dict[str, Any]) -> Answer:
+    """Return the app's answer, its body read unless the event loop sends it."""
+    begun: list[tuple[str, Headers]] = []
+
+    def start_response(status: str, headers: Headers, exc_info: object = None) -> None:
+        begun.append((status, headers))
+
+    result = app(environ, start_response)
+    try:
+        body = result if isinstance(result, LoopBody) else b"".join(result)
+    finally:
+        if hasattr(result, "close"):
+            cast(Any, result).close()
+    status, headers = begun[-1]
+    return Answer(status, headers, body)

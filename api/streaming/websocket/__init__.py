@@ -1,0 +1,1 @@
+"""WebSocket on /v1/responses: the same requests and events as over HTTP."""

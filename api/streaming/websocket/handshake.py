@@ -1,0 +1,83 @@
+"""WebSocket on /v1/responses: the handshake, and the connection in the event loop.
+
+RFC 6455 §4.2: a request that is no valid handshake is answered with an error over HTTP.
+"""
+
+import base64
+import binascii
+from functools import partial
+
+from flask import Blueprint, Response, request
+from wsproto.utilities import generate_accept_token
+
+from api.http.errors import WEBSOCKET_VERSION
+from api.services import Services, project_id, services
+from api.streaming.cancel import clean_up
+from api.streaming.loop_body import LoopBody, Outlet, respond_with
+from api.streaming.websocket.frames import TRY_AGAIN_LATER, FrameSocket, SocketClosedError
+from api.streaming.websocket.turns import TurnActions, Turns, format_error
+from api.validation.create_request import create_response
+from models.errors import InvalidRequestError, OverloadedError, UpgradeRequiredError
+
+blueprint = Blueprint("websocket", __name__)
+
+
+@blueprint.route("/v1/responses", websocket=True)
+def serve_websocket() -> Response:
+    """Check the handshake and serve one connection, which takes one of the places of streams."""
+    if request.headers.get("Sec-WebSocket-Version") != WEBSOCKET_VERSION:
+        raise UpgradeRequiredError
+    key = request.headers.get("Sec-WebSocket-Key", "")
+    if not _is_key(key):
+        message = "Sec-WebSocket-Key must be 16 bytes in base64."
+        raise InvalidRequestError(message, code="invalid_websocket_handshake")
+    return respond_with(WebSocketBody(services(), project_id(), key))
+
+
+class WebSocketBody(LoopBody):
+    """Body that is a WebSocket connection."""
+
+    def __init__(self, services: Services, project_id: str, key: str) -> None:
+        self._services = services
+        self._project_id = project_id
+        self._key = key
+
+    async def send(self, outlet: Outlet) -> None:
+        """Accept the connection and serve it until it ends."""
+        socket = FrameSocket(outlet, self._services.body_budget)
+        token = generate_accept_token(self._key.encode())
+        headers = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", token.decode()),
+        ]
+        outlet.upgrade(headers, socket.receive)
+        try:
+            with self._services.places.reserve(outlet.client):
+                await self._serve(socket)
+        except OverloadedError as error:
+            socket.send(format_error(error))
+            socket.close(TRY_AGAIN_LATER)
+        except SocketClosedError:
+            pass
+        finally:
+            socket.release()
+
+    async def _serve(self, socket: FrameSocket) -> None:
+        actions = TurnActions(
+            create=lambda request, context: create_response(
+                self._services, self._project_id, request, context
+            ),
+            clean_up=partial(clean_up, self._services),
+        )
+        await Turns(self._services, self._project_id, socket, actions).serve()
+
+    def abandon(self) -> None:
+        """Do nothing: no request has been received."""
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False

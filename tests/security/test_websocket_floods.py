@@ -1,0 +1,156 @@
+"""WebSockets of clients that flood: memory and work of one connection are bounded."""
+
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+from flask_openapi3.openapi import OpenAPI
+
+from api.serving.limits import ServingLimits
+from models.settings import Settings
+from tests.integration.conftest import running_app
+from tests.integration.http_server import serving
+from tests.polling import eventually
+from tests.security.raw_http import (
+    HANDSHAKE,
+    ask,
+    close_code,
+    connected,
+    frame,
+    open_websocket,
+    read_head,
+    read_to_end,
+    status_of,
+)
+
+_MIB = 1 << 20
+_CREATE = b'{"type":"response.create","input":"Hello."}'
+
+
+@pytest.fixture
+def address(app: OpenAPI) -> Iterator[str]:
+    with serving(app, ServingLimits(stall_s=0.3, sweep_s=0.05)) as found:
+        yield found
+
+
+def test_bad_frames_whose_answers_are_not_read_end_the_connection(
+    address: str, app: OpenAPI
+) -> None:
+    with open_websocket(address) as connection:
+        _send_all(connection.sendall, frame(b"{") * 60_000)
+
+        assert close_code(read_to_end(connection)) == 1008
+
+
+def test_large_messages_sent_ahead_end_the_connection(address: str, app: OpenAPI) -> None:
+    budget = app.extensions["antiphon"].body_budget
+    with open_websocket(address) as connection:
+        _send_all(connection.sendall, frame(_CREATE) + frame(b" " * (2 * _MIB)) * 10)
+
+        assert close_code(read_to_end(connection)) == 1008
+    eventually(lambda: budget.num_bytes == 0)
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_message_is_measured_while_it_arrives(address: str, app: OpenAPI, is_last: bool) -> None:
+    budget = app.extensions["antiphon"].body_budget
+    with open_websocket(address) as connection:
+        _send_all(connection.sendall, frame(b" " * (33 * _MIB), is_last=is_last))
+
+        assert close_code(read_to_end(connection)) == 1009
+    eventually(lambda: budget.num_bytes == 0)
+
+
+def test_fragments_of_many_connections_stay_within_the_budget(address: str, app: OpenAPI) -> None:
+    budget = app.extensions["antiphon"].body_budget
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open_websocket(address)) for _ in range(8)]
+        for connection in opened:
+            _send_all(connection.sendall, frame(b" " * (30 * _MIB), is_last=False))
+
+        assert budget.num_bytes <= 128 * _MIB
+        assert close_code(read_to_end(opened[-1])) == 1013
+    eventually(lambda: budget.num_bytes == 0)
+
+
+def test_compression_is_not_negotiated_and_not_taken(address: str) -> None:
+    packed = zlib.compressobj(9, zlib.DEFLATED, -15)
+    small = packed.compress(b"\0" * (64 * _MIB)) + packed.flush(zlib.Z_SYNC_FLUSH)[:-4]
+    offer = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+    with connected(address) as connection:
+        connection.sendall(HANDSHAKE.replace(b"\r\n\r\n", b"\r\n" + offer + b"\r\n", 1))
+        assert b"permessage-deflate" not in read_head(connection)
+        _send_all(connection.sendall, frame(small, rsv1=True))
+
+        assert close_code(read_to_end(connection)) == 1002
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        pytest.param(frame(b"", opcode=9) * 50_000, id="pings"),
+        pytest.param(frame(b"", opcode=10) * 50_000, id="pongs"),
+        pytest.param(
+            frame(b"", is_last=False) + frame(b"", opcode=0, is_last=False) * 50_000,
+            id="empty fragments",
+        ),
+    ],
+)
+def test_frames_without_content_are_counted(address: str, flood: bytes) -> None:
+    with open_websocket(address) as connection:
+        _send_all(connection.sendall, flood)
+
+        assert close_code(read_to_end(connection)) == 1008
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (frame(b"\xff\xfe"), 1007),
+        (frame(b"x", opcode=3), 1002),
+        (frame(b"x", opcode=0), 1002),
+        (frame(b"x" * 126, opcode=9), 1002),
+        (bytes([0x81, 0x01]) + b"x", 1002),
+    ],
+    ids=["no UTF-8", "opcode", "continuation of nothing", "long ping", "no mask"],
+)
+def test_a_frame_that_violates_the_protocol_ends_the_connection(
+    address: str, sent: bytes, code: int
+) -> None:
+    with open_websocket(address) as connection:
+        connection.sendall(sent)
+
+        assert close_code(read_to_end(connection)) == code
+
+
+@pytest.mark.usefixtures("worker")
+def test_events_that_are_not_read_end_the_connection(address: str, app: OpenAPI) -> None:
+    places = app.extensions["antiphon"].places
+    with open_websocket(address) as connection:
+        _send_all(connection.sendall, frame(b'{"type":"' + b"x" * 60_000 + b'"}') * 200)
+        eventually(lambda: places.num_taken == 0)
+        assert len(read_to_end(connection)) < 8 * _MIB
+
+
+def test_idle_websockets_leave_places_and_threads_to_others(settings: Settings) -> None:
+    wide = settings.model_copy(update={"api_streams": 200, "api_client_streams": 100})
+    with running_app(wide) as app, serving(app) as address, ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(open_websocket(address))
+        places = app.extensions["antiphon"].places
+        eventually(lambda: places.num_taken == 100)
+        with connected(address) as connection:
+            connection.sendall(HANDSHAKE)
+            read_head(connection)
+            assert b"too_many_streams" in read_to_end(connection)
+        with places.reserve("another client"):
+            live = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            assert status_of(ask(address, live)) == 200
+    eventually(lambda: places.num_taken == 0)
+
+
+def _send_all(send: Callable[[bytes], object], data: bytes) -> None:
+    """Send what the server takes before it ends the connection."""
+    with suppress(ConnectionError, TimeoutError):
+        send(data)

@@ -1,0 +1,64 @@
+"""The byte budget of all bodies in flight."""
+
+import pytest
+
+from api.http.body_budget import ORDINARY_BYTES, BodyBudget
+from models.errors import OverloadedError
+
+_MIB = 1 << 20
+
+
+def test_bytes_that_are_released_can_be_taken_again() -> None:
+    budget = BodyBudget(_MIB)
+    for _ in range(3):
+        lease = budget.lease("a")
+        lease.grow(_MIB)
+        with pytest.raises(OverloadedError):
+            budget.lease("b").grow(1)
+        lease.release()
+        lease.release()
+
+    assert budget.num_bytes == 0
+
+
+def test_a_refused_share_takes_nothing() -> None:
+    budget = BodyBudget(_MIB)
+    lease = budget.lease("a")
+    lease.grow(_MIB - 1)
+
+    with pytest.raises(OverloadedError):
+        lease.grow(2)
+
+    assert budget.num_bytes == _MIB - 1
+    lease.grow(1)
+
+
+def test_large_bodies_leave_room_for_ordinary_ones() -> None:
+    budget = BodyBudget(16 * _MIB)
+    for client in ("a", "b"):
+        budget.lease(client).grow(6 * _MIB)
+    with pytest.raises(OverloadedError):
+        budget.lease("c").grow(2 * _MIB)
+
+    for _ in range(4):
+        budget.lease("c").grow(ORDINARY_BYTES)
+
+
+def test_one_client_leaves_room_for_the_large_bodies_of_others() -> None:
+    budget = BodyBudget(16 * _MIB)
+    budget.lease("a").grow(6 * _MIB)
+
+    with pytest.raises(OverloadedError):
+        budget.lease("a").grow(2 * _MIB)
+
+    budget.lease("b").grow(6 * _MIB)
+
+
+def test_a_body_that_grows_large_counts_as_large_with_all_its_bytes() -> None:
+    budget = BodyBudget(16 * _MIB)
+    growing = budget.lease("a")
+    for _ in range(6):
+        growing.grow(_MIB)
+
+    with pytest.raises(OverloadedError):
+        growing.grow(1)
