@@ -1,19 +1,22 @@
 """PgBouncer in transaction mode in front of a Postgres server, where it is installed."""
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from sqlalchemy.engine import make_url
 
+from cli.embedded import EmbeddedPostgres
 from cli.embedded.accounts import unprivileged_account
 from cli.embedded.ports import free_port
-from cli.supervisor.processes import Program, spawn, stop_all
+from cli.supervisor.processes import Program, account_options, stop_all
 from tests.polling import eventually
 
 BINARY = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
@@ -65,7 +68,15 @@ class PgBouncer:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        self._process = spawn(self._program, self._folder / "log")
+        # Not by `spawn`, whose child ends with the thread that started it.
+        with (self._folder / "log").open("ab") as output:
+            self._process = subprocess.Popen(
+                self._program.argv,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                **account_options(self._program.account),
+            )
         eventually(self._listens)
 
     def stop(self) -> None:
@@ -86,6 +97,20 @@ class PgBouncer:
     ) -> None:
         self.stop()
         shutil.rmtree(self._folder)
+
+    @classmethod
+    @contextlib.contextmanager
+    def with_postgres(cls) -> Iterator[Self]:
+        """Start a pooler and a database server of its own; stop and delete both after."""
+        folder = Path(tempfile.mkdtemp(prefix="antiphon-pooled-"))
+        folder.chmod(0o755)
+        postgres = EmbeddedPostgres(folder)
+        try:
+            with postgres, cls(postgres.url) as pooler:
+                yield pooler
+        finally:
+            postgres.discard()
+            shutil.rmtree(folder)
 
     def _listens(self) -> bool:
         try:

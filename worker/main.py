@@ -10,6 +10,7 @@ from celery import signals
 
 from models.logging import configure_logging
 from models.settings import Settings
+from models.vital_thread import VitalThread
 from worker.process.consumer import PatientConsumer
 from worker.process.runtime import Runtime
 from worker.queue import TASK_NAME, make_celery, queue_name
@@ -37,7 +38,7 @@ def main(settings: Settings, name: str, pulse: Path | None = None) -> None:
     def run_queued() -> None:
         runtime.run_queued()
 
-    drain = threading.Thread(target=runtime.drain, name="drain")
+    drain = VitalThread("drain", runtime.drain, is_daemon=False)
     is_stopping = threading.Event()
 
     def on_shutdown(**_: object) -> None:

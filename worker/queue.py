@@ -57,6 +57,8 @@ def make_celery(redis_url: str) -> Celery:
         task_acks_late=False,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
+        # No task is acknowledged late, so none is cancelled; without this, Celery warns.
+        worker_cancel_long_running_tasks_on_connection_loss=True,
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
         broker_connection_timeout=2,

@@ -21,6 +21,7 @@ from tests.acceptance.server import AntiphonServer
 from tests.chaos.build import MUTANT, PYTHONPATH
 from tests.chaos.plan import SCRIPT_TOKENS
 from tests.chaos.web import Http
+from tests.pgbouncer import PgBouncer
 from tests.polling import eventually
 
 READY_S = 90.0
@@ -39,6 +40,8 @@ class Cluster(AntiphonServer):
     ) -> None:
         super().__init__(data_dir, command=None, **settings)
         self._env |= {"PYTHONPATH": PYTHONPATH, **env}
+        self.pooler: PgBouncer | None = None
+        """Pooler before the database, if there is one."""
         if mutant is not None:
             self._env[MUTANT] = mutant
 
@@ -102,7 +105,7 @@ class Cluster(AntiphonServer):
 
     def database(self, name: str = "postgres") -> psycopg.Connection:
         """Open a database connection in autocommit mode, for observers and the nemesis."""
-        url = self._addresses()["DATABASE_URL"]
+        url = self._addresses()["DATABASE_URL"].replace("+psycopg", "", 1)
         return psycopg.connect(url, dbname=name, autocommit=True, connect_timeout=5)
 
     def redis(self, **options: Any) -> redis.Redis:
@@ -161,9 +164,13 @@ def running(
     num_workers: int = 4,
     mutant: str | None = None,
     env: dict[str, str] | None = None,
+    pooler: PgBouncer | None = None,
     **settings: str,
 ) -> Iterator[Cluster]:
-    """Start a cluster with the scripted engine; stop it and delete its folder after."""
+    """Start a cluster with the scripted engine; stop it and delete its folder after.
+
+    Its database is the one behind `pooler`, or else one of its own.
+    """
     data_dir = Path(tempfile.mkdtemp(prefix="antiphon-chaos-"))
     # If we are root, Postgres runs as another user, who needs to traverse this folder.
     data_dir.chmod(0o755)
@@ -177,7 +184,9 @@ def running(
         "script_interval_ms": "20",
         "drain_seconds": "1",
     }
-    cluster = Cluster(data_dir, mutant=mutant, env=env or {}, **(defaults | settings))
+    database = {"DATABASE_URL": pooler.url} if pooler else {}
+    cluster = Cluster(data_dir, mutant=mutant, env=database | (env or {}), **(defaults | settings))
+    cluster.pooler = pooler
     try:
         cluster.start()
         yield cluster

@@ -24,6 +24,8 @@ _DENY = """
     CREATE TRIGGER chaos_deny BEFORE INSERT OR UPDATE OR DELETE ON workers
         FOR EACH STATEMENT EXECUTE FUNCTION chaos_deny();
 """
+POOLER = "pgbouncer"
+"""Name of the refusal in which the pooler is stopped; in trials with one."""
 OTHER_PASSWORD = "chaos"
 
 
@@ -133,5 +135,5 @@ VALKEY: dict[str, ValkeyRefusal] = {
 
 def ends_by_itself(name: str) -> bool:
     """Return True if service should be back although the refusal has not been mended."""
-    refusal = POSTGRES.get(name) or VALKEY[name]
-    return refusal.ends_by_itself
+    refusal = POSTGRES.get(name) or VALKEY.get(name)
+    return refusal is not None and refusal.ends_by_itself

@@ -10,7 +10,8 @@ import psycopg
 import redis
 
 from tests.chaos.cluster import Cluster
-from tests.chaos.refusals import OTHER_PASSWORD, POSTGRES, VALKEY
+from tests.chaos.refusals import OTHER_PASSWORD, POOLER, POSTGRES, VALKEY
+from tests.pgbouncer import PgBouncer
 
 _MEND_FOR_S = 20.0
 _MEND_ALL_FOR_S = 60.0
@@ -31,7 +32,10 @@ class Refusals:
         if name in self._kept:
             return False
         try:
-            if name in POSTGRES:
+            if name == POOLER:
+                self._kept[name] = None
+                self._pooler.stop()
+            elif name in POSTGRES:
                 self._kept[name] = connection = self._open_postgres(name)
                 for statement in POSTGRES[name].strike:
                     connection.execute(statement.encode())
@@ -47,7 +51,7 @@ class Refusals:
         deadline = time.monotonic() + within_s
         while name in self._kept:
             try:
-                self._mend_postgres(name) if name in POSTGRES else self._mend_valkey(name)
+                self._mend(name)
             except (psycopg.Error, redis.RedisError, OSError):
                 if time.monotonic() > deadline:
                     return False
@@ -62,6 +66,19 @@ class Refusals:
         """End every refusal."""
         for name in list(self._kept):
             assert self.mend(name, within_s=_MEND_ALL_FOR_S), f"{name} was not mended"
+
+    @property
+    def _pooler(self) -> PgBouncer:
+        assert self._cluster.pooler is not None
+        return self._cluster.pooler
+
+    def _mend(self, name: str) -> None:
+        if name == POOLER:
+            self._pooler.start()
+        elif name in POSTGRES:
+            self._mend_postgres(name)
+        else:
+            self._mend_valkey(name)
 
     def _mend_postgres(self, name: str) -> None:
         kept = self._kept[name]

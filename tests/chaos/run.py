@@ -5,6 +5,7 @@ import pickle
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.chaos.nemesis import Nemesis
 from tests.chaos.plan import draw_plan
 from tests.chaos.returns import Return
 from tests.chaos.schedule import Step, draw_schedule
+from tests.pgbouncer import PgBouncer
 
 _SWEPT_WITHIN_S = 20.0
 
@@ -47,6 +49,8 @@ class Trial:
     return_s: float = 5.0
     """Seconds after a refusal within which service must be back."""
     mutant: str | None = None
+    is_pooled: bool = False
+    """True if PgBouncer is between the server and its database."""
     settings: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -132,9 +136,15 @@ def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
     With a folder `keep`, its logs and the pickled history are saved there.
     """
     phases = Phases()
-    with running(
-        num_workers=trial.num_workers, mutant=trial.mutant, env=None, **trial.settings
-    ) as cluster:
+    with (
+        PgBouncer.with_postgres() if trial.is_pooled else nullcontext() as pooler,
+        running(
+            num_workers=trial.num_workers,
+            mutant=trial.mutant,
+            pooler=pooler,
+            **trial.settings,  # type: ignore[arg-type]
+        ) as cluster,
+    ):
         install_audit(cluster)
         phases.end("start")
         driver, nemesis = _strike(cluster, trial, phases)

@@ -2,6 +2,7 @@
 
 from signal import Signals
 
+from tests.chaos.refusals import POOLER
 from tests.chaos.run import Trial
 from tests.chaos.schedule import Step
 
@@ -87,6 +88,18 @@ DEMOTED = _trial(60, _refused("postgres demoted", 15.0), grace_s=30.0)
 READONLY = _trial(60, _refused("valkey READONLY", 6.0), grace_s=30.0)
 """The broker refuses to write for a while."""
 
+POOLED = _trial(
+    150,
+    [
+        Step(at_s=2.0 + 8.0 * number + later_s, act=act, target=POOLER)
+        for number in range(3)
+        for act, later_s in (("strike", 0.0), ("mend", 1.5))
+    ],
+    is_pooled=True,
+    grace_s=30.0,
+)
+"""PgBouncer, in transaction mode, is stopped and started at the same address."""
+
 BROKEN = _trial(
     60, [Step(at_s=2.0, act="break", target=f"worker-{number}") for number in (1, 2)], grace_s=30.0
 )
@@ -126,6 +139,7 @@ CONTROLS: dict[str, tuple[Trial, str | None]] = {
     "a read-only database": (READ_ONLY, None),
     "a demoted primary": (DEMOTED, None),
     "a read-only broker": (READONLY, None),
+    "a restarted pooler": (POOLED, None),
     "a lost thread": (BROKEN, None),
     "a hung heartbeat": (DEAF, None),
 }
