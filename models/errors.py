@@ -134,6 +134,15 @@ class ConversationLockedError(InvalidRequestError):
         super().__init__(param="conversation")
 
 
+class ConversationFullError(InvalidRequestError):
+    """The conversation would have more than 64 MiB or 10,000 items; delete some of them."""
+
+    default_code = "conversation_full"
+
+    def __init__(self) -> None:
+        super().__init__(param="items")
+
+
 class NotFoundError(AppError):
     """There is nothing at this address."""
 

@@ -2,20 +2,21 @@
 
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
-from api.routes.item_pages import paginate_items, to_listed_item
+from api.routes.item_pages import read_page, to_listed_item
 from api.routes.queries import IncludeQuery, ItemsQuery
 from api.services import Services, project_id, services
 from api.validation.context import find_conversation
 from api.validation.encrypted_content import check_encrypted_content
 from api.validation.item_references import is_reference, resolve_references
 from models.errors import (
+    AppError,
+    ConversationFullError,
     ConversationLockedError,
     ConversationNotFoundError,
     InvalidRequestError,
@@ -55,7 +56,7 @@ class ItemPath(ConversationPath):
 def create(body: CreateConversation) -> Response:
     """Create a conversation, with its first items if any are given."""
     app_services = services()
-    items, made_ids = _prepare_items(app_services, dump_items(body.items), used_ids=set())
+    items, made_ids = _prepare_items(app_services, dump_items(body.items))
     conversation = ConversationRecord(
         id=new_id(),
         project_id=project_id(),
@@ -100,8 +101,8 @@ def list_items(path: ConversationPath, query: ItemsQuery) -> Response:
     """List the items of a conversation, last first."""
     app_services = services()
     conversation = find_conversation(app_services, project_id(), path.conversation_id)
-    items = app_services.store.conversations.items(conversation.project_id, conversation.id)
-    return _json(paginate_items(items, query))
+    pages = app_services.store.conversations.pages
+    return _json(read_page(pages, conversation.project_id, conversation.id, query))
 
 
 @blueprint.post("/<string:conversation_id>/items", responses={200: ItemPage})
@@ -109,9 +110,8 @@ def create_items(path: ConversationPath, body: CreateItems, query: IncludeQuery)
     """Append items to a conversation and return them in order."""
     app_services = services()
     conversation = find_conversation(app_services, project_id(), path.conversation_id)
-    stored_items = app_services.store.conversations.items(conversation.project_id, conversation.id)
-    used_ids = {item["id"] for item in stored_items}
-    items, made_ids = _prepare_items(app_services, dump_items(body.items), used_ids)
+    items, made_ids = _prepare_items(app_services, dump_items(body.items))
+    _refuse_used_ids(app_services, conversation, items)
     if not app_services.store.conversations.add_items(
         conversation.project_id, conversation.id, items, made_ids
     ):
@@ -148,28 +148,42 @@ def delete_item(path: ItemPath) -> Response:
 def _find_item(
     services: Services, conversation: ConversationRecord, item_id: str
 ) -> dict[str, Any]:
-    for item in services.store.conversations.items(conversation.project_id, conversation.id):
-        if item["id"] == item_id:
-            return item
-    raise ItemNotFoundError(f"Item with id '{item_id}' not found.", param="item_id")
+    item = services.store.conversations.pages.find(
+        conversation.project_id, conversation.id, item_id
+    )
+    if item is None:
+        raise ItemNotFoundError(f"Item with id '{item_id}' not found.", param="item_id")
+    return item
 
 
-def _make_conflict_error(
-    services: Services, conversation: ConversationRecord
-) -> ConversationLockedError | ConversationNotFoundError:
-    """Return the error for a conversation that could not be changed: locked, or deleted by now."""
+def _refuse_used_ids(
+    services: Services, conversation: ConversationRecord, items: list[dict[str, Any]]
+) -> None:
+    """Raise a 400 for an item whose id an item of the conversation has."""
+    ids = [item["id"] for item in items]
+    used = services.store.conversations.used_ids(conversation.project_id, conversation.id, ids)
+    for position, item_id in enumerate(ids):
+        if item_id in used:
+            message = f"The conversation has an item with the id '{item_id}' already."
+            raise InvalidRequestError(message, param=f"items[{position}].id")
+
+
+def _make_conflict_error(services: Services, conversation: ConversationRecord) -> AppError:
+    """Return the error for a conversation that could not be changed: deleted, locked, or full."""
     current = services.store.conversations.get(conversation.project_id, conversation.id)
-    wire_id = conversation_wire_id(conversation.id)
-    return ConversationLockedError() if current is not None else ConversationNotFoundError(wire_id)
+    if current is None:
+        return ConversationNotFoundError(conversation_wire_id(conversation.id))
+    return ConversationFullError() if current.running_id is None else ConversationLockedError()
 
 
 def _prepare_items(
-    services: Services, items: list[dict[str, Any]], used_ids: set[str | UUID]
+    services: Services, items: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], set[str]]:
     """Return `items`, each with an id, and the ids that were made here.
 
-    Raise a 400 for a used id or undecryptable content.
+    Raise a 400 for an id that two items have, or undecryptable content.
     """
+    used_ids: set[str] = set()
     given_ids = {item.get("id") for item in items if not is_reference(item)}
     items = resolve_references(services, project_id(), items, field="items")
     check_encrypted_content(services, project_id(), items, field="items")

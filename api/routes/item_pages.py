@@ -2,30 +2,32 @@
 
 from collections.abc import Collection
 from typing import Any
+from uuid import UUID
 
 from api.routes.queries import ItemsQuery
 from models.errors import InvalidRequestError
 from models.schemas.pages import ItemPage
+from models.store.item_pages import ItemPages, PageQuery
 
 IMAGE_URL = "message.input_image.image_url"
 """Value of `include` that asks for the URLs of images."""
 
 
-def paginate_items(items: list[dict[str, Any]], query: ItemsQuery) -> ItemPage:
-    """Return the page of the chronologically ordered `items` that the query asks for.
+def read_page(pages: ItemPages, project_id: str, owner_id: UUID, query: ItemsQuery) -> ItemPage:
+    """Return the page of items that the query asks for.
 
     Raise a 400 if no item has the id `after`.
     """
-    if query.order == "desc":
-        items = items[::-1]
-    if query.after is not None:
-        ids = [item["id"] for item in items]
-        if query.after not in ids:
-            raise InvalidRequestError(f"No item has the id '{query.after}'.", param="after")
-        items = items[ids.index(query.after) + 1 :]
-    page = [to_listed_item(item, query.include) for item in items[: query.limit]]
+    found = pages.read(
+        project_id,
+        owner_id,
+        PageQuery(limit=query.limit, after=query.after, is_descending=query.order == "desc"),
+    )
+    if found is None:
+        raise InvalidRequestError(f"No item has the id '{query.after}'.", param="after")
+    page = [to_listed_item(item, query.include) for item in found.items]
     first, last = (page[0]["id"], page[-1]["id"]) if page else (None, None)
-    return ItemPage(data=page, first_id=first, last_id=last, has_more=len(items) > query.limit)
+    return ItemPage(data=page, first_id=first, last_id=last, has_more=found.has_more)
 
 
 def to_listed_item(item: dict[str, Any], include: Collection[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
-from api.routes.item_pages import paginate_items
+from api.routes.item_pages import read_page
 from api.routes.queries import ItemsQuery, ListQuery, ResponsePath, RetrieveQuery
 from api.services import project_id, services
 from api.streaming.cancel import cancel, clean_up, request_cancel
@@ -145,8 +145,8 @@ def delete(path: ResponsePath) -> Response:
 def list_input_items(path: ResponsePath, query: ItemsQuery) -> Response:
     """List the input items of a response, last first."""
     record = _find(path.response_id)
-    items = services().store.items.of_input(record.project_id, record.id)
-    return _json(paginate_items(items, query))
+    pages = services().store.items.input_pages
+    return _json(read_page(pages, record.project_id, record.id, query))
 
 
 def _cursor(wire_id: str | None, param: str) -> UUID | None:

@@ -94,7 +94,7 @@ def create_response(
         conversation_id=context.conversation_id,
         content_key=None if body.store else new_content_key(),
     )
-    _store(services, record, context.items + items if context.is_inline else items, key)
+    _store(services, record, context, items, key)
     services.queue_limiter.add(project_id, background=body.background)
     services.wake_queue.wake(record.model)
     return record
@@ -124,13 +124,22 @@ def num_input_tokens(services: Services, project_id: str, prepared: PreparedRequ
 
 
 def _store(
-    services: Services, record: ResponseRecord, items: list[dict[str, Any]], key: RequestKey | None
+    services: Services,
+    record: ResponseRecord,
+    context: Context,
+    items: list[dict[str, Any]],
+    key: RequestKey | None,
 ) -> None:
     if record.store:
         if not _create(services, record, items, key):
             raise ConversationLockedError
         return
-    content = UnstoredContent(parameters=record.parameters, metadata=record.metadata, items=items)
+    content = UnstoredContent(
+        parameters=record.parameters,
+        metadata=record.metadata,
+        items=context.items + items if context.is_inline else items,
+        has_context=context.is_inline,
+    )
     with ExitStack() as undo:
         undo.callback(services.unstored.forget, record.id)
         services.unstored.put(UnstoredCipher.of(record), content)

@@ -11,6 +11,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.engine import Row
 
 from models.database.connection import Database
+from models.store.item_pages import MAX_BYTES, SIZE, ItemPages, bodies_of, within_limit
 
 MAX_ITEMS = 10_000
 """Maximum number of items read of one conversation, the newest."""
@@ -45,10 +46,14 @@ _DELETE = text("""
 """)
 
 # The UPDATE locks the conversation's row, so that no position is assigned twice.
-_ADD_ITEMS = text("""
+_ADD_ITEMS = text(f"""
     WITH extended AS (
         UPDATE conversations SET next_position = next_position + :num_items
-        WHERE project_id = :project_id AND id = :id AND running_id IS NULL
+        WHERE project_id = :project_id AND id = :id AND running_id IS NULL AND (
+            SELECT COALESCE(sum({SIZE}), 0) + :num_bytes <= {MAX_BYTES}
+               AND count(*) + :num_items <= {MAX_ITEMS}
+            FROM conversation_items WHERE project_id = :project_id AND conversation_id = :id
+        )
         RETURNING id, project_id, next_position - :num_items AS first
     ), added AS (
         INSERT INTO conversation_items (conversation_id, position, project_id, item_id, body,
@@ -68,8 +73,13 @@ _DELETE_ITEM = text("""
     RETURNING i.item_id
 """)
 
+_USED_IDS = text("""
+    SELECT item_id FROM conversation_items
+    WHERE project_id = :project_id AND conversation_id = :id AND item_id = ANY(:item_ids)
+""")
+
 _ITEMS = text(f"""
-    SELECT body FROM (
+    SELECT {within_limit("position DESC")} FROM (
         SELECT position, body FROM conversation_items
         WHERE project_id = :project_id AND conversation_id = :id
         ORDER BY position DESC LIMIT {MAX_ITEMS}
@@ -94,6 +104,7 @@ class Conversations:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.pages = ItemPages(database, is_input=False)
 
     def create(
         self,
@@ -130,10 +141,19 @@ class Conversations:
         return self._execute(_DELETE, project_id, conversation_id) is not None
 
     def items(self, project_id: str, conversation_id: UUID) -> list[dict[str, Any]]:
-        """Return the items in order; at most the newest `MAX_ITEMS`."""
+        """Return the items in order; at most the newest `MAX_ITEMS`.
+
+        Raises `ItemsTooLargeError` if they have more than `MAX_BYTES`.
+        """
         values = {"project_id": project_id, "id": conversation_id}
         with self._database.statement() as connection:
-            return list(connection.execute(_ITEMS, values).scalars())
+            return bodies_of(connection.execute(_ITEMS, values).all(), param="conversation")
+
+    def used_ids(self, project_id: str, conversation_id: UUID, item_ids: Sequence[str]) -> set[str]:
+        """Return those of the ids that items of the conversation have."""
+        values = {"project_id": project_id, "id": conversation_id, "item_ids": list(item_ids)}
+        with self._database.statement() as connection:
+            return set(connection.execute(_USED_IDS, values).scalars())
 
     def add_items(
         self,
@@ -142,13 +162,15 @@ class Conversations:
         items: Sequence[dict[str, Any]],
         made_ids: Collection[str] = (),
     ) -> bool:
-        """Append items, which must have ids; False if a response is using it, or unknown.
+        """Append items, which must have ids; the server made `made_ids`.
 
-        The server made `made_ids`.
+        Returns False if a response is using it, if it is unknown, or if it would be too large.
         """
+        encoded = orjson.dumps(list(items))
         values = {
-            "items": orjson.dumps(list(items)).decode(),
+            "items": encoded.decode(),
             "num_items": len(items),
+            "num_bytes": len(encoded),
             "made_ids": list(made_ids),
         }
         return self._execute(_ADD_ITEMS, project_id, conversation_id, **values) is not None

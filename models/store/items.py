@@ -5,23 +5,23 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.engine import Row
 
 from models.database.connection import Database
-from models.ids import parse_item_id
+from models.errors import PreviousResponseNotFoundError
+from models.ids import parse_item_id, response_wire_id
+from models.store.item_pages import ItemPages, bodies_of, within_limit
 
 MAX_CHAIN = 1000
 """Maximum number of responses in a chain of `previous_response_id`."""
 
-_INPUT_ITEMS = text("""
-    SELECT body FROM items
-    WHERE project_id = :project_id AND response_id = :id AND direction = 'input'
-    ORDER BY position
-""")
+_OTHER_CHOICE = "^[a-z]+_[0-9a-f]{32}_c[0-9]+_"
+"""Pattern of the ids of items of choices other than the first."""
 
 # An id that was made here names its response, whose item is the one. Conversations may outlive the
 # responses of their items: of their copies, those that were made here count.
-_MADE_ITEMS = text("""
-    SELECT DISTINCT ON (id) id, body FROM (
+_MADE_ITEMS = text(f"""
+    WITH found AS (
         SELECT asked.id, i.body, i.response_id AS age
         FROM unnest(CAST(:ids AS text[]), CAST(:owners AS uuid[])) AS asked (id, owner)
         JOIN items i ON i.project_id = :project_id AND i.response_id = asked.owner
@@ -29,22 +29,30 @@ _MADE_ITEMS = text("""
         UNION ALL
         SELECT item_id, body, conversation_id FROM conversation_items
         WHERE project_id = :project_id AND item_id = ANY(:ids) AND made_here
-    ) found ORDER BY id, age
+    ), first AS (
+        SELECT DISTINCT ON (id) id, body FROM found ORDER BY id, age
+    )
+    SELECT id, {within_limit("id")}, true AS is_unique FROM first
 """)
 
 # Any client may give any other id to any number of items.
-_GIVEN_ITEMS = text("""
-    SELECT id, CAST(min(body) AS json) AS body, min(body) = max(body) AS is_unique FROM (
+_GIVEN_ITEMS = text(f"""
+    WITH found AS (
         SELECT body ->> 'id' AS id, CAST(body AS text) COLLATE "C" AS body FROM items
         WHERE project_id = :project_id AND body ->> 'id' = ANY(:ids)
         UNION ALL
         SELECT item_id, CAST(body AS text) COLLATE "C" FROM conversation_items
         WHERE project_id = :project_id AND item_id = ANY(:ids)
-    ) found GROUP BY id
+    ), by_id AS (
+        SELECT id, CAST(min(body) AS json) AS body, min(body) = max(body) AS is_unique
+        FROM found GROUP BY id
+    )
+    SELECT id, {within_limit("id")}, is_unique FROM by_id
 """)
 
 # Lateral sub-selects, one look-up per response: a join would scan all responses of the project.
-_CHAIN = text("""
+# The oldest response that was found comes first, also if it has no items.
+_CHAIN = text(f"""
     WITH RECURSIVE chain (id, previous_response_id, age) AS (
         SELECT id, previous_response_id, 0 FROM responses
         WHERE project_id = :project_id AND id = :id AND store
@@ -57,12 +65,14 @@ _CHAIN = text("""
         ) earlier
         WHERE chain.age < :max_age
     )
-    SELECT said.body FROM chain CROSS JOIN LATERAL (
+    SELECT chain.age, chain.previous_response_id, said.direction,
+           {within_limit("chain.age, said.direction DESC, said.position DESC")}
+    FROM chain LEFT JOIN LATERAL (
         SELECT i.body, i.direction, i.position FROM items i
         WHERE i.project_id = :project_id AND i.response_id = chain.id
-          AND NOT (i.direction = 'output' AND i.body ->> 'id' ~ '^[a-z]+_[0-9a-f]{32}_c[0-9]+_')
+          AND NOT (i.direction = 'output' AND i.body ->> 'id' ~ '{_OTHER_CHOICE}')
         OFFSET 0
-    ) said
+    ) said ON true
     ORDER BY chain.age DESC, said.direction, said.position
 """)
 
@@ -75,17 +85,23 @@ class AmbiguousItemError(Exception):
         self.item_id = item_id
 
 
+class ChainBrokenError(PreviousResponseNotFoundError):
+    """An earlier response of the chain is gone."""
+
+    def __init__(self, missing_id: UUID, num_found: int) -> None:
+        wire_id = response_wire_id(missing_id)
+        message = f"Response '{wire_id}', earlier in the chain, was deleted or has expired."
+        if num_found >= MAX_CHAIN:
+            message = f"The chain has more than {MAX_CHAIN} responses; '{wire_id}' is not read."
+        super().__init__(message, param="previous_response_id")
+
+
 class Items:
     """Read access to stored items for the API and the worker."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    def of_input(self, project_id: str, response_id: UUID) -> list[dict[str, Any]]:
-        """Return the input items of one response, in order."""
-        with self._database.statement() as connection:
-            values = {"project_id": project_id, "id": response_id}
-            return list(connection.execute(_INPUT_ITEMS, values).scalars())
+        self.input_pages = ItemPages(database, is_input=True)
 
     def by_id(self, project_id: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the project's stored items with these ids, by id; unknown ids are left out.
@@ -96,25 +112,29 @@ class Items:
         owners = {item_id: parse_item_id(item_id) for item_id in ids}
         made = [item_id for item_id, owner in owners.items() if owner is not None]
         given = [item_id for item_id, owner in owners.items() if owner is None]
-        found: dict[str, dict[str, Any]] = {}
+        rows: list[Row[Any]] = []
         with self._database.statement() as connection:
             if made:
                 values = {"ids": made, "owners": [owners[item_id] for item_id in made]}
-                rows = connection.execute(_MADE_ITEMS, {"project_id": project_id, **values})
-                found |= {row.id: row.body for row in rows}
+                rows += connection.execute(_MADE_ITEMS, {"project_id": project_id, **values})
             if given:
-                rows = connection.execute(_GIVEN_ITEMS, {"project_id": project_id, "ids": given})
-                for row in rows:
-                    if not row.is_unique:
-                        raise AmbiguousItemError(row.id)
-                    found[row.id] = row.body
-        return found
+                rows += connection.execute(_GIVEN_ITEMS, {"project_id": project_id, "ids": given})
+        for row in rows:
+            if not row.is_unique:
+                raise AmbiguousItemError(row.id)
+        return dict(zip((row.id for row in rows), bodies_of(rows, param="input"), strict=True))
 
     def of_chain(self, project_id: str, response_id: UUID) -> list[dict[str, Any]]:
         """Return input and output of a response and all before it, oldest first (§6).
 
-        Of responses with several choices, only the first choice is included.
+        Of responses with several choices, only the first choice is included. Of an unstored
+        response there is nothing. Raises `ChainBrokenError` if an earlier response is gone or if
+        they are too many, and `ItemsTooLargeError` if the items have too many bytes.
         """
         values = {"project_id": project_id, "id": response_id, "max_age": MAX_CHAIN - 1}
         with self._database.statement() as connection:
-            return list(connection.execute(_CHAIN, values).scalars())
+            rows = connection.execute(_CHAIN, values).all()
+        if rows and rows[0].previous_response_id is not None:
+            raise ChainBrokenError(rows[0].previous_response_id, rows[0].age + 1)
+        said = [row for row in rows if row.direction is not None]
+        return bodies_of(said, param="previous_response_id")

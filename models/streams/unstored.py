@@ -23,6 +23,8 @@ class UnstoredContent:
     parameters: dict[str, Any]
     metadata: dict[str, str]
     items: list[dict[str, Any]]
+    has_context: bool = False
+    """True if the items begin with those of the context, which is stored nowhere."""
 
 
 class UnstoredContents:
@@ -38,6 +40,7 @@ class UnstoredContents:
                 "parameters": content.parameters,
                 "metadata": content.metadata,
                 "items": content.items,
+                "has_context": content.has_context,
             }
         )
         encrypted = cipher.encrypt(_PURPOSE, data)

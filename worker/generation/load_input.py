@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from models.encryption.unstored import UnstoredCipher
-from models.errors import AppError
+from models.errors import AppError, PreviousResponseNotFoundError
+from models.ids import response_wire_id
 from models.responses.record import ResponseRecord
 from models.store.store import Store
 from models.streams.unstored import UnstoredContents
@@ -19,7 +20,8 @@ def load_input(
 ) -> tuple[ResponseRecord, list[dict[str, Any]]]:
     """Return the response with its parameters, and all items before its output, oldest first.
 
-    Raises `ContentLostError` if the content was not stored and has expired.
+    Raises `ContentLostError` if the content was not stored and has expired, and
+    `PreviousResponseNotFoundError` if a response that it continues has been deleted.
     """
     if record.store:
         items = store.items.of_chain(record.project_id, record.id)
@@ -31,7 +33,10 @@ def load_input(
     if content is None:
         raise ContentLostError
     before: list[dict[str, Any]] = []
-    if record.previous_response_id:
+    if record.previous_response_id and not content.has_context:
         before = store.items.of_chain(record.project_id, record.previous_response_id)
+        if not before:
+            wire_id = response_wire_id(record.previous_response_id)
+            raise PreviousResponseNotFoundError(f"Response '{wire_id}' was deleted or has expired.")
     record = replace(record, parameters=content.parameters, metadata=content.metadata)
     return record, before + content.items

@@ -163,7 +163,7 @@ class Turns:
         content = None if record.store else self._services.unstored.get(UnstoredCipher.of(record))
         if content is None:
             return
-        before = record.previous_response_id
+        before = None if content.has_context else record.previous_response_id
         chain = self._services.store.items.of_chain(self._project_id, before) if before else []
         self._set_continuable(record)
         self._services.context_cache.keep(record.id, chain + content.items + response["output"])

@@ -3,9 +3,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from models.ids import new_id
+from models.ids import new_id, response_wire_id
 from models.outages import StatementError
 from models.responses.status import ResponseStatus
+from models.store.item_pages import PageQuery
+from models.store.items import ChainBrokenError
 from models.store.responses import ListFilter
 from models.store.store import Store
 from models.tables import DEFAULT_PROJECT
@@ -20,7 +22,7 @@ def test_it_works(store: Store) -> None:
     store.responses.create(new, [input_message(new.id)])
 
     assert store.responses.get(DEFAULT_PROJECT, new.id) == new
-    assert store.items.of_input(DEFAULT_PROJECT, new.id) == [input_message(new.id)]
+    assert store.items.of_chain(DEFAULT_PROJECT, new.id) == [input_message(new.id)]
 
 
 @pytest.fixture
@@ -49,7 +51,9 @@ def test_a_foreign_project_sees_nothing_of_a_response(desk: Desk) -> None:
 
     assert store.responses.get(ours, theirs.id) is None
     assert store.responses.list_responses(ours, ListFilter()) == []
-    assert store.items.of_input(ours, theirs.id) == []
+    page = store.items.input_pages.read(ours, theirs.id, PageQuery(limit=9))
+    assert page is not None
+    assert page.items == []
     assert store.items.of_chain(ours, theirs.id) == []
     assert store.responses.statuses([(ours, theirs.id)]) == {}
 
@@ -142,13 +146,12 @@ def test_a_chain_of_three_turns_is_read_oldest_first(desk: Desk) -> None:
     assert [item["content"][0]["text"] for item in items] == texts
 
 
-def test_a_chain_stops_at_a_turn_that_belongs_to_another_project(desk: Desk) -> None:
+def test_a_chain_never_goes_on_in_another_project(desk: Desk) -> None:
     theirs = desk.create("theirs", project_id=desk.add_project("theirs"))
     ours = desk.create("ours", previous_response_id=theirs.id)
 
-    items = desk.store.items.of_chain(DEFAULT_PROJECT, ours.id)
-
-    assert [item["content"][0]["text"] for item in items] == ["ours"]
+    with pytest.raises(ChainBrokenError, match=response_wire_id(theirs.id)):
+        desk.store.items.of_chain(DEFAULT_PROJECT, ours.id)
 
 
 def test_statuses_leave_out_what_does_not_exist(desk: Desk) -> None:
