@@ -3,8 +3,9 @@
 from api.services import Services
 from models.chat.scripted_encoder import ScriptedEncoder
 from models.errors import InvalidRequestError
+from models.grammars.arguments import arguments_schema
 from models.grammars.compile import schema_grammar
-from models.grammars.tool_calls import arguments_schema, calls_grammar
+from models.grammars.tool_calls import calls_grammar
 from models.schemas.request.create_response import CreateResponse
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.request.tools import FunctionTool, WebSearchTool

@@ -5,15 +5,13 @@ call is free; from the opener on, only the given names and arguments are allowed
 """
 
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import orjson
 
 from models.chat.prompt import ChatEncoder
-from models.errors import InvalidRequestError
-from models.grammars.compile import grammar_of, schema_grammar
-from models.grammars.isolation.pool import Task, TooExpensiveError, shared_pool
+from models.grammars.arguments import arguments_schema
+from models.grammars.compile import grammar_of
 from models.grammars.json_schema.prepare import prepare_schema
 from models.profile.call_format import GENERIC, CallFormat
 from models.schemas.request.parameters import GenerationParameters
@@ -23,8 +21,6 @@ from models.tools.choice import SEARCH_FUNCTION, CallRule, call_rule, format_of
 MAX_REPEATED = 128
 """Calls per output if the request sets no limit: some models repeat calls without end."""
 
-_ANY_OBJECT: dict[str, Any] = {"type": "object"}
-_NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 _BODY = "body"
 
 _ANYTHING = r"/(.|\n)*/"
@@ -85,20 +81,6 @@ def tool_grammar(
     return orjson.dumps({"grammars": [{"lark_grammar": lark}, *grammars]}).decode()
 
 
-def arguments_schema(tool: FunctionTool) -> dict[str, Any]:
-    """Return the JSON schema that constrains the arguments of a function.
-
-    If the function is not `strict` and its schema cannot be enforced, any object is allowed.
-    """
-    schema = dict(tool.parameters or _NO_PARAMETERS)
-    schema.setdefault("type", "object")
-    if schema.get("properties") is not None:
-        schema.setdefault("additionalProperties", False)
-    if not tool.strict and not _is_enforceable(orjson.dumps(schema).decode()):
-        schema = dict(_ANY_OBJECT)
-    return schema
-
-
 def _calls(rule: CallRule, form: CallFormat, opener_id: int | None) -> str:
     more = min(rule.max_calls or MAX_REPEATED, MAX_REPEATED) - 1
     opener = f"<[{opener_id}]>" if opener_id is not None else _literal(form.opener)
@@ -134,18 +116,3 @@ def _call_rules(tools: tuple[FunctionTool, ...], form: CallFormat) -> list[str]:
 def _literal(text: str) -> str:
     """Return a text as a Lark string literal; nothing for an empty text."""
     return orjson.dumps(text).decode() if text else ""
-
-
-@lru_cache(maxsize=256)
-def _is_enforceable(schema: str) -> bool:
-    parsed = orjson.loads(schema)
-    if parsed["type"] != "object":
-        return False
-    try:
-        grammar = schema_grammar(parsed, param="tools")
-    except InvalidRequestError:
-        return False
-    try:
-        return not shared_pool().run(Task(name="warnings", grammar=grammar))
-    except TooExpensiveError:
-        return False

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from models.grammars.tool_calls import arguments_schema, tool_grammar
+from models.grammars.arguments import arguments_schema
+from models.grammars.tool_calls import tool_grammar
 from models.profile.call_format import CALL_FORMATS, GENERIC, CallStyle
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.request.tools import FunctionTool
