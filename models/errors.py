@@ -267,3 +267,7 @@ class UnavailableError(AppError):
     http_status = 503
     default_code = "service_unavailable"
     retry_after_s = 2
+
+
+class DatabaseBusyError(UnavailableError):
+    """The database is busy; try again."""

@@ -22,6 +22,7 @@ from models.encryption.unstored import UnstoredCipher, new_content_key
 from models.errors import (
     ContextLengthExceededError,
     ConversationLockedError,
+    DatabaseBusyError,
     InvalidRequestError,
     UnavailableError,
 )
@@ -152,6 +153,9 @@ def _create(
 ) -> bool:
     try:
         return services.store.responses.create(record, items, key)
+    except DatabaseBusyError:
+        # It has had no effect, and would wait as long again.
+        raise
     except UnavailableError:
         # The connection was lost: ask the store, if it is back, whether the row was committed.
         if services.store.responses.statuses([(record.project_id, record.id)]):

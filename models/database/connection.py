@@ -14,9 +14,9 @@ from sqlalchemy.exc import DBAPIError, TimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
 from models.database.address import sqlalchemy_url
-from models.database.sql_states import is_session_shared, is_session_stale, is_value_error
+from models.database.sql_states import is_busy, is_session_shared, is_session_stale, is_value_error
 from models.database.statement_timer import StatementTimer
-from models.errors import UnavailableError
+from models.errors import DatabaseBusyError, UnavailableError
 from models.outages import StatementError
 from models.responses.status import ResponseStatus
 
@@ -174,4 +174,6 @@ def _translate_errors() -> Iterator[None]:
         if is_value_error(cause):
             # Not chained: the driver's message quotes the row, which must not reach the logs.
             raise StatementError(_primary_message(cause)) from None
+        if is_busy(cause):
+            raise DatabaseBusyError from cause
         raise UnavailableError("The database is out of reach; try again.") from cause

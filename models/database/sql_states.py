@@ -14,6 +14,7 @@ _STALE_SESSION_STATES = ("25006", "42P05")
 """
 _SHARED_SESSION_STATES = ("26000", "42P05")
 _CANCELLED = "57014"
+_BUSY_STATES = ("55P03", _CANCELLED)
 
 
 def is_value_error(error: BaseException | None) -> bool:
@@ -24,6 +25,11 @@ def is_value_error(error: BaseException | None) -> bool:
         # The driver raised it: before it sent anything, or because it lost the connection.
         return isinstance(error, psycopg.DataError | psycopg.ProgrammingError)
     return error.sqlstate.startswith(_VALUE_CLASSES)
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Return True if a statement waited in vain, for a lock or for its own end."""
+    return isinstance(error, psycopg.Error) and error.sqlstate in _BUSY_STATES
 
 
 def is_session_stale(error: BaseException | None) -> bool:

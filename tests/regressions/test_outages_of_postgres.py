@@ -11,7 +11,9 @@ from flask.testing import FlaskClient
 from sqlalchemy.engine import make_url
 
 from cli.embedded import EmbeddedPostgres
+from models.errors import DatabaseBusyError, UnavailableError
 from models.settings import Settings
+from models.store.responses import Responses
 from tests.integration.api.requests import create, create_and_wait, wait_for_end
 from tests.integration.conftest import MakeWorker, running_app
 from tests.polling import eventually
@@ -169,6 +171,24 @@ def test_a_held_lock_refuses_requests_and_ends_with_it(
         assert admin.execute(waiting).fetchone() < (20,)  # type: ignore[operator]
 
     eventually(lambda: is_served(http), within_s=_BACK_WITHIN_S)
+
+
+@pytest.mark.parametrize(
+    ("error", "num_tries"), [(DatabaseBusyError(), 1), (UnavailableError(), 2)]
+)
+def test_a_request_that_waited_in_vain_does_not_wait_again(
+    http: FlaskClient, monkeypatch: pytest.MonkeyPatch, error: UnavailableError, num_tries: int
+) -> None:
+    tries: list[None] = []
+
+    def fail(*_: object) -> bool:
+        tries.append(None)
+        raise error
+
+    monkeypatch.setattr(Responses, "create", fail)
+
+    assert is_refused(http)
+    assert len(tries) == num_tries
 
 
 def test_what_was_running_is_finished_after_the_outage(

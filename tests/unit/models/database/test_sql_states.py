@@ -2,7 +2,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from models.database.sql_states import is_session_shared, is_session_stale, is_value_error
+from models.database.sql_states import is_busy, is_session_shared, is_session_stale, is_value_error
 
 _OUTAGES = [
     "08006",  # connection_failure
@@ -63,6 +63,11 @@ def test_a_rejected_value_is_no_outage(state: str) -> None:
 @pytest.mark.parametrize("state", _OUTAGES)
 def test_sessions_are_replaced_if_the_error_concerns_them(state: str) -> None:
     assert is_session_stale(error(state)) is (state in _STALE)
+
+
+@pytest.mark.parametrize(("state", "busy"), [("55P03", True), ("57014", True), ("57P01", False)])
+def test_a_statement_that_waited_in_vain_says_so(state: str, busy: bool) -> None:
+    assert is_busy(error(state)) is busy
 
 
 @pytest.mark.parametrize("state", ["26000", "42P05"])
