@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from models.encryption.cipher import ContentCipher
 from models.encryption.reasoning import reasoning_extras_of
 from models.encryption.unstored import UnstoredCipher
-from models.events.item_state import StreamState
+from models.events.item_state import ItemState, StreamState
 from models.events.resumable_writer import ResumableWriter
 from models.events.state_machine import EventMachine
 from models.ids import choice_of
@@ -109,6 +109,11 @@ class Recorder:
                 self.record.id, self._machine, self._add_events, choice=choice
             )
         return self._writers[choice]
+
+    @property
+    def items(self) -> Sequence[ItemState]:
+        """Output items so far, open ones included."""
+        return self._machine.item_states
 
     def pending(self) -> Append | None:
         """Return an append of the events that are not logged yet; None if there are none.

@@ -35,6 +35,7 @@ from worker.generation.engine_request import engine_requests
 from worker.generation.generation import Generation
 from worker.generation.load_input import ContentLostError, load_input
 from worker.generation.logprobs import LogprobFormatter
+from worker.generation.output_validation import validated_cause
 from worker.generation.registry import RunningResponses
 from worker.generation.searxng import SearchProvider
 from worker.generation.web_search import WebSearcher
@@ -70,6 +71,8 @@ class RunnerServices:
     running: RunningResponses
     cipher: ContentCipher
     search: SearchProvider | None
+    validates_output: bool
+    """True if the engine follows grammars, so that finished outputs must satisfy them."""
 
 
 class Runner:
@@ -169,7 +172,7 @@ class Runner:
             self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED, usage=usage))
             return
         if is_over:
-            self._finish(recorder, generation.cause)
+            self._finish(recorder, self._validated(generation, parameters))
             return
         if unlogged:
             recorder.flush()
@@ -203,9 +206,15 @@ class Runner:
             while self._run_turn(generation, parameters, prompt):
                 pass
             if not generation.is_released:
-                self._finish(generation.recorder, generation.cause)
+                self._finish(generation.recorder, self._validated(generation, parameters))
         finally:
             self._services.running.remove(generation)
+
+    def _validated(self, generation: Generation, parameters: GenerationParameters) -> EndingCause:
+        """Return the cause of the end: a failure if the output breaks its constraints."""
+        if not self._services.validates_output:
+            return generation.cause
+        return validated_cause(generation.cause, generation.recorder, parameters)
 
     def _run_turn(
         self, generation: Generation, parameters: GenerationParameters, prompt: EncodedPrompt

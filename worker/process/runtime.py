@@ -112,6 +112,7 @@ class Runtime:
                 running=self._running,
                 cipher=ContentCipher(self._store.projects.encryption_key),
                 search=Searxng(settings.searxng_url) if settings.searxng_url else None,
+                validates_output=not isinstance(encoder, ScriptedEncoder),
             ),
             retry_s=timings.retry_s,
             redis_away_s=timings.redis_away_s,

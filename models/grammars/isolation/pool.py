@@ -47,7 +47,7 @@ class _ServerLostError(Exception):
 class Task:
     """Work for a child (`models/grammars/isolation/tasks.py`)."""
 
-    name: Literal["follow", "warnings"]
+    name: Literal["follow", "warnings", "validate"]
     grammar: str
     tokenizer: TokenizerFile | None = None
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import llguidance
 import numpy as np
+import orjson
 
 from models.grammars.isolation.bounds import GRAMMAR_LIMITS
 from models.grammars.isolation.loaded_tokenizer import LoadedTokenizer
+from models.grammars.validators import Language, UnknownValidityError, find_fault
 
 PROBE_STEPS = 64
 """Maximum number of tokens that a grammar is followed for."""
@@ -28,8 +30,18 @@ def run_task(request: dict[str, Any], tokenizer: LoadedTokenizer | None) -> Any:
             return follow(tokenizer, request["grammar"])
         case "warnings":
             return find_warnings(request["grammar"])
+        case "validate":
+            return validate(**orjson.loads(request["grammar"]))
         case task:
             raise ValueError(f"there is no task {task!r}")
+
+
+def validate(language: Language, source: str, text: str) -> dict[str, Any]:
+    """Return the fault of a finished text, or why it cannot be validated."""
+    try:
+        return {"is_unknown": False, "message": find_fault(language, source, text)}
+    except UnknownValidityError as error:
+        return {"is_unknown": True, "message": str(error)[:_MAX_MESSAGE]}
 
 
 def find_warnings(grammar: str) -> list[str]:

@@ -14,6 +14,8 @@ import regex
 from models.grammars.json_schema.nodes import Node
 
 _MAX_NAMES = 64
+_CLASS = re.compile(r"(?<!\\)\[\^?(?:\\.|[^\]\\])*\]")
+_NAMED_GROUP = re.compile(r"\(\?<(?![=!])")
 
 
 def name_properties(node: Node) -> Node:
@@ -38,14 +40,24 @@ def name_properties(node: Node) -> Node:
 
 def matching_names(pattern: str) -> list[str] | None:
     """Return all texts that a pattern matches, if they are few; None otherwise."""
+    if "--" in pattern:
+        return None
     try:
-        parsed = list(parser.parse(pattern))
+        parsed = list(parser.parse(_in_python(pattern)))
     except (re.error, RecursionError):
         return None
     is_whole = [parsed[0], parsed[-1]] if len(parsed) > 1 else []
     if is_whole != [(codes.AT, codes.AT_BEGINNING), (codes.AT, codes.AT_END)]:
         return None
     return _texts(parsed[1:-1])
+
+
+def _in_python(pattern: str) -> str:
+    """Return a pattern as Python reads it without a warning that it may read it differently."""
+    escaped = _CLASS.sub(
+        lambda found: found[0][0] + re.sub(r"(?<!\\)[\[&~|]", r"\\\g<0>", found[0][1:]), pattern
+    )
+    return _NAMED_GROUP.sub("(?P<", escaped)
 
 
 def _texts(items: list[tuple[Any, Any]]) -> list[str] | None:
