@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cli.embedded.secret import write_private
+from cli.supervisor.log_files import MAX_BYTES, rotate
 
 
 class AlreadyRunningError(Exception):
@@ -17,7 +18,8 @@ class AlreadyRunningError(Exception):
 class RunFolder:
     """`run/` (lock, pid files, addresses) and `log/` of a data folder."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, max_log_bytes: int = MAX_BYTES) -> None:
+        self._max_log_bytes = max_log_bytes
         self._run = data_dir / "run"
         self._log = data_dir / "log"
 
@@ -62,6 +64,10 @@ class RunFolder:
     def log_path(self, name: str) -> Path:
         """Return the log file of the process of this name."""
         return self._log / f"{name}.log"
+
+    def rotate_logs(self) -> None:
+        """Rotate the log files that have become too large."""
+        rotate(self._log, self._max_log_bytes)
 
     def pulse_path(self, name: str) -> Path:
         """Return the file that the process of this name touches to show that it is alive."""

@@ -158,6 +158,7 @@ class Supervisor:
             raise StopRequested
         for child in self._children:
             self._check_child(child)
+        self._folder.rotate_logs()
 
     def _check_child(self, child: _Child) -> None:
         now = time.monotonic()

@@ -13,7 +13,7 @@ from cli.supervisor.supervisor import StopRequested, Supervisor
 
 
 def main(data_dir: Path, stages: list[list[tuple[str, list[str], float]]]) -> None:
-    folder = RunFolder(data_dir)
+    folder = RunFolder(data_dir, max_log_bytes=10_000)
 
     def note_death(program: Program, pid: int, returncode: int) -> None:
         (data_dir / f"{program.name}.died").write_text(str(pid))

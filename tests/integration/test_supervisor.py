@@ -229,3 +229,29 @@ def test_a_child_that_falls_silent_is_killed_and_started_again(supervised: Super
     wait_until(lambda: supervised.lines("start") == ["beating", "beating"])
     assert not is_alive(first)
     assert (supervised.data_dir / "beating.died").read_text() == str(first)
+
+
+_TALKING = """
+import pathlib, sys
+with open({journal!r}, "a") as file:
+    file.write("start talking\\n")
+for number in range(20_000):
+    pathlib.Path("{{pulse}}").touch()
+    print("line", number, flush=True)
+pathlib.Path({journal!r} + ".done").touch()
+while True:
+    pathlib.Path("{{pulse}}").touch()
+"""
+
+
+def test_logs_of_children_are_rotated(supervised: Supervised) -> None:
+    code = _TALKING.format(journal=str(supervised.journal))
+    supervised.start([["talking", [sys.executable, "-c", code], 1]])
+    folder = supervised.data_dir / "log"
+
+    wait_until(Path(f"{supervised.journal}.done").exists)
+    wait_until(lambda: (folder / "talking.log").stat().st_size <= 10_000)
+
+    assert (folder / "talking.log.1").exists()
+    assert len(list(folder.glob("talking.log*"))) <= 4
+    assert supervised.lines("start") == ["talking"]
