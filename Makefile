@@ -60,8 +60,8 @@ nightly: $(VENV)/.dev ## What takes too long for every change: the mutants, kill
 guarantees: $(VENV)/.dev ## Measure every recovery of docs/guarantees.md
 	$(BIN)/python -m tests.chaos.measure
 
-fuzz: $(VENV)/.dev ## Ask the API whatever its document allows, for ten minutes
-	FUZZ_SECONDS=600 $(BIN)/python -m pytest tests/conformance/test_fuzz.py
+fuzz: $(VENV)/.dev ## Send the API 24,000 generated inputs, valid and not, some minutes
+	FUZZ_INPUTS=24000 $(BIN)/python -m pytest -s tests/conformance/test_fuzz.py tests/conformance/test_fuzz_mutations.py
 
 lint: $(VENV)/.dev ## Check style, types and who imports what
 	$(BIN)/ruff check
