@@ -22,6 +22,7 @@ MAX_DEPTH = 100
 REGEX_S = 0.5
 """Seconds that a regular expression may take."""
 _MAX_INTEGER_DIGITS = 4000
+_MAX_EXPONENT_DIGITS = 3
 _PATTERN_BYTES = 64 << 20
 _NOT_LARK = re.compile(r"%json|%lark|%regex|%llguidance|@|[&~]|\[[^\]\n]*\]\s*:|<")
 """What only llguidance's dialect of Lark has."""
@@ -52,7 +53,7 @@ def _find_json_fault(source: str, text: str) -> str:
         value = json.loads(
             text,
             object_pairs_hook=_object,
-            parse_float=Decimal,
+            parse_float=_number,
             parse_int=lambda digits: int(digits[:_MAX_INTEGER_DIGITS]),
         )
     except RecursionError:
@@ -63,6 +64,13 @@ def _find_json_fault(source: str, text: str) -> str:
         raise UnknownValidityError("the JSON is nested too deeply")
     fault = next(_schema_validator(source).iter_errors(value), None)
     return "" if fault is None else f"{fault.message} at {_pointer(fault.instance_path)}"
+
+
+def _number(digits: str) -> Decimal:
+    exponent = digits.lower().partition("e")[2].lstrip("+-0")
+    if len(exponent) > _MAX_EXPONENT_DIGITS:
+        raise UnknownValidityError("a number has a large exponent")
+    return Decimal(digits)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -66,10 +66,19 @@ def test_each_language_has_its_validator(
         ("json_schema", '{"$ref": "https://example.org/schema"}', "1"),
         ("json_schema", "{}", "[" * 500 + "]" * 500),
         ("json_schema", json.dumps(EXPLODING), "[" * 40 + "]" * 40),
+        ("json_schema", '{"type": "number"}', "1e99999999999999999999"),
         ("lark", 'start: %json {"const": 1}', "1"),
         ("lark", "start: /(a+)+b/", "a" * 60),
     ],
-    ids=["possessive", "remote", "deep", "exponential schema", "llguidance", "exponential regex"],
+    ids=[
+        "possessive",
+        "remote",
+        "deep",
+        "exponential schema",
+        "exponent",
+        "llguidance",
+        "exponential regex",
+    ],
 )
 def test_what_cannot_be_validated_within_bounds_is_unknown(
     language: Language, source: str, text: str

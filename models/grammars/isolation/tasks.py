@@ -19,7 +19,19 @@ PROBE_CPU_S = 0.4
 """CPU seconds after which a grammar is not followed beyond the minimum."""
 
 _MAX_MESSAGE = 500
-_CLEARER = {"NoExtensionBias": "there is no output that it allows"}
+_CLEARER = (
+    ("NoExtensionBias", "there is no output that it allows"),
+    (
+        "coerce_one_of",
+        "oneOf: its branches may overlap; use anyOf, or branches that differ in type, in constants "
+        "or in a required property with a constant of its own",
+    ),
+    ("; Start in regex", "^ is supported at the beginning of a pattern only"),
+    ("; End in regex", "$ is supported at the end of a pattern only"),
+    ("; Word", r"\b and \B are not supported in patterns"),
+    ("are not disjoint", "patternProperties: two patterns may match one name"),
+)
+"""Parts of llguidance's messages, and what is said instead."""
 
 
 def run_task(request: dict[str, Any], tokenizer: LoadedTokenizer | None) -> Any:
@@ -69,7 +81,8 @@ def follow(tokenizer: LoadedTokenizer, grammar: str) -> str:
     if not matcher.is_error():
         return ""
     error = str(matcher.get_error()).removesuffix("<non-verbose/>").strip()
-    return _CLEARER.get(error, error)[:_MAX_MESSAGE]
+    clearer = (text for part, text in _CLEARER if part in error)
+    return next(clearer, error)[:_MAX_MESSAGE]
 
 
 def _consume_longest(tokenizer: LoadedTokenizer, matcher: Any) -> None:
