@@ -104,6 +104,7 @@ bench: $(VENV)/.dev ## Measure, and append to bench/RESULTS.md
 	$(BIN)/python -m bench.queue
 	$(BIN)/python -m bench.serve
 	$(BIN)/python -m bench.sampling
+	$(BIN)/python -m bench.grammars
 	$(BIN)/python -m bench.checkpoints
 
 peers-install: $(VENV)/.dev ## Install vLLM, llama.cpp and others beside us, some 15 minutes

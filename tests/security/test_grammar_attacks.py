@@ -11,10 +11,11 @@ from typing import Any
 import psutil
 import pytest
 
+from models.grammars.isolation.child import BUSY_NAME
 from tests.acceptance.server import AntiphonServer
 from tests.polling import eventually
 from tests.regressions.server_requests import case, completed, post, schema_format
-from tests.security.test_grammar_processes import patterns
+from tests.security.test_grammar_processes import name_of, patterns
 from tests.security.test_long_text import LivenessProbe
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -113,7 +114,7 @@ class Family:
         self._api = psutil.Process(server.pid("api"))
 
     def memory(self) -> int:
-        """Return the bytes of memory of all of them."""
+        """Return the bytes of memory that all of them have for themselves."""
         return sum(map(_memory, self._api.children(recursive=True)))
 
     def compiler_seconds(self) -> float:
@@ -124,8 +125,7 @@ class Family:
     def compilers(self) -> list[psutil.Process]:
         """Return the children that compile a grammar now."""
         processes = self._api.children(recursive=True)
-        forkers = {process.pid for process in processes if _is_forker(process)}
-        return [process for process in processes if _parent_id(process) in forkers]
+        return [process for process in processes if name_of(process.pid) == BUSY_NAME]
 
 
 def _is_forker(process: psutil.Process) -> bool:
@@ -136,14 +136,8 @@ def _is_forker(process: psutil.Process) -> bool:
 
 def _memory(process: psutil.Process) -> int:
     with suppress(psutil.NoSuchProcess):
-        return int(process.memory_info().rss)
+        return int(process.memory_full_info().uss)
     return 0
-
-
-def _parent_id(process: psutil.Process) -> int | None:
-    with suppress(psutil.NoSuchProcess):
-        return int(process.ppid())
-    return None
 
 
 @pytest.fixture

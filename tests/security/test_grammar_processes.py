@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import llguidance
@@ -16,6 +17,7 @@ import pytest
 
 from models.errors import InvalidRequestError, OverloadedError
 from models.grammars.isolation.bounds import Lane, PoolBounds
+from models.grammars.isolation.child import BUSY_NAME
 from models.grammars.isolation.pool import (
     AbandonedError,
     GrammarPool,
@@ -31,6 +33,7 @@ BRIEF = PoolBounds(lanes=(Lane(max_cpu_s=0.2, num_places=1), Lane(max_cpu_s=0.4,
 ENDLESS = PoolBounds(lanes=(Lane(max_cpu_s=100, num_places=2),), max_memory_bytes=8 << 30)
 _OWNER = """
 import sys
+from models.grammars.isolation.child import BUSY_NAME
 from models.grammars.isolation.pool import GrammarPool, Task
 from tests.security.test_grammar_processes import ENDLESS, intersection
 GrammarPool(ENDLESS).run(Task(name="warnings", grammar=intersection(30)))
@@ -76,6 +79,17 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def compilers_of(pid: int) -> list[int]:
+    """Return the children of a fork server that compile; spare ones wait beside them."""
+    return [child for child in children_of(pid) if name_of(child) == BUSY_NAME]
+
+
+def name_of(pid: int) -> bytes:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/comm").read_bytes().strip()
+    return b""
+
+
 def server_pid(pool: GrammarPool) -> int:
     assert pool.server.pid is not None
     return pool.server.pid
@@ -119,7 +133,7 @@ class Background:
 
         def find() -> int | None:
             pid = self._pool.server.pid
-            return next(iter(children_of(pid)), None) if pid and is_alive(pid) else None
+            return next(iter(compilers_of(pid)), None) if pid and is_alive(pid) else None
 
         return eventually(find)
 
@@ -144,7 +158,7 @@ def test_what_multiplies_is_refused_by_bounds_on_a_child(pool: GrammarPool, gram
 
     assert raised.value.param == "text.format.schema"
     assert len(raised.value.message) < 1024
-    eventually(lambda: not children_of(server_pid(pool)))
+    eventually(lambda: not compilers_of(server_pid(pool)))
 
 
 def test_the_limit_that_is_exceeded_is_named() -> None:
@@ -241,13 +255,24 @@ def test_a_killed_child_fails_its_own_task_alone(endless: GrammarPool) -> None:
 def test_nothing_is_left_of_a_process_that_was_killed() -> None:
     owner = subprocess.Popen([sys.executable, "-c", _OWNER], cwd=ROOT)
     [server] = eventually(lambda: children_of(owner.pid), within_s=60)
-    [child] = eventually(lambda: children_of(server))
+    [child] = eventually(lambda: compilers_of(server))
+    [spare] = eventually(lambda: set(children_of(server)) - {child})
 
     owner.kill()
     owner.wait()
 
     eventually(lambda: not is_alive(server))
     eventually(lambda: not is_alive(child))
+    eventually(lambda: not is_alive(spare))
+
+
+def test_a_killed_spare_child_is_replaced(pool: GrammarPool) -> None:
+    checker = GrammarChecker(tiny_tokenizer(), pool)
+    for number in range(3):
+        checker.check(regex(f"a{number}"), param="grammar.value")
+        eventually(lambda: not compilers_of(server_pid(pool)))
+        for spare in eventually(lambda: children_of(server_pid(pool))):
+            os.kill(spare, signal.SIGKILL)
 
 
 def test_children_know_no_secrets(pool: GrammarPool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ class Lane:
 
     max_cpu_s: float
     num_places: int
+    nice: int = 0
+    """Nice value of the children: others go first where they have to share a core."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,7 @@ class PoolBounds:
 
     lanes: tuple[Lane, ...] = (
         Lane(max_cpu_s=0.2, num_places=2),
-        Lane(max_cpu_s=2.0, num_places=1),
+        Lane(max_cpu_s=2.0, num_places=1, nice=10),
     )
     max_memory_bytes: int = 256 << 20
     """Address space that a child may use beyond that of the process it is forked from."""

@@ -1,4 +1,4 @@
-"""Child of the fork server: runs one request within its limits and exits."""
+"""Child of the fork server: waits for one request, runs it within its limits and exits."""
 
 import ctypes
 import os
@@ -13,18 +13,28 @@ from models.grammars.isolation.frames import receive_frame, send_frame
 from models.grammars.isolation.loaded_tokenizer import LoadedTokenizer
 from models.grammars.isolation.tasks import run_task
 
+BUSY_NAME = b"grammar"
+"""Name of a process that compiles a grammar, as `ps` shows it."""
+
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 _MAX_REQUEST_S = 5.0
 """Seconds that the sender of a request may take to send it."""
 
 _libc = ctypes.CDLL(None)
 
 
-def serve_request(
-    connection: socket.socket, tokenizer: LoadedTokenizer | None, server_pid: int
-) -> None:
-    """Receive one request, run it, send the answer, and exit."""
+def serve_one(hand_over: socket.socket, tokenizer: LoadedTokenizer | None, server_pid: int) -> None:
+    """Wait on `hand_over` for a connection with a request, run it, send the answer, and exit."""
     _end_with(server_pid)
+    try:
+        _, [descriptor], _, _ = socket.recv_fds(hand_over, 1, 1)
+        _serve(socket.socket(fileno=descriptor), tokenizer)
+    finally:
+        os._exit(0)
+
+
+def _serve(connection: socket.socket, tokenizer: LoadedTokenizer | None) -> None:
     connection.settimeout(_MAX_REQUEST_S)
     try:
         request = receive_frame(connection)
@@ -36,8 +46,6 @@ def serve_request(
         os.abort()
     except BaseException as error:  # panics of Rust are no `Exception`
         send_frame(connection, {"failure": type(error).__name__})
-    finally:
-        os._exit(0)
 
 
 def _end_with(server_pid: int) -> None:
@@ -48,8 +56,15 @@ def _end_with(server_pid: int) -> None:
             os._exit(1)
 
 
+def _set_name(name: bytes) -> None:
+    if sys.platform == "linux":
+        _libc.prctl(_PR_SET_NAME, name)
+
+
 def _limit(request: dict[str, float]) -> None:
-    """Limit CPU time, wall-clock time and memory; the signals that say so end the process."""
+    """Set priority, limits of time, whose signals end this process, and the limit of memory."""
+    _set_name(BUSY_NAME)
+    os.nice(int(request["nice"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     seconds = ceil(request["max_cpu_s"]) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))

@@ -1,8 +1,9 @@
 """Fork server: a small process with one thread that has the tokenizers loaded and forks children.
 
 Started by `models/grammars/isolation/server_process.py`. Each message on the control socket has the
-key of a tokenizer, and as file descriptors the child's connection and the tokenizer's file. A child
-is killed when the other end of its connection is closed; all end with the control socket.
+key of a tokenizer, and as file descriptors the child's connection and the tokenizer's file. A spare
+child waits for each tokenizer, so that no request waits for a fork. A child is killed when the
+other end of its connection is closed; all end with the control socket.
 """
 
 import gc
@@ -13,14 +14,20 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
-from models.grammars.isolation.child import serve_request
+from models.grammars.isolation.child import serve_one
 from models.grammars.isolation.frames import send_frame
 from models.grammars.isolation.loaded_tokenizer import LoadedTokenizer
 from models.grammars.isolation.tokenizer_file import KEY_BYTES
 
-_NICE = 5
-"""Nice value of children, so that other requests go first."""
+
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """Child that waits for a connection."""
+
+    pid: int
+    hand_over: socket.socket
 
 
 class ForkServer:
@@ -30,6 +37,7 @@ class ForkServer:
         self._control = control
         self._tokenizers: dict[bytes, LoadedTokenizer] = {}
         self._connections: dict[int, socket.socket] = {}
+        self._spares: dict[bytes, Spare] = {}
         self._wake_up, wake_up = os.pipe()
         os.set_blocking(wake_up, False)
         os.set_blocking(self._wake_up, False)
@@ -62,14 +70,29 @@ class ForkServer:
                 self._tokenizers[key] = LoadedTokenizer(_read_all(file))
                 gc.freeze()
             os.close(file)
+        self._connections[self._hand_over(connection, key)] = connection
+        self._spares[key] = self._fork(key)
+        return True
+
+    def _hand_over(self, connection: socket.socket, key: bytes) -> int:
+        """Pass a connection to a spare child; return the child's process id."""
+        while True:
+            spare = self._spares.pop(key, None) or self._fork(key)
+            with spare.hand_over, suppress(OSError):  # it may have been killed
+                socket.send_fds(spare.hand_over, [b"c"], [connection.fileno()])
+                return spare.pid
+
+    def _fork(self, key: bytes) -> Spare:
+        ours, theirs = socket.socketpair()
         server_pid = os.getpid()
         pid = os.fork()
         if pid == 0:
+            ours.close()
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            serve_request(connection, self._tokenizers.get(key), server_pid)
-        self._connections[pid] = connection
-        return True
+            serve_one(theirs, self._tokenizers.get(key), server_pid)
+        theirs.close()
+        return Spare(pid, ours)
 
     def _kill_abandoned(self, ready: set[int]) -> None:
         for pid, connection in self._connections.items():
@@ -81,7 +104,10 @@ class ForkServer:
         with suppress(BlockingIOError):
             os.read(self._wake_up, 4096)
         for pid, status in _ended_children():
-            connection = self._connections.pop(pid)
+            self._spares = {key: it for key, it in self._spares.items() if it.pid != pid}
+            connection = self._connections.pop(pid, None)
+            if connection is None:
+                continue
             with connection, suppress(OSError):
                 if os.WIFSIGNALED(status):
                     send_frame(connection, {"signal": os.WTERMSIG(status)})
@@ -105,7 +131,6 @@ def _read_all(file: int) -> bytes:
 def main() -> None:
     """Serve on the socket whose file descriptor is the first argument."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(_NICE)
     gc.freeze()
     ForkServer(socket.socket(fileno=int(sys.argv[1]))).run()
 

@@ -1,6 +1,7 @@
 """Pool of children that compile grammars, with a bounded number of places."""
 
 import atexit
+import logging
 import select
 import signal
 import socket
@@ -17,6 +18,8 @@ from models.grammars.isolation.bounds import Lane, PoolBounds
 from models.grammars.isolation.frames import receive_frame, send_frame
 from models.grammars.isolation.server_process import ServerProcess
 from models.grammars.isolation.tokenizer_file import TokenizerFile
+
+logger = logging.getLogger(__name__)
 
 _POLL_S = 0.05
 """Seconds between two checks that the answer is still wanted."""
@@ -89,6 +92,7 @@ class GrammarPool:
         request = {
             "task": task.name,
             "grammar": task.grammar,
+            "nice": lane.nice,
             "max_cpu_s": lane.max_cpu_s,
             "max_child_s": bounds.max_child_s,
             "max_memory_bytes": bounds.max_memory_bytes,
@@ -101,8 +105,8 @@ class GrammarPool:
                     send_frame(connection, request)
                     self._wait(connection, bounds, is_abandoned)
                     return receive_frame(connection)
-            except (OSError, EOFError, _ServerLostError):
-                continue
+            except (OSError, EOFError, _ServerLostError) as error:
+                logger.warning("fork server of grammars lost", extra={"error": str(error)})
         raise UnavailableError("Grammars cannot be compiled now; try again.")
 
     def _wait(

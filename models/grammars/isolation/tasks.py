@@ -88,13 +88,14 @@ def follow(tokenizer: LoadedTokenizer, grammar: str) -> str:
 def _consume_longest(tokenizer: LoadedTokenizer, matcher: Any) -> None:
     """Feed allowed tokens until the grammar ends, fails, or has been followed long enough."""
     deadline = time.thread_time() + PROBE_CPU_S
+    sizes = np.empty_like(tokenizer.sizes)
     for step in range(PROBE_STEPS):
         is_late = step >= MIN_PROBE_STEPS and time.thread_time() > deadline
         if is_late or matcher.is_error():
             return
         mask = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
         is_allowed = np.unpackbits(mask, count=len(tokenizer.sizes), bitorder="little")
-        sizes = tokenizer.sizes * is_allowed
+        np.multiply(tokenizer.sizes, is_allowed, out=sizes)
         longest = int(sizes.argmax())
         if not sizes[longest]:
             return

@@ -1,9 +1,13 @@
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from llguidance import LLMatcher, grammar_from
+from transformers import AutoTokenizer
 
-from tests.unit.worker.engine.conftest import EOS, Oracle, byte_tokenizer
+from models.grammars.validate import GrammarChecker
+from tests.unit.worker.engine.conftest import EOS, EngineFactory, Oracle, byte_tokenizer
 from tests.unit.worker.engine.harness import Harness, greedy
 from worker.engine.interface import FinishReason, GenerationRequest
 from worker.engine.params import SamplingParams
@@ -115,3 +119,21 @@ def test_a_grammar_with_an_error_is_not_compiled_here() -> None:
 
     with pytest.raises(ValueError, match="cannot be compiled: too slow"):
         compiler.matcher(JSON_GRAMMAR)
+
+
+def test_a_grammar_that_no_child_survives_is_not_compiled_by_the_engine(
+    make_engine: EngineFactory, folder: Path
+) -> None:
+    loader: Any = AutoTokenizer
+    checker = GrammarChecker(loader.from_pretrained(folder), leniency=0.1)
+    harness = make_engine(find_grammar_error=checker.find_error)
+    patterns = [{"pattern": f".*{letter}.*{letter}.*"} for letter in "abcdefghijklmnopqrst"]
+    exploding = LLMatcher.grammar_from_json_schema(
+        json.dumps({"type": "string", "allOf": patterns})
+    )
+
+    with pytest.raises(ValueError, match="cannot be compiled: compiling it takes more than"):
+        harness.engine.submit(constrained_request("refused", exploding))
+
+    [tokens] = harness.run(constrained_request("other", grammar_from("regex", "[ab]{20}")))
+    assert len(tokens) == 20
