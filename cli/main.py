@@ -50,11 +50,14 @@ def migrate() -> None:
     from alembic import command
     from alembic.config import Config
 
+    from migrations.grants import grant_rights
+
     url = _connected_settings().database_url
     assert url is not None
     config = Config(toml_file=_ROOT / "pyproject.toml")
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     command.upgrade(config, "head")
+    grant_rights(url)
 
 
 @app.command()

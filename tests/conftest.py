@@ -114,7 +114,12 @@ def server(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path) -> Itera
 
 def _create_database(postgres: EmbeddedPostgres, name: str) -> str:
     _execute(postgres.url, f"CREATE DATABASE {name}")
-    return f"{postgres.url.rpartition('/')[0]}/{name}"
+    return on_database(postgres.url, name)
+
+
+def on_database(url: str, name: str) -> str:
+    """Return the address of another database on the same server."""
+    return f"{url.rpartition('/')[0]}/{name}"
 
 
 def _execute(url: str, statement: str) -> None:

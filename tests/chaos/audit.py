@@ -25,13 +25,15 @@ _INSTALL = """
     );
     CREATE TABLE audit_workers (id uuid PRIMARY KEY, writer text NOT NULL);
 
-    CREATE FUNCTION note_response() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    CREATE FUNCTION note_response() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
         INSERT INTO audit (id, old_status, new_status, old_attempt, new_attempt, owner, writer)
         SELECT coalesce(NEW.id, OLD.id), OLD.status, NEW.status, OLD.attempt, NEW.attempt,
                OLD.worker_id, current_setting('application_name');
         RETURN NULL;
     END $$;
-    CREATE FUNCTION note_worker() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    CREATE FUNCTION note_worker() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
         INSERT INTO audit_workers VALUES (NEW.id, current_setting('application_name'))
         ON CONFLICT DO NOTHING;
         RETURN NULL;

@@ -104,8 +104,10 @@ class Cluster(AntiphonServer):
             time.sleep(0.2)
 
     def database(self, name: str = "postgres") -> psycopg.Connection:
-        """Open a database connection in autocommit mode, for observers and the nemesis."""
-        url = self._addresses()["DATABASE_URL"].replace("+psycopg", "", 1)
+        """Open a superuser's connection in autocommit mode, for observers and the nemesis."""
+        addresses = self._addresses()
+        url = addresses.get("DATABASE_ADMIN_URL", addresses["DATABASE_URL"])
+        url = url.replace("+psycopg", "", 1)
         return psycopg.connect(url, dbname=name, autocommit=True, connect_timeout=5)
 
     def redis(self, **options: Any) -> redis.Redis:

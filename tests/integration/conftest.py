@@ -14,10 +14,13 @@ from flask_openapi3.openapi import OpenAPI
 
 from api import create_app
 from api.streaming.timings import StreamTimings
+from cli.embedded import EmbeddedPostgres
+from cli.embedded.roles import APP, MAINTENANCE
 from models.settings import Settings
 from models.store.store import Store
 from models.streams.connection import connect
 from models.streams.event_log import EventLog
+from tests.conftest import on_database
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from tests.integration.loop_bridge import bridge
@@ -48,11 +51,23 @@ class RunSql(Protocol):
 
 
 @pytest.fixture
-def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+def app_url(database_url: str, postgres: EmbeddedPostgres) -> str:
+    """Return the address of the emptied database for the application's role."""
+    return on_database(postgres.url_of(APP), database_url.rpartition("/")[2])
+
+
+@pytest.fixture
+def maintenance_url(database_url: str, postgres: EmbeddedPostgres) -> str:
+    """Return the address of the emptied database for the role of the maintenance process."""
+    return on_database(postgres.url_of(MAINTENANCE), database_url.rpartition("/")[2])
+
+
+@pytest.fixture
+def settings(app_url: str, redis_url: str, tmp_path: Path) -> Settings:
     """Return settings of a fast scripted engine."""
     return Settings(
         engine="scripted",
-        database_url=database_url,
+        database_url=app_url,
         redis_url=redis_url,
         data_dir=tmp_path,
         api_threads=16,
@@ -153,17 +168,23 @@ def worker(make_worker: MakeWorker) -> InProcessWorker:
 
 
 @pytest.fixture
-def maintenance(settings: Settings) -> Iterator[Maintenance]:
+def maintenance(settings: Settings, maintenance_url: str) -> Iterator[Maintenance]:
     """Return maintenance whose rounds the test runs."""
-    with contextlib.closing(Maintenance(settings, interval_s=0.02)) as made:
+    changed = with_database(settings, maintenance_url)
+    with contextlib.closing(Maintenance(changed, interval_s=0.02)) as made:
         yield made
 
 
 @pytest.fixture
-def retention(settings: Settings) -> Iterator[Retention]:
+def retention(settings: Settings, maintenance_url: str) -> Iterator[Retention]:
     """Return retention whose sweeps the test runs."""
-    with contextlib.closing(Retention(settings)) as made:
+    with contextlib.closing(Retention(with_database(settings, maintenance_url))) as made:
         yield made
+
+
+def with_database(settings: Settings, url: str) -> Settings:
+    """Return the settings with the address of another database, or of another role."""
+    return settings.model_copy(update={"database_url": Settings(database_url=url).database_url})
 
 
 @contextlib.contextmanager
