@@ -1,5 +1,8 @@
 """Parts of a schema that cannot be enforced: refused, or left out and noted."""
 
+MAX_CLASSES = 2000
+"""Maximum number of character classes in all patterns of a schema."""
+
 
 class UnenforceableError(Exception):
     """A schema cannot be enforced; the message says which part of it, and why."""
@@ -20,6 +23,7 @@ class Findings:
         self.is_lenient = is_lenient
         self.dropped: list[str] = []
         self._num_merged_bytes = 0
+        self._num_classes = 0
 
     def add(self, path: str, reason: str) -> None:
         """Note that the keyword at `path` is left out, or raise."""
@@ -32,3 +36,9 @@ class Findings:
         self._num_merged_bytes += num_bytes
         if self._num_merged_bytes > MAX_MERGED_BYTES:
             raise UnenforceableError("the combinations of its parts are too big")
+
+    def count_classes(self, pattern: str) -> None:
+        """Count the character classes of a pattern; raise if all patterns have too many."""
+        self._num_classes += pattern.count("[") + pattern.count("\\")
+        if self._num_classes > MAX_CLASSES:
+            raise UnenforceableError(f"its patterns have more than {MAX_CLASSES} classes")

@@ -72,12 +72,14 @@ def rewrite_patterns(node: Node, path: str, findings: Findings) -> Node:
     """Return a schema with its `pattern` and `patternProperties` in the syntax of llguidance."""
     rewritten = dict(node)
     if isinstance(node.get("pattern"), str):
+        findings.count_classes(node["pattern"])
         try:
             rewritten["pattern"] = rewrite_pattern(node["pattern"])
         except UnenforceableError as error:
             findings.add(f"{path}.pattern", str(error))
             del rewritten["pattern"]
     if isinstance(node.get("patternProperties"), dict):
+        findings.count_classes("".join(node["patternProperties"]))
         try:
             rewritten["patternProperties"] = {
                 rewrite_pattern(name): value for name, value in node["patternProperties"].items()
@@ -178,7 +180,7 @@ def _split(class_: _Class) -> str:
     return f"(?:{'|'.join(map(_hex, usual or controls[:8]))})"
 
 
-_PROBE = "".join(map(chr, [*range(0x20, 0xD800), *range(0xE000, 0x30000)]))
+_PROBE = "".join(map(chr, [*range(0x20, 0x180), 0x3B1, 0x416, 0x4E00, 0x20AC, 0x2028, 0x1F600]))
 """Characters that are tried for membership in a class."""
 
 

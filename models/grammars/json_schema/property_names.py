@@ -11,9 +11,12 @@ from typing import Any
 
 import regex
 
+from models.grammars.json_schema.errors import UnenforceableError
 from models.grammars.json_schema.nodes import Node
 
 _MAX_NAMES = 64
+_MAX_MATCHES = 10_000
+_MATCH_S = 0.1
 _CLASS = re.compile(r"(?<!\\)\[\^?(?:\\.|[^\]\\])*\]")
 _NAMED_GROUP = re.compile(r"\(\?<(?![=!])")
 
@@ -24,11 +27,16 @@ def name_properties(node: Node) -> Node:
     if not isinstance(patterns, dict):
         return node
     properties, infinite = dict(node.get("properties", {})), {}
+    num_names = len(properties) + len(node.get("required", ()))
+    if len(patterns) * num_names > _MAX_MATCHES:
+        raise UnenforceableError(
+            f"patternProperties: there are more than {_MAX_MATCHES} pairs of names and patterns"
+        )
     for pattern, schema in patterns.items():
         names = matching_names(pattern)
         if names is None:
             infinite[pattern] = schema
-            names = [name for name in properties if regex.search(pattern, name, regex.V0)]
+            names = [name for name in properties if matches(pattern, name)]
         for name in names:
             properties[name] = (
                 {"allOf": [properties[name], schema]} if name in properties else schema
@@ -36,6 +44,17 @@ def name_properties(node: Node) -> Node:
     others = {name: value for name, value in node.items() if name != "patternProperties"}
     named = {**others, "properties": properties} if properties else others
     return {**named, "patternProperties": infinite} if infinite else named
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Return True if a pattern matches a name; raise if that takes long."""
+    try:
+        return regex.search(pattern, name, regex.V0, timeout=_MATCH_S) is not None
+    except regex.error:
+        return False  # it is refused when it is rewritten
+    except TimeoutError:
+        reason = "a pattern takes too long to match a name of the same object"
+        raise UnenforceableError(f"patternProperties: {reason}") from None
 
 
 def matching_names(pattern: str) -> list[str] | None:
