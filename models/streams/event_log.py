@@ -146,14 +146,13 @@ class EventLog:
 
     def _append(self, appends: Sequence[Append]) -> list[AppendResult]:
         results = self._run_script(appends)
-        if any(isinstance(result, redis.exceptions.NoScriptError) for result in results):
-            # Appends that went through are repeated, which changes nothing.
-            self._script_sha = None
-            results = self._run_script(appends)
-        errors = [result for result in results if isinstance(result, Exception)]
-        if errors:
-            self._outage_log.failed(errors[0])
-        else:
+        if errors := _errors(results):
+            if any(isinstance(error, redis.exceptions.NoScriptError) for error in errors):
+                # Appends that went through are repeated, which changes nothing.
+                self._script_sha = None
+                results = self._run_script(appends)
+            self._note(_errors(results))
+        elif self._outage_log.num_failures:
             self._outage_log.succeeded()
         return [
             AppendResult.UNREACHABLE
@@ -169,10 +168,17 @@ class EventLog:
         for append in appends:
             pipeline.evalsha(self._script_sha, 2, *_script_arguments(append))
         results: list[Any] = pipeline.execute(raise_on_error=False)
-        if any(isinstance(result, redis.exceptions.ReadOnlyError) for result in results):
+        return results
+
+    def _note(self, errors: list[Exception]) -> None:
+        """Note the errors of appends, or that a repetition had none."""
+        if not errors:
+            self._outage_log.succeeded()
+            return
+        self._outage_log.failed(errors[0])
+        if any(isinstance(error, redis.exceptions.ReadOnlyError) for error in errors):
             # A replica by now; the primary may be behind the same address.
             self._client.connection_pool.disconnect()
-        return results
 
     def read(
         self, response_id: UUID, *, start: int, cipher: UnstoredCipher | None = None
@@ -251,8 +257,8 @@ def _decrypt(cipher: UnstoredCipher | None, purpose: str, data: bytes) -> bytes 
     return data if cipher is None else cipher.decrypt(purpose, data)
 
 
-def _encrypt(cipher: UnstoredCipher | None, purpose: str, data: bytes) -> bytes:
-    return data if cipher is None or not data else cipher.encrypt(purpose, data)
+def _errors(results: list[Any]) -> list[Exception]:
+    return [result for result in results if isinstance(result, Exception)]
 
 
 def _script_arguments(append: Append) -> list[Any]:
@@ -265,14 +271,13 @@ def _script_arguments(append: Append) -> list[Any]:
         events_channel(append.response_id),
         append.first_sequence_number,
     ]
-    cipher = append.cipher
     for event in append.events:
-        purpose, tokens = _purpose(event.sequence_number), " ".join(map(str, event.token_ids))
-        arguments += [
-            event.sequence_number,
-            _encrypt(cipher, purpose, event.data),
-            _encrypt(cipher, purpose + _TOKENS, tokens.encode()),
-        ]
+        data, tokens = event.data, " ".join(map(str, event.token_ids)).encode()
+        if append.cipher is not None:
+            purpose = _purpose(event.sequence_number)
+            data = append.cipher.encrypt(purpose, data)
+            tokens = append.cipher.encrypt(purpose + _TOKENS, tokens) if tokens else tokens
+        arguments += [event.sequence_number, data, tokens]
     return arguments
 
 

@@ -185,7 +185,8 @@ def test_a_child_is_killed_when_its_client_leaves(endless: GrammarPool) -> None:
 
 def test_neighbours_are_served_while_places_for_expensive_grammars_are_taken() -> None:
     lanes = (Lane(max_cpu_s=0.3, num_places=1), Lane(max_cpu_s=100, num_places=1))
-    pool = GrammarPool(PoolBounds(lanes=lanes, max_memory_bytes=8 << 30))
+    bounds = PoolBounds(lanes=lanes, max_memory_bytes=8 << 30, max_child_s=100, max_wait_s=100)
+    pool = GrammarPool(bounds)
     checker = GrammarChecker(tiny_tokenizer(), pool)
     running = [Background(pool) for _ in range(3)]
     running[0].child()

@@ -141,6 +141,10 @@ def test_answers_that_never_end_delay_no_other_endpoint(
         eventually(lambda: len(receiver.received) == 3, within_s=_PROMPT_S)
 
 
+def _distinct(receiver: Receiver) -> set[tuple[str, str]]:
+    return {(got.path, got.headers["webhook-id"]) for got in receiver.received}
+
+
 @pytest.mark.parametrize("num_endpoints", [1, 3], ids=["one-endpoint", "three-endpoints"])
 def test_a_receiver_gets_no_more_than_the_rate_after_a_first_burst(
     desk: Desk, settings: Settings, receiver: Receiver, num_endpoints: int
@@ -154,7 +158,8 @@ def test_a_receiver_gets_no_more_than_the_rate_after_a_first_burst(
         started = time.monotonic()
         eventually(lambda: len(receiver.received) > burst, within_s=20)
         paused_s = time.monotonic() - started
-        eventually(lambda: len(receiver.received) == 2 * burst, within_s=20)
+        # A receiver that is slow to answer may get a delivery twice.
+        eventually(lambda: len(_distinct(receiver)) == 2 * burst, within_s=60)
 
     assert paused_s > 1.5  # a burst is worth 2 s of the rate
 

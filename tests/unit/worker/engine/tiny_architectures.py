@@ -62,7 +62,6 @@ FULL_ATTENTION: dict[str, PreTrainedConfig] = {
     "cohere": _config("cohere", _UNTIED),
     "deepseek_v2": _config("deepseek_v2", _LATENT, _ROUTED_EXPERTS),
     "deepseek_v3": _config("deepseek_v3", _LATENT, _ROUTED_EXPERTS),
-    "doge": _config("doge"),
     "dots1": _config("dots1", _HEADS, _ROUTED_EXPERTS, _ALL_FULL, sliding_window=None),
     "ernie4_5": _config("ernie4_5", _HEADS),
     "ernie4_5_moe": _config(
