@@ -81,7 +81,9 @@ class ItemPages:
         }
 
     def find(self, project_id: str, owner_id: UUID, item_id: str) -> dict[str, Any] | None:
-        """Return one item by its id; None if there is none."""
+        """Return one item by its id; None if there is none, as for an id with a NUL."""
+        if "\0" in item_id:
+            return None  # Postgres takes no such text
         values = {"project_id": project_id, "id": owner_id, "item_id": item_id}
         with self._database.statement() as connection:
             found: dict[str, Any] | None = connection.execute(self._item, values).scalar()

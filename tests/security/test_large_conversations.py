@@ -69,6 +69,15 @@ def test_items_are_read_by_key_or_by_page(http: FlaskClient, rows_read: list[int
     assert max(rows_read) <= 3
 
 
+@pytest.mark.parametrize("item_id", ["%00", "m1%00", "%ff", "%ed%a0%80", "m1%20", "m1'--"])
+def test_an_id_that_cannot_be_is_not_found(http: FlaskClient, item_id: str) -> None:
+    conversation = make_conversation(http, message("a", id="m1"))
+    path = f"/v1/conversations/{conversation}/items/{item_id}"
+
+    assert [http.get(path).status_code, http.delete(path).status_code] == [404, 404]
+    assert error_of(http.get(path))["code"] == "item_not_found"
+
+
 def test_input_items_are_read_by_page(http: FlaskClient, rows_read: list[int]) -> None:
     response = create(http, input=[message("a", id=f"m{n}") for n in range(50)])
     rows_read.clear()
