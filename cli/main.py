@@ -61,6 +61,26 @@ def migrate() -> None:
 
 
 @app.command()
+def roles(
+    passwords: Annotated[Path, typer.Argument(help="Folder with a file for each role's password.")],
+) -> None:
+    """Create the three database roles, or set their passwords; DATABASE_URL is a superuser's."""
+    import psycopg
+
+    from cli.commands.roles import run
+
+    url = _settings().database_url
+    if url is None:
+        _fail("DATABASE_URL is not set", code=2)
+    try:
+        run(url, passwords)
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}", code=2)
+    except psycopg.Error as error:
+        _fail(f"DATABASE_URL: {str(error).strip()}", code=1)
+
+
+@app.command()
 def settings() -> None:
     """Print the reference of all settings as Markdown."""
     from cli.commands.settings import settings_reference

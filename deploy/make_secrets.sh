@@ -20,6 +20,15 @@ write() {
 printf %s "${POSTGRES_PASSWORD:-$(random)}" | write postgres/password
 random | write valkey/password
 printf 'requirepass %s\n' "$(cat valkey/password)" | write valkey/valkey.conf
-printf 'postgresql://antiphon:%s@postgres:5432/antiphon' "$(cat postgres/password)" |
-  write server/DATABASE_URL
-printf 'redis://:%s@valkey:6379/0' "$(cat valkey/password)" | write server/REDIS_URL
+
+# database_url USER PASSWORD_FILE
+database_url() {
+  printf 'postgresql://%s:%s@postgres:5432/antiphon' "$1" "$(cat "$2")"
+}
+
+database_url antiphon postgres/password | write roles/DATABASE_URL
+for role in owner app maintenance; do
+  random | write "roles/antiphon_$role"
+  database_url "antiphon_$role" "roles/antiphon_$role" | write "$role/DATABASE_URL"
+  printf 'redis://:%s@valkey:6379/0' "$(cat valkey/password)" | write "$role/REDIS_URL"
+done

@@ -1,4 +1,4 @@
-"""Roles of the embedded database: its processes connect as one of three, none a superuser."""
+"""Roles of a database: the server's processes connect as one of three, none a superuser."""
 
 from collections.abc import Mapping
 
@@ -32,7 +32,7 @@ END $$
 def create_roles(url: str, passwords: Mapping[str, str]) -> None:
     """Create the roles, or set their passwords, and make the owner own the database.
 
-    `url` is that of the superuser.
+    `url` is a superuser's, of the database that is handed over.
     """
     with psycopg.connect(url) as connection:
         for role in ROLES:
@@ -46,10 +46,11 @@ def create_roles(url: str, passwords: Mapping[str, str]) -> None:
             connection.execute(
                 options.format(SQL(verb), Identifier(role), Literal(verifier.decode()))
             )
-        connection.execute("REVOKE ALL ON DATABASE postgres FROM PUBLIC")
+        database = Identifier(connection.info.dbname)
+        connection.execute(SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
         for role in ROLES:
-            connection.execute(
-                SQL("GRANT CONNECT ON DATABASE postgres TO {}").format(Identifier(role))
-            )
-        connection.execute(f"ALTER DATABASE postgres OWNER TO {OWNER}")
+            grant = SQL("GRANT CONNECT ON DATABASE {} TO {}")
+            connection.execute(grant.format(database, Identifier(role)))
+        owner = SQL("ALTER DATABASE {} OWNER TO {}")
+        connection.execute(owner.format(database, Identifier(OWNER)))
         connection.execute(_ADOPT)

@@ -138,6 +138,55 @@ def test_a_database_of_the_superuser_is_handed_over(own_postgres: EmbeddedPostgr
         assert added.fetchone() is not None
 
 
+def _create_roles(url: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | {"DATABASE_URL": url}
+    command = [sys.executable, str(ROOT / "antiphon"), "roles", str(folder)]
+    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_the_roles_of_another_database_are_made_by_a_command(
+    own_postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    with psycopg.connect(own_postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE served")
+    served = on_database(own_postgres.url, "served")
+    _migrate(served)  # an earlier version served it as superuser
+    for role in ROLES:
+        (tmp_path / role).write_text(f"secret-of-{role}\n")
+
+    for _ in range(2):
+        assert _create_roles(served, tmp_path).returncode == 0
+
+    urls = {role: _with_user(served, role, f"secret-of-{role}") for role in ROLES}
+    _migrate(urls[OWNER])
+    with psycopg.connect(urls[APP]) as connection:
+        assert connection.execute("SELECT count(*) FROM responses").fetchone() == (0,)
+    assert "permission denied" in refusal(urls[APP], "COPY projects FROM PROGRAM 'true'")
+
+
+def _with_user(url: str, user: str, password: str) -> str:
+    return f"postgresql://{user}:{password}@{url.rpartition('@')[2]}"
+
+
+def test_a_role_without_a_password_is_named(own_postgres: EmbeddedPostgres, tmp_path: Path) -> None:
+    done = _create_roles(own_postgres.url, tmp_path)
+
+    assert done.returncode == 2
+    assert str(tmp_path / OWNER) in done.stderr
+
+
+def test_who_is_no_superuser_creates_no_role(
+    own_postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    for role in ROLES:
+        (tmp_path / role).write_text("secret")
+
+    done = _create_roles(own_postgres.url_of(APP), tmp_path)
+
+    assert done.returncode == 1
+    assert "permission denied" in done.stderr
+
+
 def test_passwords_are_files_of_their_owner_alone(own_postgres: EmbeddedPostgres) -> None:
     files = list(own_postgres.data.parent.glob("pg.*password"))
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 _SCRIPT = Path(__file__).parents[3] / "deploy" / "make_secrets.sh"
+_ROLES = ("owner", "app", "maintenance")
 _RANDOM = re.compile(r"[0-9a-f]{48}")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for service in ("postgres", "valkey", "server"):
+    for service in ("postgres", "valkey", "roles", *_ROLES):
         (tmp_path / service).mkdir()
     return tmp_path
 
@@ -28,17 +29,27 @@ def _make(folder: Path, **variables: str) -> dict[str, str]:
 def test_passwords_are_random_and_reach_the_server_in_its_addresses(folder: Path) -> None:
     secrets = _make(folder)
 
-    postgres, valkey = secrets["postgres/password"], secrets["valkey/password"]
-    assert _RANDOM.fullmatch(postgres)
-    assert _RANDOM.fullmatch(valkey)
-    assert postgres != valkey
-    assert secrets == {
-        "postgres/password": postgres,
-        "valkey/password": valkey,
-        "valkey/valkey.conf": f"requirepass {valkey}\n",
-        "server/DATABASE_URL": f"postgresql://antiphon:{postgres}@postgres:5432/antiphon",
-        "server/REDIS_URL": f"redis://:{valkey}@valkey:6379/0",
-    }
+    passwords = [secrets["postgres/password"], secrets["valkey/password"]]
+    passwords += [secrets[f"roles/antiphon_{role}"] for role in _ROLES]
+    assert all(map(_RANDOM.fullmatch, passwords))
+    assert len({*passwords}) == len(passwords)
+    assert secrets["valkey/valkey.conf"] == f"requirepass {passwords[1]}\n"
+    assert secrets["roles/DATABASE_URL"] == _database_url("antiphon", passwords[0])
+    for role, password in zip(_ROLES, passwords[2:], strict=True):
+        assert secrets[f"{role}/DATABASE_URL"] == _database_url(f"antiphon_{role}", password)
+        assert secrets[f"{role}/REDIS_URL"] == f"redis://:{passwords[1]}@valkey:6379/0"
+
+
+def _database_url(user: str, password: str) -> str:
+    return f"postgresql://{user}:{password}@postgres:5432/antiphon"
+
+
+def test_no_service_but_that_of_the_roles_sees_the_superusers_password(folder: Path) -> None:
+    secrets = _make(folder)
+
+    password = secrets["postgres/password"]
+    seen = {name.partition("/")[0] for name, text in secrets.items() if password in text}
+    assert seen == {"postgres", "roles"}
 
 
 def test_secrets_that_exist_stay_as_they_are(folder: Path) -> None:
@@ -51,7 +62,7 @@ def test_a_password_of_the_operator_is_taken(folder: Path) -> None:
     secrets = _make(folder, POSTGRES_PASSWORD="chosen1")
 
     assert secrets["postgres/password"] == "chosen1"
-    assert "antiphon:chosen1@postgres" in secrets["server/DATABASE_URL"]
+    assert "antiphon:chosen1@postgres" in secrets["roles/DATABASE_URL"]
 
 
 def test_a_secret_that_was_half_written_is_made_anew(folder: Path) -> None:
