@@ -25,7 +25,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
     """Create the services: load the tokenizers, but open no connection yet."""
     assert settings.database_url is not None
     assert settings.redis_url is not None
-    store = Store.open(settings.database_url)
+    store = Store.open(settings.database_url, secret_file=settings.secret_file)
     client = connect(settings.redis_url)
     loop = EventLoop(settings.api_threads)
     subscriber = connect_subscriber(settings.redis_url)

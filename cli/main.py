@@ -6,12 +6,14 @@ import torch, nor a worker Flask.
 
 import os
 import socket
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from cli.commands import webhooks
+from models.encryption.vault import SecretVault, VaultError
 from models.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(
@@ -46,18 +48,22 @@ def up() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the tables of DATABASE_URL to this version."""
+    """Bring the tables of DATABASE_URL to this version, and encrypt the secrets in them."""
     from alembic import command
     from alembic.config import Config
 
     from migrations.grants import grant_rights
+    from models.store.store import Store
 
-    url = _connected_settings().database_url
+    settings = _connected_settings()
+    url = settings.database_url
     assert url is not None
     config = Config(toml_file=_ROOT / "pyproject.toml")
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     command.upgrade(config, "head")
     grant_rights(url)
+    with closing(Store.open(url, pool_size=1, secret_file=settings.secret_file)) as store:
+        store.secrets.encrypt_all()
 
 
 @app.command()
@@ -160,7 +166,10 @@ def pull(
 
 
 def _connected_settings() -> Settings:
-    """Return the settings; exit with code 2 unless both DATABASE_URL and REDIS_URL are set."""
+    """Return the settings; exit with code 2 unless both DATABASE_URL and REDIS_URL are set.
+
+    Exit with 2 as well if the secret file cannot be read.
+    """
     settings = _settings()
     for variable, value in (
         ("DATABASE_URL", settings.database_url),
@@ -168,6 +177,10 @@ def _connected_settings() -> Settings:
     ):
         if value is None:
             _fail(f"{variable} is not set; `antiphon up` starts servers of its own", code=2)
+    try:
+        SecretVault.load(settings.secret_file)
+    except VaultError as error:
+        _fail(str(error), code=2)
     return settings
 
 

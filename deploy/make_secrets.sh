@@ -27,8 +27,10 @@ database_url() {
 }
 
 database_url antiphon postgres/password | write roles/DATABASE_URL
+random | write roles/secret
 for role in owner app maintenance; do
   random | write "roles/antiphon_$role"
   database_url "antiphon_$role" "roles/antiphon_$role" | write "$role/DATABASE_URL"
   printf 'redis://:%s@valkey:6379/0' "$(cat valkey/password)" | write "$role/REDIS_URL"
+  write "$role/secret" <roles/secret
 done

@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     database_url: Annotated[str | None, Field(validation_alias="DATABASE_URL")] = None
     """A Postgres 16 or newer of yours, `postgresql://…`, or a cluster, `postgresql://user@one,two/name`;
     `up` starts its own if this is not set."""
+    secret_file: Path | None = None
+    """File with the key that encrypts the server's secrets in the database: signing secrets of
+    webhooks, keys of encrypted content. The same for all processes; at least 16 characters. `up`
+    makes one, `secret` in the data folder; without one, other processes store them in the clear."""
     redis_url: Annotated[str | None, Field(validation_alias="REDIS_URL")] = None
     """A Redis 7 or Valkey 8 or newer of yours, `redis://…`; `up` starts its own if this is not
     set."""
@@ -159,10 +163,10 @@ class Settings(BaseSettings):
         names = dict.fromkeys([self.model, *filter(None, more)])
         return [self.model_copy(update={"model": name, "more_models": ""}) for name in names]
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "secret_file")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value is not None else None
 
     @field_validator("allowed_hosts", "allowed_origins", mode="before")
     @classmethod

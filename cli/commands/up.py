@@ -13,6 +13,7 @@ from cli.commands.banner import render_banner
 from cli.embedded import EmbeddedPostgres, EmbeddedValkey
 from cli.embedded.ports import is_free
 from cli.embedded.roles import APP, MAINTENANCE, OWNER, ROLES
+from cli.embedded.secret import load_or_create_secret
 from cli.supervisor.console import StepConsole
 from cli.supervisor.leases import LeaseEnder
 from cli.supervisor.processes import Program
@@ -112,12 +113,19 @@ class _Startup:
             self._database_urls = dict.fromkeys(ROLES, settings.database_url)
         else:
             more["DATABASE_ADMIN_URL"] = self._start_postgres()
+            self._create_secret_file()
         addresses = {
             "DATABASE_URL": self._database_urls[APP],
             "REDIS_URL": settings.redis_url or self._start_valkey(),
         }
         self._env |= addresses
         self._folder.write_env(addresses | more)
+
+    def _create_secret_file(self) -> None:
+        """Create the file with the key of the secrets in the database of this machine."""
+        path = self._settings.secret_file or self._settings.data_dir / "secret"
+        load_or_create_secret(path)
+        self._env["ANTIPHON_SECRET_FILE"] = str(path)
 
     def _start_postgres(self) -> str:
         """Start Postgres with an address for each role; return the superuser's."""

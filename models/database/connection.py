@@ -16,6 +16,7 @@ from sqlalchemy.orm import DeclarativeBase
 from models.database.address import sqlalchemy_url
 from models.database.sql_states import is_busy, is_session_shared, is_session_stale, is_value_error
 from models.database.statement_timer import StatementTimer
+from models.encryption.vault import SecretVault
 from models.errors import DatabaseBusyError, UnavailableError
 from models.outages import StatementError
 from models.responses.status import ResponseStatus
@@ -86,8 +87,19 @@ class Database:
     three.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 16, limit_s: float = LIMIT_S) -> None:
-        """Create an empty pool; a statement that takes longer than `limit_s` seconds fails."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 16,
+        limit_s: float = LIMIT_S,
+        vault: SecretVault | None = None,
+    ) -> None:
+        """Create an empty pool; a statement that takes longer than `limit_s` seconds fails.
+
+        `vault` encrypts the secrets that the tables hold.
+        """
+        self.vault = vault or SecretVault()
         self._timer = StatementTimer(limit_s)
         self._engine: Engine = create_engine(
             sqlalchemy_url(url),

@@ -132,7 +132,7 @@ class Claims:
         }
         with self._database.statement() as connection:
             row = connection.execute(_CLAIM, values).first()
-        return to_record(row) if row else None
+        return to_record(row, self._database.vault) if row else None
 
     def is_due_to_stand_by(self, worker_id: UUID, model: str) -> bool:
         """Return True if an isolated response is queued and this worker must become idle for it.
@@ -173,14 +173,14 @@ class Claims:
         with self._database.statement() as connection:
             values = {"project_id": project_id, "id": response_id}
             row = connection.execute(_REQUEST_CANCEL, values).first()
-        return to_record(row) if row else None
+        return to_record(row, self._database.vault) if row else None
 
     def take_over(self, record: ResponseRecord) -> ResponseRecord | None:
         """Fence off the current attempt, to end the response in its place; None if it is stale."""
         with self._database.statement() as connection:
             values = {"project_id": record.project_id, "id": record.id, "attempt": record.attempt}
             row = connection.execute(_TAKE_OVER, values).first()
-        return to_record(row) if row else None
+        return to_record(row, self._database.vault) if row else None
 
 
 def _checkpoint_of(row: Claim) -> bytes | None:

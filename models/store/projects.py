@@ -4,6 +4,7 @@ from sqlalchemy import text
 
 from models.database.connection import Database
 from models.encryption.cipher import new_encryption_key
+from models.encryption.vault import owner_of_project
 
 # The first caller sets the key; all others get that one.
 _ENCRYPTION_KEY = text("""
@@ -27,9 +28,11 @@ class Projects:
 
     def encryption_key(self, project_id: str) -> str:
         """Return the key of the project's `encrypted_content`; created at the first call."""
-        values = {"project_id": project_id, "fresh": new_encryption_key()}
+        vault, owner = self._database.vault, owner_of_project(project_id)
+        fresh = vault.encrypt(owner, new_encryption_key())
+        values = {"project_id": project_id, "fresh": fresh}
         with self._database.statement() as connection:
-            return str(connection.execute(_ENCRYPTION_KEY, values).scalar_one())
+            return vault.decrypt(owner, connection.execute(_ENCRYPTION_KEY, values).scalar_one())
 
     def num_queued(self) -> dict[tuple[str, bool], int]:
         """Return the number of queued responses, if any, by project and `background`."""

@@ -94,7 +94,7 @@ class Reaper:
         """Return responses that have lost `MAX_CRASHES` workers and must fail."""
         with self._database.statement() as connection:
             rows = connection.execute(_POISONOUS, {"max_crashes": MAX_CRASHES})
-            return [to_record(row) for row in rows]
+            return [to_record(row, self._database.vault) for row in rows]
 
     def num_queued(self) -> dict[str, int]:
         """Return the number of queued responses of each model."""

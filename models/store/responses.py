@@ -13,7 +13,14 @@ from models.database.connection import Database
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.store.idempotency_keys import RequestKey, take_key
-from models.store.rows import COLUMNS, OUTPUT, OUTPUT_OF_ID, select_records, to_record
+from models.store.rows import (
+    COLUMNS,
+    OUTPUT,
+    OUTPUT_OF_ID,
+    select_records,
+    stored_content_key,
+    to_record,
+)
 
 # One statement is one transaction: the row and its items are written together or not at all, and so
 # is the lock on its conversation, which is released when the response ends.
@@ -142,7 +149,7 @@ class Responses:
             "conversation_id": new.conversation_id,
             "metadata": orjson.dumps(new.metadata).decode(),
             "parameters": orjson.dumps(new.parameters).decode(),
-            "content_key": new.content_key,
+            "content_key": stored_content_key(new, self._database.vault),
             "created_at": new.created_at,
             "items": orjson.dumps(list(items)).decode(),
         }
@@ -161,7 +168,7 @@ class Responses:
         values = {"project_id": project_id, "id": response_id}
         with self._database.statement() as connection:
             row = connection.execute(_GET_UNSTORED, values).first()
-        return to_record(row) if row else None
+        return to_record(row, self._database.vault) if row else None
 
     def forget_key(self, project_id: str, response_id: UUID) -> None:
         """Erase the key of an unstored response's content."""
@@ -172,7 +179,7 @@ class Responses:
         """Return a stored response with its output; None if unknown or of another project."""
         with self._database.statement() as connection:
             row = connection.execute(_GET, {"project_id": project_id, "id": response_id}).first()
-        return to_record(row) if row else None
+        return to_record(row, self._database.vault) if row else None
 
     def list_responses(self, project_id: str, list_filter: ListFilter) -> list[ResponseRecord]:
         """Return the project's stored responses that pass the filter, ordered by creation."""
@@ -191,7 +198,10 @@ class Responses:
         order = "ASC" if list_filter.ascending != list_filter.is_backward else "DESC"
         statement = _LIST.format(columns=COLUMNS, output=OUTPUT, where=where, order=order)
         with self._database.search() as connection:
-            records = [to_record(row) for row in connection.execute(text(statement), values)]
+            records = [
+                to_record(row, self._database.vault)
+                for row in connection.execute(text(statement), values)
+            ]
         return records[::-1] if list_filter.is_backward else records
 
     def delete(self, project_id: str, response_id: UUID) -> ResponseStatus | None:

@@ -1,9 +1,12 @@
 """Columns of `responses`, and conversion of its rows to `ResponseRecord`."""
 
+import base64
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import TextualSelect, column, text
 
+from models.encryption.vault import SecretVault, VaultError, owner_of_response
 from models.responses.checkpoint import Checkpoint
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
@@ -38,9 +41,27 @@ def select_records(sql: str, *more: str) -> TextualSelect:
     return text(sql).columns(*map(column, (*_NAMES, *more)))
 
 
-def to_record(row: Any) -> ResponseRecord:
+def to_record(row: Any, vault: SecretVault) -> ResponseRecord:
     """Convert a row selected with `COLUMNS`, and optionally `OUTPUT`, to a record."""
     fields = dict(row._mapping)
+    if fields["content_key"] is not None:
+        fields["content_key"] = _content_key(row.id, fields["content_key"], vault)
     if fields.get("checkpoint") is not None:
         fields["checkpoint"] = Checkpoint.from_bytes(fields["checkpoint"])
     return ResponseRecord(**{**fields, "status": ResponseStatus(fields["status"])})
+
+
+def _content_key(response_id: UUID, stored: bytes, vault: SecretVault) -> bytes | None:
+    """Return the key of an unstored response's content; None if it cannot be decrypted."""
+    try:
+        return base64.b64decode(vault.decrypt(owner_of_response(response_id), stored.decode()))
+    except (VaultError, ValueError):
+        return None
+
+
+def stored_content_key(record: ResponseRecord, vault: SecretVault) -> bytes | None:
+    """Return the key of an unstored response's content in the form to store."""
+    if record.content_key is None:
+        return None
+    key = base64.b64encode(record.content_key).decode()
+    return vault.encrypt(owner_of_response(record.id), key).encode()

@@ -1,8 +1,11 @@
 """Facade of the data access classes, which share one connection pool."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from models.database.connection import LIMIT_S, Database
+from models.database.secrets import Secrets
+from models.encryption.vault import SecretVault
 from models.store.checkpoints import Checkpoints
 from models.store.claims import Claims
 from models.store.conversations import Conversations
@@ -36,15 +39,24 @@ class Store:
     webhooks: Webhooks
     deliveries: Deliveries
     idempotency_keys: IdempotencyKeys
+    secrets: Secrets
 
     @classmethod
-    def open(cls, url: str, *, pool_size: int = 16, limit_s: float = LIMIT_S) -> "Store":
+    def open(
+        cls,
+        url: str,
+        *,
+        pool_size: int = 16,
+        limit_s: float = LIMIT_S,
+        secret_file: Path | None = None,
+    ) -> "Store":
         """Create a store for the database at `url`; connections are opened when first needed.
 
         `pool_size` is the maximum number of connections; `limit_s` is the statement timeout in
-        seconds.
+        seconds. The secrets in the tables are encrypted with the key in `secret_file`, if given.
         """
-        database = Database(url, pool_size=pool_size, limit_s=limit_s)
+        vault = SecretVault.load(secret_file)
+        database = Database(url, pool_size=pool_size, limit_s=limit_s, vault=vault)
         return cls(
             database=database,
             responses=Responses(database),
@@ -60,6 +72,7 @@ class Store:
             webhooks=Webhooks(database),
             deliveries=Deliveries(database),
             idempotency_keys=IdempotencyKeys(database),
+            secrets=Secrets(database),
         )
 
     def close(self) -> None:

@@ -62,7 +62,9 @@ class Maintenance:
         """
         assert settings.database_url is not None
         assert settings.redis_url is not None
-        self._store = Store.open(settings.database_url, pool_size=2)
+        self._store = Store.open(
+            settings.database_url, pool_size=2, secret_file=settings.secret_file
+        )
         self._client = connect(settings.redis_url)
         self._log = EventLog(self._client)
         self._wake_queue = WakeQueue(settings.redis_url, max_waiting=max_waiting)

@@ -39,7 +39,9 @@ class Deliverer:
 
     def __init__(self, settings: Settings, *, poll_s: float = POLL_S) -> None:
         assert settings.database_url is not None
-        self._store = Store.open(settings.database_url, pool_size=4)
+        self._store = Store.open(
+            settings.database_url, pool_size=4, secret_file=settings.secret_file
+        )
         self._client = OutboundClient(Destinations(settings.webhook_networks))
         self._pace = Pace(settings.webhook_rate)
         self._pace_keys: dict[UUID, tuple[str, str]] = {}
@@ -116,6 +118,8 @@ class Deliverer:
 
     async def _send(self, delivery: TakenDelivery) -> tuple[int | None, str]:
         """Return the HTTP status, None without a response, and the error, empty on success."""
+        if not delivery.signing_secret:
+            return None, "not sent: its signing secret cannot be read; rotate it"
         event = ended_event(delivery.response_id, delivery.event_type, delivery.occurred_at)
         secrets = [secret for secret in (delivery.signing_secret, delivery.old_secret) if secret]
         message = sign(event, webhook_id(delivery.response_id, delivery.endpoint_id), secrets)

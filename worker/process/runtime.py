@@ -64,7 +64,9 @@ class Runtime:
         assert settings.database_url is not None
         assert settings.redis_url is not None
         self._settings = settings
-        self._store = Store.open(settings.database_url, pool_size=16)
+        self._store = Store.open(
+            settings.database_url, pool_size=16, secret_file=settings.secret_file
+        )
         # A pool of its own: leases must be renewed even when all other connections are busy.
         self._lease_store = Store.open(settings.database_url, pool_size=1, limit_s=RENEWAL_S)
         client = connect(settings.redis_url)

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from models.database.connection import Database
+from models.store.webhooks.endpoints import decrypt_secrets
 
 GIVE_UP_H = 72
 """Hours after the end of its response until a delivery is given up."""
@@ -192,7 +193,11 @@ class Deliveries:
         """Take the deliveries that are due, except for the endpoints in `busy`."""
         with self._database.statement() as connection:
             rows = connection.execute(_TAKE, {"busy": list(busy)})
-            return [TakenDelivery(**row._mapping) for row in rows]
+            vault = self._database.vault
+            return [
+                TakenDelivery(**decrypt_secrets(vault, row.endpoint_id, dict(row._mapping)))
+                for row in rows
+            ]
 
     def mark_delivered(self, taken: TakenDelivery, status_code: int) -> None:
         """Record that the endpoint accepted a delivery; if it was failing, others become due."""

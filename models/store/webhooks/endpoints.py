@@ -1,14 +1,18 @@
 """Webhook endpoints: create, read, update, delete, rotate secrets."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
 from models.database.connection import Database
+from models.encryption.vault import SecretVault, VaultError, owner_of_endpoint
+
+logger = logging.getLogger(__name__)
 
 MAX_ENDPOINTS = 20
 """Maximum number of endpoints per project: every response that ends writes a row for each."""
@@ -109,7 +113,8 @@ class Webhooks:
         self, project_id: str, endpoint_id: UUID, secret: str, fields: dict[str, Any]
     ) -> EndpointRecord | None:
         """Store an endpoint; return None if the project already has `MAX_ENDPOINTS`."""
-        values = {**fields, "id": endpoint_id, "signing_secret": secret, "max": MAX_ENDPOINTS}
+        stored = self._encrypt(endpoint_id, secret)
+        values = {**fields, "id": endpoint_id, "signing_secret": stored, "max": MAX_ENDPOINTS}
         return self._execute(_CREATE, project_id, values)
 
     def get(self, project_id: str, endpoint_id: UUID) -> EndpointRecord | None:
@@ -122,7 +127,7 @@ class Webhooks:
         """Return the project's endpoints, newest first."""
         with self._database.search() as connection:
             values = {"project_id": project_id, "after": after, "limit": limit}
-            return [EndpointRecord(**row._mapping) for row in connection.execute(_LIST, values)]
+            return [self._to_record(row) for row in connection.execute(_LIST, values)]
 
     def update(
         self, project_id: str, endpoint_id: UUID, changes: dict[str, Any]
@@ -136,7 +141,8 @@ class Webhooks:
     ) -> EndpointRecord | None:
         """Replace the signing secret; if `keep_old`, the old one is also used for 24 hours."""
         old_secret_s = OLD_SECRET_S if keep_old else 0
-        values = {"id": endpoint_id, "signing_secret": secret, "old_secret_s": old_secret_s}
+        stored = self._encrypt(endpoint_id, secret)
+        values = {"id": endpoint_id, "signing_secret": stored, "old_secret_s": old_secret_s}
         return self._execute(_ROTATE, project_id, values)
 
     def delete(self, project_id: str, endpoint_id: UUID) -> bool:
@@ -150,4 +156,28 @@ class Webhooks:
     ) -> EndpointRecord | None:
         with self._database.statement() as connection:
             row = connection.execute(statement, {**values, "project_id": project_id}).first()
-        return EndpointRecord(**row._mapping) if row else None
+        return self._to_record(row) if row else None
+
+    def _encrypt(self, endpoint_id: UUID, secret: str) -> str:
+        return self._database.vault.encrypt(owner_of_endpoint(endpoint_id), secret)
+
+    def _to_record(self, row: Row[Any]) -> EndpointRecord:
+        return EndpointRecord(**decrypt_secrets(self._database.vault, row.id, dict(row._mapping)))
+
+
+def decrypt_secrets(
+    vault: SecretVault, endpoint_id: UUID, fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the fields of a row with `signing_secret` and `old_secret` decrypted.
+
+    A secret that cannot be decrypted is empty: its endpoint alone has to rotate it.
+    """
+    owner = owner_of_endpoint(endpoint_id)
+    decrypted = {}
+    for name in ("signing_secret", "old_secret"):
+        try:
+            decrypted[name] = fields[name] and vault.decrypt(owner, fields[name])
+        except VaultError as error:
+            logger.warning("secret not read", extra={"id": endpoint_id.hex, "error": str(error)})
+            decrypted[name] = ""
+    return {**fields, **decrypted}

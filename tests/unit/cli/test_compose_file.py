@@ -18,7 +18,7 @@ _ELSEWHERE = {
     "workers": "of `up` alone; `--scale worker=N` here",
     "valkey_mib": "of `up` alone; `--maxmemory` of the valkey service here",
 }
-_OF_COMPOSE = {"host", "port"}
+_OF_COMPOSE = {"host", "port", "secret_file"}
 """Fixed within the network of the containers."""
 
 

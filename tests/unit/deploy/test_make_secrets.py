@@ -38,6 +38,8 @@ def test_passwords_are_random_and_reach_the_server_in_its_addresses(folder: Path
     for role, password in zip(_ROLES, passwords[2:], strict=True):
         assert secrets[f"{role}/DATABASE_URL"] == _database_url(f"antiphon_{role}", password)
         assert secrets[f"{role}/REDIS_URL"] == f"redis://:{passwords[1]}@valkey:6379/0"
+        assert secrets[f"{role}/secret"] == secrets["roles/secret"]
+    assert _RANDOM.fullmatch(secrets["roles/secret"])
 
 
 def _database_url(user: str, password: str) -> str:
