@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import llguidance
@@ -98,6 +99,10 @@ def server_pid(pool: GrammarPool) -> int:
 def is_alive(pid: int) -> bool:
     state = Path(f"/proc/{pid}/stat")
     return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def _are_dead(pids: list[int]) -> bool:
+    return not any(map(is_alive, pids))
 
 
 @pytest.fixture
@@ -272,8 +277,10 @@ def test_a_killed_spare_child_is_replaced(pool: GrammarPool) -> None:
     for number in range(3):
         checker.check(regex(f"a{number}"), param="grammar.value")
         eventually(lambda: not compilers_of(server_pid(pool)))
-        for spare in eventually(lambda: children_of(server_pid(pool))):
+        spares = eventually(lambda: children_of(server_pid(pool)))
+        for spare in spares:
             os.kill(spare, signal.SIGKILL)
+        eventually(partial(_are_dead, spares))
 
 
 def test_children_know_no_secrets(pool: GrammarPool, monkeypatch: pytest.MonkeyPatch) -> None:
