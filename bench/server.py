@@ -71,10 +71,13 @@ def running_server(base_url: str) -> Server:
 
 
 @contextmanager
-def own_server(settings: dict[str, str], weights: Path | None = None) -> Iterator[Server]:
+def own_server(
+    settings: dict[str, str], weights: Path | None = None, root: Path = ROOT
+) -> Iterator[Server]:
     """Start `./antiphon up` with embedded servers on a free port; delete it all after.
 
-    `settings` are `ANTIPHON_*` variables; `weights` is a folder of weights to use. Raises
+    `settings` are `ANTIPHON_*` variables; `weights` is a folder of weights to use; `root` is the
+    checkout whose server it is. Raises
     `BenchError` if the server does not start.
     """
     data_dir = Path(tempfile.mkdtemp(prefix="antiphon-bench-"))
@@ -85,11 +88,11 @@ def own_server(settings: dict[str, str], weights: Path | None = None) -> Iterato
     port = free_port()
     environment = {name: text for name, text in os.environ.items() if name not in _OWN_VARIABLES}
     environment |= {"ANTIPHON_DATA_DIR": str(data_dir), "ANTIPHON_PORT": str(port), **settings}
-    command = [sys.executable, str(ROOT / "antiphon"), "up"]
+    command = [sys.executable, str(root / "antiphon"), "up"]
     output = data_dir / "up.out"
     with output.open("wb") as sink:
         process = subprocess.Popen(
-            command, env=environment, cwd=ROOT, stdout=sink, stderr=subprocess.STDOUT
+            command, env=environment, cwd=root, stdout=sink, stderr=subprocess.STDOUT
         )
     try:
         url = f"http://127.0.0.1:{port}"

@@ -17,14 +17,15 @@ T = TypeVar("T")
 _NUM_READERS = 8
 _NUM_LARGE = 2
 _NUM_CONTROL = 4
+_NUM_CLEANERS = 4
 
 
 class EventLoop:
     """Loop in a thread of its own, with pools of threads for calls that block.
 
     Pools are separate so that none waits for another: `requests` runs ordinary requests, `large`
-    those with large bodies, whose parsing takes memory, `control` probes and cancels, and
-    `reads` the reads by which streams catch up.
+    those with large bodies, whose parsing takes memory, `control` probes and cancels, `reads` the
+    reads by which streams catch up, and `clean_ups` what is left to do for clients that have left.
     """
 
     def __init__(self, num_threads: int) -> None:
@@ -32,6 +33,7 @@ class EventLoop:
         self.large = ThreadPoolExecutor(_NUM_LARGE, "large_request")
         self.control = ThreadPoolExecutor(_NUM_CONTROL, "control")
         self.reads = ThreadPoolExecutor(_NUM_READERS, "stream_read")
+        self.clean_ups = ThreadPoolExecutor(_NUM_CLEANERS, "clean_up")
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -70,7 +72,7 @@ class EventLoop:
             except Exception as error:
                 logger.warning("not done after a stream", extra={"error": repr(error)})
 
-        self.control.submit(run)
+        self.clean_ups.submit(run)
 
     def stop(self) -> None:
         """Cancel every coroutine, stop the loop and wait for calls in progress."""
@@ -79,7 +81,7 @@ class EventLoop:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
-        for pool in (self.requests, self.large, self.control, self.reads):
+        for pool in (self.requests, self.large, self.control, self.reads, self.clean_ups):
             pool.shutdown()
 
     def _start(self) -> None:

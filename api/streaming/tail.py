@@ -24,6 +24,8 @@ from models.responses.status import TERMINAL, ResponseStatus
 from models.schemas.events import ErrorEvent
 from models.streams.event_log import LoggedEvent, parse_message
 
+FIRST_READ_BYTES = 1 << 16
+"""Bytes of an archive that are held at first; the double after each part that was sent at once."""
 PUBLISH_S = 5.0
 """Seconds that the terminal event may take to be published after its commit."""
 
@@ -55,16 +57,31 @@ class Tail:
         if opening := self._take(opening_events(self.record)):
             yield opening
         if self.record.status in TERMINAL:
-            archived = await self._read(self._read_archived)
-            if events := self._take(archived):
+            async for events in self._follow_archive():
                 yield events
-            self._check_not_behind(archived)
             return
         async with self.services.broadcaster.subscribe(
             self.record.project_id, self.record.id
         ) as subscription:
             async for events in self._follow_live(subscription):
                 yield events
+
+    async def _follow_archive(self) -> AsyncGenerator[list[LoggedEvent], None]:
+        """Yield the events of a finished response, as many at a time as the reader keeps up with.
+
+        A slow reader thus holds little memory; a fast one has the archive read a few times.
+        """
+        num_bytes = FIRST_READ_BYTES
+        while True:
+            began = time.monotonic()
+            archived, last = await self.services.loop.read(self._read_archived, num_bytes)
+            if events := self._take(archived):
+                yield events
+            if self.next_number > last.sequence_number or not events:
+                self._check_not_behind([last])
+                return
+            is_fast = time.monotonic() - began < 1
+            num_bytes = num_bytes * 2 if is_fast else FIRST_READ_BYTES
 
     async def _follow_live(
         self, subscription: Subscription
@@ -141,13 +158,20 @@ class Tail:
             raise ResponseNotFoundError(response_wire_id(self.record.id))
         return status
 
-    def _read_archived(self) -> list[LoggedEvent]:
-        """Return the events of a finished response; raise an `AppError` if they are gone."""
+    def _read_archived(self, num_bytes: int) -> tuple[list[LoggedEvent], LoggedEvent]:
+        """Return the next events of a finished response, about `num_bytes`, and its last event.
+
+        Raise an `AppError` if they are gone.
+        """
         archived = self._read_archive()
         if archived is None:
             self._check_not_deleted()
             raise EventsLostError
-        return archived
+        end = self.next_number
+        while end < len(archived) and num_bytes > 0:
+            num_bytes -= len(archived[end].data)
+            end += 1
+        return archived[self.next_number : end], archived[-1]
 
     def _read_archive(self) -> list[LoggedEvent] | None:
         events = self.services.store.responses.archived_events(

@@ -154,3 +154,14 @@ def _send_all(send: Callable[[bytes], object], data: bytes) -> None:
     """Send what the server takes before it ends the connection."""
     with suppress(ConnectionError, TimeoutError):
         send(data)
+
+
+def test_a_close_is_noticed_while_a_request_waits(address: str, app: OpenAPI) -> None:
+    places = app.extensions["antiphon"].places
+    with open_websocket(address) as connection:
+        connection.sendall(frame(_CREATE))
+        connection.recv(1)
+        connection.sendall(frame((1000).to_bytes(2), opcode=8))
+
+        assert read_to_end(connection).endswith(b"\x88\x02\x03\xe8")
+        eventually(lambda: places.num_taken == 0)

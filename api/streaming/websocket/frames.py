@@ -50,7 +50,10 @@ class ReceivedMessage:
 
 
 class FrameSocket:
-    """WebSocket on an outlet; used in the event loop alone."""
+    """WebSocket on an outlet; used in the event loop alone.
+
+    The task that creates it is cancelled when the connection ends otherwise than by this task.
+    """
 
     def __init__(self, outlet: Outlet, budget: BodyBudget) -> None:
         self._outlet = outlet
@@ -61,6 +64,7 @@ class FrameSocket:
         self._waiting: deque[ReceivedMessage] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._is_closed = False
+        self._session = asyncio.current_task()
         self._received_at = self._second_began_at = time.monotonic()
         self._num_frames = 0
         self._keep_alive = KeepAlive(PING_S, self._ping)
@@ -178,6 +182,8 @@ class FrameSocket:
     def _end(self) -> None:
         self._is_closed = True
         self._wake()
+        if self._session is not None and self._session is not asyncio.current_task():
+            self._session.cancel()  # it may wait for an event that comes late
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -3,6 +3,7 @@
 RFC 6455 §4.2: a request that is no valid handshake is answered with an error over HTTP.
 """
 
+import asyncio
 import base64
 import binascii
 from functools import partial
@@ -58,8 +59,8 @@ class WebSocketBody(LoopBody):
         except OverloadedError as error:
             socket.send(format_error(error))
             socket.close(TRY_AGAIN_LATER)
-        except SocketClosedError:
-            pass
+        except (SocketClosedError, asyncio.CancelledError):
+            pass  # closed by either side; whatever ran for the client is cleaned up
         finally:
             socket.release()
 

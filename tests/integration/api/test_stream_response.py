@@ -390,3 +390,19 @@ def test_a_place_that_cannot_be_is_refused(http: FlaskClient, value: str) -> Non
 
     assert answer.status_code == 400
     assert error_of(answer)["param"] == "starting_after"
+
+
+def test_a_long_archive_is_sent_whole_from_any_event(
+    http: FlaskClient, make_worker: MakeWorker
+) -> None:
+    make_worker(script_tokens=1500, script_interval_ms=0)
+    response = create_and_wait(http)
+
+    whole = events(stream(http, response["id"]))
+
+    assert [event["sequence_number"] for event in whole] == list(range(len(whole)))
+    assert whole[-1]["type"] == "response.completed"
+    assert events(stream(http, response["id"], after=700)) == whole[701:]
+    assert events(stream(http, response["id"], after=len(whole) - 2)) == whole[-1:]
+    [error] = events(stream(http, response["id"], after=len(whole) + 9))
+    assert error["error"]["code"] == "events_lost"

@@ -1,0 +1,51 @@
+"""WSGI environment of a request."""
+
+import io
+from typing import Any
+
+import h11
+import pytest
+
+from api.http.body_budget import BodyBudget
+from api.serving.environ import Peers, make_environ
+from models.errors import MalformedRequestError
+
+
+def environ_of(target: bytes, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
+    request = h11.Request(
+        method="GET", target=target, headers=[(b"Host", b"here:8000"), *headers], http_version="1.1"
+    )
+    peers = Peers(("10.0.0.9", 4000), ("10.0.0.1", 8000))
+    return make_environ(request, peers, io.BytesIO(), BodyBudget(1).lease("10.0.0.9"))
+
+
+def test_path_and_query_are_split_and_the_path_is_unquoted() -> None:
+    environ = environ_of(b"/a%20b/%C3%A9?c=%20d&e?f")
+
+    assert environ["PATH_INFO"] == "/a b/é".encode().decode("latin-1")
+    assert environ["QUERY_STRING"] == "c=%20d&e?f"
+
+
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [(b"http://there:1/a?b", "there:1"), (b"https://there/a?b", "there"), (b"/a?b", "here:8000")],
+)
+def test_an_absolute_target_names_the_host(target: bytes, host: str) -> None:
+    environ = environ_of(target)
+
+    assert (environ["HTTP_HOST"], environ["PATH_INFO"]) == (host, "/a")
+
+
+@pytest.mark.parametrize("target", [b"a", b"ftp://there/a", b"http://[/a", b"there:443"])
+def test_another_target_is_refused(target: bytes) -> None:
+    with pytest.raises(MalformedRequestError):
+        environ_of(target)
+
+
+def test_equal_headers_are_joined_and_those_with_underscores_left_out() -> None:
+    environ = environ_of(
+        b"/", (b"X-A", b"1"), (b"X-A", b"2"), (b"X_A", b"3"), (b"Cookie", b"a=1"), (b"Cookie", b"b")
+    )
+
+    assert environ["HTTP_X_A"] == "1,2"
+    assert environ["HTTP_COOKIE"] == "a=1; b"
