@@ -35,17 +35,17 @@ def _without_log_fence(event_log: Any) -> None:
 
 def _deaf(reconciler: Any) -> None:
     """Keep a worker running whose lease has expired or is about to."""
-    reconciler.Reconciler.release_all = lambda self: None
+    _replace(reconciler.Reconciler, "release_all", lambda self: None)
 
 
 def _without_hints(maintenance: Any) -> None:
     """Never resend a lost wake-up."""
-    maintenance.Maintenance.wake = lambda self: None
+    _replace(maintenance.Maintenance, "wake", lambda self: None)
 
 
 def _blind(poller: Any) -> None:
     """Keep workers from polling for work without a wake-up."""
-    poller.Poller.poll = lambda self: None
+    _replace(poller.Poller, "poll", lambda self: None)
 
 
 def _answer_early(responses: Any) -> None:
@@ -55,7 +55,7 @@ def _answer_early(responses: Any) -> None:
     def create_later(self: Any, *arguments: Any) -> None:
         threading.Timer(_COMMIT_LATE_S, create, (self, *arguments)).start()
 
-    responses.Responses.create = create_later
+    _replace(responses.Responses, "create", create_later)
 
 
 def _end_early(runner: Any) -> None:
@@ -74,7 +74,7 @@ def _end_early(runner: Any) -> None:
         recorder.finish, recorder.publish_end = finish_and_publish, lambda: None
         finish(self, recorder, cause)
 
-    runner.Runner._finish = publish_and_finish
+    _replace(runner.Runner, "_finish", publish_and_finish)
 
 
 def _by_host_clock(workers: Any) -> None:
@@ -93,27 +93,32 @@ def _unchecked(tail: Any) -> None:
     def take(self: Any, events: Any) -> Any:
         for event in events:
             self.next_number = max(self.next_number, event.sequence_number + 1)
-            yield event
+        return events
 
-    tail.Tail._emit = take
-    tail.Tail._fill_gap = lambda self, events: events
+    async def receive(self: Any, message: bytes) -> Any:
+        if not message:
+            return await self._read(self._read_store)
+        return tail.parse_message(message, self._cipher)
+
+    _replace(tail.Tail, "_take", take)
+    _replace(tail.Tail, "_receive", receive)
 
 
 def _only_operational(connection: Any) -> None:
     """Take every error of Postgres that is none of the connection for one of the statement."""
     psycopg = connection.psycopg
     operational = (psycopg.OperationalError, psycopg.InterfaceError)
-    connection.is_value_error = lambda error: not isinstance(error, operational)
+    _replace(connection, "is_value_error", lambda error: not isinstance(error, operational))
 
 
 def _keep_stale_sessions(connection: Any) -> None:
     """Keep the sessions of a server that is no longer the primary."""
-    connection.is_session_stale = lambda error: False
+    _replace(connection, "is_session_stale", lambda error: False)
 
 
 def _lose_threads(vital_thread: Any) -> None:
     """Let a process run on without a thread that it needs."""
-    vital_thread.end_process = lambda name: None
+    _replace(vital_thread, "end_process", lambda name: None)
 
 
 def _always_beat(watchdog: Any) -> None:
@@ -125,7 +130,7 @@ def _always_beat(watchdog: Any) -> None:
             self._pulse.touch()
         check(self)
 
-    watchdog.Watchdog.check = touch_and_check
+    _replace(watchdog.Watchdog, "check", touch_and_check)
 
 
 def _impatient(consumer: Any) -> None:
@@ -136,12 +141,18 @@ def _impatient(consumer: Any) -> None:
         self.connection_errors = self.conninfo.connection_errors
         start(self)
 
-    consumer.PatientConsumer.start = start_as_celery
+    _replace(consumer.PatientConsumer, "start", start_as_celery)
 
 
 def _exit_cleanly(main: Any) -> None:
     """Exit with code 0 when Celery has ended."""
-    main.EXIT_CONSUMER_LOST = 0
+    _replace(main, "EXIT_CONSUMER_LOST", 0)
+
+
+def _replace(owner: Any, name: str, replacement: object) -> None:
+    """Replace an attribute; fail if there is none, as the mutant would change nothing."""
+    assert hasattr(owner, name), name
+    setattr(owner, name, replacement)
 
 
 def _without(text: str, part: str) -> str:
