@@ -14,6 +14,10 @@ class StatementError(Exception):
     """Raised when Postgres rejects a statement for its values; the message omits these."""
 
 
+class DuplicateKeyError(StatementError):
+    """Raised when Postgres rejects a row whose key another row has."""
+
+
 OUTAGES = (UnavailableError, StatementError, redis.RedisError, OSError)
 """Errors that a thread survives: it tries again after a delay.
 

@@ -23,6 +23,7 @@ from models.errors import (
     ItemNotFoundError,
 )
 from models.ids import conversation_wire_id, new_id, new_item_id, parse_item_id
+from models.outages import DuplicateKeyError
 from models.schemas.conversations import (
     AnyItem,
     ConversationResource,
@@ -111,10 +112,7 @@ def create_items(path: ConversationPath, body: CreateItems, query: IncludeQuery)
     app_services = services()
     conversation = find_conversation(app_services, project_id(), path.conversation_id)
     items, made_ids = _prepare_items(app_services, dump_items(body.items))
-    _refuse_used_ids(app_services, conversation, items)
-    if not app_services.store.conversations.add_items(
-        conversation.project_id, conversation.id, items, made_ids
-    ):
+    if not _add_items(app_services, conversation, items, made_ids):
         raise _make_conflict_error(app_services, conversation)
     listed = [to_listed_item(item, query.include) for item in items]
     ends = {"first_id": listed[0]["id"], "last_id": listed[-1]["id"]}
@@ -154,6 +152,26 @@ def _find_item(
     if item is None:
         raise ItemNotFoundError(f"Item with id '{item_id}' not found.", param="item_id")
     return item
+
+
+def _add_items(
+    services: Services,
+    conversation: ConversationRecord,
+    items: list[dict[str, Any]],
+    made_ids: set[str],
+) -> bool:
+    """Append items; return False if the conversation cannot be changed.
+
+    Raise a 400 for an id that is used, also if another request uses it at the same moment.
+    """
+    conversations = services.store.conversations
+    _refuse_used_ids(services, conversation, items)
+    try:
+        return conversations.add_items(conversation.project_id, conversation.id, items, made_ids)
+    except DuplicateKeyError:
+        _refuse_used_ids(services, conversation, items)
+        # The item that had the id has been deleted again.
+        return conversations.add_items(conversation.project_id, conversation.id, items, made_ids)
 
 
 def _refuse_used_ids(

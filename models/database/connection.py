@@ -14,11 +14,17 @@ from sqlalchemy.exc import DBAPIError, TimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
 from models.database.address import sqlalchemy_url
-from models.database.sql_states import is_busy, is_session_shared, is_session_stale, is_value_error
+from models.database.sql_states import (
+    is_busy,
+    is_duplicate_key,
+    is_session_shared,
+    is_session_stale,
+    is_value_error,
+)
 from models.database.statement_timer import StatementTimer
 from models.encryption.vault import SecretVault
 from models.errors import DatabaseBusyError, UnavailableError
-from models.outages import StatementError
+from models.outages import DuplicateKeyError, StatementError
 from models.responses.status import ResponseStatus
 
 set_json_dumps(orjson.dumps)
@@ -185,7 +191,8 @@ def _translate_errors() -> Iterator[None]:
         cause = error.orig if isinstance(error, DBAPIError) else error
         if is_value_error(cause):
             # Not chained: the driver's message quotes the row, which must not reach the logs.
-            raise StatementError(_primary_message(cause)) from None
+            kind = DuplicateKeyError if is_duplicate_key(cause) else StatementError
+            raise kind(_primary_message(cause)) from None
         if is_busy(cause):
             raise DatabaseBusyError from cause
         raise UnavailableError("The database is out of reach; try again.") from cause

@@ -13,6 +13,7 @@ _STALE_SESSION_STATES = ("25006", "42P05")
 42P05: see `is_session_shared`. 0A: a prepared statement is older than its table.
 """
 _SHARED_SESSION_STATES = ("26000", "42P05")
+_DUPLICATE_KEY = "23505"
 _CANCELLED = "57014"
 _BUSY_STATES = ("55P03", _CANCELLED)
 
@@ -25,6 +26,11 @@ def is_value_error(error: BaseException | None) -> bool:
         # The driver raised it: before it sent anything, or because it lost the connection.
         return isinstance(error, psycopg.DataError | psycopg.ProgrammingError)
     return error.sqlstate.startswith(_VALUE_CLASSES)
+
+
+def is_duplicate_key(error: BaseException | None) -> bool:
+    """Return True if a row has the key of another one."""
+    return isinstance(error, psycopg.Error) and error.sqlstate == _DUPLICATE_KEY
 
 
 def is_busy(error: BaseException | None) -> bool:

@@ -165,6 +165,7 @@ class Conversations:
         """Append items, which must have ids; the server made `made_ids`.
 
         Returns False if a response is using it, if it is unknown, or if it would be too large.
+        Raises `DuplicateKeyError` if it has an item with the id of one of them.
         """
         encoded = orjson.dumps(list(items))
         values = {

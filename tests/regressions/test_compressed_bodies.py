@@ -3,17 +3,24 @@
 import gzip
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
+from http.client import HTTPConnection
 
 import orjson
 import pytest
 import zstandard
 from flask.testing import FlaskClient
+from flask_openapi3.openapi import OpenAPI
 from werkzeug.test import TestResponse
 
+from api.http.body_budget import BodyBudget
 from api.http.content_encoding import decompress
 from api.http.strict_json import BODY_LEASE, MAX_BODY_BYTES
+from api.services import Services
 from models.errors import OverloadedError, RequestTooLargeError
 from tests.integration.api.requests import error_of, parsed
+from tests.integration.http_server import serving
+from tests.polling import eventually
 
 BODY = orjson.dumps({"input": "Hello. " * 1000})
 
@@ -123,3 +130,29 @@ def test_decompressed_bytes_are_taken_of_the_budget_of_bodies(http: FlaskClient)
 
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
+
+
+@pytest.mark.parametrize(("coding", "compress"), [COMPRESS[0], *COMPRESS[3:7]])
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_compressed_body_draws_on_the_budget_of_the_server(
+    app: OpenAPI, coding: str, compress: Callable[[bytes], bytes], is_chunked: bool
+) -> None:
+    data = compress(orjson.dumps({"input": "a" * (8 << 20)}))
+    assert len(data) < 1 << 20
+    services: Services = app.extensions["antiphon"]
+    app.extensions["antiphon"] = replace(services, body_budget=BodyBudget(4 << 20))
+
+    with serving(app) as address:
+        connection = HTTPConnection(address, timeout=20)
+        connection.request(
+            "POST",
+            "/v1/responses/input_tokens",
+            [data] if is_chunked else data,
+            {"Content-Type": "application/json", "Content-Encoding": coding},
+        )
+        answer = connection.getresponse()
+        error = orjson.loads(answer.read())["error"]
+        connection.close()
+
+    assert (answer.status, error["code"]) == (503, "server_overloaded")
+    eventually(lambda: app.extensions["antiphon"].body_budget.num_bytes == 0)

@@ -1,11 +1,15 @@
 """Filters of lists are served at every length that their limits allow (D11)."""
 
 from urllib.parse import quote
+from urllib.request import urlopen
 
+import orjson
 import pytest
 from flask.testing import FlaskClient
+from flask_openapi3.openapi import OpenAPI
 
 from tests.integration.api.requests import create, error_of, parsed
+from tests.integration.http_server import serving
 
 
 @pytest.mark.parametrize("character", ["a", "漢", "\U0001f600", "%", "\x1f"])
@@ -23,3 +27,21 @@ def test_a_longer_value_is_refused_by_its_name(http: FlaskClient) -> None:
 
     assert answer.status_code == 400
     assert error_of(answer)["param"] == "metadata[k]"
+
+
+@pytest.mark.parametrize("num_filters", [1, 4])
+@pytest.mark.parametrize("character", ["a", "漢", "\U0001f600", "\x1f"])
+def test_a_filter_of_the_longest_kind_passes_the_server(
+    app: OpenAPI, http: FlaskClient, character: str, num_filters: int
+) -> None:
+    metadata = {f"{n}{character * 63}": character * 512 for n in range(num_filters)}
+    made = create(http, metadata=metadata)
+    filters = (f"metadata[{quote(key)}]={quote(value)}" for key, value in metadata.items())
+
+    with (
+        serving(app) as address,
+        urlopen(f"http://{address}/v1/responses?{'&'.join(filters)}", timeout=10) as answer,
+    ):
+        found = orjson.loads(answer.read())
+
+    assert [response["id"] for response in found["data"]] == [made["id"]]
