@@ -5,8 +5,11 @@ the logits nor several end-of-sequence tokens, and keeps its matchers per batch 
 """
 
 import os
+import resource
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -18,6 +21,22 @@ from torch import Tensor
 
 from worker.engine.interface import GrammarCheck
 from worker.engine.sampling.device_copy import is_remote, make_row_index, upload
+
+_CACHE_BYTES = 512 << 20
+_LEAST_BYTES = 1 << 20
+"""Size of a compiled grammar whose memory does not show in that of the process."""
+_SIZE = Path("/proc/self/statm")
+
+
+def _resident_bytes() -> int:
+    """Return the memory of this process; 0 where the system does not tell."""
+    return int(_SIZE.read_text().split()[1]) * resource.getpagesize() if _SIZE.exists() else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    matcher: LLMatcher
+    num_bytes: int
 
 
 class Matcher:
@@ -55,12 +74,14 @@ class GrammarCompiler:
         limits: Mapping[str, Any],
         *,
         find_error: GrammarCheck = lambda grammar: "",
-        cache_size: int = 64,
+        cache_bytes: int = _CACHE_BYTES,
+        resident_bytes: Callable[[], int] = _resident_bytes,
     ) -> None:
         """Create a compiler.
 
         `load_tokenizer`, which takes seconds, runs at the first grammar. `find_error` is called
-        before a grammar is compiled in this process.
+        before a grammar is compiled in this process. The cache holds about `cache_bytes`, by the
+        growth of `resident_bytes` while a grammar is compiled.
         """
         self._load_tokenizer = load_tokenizer
         self._find_error = find_error
@@ -68,7 +89,11 @@ class GrammarCompiler:
         self._limits = LLParserLimits(**limits, verbose_errors=False)
         self._tokenizer: LLTokenizer | None = None
         self._tokenizer_lock = Lock()
-        self._cache: LRUCache[str, LLMatcher] = LRUCache(cache_size)
+        self._cache: LRUCache[str, _Compiled] = LRUCache(
+            cache_bytes, getsizeof=lambda compiled: compiled.num_bytes
+        )
+        self._resident_bytes = resident_bytes
+        self._compiling = Lock()
         self._cache_lock = Lock()
 
     def matcher(self, grammar: str) -> Matcher:
@@ -79,30 +104,33 @@ class GrammarCompiler:
         """
         with self._cache_lock:
             if grammar in self._cache:
-                return self._matcher(self._cache[grammar].deep_copy())
+                return self._matcher(self._cache[grammar].matcher.deep_copy())
         compiled = self._compile(grammar)
-        if compiled.is_error():
-            return self._matcher(compiled)
+        if compiled.matcher.is_error():
+            return self._matcher(compiled.matcher)
         with self._cache_lock:
-            with suppress(ValueError):  # of a cache that holds nothing
+            with suppress(ValueError):  # of one that is larger than the cache
                 self._cache[grammar] = compiled
-            return self._matcher(compiled.deep_copy())
+            return self._matcher(compiled.matcher.deep_copy())
 
     def _matcher(self, compiled: LLMatcher) -> Matcher:
         assert self._tokenizer is not None
         return Matcher(compiled, self._tokenizer.vocab_size)
 
-    def _compile(self, grammar: str) -> LLMatcher:
+    def _compile(self, grammar: str) -> _Compiled:
         if error := self._find_error(grammar):
             raise ValueError(f"The grammar cannot be compiled: {error}")
         with self._tokenizer_lock:
             if self._tokenizer is None:
                 self._tokenizer = self._load_tokenizer()
-        compiled = LLMatcher(self._tokenizer, grammar, log_level=0, limits=self._limits)
-        if not compiled.is_error():
-            # Some grammars compile but exceed a limit at their first mask: detect this here.
-            compiled.compute_bitmask()
-        return compiled
+        # One at a time, so that each is charged with its own memory.
+        with self._compiling:
+            before = self._resident_bytes()
+            matcher = LLMatcher(self._tokenizer, grammar, log_level=0, limits=self._limits)
+            if not matcher.is_error():
+                # Some grammars compile but exceed a limit at their first mask: detect this here.
+                matcher.compute_bitmask()
+            return _Compiled(matcher, max(_LEAST_BYTES, self._resident_bytes() - before))
 
 
 class GrammarMasker:

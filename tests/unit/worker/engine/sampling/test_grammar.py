@@ -1,10 +1,12 @@
 import json
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from llguidance import LLMatcher, grammar_from
-from transformers import AutoTokenizer
+from llguidance.hf import from_tokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from models.grammars.validate import GrammarChecker
 from tests.unit.worker.engine.conftest import EOS, EngineFactory, Oracle, byte_tokenizer
@@ -119,6 +121,40 @@ def test_a_grammar_with_an_error_is_not_compiled_here() -> None:
 
     with pytest.raises(ValueError, match="cannot be compiled: too slow"):
         compiler.matcher(JSON_GRAMMAR)
+
+
+def _num_compiled(num_mebibytes: int, num_grammars: int) -> int:
+    """Use grammars of a size twice, one after the other; return how often one was compiled."""
+    compiled: list[str] = []
+
+    def note(grammar: str) -> str:
+        compiled.append(grammar)
+        return ""
+
+    calls = count()
+    wrap: Any = PreTrainedTokenizerFast
+    tokenizer = wrap(tokenizer_object=byte_tokenizer(), eos_token="<end>")
+    compiler = GrammarCompiler(
+        lambda: from_tokenizer(tokenizer),
+        {},
+        find_error=note,
+        cache_bytes=16 << 20,
+        resident_bytes=lambda: (next(calls) * num_mebibytes) << 20,
+    )
+    for _ in range(2):
+        for number in range(num_grammars):
+            assert compiler.matcher(grammar_from("regex", f"a{number}")).error is None
+    return len(compiled)
+
+
+@pytest.mark.parametrize(
+    ("num_mebibytes", "num_grammars", "num_compiled"),
+    [(0, 16, 16), (4, 4, 4), (4, 5, 10), (17, 1, 2)],
+)
+def test_compiled_grammars_are_kept_within_a_number_of_bytes(
+    num_mebibytes: int, num_grammars: int, num_compiled: int
+) -> None:
+    assert _num_compiled(num_mebibytes, num_grammars) == num_compiled
 
 
 def test_a_grammar_that_no_child_survives_is_not_compiled_by_the_engine(
