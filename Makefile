@@ -61,7 +61,7 @@ guarantees: $(VENV)/.dev ## Measure every recovery of docs/guarantees.md
 	$(BIN)/python -m tests.chaos.measure
 
 fuzz: $(VENV)/.dev ## Send the API 24,000 generated inputs, valid and not, some minutes
-	FUZZ_INPUTS=24000 $(BIN)/python -m pytest -s tests/conformance/test_fuzz.py tests/conformance/test_fuzz_mutations.py
+	FUZZ_INPUTS=24000 $(BIN)/python -m pytest -s tests/conformance/test_fuzz*.py
 
 lint: $(VENV)/.dev ## Check style, types and who imports what
 	$(BIN)/ruff check

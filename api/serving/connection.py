@@ -44,7 +44,7 @@ class Phase(StrEnum):
 
 
 RECEIVING = (Phase.IDLE, Phase.HEAD, Phase.BODY)
-"""Phases in which a connection may be closed to make room for others."""
+"""Phases in which requests are taken, and in which a connection may be closed for others."""
 
 
 class Host(Protocol):
@@ -249,10 +249,10 @@ class Connection(asyncio.Protocol):
     def _advance(self) -> None:
         """Act on what has been received so far."""
         try:
-            while isinstance(event := self._h11.next_event(), h11.Event):
-                if isinstance(event, h11.ConnectionClosed):
-                    self.close()
-                    return
+            # Only until a request is whole: behind the last of a connection there may be anything.
+            while self.phase in RECEIVING and isinstance(
+                event := self._h11.next_event(), h11.Event
+            ):
                 self._take(event)
         except h11.RemoteProtocolError as error:
             is_head = error.error_status_hint == 431
@@ -275,6 +275,8 @@ class Connection(asyncio.Protocol):
             assert self._exchange is not None
             self._enter(Phase.ANSWER)
             self._server.dispatch(self, self._exchange)
+        elif isinstance(event, h11.ConnectionClosed):
+            self.close()
 
     def _await_more(self) -> None:
         if self.phase is Phase.IDLE and self._h11.trailing_data[0]:

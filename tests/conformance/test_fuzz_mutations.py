@@ -9,7 +9,7 @@ from tests.conformance.fuzzing import NUM_INPUTS, SECONDS_PER_INPUT, Tally, chec
 from tests.conformance.mutations import GeneratedRequest, reads, requests
 from tests.conformance.test_fuzz import create_resources
 
-NUM_MUTATIONS = NUM_INPUTS * 3 // 4
+NUM_MUTATIONS = NUM_INPUTS // 2
 _ROUND = 300
 """Inputs between which resources are created anew: some inputs delete them."""
 

@@ -1,5 +1,6 @@
 """Requests that are no HTTP: small errors in the one format, and a connection that is closed."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -110,6 +111,19 @@ def test_what_is_no_websocket_handshake_is_refused(
     assert error_in(answer)["type"] == "invalid_request_error"
     if status == 426:
         assert b"\r\nSec-WebSocket-Version: 13\r\n" in answer
+
+
+@pytest.mark.parametrize("behind", [b"x", b"\0\r\n\r\n", b"GET /readyz HTTP/1.1\r\n\r\n"])
+def test_what_comes_behind_the_last_request_is_ignored(
+    address: str, behind: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    closing = _POST + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"
+
+    answer = ask(address, closing + behind)
+
+    assert status_of(answer) == 400
+    assert error_in(answer)["param"] == "input"
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_a_header_with_underscores_cannot_stand_in_for_another(address: str) -> None:
