@@ -6,7 +6,7 @@ features.
 
 from collections.abc import Callable, Iterator
 
-from tests.chaos import ends, streams, upkeep
+from tests.chaos import ends, service, streams
 from tests.chaos.history import History
 
 Invariant = Callable[[History], Iterator[str]]
@@ -20,13 +20,13 @@ INVARIANTS: dict[str, Invariant] = {
     "I6 what is cancelled stays cancelled": ends.cancelled_stays,
     "I7 usage is counted once": streams.usage_is_exact,
     "I9 a turn reads its committed parents": streams.turns_read_their_parents,
-    "I10 first come, first served": upkeep.no_overtaking,
-    "I11 what is deleted is gone": upkeep.deleted_is_gone,
-    "I12 one key, one response": upkeep.one_response_per_key,
-    "I13 nothing is left over": upkeep.nothing_left_over,
-    "I14 service returns": upkeep.service_returns,
-    "I15 no exit as if all were well": upkeep.no_clean_exit,
-    "no answer but those a client can act on": upkeep.no_bad_answers,
+    "I10 first come, first served": service.no_overtaking,
+    "I11 what is deleted is gone": service.deleted_is_gone,
+    "I12 one key, one response": service.one_response_per_key,
+    "I13 nothing is left over": service.nothing_left_over,
+    "I14 service returns": service.service_returns,
+    "I15 no exit as if all were well": service.no_clean_exit,
+    "no answer but those a client can act on": service.no_bad_answers,
 }
 
 

@@ -38,7 +38,7 @@ def _deaf(reconciler: Any) -> None:
     _replace(reconciler.Reconciler, "release_all", lambda self: None)
 
 
-def _without_hints(maintenance: Any) -> None:
+def _without_wake_ups(maintenance: Any) -> None:
     """Never resend a lost wake-up."""
     _replace(maintenance.Maintenance, "wake", lambda self: None)
 
@@ -171,8 +171,11 @@ DEAFNESS: dict[str, Patch] = {"worker.process.reconciler": _deaf}
 MUTANTS: dict[str, dict[str, Patch]] = {
     "fencing": FENCING | DEAFNESS,
     "self-stop": DEAFNESS,
-    "re-hint": {"worker.maintenance.maintenance": _without_hints, "worker.process.poller": _blind},
-    "hints": {"worker.maintenance.maintenance": _without_hints},
+    "repeated wake-ups": {
+        "worker.maintenance.maintenance": _without_wake_ups,
+        "worker.process.poller": _blind,
+    },
+    "wake-ups": {"worker.maintenance.maintenance": _without_wake_ups},
     "answer after commit": {"models.store.responses": _answer_early},
     "end after commit": {"worker.generation.runner": _end_early},
     "database clock": {"models.store.workers": _by_host_clock},
@@ -188,6 +191,6 @@ MUTANTS: dict[str, dict[str, Patch]] = {
 }
 """Patches by the guarantee that is switched off.
 
-`self-stop` alone must break nothing, because of the fencing tokens; nor must `hints`, because
-workers poll for work. So `fencing` and `re-hint` switch off both.
+`self-stop` alone must break nothing, because of the fencing tokens; nor must `wake-ups`, because
+workers poll for work. So `fencing` and `repeated wake-ups` switch off both.
 """

@@ -32,7 +32,7 @@ class Nemesis:
         self._journal = journal
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nemesis", daemon=True)
-        self._old_hints: list[bytes] = []
+        self._old_wake_ups: list[bytes] = []
         self._refusals = Refusals(cluster)
         self.returns = Returns(cluster.web)
         """Returns of the service after refusals."""
@@ -102,17 +102,17 @@ class Nemesis:
         with self._cluster.redis() as client:
             return bool(client.flushall())
 
-    def double_hints(self) -> bool:
+    def double_wake_ups(self) -> bool:
         """Duplicate every queued wake-up, so that it is there five times."""
         with self._cluster.redis() as client:
-            hints = client.lrange(_QUEUE, 0, -1)
-            self._old_hints = (self._old_hints + hints)[-100:]
-            return bool(hints) and bool(client.rpush(_QUEUE, *hints * 4))
+            wake_ups = client.lrange(_QUEUE, 0, -1)
+            self._old_wake_ups = (self._old_wake_ups + wake_ups)[-100:]
+            return bool(wake_ups) and bool(client.rpush(_QUEUE, *wake_ups * 4))
 
-    def replay_hints(self) -> bool:
+    def replay_wake_ups(self) -> bool:
         """Queue old wake-ups again."""
         with self._cluster.redis() as client:
-            return bool(self._old_hints) and bool(client.lpush(_QUEUE, *self._old_hints))
+            return bool(self._old_wake_ups) and bool(client.lpush(_QUEUE, *self._old_wake_ups))
 
     def replay_events(self) -> bool:
         """Publish events of running streams again, out of order."""

@@ -37,7 +37,7 @@ ZOMBIE = _trial(
 )
 """A worker is paused past its lease, and resumes while another runs its responses."""
 
-LOST_HINTS = _trial(
+LOST_WAKE_UPS = _trial(
     16,
     [
         _HOLD,
@@ -116,7 +116,7 @@ DEAF = _trial(
 
 CASES: dict[str, tuple[Trial, str]] = {
     "fencing": (ZOMBIE, "I3"),
-    "re-hint": (LOST_HINTS, "I1"),
+    "repeated wake-ups": (LOST_WAKE_UPS, "I1"),
     "answer after commit": (API_KILLS, "I1"),
     "end after commit": (QUIET, "I2"),
     "database clock": (ORPHANS, "I1"),
@@ -132,7 +132,7 @@ CASES: dict[str, tuple[Trial, str]] = {
 CONTROLS: dict[str, tuple[Trial, str | None]] = {
     "a zombie": (ZOMBIE, None),
     "a zombie that does not stop by itself": (ZOMBIE, "self-stop"),
-    "lost hints": (LOST_HINTS, "hints"),
+    "lost wake-ups": (LOST_WAKE_UPS, "wake-ups"),
     "kills of API processes": (API_KILLS, None),
     "an orphan": (ORPHANS, None),
     "stale events": (STALE_EVENTS, None),

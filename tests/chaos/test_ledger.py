@@ -274,7 +274,7 @@ BROKEN = [
         "two rows",
         history([record(job=replace(POLLED, posts_twice=True))], [row(), later(row(), 2)]),
     ),
-    ("I13", "a hint", history(unacked_for_s=[300.0])),
+    ("I13", "a wake-up", history(unacked_for_s=[300.0])),
     ("I13", "a key for ever", history(redis_keys={"antiphon:fence:1": -1})),
     ("I13", "a log for long", history(redis_keys={"antiphon:log:1": 3000})),
     ("I5", "shown, and no log was lost", lost_text(log_lost_at=-1.0)),

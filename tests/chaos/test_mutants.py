@@ -36,4 +36,4 @@ def test_the_same_faults_break_nothing_else(faults: str) -> None:
 
 
 def test_every_mutant_has_a_case() -> None:
-    assert set(MUTANTS) == {*CASES, "self-stop", "hints"}
+    assert set(MUTANTS) == {*CASES, "self-stop", "wake-ups"}

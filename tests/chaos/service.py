@@ -1,4 +1,4 @@
-"""Invariants of order, deletion, idempotency and cleanup: I10, I11, I12, I13."""
+"""Invariants of order, deletion, idempotency, cleanup and return of service: I10 to I15."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
@@ -79,7 +79,7 @@ def nothing_left_over(history: History) -> Iterator[str]:
     """Yield unacknowledged wake-ups, and Redis keys that do not expire in time, at rest."""
     for seconds in history.kept.unacked_for_s:
         if seconds > VISIBILITY_S + _RESTORED_WITHIN_S:
-            yield f"a hint is unacknowledged for {seconds:.0f} s"
+            yield f"a wake-up is unacknowledged for {seconds:.0f} s"
     for key, ttl_s in history.kept.redis_keys.items():
         if key.startswith(_CELERYS_OWN):
             continue
