@@ -10,7 +10,7 @@ from tests.integration.conftest import MakeWorker, RunSql
 
 _TABLES = ("responses", "items", "event_archives", "idempotency_keys", "conversations")
 _COUNT = """
-    CREATE FUNCTION count_write() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    CREATE FUNCTION count_write() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
         INSERT INTO writes VALUES (TG_ARGV[0], TG_OP);
         RETURN NULL;
     END $$
