@@ -1,4 +1,4 @@
-"""What is refused is refused with advice that can be followed (finding D10)."""
+"""Refusals name advice that can be followed (finding D10)."""
 
 from typing import Any
 
