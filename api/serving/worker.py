@@ -10,6 +10,7 @@ from gunicorn.workers.base import Worker
 from api.services import Services
 from api.serving.http_server import HttpServer
 from api.serving.limits import ServingLimits
+from api.serving.malloc import return_large_blocks
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until told to stop; gunicorn ends a process whose loop hangs."""
+        return_large_blocks()
         services: Services = self.wsgi.extensions["antiphon"]
         server = HttpServer(
             self.wsgi, services.loop, services.body_budget, make_limits(services.settings)

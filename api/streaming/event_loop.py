@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
+from models.outages import OUTAGES
 from models.vital_thread import VitalThread
 
 logger = logging.getLogger(__name__)
@@ -69,8 +70,10 @@ class EventLoop:
         def run() -> None:
             try:
                 function(*args)
-            except Exception as error:
+            except OUTAGES as error:
                 logger.warning("not done after a stream", extra={"error": repr(error)})
+            except Exception:
+                logger.exception("clean-up failed")
 
         self.clean_ups.submit(run)
 
