@@ -1,8 +1,9 @@
 """Bytes of request bodies that one process may hold at a time, of all its clients together.
 
 A body takes bytes of the budget as they arrive or are decompressed, and gives them back when its
-request has been answered. Bodies of ordinary size are served from a part that large ones leave
-alone, and one client may take half of what large ones may.
+request has been answered. One that declares its size is refused at once if there is no room for it.
+Bodies of ordinary size are served from a part that large ones leave alone, and one client may take
+half of what large ones may.
 """
 
 import threading
@@ -38,16 +39,25 @@ class BodyBudget:
     def take(self, lease: "BodyLease", num_bytes: int) -> None:
         """Add bytes to a lease; raise `OverloadedError`, and add none, if they are too many."""
         with self._lock:
-            size = lease.num_bytes + num_bytes
-            large = size - lease.num_large_bytes if size > ORDINARY_BYTES else 0
-            if self._is_exceeded(lease.client, num_bytes, large):
-                raise OverloadedError("Too many bytes of request bodies in flight; try again.")
-            self._add(lease, num_bytes, large)
+            self._add(lease, num_bytes, self._check(lease, num_bytes))
+
+    def check(self, lease: "BodyLease", num_bytes: int) -> None:
+        """Raise `OverloadedError` if there is no room for so many more bytes now; take none."""
+        with self._lock:
+            self._check(lease, num_bytes)
 
     def give_back(self, lease: "BodyLease") -> None:
         """Empty a lease."""
         with self._lock:
             self._add(lease, -lease.num_bytes, -lease.num_large_bytes)
+
+    def _check(self, lease: "BodyLease", num_bytes: int) -> int:
+        """Return how many more bytes of large bodies there would be; raise if too many."""
+        size = lease.num_bytes + num_bytes
+        large = size - lease.num_large_bytes if size > ORDINARY_BYTES else 0
+        if self._is_exceeded(lease.client, num_bytes, large):
+            raise OverloadedError("Too many bytes of request bodies in flight; try again.")
+        return large
 
     def _is_exceeded(self, client: str, num_bytes: int, num_large_bytes: int) -> bool:
         return self._num_bytes + num_bytes > self._max_bytes or (
@@ -83,6 +93,10 @@ class BodyLease:
     def grow(self, num_bytes: int) -> None:
         """Take more bytes; raise `OverloadedError` if there is no room for them."""
         self._budget.take(self, num_bytes)
+
+    def check(self, num_bytes: int) -> None:
+        """Raise `OverloadedError` if there is no room for so many more bytes now."""
+        self._budget.check(self, num_bytes)
 
     def release(self) -> None:
         """Give all bytes back; no effect if that was done."""

@@ -1,5 +1,6 @@
 """Compressed request bodies: `Content-Encoding` of gzip, deflate or zstd (RFC 9110 §8.4)."""
 
+import io
 import zlib
 from collections.abc import Callable, Iterator
 
@@ -49,20 +50,18 @@ def decompress(data: bytes, coding: str, *, max_bytes: int, grow: Grow) -> bytes
     It is decompressed in pieces: a body of more than `max_bytes` is refused as soon as it has so
     many, and one that is cut off or is no such data is refused with a 400.
     """
-    pieces: list[bytes] = []
-    num_bytes = 0
+    content = io.BytesIO()
     source = _from_zstd(data) if coding == "zstd" else _from_zlib(data, coding)
     try:
         for piece in source:
-            num_bytes += len(piece)
-            if num_bytes > max_bytes:
+            if content.tell() + len(piece) > max_bytes:
                 raise RequestTooLargeError(f"The body is larger than {max_bytes} bytes.")
             grow(len(piece))
-            pieces.append(piece)
+            content.write(piece)
     except (zlib.error, zstandard.ZstdError, EOFError):
         message = f"The body is not valid {coding} data."
         raise InvalidRequestError(message, code="invalid_content_encoding") from None
-    return b"".join(pieces)
+    return content.getvalue()
 
 
 def _from_zlib(data: bytes, coding: str) -> Iterator[bytes]:

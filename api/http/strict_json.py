@@ -8,6 +8,7 @@ from flask.json.provider import JSONProvider
 
 from api.http.content_encoding import decompress, find_coding
 from api.http.json_limits import check_limits
+from api.http.received_body import ReceivedBody
 from models.errors import (
     InvalidJsonError,
     InvalidRequestError,
@@ -54,15 +55,23 @@ class StrictRequest(Request):
         if self.content_length is not None and self.content_length > MAX_BODY_BYTES:
             raise RequestTooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes.")
         coding = find_coding(self.headers.get("Content-Encoding"))
-        data = self.get_data()
-        if not self.content_length and len(data) >= MAX_BODY_BYTES:
-            # A chunked body does not declare its length; werkzeug reads no more than the limit.
-            raise RequestTooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+        data = self._take_data()
         if coding is not None:
             lease = self.environ.get(BODY_LEASE)
             grow = lease.grow if lease is not None else _ignore
             data = decompress(data, coding, max_bytes=MAX_BODY_BYTES, grow=grow)
         return parse_object(data)
+
+    def _take_data(self) -> bytes:
+        """Return the body, which is not kept beside what it is parsed to."""
+        body = self.environ["wsgi.input"]
+        if isinstance(body, ReceivedBody):
+            return body.take()
+        data = self.get_data(cache=False)
+        if not self.content_length and len(data) >= MAX_BODY_BYTES:
+            # A chunked body does not declare its length; werkzeug reads no more than the limit.
+            raise RequestTooLargeError(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+        return data
 
 
 def _ignore(num_bytes: int) -> None:

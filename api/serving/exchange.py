@@ -1,7 +1,6 @@
 """One request on a connection and its answer."""
 
 import asyncio
-import io
 from collections.abc import Sequence
 from email.utils import formatdate
 from http import HTTPStatus
@@ -11,6 +10,7 @@ import h11
 
 from api.http.body_budget import BodyLease
 from api.http.errors import as_app_error
+from api.http.received_body import ReceivedBody
 from api.http.strict_json import MAX_BODY_BYTES
 from api.serving.environ import Peers, make_environ
 from api.serving.error_answer import error_body, error_headers
@@ -67,13 +67,14 @@ class Exchange:
         self.request = request
         self._connection = connection
         self._lease = lease
-        self._body = io.BytesIO()
+        self._body = ReceivedBody()
         self._answer: Answer | None = None
         self._is_begun = False
         self._is_sending = False
         self._task: asyncio.Task[None] | None = None
         length = int(dict(request.headers).get(b"content-length", b"0"))
         self._check_size(length)
+        lease.check(length)
 
     @property
     def num_body_bytes(self) -> int:
@@ -113,7 +114,7 @@ class Exchange:
 
     def release_body(self) -> None:
         """Give up the request's body."""
-        self._body = io.BytesIO()
+        self._body = ReceivedBody()
         self._lease.release()
 
     def cancel(self) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from jinja2.exceptions import TemplateError
 
 from models.chat.control_tokens import ControlTokens
-from models.chat.marked_template import MarkedTemplate
+from models.chat.marked_template import CheckLength, MarkedTemplate
 from models.errors import InvalidRequestError
 from models.settings import SettingsError
 
@@ -50,11 +50,17 @@ _SAMPLES: tuple[tuple[Sequence[Message], Sequence[dict[str, Any]] | None], ...] 
 class ChatTemplate:
     """Chat template of one tokenizer; what it renders has marks for its control tokens."""
 
-    def __init__(self, tokenizer: Any, control: ControlTokens, model_id: str) -> None:
-        """Wrap the template of a tokenizer of the transformers library."""
+    def __init__(
+        self, tokenizer: Any, control: ControlTokens, model_id: str, check_length: CheckLength
+    ) -> None:
+        """Wrap the template of a tokenizer of the transformers library.
+
+        `check_length` raises an error for a number of characters that is too long for a prompt.
+        """
         self._tokenizer = tokenizer
         self._control = control
         self._model_id = model_id
+        self._check_length = check_length
         self._compiled: dict[str, MarkedTemplate] = {}
         self._special_tokens = {
             name: control.mark(text) for name, text in tokenizer.special_tokens_map.items()
@@ -65,7 +71,8 @@ class ChatTemplate:
     ) -> str:
         """Return the prompt up to the start of the assistant's turn.
 
-        Raises `InvalidRequestError` if the template refuses the messages.
+        Raises `InvalidRequestError` if the template refuses the messages, and what `check_length`
+        raises.
         """
         try:
             return self._render(messages, tools, **keywords)
@@ -114,7 +121,7 @@ class ChatTemplate:
         source = self._tokenizer.get_chat_template(None, tools)
         if source not in self._compiled:
             environment = _compile_jinja_template(source).environment
-            template = MarkedTemplate(environment, source, self._control.mark)
+            template = MarkedTemplate(environment, source, self._control.mark, self._check_length)
             self._compiled[source] = template
         return self._compiled[source].render(
             **self._special_tokens,

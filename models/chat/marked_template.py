@@ -9,6 +9,7 @@ from jinja2 import Environment, nodes
 from jinja2.visitor import NodeTransformer
 
 Mark = Callable[[str], str]
+CheckLength = Callable[[int], None]
 
 MAX_CHARACTERS = 64 << 20
 """Maximum length of a rendered prompt; bodies of requests are shorter."""
@@ -32,9 +33,16 @@ class MarkedTemplate:
     looks for a control token in content does it find none: content cannot contain any.
     """
 
-    def __init__(self, environment: Environment, source: str, mark: Mark) -> None:
-        """Compile the template; raise `jinja2.TemplateError` if it is not valid."""
+    def __init__(
+        self, environment: Environment, source: str, mark: Mark, check_length: CheckLength
+    ) -> None:
+        """Compile the template; raise `jinja2.TemplateError` if it is not valid.
+
+        `check_length` is called with the number of characters of each prompt before its pieces are
+        joined; it raises an error if they are too many.
+        """
         self._mark = mark
+        self._check_length = check_length
         tree = environment.parse(source)
         _Marker(mark).visit(tree)
         tree.set_environment(environment)
@@ -52,6 +60,7 @@ class MarkedTemplate:
             is_late = number % _PIECES_PER_CHECK == 0 and time.thread_time() > deadline
             if is_late or num_characters > MAX_CHARACTERS:
                 raise RenderLimitError(RenderLimitError.__doc__)
+        self._check_length(num_characters)
         return "".join(pieces)
 
     def _mark_composed(self, are_roles: Sequence[bool], *parts: Any) -> str:

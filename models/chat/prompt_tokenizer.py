@@ -57,15 +57,15 @@ class PromptTokenizer:
         """
         if len(text) <= LONG_TEXT:
             return self._encode(text)
-        self._check_characters(len(text))
+        self.check_characters(len(text))
         with self._long_text_lock:
             if len(text) > self._context_length * USUAL_CHARACTERS:
                 self._check_samples(text)
             return self._encode(text)
 
-    def _check_characters(self, num_characters: int) -> None:
-        """Raise the error if the text is too long even if every token is the longest one."""
-        if self._max_characters is None:
+    def check_characters(self, num_characters: int) -> None:
+        """Raise `PromptTooLongError` if a text is too long even if every token is the longest."""
+        if self._max_characters is None or num_characters <= LONG_TEXT:
             return
         num_tokens = num_characters // self._max_characters
         if num_tokens > self._context_length:

@@ -61,9 +61,12 @@ class TemplateEncoder:
         config = _text_config(folder)
         self.context_length = int(config["max_position_embeddings"])
         self.vocab_size = int(config.get("vocab_size") or len(self.tokenizer))
-        self._tokenise = PromptTokenizer(control, self.model_id, self.context_length).encode
+        tokenizer = PromptTokenizer(control, self.model_id, self.context_length)
+        self._tokenise = tokenizer.encode
         self._images = load_image_reader(folder)
-        self._template = ChatTemplate(self.tokenizer, control, self.model_id)
+        self._template = ChatTemplate(
+            self.tokenizer, control, self.model_id, tokenizer.check_characters
+        )
         self._template.check(takes_parts=self._images is not None)
         self.media = frozenset({"input_image"} if self._images else ())
         defaults = of_generation_config(_read_json(folder / "generation_config.json"))

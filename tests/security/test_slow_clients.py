@@ -158,6 +158,22 @@ def test_unfinished_bodies_stay_within_the_budget(serve: Serve, app: OpenAPI) ->
     eventually(lambda: budget.num_bytes == 0)
 
 
+def test_a_body_without_room_is_refused_before_it_is_sent(serve: Serve, app: OpenAPI) -> None:
+    address = serve(ServingLimits())
+    budget = app.extensions["antiphon"].body_budget
+    declared = _POST + b"Content-Length: 30000000\r\n\r\n"
+    with connected(address) as first, connected(address) as second:
+        first.sendall(declared + b" " * 29_000_000)
+        eventually(lambda: budget.num_bytes == 29_000_000)
+
+        second.sendall(declared)
+        answer = read_to_end(second)
+
+    assert status_of(answer) == 503
+    assert b"Retry-After: " in answer
+    eventually(lambda: budget.num_bytes == 0)
+
+
 def test_a_client_that_does_not_read_its_answer_is_dropped(serve: Serve) -> None:
     limits = ServingLimits(stall_s=0.3, sweep_s=0.05, ahead_bytes=1 << 20)
     with connected(serve(limits)) as connection:

@@ -41,12 +41,17 @@ class SocketClosedError(Exception):
     """The connection is closed, or about to be."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReceivedMessage:
     """Whole message, with the lease of its bytes."""
 
     data: bytes
     lease: BodyLease
+
+    def take(self) -> bytes:
+        """Return the data and hold it no longer."""
+        data, self.data = self.data, b""
+        return data
 
 
 class FrameSocket:

@@ -100,7 +100,7 @@ class Turns:
         """Create the response that a message requests; called in a thread."""
         body: dict[str, Any] = {}
         try:
-            body = parse_object(message.data)
+            body = parse_object(message.take())
             request = _parse_request(body)
             context = self._get_cached_context(request)
             record = self._actions.create(request, context)

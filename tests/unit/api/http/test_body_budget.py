@@ -33,6 +33,18 @@ def test_a_refused_share_takes_nothing() -> None:
     lease.grow(1)
 
 
+def test_room_is_checked_without_taking_it() -> None:
+    budget = BodyBudget(16 * _MIB)
+    lease = budget.lease("a")
+
+    lease.check(6 * _MIB)
+    with pytest.raises(OverloadedError):
+        lease.check(6 * _MIB + 1)
+
+    assert budget.num_bytes == 0
+    lease.grow(6 * _MIB)
+
+
 def test_large_bodies_leave_room_for_ordinary_ones() -> None:
     budget = BodyBudget(16 * _MIB)
     for client in ("a", "b"):

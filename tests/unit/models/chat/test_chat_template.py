@@ -1,6 +1,7 @@
 """Chat templates whose literals are marked: composed tokens, refusals, limits and the check."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tokenizers import AddedToken
 from models.chat import marked_template
 from models.chat.control_tokens import ControlTokens
 from models.chat.prompt import Prompt
+from models.chat.prompt_tokenizer import PromptTooLongError
 from models.chat.template_encoder import TemplateEncoder
 from models.errors import InvalidRequestError
 from models.profile.weights import Weights
@@ -116,6 +118,22 @@ def test_a_rendering_is_bounded_in_size_and_time(
 
     with pytest.raises(InvalidRequestError, match="The prompt is too long"):
         ids(encoder, "a")
+
+
+def test_a_prompt_of_too_many_characters_is_refused_before_its_pieces_are_joined(
+    tmp_path: Path,
+) -> None:
+    encoder = make_encoder(tmp_path, "{% for m in messages %}{{ m.content }}{% endfor %}")
+    text = "a" * (8 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(PromptTooLongError):
+            ids(encoder, text, text)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak_bytes < len(text)
 
 
 def test_tokens_composed_in_an_unknown_way_are_refused_when_loaded(tmp_path: Path) -> None:
