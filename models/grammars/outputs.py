@@ -31,11 +31,13 @@ _DEFINITIONS = frozenset({"$defs", "definitions"})
 def text_constraint(parameters: GenerationParameters) -> Constraint | None:
     """Return the constraint on a response's messages; None if there is none to validate.
 
-    A stop string may end a text before the constraint is satisfied, and lists of grammars have no
-    validator.
+    A stop string may end a text before the constraint is satisfied.
     """
-    if parameters.stop:
-        return None
+    return None if parameters.stop else requested_constraint(parameters)
+
+
+def requested_constraint(parameters: GenerationParameters) -> Constraint | None:
+    """Return the constraint that a request names; None for lists, which have no validator."""
     match parameters.grammar:
         case RegexGrammar(value=value):
             return "regex", value

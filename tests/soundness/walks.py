@@ -10,6 +10,8 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 from models.grammars.isolation.bounds import GRAMMAR_LIMITS
 from models.grammars.tokenizer import grammar_tokenizer
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer
+from worker.engine.sampling.grammar import token_texts
+from worker.engine.sampling.json_names import JsonNames, TokenQuotes
 
 MAX_TOKENS = 160
 END = 0.5
@@ -26,6 +28,12 @@ def tokenizer() -> LLTokenizer:
     return grammar_tokenizer(tiny_tokenizer())
 
 
+@cache
+def quotes() -> TokenQuotes:
+    """Return the tokens that have quotation marks."""
+    return TokenQuotes(token_texts(tokenizer()))
+
+
 def make_matcher(grammar: str) -> LLMatcher | None:
     """Return a matcher at the start of a grammar; None if the grammar is refused."""
     limits: Any = LLParserLimits(**GRAMMAR_LIMITS, verbose_errors=False)
@@ -37,16 +45,18 @@ def make_matcher(grammar: str) -> LLMatcher | None:
 
 
 def walk(start: LLMatcher, seed: int) -> str | None:
-    """Return a random text of a grammar; None if it does not end soon.
+    """Return a random text of a grammar whose output is JSON; None if it does not end soon.
 
     Raises `DeadEndError` where no token is allowed.
     """
     numbers, matcher, tokens = random.Random(seed), start.deep_copy(), tokenizer()
+    names = JsonNames(quotes())
     written: list[int] = []
     while not matcher.is_stopped():
         if len(written) == MAX_TOKENS:
             return None
-        mask = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
+        mask = np.frombuffer(bytearray(matcher.compute_bitmask()), dtype=np.uint8)
+        names.clear_repetitions(mask, matcher)
         allowed = np.flatnonzero(np.unpackbits(mask, bitorder="little"))
         if matcher.is_error() or not allowed.size:
             raise DeadEndError(f"{tokens.decode_bytes(written)!r}: {matcher.get_error()[:200]}")
@@ -56,6 +66,7 @@ def walk(start: LLMatcher, seed: int) -> str | None:
         if is_end:
             break
         matcher.consume_token(token)
+        names.advance([token])
         written.append(token)
     if matcher.is_error():
         raise DeadEndError(f"{tokens.decode_bytes(written)!r}: {matcher.get_error()[:200]}")

@@ -67,6 +67,18 @@ class ForcedPrefix:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JsonOutput:
+    """Output that is JSON, but for free text between two delimiters."""
+
+    begins_free: bool = False
+    """True if the output begins with free text."""
+    opener: str = ""
+    """Text before free text; empty if there is none but at the beginning."""
+    closer: str | int = ""
+    """Text, or token, after free text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """One sequence to generate; `generated` holds the tokens of an attempt that it continues.
 
@@ -80,6 +92,8 @@ class GenerationRequest:
     generated: Sequence[int] = ()
     grammar: str | None = None
     """An llguidance grammar, in the format that `LLMatcher.grammar_from_…` return."""
+    json: JsonOutput | None = None
+    """Where the output is JSON because of the grammar; no object has a name twice there."""
     forced_prefix: ForcedPrefix | None = None
     cache_salt: bytes = b""
     """Salt of the prefix cache: prompt prefixes are shared among equal salts only."""

@@ -6,6 +6,7 @@ from math import inf
 from models.chat.prompt import ChatEncoder, EncodedPrompt
 from models.grammars.after_reasoning import allow_reasoning
 from models.grammars.compile import grammar_of
+from models.grammars.outputs import requested_constraint
 from models.grammars.tool_calls import calls_grammar, search_grammar
 from models.profile.thinking import is_reasoning_enabled
 from models.responses.record import ResponseRecord
@@ -13,7 +14,7 @@ from models.responses.tokens import split_last_turn
 from models.schemas.request.parameters import GenerationParameters
 from models.tools.choice import call_rule, format_of
 from models.tools.web_search import must_search, offered_search
-from worker.engine.interface import ForcedPrefix, GenerationRequest
+from worker.engine.interface import ForcedPrefix, GenerationRequest, JsonOutput
 from worker.engine.params import choice_seed
 from worker.generation.choice import Choice
 from worker.generation.dry_breakers import DryBreakerCompiler
@@ -63,6 +64,7 @@ def engine_requests(
                     can_search=generation.can_call(True),
                     opens_reasoning=choice.opens_reasoning,
                 ),
+                json=find_json(parameters, encoder, opens_reasoning=choice.opens_reasoning),
                 cache_salt=cache_salt(generation.record.project_id, parameters.prompt_cache_key),
             )
         )
@@ -96,6 +98,28 @@ def turn_grammar(
     if grammar and encoder.think_tags and is_reasoning_enabled(parameters.effort):
         return allow_reasoning(grammar, encoder.think_tags, is_open=opens_reasoning)
     return grammar
+
+
+def find_json(
+    parameters: GenerationParameters, encoder: ChatEncoder, *, opens_reasoning: bool
+) -> JsonOutput | None:
+    """Return where the output of `turn_grammar` is JSON; None if it is not, or nobody knows where.
+
+    The calls of the Llama style begin like text that may be anything.
+    """
+    rule = call_rule(parameters)
+    language, _ = requested_constraint(parameters) or (None, "")
+    if rule.tools and language is None and not rule.is_forced:
+        opener = format_of(parameters, encoder.profile).opener
+        token_id = encoder.special_id(opener)
+        closer = opener if token_id is None else token_id
+        return JsonOutput(begins_free=True, closer=closer) if opener else None
+    if language != "json_schema" and not rule.is_forced:
+        return None
+    if encoder.think_tags and is_reasoning_enabled(parameters.effort):
+        opener, closer = encoder.think_tags
+        return JsonOutput(begins_free=opens_reasoning, opener=opener, closer=closer)
+    return JsonOutput()
 
 
 def _forced_prefix(

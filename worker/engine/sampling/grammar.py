@@ -19,8 +19,9 @@ from cachetools import LRUCache
 from llguidance import LLExecutor, LLMatcher, LLParserLimits, LLTokenizer
 from torch import Tensor
 
-from worker.engine.interface import GrammarCheck
+from worker.engine.interface import GrammarCheck, JsonOutput
 from worker.engine.sampling.device_copy import is_remote, make_row_index, upload
+from worker.engine.sampling.json_names import JsonNames, TokenQuotes
 
 _CACHE_BYTES = 512 << 20
 _LEAST_BYTES = 1 << 20
@@ -42,10 +43,22 @@ class _Compiled:
 class Matcher:
     """State of one grammar in one sequence; `error` is permanent once set."""
 
-    def __init__(self, matcher: LLMatcher, num_tokens: int) -> None:
-        """Wrap a matcher whose masks have `num_tokens` bits."""
+    def __init__(
+        self,
+        matcher: LLMatcher,
+        num_tokens: int,
+        json_names: JsonNames | None = None,
+        *,
+        restricts_names: bool = False,
+    ) -> None:
+        """Wrap a matcher whose masks have `num_tokens` bits.
+
+        `restricts_names` is True if free names of objects must match a pattern.
+        """
         self.raw = matcher
         self.num_tokens = num_tokens
+        self._json_names = json_names
+        self._restricts_names = restricts_names
 
     @property
     def error(self) -> str | None:
@@ -63,6 +76,13 @@ class Matcher:
     def advance(self, token_ids: Sequence[int]) -> None:
         """Consume generated tokens."""
         self.raw.consume_tokens(list(token_ids))
+        if self._json_names is not None:
+            self._json_names.advance(token_ids)
+
+    def restrict(self, bits: np.ndarray) -> None:
+        """Clear the bits [bytes] of tokens that the grammar allows, but JSON does not."""
+        if self._json_names is not None:
+            self._json_names.clear_repetitions(bits, self.raw if self._restricts_names else None)
 
 
 class GrammarCompiler:
@@ -88,6 +108,7 @@ class GrammarCompiler:
         # Verbose errors would put the caller's schema into logs.
         self._limits = LLParserLimits(**limits, verbose_errors=False)
         self._tokenizer: LLTokenizer | None = None
+        self._quotes: TokenQuotes | None = None
         self._tokenizer_lock = Lock()
         self._cache: LRUCache[str, _Compiled] = LRUCache(
             cache_bytes, getsizeof=lambda compiled: compiled.num_bytes
@@ -96,33 +117,45 @@ class GrammarCompiler:
         self._compiling = Lock()
         self._cache_lock = Lock()
 
-    def matcher(self, grammar: str) -> Matcher:
+    def matcher(self, grammar: str, json: JsonOutput | None = None) -> Matcher:
         """Return a matcher at the start of the grammar; its `error` is set for an invalid grammar.
+
+        `json` says where the output is JSON, whose objects then have no name twice.
 
         Raises `ValueError` for a grammar that must not be compiled in this process. A new grammar
         may take a second to compile: do not call this on the engine thread.
         """
         with self._cache_lock:
             if grammar in self._cache:
-                return self._matcher(self._cache[grammar].matcher.deep_copy())
+                return self._matcher(self._cache[grammar].matcher.deep_copy(), grammar, json)
         compiled = self._compile(grammar)
         if compiled.matcher.is_error():
-            return self._matcher(compiled.matcher)
+            return self._matcher(compiled.matcher, grammar, json)
         with self._cache_lock:
             with suppress(ValueError):  # of one that is larger than the cache
                 self._cache[grammar] = compiled
-            return self._matcher(compiled.matcher.deep_copy())
+            return self._matcher(compiled.matcher.deep_copy(), grammar, json)
 
-    def _matcher(self, compiled: LLMatcher) -> Matcher:
+    def _matcher(self, compiled: LLMatcher, grammar: str, json: JsonOutput | None) -> Matcher:
         assert self._tokenizer is not None
-        return Matcher(compiled, self._tokenizer.vocab_size)
+        assert self._quotes is not None
+        names = (
+            JsonNames(self._quotes, json.opener, json.closer, begins_free=json.begins_free)
+            if json is not None
+            else None
+        )
+        restricts_names = '"patternProperties"' in grammar
+        num_tokens = self._tokenizer.vocab_size
+        return Matcher(compiled, num_tokens, names, restricts_names=restricts_names)
 
     def _compile(self, grammar: str) -> _Compiled:
         if error := self._find_error(grammar):
             raise ValueError(f"The grammar cannot be compiled: {error}")
         with self._tokenizer_lock:
             if self._tokenizer is None:
-                self._tokenizer = self._load_tokenizer()
+                tokenizer = self._load_tokenizer()
+                self._quotes = TokenQuotes(token_texts(tokenizer))
+                self._tokenizer = tokenizer
         # One at a time, so that each is charged with its own memory.
         with self._compiling:
             before = self._resident_bytes()
@@ -131,6 +164,11 @@ class GrammarCompiler:
                 # Some grammars compile but exceed a limit at their first mask: detect this here.
                 matcher.compute_bitmask()
             return _Compiled(matcher, max(_LEAST_BYTES, self._resident_bytes() - before))
+
+
+def token_texts(tokenizer: LLTokenizer) -> list[bytes]:
+    """Return the bytes of each token."""
+    return [tokenizer.decode_bytes([token_id]) for token_id in range(tokenizer.vocab_size)]
 
 
 class GrammarMasker:
@@ -147,15 +185,18 @@ class GrammarMasker:
         rows = [row for row, matcher in enumerate(matchers) if matcher is not None]
         if not rows:
             return
-        raw = [matcher.raw for matcher in matchers if matcher is not None]
-        self._resize_bits(next(matcher.num_tokens for matcher in matchers if matcher is not None))
+        constrained = [matcher for matcher in matchers if matcher is not None]
+        self._resize_bits(constrained[0].num_tokens)
         self._executor.unsafe_compute_mask_ptr(
-            [(matcher, index) for index, matcher in enumerate(raw)],
+            [(matcher.raw, index) for index, matcher in enumerate(constrained)],
             self._bits.ctypes.data,
             self._bits.shape[1] * self._bits.itemsize,
-            len(raw),
+            len(constrained),
         )
-        is_allowed = _unpack(self._bits[: len(raw)].view(np.uint8), self._vocab_size, logits.device)
+        bits = self._bits[: len(constrained)].view(np.uint8)
+        for matcher, row_bits in zip(constrained, bits, strict=True):
+            matcher.restrict(row_bits)
+        is_allowed = _unpack(bits, self._vocab_size, logits.device)
         index = make_row_index(rows, logits.device)
         if isinstance(index, slice):
             logits[index].masked_fill_(~is_allowed, -torch.inf)  # avoids two copies of the logits

@@ -88,7 +88,11 @@ class TransformersEngine(EngineLoop):
                 f"a prompt of {len(request.prompt)} tokens leaves no room "
                 f"in a context of {self.context_length}"
             )
-        matcher = None if request.grammar is None else self._grammars.matcher(request.grammar)
+        matcher = (
+            None
+            if request.grammar is None
+            else self._grammars.matcher(request.grammar, request.json)
+        )
         images = self._runner.encode_images(request.images, request.cache_salt)
         sequence = Sequence(request, matcher, Penalties.from_request(request), images)
         forced_prefix = request.forced_prefix.token_ids if request.forced_prefix else ()
