@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
+from api.event_loop.loop import EventLoop
 from api.http.body_budget import BodyBudget
 from api.services import Services
 from api.streaming.broadcaster import Broadcaster
-from api.streaming.event_loop import EventLoop
 from api.streaming.places import Places
 from api.streaming.timings import StreamTimings
 from api.validation.queue_limits import QueueLimiter

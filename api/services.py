@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, cast
 import redis
 from flask import current_app
 
+from api.event_loop.loop import EventLoop
 from api.http.body_budget import BodyBudget
 from api.streaming.broadcaster import Broadcaster
 from api.streaming.client_disconnect import ClientGoneError, find_client_check
-from api.streaming.event_loop import EventLoop
 from api.streaming.places import Places
 from api.streaming.timings import StreamTimings
 from api.streaming.websocket.context_cache import ContextCache

@@ -25,12 +25,18 @@ class BodyBudget:
         self._lock = threading.Lock()
         self._num_bytes = 0
         self._num_large_bytes = 0
+        self._num_large_returned = 0
         self._by_client: Counter[str] = Counter()
 
     @property
     def num_bytes(self) -> int:
         """Number of bytes that are taken."""
         return self._num_bytes
+
+    @property
+    def num_large_returned(self) -> int:
+        """Number of bytes that large bodies have given back so far."""
+        return self._num_large_returned
 
     def lease(self, client: str) -> "BodyLease":
         """Return an empty lease of one body of a client."""
@@ -49,6 +55,7 @@ class BodyBudget:
     def give_back(self, lease: "BodyLease") -> None:
         """Empty a lease."""
         with self._lock:
+            self._num_large_returned += lease.num_large_bytes
             self._add(lease, -lease.num_bytes, -lease.num_large_bytes)
 
     def _check(self, lease: "BodyLease", num_bytes: int) -> int:

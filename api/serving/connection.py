@@ -11,13 +11,13 @@ from typing import Protocol
 
 import h11
 
+from api.event_loop.loop_body import LoopBody, Receiver
 from api.serving.environ import Peers
 from api.serving.error_answer import format_error
 from api.serving.exchange import Exchange
 from api.serving.limits import ServingLimits
 from api.serving.sender import Sender
 from api.serving.wsgi_call import Answer
-from api.streaming.loop_body import LoopBody, Receiver
 from models.errors import (
     AppError,
     HeadTooLargeError,

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import h11
 
+from api.event_loop.loop_body import LoopBody, Receiver
 from api.http.body_budget import BodyLease
 from api.http.errors import as_app_error
 from api.http.received_body import ReceivedBody
@@ -16,7 +17,6 @@ from api.serving.environ import Peers, make_environ
 from api.serving.error_answer import error_body, error_headers
 from api.serving.sender import Sender
 from api.serving.wsgi_call import Answer
-from api.streaming.loop_body import LoopBody, Receiver
 from models.errors import AppError, RequestTooLargeError
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}

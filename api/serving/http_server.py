@@ -6,25 +6,31 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any
 
 import h11
 
+from api.event_loop.loop import EventLoop
 from api.http.body_budget import ORDINARY_BYTES, BodyBudget
 from api.serving.connection import RECEIVING, Connection, Phase
 from api.serving.error_answer import error_body, error_headers
 from api.serving.exchange import Exchange
 from api.serving.limits import ServingLimits
+from api.serving.malloc import trim_heap
 from api.serving.wsgi_call import Answer, WsgiApp, call_app
 from api.streaming.client_disconnect import CLIENT_HAS_LEFT
-from api.streaming.event_loop import EventLoop
 from models.errors import AppError, TooManyStreamsError
 
 logger = logging.getLogger(__name__)
 
-_CONTROL_PATHS = ("/livez", "/readyz")
+_IMMEDIATE_PATH = "/livez"
+"""Path that is answered in the loop itself: it waits for nothing, least of all for a thread."""
+_CONTROL_PATHS = ("/readyz",)
+_ACCEPTED_AT_ONCE = 16
+"""Connections accepted before others are served. One at a time, each would wait for the others'
+threads, and the last of a burst of 500 a second."""
 _BUSY = (Phase.ANSWER, Phase.FLUSHING)
 
 
@@ -44,6 +50,7 @@ class HttpServer:
         self._receiving: dict[Connection, None] = {}
         """Connections that may be closed for others, in the order in which they began to wait."""
         self._by_client: Counter[str] = Counter()
+        self._num_returned = 0
         self.swept_at = time.monotonic()
         """Monotonic time of the last check of all connections, which shows that the loop runs."""
 
@@ -93,9 +100,12 @@ class HttpServer:
         """Run a request in a thread, and answer it in the loop."""
         environ = exchange.environ(connection.peers)
         environ[CLIENT_HAS_LEFT] = connection.has_left
-        self._choose_pool(exchange, environ).submit(self._run, connection, environ)
+        if environ["PATH_INFO"] == _IMMEDIATE_PATH and exchange.num_body_bytes <= ORDINARY_BYTES:
+            connection.respond(self._call(environ))
+        else:
+            self._choose_pool(exchange, environ).submit(self._run, connection, environ)
 
-    def _choose_pool(self, exchange: Exchange, environ: dict[str, Any]) -> ThreadPoolExecutor:
+    def _choose_pool(self, exchange: Exchange, environ: dict[str, Any]) -> Executor:
         path = environ["PATH_INFO"]
         if exchange.num_body_bytes > ORDINARY_BYTES:
             return self._loop.large
@@ -103,12 +113,14 @@ class HttpServer:
         return self._loop.control if is_control else self._loop.requests
 
     def _run(self, connection: Connection, environ: dict[str, Any]) -> None:
+        self._loop.call_soon(connection.respond, self._call(environ))
+
+    def _call(self, environ: dict[str, Any]) -> Answer:
         try:
-            answer = call_app(self._app, environ)
+            return call_app(self._app, environ)
         except Exception:
             logger.exception("request failed")
-            answer = _failure()
-        self._loop.call_soon(connection.respond, answer)
+            return _failure()
 
     def _start(self) -> None:
         for listener in self._listeners:
@@ -117,18 +129,20 @@ class HttpServer:
         self._sweep()
 
     def _accept(self, listener: socket.socket) -> None:
-        try:
-            accepted, _ = listener.accept()
-        except (BlockingIOError, ConnectionAbortedError, InterruptedError):
-            return
-        except OSError as error:
-            logger.warning("connection not accepted", extra={"error": str(error)})
-            return
-        with suppress(OSError):
-            accepted.setblocking(False)
-            size = self.limits.send_buffer_bytes
-            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
-        self._loop.loop.create_task(self._connect(accepted))
+        """Accept connections that wait, some at a time: other processes accept them, too."""
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                accepted, _ = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+                return
+            except OSError as error:
+                logger.warning("connection not accepted", extra={"error": str(error)})
+                return
+            with suppress(OSError):
+                accepted.setblocking(False)
+                size = self.limits.send_buffer_bytes
+                accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+            self._loop.loop.create_task(self._connect(accepted))
 
     async def _connect(self, accepted: socket.socket) -> None:
         with suppress(OSError):
@@ -138,7 +152,14 @@ class HttpServer:
         self.swept_at = now = time.monotonic()
         for connection in list(self.connections):
             connection.check(now)
+        self._trim_heap()
         self._loop.loop.call_later(self.limits.sweep_s, self._sweep)
+
+    def _trim_heap(self) -> None:
+        """Return the memory of large bodies that were handled since the last time."""
+        if self._budget.num_large_returned > self._num_returned:
+            self._num_returned = self._budget.num_large_returned
+            self._loop.run_later(trim_heap)
 
     async def _stop(self) -> None:
         for listener in self._listeners:

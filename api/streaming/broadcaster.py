@@ -16,7 +16,7 @@ from uuid import UUID
 
 import redis
 
-from api.streaming.event_loop import EventLoop
+from api.event_loop.loop import EventLoop
 from api.streaming.subscription import WAKE_UP, Subscription
 from api.streaming.timings import StreamTimings
 from models.background_thread import BackgroundThread

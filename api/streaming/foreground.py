@@ -10,8 +10,8 @@ from contextlib import aclosing
 
 from flask import Response
 
+from api.event_loop.loop_body import CleanUp, LoopBody, Outlet, respond_with
 from api.services import Services
-from api.streaming.loop_body import CleanUp, LoopBody, Outlet, respond_with
 from api.streaming.tail import EventsLostError, Tail, extract_response
 from models.errors import AppError, OverloadedError
 from models.responses.record import ResponseRecord

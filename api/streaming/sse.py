@@ -5,9 +5,9 @@ from contextlib import aclosing
 
 from flask import Response
 
+from api.event_loop.loop_body import CleanUp, LoopBody, Outlet, respond_with
 from api.services import Services
 from api.streaming.keep_alive import KeepAlive
-from api.streaming.loop_body import CleanUp, LoopBody, Outlet, respond_with
 from api.streaming.obfuscation import pad_event
 from api.streaming.tail import Tail, make_error_event
 from models.errors import AppError

@@ -8,10 +8,10 @@ from typing import Any
 
 from flask_openapi3.openapi import OpenAPI
 
+from api.event_loop.loop import EventLoop
+from api.event_loop.loop_body import LoopBody, Receiver
 from api.serving.error_answer import error_body, error_headers
 from api.serving.wsgi_call import Answer, Headers, WsgiApp, call_app
-from api.streaming.event_loop import EventLoop
-from api.streaming.loop_body import LoopBody, Receiver
 from models.errors import AppError
 
 StartResponse = Callable[[str, Headers], object]

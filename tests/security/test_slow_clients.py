@@ -9,6 +9,8 @@ from contextlib import ExitStack
 import pytest
 from flask_openapi3.openapi import OpenAPI
 
+from api.event_loop.loop import EventLoop
+from api.serving import http_server
 from api.serving.limits import ServingLimits
 from tests.integration.http_server import serving
 from tests.polling import eventually
@@ -172,6 +174,35 @@ def test_a_body_without_room_is_refused_before_it_is_sent(serve: Serve, app: Ope
     assert status_of(answer) == 503
     assert b"Retry-After: " in answer
     eventually(lambda: budget.num_bytes == 0)
+
+
+def test_liveness_needs_no_thread(serve: Serve, app: OpenAPI) -> None:
+    address = serve(ServingLimits())
+    loop: EventLoop = app.extensions["antiphon"].loop
+    released = threading.Event()
+    for _ in range(50):
+        loop.call_soon(loop.requests.submit, released.wait, 30)
+        loop.control.submit(released.wait, 30)
+    try:
+        assert status_of(ask(address, _CLOSING)) == 200
+    finally:
+        released.set()
+
+
+def test_the_heap_is_trimmed_after_large_bodies(
+    serve: Serve, app: OpenAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trimmed: list[None] = []
+    monkeypatch.setattr(http_server, "trim_heap", lambda: trimmed.append(None))
+    address = serve(ServingLimits(sweep_s=0.05))
+
+    assert status_of(ask(address, _CLOSING)) == 200
+    body = b'{"input": 1, "user": "' + b"a" * (2 * _MIB) + b'"}'
+    head = b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    assert status_of(ask(address, _POST + head + body)) == 400
+
+    eventually(lambda: trimmed)
+    assert len(trimmed) == 1
 
 
 def test_a_client_that_does_not_read_its_answer_is_dropped(serve: Serve) -> None:

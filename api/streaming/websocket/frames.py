@@ -14,10 +14,10 @@ from typing import Any
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, TextMessage
 
+from api.event_loop.loop_body import Outlet
 from api.http.body_budget import BodyBudget, BodyLease
 from api.http.strict_json import MAX_BODY_BYTES
 from api.streaming.keep_alive import KeepAlive
-from api.streaming.loop_body import Outlet
 from models.errors import OverloadedError
 
 MAX_WAITING = 16

@@ -11,10 +11,10 @@ from functools import partial
 from flask import Blueprint, Response, request
 from wsproto.utilities import generate_accept_token
 
+from api.event_loop.loop_body import LoopBody, Outlet, respond_with
 from api.http.errors import WEBSOCKET_VERSION
 from api.services import Services, project_id, services
 from api.streaming.cancel import clean_up
-from api.streaming.loop_body import LoopBody, Outlet, respond_with
 from api.streaming.websocket.frames import TRY_AGAIN_LATER, FrameSocket, SocketClosedError
 from api.streaming.websocket.turns import TurnActions, Turns, format_error
 from api.validation.create_request import create_response

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from api.streaming.event_loop import EventLoop
+from api.event_loop.loop import EventLoop
 from models.errors import UnavailableError
 from tests.polling import eventually
 
