@@ -1,6 +1,5 @@
 """Gunicorn server: a few processes; each creates its app and its event loop after the fork."""
 
-import gc
 import os
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from gunicorn.app.base import BaseApplication
 
 from api.app import create_app
 from api.cpu_affinity import bind_to_core, choose_core
+from api.serving.garbage import collect_rarely
 from api.serving.worker import LoopWorker
 from models.background_thread import BackgroundThread
 from models.logging import configure_logging
@@ -54,8 +54,8 @@ class Server(BaseApplication):  # type: ignore[misc]
         end_with_parent()
         app = create_app(self._settings)
         app.extensions["antiphon"].warm_up()
-        # Objects loaded by now live as long as the process: exempt them from collection.
-        gc.freeze()
+        # Objects loaded by now live as long as the process.
+        collect_rarely()
         return app
 
 
