@@ -5,6 +5,7 @@ from dataclasses import replace
 from api.event_loop.loop import EventLoop
 from api.http.body_budget import BodyBudget
 from api.services import Services
+from api.streaming.archives import Archives
 from api.streaming.broadcaster import Broadcaster
 from api.streaming.places import Places
 from api.streaming.timings import StreamTimings
@@ -36,6 +37,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         store=store,
         client=client,
         log=EventLog(client),
+        archives=Archives(store.responses),
         unstored=UnstoredContents(client),
         loop=loop,
         places=Places(settings.api_streams, settings.api_client_streams),

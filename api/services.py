@@ -9,6 +9,7 @@ from flask import current_app
 
 from api.event_loop.loop import EventLoop
 from api.http.body_budget import BodyBudget
+from api.streaming.archives import Archives
 from api.streaming.broadcaster import Broadcaster
 from api.streaming.client_disconnect import ClientGoneError, find_client_check
 from api.streaming.places import Places
@@ -42,6 +43,7 @@ class Services:
     store: Store
     client: redis.Redis
     log: EventLog
+    archives: Archives
     unstored: UnstoredContents
     loop: EventLoop
     places: Places

@@ -8,6 +8,7 @@ decides which event comes next.
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 import orjson
 import redis
@@ -69,7 +70,7 @@ class Tail:
     async def _follow_archive(self) -> AsyncGenerator[list[LoggedEvent], None]:
         """Yield the events of a finished response, as many at a time as the reader keeps up with.
 
-        A slow reader thus holds little memory; a fast one has the archive read a few times.
+        A slow reader thus holds little memory.
         """
         num_bytes = FIRST_READ_BYTES
         while True:
@@ -129,6 +130,10 @@ class Tail:
             raise EventsLostError(message)
 
     @property
+    def _key(self) -> tuple[str, UUID]:
+        return self.record.project_id, self.record.id
+
+    @property
     def _cipher(self) -> UnstoredCipher | None:
         return None if self.record.store else UnstoredCipher.of(self.record)
 
@@ -148,12 +153,11 @@ class Tail:
         """
         if self._check_not_deleted() not in TERMINAL:
             return self._read_log()
-        archived = self._read_archive()
+        archived = self.services.archives.read(*self._key)
         return self._read_unarchived() if archived is None else archived
 
     def _check_not_deleted(self) -> ResponseStatus:
-        key = (self.record.project_id, self.record.id)
-        status = self.services.store.responses.statuses([key]).get(self.record.id)
+        status = self.services.store.responses.statuses([self._key]).get(self.record.id)
         if status is None:
             raise ResponseNotFoundError(response_wire_id(self.record.id))
         return status
@@ -163,7 +167,7 @@ class Tail:
 
         Raise an `AppError` if they are gone.
         """
-        archived = self._read_archive()
+        archived = self.services.archives.read(*self._key)
         if archived is None:
             self._check_not_deleted()
             raise EventsLostError
@@ -172,14 +176,6 @@ class Tail:
             num_bytes -= len(archived[end].data)
             end += 1
         return archived[self.next_number : end], archived[-1]
-
-    def _read_archive(self) -> list[LoggedEvent] | None:
-        events = self.services.store.responses.archived_events(
-            self.record.project_id, self.record.id
-        )
-        if events is None:
-            return None
-        return [LoggedEvent(number, data) for number, data in enumerate(events)]
 
     def _read_unarchived(self) -> list[LoggedEvent]:
         """Return the logged events of an unstored response; only the log has its terminal event.
