@@ -305,7 +305,8 @@ class Connection(asyncio.Protocol):
         """Close, but read on for a while: a reset would destroy what was sent last."""
         self._enter(Phase.LINGERING)
         if self._transport.can_write_eof():
-            self._transport.write_eof()
+            with suppress(OSError):  # the client has left already
+                self._transport.write_eof()
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase

@@ -4,7 +4,7 @@ import gc
 
 from models.background_thread import BackgroundThread
 
-FULL_S = 300.0
+FULL_S = 120.0
 """Seconds between two full collections: beside 5,000 streams, each takes a quarter of a second."""
 _NEVER = 1 << 30
 

@@ -1,5 +1,7 @@
 """WebSockets of clients that flood: memory and work of one connection are bounded."""
 
+import gc
+import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -72,6 +74,39 @@ def test_fragments_of_many_connections_stay_within_the_budget(address: str, app:
         assert budget.num_bytes <= 128 * _MIB
         assert close_code(read_to_end(opened[-1])) == 1013
     eventually(lambda: budget.num_bytes == 0)
+
+
+@pytest.fixture
+def traced_memory() -> Iterator[Callable[[], int]]:
+    """Return a function that tells how many bytes are allocated, while no garbage is collected."""
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    yield lambda: tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    gc.enable()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        frame(b" " * (20 * _MIB), is_last=False),
+        frame(b'{"type":"response.create","input":1,"user":"' + b"a" * (20 * _MIB) + b'"}'),
+        frame(b" " * (20 * _MIB))[: 19 * _MIB],
+    ],
+    ids=["a fragment", "a whole message", "a part of a frame"],
+)
+def test_the_memory_of_a_message_is_free_once_its_connection_is_closed(
+    address: str, app: OpenAPI, traced_memory: Callable[[], int], sent: bytes
+) -> None:
+    budget = app.extensions["antiphon"].body_budget
+    before = traced_memory()
+    with open_websocket(address) as connection:
+        _send_all(connection.sendall, sent)
+        eventually(lambda: budget.num_bytes > 0 or close_code(connection.recv(1 << 16)))
+
+    eventually(lambda: budget.num_bytes == 0)
+    eventually(lambda: traced_memory() < before + 2 * _MIB)
 
 
 def test_compression_is_not_negotiated_and_not_taken(address: str) -> None:

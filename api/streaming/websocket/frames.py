@@ -115,9 +115,13 @@ class FrameSocket:
             self._end()
 
     def release(self) -> None:
-        """Give back what is left of the budget, and stop the pings."""
+        """Give back what is left of the budget, and stop the pings.
+
+        References to this socket may be left in cycles, so it holds no data any longer.
+        """
         self._keep_alive.cancel()
         self._lease.release()
+        self._parts.clear()
         for message in self._waiting:
             message.lease.release()
         self._waiting.clear()

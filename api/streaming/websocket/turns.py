@@ -85,28 +85,31 @@ class Turns:
         pool = loop.large if len(message.data) > ORDINARY_BYTES else loop.requests
         created = asyncio.wrap_future(pool.submit(self._create, message))
         try:
-            result = await asyncio.shield(created)
+            record, previous = await asyncio.shield(created)
         except asyncio.CancelledError:
             # The client has left meanwhile: what the thread creates is cancelled.
             created.add_done_callback(self._cancel_created)
             raise
-        if isinstance(result, AppError):
-            self._socket.send(format_error(result))
+        except Exception as error:
+            self._socket.send(format_error(as_app_error(error)))
         else:
-            await self._follow(*result)
+            await self._follow(record, previous)
         await self._socket.drain()
 
-    def _create(self, message: ReceivedMessage) -> tuple[ResponseRecord, object] | AppError:
-        """Create the response that a message requests; called in a thread."""
+    def _create(self, message: ReceivedMessage) -> tuple[ResponseRecord, object]:
+        """Create the response that a message requests; called in a thread.
+
+        Return it with the id of the response that it continues, as the client sent it.
+        """
         body: dict[str, Any] = {}
         try:
             body = parse_object(message.take())
             request = _parse_request(body)
             context = self._get_cached_context(request)
             record = self._actions.create(request, context)
-        except Exception as error:
+        except Exception:
             self._evict(body.get("previous_response_id"))
-            return as_app_error(error)
+            raise
         finally:
             message.lease.release()
         return record, body.get("previous_response_id")
@@ -129,12 +132,9 @@ class Turns:
             self._socket.send(format_error(error))
         await loop.read(self._actions.clean_up, record, False)
 
-    def _cancel_created(
-        self, created: "asyncio.Future[tuple[ResponseRecord, object] | AppError]"
-    ) -> None:
-        result = created.result()
-        if not isinstance(result, AppError):
-            record, _ = result
+    def _cancel_created(self, created: "asyncio.Future[tuple[ResponseRecord, object]]") -> None:
+        if created.exception() is None:
+            record, _ = created.result()
             self._services.loop.run_later(self._actions.clean_up, record, True)
 
     def _get_cached_context(self, request: CreateResponse) -> Context | None:
