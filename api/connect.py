@@ -1,5 +1,6 @@
 """Creation of the services of one server process from its settings."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from api.event_loop.loop import EventLoop
@@ -12,13 +13,15 @@ from api.streaming.timings import StreamTimings
 from api.validation.queue_limits import QueueLimiter
 from models.chat.template_encoder import load_encoder
 from models.encryption.cipher import ContentCipher
-from models.settings import Settings
+from models.settings import Settings, SettingsError
 from models.store.store import Store
 from models.streams.connection import connect, connect_subscriber
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
 from worker.queue import WakeQueue
 
+DEFAULT_ALIAS = "default"
+"""Name by which clients may request the first of the served models."""
 _MIB = 1 << 20
 
 
@@ -45,6 +48,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         broadcaster=Broadcaster(subscriber, store.responses.statuses, loop, timings),
         wake_queue=WakeQueue(settings.redis_url),
         encoder=encoders[0],
+        aliases=_aliases(settings, [encoder.model_id for encoder in encoders]),
         cipher=ContentCipher(store.projects.encryption_key),
         queue_limiter=QueueLimiter(
             store.projects.num_queued,
@@ -56,3 +60,14 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         {encoder.model_id: replace(services, encoder=encoder) for encoder in encoders}
     )
     return services
+
+
+def _aliases(settings: Settings, served: Sequence[str]) -> dict[str, str]:
+    """Return the ids of served models by their other names; raise if one is not served."""
+    for alias, model in settings.model_aliases.items():
+        if model not in served:
+            known = ", ".join(served)
+            raise SettingsError(f"ANTIPHON_MODEL_ALIASES: '{model}' is not served; served: {known}")
+        if alias in served:
+            raise SettingsError(f"ANTIPHON_MODEL_ALIASES: '{alias}' is itself a served model")
+    return {DEFAULT_ALIAS: served[0], **settings.model_aliases}

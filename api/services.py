@@ -1,5 +1,6 @@
 """Services that the views use: one set per process, created after the fork."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
@@ -30,9 +31,6 @@ from worker.queue import WakeQueue
 if TYPE_CHECKING:
     from models.grammars.validate import GrammarChecker
 
-MODEL_ALIAS = "default"
-"""Name by which clients may request the first of the served models."""
-
 
 @dataclass(kw_only=True)
 class Services:
@@ -56,16 +54,18 @@ class Services:
     queue_limiter: QueueLimiter
     by_model: dict[str, "Services"] = field(default_factory=dict)
     """These services with the encoder of each served model, by model id."""
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Ids of served models by their other names."""
     context_cache: ContextCache = field(default_factory=ContextCache)
 
     def for_model(self, model: str | None) -> "Services":
         """Return the services of the requested model; raise a 404 if it is not served."""
-        name = self.encoder.model_id if model in (None, MODEL_ALIAS) else model
+        name = self.encoder.model_id if model is None else self.aliases.get(model, model)
         if name not in self.by_model:
-            known = ", ".join(f"'{model_id}'" for model_id in self.by_model)
+            known = ", ".join(f"'{model_id}'" for model_id in (*self.by_model, *self.aliases))
             message = f"The model '{model}' is not served here; served: {known}."
             raise ModelNotFoundError(message, param="model")
-        return self.by_model[str(name)]
+        return self.by_model[name]
 
     @cached_property
     def _grammar_checker(self) -> "GrammarChecker | None":

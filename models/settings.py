@@ -16,6 +16,7 @@ SECRETS_DIR = Path("/run/secrets")
 
 Network = IPv4Network | IPv6Network
 Amount = Annotated[float, Field(allow_inf_nan=False)]
+EventNaming = Literal["openai", "specification"]
 HostName = Annotated[str, Field(pattern=r"^(\*|[^\s/,@*]+)$")]
 Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^\s/,@*]+)$")]
 
@@ -52,6 +53,9 @@ class Settings(BaseSettings):
     model: str = Field(DEFAULT_MODEL, min_length=1)
     """Served model: the built-in default, a Hugging Face id (`owner/name`, `owner/name@revision`),
     a folder, or a `.gguf` file."""
+    model_aliases: Annotated[dict[str, str], NoDecode] = {}
+    """Other names of served models, separated by commas: `gpt-5.5=SmolLM2-135M-Instruct`, for
+    clients that know only the names of their own catalogue. `default` names the first model."""
     more_models: str = ""
     """Models served besides it, separated by commas. Each has workers and a queue of its own;
     requests name theirs in `model`."""
@@ -142,10 +146,11 @@ class Settings(BaseSettings):
     """The [SearXNG](https://docs.searxng.org) server that `web_search` asks, `http://…` or
     `https://…`; its `search.formats` must have `json`. Needed by API and workers alike; without it,
     requests that search are refused."""
-    reasoning_events: Literal["specification", "openai"] = "specification"
-    """`openai` names the events of reasoning text as OpenAI's clients know them:
-    `response.reasoning_text.delta` and `.done` instead of `response.reasoning.delta` and `.done`.
-    What is stored is the same; set it alike for all processes of the API."""
+    reasoning_events: EventNaming = "openai"
+    """`openai` names the events of reasoning text as OpenAI's clients know them,
+    `response.reasoning_text.delta` and `.done`; `specification` as the specification does,
+    `response.reasoning.delta` and `.done`. What is stored is the same; set it alike for all
+    processes of the API. One request chooses by the header `Antiphon-Events`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severe level that is logged."""
     script_tokens: int = Field(20, ge=1)
@@ -178,6 +183,18 @@ class Settings(BaseSettings):
         return tuple(
             part.removeprefix("*") if part.startswith("*.") else part for part in parts if part
         )
+
+    @field_validator("model_aliases", mode="before")
+    @classmethod
+    def _aliases(cls, value: object) -> object:
+        """Parse `alias=model, …`."""
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        aliases = {alias.strip(): model.strip() for alias, _, model in pairs}
+        if "" in aliases or "" in aliases.values() or len(aliases) < len(pairs):
+            raise ValueError("must be alias=model, separated by commas, each alias once")
+        return aliases
 
     @field_validator("webhook_networks", mode="before")
     @classmethod

@@ -7,9 +7,8 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
-from api.services import services
-from models.errors import ModelNotFoundError
-from models.schemas.pages import Model, ModelList
+from api.services import Services, services
+from models.schemas.pages import Capabilities, Model, ModelList
 
 blueprint = APIBlueprint("models", __name__, url_prefix="/v1/models", abp_tags=[Tag(name="Models")])
 
@@ -24,15 +23,30 @@ class ModelPath(BaseModel):
 
 @blueprint.get("", responses={200: ModelList})
 def list_models() -> Response:
-    """List the served models."""
-    models = [Model(id=model_id, created=_STARTED_AT) for model_id in services().by_model]
+    """List the served models, then their other names."""
+    app_services = services()
+    names = (*app_services.by_model, *app_services.aliases)
+    models = [_describe(app_services, name) for name in names]
     return Response(ModelList(data=models).model_dump_json(), mimetype="application/json")
 
 
 @blueprint.get("/<path:model>", responses={200: Model})
 def retrieve_model(path: ModelPath) -> Response:
-    """Read one served model."""
-    if path.model not in services().by_model:
-        raise ModelNotFoundError(f"The model '{path.model}' is not served here.", param="model")
-    model = Model(id=path.model, created=_STARTED_AT)
+    """Read one served model, by its id or another name."""
+    model = _describe(services(), path.model)
     return Response(model.model_dump_json(), mimetype="application/json")
+
+
+def _describe(app_services: Services, name: str) -> Model:
+    encoder = app_services.for_model(name).encoder
+    aliases = app_services.aliases.items()
+    return Model(
+        id=name,
+        created=_STARTED_AT,
+        root=encoder.model_id,
+        aliases=[alias for alias, model_id in aliases if model_id == encoder.model_id],
+        context_length=encoder.context_length,
+        capabilities=Capabilities(
+            images="input_image" in encoder.media, reasoning=encoder.think_tags is not None
+        ),
+    )

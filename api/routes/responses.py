@@ -15,6 +15,7 @@ from api.routes.item_pages import read_page
 from api.routes.queries import ItemsQuery, ListQuery, ResponsePath, RetrieveQuery
 from api.services import project_id, services
 from api.streaming.cancel import cancel, clean_up, request_cancel
+from api.streaming.event_names import read_naming
 from api.streaming.foreground import wait_foreground
 from api.streaming.sse import stream_events
 from api.validation.create_request import create_response, num_input_tokens, prepare
@@ -46,6 +47,7 @@ blueprint = APIBlueprint(
 def create(body: CreateResponse) -> Response:
     """Create a response; return it at once (background), as a stream, or when it has ended."""
     app_services, key = services(), read_request_key()
+    read_naming(app_services.settings.reasoning_events)  # before anything is stored
     if key and (earlier := find_earlier_response(app_services, project_id(), key)):
         return _repeat(body, earlier)
     try:

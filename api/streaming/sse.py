@@ -7,6 +7,7 @@ from flask import Response
 
 from api.event_loop.loop_body import CleanUp, LoopBody, Outlet, respond_with
 from api.services import Services
+from api.streaming.event_names import read_naming
 from api.streaming.keep_alive import KeepAlive
 from api.streaming.obfuscation import pad_event
 from api.streaming.tail import Tail, make_error_event
@@ -32,11 +33,13 @@ def stream_events(
 
     Deltas are padded if `is_padded`; None means as the request that created the response says.
     `clean_up` is that of a foreground stream, which cancels its response if the client disconnects.
+    Raises a 400 for names of events that the request asks for and nobody knows.
     """
+    naming = read_naming(services.settings.reasoning_events)
     if is_padded is None:
         options = record.parameters.get("stream_options") or {}
         is_padded = options.get("include_obfuscation", True)
-    body = EventStream(Tail(services, record, start), is_padded, clean_up)
+    body = EventStream(Tail(services, record, start, naming), is_padded, clean_up)
     response = respond_with(body, mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Accel-Buffering"] = "no"

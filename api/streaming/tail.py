@@ -23,6 +23,7 @@ from models.recording.opening import opening_events
 from models.responses.record import ResponseRecord
 from models.responses.status import TERMINAL, ResponseStatus
 from models.schemas.events import ErrorEvent
+from models.settings import EventNaming
 from models.streams.event_log import LoggedEvent, parse_message
 
 FIRST_READ_BYTES = 1 << 16
@@ -44,6 +45,8 @@ class Tail:
     services: Services
     record: ResponseRecord
     next_number: int = 0
+    naming: EventNaming = "openai"
+    """Names that events have which the specification and OpenAI's clients name differently."""
     terminal_event: LoggedEvent | None = None
     """Terminal event, if it does not follow on the events read before."""
     _deadline: float | None = None
@@ -114,7 +117,7 @@ class Tail:
         for event in events:
             if event.sequence_number == self.next_number:
                 self.next_number += 1
-                taken.append(rename_event(event, self.services.settings.reasoning_events))
+                taken.append(rename_event(event, self.naming))
         return taken
 
     def _check_not_behind(self, events: list[LoggedEvent]) -> None:

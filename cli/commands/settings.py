@@ -29,7 +29,7 @@ def _row(name: str) -> str:
 
 
 def _default(value: Any) -> str:
-    if value in (None, "", ()):
+    if value in (None, "", (), {}):
         return "none"
     if isinstance(value, Path):
         return f"`./{value}`"

@@ -36,13 +36,27 @@ class DeletedResponse(BaseModel):
     deleted: Literal[True] = True
 
 
+class Capabilities(BaseModel):
+    """What a model takes and does, besides text."""
+
+    images: bool
+    tools: Literal[True] = True
+    reasoning: bool
+
+
 class Model(BaseModel):
-    """A served model."""
+    """A served model, under its id or under another name."""
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "antiphon"
+    root: str
+    """Id of the model, which responses name."""
+    aliases: list[str]
+    """All other names of the model."""
+    context_length: int
+    capabilities: Capabilities
 
 
 class ModelList(BaseModel):

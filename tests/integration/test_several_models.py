@@ -38,7 +38,7 @@ def status(http: FlaskClient, response: dict[str, object]) -> str:
 def test_all_are_listed_and_each_can_be_read(http: FlaskClient) -> None:
     listed = [each["id"] for each in http.get("/v1/models").get_json()["data"]]
 
-    assert listed == [FIRST, SECOND]
+    assert listed == [FIRST, SECOND, "default"]
     assert http.get(f"/v1/models/{SECOND}").get_json()["id"] == SECOND
     assert http.get("/v1/models/third").status_code == 404
 

@@ -15,10 +15,12 @@ from api.event_loop.loop_body import LoopBody, Outlet, respond_with
 from api.http.errors import WEBSOCKET_VERSION
 from api.services import Services, project_id, services
 from api.streaming.cancel import clean_up
+from api.streaming.event_names import read_naming
 from api.streaming.websocket.frames import TRY_AGAIN_LATER, FrameSocket, SocketClosedError
 from api.streaming.websocket.turns import TurnActions, Turns, format_error
 from api.validation.create_request import create_response
 from models.errors import InvalidRequestError, OverloadedError, UpgradeRequiredError
+from models.settings import EventNaming
 
 blueprint = Blueprint("websocket", __name__)
 
@@ -32,16 +34,18 @@ def serve_websocket() -> Response:
     if not _is_key(key):
         message = "Sec-WebSocket-Key must be 16 bytes in base64."
         raise InvalidRequestError(message, code="invalid_websocket_handshake")
-    return respond_with(WebSocketBody(services(), project_id(), key))
+    naming = read_naming(services().settings.reasoning_events)
+    return respond_with(WebSocketBody(services(), project_id(), key, naming))
 
 
 class WebSocketBody(LoopBody):
     """Body that is a WebSocket connection."""
 
-    def __init__(self, services: Services, project_id: str, key: str) -> None:
+    def __init__(self, services: Services, project_id: str, key: str, naming: EventNaming) -> None:
         self._services = services
         self._project_id = project_id
         self._key = key
+        self._naming = naming
 
     async def send(self, outlet: Outlet) -> None:
         """Accept the connection and serve it until it ends."""
@@ -71,7 +75,7 @@ class WebSocketBody(LoopBody):
             ),
             clean_up=partial(clean_up, self._services),
         )
-        await Turns(self._services, self._project_id, socket, actions).serve()
+        await Turns(self._services, self._project_id, socket, actions, self._naming).serve()
 
     def abandon(self) -> None:
         """Do nothing: no request has been received."""

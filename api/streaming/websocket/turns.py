@@ -32,9 +32,11 @@ from models.errors import (
 from models.ids import parse_response_id, response_wire_id
 from models.responses.record import ResponseRecord
 from models.schemas.request.create_response import CreateResponse
+from models.settings import EventNaming
 from models.streams.event_log import LoggedEvent
 
-_HTTP_ONLY_FIELDS = ("stream", "stream_options", "background")
+_FIXED_FIELDS = {"stream": True, "stream_options": None, "background": False}
+"""Fields that have one value on a WebSocket; clients may send it, or null."""
 _SUCCESS_STATUSES = ("completed", "incomplete")
 
 
@@ -59,11 +61,13 @@ class Turns:
         project_id: str,
         socket: FrameSocket,
         actions: TurnActions,
+        naming: EventNaming,
     ) -> None:
         self._services = services
         self._project_id = project_id
         self._socket = socket
         self._actions = actions
+        self._naming = naming
         self._expires_at = time.monotonic() + services.timings.max_age_s
         self._continuable: ResponseRecord | None = None
         """Last response that was not stored, if it can be continued."""
@@ -117,7 +121,8 @@ class Turns:
     async def _follow(self, record: ResponseRecord, previous: object) -> None:
         loop = self._services.loop
         try:
-            async with aclosing(Tail(self._services, record).follow()) as batches:
+            tail = Tail(self._services, record, naming=self._naming)
+            async with aclosing(tail.follow()) as batches:
                 async for events in batches:
                     for event in events:
                         self._socket.send(event.data)
@@ -185,9 +190,10 @@ def _parse_request(body: dict[str, Any]) -> CreateResponse:
     fields = dict(body)
     if fields.pop("type", None) != "response.create":
         raise InvalidRequestError("A frame's type must be 'response.create'.", param="type")
-    for name in _HTTP_ONLY_FIELDS:
-        if name in fields:
-            message = f"'{name}' is not taken on a WebSocket."
+    for name, fixed in _FIXED_FIELDS.items():
+        value = fields.pop(name, None)
+        if value is not None and value is not fixed:
+            message = f"'{name}' cannot have this value on a WebSocket."
             raise InvalidRequestError(message, param=name, code="unsupported_parameter")
     try:
         return CreateResponse.model_validate(fields)

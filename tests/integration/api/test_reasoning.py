@@ -12,6 +12,7 @@ from api.services import Services
 from models.settings import Settings
 from tests.integration.api.requests import (
     create_and_wait,
+    error_of,
     events,
     frames,
     parsed,
@@ -57,25 +58,50 @@ def test_its_deltas_are_streamed_and_replayed_alike(http: FlaskClient) -> None:
     live = list(frames(http.post("/v1/responses", json=body)))
     streamed = [orjson.loads(frame.split(b"data: ")[1]) for frame in live[:-1]]
 
-    deltas = [event["delta"] for event in streamed if event["type"] == "response.reasoning.delta"]
+    kind = "response.reasoning_text.delta"
+    deltas = [event["delta"] for event in streamed if event["type"] == kind]
     assert "".join(deltas) == REASONING
     assert len(deltas) > 10
     assert list(frames(stream(http, streamed[0]["response"]["id"]))) == live
 
 
 @pytest.mark.usefixtures("worker")
-def test_openais_names_are_given_to_the_same_events(settings: Settings, http: FlaskClient) -> None:
+def test_the_names_of_the_specification_are_given_to_the_same_events(
+    settings: Settings, http: FlaskClient
+) -> None:
     response = create_and_wait(http)
-    with running_app(settings.model_copy(update={"reasoning_events": "openai"})) as app:
+    with running_app(settings.model_copy(update={"reasoning_events": "specification"})) as app:
         other = app.test_client()
         renamed = events(stream(other, response["id"]))
         again = events(stream(other, response["id"]))
 
     ours = events(stream(http, response["id"]))
-    names = [re.sub(r"reasoning\.", "reasoning_text.", event["type"]) for event in ours]
+    names = [re.sub(r"reasoning_text\.", "reasoning.", event["type"]) for event in ours]
     assert [event["type"] for event in renamed] == names
-    assert "response.reasoning_text.done" in names
+    assert "response.reasoning.done" in names
     assert again == renamed
+
+
+@pytest.mark.usefixtures("worker")
+def test_one_request_chooses_the_names_of_its_events(http: FlaskClient) -> None:
+    body = {"input": "a", "stream": True, "background": True}
+    asked = {"Antiphon-Events": "specification"}
+    live = events(http.post("/v1/responses", json=body, headers=asked))
+    path = f"/v1/responses/{live[0]['response']['id']}?stream=true"
+
+    assert "response.reasoning.delta" in [event["type"] for event in live]
+    assert events(http.get(path, headers=asked)) == live
+    assert "response.reasoning_text.delta" in [event["type"] for event in events(http.get(path))]
+
+
+def test_an_unknown_name_is_refused_before_anything_is_stored(http: FlaskClient) -> None:
+    asked = {"Antiphon-Events": "mine"}
+
+    answer = http.post("/v1/responses", json={"input": "a", "background": True}, headers=asked)
+
+    assert answer.status_code == 400
+    assert error_of(answer)["param"] == "Antiphon-Events"
+    assert parsed(http.get("/v1/responses"))["data"] == []
 
 
 @pytest.mark.usefixtures("worker")

@@ -213,13 +213,13 @@ def test_what_is_stored_goes_on_anywhere(
         (b'{"type": "response.steer"}', "invalid_value", "type"),
         (b'{"type": "response.create"}', "missing_required_parameter", "input"),
         (b'{"type": "response.create", "input": "x", "n": "1"}', None, "n"),
-        (b'{"type": "response.create", "input": "x", "stream": true}', None, "stream"),
+        (b'{"type": "response.create", "input": "x", "stream": false}', None, "stream"),
         (
             b'{"type": "response.create", "input": "x", "stream_options": {}}',
             None,
             "stream_options",
         ),
-        (b'{"type": "response.create", "input": "x", "background": false}', None, "background"),
+        (b'{"type": "response.create", "input": "x", "background": true}', None, "background"),
     ],
 )
 def test_a_frame_that_is_no_request_is_refused_by_name(
@@ -234,6 +234,14 @@ def test_a_frame_that_is_no_request_is_refused_by_name(
     assert answer["error"]["param"] == param
     assert code in (None, answer["error"]["code"])
     assert socket.connected
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(
+    "fields", [{"stream": True, "background": False}, {"stream": None, "stream_options": None}]
+)
+def test_fields_that_change_nothing_are_taken(connect: Connect, fields: dict[str, Any]) -> None:
+    assert run_turn(connect(), **fields)["status"] == "completed"
 
 
 @pytest.mark.parametrize("stream_timings", [StreamTimings(max_age_s=0.1)])

@@ -18,6 +18,10 @@ from models.settings import SettingsError, load_settings
         ("ANTIPHON_PORT", "http"),
         ("ANTIPHON_PORT", ""),
         ("ANTIPHON_MODEL", ""),
+        ("ANTIPHON_MODEL_ALIASES", "a"),
+        ("ANTIPHON_MODEL_ALIASES", "a="),
+        ("ANTIPHON_MODEL_ALIASES", "=b"),
+        ("ANTIPHON_MODEL_ALIASES", "a=b,a=c"),
         ("ANTIPHON_DTYPE", "int2"),
         ("ANTIPHON_FORWARD", "jax"),
         ("ANTIPHON_THREADS", "0"),
@@ -96,6 +100,18 @@ def test_all_bad_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> No
 
     names = {re.split("[=:]", line)[0] for line in str(raised.value).splitlines()}
     assert names == {"ANTIPHON_PORT", "REDIS_URL"}
+
+
+@pytest.mark.parametrize(
+    ("value", "aliases"),
+    [("", {}), (" a=b , c = owner/d=e ,", {"a": "b", "c": "owner/d=e"})],
+)
+def test_aliases_are_pairs(
+    monkeypatch: pytest.MonkeyPatch, value: str, aliases: dict[str, str]
+) -> None:
+    monkeypatch.setenv("ANTIPHON_MODEL_ALIASES", value)
+
+    assert load_settings().model_aliases == aliases
 
 
 def test_without_variables_everything_has_a_default() -> None:
