@@ -86,7 +86,7 @@ def wait_until(is_true: Callable[[], bool], timeout_s: float = 10) -> None:
 def is_alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"  # an orphan may stay a zombie until init reaps it
 
