@@ -17,6 +17,8 @@ from models.streams.event_log import FINISHED_TTL_S
 from tests.chaos.cluster import Cluster
 from tests.chaos.journal import output_text
 
+_PATIENCE_S = 60
+"""Seconds for a connection once all faults are over: the machine itself may stall."""
 _INSTALL = """
     CREATE TABLE audit (
         number bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -150,7 +152,10 @@ def is_left(key: str, ttl_s: int, deleted: Collection[str | None]) -> bool:
 
 def collect(cluster: Cluster) -> Kept:
     """Read the state of the server."""
-    with cluster.database() as connection, connection.cursor(row_factory=dict_row) as cursor:
+    with (
+        cluster.database(connect_timeout_s=_PATIENCE_S) as connection,
+        connection.cursor(row_factory=dict_row) as cursor,
+    ):
         rows = [_row(row) for row in cursor.execute(_ROWS)]
         changes = [_change(row) for row in cursor.execute(_CHANGES)]
     with cluster.redis() as client:
@@ -163,7 +168,7 @@ def collect(cluster: Cluster) -> Kept:
 
 
 def _num_unfinished(cluster: Cluster) -> int:
-    with cluster.database() as connection:
+    with cluster.database(connect_timeout_s=_PATIENCE_S) as connection:
         found = connection.execute(_UNFINISHED).fetchone()
     assert found is not None
     return int(found[0])

@@ -103,12 +103,12 @@ class Cluster(AntiphonServer):
             assert time.monotonic() < deadline, f"not ready again:\n{self.output[-2000:]}"
             time.sleep(0.2)
 
-    def database(self, name: str = "postgres") -> psycopg.Connection:
+    def database(self, name: str = "postgres", *, connect_timeout_s: int = 5) -> psycopg.Connection:
         """Open a superuser's connection in autocommit mode, for observers and the nemesis."""
         addresses = self._addresses()
         url = addresses.get("DATABASE_ADMIN_URL", addresses["DATABASE_URL"])
         url = url.replace("+psycopg", "", 1)
-        return psycopg.connect(url, dbname=name, autocommit=True, connect_timeout=5)
+        return psycopg.connect(url, dbname=name, autocommit=True, connect_timeout=connect_timeout_s)
 
     def redis(self, **options: Any) -> redis.Redis:
         """Open a Redis client, for observers and the nemesis."""
