@@ -13,6 +13,7 @@ from torch import Tensor
 
 from worker.engine.image_features import ImageRows
 from worker.engine.transformers.batch.packing import Pack
+from worker.engine.transformers.openvino.core import compile_model
 from worker.engine.transformers.openvino.network import CACHE_PREFIXES, IMAGE_INPUTS
 from worker.engine.transformers.openvino.precision import Execution
 
@@ -23,7 +24,7 @@ class CompiledGraph:
     """Compiled graph that computes one step at a time; not safe for concurrent threads."""
 
     def __init__(self, graph: openvino.Model, execution: Execution) -> None:
-        compiled = openvino.Core().compile_model(graph, "CPU", execution.properties())
+        compiled = compile_model(graph, execution.properties())
         self._request = compiled.create_infer_request()
         sizes = [port.get_partial_shape() for port in compiled.inputs if _FEATURES in port.names]
         self._hidden_size = sizes[0][1].get_length() if sizes else None

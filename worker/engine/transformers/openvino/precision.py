@@ -12,6 +12,7 @@ from worker.engine.cpu_cores import num_cores
 from worker.engine.interface import EngineConfig
 from worker.engine.transformers.device import has_native_bfloat16
 from worker.engine.transformers.openvino.compress import GROUP_SIZE
+from worker.engine.transformers.openvino.core import compile_model
 
 Weights = Literal["full", "int8", "int4"]
 """Type in which weights are kept in memory: as stored in the folder, or in 8 or 4 bits."""
@@ -101,7 +102,7 @@ def _probe(precision: str, num_threads: int) -> Any:
         output = ops.matmul(output, ops.constant(weights * (1 + layer / 16)), False, True)
     properties = Execution(precision, precision, num_threads).properties()
     graph = openvino.Model([output], [rows])
-    request = openvino.Core().compile_model(graph, "CPU", properties).create_infer_request()
+    request = compile_model(graph, properties).create_infer_request()
     request.set_input_tensor(openvino.Tensor(np.ones((_PROBE_ROWS, _PROBE_SIZE), np.float32)))
     return request
 

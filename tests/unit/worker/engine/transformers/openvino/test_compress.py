@@ -17,6 +17,7 @@ from worker.engine.interface import EngineConfig
 from worker.engine.transformers.device import has_native_bfloat16
 from worker.engine.transformers.model.forward_check import deviation
 from worker.engine.transformers.openvino.compress import GROUP_SIZE, Levels, compress_weights
+from worker.engine.transformers.openvino.core import compile_model
 from worker.engine.transformers.openvino.forward import prepare_network
 
 BITS: dict[Any, int] = {8: 96, 4: GROUP_SIZE}
@@ -53,7 +54,7 @@ def layer(weights: Tensor) -> openvino.Model:
 
 def compute(graph: openvino.Model, rows: np.ndarray) -> np.ndarray:
     properties = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
-    compiled = openvino.Core().compile_model(graph, "CPU", properties)
+    compiled = compile_model(graph, properties)
     output: np.ndarray = compiled([rows])[0]
     return output
 
