@@ -94,7 +94,11 @@ class Cluster(AntiphonServer):
             )
 
     def heal(self) -> None:
-        """Bring everything up again, the supervisor included, and wait until it is ready."""
+        """Bring everything up again, the supervisor included, and wait until it is ready.
+
+        A server may be ready while a part is stopped: Postgres, while connections are open.
+        """
+        self.wake_all()
         deadline = time.monotonic() + READY_S
         while not self.is_ready():
             self.wake_all()

@@ -54,6 +54,7 @@ class Nemesis:
     def finish(self) -> None:
         """Run to the end of the schedule, then bring everything up again."""
         self._thread.join()
+        self._cluster.wake_all()
         self._refusals.mend_all()
         self._cluster.heal()
         self.returns.join()

@@ -1,0 +1,24 @@
+"""After the faults of a trial, nothing is left stopped."""
+
+import signal
+
+import psycopg
+import pytest
+
+from tests.chaos.cluster import running
+from tests.chaos.nemesis import Nemesis
+
+
+def test_a_stopped_part_is_continued_though_the_server_is_ready() -> None:
+    with running(num_workers=1) as cluster:
+        cluster.signal("postgres", signal.SIGSTOP)
+        with pytest.raises(psycopg.OperationalError):
+            cluster.database(connect_timeout_s=2)
+        assert cluster.is_ready()  # its connections stay open
+
+        nemesis = Nemesis(cluster, iter(()), [])
+        nemesis.start()
+        nemesis.stop()
+
+        with cluster.database() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
