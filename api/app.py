@@ -10,9 +10,10 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
 from api.connect import open_services
-from api.http.errors import install_error_handlers, refuse
+from api.http.errors import install_error_handlers
 from api.http.origins import install_origin_checks
 from api.http.strict_json import use_orjson
+from api.http.validation_errors import refuse
 from api.routes import (
     compact,
     conversations,

@@ -8,7 +8,15 @@ from models.schemas.items import InputItem
 from models.schemas.request.create_response import MAX_ITEMS
 from models.schemas.request.options import ServiceTier
 from models.schemas.response import Usage
-from models.schemas.strict import MAX_TEXT, FailFastList, Label, WireModel, text_or_items
+from models.schemas.strict import (
+    ARRAY,
+    MAX_TEXT,
+    STRING_OR_ARRAY,
+    FailFastList,
+    Label,
+    WireModel,
+    string_or_array,
+)
 
 
 class CompactRequest(WireModel):
@@ -17,9 +25,9 @@ class CompactRequest(WireModel):
     model: str
     input: (
         Annotated[
-            Annotated[str, Field(min_length=1, max_length=MAX_TEXT), Tag("text")]
-            | Annotated[FailFastList[InputItem], Field(max_length=MAX_ITEMS), Tag("items")],
-            Discriminator(text_or_items),
+            Annotated[str, Field(min_length=1, max_length=MAX_TEXT), Tag(STRING_OR_ARRAY)]
+            | Annotated[FailFastList[InputItem], Field(max_length=MAX_ITEMS), Tag(ARRAY)],
+            Discriminator(string_or_array),
         ]
         | None
     ) = None

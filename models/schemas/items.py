@@ -18,8 +18,10 @@ from models.schemas.parts import (
     ToolOutputPart,
 )
 from models.schemas.strict import (
+    ARRAY,
     MAX_PARTS,
     MAX_TEXT,
+    STRING_OR_ARRAY,
     FailFastList,
     ItemId,
     ItemStatus,
@@ -27,7 +29,7 @@ from models.schemas.strict import (
     Name,
     Text,
     WireModel,
-    text_or_items,
+    string_or_array,
 )
 from models.schemas.unserved import CALL, CALL_OUTPUT, MESSAGE, OTHER_ITEM
 
@@ -43,9 +45,9 @@ class InputMessage(WireModel):
     id: ItemId | None = None
     role: Literal["user", "assistant", "system", "developer"]
     content: Annotated[
-        Annotated[Text, Tag("text")]
-        | Annotated[FailFastList[MessagePart], Field(max_length=MAX_PARTS), Tag("items")],
-        Discriminator(text_or_items),
+        Annotated[Text, Tag(STRING_OR_ARRAY)]
+        | Annotated[FailFastList[MessagePart], Field(max_length=MAX_PARTS), Tag(ARRAY)],
+        Discriminator(string_or_array),
     ]
     status: ItemStatus | None = None
     phase: Literal["commentary", "final_answer"] | None = None
@@ -73,9 +75,9 @@ class GivenCallOutput(WireModel):
     id: ItemId | None = None
     call_id: CallId
     output: Annotated[
-        Annotated[Text, Tag("text")]
-        | Annotated[FailFastList[ToolOutputPart], Field(max_length=MAX_PARTS), Tag("items")],
-        Discriminator(text_or_items),
+        Annotated[Text, Tag(STRING_OR_ARRAY)]
+        | Annotated[FailFastList[ToolOutputPart], Field(max_length=MAX_PARTS), Tag(ARRAY)],
+        Discriminator(string_or_array),
     ]
     status: ItemStatus | None = None
 

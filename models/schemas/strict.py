@@ -28,6 +28,19 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 ItemId = Annotated[str, Field(min_length=1, max_length=128)]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
+ARRAY = "_array"
+OBJECT = "_object"
+STRING_OR_ARRAY = "_string_or_array"
+STRING_OR_OBJECT = "_string_or_object"
+"""Tags of union branches that are told apart by their JSON type and not by a `type` field. A value
+that is of no branch is validated as a string."""
+
+ALTERNATIVES = {
+    STRING_OR_ARRAY: "a string or an array",
+    STRING_OR_OBJECT: "a string or an object",
+}
+"""JSON types that a union accepts, by the tag of its branch of strings."""
+
 Value = TypeVar("Value")
 FailFastList = Annotated[list[Value], Field(fail_fast=True)]
 """List whose validation ends at the first bad entry: errors take more memory than entries."""
@@ -81,7 +94,7 @@ def at_most(num_pairs: int) -> BeforeValidator:
     def check(value: object) -> object:
         if isinstance(value, dict) and len(value) > num_pairs:
             raise PydanticCustomError(
-                "too_long", "it should have at most {max} pairs", {"max": num_pairs}
+                "too_long", "it has too many pairs", {"max_length": num_pairs}
             )
         return value
 
@@ -120,11 +133,16 @@ def is_neutral(value: object, neutral_values: tuple[object, ...] | None) -> bool
     )
 
 
-def text_or_items(value: object) -> str:
+def string_or_array(value: object) -> str:
     """Return the tag of a "string or array" union, so that errors mention one branch only."""
-    return "items" if isinstance(value, list) else "text"
+    return ARRAY if isinstance(value, list) else STRING_OR_ARRAY
 
 
-def text_or_object(value: object) -> str:
+def string_or_object(value: object) -> str:
     """Return the tag of a "string or object" union."""
-    return "object" if isinstance(value, dict) else "text"
+    return OBJECT if isinstance(value, dict) else STRING_OR_OBJECT
+
+
+def is_public_tag(tag: str) -> bool:
+    """Return True if the tag of a union branch is a `type` that clients may send."""
+    return not tag.startswith("_")

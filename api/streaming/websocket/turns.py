@@ -16,8 +16,9 @@ import orjson
 from pydantic import ValidationError
 
 from api.http.body_budget import ORDINARY_BYTES
-from api.http.errors import as_app_error, to_invalid_request
+from api.http.errors import as_app_error
 from api.http.strict_json import parse_object
+from api.http.validation_errors import to_invalid_request
 from api.services import Services
 from api.streaming.tail import Tail
 from api.streaming.websocket.frames import NORMAL, FrameSocket, ReceivedMessage, SocketClosedError

@@ -24,12 +24,16 @@ from models.schemas.request.tool_checks import check_tools
 from models.schemas.request.tools import WebSearchOptions, WebSearchTool
 from models.schemas.request.unsupported import UNSERVED_FIELDS, find_unserved_tool
 from models.schemas.strict import (
+    ARRAY,
     MAX_TEXT,
+    OBJECT,
+    STRING_OR_ARRAY,
+    STRING_OR_OBJECT,
     FailFastList,
     ItemId,
     at_most,
-    text_or_items,
-    text_or_object,
+    string_or_array,
+    string_or_object,
 )
 
 MAX_ITEMS = 10_000
@@ -49,19 +53,17 @@ class CreateResponse(GenerationParameters):
 
     model: str | None = None
     input: Annotated[
-        Annotated[str, Field(min_length=1, max_length=MAX_TEXT), Tag("text")]
-        | Annotated[
-            FailFastList[InputItem], Field(min_length=1, max_length=MAX_ITEMS), Tag("items")
-        ],
-        Discriminator(text_or_items),
+        Annotated[str, Field(min_length=1, max_length=MAX_TEXT), Tag(STRING_OR_ARRAY)]
+        | Annotated[FailFastList[InputItem], Field(min_length=1, max_length=MAX_ITEMS), Tag(ARRAY)],
+        Discriminator(string_or_array),
     ]
     max_tokens: TokenLimit | None = None
     max_completion_tokens: TokenLimit | None = None
     previous_response_id: str | None = None
     conversation: (
         Annotated[
-            Annotated[ItemId, Tag("text")] | Annotated[ConversationId, Tag("object")],
-            Discriminator(text_or_object),
+            Annotated[ItemId, Tag(STRING_OR_OBJECT)] | Annotated[ConversationId, Tag(OBJECT)],
+            Discriminator(string_or_object),
         ]
         | None
     ) = None

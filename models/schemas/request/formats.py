@@ -58,11 +58,11 @@ def _format_tag(value: object) -> str:
     is_nested = isinstance(value, ChatJsonSchemaFormat) or (
         isinstance(value, dict) and value.get("type") == "json_schema" and "json_schema" in value
     )
-    return "json_schema" if is_nested else "flat"
+    return "json_schema" if is_nested else "_flat"
 
 
 ResponseFormat = Annotated[
-    Annotated[OutputFormat, Tag("flat")] | Annotated[ChatJsonSchemaFormat, Tag("json_schema")],
+    Annotated[OutputFormat, Tag("_flat")] | Annotated[ChatJsonSchemaFormat, Tag("json_schema")],
     Discriminator(_format_tag),
 ]
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from models.schemas.strict import WireModel
+from models.schemas.strict import OBJECT, STRING_OR_OBJECT, WireModel, string_or_object
 
 MAX_GRAMMAR = 32 * 1024
 """Maximum characters of regular expressions and Lark grammars, to limit compilation time."""
@@ -14,11 +14,6 @@ MAX_GRAMMARS = 64
 GRAMMAR_PARAM = "grammar.value"
 
 Source = Annotated[str, Field(min_length=1, max_length=MAX_GRAMMAR)]
-
-
-def _text_or_object(value: object) -> str:
-    """Return the tag of an "object or JSON string" union, so that errors mention one branch."""
-    return "object" if isinstance(value, dict) else "text"
 
 
 class RegexGrammar(WireModel):
@@ -40,8 +35,8 @@ class JsonSchemaGrammar(WireModel):
 
     type: Literal["json_schema"]
     value: Annotated[
-        Annotated[dict[str, Any], Tag("object")] | Annotated[str, Tag("text")],
-        Discriminator(_text_or_object),
+        Annotated[dict[str, Any], Tag(OBJECT)] | Annotated[str, Tag(STRING_OR_OBJECT)],
+        Discriminator(string_or_object),
     ]
 
 

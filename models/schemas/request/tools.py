@@ -13,6 +13,10 @@ from models.schemas.unserved import FUNCTION, NAMED_CHOICE, SEARCH
 
 MAX_TOOLS = 128
 
+MODE = "_mode"
+NESTED = "_nested"
+"""Tags of union branches that are not the `type` of a tool or choice."""
+
 SearchType = Literal[
     "web_search",
     "web_search_2025_08_26",
@@ -85,18 +89,18 @@ class WebSearchTool(WebSearchOptions):
 def _union_tag(value: object) -> object:
     """Return the tag of a tool or tool choice, given as JSON or as a model."""
     if isinstance(value, str):
-        return "mode"
+        return MODE
     fields = value if isinstance(value, dict) else getattr(value, "__dict__", {})
     kind = fields.get("type")
     if kind == "function" and "function" in fields:
-        return "nested"
+        return NESTED
     return "web_search" if str(kind).startswith("web_search") else kind
 
 
 FlatTool = FunctionTool | WebSearchTool
 Tool = Annotated[
     Annotated[FunctionTool, Tag("function")]
-    | Annotated[ChatFunctionTool, Tag("nested")]
+    | Annotated[ChatFunctionTool, Tag(NESTED)]
     | Annotated[WebSearchTool, Tag("web_search")],
     Discriminator(_union_tag),
 ]
@@ -144,7 +148,7 @@ class HostedChoice(WireModel):
 
 OneChoice = Annotated[
     Annotated[FunctionChoice, Tag("function")]
-    | Annotated[ChatFunctionChoice, Tag("nested")]
+    | Annotated[ChatFunctionChoice, Tag(NESTED)]
     | Annotated[HostedChoice, Tag("web_search")],
     Discriminator(_union_tag),
 ]
@@ -159,9 +163,9 @@ class AllowedTools(WireModel):
 
 
 ToolChoice = Annotated[
-    Annotated[ToolMode, Tag("mode")]
+    Annotated[ToolMode, Tag(MODE)]
     | Annotated[FunctionChoice, Tag("function")]
-    | Annotated[ChatFunctionChoice, Tag("nested")]
+    | Annotated[ChatFunctionChoice, Tag(NESTED)]
     | Annotated[HostedChoice, Tag("web_search")]
     | Annotated[AllowedTools, Tag("allowed_tools")],
     Discriminator(_union_tag),

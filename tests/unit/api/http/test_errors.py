@@ -10,8 +10,9 @@ from flask.testing import FlaskClient
 from pydantic import ValidationError
 from werkzeug.exceptions import ImATeapot, RequestEntityTooLarge
 
-from api.http.errors import install_error_handlers, refuse
+from api.http.errors import install_error_handlers
 from api.http.strict_json import use_orjson
+from api.http.validation_errors import refuse
 from models.errors import OverloadedError, ResponseNotFoundError, UnavailableError
 from models.schemas.request.create_response import CreateResponse
 
@@ -127,7 +128,7 @@ def test_werkzeugs_errors_have_the_same_body(error: Exception, status: int, code
         ({"text": {"colour": 1}}, "unknown_parameter", "text.colour"),
         ({"text": "json"}, "invalid_type", "text"),
         ({"text": {"format": "json"}}, "invalid_type", "text.format"),
-        ({"text": {"format": {}}}, "invalid_value", "text.format.type"),
+        ({"text": {"format": {}}}, "missing_required_parameter", "text.format.type"),
         ({"text": {"format": _SCHEMA | {"name": "a b"}}}, "invalid_value", "text.format.name"),
         ({"text": {"format": _SCHEMA | {"schema": []}}}, "invalid_type", "text.format.schema"),
         ({"text": {"format": _SCHEMA | {"x": 1}}}, "unknown_parameter", "text.format.x"),

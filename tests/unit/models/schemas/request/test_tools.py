@@ -85,7 +85,7 @@ def test_what_was_stored_can_be_read_again() -> None:
         ({"tools": [_FLAT | {"strict": 1}]}, ("bool_type", "strict")),
         ({"tools": [_FLAT | {"colour": 1}]}, ("extra_forbidden", "colour")),
         ({"tools": [{"type": "function", "function": {}}]}, ("missing", "name")),
-        ({"tool_choice": "always"}, ("literal_error", "mode")),
+        ({"tool_choice": "always"}, ("literal_error", "_mode")),
         ({"tool_choice": {"type": "function"}}, ("missing", "name")),
         ({"tool_choice": {"type": "allowed_tools", "tools": []}}, ("too_short", "tools")),
         ({"max_tool_calls": 0}, ("greater_than_equal", "max_tool_calls")),
