@@ -88,6 +88,8 @@ def _convert_items(
                     "role": _role(item["role"]),
                     "content": _content(item["content"], images),
                 }
+                if "name" in item:
+                    message["name"] = item["name"]
                 messages.append(thinking.with_reasoning(message, item.get("thought")))
     return messages
 

@@ -13,8 +13,13 @@ SWITCHES = ("enable_thinking", "thinking")
 LEVEL = "reasoning_effort"
 """Template keyword that takes the name of an effort level."""
 _WITHOUT_REASONING = frozenset({"none", "minimal"})
-_USUAL_LEVELS = {"none": "low", "minimal": "low", "xhigh": "high"}
-"""Substitutes for levels that a template does not name."""
+_NEAREST_LEVELS = {
+    "none": ("low",),
+    "minimal": ("low",),
+    "xhigh": ("high",),
+    "max": ("xhigh", "high"),
+}
+"""Substitutes for levels that a template does not name, of which the last is used in any case."""
 
 
 class ThinkTags(NamedTuple):
@@ -68,9 +73,14 @@ class ThinkingStyle:
             name: is_reasoning_enabled(effort) for name in SWITCHES if self._mentions(name)
         }
         if self._mentions(LEVEL):
-            is_named = re.search(rf"""(['"]){effort}\1""", self._template) is not None
-            keywords[LEVEL] = effort if is_named else _USUAL_LEVELS.get(effort, effort)
+            keywords[LEVEL] = self._level(effort)
         return keywords
+
+    def _level(self, effort: str) -> str:
+        """Return the effort, or the nearest that the template names."""
+        levels = (effort, *_NEAREST_LEVELS.get(effort, ()))
+        named = (level for level in levels if re.search(rf"""(['"]){level}\1""", self._template))
+        return next(named, levels[-1])
 
     def with_reasoning(self, message: dict[str, Any], reasoning: str | None) -> dict[str, Any]:
         """Return an assistant message with the reasoning before it, as the template takes it."""

@@ -8,7 +8,9 @@ from uuid import UUID
 from models.ids import response_wire_id
 from models.responses.checkpoint import Checkpoint
 from models.responses.serializers import (
+    serialise_cache_options,
     serialise_conversation,
+    serialise_image,
     serialise_reasoning,
     serialise_service_tier,
     serialise_text,
@@ -86,6 +88,7 @@ def to_resource(record: ResponseRecord) -> ResponseResource:
     parameters = record.parameters
     return ResponseResource(
         id=response_wire_id(record.id),
+        access_programs=parameters.get("access_programs") or None,
         created_at=_unix_seconds(record.created_at),
         completed_at=_unix_seconds(record.finished_at) if is_completed else None,
         status=record.status,
@@ -93,6 +96,7 @@ def to_resource(record: ResponseRecord) -> ResponseResource:
         conversation=serialise_conversation(record.conversation_id),
         error=record.error,
         frequency_penalty=parameters.get("frequency_penalty", 0.0),
+        image=serialise_image(parameters.get("image")),
         incomplete_details=record.incomplete_details,
         instructions=parameters.get("instructions"),
         max_output_tokens=parameters.get("max_output_tokens"),
@@ -104,6 +108,8 @@ def to_resource(record: ResponseRecord) -> ResponseResource:
         presence_penalty=parameters.get("presence_penalty", 0.0),
         previous_response_id=response_wire_id(previous) if previous else None,
         prompt_cache_key=parameters.get("prompt_cache_key"),
+        prompt_cache_options=serialise_cache_options(parameters.get("prompt_cache_options")),
+        prompt_cache_retention=parameters.get("prompt_cache_retention"),
         reasoning=serialise_reasoning(parameters.get("reasoning")),
         safety_identifier=parameters.get("safety_identifier"),
         service_tier=serialise_service_tier(parameters.get("service_tier")),

@@ -24,17 +24,25 @@ def serialise_text(text: dict[str, Any]) -> dict[str, Any]:
 
 def serialise_tools(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the `tools` field; a function has all its keys (specification §3)."""
-    return [
-        {key: tool.get(key) for key in _FUNCTION_KEYS} if tool["type"] == "function" else tool
-        for tool in tools
-    ]
+    keys = dict.fromkeys(_FUNCTION_KEYS)
+    return [{**keys, **tool} if tool["type"] == "function" else tool for tool in tools]
 
 
 def serialise_reasoning(reasoning: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the `reasoning` field, with both of its keys."""
+    """Return the `reasoning` field, with the two keys of the specification."""
     if reasoning is None:
         return None
-    return {"effort": reasoning.get("effort"), "summary": reasoning.get("summary")}
+    return {"effort": None, "summary": None, **reasoning}
+
+
+def serialise_cache_options(options: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the `prompt_cache_options` field, with OpenAI's defaults filled in."""
+    return None if options is None else {"mode": "implicit", "ttl": "30m", **options}
+
+
+def serialise_image(image: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the `image` field: images are not compressed."""
+    return None if image is None else {"context_compression": "disabled"}
 
 
 def serialise_conversation(conversation_id: UUID | None) -> dict[str, str] | None:

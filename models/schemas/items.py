@@ -44,6 +44,7 @@ class InputMessage(WireModel):
     type: Literal["message"] = "message"
     id: ItemId | None = None
     role: Literal["user", "assistant", "system", "developer"]
+    name: Label | None = None
     content: Annotated[
         Annotated[Text, Tag(STRING_OR_ARRAY)]
         | Annotated[FailFastList[MessagePart], Field(max_length=MAX_PARTS), Tag(ARRAY)],

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from models.schemas.strict import FailFastList, Text, WireModel
-from models.schemas.unserved import PART, TEXT_PART
+from models.schemas.strict import Duration, FailFastList, Text, WireModel
+from models.schemas.unserved import TEXT_PART
 
 MAX_IMAGE = 20 * 1024 * 1024
 MAX_FILE = 32 * 1024 * 1024
@@ -15,13 +15,19 @@ Address = Annotated[str, Field(max_length=MAX_IMAGE)]
 FileData = Annotated[str, Field(max_length=MAX_FILE)]
 
 
+class CacheBreakpoint(WireModel):
+    """The end of a prefix that is used again: a hint, as prefixes are cached in any case."""
+
+    mode: Literal["explicit"] | None = None
+    ttl: Duration | None = None
+
+
 class InputText(WireModel):
     """Text of a user, system or developer message."""
 
-    unserved = PART
-
     type: Literal["input_text"]
     text: Text
+    prompt_cache_breakpoint: CacheBreakpoint | None = None
 
 
 class PlainText(WireModel):
@@ -36,18 +42,15 @@ class PlainText(WireModel):
 class InputImage(WireModel):
     """An image, by its URL or as a data URL."""
 
-    unserved = PART
-
     type: Literal["input_image"]
     image_url: Address | None = None
     file_id: str | None = None
-    detail: Literal["low", "high", "auto"] | None = None
+    detail: Literal["low", "high", "auto", "original"] | None = None
+    prompt_cache_breakpoint: CacheBreakpoint | None = None
 
 
 class InputFile(WireModel):
     """A file, as base64 or by its URL."""
-
-    unserved = PART
 
     type: Literal["input_file"]
     filename: str | None = None
@@ -55,6 +58,7 @@ class InputFile(WireModel):
     file_url: Address | None = None
     file_id: str | None = None
     detail: Literal["low", "high", "auto"] | None = None
+    prompt_cache_breakpoint: CacheBreakpoint | None = None
 
 
 class InputVideo(WireModel):

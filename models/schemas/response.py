@@ -1,6 +1,7 @@
 """The response object: the 31 fields of the specification (§3), each always present.
 
-Two fields of OpenAI's API are present if the request had them: `conversation` and `user`.
+Fields of OpenAI's API beside them are present if the request had them: `conversation`, `user` and
+the hints of `models/schemas/request/hints.py`.
 """
 
 from typing import Any, Literal
@@ -57,6 +58,7 @@ class ResponseResource(BaseModel):
 
     id: str
     object: Literal["response"] = "response"
+    access_programs: dict[str, Any] | None = Field(None, exclude_if=_is_none)
     created_at: int
     completed_at: int | None
     conversation: dict[str, str] | None = Field(None, exclude_if=_is_none)
@@ -64,6 +66,7 @@ class ResponseResource(BaseModel):
     background: bool
     error: dict[str, Any] | None
     frequency_penalty: float
+    image: dict[str, Any] | None = Field(None, exclude_if=_is_none)
     incomplete_details: dict[str, str] | None
     instructions: str | None
     max_output_tokens: int | None
@@ -75,6 +78,8 @@ class ResponseResource(BaseModel):
     presence_penalty: float
     previous_response_id: str | None
     prompt_cache_key: str | None
+    prompt_cache_options: dict[str, Any] | None = Field(None, exclude_if=_is_none)
+    prompt_cache_retention: str | None = Field(None, exclude_if=_is_none)
     reasoning: dict[str, Any] | None
     safety_identifier: str | None
     service_tier: str

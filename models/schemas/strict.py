@@ -1,5 +1,6 @@
 """Base class and shared types of everything that clients send."""
 
+import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -22,6 +23,9 @@ MAX_PARTS = 1000
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Label = Annotated[str, StringConstraints(max_length=64)]
+Hint = Annotated[str, StringConstraints(max_length=512)]
+"""An opaque text that has no effect."""
+Duration = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}[smhd]$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 """Name of a function (§2)."""
 
@@ -96,6 +100,18 @@ def at_most(num_pairs: int) -> BeforeValidator:
             raise PydanticCustomError(
                 "too_long", "it has too many pairs", {"max_length": num_pairs}
             )
+        return value
+
+    return BeforeValidator(check)
+
+
+def refuse_values(*values: object) -> BeforeValidator:
+    """Return a validator that refuses by name the values that are known and not acted on."""
+
+    def check(value: object) -> object:
+        if value is not None and is_neutral(value, values):
+            reason = f"This server does not act on {json.dumps(value)}."
+            raise PydanticCustomError("unsupported_parameter", "{reason}", {"reason": reason})
         return value
 
     return BeforeValidator(check)

@@ -16,7 +16,7 @@ ANY = None
 
 _CALLER: tuple[object, ...] = ({"type": "direct"},)
 
-MESSAGE: Unserved = {"name": (), "created_by": ANY}
+MESSAGE: Unserved = {"created_by": ANY}
 CALL: Unserved = {
     "async": (False,),
     "async_": (False,),  # as Python clients dump it
@@ -28,16 +28,14 @@ CALL: Unserved = {
 CALL_OUTPUT: Unserved = {"caller": _CALLER, "created_by": ANY, "name": (), "namespace": ()}
 OTHER_ITEM: Unserved = {"created_by": ANY}
 
-PART: Unserved = {"prompt_cache_breakpoint": ()}
-TEXT_PART: Unserved = {**PART, "parsed": ANY}
+TEXT_PART: Unserved = {"parsed": ANY, "prompt_cache_breakpoint": ANY}
 
 FUNCTION: Unserved = {
     "allowed_callers": (["direct"],),
     "async": (False,),
     "async_": (False,),
     "defer_loading": (False,),
-    "output_schema": (),
 }
 SEARCH: Unserved = {"external_web_access": (True,), "search_content_types": (["text"],)}
-REASONING: Unserved = {"context": ("auto",), "mode": ("standard",)}
+REASONING: Unserved = {"context": ("auto",)}
 NAMED_CHOICE: Unserved = {"namespace": ()}

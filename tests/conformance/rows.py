@@ -18,6 +18,7 @@ SCHEMA: Body = {"type": "object", "properties": {"a": {"type": "string"}}}
 FORMAT: Body = {"type": "json_schema", "name": "a", "schema": SCHEMA}
 FUNCTION: Body = {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True}
 TOOL: Body = {"type": "function", **FUNCTION}
+_UNCOMPRESSED: Body = {"context_compression": "disabled"}
 TOOLS: Body = {"tools": [TOOL]}
 OTHER: Body = {**TOOL, "name": "g"}
 NAMED: Body = {"type": "function", "name": "f"}
@@ -70,11 +71,11 @@ def check_dry(**expected: Any) -> Asked:
     )
 
 
-def label_row(name: str) -> Row:
+def label_row(name: str, max_length: int = 64) -> Row:
     return Row(
-        shown=echo_cases(name, "x" * 64),
+        shown=echo_cases(name, "x" * max_length),
         refused=(
-            ({name: "x" * 65}, "string_above_max_length", name),
+            ({name: "x" * (max_length + 1)}, "string_above_max_length", name),
             ({name: 7}, "invalid_type", name),
         ),
     )
@@ -442,14 +443,19 @@ ROWS: dict[str, Row] = {
         ),
     ),
     "reasoning": Row(
-        shown=tuple(
+        shown=(
+            *(
+                ({"reasoning": given}, {"reasoning": given})
+                for effort in ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+                for given in [{"effort": effort, "summary": "auto"}]
+            ),
             (
-                {"reasoning": {"effort": effort, "summary": "auto"}},
-                {"reasoning": {"effort": effort, "summary": "auto"}},
-            )
-            for effort in ("none", "minimal", "low", "medium", "high", "xhigh")
+                {"reasoning": {"mode": "standard"}},
+                {"reasoning": {"effort": None, "summary": None, "mode": "standard"}},
+            ),
         ),
         refused=(
+            ({"reasoning": {"mode": "pro"}}, "unsupported_parameter", "reasoning.mode"),
             ({"reasoning": {"effort": "huge"}}, "invalid_value", "reasoning.effort"),
             (
                 {"reasoning": {"summary": "auto", "generate_summary": "concise"}},
@@ -470,12 +476,92 @@ ROWS: dict[str, Row] = {
     ),
     "service_tier": Row(
         shown=(
-            *echo_cases("service_tier", "default", "flex", "priority"),
+            *echo_cases(
+                "service_tier", "default", "fast", "flex", "priority", "scale", "ultrafast"
+            ),
             ({"service_tier": "auto"}, {"service_tier": "default"}),
         ),
         refused=(({"service_tier": "bad"}, "invalid_value", "service_tier"),),
     ),
-    "safety_identifier": label_row("safety_identifier"),
+    "safety_identifier": label_row("safety_identifier", 128),
     "prompt_cache_key": label_row("prompt_cache_key"),
     "user": label_row("user"),
+    "prompt_cache_retention": Row(
+        shown=echo_cases("prompt_cache_retention", "in_memory", "24h"),
+        refused=(({"prompt_cache_retention": "1h"}, "invalid_value", "prompt_cache_retention"),),
+    ),
+    "prompt_cache_options": Row(
+        shown=(
+            *echo_cases("prompt_cache_options", {"mode": "explicit", "ttl": "12h"}),
+            (
+                {"prompt_cache_options": {"prewarm": False, "comparison_response_id": "r"}},
+                {
+                    "prompt_cache_options": {
+                        "mode": "implicit",
+                        "ttl": "30m",
+                        "comparison_response_id": "r",
+                    }
+                },
+            ),
+        ),
+        refused=(
+            (
+                {"prompt_cache_options": {"prewarm": True}},
+                "unsupported_parameter",
+                "prompt_cache_options.prewarm",
+            ),
+            ({"prompt_cache_options": {"ttl": "x"}}, "invalid_value", "prompt_cache_options.ttl"),
+        ),
+    ),
+    "access_programs": Row(
+        shown=echo_cases("access_programs", {"cyber": "standard"}),
+        refused=(({"access_programs": {"cyber": "x"}}, "invalid_value", "access_programs.cyber"),),
+    ),
+    "image": Row(
+        shown=tuple(
+            ({"image": {"context_compression": given}}, {"image": _UNCOMPRESSED})
+            for given in ("auto", "disabled")
+        ),
+        refused=(
+            (
+                {"image": {"context_compression": "enabled"}},
+                "unsupported_parameter",
+                "image.context_compression",
+            ),
+        ),
+    ),
+    "background_options": Row(
+        shown=(
+            (
+                {"background": True, "background_options": {"completion_window": "2h"}},
+                {"service_tier": "flex"},
+            ),
+            (
+                {"background": True, "background_options": {"completion_window": "soonest"}},
+                {"service_tier": "default"},
+            ),
+            ({"background_options": {"continuation_id": "c"}}, {"service_tier": "default"}),
+        ),
+        refused=(
+            (
+                {"background_options": {"completion_window": "8h"}},
+                "invalid_value",
+                "background_options.completion_window",
+            ),
+            (
+                {
+                    "background": True,
+                    "background_options": {"completion_window": "8h"},
+                    "service_tier": "priority",
+                },
+                "invalid_value",
+                "background_options.completion_window",
+            ),
+            (
+                {"background_options": {"completion_window": "1d"}},
+                "invalid_value",
+                "background_options.completion_window",
+            ),
+        ),
+    ),
 }

@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from models.schemas.items import InputItem
 from models.schemas.request.formats import ResponseFormat, format_param, merge_formats
 from models.schemas.request.grammars import GRAMMAR_PARAM
+from models.schemas.request.hints import BackgroundOptions
 from models.schemas.request.options import ConversationId
 from models.schemas.request.parameters import GenerationParameters, TokenLimit
 from models.schemas.request.tool_checks import check_tools
@@ -69,6 +70,7 @@ class CreateResponse(GenerationParameters):
     ) = None
     store: bool = True
     background: bool = False
+    background_options: BackgroundOptions | None = None
     stream: bool = False
     web_search_options: WebSearchOptions | None = None
     response_format: ResponseFormat | None = None
@@ -96,6 +98,26 @@ class CreateResponse(GenerationParameters):
                     {"field": alias},
                 )
             self.max_output_tokens = limit or self.max_output_tokens
+        return self
+
+    @model_validator(mode="after")
+    def _merge_completion_window(self) -> Self:
+        """Convert a completion window that can wait into `service_tier: flex`."""
+        if self.background_options is None or not self.background_options.can_wait:
+            return self
+        if not self.background:
+            raise PydanticCustomError(
+                "conflicting_values",
+                "it needs background to be true",
+                {"field": "background_options.completion_window"},
+            )
+        if self.service_tier not in (None, "auto", "default", "flex"):
+            raise PydanticCustomError(
+                "conflicting_values",
+                "it disagrees with service_tier, which asks for speed",
+                {"field": "background_options.completion_window"},
+            )
+        self.service_tier = "flex"
         return self
 
     @model_validator(mode="after")

@@ -1,14 +1,14 @@
 """Smaller fields of a request: reasoning, `include`, service tier, stream options."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from models.schemas.strict import ItemId, WireModel
+from models.schemas.strict import ItemId, WireModel, refuse_values
 from models.schemas.unserved import REASONING
 
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 Include = Literal[
     "code_interpreter_call.outputs",
@@ -23,7 +23,7 @@ Include = Literal[
 
 SummaryLength = Literal["auto", "concise", "detailed"]
 
-ServiceTier = Literal["auto", "default", "flex", "priority"]
+ServiceTier = Literal["auto", "default", "fast", "flex", "priority", "scale", "ultrafast"]
 
 
 class ReasoningOptions(WireModel):
@@ -33,6 +33,7 @@ class ReasoningOptions(WireModel):
 
     effort: Effort | None = None
     summary: SummaryLength | None = None
+    mode: Annotated[Literal["standard"] | None, refuse_values("pro")] = None
     generate_summary: SummaryLength | None = Field(None, exclude=True)
     """Deprecated name of `summary`."""
 

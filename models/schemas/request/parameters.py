@@ -6,6 +6,12 @@ from pydantic import Field, StringConstraints, field_validator
 
 from models.schemas.request.formats import TextConfig
 from models.schemas.request.grammars import Grammar, LlguidanceGrammar
+from models.schemas.request.hints import (
+    AccessPrograms,
+    CacheOptions,
+    CacheRetention,
+    ImageOptions,
+)
 from models.schemas.request.options import (
     Effort,
     Include,
@@ -30,6 +36,7 @@ LOGPROBS = "message.output_text.logprobs"
 """Value of `include` that requests log probabilities."""
 
 StopString = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Identifier = Annotated[str, StringConstraints(max_length=128)]
 TokenLimit = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
@@ -60,8 +67,12 @@ class GenerationParameters(SamplingFields):
     truncation: Literal["auto", "disabled"] | None = None
     service_tier: ServiceTier | None = None
     stream_options: StreamOptions | None = None
-    safety_identifier: Label | None = None
+    safety_identifier: Identifier | None = None
     prompt_cache_key: Label | None = None
+    prompt_cache_retention: CacheRetention | None = None
+    prompt_cache_options: CacheOptions | None = None
+    access_programs: AccessPrograms | None = None
+    image: ImageOptions | None = None
     user: Label | None = None
 
     @field_validator("tools", mode="after")

@@ -34,6 +34,7 @@ class ChatFunction(WireModel):
     description: Text | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+    output_schema: dict[str, Any] | None = None
 
 
 class FunctionTool(ChatFunction):

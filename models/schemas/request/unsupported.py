@@ -9,17 +9,13 @@ from typing import Any
 from models.schemas.unserved import Unserved
 
 UNSERVED_FIELDS: Unserved = {
-    "access_programs": (),
     "adapter": (),
-    "background_options": (),
     "context_management": ([],),
     "files": (),
-    "image": (),
     "max_tool_rounds": (),
     "moderation": (),
+    "personality": (),
     "prompt": (),
-    "prompt_cache_options": (),
-    "prompt_cache_retention": (),
 }
 """Fields of a request, each with the values besides null that have no effect."""
 

@@ -55,6 +55,16 @@ def test_a_template_that_takes_tools_is_given_them(tmp_path: Path) -> None:
     assert messages == f":u][assistant:a{call}{call}][tool:7][tool:8]"
 
 
+def test_a_template_that_shows_names_is_given_them(tmp_path: Path) -> None:
+    encoder = make_encoder(
+        tmp_path, "{% for m in messages %}[{{ m.name or m.role }}:{{ m.content }}]{% endfor %}"
+    )
+
+    text = render(encoder, [message("user", "u") | {"name": "ann"}, message("user", "v")])
+
+    assert text == "[ann:u][user:v]"
+
+
 def test_one_that_takes_none_is_told_in_words(tmp_path: Path) -> None:
     encoder = make_encoder(tmp_path, PLAIN)
 

@@ -13,6 +13,7 @@ _ITEM: TypeAdapter[Any] = TypeAdapter(InputItem)
 _CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
 _OUTPUT = {"type": "function_call_output", "call_id": "c"}
 _IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AA", "detail": "auto"}
+_BREAKPOINT = {"prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}}
 _LOGPROB = TokenLogprob(token="a", logprob=-1.0, bytes=[97], top_logprobs=[])
 
 
@@ -32,6 +33,9 @@ def fault_of(item: dict[str, Any]) -> str:
         {"type": "message", "role": "developer", "content": "a"},
         {"type": "message", "role": "user", "content": [{"type": "text", "text": "a"}]},
         {"type": "message", "role": "user", "content": [_IMAGE]},
+        {"type": "message", "role": "user", "content": [_IMAGE | {"detail": "original"}]},
+        {"type": "message", "role": "user", "name": "ann", "content": "a"},
+        {"type": "message", "role": "user", "content": [_IMAGE | _BREAKPOINT]},
         {"type": "message", "role": "assistant", "content": "a", "phase": "final_answer"},
         _CALL,
         _CALL | {"id": "fc_1", "status": "completed"},
