@@ -79,8 +79,9 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(VENV)/.dev ## Write docs/settings.md anew
+docs: $(VENV)/.dev ## Write docs/settings.md and the fields of docs/protocol.md anew
 	$(BIN)/python antiphon settings > docs/settings.md
+	$(BIN)/python antiphon fields docs/protocol.md
 
 types: $(VENV)/.dev ## Check types
 	$(BIN)/mypy

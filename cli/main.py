@@ -95,6 +95,21 @@ def settings() -> None:
 
 
 @app.command()
+def fields(
+    page: Annotated[
+        Path | None, typer.Argument(help="Page whose section of fields is written anew.")
+    ] = None,
+) -> None:
+    """Print what becomes of every field of a request as Markdown, or write it into a page."""
+    from cli.commands.fields import fields_reference, write_reference
+
+    if page is None:
+        typer.echo(fields_reference(), nl=False)
+    else:
+        write_reference(page)
+
+
+@app.command()
 def api() -> None:
     """Serve HTTP until SIGTERM."""
     settings = _connected_settings()

@@ -1,0 +1,56 @@
+"""Types of input items and of content parts, and their fields that are not acted on."""
+
+from models.schemas.fields.treatment import FieldNotes, honoured, no_effect, refused
+
+_CREATED_BY = no_effect("as clients dump it")
+
+ITEMS: FieldNotes = {
+    "message": honoured(
+        "roles `user`, `assistant`, `system` and `developer`; `name` reaches chat templates that "
+        "show it; `type` may be left out"
+    ),
+    "message.created_by": _CREATED_BY,
+    "function_call": honoured("must have its output in the context or the input"),
+    "function_call.async": refused("`false` is accepted"),
+    "function_call.caller": refused('`{"type": "direct"}` is accepted'),
+    "function_call.created_by": _CREATED_BY,
+    "function_call.namespace": refused("null is accepted"),
+    "function_call.parsed_arguments": no_effect("as the parse helpers of clients add it"),
+    "function_call_output": honoured("text, or parts with text and images"),
+    "function_call_output.caller": refused('`{"type": "direct"}` is accepted'),
+    "function_call_output.created_by": _CREATED_BY,
+    "function_call_output.name": refused("null is accepted"),
+    "function_call_output.namespace": refused("null is accepted"),
+    "reasoning": honoured("placed before the assistant's next item; in the open or encrypted"),
+    "reasoning.created_by": _CREATED_BY,
+    "item_reference": honoured("a stored item; `type` may be left out"),
+    "compaction": honoured("of `/v1/responses/compact`: read as a system message"),
+    "compaction.created_by": _CREATED_BY,
+    "web_search_call": honoured("with `results`, which the model reads again"),
+    "web_search_call.created_by": _CREATED_BY,
+}
+"""Types of items, and fields of a type."""
+
+_BREAKPOINT = no_effect("prefixes are cached in any case")
+_PARSED = no_effect("as the parse helpers of clients add it")
+
+PARTS: FieldNotes = {
+    "input_text": honoured("text"),
+    "input_text.prompt_cache_breakpoint": _BREAKPOINT,
+    "text": honoured("text, in messages, outputs of functions and reasoning"),
+    "text.parsed": _PARSED,
+    "text.prompt_cache_breakpoint": _BREAKPOINT,
+    "output_text": honoured("text; annotations and log probabilities are not read"),
+    "output_text.parsed": _PARSED,
+    "output_text.prompt_cache_breakpoint": _BREAKPOINT,
+    "refusal": honoured("text"),
+    "reasoning_text": honoured("text of a reasoning item"),
+    "summary_text": honoured("read where a reasoning item has no other text"),
+    "input_image": honoured("see [below](#images)"),
+    "input_image.prompt_cache_breakpoint": _BREAKPOINT,
+    "input_file": refused("no model here takes it"),
+    "input_file.prompt_cache_breakpoint": _BREAKPOINT,
+    "input_video": refused("no model here takes it"),
+    "input_audio": refused("no model here takes it"),
+}
+"""Types of content parts, and fields of a type."""

@@ -1,0 +1,54 @@
+"""Tools, their fields that are not acted on, and `tool_choice`."""
+
+from models.schemas.fields.treatment import FieldNotes, honoured, no_effect, refused
+
+TOOLS: FieldNotes = {
+    "function": honoured(
+        "run by the client; flat, or nested as in chat completions; `strict`: arguments match the "
+        "schema exactly"
+    ),
+    "function.allowed_callers": refused('`["direct"]` is accepted'),
+    "function.async": refused("`false` is accepted"),
+    "function.defer_loading": refused("`false` is accepted"),
+    "function.output_schema": no_effect("included in the response object"),
+    "web_search": honoured(
+        "run by the server, which needs `ANTIPHON_SEARXNG_URL`; also as `web_search_2025_08_26`, "
+        "`web_search_preview` and `web_search_preview_2025_03_11`"
+    ),
+    "web_search.external_web_access": refused("`true` is accepted"),
+    "web_search.search_content_types": refused('`["text"]` is accepted'),
+    "apply_patch": refused("not served"),
+    "code_interpreter": refused("not served"),
+    "computer": refused("not served"),
+    "computer_use_preview": refused("not served"),
+    "custom": refused("not served"),
+    "file_search": refused("not served"),
+    "image_generation": refused("not served"),
+    "local_shell": refused("not served"),
+    "mcp": refused("not served"),
+    "shell": refused("not served"),
+}
+"""Types of tools, and fields of a type."""
+
+CHOICE: FieldNotes = {
+    "tools": honoured("up to 128; see [above](#functions) and [below](#tools)"),
+    "tool_choice": honoured("`none`, `auto`, `required`, or an object"),
+    "tool_choice.type": honoured("`function`, `web_search` or `allowed_tools`"),
+    "tool_choice.name": honoured("the function that must be called"),
+    "tool_choice.function": honoured("the nested form of chat completions"),
+    "tool_choice.function.name": honoured("the function that must be called"),
+    "tool_choice.function.namespace": refused("null is accepted"),
+    "tool_choice.namespace": refused("null is accepted"),
+    "tool_choice.mode": honoured("of `allowed_tools`: `none`, `auto` or `required`"),
+    "tool_choice.tools": honoured("of `allowed_tools`: the tools that may be called"),
+    "web_search_options": honoured("the same as a `web_search` tool with these options"),
+    "web_search_options.search_context_size": honoured("how much of the pages is read"),
+    "web_search_options.user_location": honoured("told to the model"),
+    "web_search_options.user_location.type": no_effect("always `approximate`"),
+    "web_search_options.user_location.city": honoured("told to the model"),
+    "web_search_options.user_location.country": honoured("told to the model"),
+    "web_search_options.user_location.region": honoured("told to the model"),
+    "web_search_options.user_location.timezone": honoured("told to the model"),
+    "web_search_options.search_description": honoured("told to the model"),
+    "web_search_options.extract_description": honoured("told to the model"),
+}
