@@ -19,13 +19,9 @@ from api.streaming.event_names import read_naming
 from api.streaming.foreground import wait_foreground
 from api.streaming.sse import stream_events
 from api.validation.create_request import create_response, num_input_tokens, prepare
-from api.validation.idempotency import find_earlier_response, read_request_key
+from api.validation.idempotency import create_once
 from models.encryption.reasoning import ENCRYPTED_CONTENT, encrypt_items
-from models.errors import (
-    InvalidRequestError,
-    ResponseNotFoundError,
-    UnavailableError,
-)
+from models.errors import InvalidRequestError, ResponseNotFoundError
 from models.ids import parse_response_id
 from models.responses.record import ResponseRecord, to_resource
 from models.responses.status import TERMINAL
@@ -33,7 +29,6 @@ from models.schemas.compaction import InputTokens
 from models.schemas.pages import DeletedResponse, ItemPage, ResponsePage
 from models.schemas.request.create_response import CreateResponse
 from models.schemas.response import ResponseResource
-from models.store.idempotency_keys import KeyTakenError
 from models.store.responses import ListFilter
 
 logger = logging.getLogger(__name__)
@@ -46,18 +41,15 @@ blueprint = APIBlueprint(
 @blueprint.post("", responses={200: ResponseResource})
 def create(body: CreateResponse) -> Response:
     """Create a response; return it at once (background), as a stream, or when it has ended."""
-    app_services, key = services(), read_request_key()
+    app_services = services()
     read_naming(app_services.settings.reasoning_events)  # before anything is stored
-    if key and (earlier := find_earlier_response(app_services, project_id(), key)):
-        return _repeat(body, earlier)
-    try:
-        record = create_response(app_services, project_id(), body, key=key)
-    except KeyTakenError:
-        assert key is not None
-        earlier = find_earlier_response(app_services, project_id(), key)
-        if earlier is None:
-            raise UnavailableError from None
-        return _repeat(body, earlier)
+    record, is_new = create_once(
+        app_services,
+        project_id(),
+        lambda key: create_response(app_services, project_id(), body, key=key),
+    )
+    if not is_new:
+        return _repeat(body, record)
     if body.background:
         return stream_events(app_services, record, start=0) if body.stream else _respond(record)
     end = partial(clean_up, app_services, record)

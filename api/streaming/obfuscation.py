@@ -25,8 +25,11 @@ _OVERHEAD = len(_FIELD) - 3
 
 def pad_event(event: LoggedEvent) -> bytes:
     """Return the event's JSON, with an `obfuscation` field if it is a delta."""
-    if event.type not in PADDED_TYPES:
-        return event.data
-    length = -(len(event.data) + _OVERHEAD) % STEP
-    padding = hashlib.blake2b(event.data).hexdigest()[:length].encode()
-    return event.data[:-1] + _FIELD % padding
+    return pad(event.data) if event.type in PADDED_TYPES else event.data
+
+
+def pad(data: bytes) -> bytes:
+    """Return a JSON object with an `obfuscation` field that pads it."""
+    length = -(len(data) + _OVERHEAD) % STEP
+    padding = hashlib.blake2b(data).hexdigest()[:length].encode()
+    return data[:-1] + _FIELD % padding

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from typing import Protocol
 
 from flask import Response
 
@@ -19,6 +20,31 @@ _KEEP_ALIVE = b": keep-alive\n\n"
 _DONE = b"data: [DONE]\n\n"
 _PIECE_EVENTS = 64
 """Events that are written at once; the client is waited for after each piece."""
+
+
+class FrameEncoder(Protocol):
+    """Conversion of events to frames; used in the event loop alone."""
+
+    def encode(self, event: LoggedEvent) -> bytes:
+        """Return the frames of an event, or nothing if it has none."""
+
+    def encode_error(self, error: AppError, sequence_number: int) -> bytes:
+        """Return the frame that says why the stream cannot continue."""
+
+
+class EventEncoder:
+    """`FrameEncoder` that sends each event as it is."""
+
+    def __init__(self, is_padded: bool) -> None:
+        self._is_padded = is_padded
+
+    def encode(self, event: LoggedEvent) -> bytes:
+        """Return the event as a frame."""
+        return format_frame(event, is_padded=self._is_padded)
+
+    def encode_error(self, error: AppError, sequence_number: int) -> bytes:
+        """Return an `error` event."""
+        return format_frame(make_error_event(error, sequence_number))
 
 
 def stream_events(
@@ -39,7 +65,14 @@ def stream_events(
     if is_padded is None:
         options = record.parameters.get("stream_options") or {}
         is_padded = options.get("include_obfuscation", True)
-    body = EventStream(Tail(services, record, start, naming), is_padded, clean_up)
+    return respond_with_events(
+        Tail(services, record, start, naming), EventEncoder(is_padded), clean_up
+    )
+
+
+def respond_with_events(tail: Tail, encoder: FrameEncoder, clean_up: CleanUp | None) -> Response:
+    """Return a stream of the events of a tail, in the frames of an encoder."""
+    body = EventStream(tail, encoder, clean_up)
     response = respond_with(body, mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-cache"
     response.headers["X-Accel-Buffering"] = "no"
@@ -49,10 +82,10 @@ def stream_events(
 class EventStream(LoopBody):
     """Body that has the events of one response."""
 
-    def __init__(self, tail: Tail, is_padded: bool, clean_up: CleanUp | None) -> None:
+    def __init__(self, tail: Tail, encoder: FrameEncoder, clean_up: CleanUp | None) -> None:
         self._tail = tail
         self._services = tail.services
-        self._is_padded = is_padded
+        self._encoder = encoder
         self._clean_up = clean_up
 
     async def send(self, outlet: Outlet) -> None:
@@ -96,16 +129,15 @@ class EventStream(LoopBody):
                     await self._send_batch(outlet, events)
             outlet.write(_DONE)
         except AppError as error:
-            outlet.write(format_frame(make_error_event(error, self._tail.next_number)) + _DONE)
+            outlet.write(self._encoder.encode_error(error, self._tail.next_number) + _DONE)
         finally:
             keep_alive.cancel()
 
     async def _send_batch(self, outlet: Outlet, events: list[LoggedEvent]) -> None:
         for start in range(0, len(events), _PIECE_EVENTS):
             piece = events[start : start + _PIECE_EVENTS]
-            outlet.write(
-                b"".join(format_frame(event, is_padded=self._is_padded) for event in piece)
-            )
+            if data := b"".join(map(self._encoder.encode, piece)):
+                outlet.write(data)
             await outlet.drain()
 
 

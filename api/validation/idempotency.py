@@ -1,6 +1,7 @@
 """`Idempotency-Key` header: a repeated request returns the response that it created at first."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import orjson
@@ -8,11 +9,16 @@ from flask import request
 
 from api.services import Services
 from models.encryption.unstored import UnstoredCipher
-from models.errors import AppError, InvalidRequestError, ResponseNotFoundError
+from models.errors import (
+    AppError,
+    InvalidRequestError,
+    ResponseNotFoundError,
+    UnavailableError,
+)
 from models.ids import response_wire_id
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
-from models.store.idempotency_keys import RequestKey
+from models.store.idempotency_keys import KeyTakenError, RequestKey
 
 HEADER = "Idempotency-Key"
 MAX_LENGTH = 255
@@ -24,6 +30,27 @@ class KeyReusedError(AppError):
     http_status = 422
     type = "invalid_request_error"
     default_code = "idempotency_key_reused"
+
+
+def create_once(
+    services: Services, project_id: str, create: Callable[[RequestKey | None], ResponseRecord]
+) -> tuple[ResponseRecord, bool]:
+    """Return the response of the current request, and True if this request has created it.
+
+    `create` creates it, unless an earlier request has the same key: then it is the response of that
+    one.
+    """
+    key = read_request_key()
+    if key and (earlier := find_earlier_response(services, project_id, key)):
+        return earlier, False
+    try:
+        return create(key), True
+    except KeyTakenError:
+        assert key is not None
+        taken = find_earlier_response(services, project_id, key)
+        if taken is None:
+            raise UnavailableError from None
+        return taken, False
 
 
 def read_request_key() -> RequestKey | None:
