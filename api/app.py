@@ -15,6 +15,7 @@ from api.http.origins import install_origin_checks
 from api.http.strict_json import use_orjson
 from api.http.validation_errors import refuse
 from api.routes import (
+    chat_completions,
     compact,
     conversations,
     docs,
@@ -49,6 +50,7 @@ def create_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> 
     install_origin_checks(app, settings)
     app.register_api(responses.blueprint)
     app.register_api(compact.blueprint)
+    app.register_api(chat_completions.blueprint)
     app.register_api(conversations.blueprint)
     app.register_api(models.blueprint)
     app.register_api(webhook_endpoints.blueprint)

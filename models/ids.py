@@ -7,6 +7,7 @@ from uuid import UUID
 import uuid_utils.compat
 
 RESPONSE_PREFIX = "resp_"
+CHAT_PREFIX = "chatcmpl-"
 CONVERSATION_PREFIX = "conv_"
 ENDPOINT_PREFIX = "we_"
 
@@ -32,6 +33,11 @@ def id_floor(moment: datetime) -> UUID:
 def response_wire_id(response_id: UUID) -> str:
     """Return a response's id in the API: `resp_` and 32 hex digits."""
     return RESPONSE_PREFIX + response_id.hex
+
+
+def chat_wire_id(response_id: UUID) -> str:
+    """Return the id of the chat completion that a response answers."""
+    return CHAT_PREFIX + response_id.hex
 
 
 def parse_response_id(wire_id: str) -> UUID | None:

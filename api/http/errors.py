@@ -6,6 +6,7 @@ import redis
 from flask import Flask, Response, has_request_context, jsonify, request
 from werkzeug.exceptions import HTTPException
 
+from api.http.absent_routes import explain_absence
 from api.http.outages import install_outage_log, note_outage
 from models.errors import (
     AppError,
@@ -49,7 +50,7 @@ def _answer_http(error: HTTPException) -> Response:
     """Answer an error raised by Werkzeug: unknown path, wrong method or too large a body."""
     match error.code:
         case 404:
-            return _answer(NotFoundError(f"There is nothing at {request.path}."))
+            return _answer(NotFoundError(explain_absence(request.path)))
         case 405:
             response = _answer(MethodNotAllowedError())
             response.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", []) or []))

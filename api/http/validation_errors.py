@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 from flask import request
 from pydantic import ValidationError
 
-from api.http.validation_messages import describe_fault, is_of_wrong_type
+from api.http.validation_messages import describe_fault, is_of_wrong_type, tag_field
 from models.errors import InvalidRequestError
 
 _CODES = {
@@ -45,7 +45,7 @@ def to_invalid_request(error: ValidationError, body: dict[str, Any]) -> InvalidR
         param = f"{param}.{name}" if param else name
     param = param.replace("[][", "[")  # `include[][0]` is `include[0]`
     if first["type"].startswith("union_tag") and isinstance(first["input"], dict):
-        param = f"{param}.type"
+        param = f"{param}.{tag_field(first)}"
     return InvalidRequestError(
         _format_message(first, param), param=param or None, code=_choose_code(first)
     )

@@ -99,7 +99,15 @@ def _value_of(error: Any) -> object:
     """Return the value that is not accepted: the `type` of an object, if that is unknown."""
     value = error["input"]
     is_tag = error["type"] == "union_tag_invalid" and isinstance(value, dict)
-    return value.get("type") if is_tag else value
+    return value.get(tag_field(error)) if is_tag else value
+
+
+def tag_field(error: Any) -> str:
+    """Return the field that tells the branches of a union apart.
+
+    That of the messages of a chat is their role, that of everything else its type.
+    """
+    return "role" if error["ctx"]["discriminator"] == "'role'" else "type"
 
 
 def _json_name(value: object) -> str:

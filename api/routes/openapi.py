@@ -13,6 +13,8 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from models.schemas.chat.chunk import ChatCompletionChunk, ChunkWithUsage
+from models.schemas.chat.completion import ChatCompletion
 from models.schemas.compaction import CompactResource
 from models.schemas.events import Event
 from models.schemas.output import OutputItem
@@ -66,15 +68,48 @@ _FRAME = {
         },
     ],
 }
+_CHUNK_FRAME = {
+    "description": "One chunk, or an error; the data of the last frame is `[DONE]`.",
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "event": {"const": "message"},
+        "data": {
+            "anyOf": [
+                {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": {
+                        "anyOf": [
+                            {"$ref": _REF + name}
+                            for name in ("ChatCompletionChunk", "ChunkWithUsage", "ErrorBody")
+                        ]
+                    },
+                },
+                {"const": "[DONE]"},
+            ]
+        },
+    },
+}
 _RESPONSE_TYPES: dict[str, TypeAdapter[Any]] = {
     "StreamEvent": TypeAdapter(Event),
     "OutputItem": TypeAdapter(OutputItem),
+    "ChatCompletion": TypeAdapter(ChatCompletion),
+    "ChatCompletionChunk": TypeAdapter(ChatCompletionChunk),
+    "ChunkWithUsage": TypeAdapter(ChunkWithUsage),
     "CompactResource": TypeAdapter(CompactResource),
     "ResponsePage": TypeAdapter(ResponsePage),
 }
 """Types of response bodies, described as serialised: every field always present is required."""
-_REQUEST_TYPES = ("CreateResponse", "CompactRequest", "CreateConversation", "CreateItems")
-_STREAMED = (("/v1/responses", "post"), ("/v1/responses/{response_id}", "get"))
+_REQUEST_TYPES = (
+    *("CreateResponse", "CompactRequest", "CreateConversation", "CreateItems"),
+    "ChatCompletionRequest",
+)
+_STREAMED = (
+    ("/v1/responses", "post", _FRAME),
+    ("/v1/responses/{response_id}", "get", _FRAME),
+    ("/v1/chat/completions", "post", _CHUNK_FRAME),
+)
 
 
 def make_document(app: OpenAPI) -> dict[str, Any]:
@@ -103,9 +138,9 @@ def make_document(app: OpenAPI) -> dict[str, Any]:
     for operations in document["paths"].values():
         for operation in operations.values():
             _complete_operation(operation)
-    for path, method in _STREAMED:
+    for path, method, frame in _STREAMED:
         content = document["paths"][path][method]["responses"]["200"]["content"]
-        content["text/event-stream"] = {"schema": _FRAME}
+        content["text/event-stream"] = {"schema": frame}
     schemas.pop("ValidationErrorModel", None)
     return document
 

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from models.schemas.strict import WireModel
 
+Verbosity = Literal["low", "medium", "high"]
 SchemaName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 
 
@@ -71,7 +72,7 @@ class TextConfig(WireModel):
     """The `text` field: the format and verbosity of the output."""
 
     format: OutputFormat | None = None
-    verbosity: Literal["low", "medium", "high"] | None = None
+    verbosity: Verbosity | None = None
 
     @property
     def is_json(self) -> bool:

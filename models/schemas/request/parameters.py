@@ -44,23 +44,17 @@ def _is_empty(value: list[object]) -> bool:
     return not value
 
 
-class GenerationParameters(SamplingFields):
-    """Parameters of generation, stored with a response beside its input."""
+class SharedParameters(SamplingFields):
+    """Parameters of generation that responses and chat completions name alike."""
 
-    instructions: str | None = Field(None, max_length=MAX_TEXT)
-    max_output_tokens: TokenLimit | None = None
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
     seed: int | None = Field(None, ge=-SEED_LIMIT, lt=SEED_LIMIT)
     stop: list[StopString] = Field(default_factory=list, max_length=64)
-    text: TextConfig | None = None
     grammar: Grammar | None = None
     tools: list[Tool] = Field(default_factory=list, max_length=MAX_TOOLS, exclude_if=_is_empty)
-    tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_tool_calls: int | None = Field(None, ge=1, le=2**31 - 1)
-    reasoning: ReasoningOptions | None = None
-    include: list[Include] = Field(default_factory=list, max_length=64, exclude_if=_is_empty)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
     n: int | None = Field(None, ge=1, le=16)
@@ -81,6 +75,23 @@ class GenerationParameters(SamplingFields):
         """Return the tools in the flat form, in which they are stored and returned."""
         return [flatten_tool(tool) for tool in tools]
 
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _wrap_string(cls, value: object) -> object:
+        """Accept a single string as a list of one."""
+        return [value] if isinstance(value, str) else value
+
+
+class GenerationParameters(SharedParameters):
+    """Parameters of generation, stored with a response beside its input."""
+
+    instructions: str | None = Field(None, max_length=MAX_TEXT)
+    max_output_tokens: TokenLimit | None = None
+    text: TextConfig | None = None
+    tool_choice: ToolChoice | None = None
+    reasoning: ReasoningOptions | None = None
+    include: list[Include] = Field(default_factory=list, max_length=64, exclude_if=_is_empty)
+
     @field_validator("tool_choice", mode="after")
     @classmethod
     def _flatten_choice(cls, choice: ToolChoice | None) -> ToolChoice | None:
@@ -88,12 +99,6 @@ class GenerationParameters(SamplingFields):
             flat = [flatten_choice(allowed) for allowed in choice.tools]
             return choice.model_copy(update={"tools": flat})
         return flatten_choice(choice) if isinstance(choice, ChatFunctionChoice) else choice
-
-    @field_validator("stop", mode="before")
-    @classmethod
-    def _wrap_string(cls, value: object) -> object:
-        """Accept a single string as a list of one."""
-        return [value] if isinstance(value, str) else value
 
     @property
     def num_top_logprobs(self) -> int | None:

@@ -1,0 +1,1 @@
+"""Chat completions in terms of responses: conversion of requests, responses and events."""

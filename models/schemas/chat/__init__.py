@@ -1,0 +1,1 @@
+"""Chat completions as in OpenAI's API: requests, messages, completions and chunks."""
