@@ -43,6 +43,9 @@ def create(body: CreateResponse) -> Response:
     """Create a response; return it at once (background), as a stream, or when it has ended."""
     app_services = services()
     read_naming(app_services.settings.reasoning_events)  # before anything is stored
+    if body.is_warm_up:
+        message = "Only on a WebSocket can generate be false."
+        raise InvalidRequestError(message, param="generate", code="unsupported_parameter")
     record, is_new = create_once(
         app_services,
         project_id(),

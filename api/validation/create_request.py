@@ -115,6 +115,8 @@ def prepare(
     check_media(items, services.encoder)
     check_encrypted_content(services, project_id, items)
     check_call_outputs(items, context.items)
+    if not (items or context.items or parameters.is_warm_up):
+        raise _nothing_to_answer()
     return PreparedRequest(context=context, items=items, parameters=parameters)
 
 
@@ -188,10 +190,17 @@ def _check_bias(services: Services, parameters: GenerationParameters) -> None:
 
 
 def _check_length(services: Services, num_tokens: int) -> None:
-    """Raise a 400 unless the context has room for at least one output token."""
+    """Raise a 400 unless there is a prompt and the context has room for an output token."""
+    if not num_tokens:
+        raise _nothing_to_answer()
     if num_tokens >= services.encoder.context_length:
         raise ContextLengthExceededError(
             f"The input is {num_tokens} tokens; the context of {services.encoder.model_id} is "
             f"{services.encoder.context_length}, and one must be left for the output.",
             param="input",
         )
+
+
+def _nothing_to_answer() -> InvalidRequestError:
+    message = "There is nothing to answer: neither this request nor what it continues has items."
+    return InvalidRequestError(message, param="input", code="missing_required_parameter")

@@ -14,12 +14,17 @@ from models.tools.choice import call_rule
 from models.tools.prompt import chat_tools
 from models.tools.web_search import offered_search, tool_prompt
 
+_NO_QUESTION = {"type": "message", "role": "user", "content": ""}
+"""Message of a warm-up that has none of a user, which templates demand and the next turn has."""
+
 
 def encode_prompt(
     encoder: ChatEncoder, parameters: GenerationParameters, items: Sequence[dict[str, Any]]
 ) -> EncodedPrompt:
     """Encode the prompt; with `truncation: auto`, drop the oldest turns until it fits."""
     search = offered_search(parameters)
+    if parameters.is_warm_up and not any(item.get("role") == "user" for item in items):
+        items = [*items, _NO_QUESTION]
     prompt = Prompt(
         instructions=parameters.instructions,
         items=items,

@@ -204,7 +204,7 @@ class Recorder:
             return
         is_cut = status is not ResponseStatus.COMPLETED
         item_status: ItemStatus = "incomplete" if is_cut else "completed"
-        if not self._machine.item_states and not is_cut:
+        if not (self._machine.item_states or is_cut or self.record.is_warm_up):
             self.writer().add_text("")
         for index, item_state in enumerate(self._machine.item_states):
             if not item_state.is_closed:

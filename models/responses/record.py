@@ -53,6 +53,11 @@ class ResponseRecord:
     checkpoint: Checkpoint | None = None
     """Checkpoint of the previous attempt; read only when a response is claimed or taken over."""
 
+    @property
+    def is_warm_up(self) -> bool:
+        """True if its prompt is to be computed, and nothing to be generated."""
+        return self.parameters.get("generate") is False
+
     def generation_parameters(self) -> GenerationParameters:
         """Return the stored parameters as a model; they were validated on creation."""
         return GenerationParameters.model_validate(self.parameters)

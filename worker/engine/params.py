@@ -45,6 +45,7 @@ class SamplingParams:
     """Parameters of sampling; equal parameters and seed draw equal tokens in any batch."""
 
     max_tokens: int
+    """Largest number of tokens to generate; with 0 the prompt is computed, and no token drawn."""
     temperature: float = 1.0
     """Divisor of the logits; 0 selects the likeliest token (greedy)."""
     top_p: float = 1.0
@@ -68,7 +69,7 @@ class SamplingParams:
 
     def __post_init__(self) -> None:
         checks = {
-            "max_tokens": self.max_tokens >= 1,
+            "max_tokens": self.max_tokens >= 0,
             "temperature": 0 <= self.temperature < float("inf"),
             "top_p": 0 < self.top_p <= 1,
             "top_k": self.top_k >= 0,

@@ -105,6 +105,9 @@ class ScriptedEngine(EngineLoop):
         return [self._append(sequence) for sequence in self._running()]
 
     def _append(self, sequence: Sequence) -> Delta:
+        if sequence.is_prompt_only:
+            self._remove(sequence)
+            return sequence.delta(None, FinishReason.LENGTH)
         position = sequence.num_generated
         script = self._find_script(sequence)
         [token] = _take_words(script, position, 1)

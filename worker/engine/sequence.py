@@ -83,6 +83,11 @@ class Sequence:
         return len(self.tokens) - self.num_computed
 
     @property
+    def is_prompt_only(self) -> bool:
+        """True if it ends when its prompt is computed."""
+        return not self.params.max_tokens
+
+    @property
     def grammar_error(self) -> str | None:
         """Error of the sequence's grammar, or None."""
         return None if self.matcher is None else self.matcher.error

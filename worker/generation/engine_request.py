@@ -15,7 +15,7 @@ from models.schemas.request.parameters import GenerationParameters
 from models.tools.choice import call_rule, format_of
 from models.tools.web_search import must_search, offered_search
 from worker.engine.interface import ForcedPrefix, GenerationRequest, JsonOutput
-from worker.engine.params import choice_seed
+from worker.engine.params import SamplingParams, choice_seed
 from worker.generation.choice import Choice
 from worker.generation.dry_breakers import DryBreakerCompiler
 from worker.generation.generation import Generation
@@ -32,6 +32,8 @@ def engine_requests(
     encoder: ChatEncoder,
 ) -> list[GenerationRequest]:
     """Return a request for each unfinished choice, continuing after the tokens that it has."""
+    if parameters.is_warm_up:
+        return [_warm_up_request(generation, parameters, prompt)]
     params = sampling_params(
         parameters,
         breakers,
@@ -69,6 +71,19 @@ def engine_requests(
             )
         )
     return requests
+
+
+def _warm_up_request(
+    generation: Generation, parameters: GenerationParameters, prompt: EncodedPrompt
+) -> GenerationRequest:
+    """Return the request that has the prompt computed and kept in the prefix cache."""
+    return GenerationRequest(
+        sequence_id=generation.choices[0].sequence_id,
+        prompt=prompt.token_ids,
+        images=engine_images(prompt),
+        params=SamplingParams(max_tokens=0),
+        cache_salt=cache_salt(generation.record.project_id, parameters.prompt_cache_key),
+    )
 
 
 def turn_grammar(

@@ -266,7 +266,7 @@ class Generation:
             if self.is_overdue:
                 return self._incomplete("max_response_seconds")
             return EndingCause(status=ResponseStatus.CANCELLED, usage=self.usage())
-        if FinishReason.LENGTH in reasons:
+        if FinishReason.LENGTH in reasons and not self.record.is_warm_up:
             return self._incomplete("max_output_tokens")
         return EndingCause(status=ResponseStatus.COMPLETED, usage=self.usage())
 

@@ -161,7 +161,7 @@ class Runner:
         generation = Generation(
             record,
             recorder,
-            [self._build_pipeline(parameters, prompt) for _ in range(parameters.n or 1)],
+            [self._build_pipeline(parameters, prompt) for _ in range(parameters.num_choices)],
             num_prompt_tokens=len(prompt),
             format_logprob=self._logprob_formatter.format,
             rules=_output_rules(parameters),

@@ -4,6 +4,9 @@ from models.schemas.fields.treatment import FieldNotes, honoured, no_effect, ref
 
 TURN: FieldNotes = {
     "input": honoured("a string, or [items](#items)"),
+    "generate": honoured(
+        "`false`: the prompt is computed, and nothing generated; on a [WebSocket](#websocket) only"
+    ),
     "model": honoured("the id of a served model; `default`, or no value, for the first of them"),
     "instructions": honoured("apply to this turn only"),
     "previous_response_id": honoured("a response that is completed or incomplete"),

@@ -57,7 +57,7 @@ class CreateResponse(GenerationParameters):
         Annotated[str, Field(min_length=1, max_length=MAX_TEXT), Tag(STRING_OR_ARRAY)]
         | Annotated[FailFastList[InputItem], Field(min_length=1, max_length=MAX_ITEMS), Tag(ARRAY)],
         Discriminator(string_or_array),
-    ]
+    ] = Field(default_factory=list)
     max_tokens: TokenLimit | None = None
     max_completion_tokens: TokenLimit | None = None
     previous_response_id: str | None = None
@@ -84,6 +84,24 @@ class CreateResponse(GenerationParameters):
             raise PydanticCustomError(
                 "unsupported_parameter", "it is not supported by this server", {"field": refused}
             )
+        return body
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_no_input(cls, body: object) -> object:
+        """Accept an empty input where other turns precede it, and of a warm-up."""
+        if not isinstance(body, dict) or body.get("input", ()) not in (None, (), []):
+            return body
+        can_be_empty = body.get("generate") is False or any(
+            body.get(name) is not None for name in ("previous_response_id", "conversation")
+        )
+        if can_be_empty:
+            return {name: value for name, value in body.items() if name != "input"}
+        if "input" not in body:
+            raise PydanticCustomError("missing", "it is missing", {"field": "input"})
+        if body["input"] is None:
+            message = "it should be a string or a list of items"
+            raise PydanticCustomError("string_type", message, {"field": "input"})
         return body
 
     @model_validator(mode="after")

@@ -44,6 +44,10 @@ def _is_empty(value: list[object]) -> bool:
     return not value
 
 
+def _is_default(value: bool | None) -> bool:
+    return value is not False
+
+
 class SharedParameters(SamplingFields):
     """Parameters of generation that responses and chat completions name alike."""
 
@@ -91,6 +95,8 @@ class GenerationParameters(SharedParameters):
     tool_choice: ToolChoice | None = None
     reasoning: ReasoningOptions | None = None
     include: list[Include] = Field(default_factory=list, max_length=64, exclude_if=_is_empty)
+    generate: bool | None = Field(None, exclude_if=_is_default)
+    """False: compute the prompt and generate nothing (`is_warm_up`)."""
 
     @field_validator("tool_choice", mode="after")
     @classmethod
@@ -99,6 +105,16 @@ class GenerationParameters(SharedParameters):
             flat = [flatten_choice(allowed) for allowed in choice.tools]
             return choice.model_copy(update={"tools": flat})
         return flatten_choice(choice) if isinstance(choice, ChatFunctionChoice) else choice
+
+    @property
+    def is_warm_up(self) -> bool:
+        """True if the prompt is to be computed and kept, and nothing to be generated."""
+        return self.generate is False
+
+    @property
+    def num_choices(self) -> int:
+        """Number of completions."""
+        return 1 if self.is_warm_up else self.n or 1
 
     @property
     def num_top_logprobs(self) -> int | None:

@@ -153,6 +153,9 @@ class TransformersEngine(EngineLoop):
         return is_device_lost(error)
 
     def _append(self, sequence: Sequence, token: int | None, logprobs: Logprobs | None) -> Delta:
+        if sequence.is_prompt_only:
+            self._remove(sequence)
+            return sequence.delta(None, FinishReason.LENGTH)
         if token is None or sequence.grammar_error is not None:
             return self._fail(sequence, sequence.grammar_error or "no token has a finite score")
         sequence.tokens.append(token)

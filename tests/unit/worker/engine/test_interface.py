@@ -5,7 +5,7 @@ import pytest
 from worker.engine.params import DryParams, SamplingParams
 
 OUT_OF_RANGE = [
-    ("max_tokens", 0),
+    ("max_tokens", -1),
     ("temperature", -0.1),
     ("temperature", float("nan")),
     ("top_p", 0.0),

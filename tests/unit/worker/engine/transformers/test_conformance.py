@@ -81,6 +81,17 @@ def test_an_answer_that_was_complete_ends_without_a_token(harness: Harness) -> N
     assert harness.reason("rest") is FinishReason.LENGTH
 
 
+def test_a_prompt_alone_is_computed_and_no_token_drawn(harness: Harness) -> None:
+    prompt = [*range(80)]
+
+    warm, following = harness.run(greedy("warm", prompt, 0), greedy("next", [*prompt, 5], 1))
+
+    assert (warm, len(following)) == ([], 1)
+
+    assert [delta.finish_reason for delta in harness.deltas["warm"]] == [FinishReason.LENGTH]
+    assert harness.engine.num_running == harness.engine.num_waiting == 0
+
+
 def test_an_abort_ends_a_running_sequence(harness: Harness) -> None:
     harness.on_step_hook = lambda deltas: harness.engine.abort("a")
 

@@ -1,95 +1,28 @@
 """WebSocket on /v1/responses: turns on one connection, and its cache of unstored contexts."""
 
 import contextlib
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import orjson
 import pytest
 import redis
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
-from simple_websocket import Client, ConnectionClosed
+from simple_websocket import ConnectionClosed
 
 from api.streaming.timings import StreamTimings
 from tests.integration.api.requests import create_and_wait, fetch, text_of
+from tests.integration.api.websocket.frames import (
+    NOT_FOUND,
+    Connect,
+    read_turn,
+    receive,
+    run_refused_turn,
+    run_turn,
+    send,
+)
 from tests.integration.conftest import MakeWorker
-from tests.integration.http_server import serving
 from tests.integration.in_process import InProcessWorker
 from tests.polling import eventually
-
-Connect = Callable[[], Client]
-TERMINAL = ("response.completed", "response.incomplete", "response.failed", "error")
-NOT_FOUND = "previous_response_not_found"
-
-
-class PromptClient(Client):  # type: ignore[misc]
-    """Client that also reads what comes in one piece with the server's acceptance.
-
-    The library leaves it unread, and loses it if the server has closed the connection by then.
-    """
-
-    def handshake(self) -> None:
-        """Connect, and receive the messages that are there already."""
-        super().handshake()
-        self._handle_events()
-        self.connected = True  # until they have been read
-
-
-@pytest.fixture
-def connect(app: OpenAPI) -> Iterator[Connect]:
-    """Return a function that opens connections to the app on a server of its own."""
-    opened: list[Client] = []
-    with serving(app) as address:
-
-        def open_one() -> Client:
-            opened.append(PromptClient.connect(f"ws://{address}/v1/responses"))
-            return opened[-1]
-
-        yield open_one
-        for socket in opened:
-            if socket.connected:
-                socket.close()
-
-
-def send(socket: Client, **body: Any) -> None:
-    frame = {"type": "response.create", "input": "Hello.", "store": False} | body
-    socket.send(orjson.dumps(frame).decode())
-
-
-def receive(socket: Client) -> dict[str, Any]:
-    frame = socket.receive(timeout=10)
-    assert isinstance(frame, str), "no frame came"
-    event: dict[str, Any] = orjson.loads(frame)
-    return event
-
-
-def read_turn(socket: Client) -> list[dict[str, Any]]:
-    """Read the events of one response, or the one error that is sent instead."""
-    events = [receive(socket)]
-    while events[-1]["type"] not in TERMINAL:
-        events.append(receive(socket))
-    return events
-
-
-def run_turn(socket: Client, **body: Any) -> dict[str, Any]:
-    """Send a turn that must complete; return its response."""
-    send(socket, **body)
-    end = read_turn(socket)[-1]
-    assert end["type"] == "response.completed", end
-    response: dict[str, Any] = end["response"]
-    return response
-
-
-def run_refused_turn(socket: Client, **body: Any) -> dict[str, Any]:
-    """Send a turn that must be refused; return its error."""
-    send(socket, **body)
-    [frame] = read_turn(socket)
-    assert set(frame) == {"type", "status", "error"}
-    assert isinstance(frame["error"]["code"], str)
-    assert frame["error"]["message"]
-    error: dict[str, Any] = {"status": frame["status"], **frame["error"]}
-    return error
 
 
 @pytest.mark.usefixtures("worker")
