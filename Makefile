@@ -120,7 +120,8 @@ peers: peers-install ## Measure beside other servers and engines
 	$(BIN)/python -m bench.peers
 
 grammars: $(VENV)/.dev ## Hold the default weights to every kind of grammar, 200 seeds each: some minutes
-	GRAMMAR_SEEDS=200 $(BIN)/python -m pytest -s tests/acceptance/test_default_weights.py -k obeys
+	GRAMMAR_SEEDS=200 $(BIN)/python -m pytest -s -k "obeys or patch" \
+		tests/acceptance/test_default_weights.py tests/acceptance/test_custom_inputs.py
 
 compose-test: ## Build and start docker-compose.yml, run a response through it, tear it down
 	deploy/compose_test.sh

@@ -61,6 +61,11 @@ _ITEM_PREFIXES = {
     "message": "msg",
     "function_call": "fc",
     "function_call_output": "fco",
+    "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctco",
+    "tool_search_call": "tsc",
+    "tool_search_output": "tso",
+    "additional_tools": "at",
     "reasoning": "rs",
     "web_search_call": "ws",
     "compaction": "cmp",
@@ -118,5 +123,5 @@ def choice_of(item_id: str) -> int:
 
 
 def call_id_of(item_id: str) -> str:
-    """Return the `call_id` derived from the id of a `function_call` item."""
+    """Return the `call_id` derived from the id of an item that is a call."""
     return "call_" + item_id.partition("_")[2]

@@ -145,7 +145,11 @@ class Settings(BaseSettings):
     searxng_url: str | None = Field(None, pattern=r"^https?://[^\s]+$")
     """The [SearXNG](https://docs.searxng.org) server that `web_search` asks, `http://…` or
     `https://…`; its `search.formats` must have `json`. Needed by API and workers alike; without it,
-    requests that search are refused."""
+    a search that is offered is left out, with the header `Antiphon-Warning`, and one that is
+    demanded is refused."""
+    strict_web_search: bool = False
+    """Refuses requests that offer a web search where there is no SearXNG server, instead of leaving
+    the search out."""
     reasoning_events: EventNaming = "openai"
     """`openai` names the events of reasoning text as OpenAI's clients know them,
     `response.reasoning_text.delta` and `.done`; `specification` as the specification does,

@@ -20,6 +20,7 @@ from api.streaming.foreground import wait_foreground
 from api.streaming.sse import stream_events
 from api.validation.create_request import create_response, num_input_tokens, prepare
 from api.validation.idempotency import create_once
+from api.validation.tools import search_warning
 from models.encryption.reasoning import ENCRYPTED_CONTENT, encrypt_items
 from models.errors import InvalidRequestError, ResponseNotFoundError
 from models.ids import parse_response_id
@@ -41,6 +42,13 @@ blueprint = APIBlueprint(
 @blueprint.post("", responses={200: ResponseResource})
 def create(body: CreateResponse) -> Response:
     """Create a response; return it at once (background), as a stream, or when it has ended."""
+    answer = _create(body)
+    if (warning := search_warning(services(), body)) is not None:
+        answer.headers["Antiphon-Warning"] = warning
+    return answer
+
+
+def _create(body: CreateResponse) -> Response:
     app_services = services()
     read_naming(app_services.settings.reasoning_events)  # before anything is stored
     if body.is_warm_up:

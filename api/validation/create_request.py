@@ -15,7 +15,7 @@ from api.validation.context import Context, load_context
 from api.validation.encrypted_content import check_encrypted_content
 from api.validation.item_references import resolve_references
 from api.validation.media import check_media
-from api.validation.tools import check_calls, check_tools
+from api.validation.tools import check_calls, check_tools, without_search
 from models.chat.render import encode_prompt
 from models.encryption.items import decrypt_items
 from models.encryption.unstored import UnstoredCipher, new_content_key
@@ -34,6 +34,7 @@ from models.schemas.request.create_response import CreateResponse
 from models.schemas.request.parameters import GenerationParameters
 from models.store.idempotency_keys import RequestKey
 from models.streams.unstored import UnstoredContent
+from models.tools.added_tools import with_added_tools
 
 _PRIORITIES = {"flex": -2, "priority": 2}
 """Priority by service tier, 0 for all others; responses of higher priority are claimed first."""
@@ -108,7 +109,8 @@ def prepare(
     services = services.for_model(body.model)
     check_tools(services, body)
     context = inline_context or load_context(services, project_id, body)
-    parameters = services.encoder.sampling.fill(body.parameters())
+    parameters = without_search(services, body, body.parameters())
+    parameters = services.encoder.sampling.fill(parameters)
     _check_bias(services, parameters)
     items = resolve_references(services, project_id, body.input_items())
     _check_ids(items, context)
@@ -117,6 +119,7 @@ def prepare(
     check_call_outputs(items, context.items)
     if not (items or context.items or parameters.is_warm_up):
         raise _nothing_to_answer()
+    parameters = with_added_tools(parameters, [*context.items, *items])
     return PreparedRequest(context=context, items=items, parameters=parameters)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -13,7 +14,8 @@ from models.media.processor import ImageReader
 from models.profile.profile import Profile
 from models.profile.thinking import ThinkingStyle
 from models.schemas.items import parts_text
-from models.tools.prompt import calls_as_text, tools_prompt
+from models.tools.model_function import called_name
+from models.tools.prompt import added_tools_text, calls_as_text, found_tools_text, tools_prompt
 from models.tools.web_search import messages_of
 
 Message = dict[str, Any]
@@ -34,10 +36,10 @@ def to_messages(
     tool calls and their outputs are written as text. `mark` is applied to what clients did not
     write (models/chat/control_tokens.py).
     """
-    messages = _convert_items(prompt.items, profile, thinking, images, mark)
+    messages = _convert_items(prompt, profile, thinking, images, mark)
     tool_text = prompt.tool_prompt
     if is_native(prompt, profile):
-        messages = [_with_short_ids(message, profile) for message in messages]
+        messages = [_for_template(message, profile) for message in messages]
     else:
         messages = calls_as_text(messages, mark)
         functions = tools_prompt(prompt.tools, mark) if prompt.tools else None
@@ -48,8 +50,11 @@ def to_messages(
 
 
 def is_native(prompt: Prompt, profile: Profile) -> bool:
-    """Return True if the chat template writes tools and calls; never with the web search tool."""
-    return profile.takes_tools and prompt.tool_prompt is None
+    """Return True if the chat template writes tools and calls.
+
+    It never does with the web search tool or with custom tools.
+    """
+    return profile.takes_tools and prompt.tool_prompt is None and not prompt.is_generic
 
 
 def content_parts(content: str | list[Message]) -> list[Message]:
@@ -57,8 +62,14 @@ def content_parts(content: str | list[Message]) -> list[Message]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
+def last_user_position(items: Sequence[dict[str, Any]]) -> int:
+    """Return the index of the last user message; -1 if there is none."""
+    positions = (n for n, item in enumerate(items) if item.get("role") == "user")
+    return max(positions, default=-1)
+
+
 def _convert_items(
-    items: Sequence[dict[str, Any]],
+    prompt: Prompt,
     profile: Profile,
     thinking: ThinkingStyle,
     images: ImageReader | None,
@@ -67,22 +78,30 @@ def _convert_items(
     """Convert items to messages; join consecutive text and calls of the assistant into one."""
     messages: list[Message] = []
     names: dict[str, str] = {}
-    for item in _with_searches(attach_reasoning(items), mark):
+    items = _with_searches(attach_reasoning(prompt.items), mark)
+    num_earlier = last_user_position(items) if prompt.keeps_reasoning else 0
+    for position, item in enumerate(items):
+        with_reasoning = (
+            thinking.with_kept_reasoning if position < num_earlier else thinking.with_reasoning
+        )
         match item.get("type", "message"):
-            case "function_call":
-                names[item["call_id"]] = item["name"]
-                message = _calling_message(messages, item.get("thought"), profile, thinking)
+            case "function_call" | "custom_tool_call" | "tool_search_call":
+                names[item["call_id"]] = called_name(item)
+                message = _calling_message(messages, item.get("thought"), profile, with_reasoning)
                 message.setdefault("tool_calls", []).append(_call(item))
-            case "function_call_output":
+            case "function_call_output" | "custom_tool_call_output" | "tool_search_output":
                 call_id = item["call_id"]
                 messages.append(
                     {
                         "role": "tool",
                         "tool_call_id": call_id,
                         "name": names.get(call_id, ""),
-                        "content": _content(item["output"], images),
+                        "content": _output(item, images),
                     }
                 )
+            case "additional_tools":
+                text = added_tools_text(item["tools"], mark)
+                messages.append({"role": "system", "content": text})
             case _:
                 message = {
                     "role": _role(item["role"]),
@@ -90,30 +109,42 @@ def _convert_items(
                 }
                 if "name" in item:
                     message["name"] = item["name"]
-                messages.append(thinking.with_reasoning(message, item.get("thought")))
+                messages.append(with_reasoning(message, item.get("thought")))
     return messages
 
 
 def _calling_message(
-    messages: list[Message], reasoning: str | None, profile: Profile, thinking: ThinkingStyle
+    messages: list[Message],
+    reasoning: str | None,
+    profile: Profile,
+    with_reasoning: Callable[[Message, str | None], Message],
 ) -> Message:
     """Return the message to add a call to; Llama's templates allow one call per message."""
     last = messages[-1] if messages else {}
     is_full = profile.call_style == "llama" and "tool_calls" in last
     if last.get("role") != "assistant" or reasoning or is_full:
         message: Message = {"role": "assistant", "content": ""}
-        messages.append(thinking.with_reasoning(message, reasoning))
+        messages.append(with_reasoning(message, reasoning))
     return messages[-1]
 
 
 def _call(item: dict[str, Any]) -> dict[str, Any]:
-    try:
-        arguments = orjson.loads(item["arguments"] or "{}")
-    except orjson.JSONDecodeError:
-        # Truncated, or written by the client; the model gets the text unchanged.
-        arguments = item["arguments"]
-    function = {"name": item["name"], "arguments": arguments}
+    if item["type"] == "custom_tool_call":
+        custom = {"name": called_name(item), "input": item["input"]}
+        return {"id": item["call_id"], "type": "custom", "custom": custom}
+    arguments = item["arguments"]
+    if isinstance(arguments, str):
+        # Truncated arguments, and those that the client wrote, the model gets unchanged.
+        with suppress(orjson.JSONDecodeError):
+            arguments = orjson.loads(arguments or "{}")
+    function = {"name": called_name(item), "arguments": arguments}
     return {"id": item["call_id"], "type": "function", "function": function}
+
+
+def _output(item: dict[str, Any], images: ImageReader | None) -> str | list[Message]:
+    if item["type"] == "tool_search_output":
+        return found_tools_text(item["tools"])
+    return _content(item["output"], images)
 
 
 def _with_searches(
@@ -150,16 +181,28 @@ def _role(role: str) -> str:
     return "system" if role == "developer" else role
 
 
-def _with_short_ids(message: Message, profile: Profile) -> Message:
-    """Shorten call ids for Mistral's templates, which require nine letters or digits."""
-    if profile.call_style != "mistral":
-        return message
+def _for_template(message: Message, profile: Profile) -> Message:
+    """Return a message as templates with tools take it.
+
+    An earlier call of a custom tool becomes one of a function. Ids of calls are shortened for
+    Mistral's templates, which require nine letters or digits.
+    """
+    shorten = _shorten if profile.call_style == "mistral" else str
     if "tool_call_id" in message:
-        return message | {"tool_call_id": _shorten(message["tool_call_id"])}
+        return message | {"tool_call_id": shorten(message["tool_call_id"])}
     if "tool_calls" in message:
-        calls = [call | {"id": _shorten(call["id"])} for call in message["tool_calls"]]
+        calls = [
+            {"id": shorten(call["id"]), "type": "function", "function": _function(call)}
+            for call in message["tool_calls"]
+        ]
         return message | {"tool_calls": calls}
     return message
+
+
+def _function(call: dict[str, Any]) -> dict[str, Any]:
+    if call["type"] == "function":
+        return dict(call["function"])
+    return {"name": call["custom"]["name"], "arguments": {"input": call["custom"]["input"]}}
 
 
 def _shorten(call_id: str) -> str:

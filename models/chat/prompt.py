@@ -20,10 +20,14 @@ class Prompt:
     verbosity: str | None = None
     effort: str | None = None
     """Reasoning effort; None leaves it to the chat template."""
+    keeps_reasoning: bool = False
+    """True if the reasoning of all turns is shown, also where the chat template leaves it out."""
     tools: Sequence[dict[str, Any]] = ()
     """Function definitions shown to the model, in the format of chat templates."""
     tool_prompt: str | None = None
     """Part of the system message that describes the tools that the server runs."""
+    is_generic: bool = False
+    """True if tools and calls are written in the generic format, whatever the template takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,7 @@ class ScriptedEncoder:
         """
         messages = to_messages(prompt, self.profile, self._thinking)
         lines = (str(message["content"]) for message in messages)
-        text = "\n".join(lines).encode()
+        text = self._thinking.restore_tags("\n".join(lines)).encode()
         if len(text) > _MAX_BYTES:
             raise PromptTooLongError(len(text), self.context_length, self.model_id)
         return list(text)

@@ -137,7 +137,7 @@ class TemplateEncoder:
             verbosity=prompt.verbosity or "medium",
             **self._thinking.keywords(prompt.effort),
         )
-        return self._thinking.close_reasoning(text, prompt.effort)
+        return self._thinking.close_reasoning(self._thinking.restore_tags(text), prompt.effort)
 
     def _native_tools(self, prompt: Prompt) -> list[dict[str, Any]] | None:
         return list(prompt.tools) or None if is_native(prompt, self.profile) else None

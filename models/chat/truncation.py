@@ -5,6 +5,7 @@ first. System and developer messages and the newest turn are kept, and a functio
 kept without its call. The result is deterministic, so API and worker build the same prompt.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import replace
 from itertools import pairwise
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 from models.chat.prompt import Prompt
 from models.chat.prompt_tokenizer import PromptTooLongError
+from models.schemas.items import CALL_OF_OUTPUT
 
 USUAL_OUTPUT = 1024
 """Number of tokens reserved for the output if the request sets no limit."""
@@ -22,6 +24,8 @@ IMAGE_SIZE = 1000
 """Estimated size of an image in characters of prompt text."""
 CHARACTERS_PER_TOKEN = 10
 """Upper bound of the average number of characters per token in ordinary text."""
+
+_TEXT_FIELDS = ("content", "output", "arguments", "input", "name")
 
 Item = dict[str, Any]
 
@@ -86,14 +90,14 @@ def _droppable_turns(items: Sequence[Item]) -> list[set[int]]:
         {position for position in range(start, end) if not _must_keep(items[position])}
         for start, end in pairwise(bounds)
     ]
-    outputs = {
-        item["call_id"]: position
-        for position, item in enumerate(items)
-        if item.get("type") == "function_call_output"
-    }
+    outputs: defaultdict[str, set[int]] = defaultdict(set)
+    for position, item in enumerate(items):
+        if item.get("type") in CALL_OF_OUTPUT:
+            outputs[item["call_id"]].add(position)
     for turn in turns:
         calls = [items[position].get("call_id") for position in turn]
-        turn |= {outputs[call_id] for call_id in calls if call_id in outputs}
+        for call_id in calls:
+            turn |= outputs.get(call_id, set())
     # A turn whose calls are answered in the newest turn is kept.
     newest = bounds[-1]
     return [turn for turn in turns if turn and max(turn) < newest]
@@ -104,13 +108,13 @@ def _is_from_user(item: Item) -> bool:
 
 
 def _must_keep(item: Item) -> bool:
-    return item.get("role") in ("system", "developer")
+    # What tools an item brings, later calls rely on.
+    return item.get("role") in ("system", "developer") or item.get("type") == "additional_tools"
 
 
 def _size(item: Item) -> int:
     """Return the approximate size of an item in characters."""
-    texts = [item.get("content"), item.get("output"), item.get("arguments"), item.get("name")]
-    return sum(map(_length, texts))
+    return sum(_length(item.get(field)) for field in _TEXT_FIELDS)
 
 
 def _length(text: Any) -> int:

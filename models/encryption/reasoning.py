@@ -9,7 +9,7 @@ from models.encryption.summary import summarise
 from models.events.reasoning_extras import ReasoningExtras
 from models.responses.record import ResponseRecord
 
-_CALLS = ("function_call", "web_search_call")
+_CALLS = ("function_call", "custom_tool_call", "tool_search_call", "web_search_call")
 
 ENCRYPTED_CONTENT = "reasoning.encrypted_content"
 """Value of `include` that requests encrypted reasoning."""

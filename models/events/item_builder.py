@@ -8,13 +8,12 @@ from typing import Any, Literal
 from models.events.item_machine import ItemMachine
 from models.events.item_state import IllegalEventError, ItemStage, ItemState
 from models.events.reasoning_extras import ReasoningExtras
+from models.schemas.event_types import BaseEvent, ItemEvent
 from models.schemas.item_events import (
     AnnotationAdded,
     ArgumentsDone,
-    BaseEvent,
     ContentPartAdded,
     ContentPartDone,
-    ItemEvent,
     OutputItemAdded,
     OutputItemDone,
     OutputTextDone,
@@ -29,13 +28,24 @@ from models.schemas.output import (
     FunctionCall,
     OutputMessage,
     Reasoning,
+    ToolSearchCall,
     WebSearchCall,
 )
 from models.schemas.parts import OutputText, ReasoningText, SummaryText, UrlCitation
 from models.schemas.strict import ItemStatus
+from models.schemas.tools.call_items import CallType
+from models.schemas.tools.custom import CustomInputDone, CustomToolCall
 
 ItemEnd = ItemStatus | Literal["failed"]
 """Status of an item that has ended; only a search may fail."""
+
+
+_CALLS: dict[CallType, tuple[type[Any], dict[str, Any]]] = {
+    "function_call": (FunctionCall, {"arguments": ""}),
+    "custom_tool_call": (CustomToolCall, {"input": ""}),
+    "tool_search_call": (ToolSearchCall, {"arguments": {}}),
+}
+"""Class of each type of call, and its fields while nothing is generated of it."""
 
 
 class ItemBuilder(ItemMachine):
@@ -55,12 +65,13 @@ class ItemBuilder(ItemMachine):
         item = Reasoning(id=item_id, status="in_progress")
         return [*self._add(item), self._add_part(ReasoningText(text=""))]
 
-    def open_call(self, item_id: str, *, call_id: str, name: str) -> list[BaseEvent]:
-        """Start a function call."""
-        item = FunctionCall(
-            id=item_id, call_id=call_id, name=name, arguments="", status="in_progress"
-        )
-        return self._add(item)
+    def open_call(
+        self, item_id: str, *, call_id: str, kind: CallType = "function_call", **fields: Any
+    ) -> list[BaseEvent]:
+        """Start a call that the client answers; `fields` say what is called."""
+        item_type, empty = _CALLS[kind]
+        call = item_type(id=item_id, call_id=call_id, status="in_progress", **empty, **fields)
+        return self._add(call)
 
     def open_search(self, item_id: str, *, action: dict[str, Any] | None) -> list[BaseEvent]:
         """Start a web search call."""
@@ -104,6 +115,8 @@ class ItemBuilder(ItemMachine):
         match item_state.item:
             case FunctionCall():
                 changes |= {"arguments": item_state.text}
+            case CustomToolCall():
+                changes |= {"input": item_state.text}
             case Reasoning():
                 events += self._summarise(index, status)
                 changes |= {
@@ -113,7 +126,7 @@ class ItemBuilder(ItemMachine):
                 changes |= self._encrypt(item_state)
             case OutputMessage():
                 changes |= {"content": list(item_state.content)}
-            case WebSearchCall():
+            case WebSearchCall() | ToolSearchCall():
                 pass
         item = item_state.item.model_copy(update={"status": status, **changes})
         return [*events, self._write_item(OutputItemDone, output_index=index, item=item)]
@@ -148,6 +161,9 @@ class ItemBuilder(ItemMachine):
                         ArgumentsDone, **self._item_fields(index), arguments=item_state.text
                     )
                 ]
+            case "custom_tool_call", ItemStage.OPEN:
+                fields = self._item_fields(index)
+                return [self._write_item(CustomInputDone, **fields, input=item_state.text)]
             case "message", ItemStage.PART_OPEN:
                 part: OutputText | ReasoningText = OutputText(
                     text=item_state.text,

@@ -13,13 +13,12 @@ from models.events.item_state import (
     ItemState,
     StreamState,
 )
+from models.schemas.event_types import BaseEvent, ItemEvent
 from models.schemas.item_events import (
     AnnotationAdded,
     ArgumentsDelta,
-    BaseEvent,
     ContentPartAdded,
     ContentPartDone,
-    ItemEvent,
     OutputItemAdded,
     OutputItemDone,
     OutputTextDelta,
@@ -30,6 +29,7 @@ from models.schemas.item_events import (
 )
 from models.schemas.output import OutputItem
 from models.schemas.parts import TokenLogprob
+from models.schemas.tools.custom import CustomInputDelta
 
 E = TypeVar("E", bound=ItemEvent)
 
@@ -60,8 +60,10 @@ class ItemMachine:
         return [self._write_item(ReasoningDelta, **self._part_fields(index), delta=delta)]
 
     def add_arguments(self, index: int, delta: str) -> list[BaseEvent]:
-        """Append to the arguments of a function call."""
-        return [self._write_item(ArgumentsDelta, **self._item_fields(index), delta=delta)]
+        """Append to the arguments of a function call, or to the input of a custom tool."""
+        is_custom = self._item_state(index).item.type == "custom_tool_call"
+        kind = CustomInputDelta if is_custom else ArgumentsDelta
+        return [self._write_item(kind, **self._item_fields(index), delta=delta)]
 
     def _item_fields(self, index: int) -> dict[str, Any]:
         return {"item_id": self._item_state(index).item.id, "output_index": index}
@@ -122,7 +124,7 @@ def _accumulate(item_state: ItemState, event: ItemEvent) -> None:
             item_state.deltas.append(event.delta)
             item_state.num_chars += len(event.delta)
             item_state.logprobs += event.logprobs
-        case ReasoningDelta() | ArgumentsDelta():
+        case ReasoningDelta() | ArgumentsDelta() | CustomInputDelta():
             item_state.deltas.append(event.delta)
             item_state.num_chars += len(event.delta)
         case SummaryTextDelta():

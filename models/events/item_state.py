@@ -59,6 +59,14 @@ _FUNCTION_CALL: _Table = {
     },
     _S.READY: {"output_item.done": _S.CLOSED},
 }
+_CUSTOM_TOOL_CALL: _Table = {
+    _S.OPEN: {
+        "custom_tool_call_input.delta": _S.OPEN,
+        "custom_tool_call_input.done": _S.READY,
+    },
+    _S.READY: {"output_item.done": _S.CLOSED},
+}
+_TOOL_SEARCH_CALL: _Table = {_S.OPEN: {"output_item.done": _S.CLOSED}}
 _REASONING: _Table = {
     _S.OPEN: {"content_part.added": _S.PART_OPEN},
     _S.PART_OPEN: {"reasoning.delta": _S.PART_OPEN, "reasoning.done": _S.TEXT_DONE},
@@ -83,6 +91,8 @@ _WEB_SEARCH_CALL: _Table = {
 ITEM_TABLES: dict[str, _Table] = {
     "message": _MESSAGE,
     "function_call": _FUNCTION_CALL,
+    "custom_tool_call": _CUSTOM_TOOL_CALL,
+    "tool_search_call": _TOOL_SEARCH_CALL,
     "reasoning": _REASONING,
     "web_search_call": _WEB_SEARCH_CALL,
 }
@@ -102,9 +112,9 @@ class ItemState:
         self.annotations: list[UrlCitation] = []
         self.logprobs: list[TokenLogprob] = []
         self.num_chars = 0
-        """Characters of its text or arguments, without the summary."""
+        """Characters of its text, arguments or input, without the summary."""
         self.deltas: list[str] = []
-        """Deltas of the latest part (content or summary), or of the arguments."""
+        """Deltas of the latest part (content or summary), or of the arguments or input."""
 
     @property
     def is_closed(self) -> bool:
@@ -113,5 +123,5 @@ class ItemState:
 
     @property
     def text(self) -> str:
-        """Text of the latest part (content or summary), or the arguments."""
+        """Text of the latest part (content or summary), or the arguments or input."""
         return "".join(self.deltas)

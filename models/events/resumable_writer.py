@@ -11,14 +11,15 @@ from uuid import UUID
 from models.events.item_builder import ItemBuilder, ItemEnd
 from models.events.item_state import ItemStage
 from models.ids import call_id_of, choice_of, output_item_id
+from models.schemas.event_types import BaseEvent
 from models.schemas.item_events import (
-    BaseEvent,
     SearchCompleted,
     SearchEvent,
     SearchInProgress,
     SearchSearching,
 )
 from models.schemas.parts import TokenLogprob, UrlCitation
+from models.schemas.tools.call_items import CallType
 
 RecordEvents = Callable[[Sequence[BaseEvent], Sequence[int]], None]
 """Function that records events, given with the ids of the tokens that they came from."""
@@ -91,13 +92,13 @@ class ResumableWriter:
             events += self._machine.add_reasoning(self._index, new)
         self._write(events)
 
-    def open_call(self, name: str) -> None:
-        """Start a function call, after closing the open item."""
+    def open_call(self, kind: CallType, **fields: Any) -> None:
+        """Start a call that the client answers, after closing the open item."""
         self.close()
-        self._write(self._switch_to("function_call", name=name))
+        self._write(self._switch_to(kind, **fields))
 
     def add_arguments(self, delta: str) -> None:
-        """Append to the arguments of the open function call."""
+        """Append to the arguments of the open function call, or to the input of a custom tool."""
         if new := self._skip_recorded(delta):
             self._write(self._machine.add_arguments(self._index, new))
 
@@ -145,17 +146,18 @@ class ResumableWriter:
         self._indexes.append(len(self._machine.item_states))
         return events + self._open_item(kind, fields)
 
-    def _open_item(self, kind: str, fields: dict[str, Any]) -> list[BaseEvent]:
+    def _open_item(self, kind: Any, fields: dict[str, Any]) -> list[BaseEvent]:
         item_id = output_item_id(kind, self._response_id, self._position, self._choice)
         match kind:
             case "message":
                 return self._machine.open_message(item_id)
             case "reasoning":
                 return self._machine.open_reasoning(item_id)
-            case "function_call":
-                return self._machine.open_call(item_id, call_id=call_id_of(item_id), **fields)
-            case _:
+            case "web_search_call":
                 return self._machine.open_search(item_id, **fields)
+            case _:
+                call_id = call_id_of(item_id)
+                return self._machine.open_call(item_id, call_id=call_id, kind=kind, **fields)
 
     def _skip_recorded(self, delta: str) -> str:
         """Return the part of a delta that is not recorded yet."""

@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 from models.events.item_builder import ItemBuilder
 from models.events.item_state import IllegalEventError, StreamState
 from models.events.reasoning_extras import ReasoningExtras
+from models.schemas.event_types import BaseEvent, ItemEvent
 from models.schemas.events import (
     TERMINAL_EVENTS,
     ResponseCreated,
     ResponseInProgress,
     ResponseQueued,
 )
-from models.schemas.item_events import BaseEvent, ItemEvent
 from models.schemas.response import ResponseResource
 
 E = TypeVar("E", bound=BaseEvent)

@@ -15,7 +15,7 @@ from models.errors import InvalidRequestError
 from models.grammars.compile import schema_grammar
 from models.grammars.isolation.pool import Task, TooExpensiveError, shared_pool
 from models.grammars.json_schema.lenient import drop_unenforceable
-from models.schemas.request.tools import FunctionTool
+from models.tools.model_function import ModelFunction
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 _MAX_LOGGED = 20
 
 
-def arguments_schema(tool: FunctionTool) -> dict[str, Any]:
+def arguments_schema(tool: ModelFunction) -> dict[str, Any]:
     """Return the JSON schema that the arguments of a function satisfy."""
     schema = dict(tool.parameters or _NO_PARAMETERS)
     schema.setdefault("type", "object")

@@ -23,7 +23,6 @@ from models.grammars.repetitions import TooManyRepetitionsError, check_repetitio
 from models.schemas.request.formats import JsonObjectFormat, JsonSchemaFormat
 from models.schemas.request.grammars import (
     GRAMMAR_PARAM,
-    MAX_GRAMMAR,
     Grammar,
     GrammarList,
     JsonSchemaGrammar,
@@ -31,6 +30,8 @@ from models.schemas.request.grammars import (
     RegexGrammar,
 )
 from models.schemas.request.parameters import GenerationParameters
+from models.schemas.strict import MAX_GRAMMAR
+from models.schemas.tools.custom import GrammarInput
 
 MAX_SCHEMA_BYTES = 256 * 1024
 MAX_PATTERNS = 1000
@@ -38,6 +39,9 @@ MAX_PROPERTIES = 2000
 """Maximum number of properties of one object: the time to compile them grows quadratically."""
 MAX_MINIMUM = 1 << 20
 """Maximum of `minItems`, `minLength` and `minProperties`: no output is longer than that."""
+
+INPUT_PARAM = "format.definition"
+"""End of the path of a custom tool's grammar."""
 
 _MAX_CACHED = 64
 _MINIMUMS = ("minItems", "minLength", "minProperties")
@@ -70,15 +74,33 @@ def schema_grammar(schema: dict[str, Any], *, param: str) -> str:
     return _from_schema(_schema_text(schema, param), param)
 
 
+def input_grammar(chosen: GrammarInput, *, param: str = GRAMMAR_PARAM) -> str:
+    """Return the llguidance grammar of a custom tool's input.
+
+    Raises `InvalidRequestError` that names `param`.
+    """
+    if chosen.syntax == "regex":
+        return _from_regex(chosen.definition, param)
+    return _from_lark(chosen.definition, param)
+
+
+def _from_regex(pattern: str, param: str) -> str:
+    _check_repetitions(pattern, param)
+    compiled: str = llguidance.LLMatcher.grammar_from_regex(pattern)
+    return compiled
+
+
+def _from_lark(text: str, param: str) -> str:
+    # llguidance would take bare Lark that begins with a brace for JSON.
+    return _to_json({"grammars": [{"lark_grammar": _lark(text, param)}]})
+
+
 def _from_grammar(grammar: Grammar) -> str:
     match grammar:
         case RegexGrammar():
-            _check_repetitions(grammar.value, GRAMMAR_PARAM)
-            compiled: str = llguidance.LLMatcher.grammar_from_regex(grammar.value)
-            return compiled
+            return _from_regex(grammar.value, GRAMMAR_PARAM)
         case LarkGrammar():
-            # llguidance would take bare Lark that begins with a brace for JSON.
-            return _to_json({"grammars": [{"lark_grammar": _lark(grammar.value)}]})
+            return _from_lark(grammar.value, GRAMMAR_PARAM)
         case JsonSchemaGrammar(value=value):
             schema = _parse(value) if isinstance(value, str) else value
             return _from_schema(_schema_text(schema, GRAMMAR_PARAM), GRAMMAR_PARAM)
@@ -95,18 +117,18 @@ def _from_list(chosen: GrammarList) -> str:
     _check_size(_schema_text(listed, GRAMMAR_PARAM), GRAMMAR_PARAM)
     for position, grammar in enumerate(listed["grammars"]):
         if "lark_grammar" in grammar:
-            grammar["lark_grammar"] = _lark(grammar["lark_grammar"])
+            grammar["lark_grammar"] = _lark(grammar["lark_grammar"], GRAMMAR_PARAM)
         if "json_schema" in grammar:
             param = f"{GRAMMAR_PARAM}.grammars[{position}].json_schema"
             grammar["json_schema"] = _prepared(grammar["json_schema"], param)
     return _to_json(listed)
 
 
-def _lark(text: str) -> str:
+def _lark(text: str, param: str) -> str:
     try:
-        return prepare_lark(text, lambda schema: _prepared(schema, GRAMMAR_PARAM))
+        return prepare_lark(text, lambda schema: _prepared(schema, param))
     except (LarkError, TooManyRepetitionsError) as error:
-        raise refusal(str(error), GRAMMAR_PARAM) from None
+        raise refusal(str(error), param) from None
 
 
 def _prepared(schema: dict[str, Any], param: str) -> dict[str, Any]:
@@ -204,6 +226,6 @@ def _to_json(value: dict[str, Any]) -> str:
 
 def refusal(reason: str, param: str) -> InvalidRequestError:
     """Return the error (HTTP 400) for the grammar or schema in the field `param`."""
-    kind = "grammar" if param.startswith(GRAMMAR_PARAM) else "schema"
+    kind = "grammar" if param.startswith(GRAMMAR_PARAM) or param.endswith(INPUT_PARAM) else "schema"
     code = "invalid_grammar" if kind == "grammar" else "invalid_json_schema"
     return InvalidRequestError(f"Invalid {kind} for {param}: {reason}", param=param, code=code)

@@ -18,7 +18,9 @@ from models.schemas.request.grammars import (
     RegexGrammar,
 )
 from models.schemas.request.parameters import GenerationParameters
+from models.schemas.tools.custom import GrammarInput, TextInput
 from models.tools.choice import call_rule
+from models.tools.model_function import ModelFunction
 
 Constraint = tuple[Language, str]
 """Language of a constraint and its source."""
@@ -58,12 +60,20 @@ def requested_constraint(parameters: GenerationParameters) -> Constraint | None:
             return None
 
 
-def arguments_constraints(parameters: GenerationParameters) -> dict[str, Constraint]:
-    """Return the constraint on the arguments of each function that may be called."""
-    return {
-        tool.name: ("json_schema", _to_json(arguments_schema(tool)))
-        for tool in call_rule(parameters).tools
-    }
+def call_constraints(parameters: GenerationParameters) -> dict[str, Constraint]:
+    """Return the constraint on the arguments or input of each function that may be called."""
+    found = ((tool.name, _call_constraint(tool)) for tool in call_rule(parameters).tools)
+    return {name: constraint for name, constraint in found if constraint is not None}
+
+
+def _call_constraint(tool: ModelFunction) -> Constraint | None:
+    match tool.input_format:
+        case GrammarInput(syntax=syntax, definition=definition):
+            return syntax, definition
+        case TextInput():
+            return None
+        case None:
+            return "json_schema", _to_json(arguments_schema(tool))
 
 
 def find_output_fault(constraint: Constraint, text: str) -> str:

@@ -2,8 +2,13 @@
 
 They include the delimiters of the format, so that the output can always be parsed. Text before a
 call is free; from the opener on, only the given names and arguments are allowed.
+
+The call of a custom tool is its name in a JSON object and, on the lines after that, its input. No
+delimiter follows an input that has a grammar, since any text may be a part of it: the input ends
+with the output, so that the call is the last.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +16,14 @@ import orjson
 
 from models.chat.prompt import ChatEncoder
 from models.grammars.arguments import arguments_schema
-from models.grammars.compile import grammar_of
+from models.grammars.compile import grammar_of, input_grammar
 from models.grammars.json_schema.prepare import prepare_schema
 from models.profile.call_format import GENERIC, CallFormat
 from models.schemas.request.parameters import GenerationParameters
-from models.schemas.request.tools import FunctionTool
+from models.schemas.tools.custom import GrammarInput, TextInput
 from models.tools.choice import SEARCH_FUNCTION, CallRule, call_rule, format_of
+from models.tools.custom import CLOSER, custom_head
+from models.tools.model_function import ModelFunction
 
 MAX_REPEATED = 128
 """Calls per output if the request sets no limit: some models repeat calls without end."""
@@ -62,11 +69,18 @@ def tool_grammar(
     `body` is the grammar that text must follow; `opener_id` is the token that calls begin with, if
     it is a special token.
     """
-    lines = [_calls(rule, call_format, opener_id), *_call_rules(rule.tools, call_format)]
+    functions = [tool for tool in rule.tools if tool.input_format is None]
+    customs = [tool for tool in rule.tools if tool.input_format is not None]
+    lines = [
+        _calls(rule, call_format, opener_id, has_functions=bool(functions)),
+        *_call_rules(functions, call_format),
+        *_input_rules(customs),
+    ]
     grammars: list[dict[str, Any]] = [
         {"name": f"arguments_{number}", "json_schema": prepare_schema(arguments_schema(tool))}
-        for number, tool in enumerate(rule.tools)
+        for number, tool in enumerate(functions)
     ]
+    grammars += _input_grammars(customs)
     if rule.is_forced:
         start = "calls"
     elif body is not None:
@@ -81,12 +95,16 @@ def tool_grammar(
     return orjson.dumps({"grammars": [{"lark_grammar": lark}, *grammars]}).decode()
 
 
-def _calls(rule: CallRule, form: CallFormat, opener_id: int | None) -> str:
+def _calls(rule: CallRule, form: CallFormat, opener_id: int | None, *, has_functions: bool) -> str:
     more = min(rule.max_calls or MAX_REPEATED, MAX_REPEATED) - 1
     opener = f"<[{opener_id}]>" if opener_id is not None else _literal(form.opener)
-    one = f"call {_literal(form.closer)}"
-    again = f"({_literal(form.separator)} {one}){{0,{more}}}" if more else ""
-    after = f"after: {_literal(form.after_opener)} {one} {again} {_literal(form.end)}"
+    one, separator = f"call {_literal(form.closer)}", _literal(form.separator)
+    again = f"({separator} {one}){{0,{more}}}" if more else ""
+    listed = [f"{one} {again} {_literal(form.end)}"] if has_functions else []
+    if any(tool.input_format is not None for tool in rule.tools):
+        before = f"({one} {separator}){{0,{more}}}" if has_functions and more else ""
+        listed.append(f"{before} custom")
+    after = f"after: {_literal(form.after_opener)} ({' | '.join(listed)})"
     return f"calls: {opener} after\n{after}"
 
 
@@ -105,12 +123,42 @@ def _free(form: CallFormat, opener_id: int | None) -> tuple[str, list[str]]:
     ]
 
 
-def _call_rules(tools: tuple[FunctionTool, ...], form: CallFormat) -> list[str]:
-    lines = ["call: " + " | ".join(f"call_{number}" for number in range(len(tools)))]
-    for number, tool in enumerate(tools):
+def _call_rules(functions: Sequence[ModelFunction], form: CallFormat) -> list[str]:
+    if not functions:
+        return []
+    lines = ["call: " + " | ".join(f"call_{number}" for number in range(len(functions)))]
+    for number, tool in enumerate(functions):
         head = _literal(f'{{"name": "{tool.name}", "{form.key}": ')
         lines.append(f'call_{number}: {head} @arguments_{number} "}}"')
     return lines
+
+
+def _input_rules(customs: Sequence[ModelFunction]) -> list[str]:
+    """Return the rules of the calls of custom tools."""
+    if not customs:
+        return []
+    lines = ["custom: " + " | ".join(f"custom_{number}" for number in range(len(customs)))]
+    for number, tool in enumerate(customs):
+        source = "any_input" if isinstance(tool.input_format, TextInput) else f"@input_{number}"
+        lines.append(f"custom_{number}: {_literal(custom_head(tool.name))} {source}")
+    if any(isinstance(tool.input_format, TextInput) for tool in customs):
+        pattern = CLOSER.replace("\n", r"\n").replace("/", r"\/")
+        lines += [
+            "any_input: INPUT | closed_input",
+            rf"INPUT: {_ANYTHING} & ~/(.|\n)*{pattern}(.|\n)*/",
+            f"closed_input[suffix={_literal(CLOSER)}]: {_ANYTHING}",
+        ]
+    return lines
+
+
+def _input_grammars(customs: Sequence[ModelFunction]) -> list[dict[str, Any]]:
+    """Return the grammars of custom tools' inputs, named as `_input_rules` refers to them."""
+    grammars = []
+    for number, tool in enumerate(customs):
+        if isinstance(tool.input_format, GrammarInput):
+            first, *others = orjson.loads(input_grammar(tool.input_format))["grammars"]
+            grammars += [{**first, "name": f"input_{number}"}, *others]
+    return grammars
 
 
 def _literal(text: str) -> str:

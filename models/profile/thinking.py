@@ -5,6 +5,7 @@ DeepSeek and Granite `thinking`, of gpt-oss and Mistral `reasoning_effort`.
 """
 
 import re
+import secrets
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
@@ -64,6 +65,8 @@ class ThinkingStyle:
         self.tags = next(known, None)
         """Delimiters of the reasoning; None if the model is not known to reason."""
         self._prompt_tags = ThinkTags(*map(mark, self.tags or KNOWN_TAGS[0]))
+        self._kept_tags = ThinkTags(f"<{secrets.token_hex(10)}>", f"<{secrets.token_hex(10)}>")
+        """Stand-ins for the delimiters of reasoning that the template must not recognise."""
 
     def keywords(self, effort: str | None) -> dict[str, Any]:
         """Return the template keywords for a reasoning effort; empty if `effort` is None."""
@@ -88,7 +91,23 @@ class ThinkingStyle:
             return message
         if self._message_key is not None:
             return message | {self._message_key: reasoning}
-        return message | {"content": self._prepend(reasoning, message["content"])}
+        content = _prepend(self._prompt_tags, reasoning, message["content"])
+        return message | {"content": content}
+
+    def with_kept_reasoning(self, message: dict[str, Any], reasoning: str | None) -> dict[str, Any]:
+        """Return an assistant message with reasoning that the template does not leave out.
+
+        `restore_tags` must be applied to the rendered prompt.
+        """
+        if not reasoning:
+            return message
+        return message | {"content": _prepend(self._kept_tags, reasoning, message["content"])}
+
+    def restore_tags(self, prompt: str) -> str:
+        """Return a rendered prompt with the delimiters of all reasoning."""
+        for stand_in, tag in zip(self._kept_tags, self._prompt_tags, strict=True):
+            prompt = prompt.replace(stand_in, tag)
+        return prompt
 
     def opens_reasoning(self, prompt: str) -> bool:
         """Return True if a prompt ends inside a reasoning block that the model continues."""
@@ -99,14 +118,6 @@ class ThinkingStyle:
         if not self.opens_reasoning(prompt) or is_reasoning_enabled(effort):
             return prompt
         return f"{prompt.rstrip()}\n\n{self._prompt_tags.closer}\n\n"
-
-    def _prepend(self, reasoning: str, content: Any) -> Any:
-        """Prepend reasoning, in the model's delimiters, to a message's content (text or parts)."""
-        opener, closer = self._prompt_tags
-        block = f"{opener}\n{reasoning}\n{closer}\n\n"
-        if isinstance(content, list):
-            return [{"type": "text", "text": block}, *content]
-        return block + (content or "")
 
     def _mentions(self, name: str) -> bool:
         return re.search(rf"\b{name}\b", self._template) is not None
@@ -120,3 +131,11 @@ class ThinkingStyle:
 def is_reasoning_enabled(effort: str | None) -> bool:
     """Return True if a model should reason at this effort."""
     return effort not in _WITHOUT_REASONING
+
+
+def _prepend(tags: ThinkTags, reasoning: str, content: Any) -> Any:
+    """Prepend reasoning, in its delimiters, to a message's content (text or parts)."""
+    block = f"{tags.opener}\n{reasoning}\n{tags.closer}\n\n"
+    if isinstance(content, list):
+        return [{"type": "text", "text": block}, *content]
+    return block + (content or "")

@@ -21,8 +21,8 @@ from models.ids import choice_of
 from models.responses.record import ResponseRecord, opening_resource, running_resource, to_resource
 from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken
+from models.schemas.event_types import BaseEvent, ItemEvent
 from models.schemas.events import Event
-from models.schemas.item_events import BaseEvent, ItemEvent
 from models.schemas.response import Usage
 from models.schemas.strict import ItemStatus
 from models.store.finish import TerminalRecord

@@ -17,7 +17,6 @@ from models.responses.serializers import (
     serialise_tools,
 )
 from models.responses.status import ResponseStatus
-from models.schemas.request.parameters import GenerationParameters
 from models.schemas.response import ResponseResource, Usage
 
 
@@ -57,10 +56,6 @@ class ResponseRecord:
     def is_warm_up(self) -> bool:
         """True if its prompt is to be computed, and nothing to be generated."""
         return self.parameters.get("generate") is False
-
-    def generation_parameters(self) -> GenerationParameters:
-        """Return the stored parameters as a model; they were validated on creation."""
-        return GenerationParameters.model_validate(self.parameters)
 
 
 def opening_resource(record: ResponseRecord) -> ResponseResource:

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from models.schemas.item_events import AnyItemEvent, BaseEvent
+from models.schemas.event_types import BaseEvent
+from models.schemas.item_events import AnyItemEvent
 from models.schemas.response import ResponseResource
 
 

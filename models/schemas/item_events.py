@@ -2,23 +2,12 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from models.schemas.event_types import ContentEvent, ItemEvent, PieceEvent
 from models.schemas.output import OutputItem
 from models.schemas.parts import OutputText, ReasoningText, SummaryText, TokenLogprob, UrlCitation
-
-
-class BaseEvent(BaseModel):
-    """Fields of every event."""
-
-    type: str
-    sequence_number: int
-
-
-class ItemEvent(BaseEvent):
-    """An event of one output item."""
-
-    output_index: int
+from models.schemas.tools.custom import CustomInputDelta, CustomInputDone
 
 
 class OutputItemAdded(ItemEvent):
@@ -33,18 +22,6 @@ class OutputItemDone(ItemEvent):
 
     type: Literal["response.output_item.done"] = "response.output_item.done"
     item: OutputItem
-
-
-class PieceEvent(ItemEvent):
-    """An event of the content of one item."""
-
-    item_id: str
-
-
-class ContentEvent(PieceEvent):
-    """An event of one content part."""
-
-    content_index: int
 
 
 class ContentPartAdded(ContentEvent):
@@ -185,6 +162,8 @@ AnyItemEvent = (
     | SummaryTextDone
     | ArgumentsDelta
     | ArgumentsDone
+    | CustomInputDelta
+    | CustomInputDone
     | SearchInProgress
     | SearchSearching
     | SearchCompleted

@@ -5,18 +5,9 @@ Output items are in `models/schemas/output.py`; each of them can be sent back as
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic import Discriminator, Field, Tag
 
-from models.schemas.parts import (
-    AssistantText,
-    InputText,
-    MessagePart,
-    PlainText,
-    ReasoningPart,
-    SearchResult,
-    SummaryText,
-    ToolOutputPart,
-)
+from models.schemas.parts import MessagePart, ReasoningPart, SearchResult, SummaryText
 from models.schemas.strict import (
     ARRAY,
     MAX_PARTS,
@@ -26,14 +17,14 @@ from models.schemas.strict import (
     ItemId,
     ItemStatus,
     Label,
-    Name,
     Text,
     WireModel,
     string_or_array,
 )
-from models.schemas.unserved import CALL, CALL_OUTPUT, MESSAGE, OTHER_ITEM
-
-CallId = Annotated[Label, Field(min_length=1)]
+from models.schemas.tools.call_items import GivenCall, GivenCallOutput, GivenCustomOutput
+from models.schemas.tools.custom import GivenCustomCall
+from models.schemas.tools.tool_search import AdditionalTools, GivenToolSearch, GivenToolSearchOutput
+from models.schemas.unserved import MESSAGE, OTHER_ITEM
 
 
 class InputMessage(WireModel):
@@ -52,48 +43,6 @@ class InputMessage(WireModel):
     ]
     status: ItemStatus | None = None
     phase: Literal["commentary", "final_answer"] | None = None
-
-
-class GivenCall(WireModel):
-    """A function call that a model made in an earlier turn."""
-
-    unserved = CALL
-
-    type: Literal["function_call"]
-    id: ItemId | None = None
-    call_id: CallId
-    name: Name
-    arguments: Text
-    status: ItemStatus | None = None
-
-
-class GivenCallOutput(WireModel):
-    """The result of the function call with the same `call_id`."""
-
-    unserved = CALL_OUTPUT
-
-    type: Literal["function_call_output"]
-    id: ItemId | None = None
-    call_id: CallId
-    output: Annotated[
-        Annotated[Text, Tag(STRING_OR_ARRAY)]
-        | Annotated[FailFastList[ToolOutputPart], Field(max_length=MAX_PARTS), Tag(ARRAY)],
-        Discriminator(string_or_array),
-    ]
-    status: ItemStatus | None = None
-
-    @field_validator("output", mode="after")
-    @classmethod
-    def _as_input(cls, output: str | list[ToolOutputPart]) -> str | list[ToolOutputPart]:
-        """Return text as input text, the only text that an output has when it is read again."""
-        if isinstance(output, str):
-            return output
-        return [
-            InputText(type="input_text", text=part.text)
-            if isinstance(part, PlainText | AssistantText)
-            else part
-            for part in output
-        ]
 
 
 class GivenReasoning(WireModel):
@@ -149,12 +98,25 @@ InputItem = Annotated[
     Annotated[InputMessage, Tag("message")]
     | Annotated[GivenCall, Tag("function_call")]
     | Annotated[GivenCallOutput, Tag("function_call_output")]
+    | Annotated[GivenCustomCall, Tag("custom_tool_call")]
+    | Annotated[GivenCustomOutput, Tag("custom_tool_call_output")]
+    | Annotated[GivenToolSearch, Tag("tool_search_call")]
+    | Annotated[GivenToolSearchOutput, Tag("tool_search_output")]
+    | Annotated[AdditionalTools, Tag("additional_tools")]
     | Annotated[GivenReasoning, Tag("reasoning")]
     | Annotated[ItemReference, Tag("item_reference")]
     | Annotated[GivenCompaction, Tag("compaction")]
     | Annotated[GivenSearch, Tag("web_search_call")],
     Discriminator(_item_type),
 ]
+
+
+CALL_OF_OUTPUT = {
+    "function_call_output": "function_call",
+    "custom_tool_call_output": "custom_tool_call",
+    "tool_search_output": "tool_search_call",
+}
+"""Types of items that answer a call, with the type of that call."""
 
 
 def parts_text(parts: list[dict[str, Any]]) -> str:

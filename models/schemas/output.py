@@ -5,11 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from models.schemas.parts import OutputText, ReasoningText, SearchResult, SummaryText
-from models.schemas.strict import ItemStatus, WireModel
-
-
-def _is_none(value: object) -> bool:
-    return value is None
+from models.schemas.strict import ItemStatus, WireModel, is_none
+from models.schemas.tools.custom import CustomToolCall
 
 
 class OutputMessage(WireModel):
@@ -20,7 +17,7 @@ class OutputMessage(WireModel):
     status: ItemStatus
     role: Literal["assistant"] = "assistant"
     content: list[OutputText]
-    phase: Literal["commentary", "final_answer"] | None = Field(None, exclude_if=_is_none)
+    phase: Literal["commentary", "final_answer"] | None = Field(None, exclude_if=is_none)
 
 
 class FunctionCall(WireModel):
@@ -29,6 +26,7 @@ class FunctionCall(WireModel):
     type: Literal["function_call"] = "function_call"
     id: str
     call_id: str
+    namespace: str | None = Field(None, exclude_if=is_none)
     name: str
     arguments: str
     status: ItemStatus
@@ -41,7 +39,19 @@ class Reasoning(WireModel):
     id: str
     summary: list[SummaryText] = Field(default_factory=list)
     content: list[ReasoningText] = Field(default_factory=list)
-    encrypted_content: str | None = Field(None, exclude_if=_is_none)
+    encrypted_content: str | None = Field(None, exclude_if=is_none)
+    status: ItemStatus
+
+
+class ToolSearchCall(WireModel):
+    """A search for tools that the model asks the client to make (an output item)."""
+
+    type: Literal["tool_search_call"] = "tool_search_call"
+    id: str
+    call_id: str
+    execution: Literal["client"] = "client"
+    arguments: Any
+    """The arguments as an object; those of a call that was cut off are its text."""
     status: ItemStatus
 
 
@@ -51,11 +61,12 @@ class WebSearchCall(WireModel):
     type: Literal["web_search_call"] = "web_search_call"
     id: str
     status: Literal["in_progress", "searching", "completed", "failed", "incomplete"]
-    action: dict[str, Any] | None = Field(None, exclude_if=_is_none)
-    results: list[SearchResult] | None = Field(None, exclude_if=_is_none)
+    action: dict[str, Any] | None = Field(None, exclude_if=is_none)
+    results: list[SearchResult] | None = Field(None, exclude_if=is_none)
     """Search results, as the model read them."""
 
 
 OutputItem = Annotated[
-    OutputMessage | FunctionCall | Reasoning | WebSearchCall, Field(discriminator="type")
+    OutputMessage | FunctionCall | CustomToolCall | ToolSearchCall | Reasoning | WebSearchCall,
+    Field(discriminator="type"),
 ]

@@ -18,6 +18,9 @@ from pydantic_core import PydanticCustomError
 MAX_TEXT = 10 * 1024 * 1024
 """Maximum characters of one text (specification)."""
 
+MAX_GRAMMAR = 32 * 1024
+"""Maximum characters of regular expressions and Lark grammars, to limit compilation time."""
+
 MAX_PARTS = 1000
 """Maximum content parts of one item."""
 
@@ -29,7 +32,11 @@ Duration = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}[smhd]$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 """Name of a function (§2)."""
 
+Source = Annotated[str, Field(min_length=1, max_length=MAX_GRAMMAR)]
+"""A regular expression or a Lark grammar."""
+
 ItemId = Annotated[str, Field(min_length=1, max_length=128)]
+CallId = Annotated[Label, Field(min_length=1)]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 ARRAY = "_array"
@@ -147,6 +154,16 @@ def is_neutral(value: object, neutral_values: tuple[object, ...] | None) -> bool
         value == other and isinstance(value, bool) == isinstance(other, bool)
         for other in neutral_values
     )
+
+
+def is_none(value: object) -> bool:
+    """Return True for None, to leave out a field that may be absent but is never null."""
+    return value is None
+
+
+def is_falsy(value: object) -> bool:
+    """Return True for a value that changes nothing, to leave it out."""
+    return not value
 
 
 def string_or_array(value: object) -> str:

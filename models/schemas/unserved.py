@@ -22,10 +22,9 @@ CALL: Unserved = {
     "async_": (False,),  # as Python clients dump it
     "caller": _CALLER,
     "created_by": ANY,
-    "namespace": (),
     "parsed_arguments": ANY,
 }
-CALL_OUTPUT: Unserved = {"caller": _CALLER, "created_by": ANY, "name": (), "namespace": ()}
+CALL_OUTPUT: Unserved = {"caller": _CALLER, "created_by": ANY}
 OTHER_ITEM: Unserved = {"created_by": ANY}
 
 TEXT_PART: Unserved = {"parsed": ANY, "prompt_cache_breakpoint": ANY}
@@ -34,8 +33,4 @@ FUNCTION: Unserved = {
     "allowed_callers": (["direct"],),
     "async": (False,),
     "async_": (False,),
-    "defer_loading": (False,),
 }
-SEARCH: Unserved = {"external_web_access": (True,), "search_content_types": (["text"],)}
-REASONING: Unserved = {"context": ("auto",)}
-NAMED_CHOICE: Unserved = {"namespace": ()}

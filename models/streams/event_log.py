@@ -18,7 +18,7 @@ import redis
 
 from models.encryption.unstored import UnstoredCipher
 from models.outages import OutageLog
-from models.schemas.item_events import BaseEvent
+from models.schemas.event_types import BaseEvent
 
 logger = logging.getLogger(__name__)
 

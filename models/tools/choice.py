@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from models.profile.call_format import GENERIC, CallFormat
 from models.profile.profile import Profile
 from models.schemas.request.parameters import GenerationParameters
-from models.schemas.request.tools import AllowedTools, FunctionChoice, FunctionTool, HostedChoice
+from models.schemas.request.tools import AllowedTools, NamedChoice, ToolChoice
+from models.schemas.tools.custom import CustomChoice, TextInput
+from models.schemas.tools.function import FunctionChoice
+from models.schemas.tools.web_search import HostedChoice
+from models.tools.custom import CLOSER
+from models.tools.model_function import ModelFunction, model_functions
 from models.tools.web_search import ARGUMENTS, NAME, offered_search
 
-SEARCH_FUNCTION = FunctionTool(name=NAME, parameters=ARGUMENTS, strict=True)
+SEARCH_FUNCTION = ModelFunction(name=NAME, parameters=ARGUMENTS, strict=True)
 """Web search as the function that models call."""
 
 
@@ -16,9 +21,9 @@ SEARCH_FUNCTION = FunctionTool(name=NAME, parameters=ARGUMENTS, strict=True)
 class CallRule:
     """Effect of `tools`, `tool_choice`, `parallel_tool_calls` and `max_tool_calls` together."""
 
-    shown: tuple[FunctionTool, ...] = ()
-    """Functions described in the prompt."""
-    tools: tuple[FunctionTool, ...] = ()
+    shown: tuple[ModelFunction, ...] = ()
+    """Functions described at the beginning of the prompt."""
+    tools: tuple[ModelFunction, ...] = ()
     """Functions that the model may call; includes the web search if there are others."""
     is_forced: bool = False
     """True if the output must be a call and not text."""
@@ -26,40 +31,82 @@ class CallRule:
     """Maximum number of calls per choice; None sets no limit."""
 
     @property
-    def names(self) -> frozenset[str]:
-        """Names of the callable functions that the client runs."""
-        return frozenset(tool.name for tool in self.tools if tool is not SEARCH_FUNCTION)
+    def by_name(self) -> dict[str, ModelFunction]:
+        """Functions that may be called and that the client runs, by name."""
+        return {tool.name: tool for tool in self.tools if tool is not SEARCH_FUNCTION}
+
+    @property
+    def input_ends(self) -> dict[str, str]:
+        """Text that ends the input of each custom tool that may be called, by name.
+
+        It is empty for an input that goes on to the end of the output.
+        """
+        return {
+            tool.name: CLOSER if isinstance(tool.input_format, TextInput) else ""
+            for tool in self.tools
+            if tool.input_format is not None
+        }
+
+    @property
+    def is_generic(self) -> bool:
+        """Return True if tools and calls must be written in the generic format.
+
+        The formats of weights have no custom tools.
+        """
+        return any(tool.input_format is not None for tool in (*self.shown, *self.tools))
 
 
 def call_rule(parameters: GenerationParameters) -> CallRule:
     """Return the rule of a request; its `tools` are empty if no function may be called."""
-    functions = tuple(tool for tool in parameters.tools if isinstance(tool, FunctionTool))
-    names: set[str] | None = None
-    mode = parameters.tool_choice or "auto"
-    match mode:
-        case FunctionChoice(name=name):
-            names, mode = {name}, "required"
-        case HostedChoice():
-            return CallRule(shown=functions)
-        case AllowedTools(mode=allowed_mode, tools=allowed):
-            names = {choice.name for choice in allowed if isinstance(choice, FunctionChoice)}
-            mode = allowed_mode
+    shown = [tool for tool in model_functions(parameters.flat_tools) if not tool.is_deferred]
+    # What an item brings is described where it is brought.
+    brought = {tool.name: tool for tool in model_functions(parameters.added_tools)}
+    functions = {tool.name: tool for tool in shown} | brought
+    chosen, mode = _chosen(parameters.tool_choice)
+    if isinstance(parameters.tool_choice, HostedChoice):
+        return CallRule(shown=tuple(shown))
     if mode == "none":
         return CallRule()
-    tools = tuple(tool for tool in functions if names is None or tool.name in names)
-    if tools and not isinstance(parameters.tool_choice, FunctionChoice) and _may_search(parameters):
+    tools = tuple(tool for tool in functions.values() if chosen is None or _is_chosen(tool, chosen))
+    is_named = isinstance(parameters.tool_choice, NamedChoice)
+    if tools and not is_named and _may_search(parameters):
         tools = (*tools, SEARCH_FUNCTION)
     return CallRule(
-        shown=functions,
+        shown=tuple(shown),
         tools=tools,
         is_forced=mode == "required",
-        max_calls=_max_calls(parameters),
+        max_calls=1 if is_named else _max_calls(parameters),
     )
 
 
+def is_named_by(choice: NamedChoice, tool: ModelFunction) -> bool:
+    """Return True if a choice names a tool; without a namespace, it names one of any."""
+    call_type = "custom_tool_call" if isinstance(choice, CustomChoice) else "function_call"
+    is_inside = choice.namespace in (None, tool.namespace)
+    return tool.call_type == call_type and tool.client_name == choice.name and is_inside
+
+
 def format_of(parameters: GenerationParameters, profile: Profile) -> CallFormat:
-    """Return the text format of calls: always the generic one if the request has web search."""
-    return GENERIC if offered_search(parameters) else profile.call_format
+    """Return the text format of calls: that of the weights, unless tools need the generic one."""
+    is_generic = offered_search(parameters) is not None or call_rule(parameters).is_generic
+    return GENERIC if is_generic else profile.call_format
+
+
+def _chosen(choice: ToolChoice | None) -> tuple[list[NamedChoice] | None, str]:
+    """Return the choices of single tools, None for any tool, and the mode."""
+    match choice:
+        case FunctionChoice() | CustomChoice():
+            return [choice], "required"
+        case AllowedTools():
+            return [one for one in choice.tools if isinstance(one, NamedChoice)], choice.mode
+        case str():
+            return None, choice
+        case _:
+            return None, "auto"
+
+
+def _is_chosen(tool: ModelFunction, chosen: list[NamedChoice]) -> bool:
+    return any(is_named_by(choice, tool) for choice in chosen)
 
 
 def _may_search(parameters: GenerationParameters) -> bool:
@@ -72,8 +119,5 @@ def _may_search(parameters: GenerationParameters) -> bool:
 
 
 def _max_calls(parameters: GenerationParameters) -> int | None:
-    """Return the maximum number of calls per choice; a function named in `tool_choice` gets one."""
-    is_named = isinstance(parameters.tool_choice, FunctionChoice)
-    if parameters.parallel_tool_calls is False or is_named:
-        return 1
-    return parameters.max_tool_calls
+    """Return the maximum number of calls per choice."""
+    return 1 if parameters.parallel_tool_calls is False else parameters.max_tool_calls

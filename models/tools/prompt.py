@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 
-from models.schemas.request.tools import FunctionTool
+from models.tools.custom import custom_head
+from models.tools.model_function import ModelFunction, model_functions, read_tools
 
 _TOOLS_PROMPT = """\
 You may call functions to help with the user's request. They are described in <tools></tools>:
@@ -18,7 +19,18 @@ To call one, answer with a JSON object that has its name and arguments, in <tool
 {{"name": <function name>, "arguments": <arguments as an object>}}
 </tool_call>"""
 
-_SHOWN = ("name", "description", "parameters")
+_CUSTOM_PROMPT = """\
+Tools of type "custom" take text instead of arguments, as their format says. To call one, write \
+its name in a JSON object after <tool_call> and the text from the next line on; it ends the answer:
+<tool_call>
+{"name": <tool name>}
+<text>"""
+
+_ADDED_PROMPT = """\
+From now on you may also call these:
+<tools>
+{tools}
+</tools>"""
 
 
 def tools_prompt(tools: Sequence[dict[str, Any]], mark: Callable[[str], str] = str) -> str:
@@ -27,16 +39,41 @@ def tools_prompt(tools: Sequence[dict[str, Any]], mark: Callable[[str], str] = s
     `mark` is applied to what clients did not write (models/chat/control_tokens.py).
     """
     definitions = "\n".join(orjson.dumps(tool).decode() for tool in tools)
-    return mark(_TOOLS_PROMPT).format(tools=definitions)
+    text = mark(_TOOLS_PROMPT).format(tools=definitions)
+    has_custom = any(tool["type"] == "custom" for tool in tools)
+    return f"{text}\n{mark(_CUSTOM_PROMPT)}" if has_custom else text
 
 
-def chat_tools(tools: Sequence[FunctionTool]) -> list[dict[str, Any]]:
-    """Convert functions to the format of chat templates."""
-    functions = (tool.model_dump(include=set(_SHOWN), exclude_none=True) for tool in tools)
-    return [
-        {"type": "function", "function": {key: function[key] for key in _SHOWN if key in function}}
-        for function in functions
-    ]
+def chat_tools(tools: Sequence[ModelFunction]) -> list[dict[str, Any]]:
+    """Convert functions to the format of chat templates, and custom tools to that of chat APIs."""
+    return [_chat_tool(tool) for tool in tools]
+
+
+def _chat_tool(tool: ModelFunction) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": tool.name, "description": tool.description}
+    if tool.input_format is None:
+        kind, shown["parameters"] = "function", tool.parameters
+    else:
+        kind, shown["format"] = "custom", tool.input_format.model_dump()
+    return {"type": kind, kind: {key: value for key, value in shown.items() if value is not None}}
+
+
+def found_tools_text(tools: Sequence[dict[str, Any]]) -> str:
+    """Return the result of a search for tools as the model reads it."""
+    return orjson.dumps({"tools": _definitions(tools)}).decode()
+
+
+def added_tools_text(tools: Sequence[dict[str, Any]], mark: Callable[[str], str] = str) -> str:
+    """Return the message that tells the model of further tools.
+
+    `mark` is applied to what clients did not write (models/chat/control_tokens.py).
+    """
+    definitions = "\n".join(orjson.dumps(tool).decode() for tool in _definitions(tools))
+    return mark(_ADDED_PROMPT).format(tools=definitions)
+
+
+def _definitions(tools: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return chat_tools(model_functions(read_tools(tools)))
 
 
 def calls_as_text(
@@ -55,7 +92,7 @@ def calls_as_text(
             _add_output(written, _join(response, mark("</tool_response>")), is_first=not was_output)
         elif "tool_calls" in message:
             others = {key: value for key, value in message.items() if key != "tool_calls"}
-            calls = "\n".join(_call_text(call["function"], mark) for call in message["tool_calls"])
+            calls = "\n".join(_call_text(call, mark) for call in message["tool_calls"])
             written.append(others | {"content": _join(message["content"], calls)})
         else:
             written.append(message)
@@ -72,10 +109,13 @@ def _add_output(
         written[-1] = written[-1] | {"content": _join(written[-1]["content"], response)}
 
 
-def _call_text(function: dict[str, Any], mark: Callable[[str], str]) -> str:
+def _call_text(call: dict[str, Any], mark: Callable[[str], str]) -> str:
     """Return a call as grammars format it, so that the prompt repeats the output exactly."""
-    call = json.dumps(function, ensure_ascii=False)
-    return f"{mark('<tool_call>')}\n{call}\n{mark('</tool_call>')}"
+    if call["type"] == "custom":
+        custom = call["custom"]
+        return f"{mark('<tool_call>')}\n{custom_head(custom['name'])}{custom['input']}"
+    text = json.dumps(call["function"], ensure_ascii=False)
+    return f"{mark('<tool_call>')}\n{text}\n{mark('</tool_call>')}"
 
 
 def _join(

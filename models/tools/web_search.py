@@ -14,7 +14,8 @@ import orjson
 
 from models.profile.call_format import GENERIC
 from models.schemas.request.parameters import GenerationParameters
-from models.schemas.request.tools import AllowedTools, HostedChoice, WebSearchTool
+from models.schemas.request.tools import AllowedTools
+from models.schemas.tools.web_search import HostedChoice, WebSearchTool
 
 CALL_OPENER, CALL_CLOSER = GENERIC.opener, GENERIC.closer.strip()
 NAME = "web_search"

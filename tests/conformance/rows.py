@@ -564,4 +564,16 @@ ROWS: dict[str, Row] = {
             ),
         ),
     ),
+    "generate": Row(
+        refused=(
+            ({"generate": False}, "unsupported_parameter", "generate"),
+            ({"generate": 1}, "invalid_type", "generate"),
+        ),
+    ),
+    "client_metadata": Row(
+        refused=(
+            ({"client_metadata": {"a": 1}}, "invalid_type", "client_metadata.a"),
+            ({"client_metadata": []}, "invalid_type", "client_metadata"),
+        ),
+    ),
 }

@@ -109,13 +109,10 @@ def test_null_stands_for_the_default_of_every_field(model: type[WireModel]) -> N
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"input": [USER, {**CALL, "namespace": "n"}, OUTPUT]}, "input[1].namespace"),
         ({"input": [USER, {**CALL, "async": True}, OUTPUT]}, "input[1].async"),
         ({"input": [USER, CALL, {**OUTPUT, "caller": {"type": "program"}}]}, "input[2].caller"),
-        ({"tools": [{"type": "function", "name": "f", "defer_loading": True}]},
-         "tools[0].defer_loading"),
-        ({"tools": [{"type": "function", "name": "f", "defer_loading": 0}]},
-         "tools[0].defer_loading"),
+        ({"tools": [{"type": "function", "name": "f", "async": True}]}, "tools[0].async"),
+        ({"tools": [{"type": "function", "name": "f", "async": 0}]}, "tools[0].async"),
         ({"reasoning": {"mode": "pro"}}, "reasoning.mode"),
         ({"prompt": {"id": "p"}}, "prompt"),
     ],

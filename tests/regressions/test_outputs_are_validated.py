@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from models.grammars.outputs import (
-    arguments_constraints,
+    call_constraints,
     find_output_fault,
     text_constraint,
 )
@@ -106,7 +106,7 @@ def test_messages_have_the_constraint_of_their_request(
 
 def test_arguments_are_validated_against_what_is_enforced() -> None:
     parameters = {**OBJECT, "not": {}}
-    constraints = arguments_constraints(parameters_of(tools=[{**TOOL, "parameters": parameters}]))
+    constraints = call_constraints(parameters_of(tools=[{**TOOL, "parameters": parameters}]))
 
     assert json.loads(constraints["f"][1]) == OBJECT
 
@@ -141,7 +141,7 @@ def test_an_output_that_breaks_its_constraint_fails_the_response(
 
 def test_arguments_that_break_their_schema_fail_the_response(log: MemoryLog) -> None:
     recorder = recorder_of(log)
-    recorder.writer().open_call("f")
+    recorder.writer().open_call("function_call", name="f")
     recorder.writer().add_arguments('{"a": "b"}')
 
     cause = validated_cause(COMPLETED, recorder, parameters_of(tools=[TOOL]))

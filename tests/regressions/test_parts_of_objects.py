@@ -8,7 +8,7 @@ import pytest
 from models.errors import InvalidRequestError
 from models.grammars.arguments import arguments_schema
 from models.grammars.json_schema.property_names import matching_names
-from models.schemas.request.tools import FunctionTool
+from models.tools.model_function import ModelFunction
 from tests.acceptance.server import AntiphonServer
 from tests.regressions.server_requests import (
     arguments_of,
@@ -130,7 +130,7 @@ def test_functions_and_formats_have_one_rule() -> None:
     schema = {"type": "object", **requiring("a", allOf=[requiring("b")])}
 
     for strict in (True, False):
-        enforced = arguments_schema(FunctionTool(name="f", parameters=schema, strict=strict))
+        enforced = arguments_schema(ModelFunction(name="f", parameters=schema, strict=strict))
         assert grammar_from(enforced) == grammar_from(schema)
 
 

@@ -1,16 +1,19 @@
 """One of the `n` completions of a response: turns its tokens into text and events."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
+
+import orjson
 
 from models.events.resumable_writer import ResumableWriter
 from models.responses.tokens import complement
 from models.schemas.item_events import SearchCompleted, SearchInProgress, SearchSearching
 from models.schemas.parts import SearchResult, TokenLogprob
 from models.tools.citations import Citations
+from models.tools.model_function import ModelFunction
 from models.tools.web_search import parse_call, parse_result
 from worker.engine.interface import Delta, FinishReason, Logprobs
 from worker.parsing.segments import Kind
@@ -37,8 +40,8 @@ class OutputRules:
     """Most searches of all choices together."""
     max_calls: int | None = None
     """Most function calls of each choice, which ends after the last; None sets no limit."""
-    functions: frozenset[str] = frozenset()
-    """Functions that may be called and that the client runs."""
+    functions: Mapping[str, ModelFunction] = field(default_factory=dict)
+    """Functions that may be called and that the client runs, by name."""
 
 
 PLAIN_RULES = OutputRules()
@@ -98,6 +101,8 @@ class Choice:
         self._rules = rules
         self._can_call = can_call
         self._citations = Citations()
+        self._whole_arguments: list[str] | None = None
+        """Arguments of the current call, if no event has them before its end."""
         self._pending: deque[_PendingToken] = deque()
 
     @property
@@ -244,7 +249,7 @@ class Choice:
             case Kind.CALL_BEGIN:
                 self._begin_call(text.name)
             case Kind.ARGUMENTS:
-                self._writer.add_arguments(text.text)
+                self._add_arguments(text.text)
             case Kind.CALL_END:
                 self._end_call()
 
@@ -254,10 +259,21 @@ class Choice:
             return
         self.num_calls += 1
         self._citations.begin()
-        self._writer.open_call(name)
+        function = self._rules.functions[name]
+        self._whole_arguments = [] if function.call_type == "tool_search_call" else None
+        self._writer.open_call(function.call_type, **function.item_fields())
+
+    def _add_arguments(self, text: str) -> None:
+        if self._whole_arguments is None:
+            self._writer.add_arguments(text)
+        else:
+            self._whole_arguments.append(text)
 
     def _end_call(self) -> None:
-        self._writer.close()
+        if self._whole_arguments is None:
+            self._writer.close()
+        else:
+            self._writer.close(arguments=_parsed("".join(self._whole_arguments)))
         if self._rules.max_calls is not None and self.num_calls >= self._rules.max_calls:
             self.reason = FinishReason.STOP
 
@@ -267,7 +283,7 @@ class Choice:
         if function is not None:
             self._begin_call(function.name)
             if self.reason is None:
-                self._writer.add_arguments(function.arguments)
+                self._add_arguments(function.arguments)
                 self._end_call()
             return
         query = parse_call(text.text) if self._rules.max_searches else None
@@ -282,3 +298,11 @@ class Choice:
             self._writer.advance_search(SearchInProgress)
             self._writer.advance_search(SearchSearching)
             self._citations.begin()
+
+
+def _parsed(arguments: str) -> Any:
+    """Return arguments as JSON; text that is none, as engines without grammars make, as it is."""
+    try:
+        return orjson.loads(arguments)
+    except orjson.JSONDecodeError:
+        return arguments

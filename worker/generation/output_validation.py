@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from models.events.item_state import ItemState
 from models.grammars.outputs import (
     Constraint,
-    arguments_constraints,
+    call_constraints,
     find_output_fault,
     text_constraint,
 )
@@ -15,6 +15,8 @@ from models.recording.recorder import EndingCause, Recorder
 from models.responses.status import ResponseStatus
 from models.schemas.output import FunctionCall
 from models.schemas.request.parameters import GenerationParameters
+from models.schemas.request.tools import qualified_name
+from models.schemas.tools.custom import CustomToolCall
 
 logger = logging.getLogger(__name__)
 
@@ -50,11 +52,12 @@ def _constrained(
     items: Iterable[ItemState], parameters: GenerationParameters
 ) -> Iterator[tuple[Constraint, str]]:
     """Yield the texts of the output that are constrained, with their constraints."""
-    for_text, for_arguments = text_constraint(parameters), arguments_constraints(parameters)
+    for_text, for_calls = text_constraint(parameters), call_constraints(parameters)
     for item in items:
-        if isinstance(item.item, FunctionCall):
-            if item.item.name in for_arguments:
-                yield for_arguments[item.item.name], item.text
+        if isinstance(item.item, FunctionCall | CustomToolCall):
+            name = qualified_name(item.item.namespace, item.item.name)
+            if name in for_calls:
+                yield for_calls[name], item.text
         elif item.item.type == "message" and for_text is not None:
             yield for_text, item.text
 

@@ -25,6 +25,7 @@ from models.store.finish import TerminalRecord
 from models.store.store import Store
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
+from models.tools.added_tools import with_added_tools
 from models.tools.choice import call_rule, format_of
 from models.tools.web_search import SOURCES, offered_search
 from worker.engine.interface import Delta, Engine, FinishReason, GenerationRequest, Tokenizer
@@ -149,7 +150,7 @@ class Runner:
 
     def _run(self, claimed: ResponseRecord) -> None:
         record, items = load_input(claimed, self._services.store, self._services.unstored)
-        parameters = record.generation_parameters()
+        parameters = with_added_tools(GenerationParameters.model_validate(record.parameters), items)
         recorder, logged = Recorder.resume(record, self._services.log, self._services.cipher)
         unlogged = record.checkpoint.beyond(logged) if record.checkpoint else ()
         if record.cancel_requested and not unlogged:
@@ -186,7 +187,8 @@ class Runner:
         turn_format = TurnFormat(
             think_tags=encoder.think_tags,
             call_format=format_of(parameters, encoder.profile) if can_call else None,
-            functions=rule.names,
+            functions=frozenset(rule.by_name),
+            inputs=rule.input_ends,
         )
         return TextPipeline(
             self._services.tokenizer,
@@ -360,7 +362,7 @@ def _output_rules(parameters: GenerationParameters) -> OutputRules:
         shows_sources=SOURCES in parameters.include,
         max_searches=_max_searches(parameters),
         max_calls=rule.max_calls,
-        functions=rule.names,
+        functions=rule.by_name,
     )
 
 

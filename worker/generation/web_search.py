@@ -7,7 +7,7 @@ from models.chat.prompt import ChatEncoder
 from models.chat.prompt_tokenizer import PromptTooLongError
 from models.responses.record import ResponseRecord
 from models.schemas.request.parameters import GenerationParameters
-from models.schemas.request.tools import WebSearchTool
+from models.schemas.tools.web_search import WebSearchTool
 from models.tools.web_search import Hit, error_text, offered_search, place_of, result_text
 from worker.engine.interface import FinishReason
 from worker.generation.choice import Choice

@@ -7,7 +7,9 @@ import regex
 
 from models.profile.call_format import CallFormat
 
-_HEAD = r'\{\s*"name"\s*:\s*"(?P<name>[a-zA-Z0-9_-]{1,64})"\s*,\s*"(?:arguments|parameters)"\s*:\s*'
+_NAME = r'\{\s*"name"\s*:\s*"(?P<name>[a-zA-Z0-9_-]{1,130})"\s*'
+_HEAD = _NAME + r',\s*"(?:arguments|parameters)"\s*:\s*'
+_CUSTOM_HEAD = _NAME + r"\}[ \t]*\n"
 _OBJECT = r"(?=\{)"
 
 Pattern = Any
@@ -21,6 +23,10 @@ class CallPatterns(NamedTuple):
     """The first call up to its arguments."""
     again: Pattern
     """A further call up to its arguments, separator included."""
+    first_custom: Pattern
+    """The first call, if it is of a custom tool, up to its input."""
+    again_custom: Pattern
+    """A further call of a custom tool up to its input, separator included."""
     tail: Pattern
     """The end of a call, after its arguments."""
     end: Pattern | None
@@ -37,6 +43,8 @@ def call_patterns(call_format: CallFormat) -> CallPatterns:
     return CallPatterns(
         first=_compile(opener + after + _HEAD + _OBJECT),
         again=_compile(_with_space(call_format.separator) + _HEAD + _OBJECT),
+        first_custom=_compile(opener + after + _CUSTOM_HEAD),
+        again_custom=_compile(_with_space(call_format.separator) + _CUSTOM_HEAD),
         tail=_compile(rest + closer),
         end=_compile(r"\s*" + regex.escape(call_format.end)) if call_format.end else None,
     )

@@ -16,11 +16,11 @@ class Kind(StrEnum):
     CALL = "call"
     """A whole tool call, tags included."""
     CALL_BEGIN = "call_begin"
-    """The beginning of a function call up to its arguments; `name` is the function."""
+    """The beginning of a call up to its arguments or input; `name` is the function."""
     ARGUMENTS = "arguments"
-    """A piece of the current call's arguments, as it is generated."""
+    """A piece of the current call's arguments, or of a custom tool's input, as it is generated."""
     CALL_END = "call_end"
-    """The end of a call, after its arguments."""
+    """The end of a call, after its arguments or input."""
     ANSWER = "answer"
 
 

@@ -4,8 +4,10 @@ A function call is emitted as it is generated, its arguments in pieces. Any othe
 server's tools or one in another notation, is emitted whole, tags included.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
 
 from models.profile.call_format import GENERIC, CallFormat
 from worker.parsing.call_patterns import call_patterns
@@ -19,6 +21,7 @@ MAX_CALL = 8192
 class _State(StrEnum):
     TEXT = "text"
     ARGUMENTS = "arguments"
+    INPUT = "input"
     TAIL = "tail"
     BETWEEN = "between"
 
@@ -29,11 +32,22 @@ class ToolCallParser:
     The texts of the segments add up to the text that was added, less what is still buffered.
     """
 
-    def __init__(self, call_format: CallFormat = GENERIC, functions: Collection[str] = ()) -> None:
-        """Create a parser; a call that names none of `functions` is a whole call or an answer."""
+    def __init__(
+        self,
+        call_format: CallFormat = GENERIC,
+        functions: Collection[str] = (),
+        inputs: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Create a parser; a call that names none of these is a whole call or an answer.
+
+        `inputs` are custom tools, with the text that ends their input; with an empty text, the
+        input goes on to the end.
+        """
         self._format = call_format
         self._patterns = call_patterns(call_format)
         self._functions = frozenset(functions)
+        self._inputs = inputs
+        self._input_end = ""
         self._buffer = ""
         self._state = _State.TEXT
         self._has_answer = False
@@ -52,6 +66,8 @@ class ToolCallParser:
         """Return the buffered text; call at the end of the text. A cut-off call is not shown."""
         segments: list[Segment] = []
         match self._state:
+            case _State.INPUT:
+                self._emit(segments, Kind.ARGUMENTS, len(self._buffer))
             case _State.TAIL:
                 self._emit(segments, Kind.CALL_END, len(self._buffer))
             case _State.BETWEEN:
@@ -71,6 +87,8 @@ class ToolCallParser:
                 self._emit(segments, Kind.ARGUMENTS, len(self._buffer) if end is None else end)
                 self._state = _State.ARGUMENTS if end is None else _State.TAIL
                 return True
+            case _State.INPUT:
+                return self._parse_input(segments)
             case _State.TAIL:
                 return self._parse_tail(segments)
             case _State.BETWEEN:
@@ -100,23 +118,45 @@ class ToolCallParser:
         return num_space if not self._has_answer and self._buffer[num_space:][:1] == "{" else None
 
     def _may_begin_call(self) -> bool:
-        found = self._patterns.first.match(self._buffer, partial=True)
-        return found is not None and bool(found.partial)
+        patterns = [self._patterns.first, *([self._patterns.first_custom] if self._inputs else [])]
+        return any(_is_partial(pattern.match(self._buffer, partial=True)) for pattern in patterns)
 
     def _is_cut_off_call(self) -> bool:
         """Return True if the buffer can only be the beginning of a call."""
         mark = self._format.opener or '"name"'
-        return bool(self._functions) and mark in self._buffer and self._may_begin_call()
+        return (
+            bool(self._functions or self._inputs)
+            and mark in self._buffer
+            and self._may_begin_call()
+        )
 
     def _begin_call(self, segments: list[Segment], *, is_first: bool) -> bool:
         """Emit the beginning of a call if all of it is buffered; return True if it was."""
-        pattern = self._patterns.first if is_first else self._patterns.again
-        found = pattern.match(self._buffer)
-        if found is None or found["name"] not in self._functions:
+        patterns = self._patterns
+        found = (patterns.first if is_first else patterns.again).match(self._buffer)
+        if found is not None and found["name"] in self._functions:
+            self._emit(segments, Kind.CALL_BEGIN, found.end(), found["name"])
+            self._state, self._scanner = _State.ARGUMENTS, JsonObjectScanner()
+            return True
+        custom = patterns.first_custom if is_first else patterns.again_custom
+        found = custom.match(self._buffer) if self._inputs else None
+        if found is None or found["name"] not in self._inputs:
             return False
         self._emit(segments, Kind.CALL_BEGIN, found.end(), found["name"])
-        self._state, self._scanner = _State.ARGUMENTS, JsonObjectScanner()
+        self._state, self._input_end = _State.INPUT, self._inputs[found["name"]]
         return True
+
+    def _parse_input(self, segments: list[Segment]) -> bool:
+        """Emit the input of a custom tool, and its end if it is buffered."""
+        end = self._buffer.find(self._input_end) if self._input_end else -1
+        if end >= 0:
+            self._emit(segments, Kind.ARGUMENTS, end)
+            self._emit(segments, Kind.CALL_END, len(self._input_end))
+            self._state, self._has_answer = _State.BETWEEN, False
+            return True
+        num_certain = len(self._buffer) - partial_tag_length(self._buffer, self._input_end)
+        self._emit(segments, Kind.ARGUMENTS, num_certain)
+        return False
 
     def _parse_whole_call(self, segments: list[Segment]) -> bool:
         """Emit a call that is not streamed, or as answer an opener that begins no call."""
@@ -146,7 +186,8 @@ class ToolCallParser:
     def _parse_between(self, segments: list[Segment]) -> bool:
         if self._begin_call(segments, is_first=False):
             return True
-        for pattern in (self._patterns.again, self._patterns.end):
+        customs = [self._patterns.again_custom] if self._inputs else []
+        for pattern in (self._patterns.again, *customs, self._patterns.end):
             found = pattern and pattern.match(self._buffer, partial=True)
             if found and found.partial and len(self._buffer) <= MAX_CALL:
                 return False
@@ -167,3 +208,8 @@ class ToolCallParser:
         if length:
             segments.append(Segment(kind, self._buffer[:length], name))
             self._buffer = self._buffer[length:]
+
+
+def _is_partial(found: Any) -> bool:
+    """Return True if a match needs more text."""
+    return found is not None and bool(found.partial)

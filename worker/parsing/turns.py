@@ -1,6 +1,7 @@
 """Parser of one turn of a model: its reasoning, tool calls and answer."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from models.profile.call_format import CallFormat
 from models.profile.thinking import ThinkTags
@@ -18,6 +19,8 @@ class TurnFormat:
     """Format of tool calls; None if no tools were offered."""
     functions: frozenset[str] = frozenset()
     """Functions that may be called and that the client runs."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """Custom tools that may be called, with the text that ends their input; empty if none does."""
 
     @property
     def is_plain(self) -> bool:
@@ -39,7 +42,11 @@ class TurnParser:
     def __init__(self, turn_format: TurnFormat, *, opens_reasoning: bool) -> None:
         self._reasoning = ReasoningParser(turn_format.think_tags, is_open=opens_reasoning)
         call_format = turn_format.call_format
-        self._calls = ToolCallParser(call_format, turn_format.functions) if call_format else None
+        self._calls = (
+            ToolCallParser(call_format, turn_format.functions, turn_format.inputs)
+            if call_format
+            else None
+        )
 
     def add(self, text: str) -> list[Segment]:
         """Add text and return the segments that have become certain."""

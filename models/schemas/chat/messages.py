@@ -6,7 +6,6 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from models.schemas.chat.unserved import ASSISTANT_MESSAGE, CALL, CALLED_FUNCTION, TOOL_MESSAGE
-from models.schemas.items import CallId
 from models.schemas.parts import (
     Address,
     CacheBreakpoint,
@@ -20,6 +19,7 @@ from models.schemas.strict import (
     ARRAY,
     MAX_PARTS,
     STRING_OR_ARRAY,
+    CallId,
     FailFastList,
     Label,
     Name,

@@ -11,8 +11,8 @@ from models.schemas.request.create_response import MAX_ITEMS, Metadata
 from models.schemas.request.formats import ResponseFormat, Verbosity
 from models.schemas.request.options import Effort
 from models.schemas.request.parameters import SharedParameters, TokenLimit
-from models.schemas.request.tools import WebSearchOptions
 from models.schemas.strict import FailFastList
+from models.schemas.tools.web_search import WebSearchOptions
 
 
 class ChatCompletionRequest(SharedParameters):

@@ -129,11 +129,12 @@ REASONING: FieldNotes = {
     ),
     "reasoning.summary": honoured("an extract of the reasoning"),
     "reasoning.generate_summary": honoured("`reasoning.summary`; two that disagree are refused"),
-    "reasoning.context": refused("`auto` is accepted"),
+    "reasoning.context": honoured("whose reasoning the model reads again; see [above](#reasoning)"),
     "reasoning.mode": refused("`standard` is accepted; included in the response object"),
 }
 
 HINTS: FieldNotes = {
+    "client_metadata": no_effect("up to 64 pairs of strings; not stored"),
     "prompt_cache_key": honoured(
         "prefixes of prompts are cached separately for each key; included in the response object"
     ),

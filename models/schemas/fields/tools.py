@@ -9,19 +9,27 @@ TOOLS: FieldNotes = {
     ),
     "function.allowed_callers": refused('`["direct"]` is accepted'),
     "function.async": refused("`false` is accepted"),
-    "function.defer_loading": refused("`false` is accepted"),
     "function.output_schema": no_effect("included in the response object"),
+    "custom": honoured(
+        "run by the client with a text; a `format` of type `grammar` is enforced; see "
+        "[above](#custom-tools)"
+    ),
+    "custom.allowed_callers": refused('`["direct"]` is accepted'),
+    "custom.async": refused("`false` is accepted"),
+    "namespace": honoured("a group of functions and custom tools"),
+    "tool_search": honoured(
+        "run by the client: `execution` must be `client`; see [above](#tools-that-come-later)"
+    ),
     "web_search": honoured(
         "run by the server, which needs `ANTIPHON_SEARXNG_URL`; also as `web_search_2025_08_26`, "
-        "`web_search_preview` and `web_search_preview_2025_03_11`"
+        "`web_search_preview` and `web_search_preview_2025_03_11`; `external_web_access: false` "
+        "leaves it out"
     ),
-    "web_search.external_web_access": refused("`true` is accepted"),
-    "web_search.search_content_types": refused('`["text"]` is accepted'),
+    "web_search.search_content_types": no_effect("results are text"),
     "apply_patch": refused("not served"),
     "code_interpreter": refused("not served"),
     "computer": refused("not served"),
     "computer_use_preview": refused("not served"),
-    "custom": refused("not served"),
     "file_search": refused("not served"),
     "image_generation": refused("not served"),
     "local_shell": refused("not served"),
@@ -33,12 +41,11 @@ TOOLS: FieldNotes = {
 CHOICE: FieldNotes = {
     "tools": honoured("up to 128; see [above](#functions) and [below](#tools)"),
     "tool_choice": honoured("`none`, `auto`, `required`, or an object"),
-    "tool_choice.type": honoured("`function`, `web_search` or `allowed_tools`"),
-    "tool_choice.name": honoured("the function that must be called"),
+    "tool_choice.type": honoured("`function`, `custom`, `web_search` or `allowed_tools`"),
+    "tool_choice.name": honoured("the function or custom tool that must be called"),
+    "tool_choice.namespace": honoured("its namespace; without one, a tool of any"),
     "tool_choice.function": honoured("the nested form of chat completions"),
     "tool_choice.function.name": honoured("the function that must be called"),
-    "tool_choice.function.namespace": refused("null is accepted"),
-    "tool_choice.namespace": refused("null is accepted"),
     "tool_choice.mode": honoured("of `allowed_tools`: `none`, `auto` or `required`"),
     "tool_choice.tools": honoured("of `allowed_tools`: the tools that may be called"),
     "web_search_options": honoured("the same as a `web_search` tool with these options"),

@@ -22,7 +22,6 @@ from models.schemas.request.hints import BackgroundOptions
 from models.schemas.request.options import ConversationId
 from models.schemas.request.parameters import GenerationParameters, TokenLimit
 from models.schemas.request.tool_checks import check_tools
-from models.schemas.request.tools import WebSearchOptions, WebSearchTool
 from models.schemas.request.unsupported import UNSERVED_FIELDS, find_unserved_tool
 from models.schemas.strict import (
     ARRAY,
@@ -36,14 +35,23 @@ from models.schemas.strict import (
     string_or_array,
     string_or_object,
 )
+from models.schemas.tools.tool_search import AdditionalTools, GivenToolSearchOutput
+from models.schemas.tools.web_search import WebSearchOptions, WebSearchTool
 
 MAX_ITEMS = 10_000
 
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 MAX_PAIRS = 16
+MAX_CLIENT_PAIRS = 64
+MAX_CLIENT_VALUE = 8192
 Metadata = Annotated[
     dict[MetadataKey, MetadataValue], Field(max_length=MAX_PAIRS), at_most(MAX_PAIRS)
+]
+ClientMetadata = Annotated[
+    dict[MetadataKey, Annotated[str, StringConstraints(max_length=MAX_CLIENT_VALUE)]],
+    Field(max_length=MAX_CLIENT_PAIRS),
+    at_most(MAX_CLIENT_PAIRS),
 ]
 
 
@@ -68,6 +76,8 @@ class CreateResponse(GenerationParameters):
         ]
         | None
     ) = None
+    client_metadata: ClientMetadata | None = None
+    """What the client notes about itself: taken, and not stored."""
     store: bool = True
     background: bool = False
     background_options: BackgroundOptions | None = None
@@ -189,7 +199,11 @@ class CreateResponse(GenerationParameters):
 
     @model_validator(mode="after")
     def _check_tools(self) -> Self:
-        check_tools(self)
+        has_context = self.previous_response_id is not None or self.conversation is not None
+        brings = isinstance(self.input, list) and any(
+            isinstance(item, GivenToolSearchOutput | AdditionalTools) for item in self.input
+        )
+        check_tools(self, may_bring_tools=has_context or brings)
         return self
 
     @property

@@ -4,16 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from models.schemas.strict import OBJECT, STRING_OR_OBJECT, WireModel, string_or_object
-
-MAX_GRAMMAR = 32 * 1024
-"""Maximum characters of regular expressions and Lark grammars, to limit compilation time."""
+from models.schemas.strict import OBJECT, STRING_OR_OBJECT, Source, WireModel, string_or_object
 
 MAX_GRAMMARS = 64
 
 GRAMMAR_PARAM = "grammar.value"
-
-Source = Annotated[str, Field(min_length=1, max_length=MAX_GRAMMAR)]
 
 
 class RegexGrammar(WireModel):

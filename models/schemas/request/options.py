@@ -6,7 +6,6 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from models.schemas.strict import ItemId, WireModel, refuse_values
-from models.schemas.unserved import REASONING
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
@@ -23,16 +22,18 @@ Include = Literal[
 
 SummaryLength = Literal["auto", "concise", "detailed"]
 
+ReasoningContext = Literal["auto", "current_turn", "all_turns"]
+
 ServiceTier = Literal["auto", "default", "fast", "flex", "priority", "scale", "ultrafast"]
 
 
 class ReasoningOptions(WireModel):
     """The model's reasoning effort, and whether the reasoning is summarised."""
 
-    unserved = REASONING
-
     effort: Effort | None = None
     summary: SummaryLength | None = None
+    context: ReasoningContext | None = None
+    """Turns whose reasoning the model reads again; `auto` leaves it to the chat template."""
     mode: Annotated[Literal["standard"] | None, refuse_values("pro")] = None
     generate_summary: SummaryLength | None = Field(None, exclude=True)
     """Deprecated name of `summary`."""

@@ -1,8 +1,9 @@
 """Parameters of generation: the part of a request that is stored with its response."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, PrivateAttr, StringConstraints, field_validator
 
 from models.schemas.request.formats import TextConfig
 from models.schemas.request.grammars import Grammar, LlguidanceGrammar
@@ -23,13 +24,14 @@ from models.schemas.request.sampling import SamplingFields
 from models.schemas.request.tools import (
     MAX_TOOLS,
     AllowedTools,
-    ChatFunctionChoice,
+    FlatTool,
     Tool,
     ToolChoice,
     flatten_choice,
     flatten_tool,
 )
 from models.schemas.strict import MAX_TEXT, Label
+from models.schemas.tools.function import ChatFunctionChoice
 
 SEED_LIMIT = 2**63
 LOGPROBS = "message.output_text.logprobs"
@@ -72,6 +74,7 @@ class SharedParameters(SamplingFields):
     access_programs: AccessPrograms | None = None
     image: ImageOptions | None = None
     user: Label | None = None
+    _added_tools: tuple[FlatTool, ...] = PrivateAttr(())
 
     @field_validator("tools", mode="after")
     @classmethod
@@ -105,6 +108,20 @@ class GenerationParameters(SharedParameters):
             flat = [flatten_choice(allowed) for allowed in choice.tools]
             return choice.model_copy(update={"tools": flat})
         return flatten_choice(choice) if isinstance(choice, ChatFunctionChoice) else choice
+
+    def add_tools(self, tools: Iterable[FlatTool]) -> None:
+        """Let the model call further tools, which items of the input bring; they are not stored."""
+        self._added_tools = (*self._added_tools, *tools)
+
+    @property
+    def flat_tools(self) -> list[FlatTool]:
+        """The given tools in the flat form, as which they are stored."""
+        return [flatten_tool(tool) for tool in self.tools]
+
+    @property
+    def added_tools(self) -> tuple[FlatTool, ...]:
+        """Tools that items of the input bring, described where they are brought."""
+        return self._added_tools
 
     @property
     def is_warm_up(self) -> bool:

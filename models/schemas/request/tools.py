@@ -1,7 +1,6 @@
 """`tools` and `tool_choice`: the tools the model may or must call (specification §2).
 
-Functions may be flat, as in the specification, or nested, as in the chat completions API; they are
-stored and returned flat.
+Each type of tool is in a file of its own in `models/schemas/tools/`.
 """
 
 from typing import Annotated, Any, Literal
@@ -9,82 +8,50 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from models.schemas.strict import Name, Text, WireModel
-from models.schemas.unserved import FUNCTION, NAMED_CHOICE, SEARCH
+from models.schemas.tools.custom import CustomChoice, CustomTool
+from models.schemas.tools.function import (
+    ChatFunctionChoice,
+    ChatFunctionTool,
+    FunctionChoice,
+    FunctionTool,
+)
+from models.schemas.tools.web_search import HostedChoice, WebSearchTool
 
 MAX_TOOLS = 128
-
+"""Maximum number of tools in one list."""
 MODE = "_mode"
 NESTED = "_nested"
 """Tags of union branches that are not the `type` of a tool or choice."""
-
-SearchType = Literal[
-    "web_search",
-    "web_search_2025_08_26",
-    "web_search_preview",
-    "web_search_preview_2025_03_11",
-]
+TOOL_SEARCH = "tool_search"
+"""Name by which a model calls the search for tools."""
 
 
-class ChatFunction(WireModel):
-    """The object under `function` in the nested form of a tool."""
+def qualified_name(namespace: str | None, name: str) -> str:
+    """Return the name by which the model calls a tool of a namespace."""
+    if namespace is None:
+        return name
+    return f"{namespace}{name}" if namespace.endswith("__") else f"{namespace}__{name}"
 
-    unserved = FUNCTION
 
+class NamespaceTool(WireModel):
+    """A group of functions and custom tools; two namespaces may hold one name."""
+
+    type: Literal["namespace"]
     name: Name
     description: Text | None = None
+    tools: list[Annotated[FunctionTool | CustomTool, Field(discriminator="type")]] = Field(
+        min_length=1, max_length=MAX_TOOLS
+    )
+
+
+class ToolSearchTool(WireModel):
+    """A search for deferred tools, which the client runs."""
+
+    type: Literal["tool_search"]
+    execution: Literal["client"]
+    description: Text | None = None
     parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-    output_schema: dict[str, Any] | None = None
-
-
-class FunctionTool(ChatFunction):
-    """A function that the client runs; `parameters` is the JSON schema of its arguments."""
-
-    type: Literal["function"] = "function"
-
-
-class ChatFunctionTool(WireModel):
-    """A function that the client runs, in the nested form of the chat completions API."""
-
-    unserved = FUNCTION
-
-    type: Literal["function"]
-    function: ChatFunction
-
-
-class UserLocation(WireModel):
-    """The approximate location of the user, for web searches."""
-
-    type: Literal["approximate"] | None = None
-    city: str | None = None
-    country: str | None = None
-    region: str | None = None
-    timezone: str | None = None
-
-
-class SearchFilters(WireModel):
-    """The sites that a web search may return."""
-
-    allowed_domains: list[str] | None = Field(None, max_length=100)
-    blocked_domains: list[str] | None = Field(None, max_length=100)
-
-
-class WebSearchOptions(WireModel):
-    """Options of a web search, as in the chat completions API."""
-
-    search_context_size: Literal["low", "medium", "high"] | None = None
-    user_location: UserLocation | None = None
-    search_description: Text | None = None
-    extract_description: Text | None = None
-
-
-class WebSearchTool(WebSearchOptions):
-    """Web search, run by the server."""
-
-    unserved = SEARCH
-
-    type: SearchType = "web_search"
-    filters: SearchFilters | None = None
+    """JSON schema of the search's arguments."""
 
 
 def _union_tag(value: object) -> object:
@@ -98,10 +65,13 @@ def _union_tag(value: object) -> object:
     return "web_search" if str(kind).startswith("web_search") else kind
 
 
-FlatTool = FunctionTool | WebSearchTool
+FlatTool = FunctionTool | CustomTool | NamespaceTool | ToolSearchTool | WebSearchTool
 Tool = Annotated[
     Annotated[FunctionTool, Tag("function")]
     | Annotated[ChatFunctionTool, Tag(NESTED)]
+    | Annotated[CustomTool, Tag("custom")]
+    | Annotated[NamespaceTool, Tag("namespace")]
+    | Annotated[ToolSearchTool, Tag("tool_search")]
     | Annotated[WebSearchTool, Tag("web_search")],
     Discriminator(_union_tag),
 ]
@@ -116,40 +86,10 @@ def flatten_tool(tool: FlatTool | ChatFunctionTool) -> FlatTool:
 
 ToolMode = Literal["none", "auto", "required"]
 
-
-class FunctionName(WireModel):
-    """The object under `function` in the nested form of a tool choice."""
-
-    unserved = NAMED_CHOICE
-
-    name: Name
-
-
-class FunctionChoice(WireModel):
-    """The model must call this function."""
-
-    unserved = NAMED_CHOICE
-
-    type: Literal["function"] = "function"
-    name: Name
-
-
-class ChatFunctionChoice(WireModel):
-    """The model must call this function; the nested form of the chat completions API."""
-
-    type: Literal["function"]
-    function: FunctionName
-
-
-class HostedChoice(WireModel):
-    """The model must use this tool, which the server runs."""
-
-    type: SearchType
-
-
 OneChoice = Annotated[
     Annotated[FunctionChoice, Tag("function")]
     | Annotated[ChatFunctionChoice, Tag(NESTED)]
+    | Annotated[CustomChoice, Tag("custom")]
     | Annotated[HostedChoice, Tag("web_search")],
     Discriminator(_union_tag),
 ]
@@ -167,11 +107,14 @@ ToolChoice = Annotated[
     Annotated[ToolMode, Tag(MODE)]
     | Annotated[FunctionChoice, Tag("function")]
     | Annotated[ChatFunctionChoice, Tag(NESTED)]
+    | Annotated[CustomChoice, Tag("custom")]
     | Annotated[HostedChoice, Tag("web_search")]
     | Annotated[AllowedTools, Tag("allowed_tools")],
     Discriminator(_union_tag),
 ]
-FlatChoice = FunctionChoice | HostedChoice
+NamedChoice = FunctionChoice | CustomChoice
+"""Choice of one tool that the client runs."""
+FlatChoice = NamedChoice | HostedChoice
 
 
 def flatten_choice(choice: FlatChoice | ChatFunctionChoice) -> FlatChoice:

@@ -25,7 +25,6 @@ UNSERVED_TOOLS = frozenset(
         "code_interpreter",
         "computer",
         "computer_use_preview",
-        "custom",
         "file_search",
         "image_generation",
         "local_shell",

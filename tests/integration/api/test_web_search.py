@@ -149,9 +149,15 @@ def test_it_works_beside_functions(http: FlaskClient, web: FakeSearxng) -> None:
     assert web.queries == ["seven"]
 
 
-def test_without_a_provider_it_is_refused_with_the_way_to_have_one(settings: Settings) -> None:
+def test_without_a_provider_a_demanded_search_is_refused_with_the_way_to_have_one(
+    settings: Settings,
+) -> None:
     with running_app(settings.model_copy(update={"searxng_url": None})) as app:
-        for body, param in ((SEARCH, "tools[0]"), (OPTIONS, "web_search_options")):
+        for body, param in (
+            (SEARCH | {"tool_choice": "required"}, "tools[0]"),
+            (SEARCH | {"tool_choice": {"type": "web_search"}}, "tools[0]"),
+            (OPTIONS, "web_search_options"),
+        ):
             answer = app.test_client().post("/v1/responses", json={"input": "a", **body})
 
             assert answer.status_code == 400

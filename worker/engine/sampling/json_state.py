@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 _QUOTE, _BACKSLASH, _COMMA = b'"\\,'
 _OPENING, _CLOSING = b"{[", b"}]"
+_TOOL_ONLY = frozenset({b"name"})
 _PLAIN = re.compile(rb'[^"\\]+')
 
 
@@ -21,6 +22,8 @@ class Place(Enum):
     """Between strings, where the next one is a name."""
     NAME = auto()
     STRING = auto()
+    REST = auto()
+    """In the text after an object that only says which tool it is for: no JSON to the end."""
 
 
 Names = frozenset[bytes] | None
@@ -65,7 +68,7 @@ class JsonReader:
     def read(self, state: JsonState | None, data: bytes) -> JsonState | None:
         """Return the state after more of the output; None once an object has a name twice."""
         position = 0
-        while position < len(data) and state is not None:
+        while position < len(data) and state is not None and state.place is not Place.REST:
             is_string = state.place in (Place.NAME, Place.STRING)
             if is_string and not state.is_escaped and (plain := _PLAIN.match(data, position)):
                 position = plain.end()
@@ -97,7 +100,9 @@ class JsonReader:
             names: Names = frozenset() if byte == _OPENING[0] else None
             return JsonState(_after_comma(names), (*state.open, names), text)
         if byte in _CLOSING:
-            return JsonState(Place.OUTSIDE, state.open[:-1], text)
+            is_tool_only = len(state.open) == 1 and state.innermost == _TOOL_ONLY
+            place = Place.REST if is_tool_only else Place.OUTSIDE
+            return JsonState(place, state.open[:-1], text)
         if byte == _COMMA:
             return state._replace(place=_after_comma(state.innermost), text=text)
         return state._replace(text=text)

@@ -113,7 +113,7 @@ def test_the_chunks_add_up_to_the_completion(write: Write) -> None:
 def test_calls_are_numbered_within_their_choice() -> None:
     def write(recorder: Recorder) -> None:
         for choice in (0, 1, 1):
-            recorder.writer(choice).open_call("f")
+            recorder.writer(choice).open_call("function_call", name="f")
             recorder.writer(choice).close()
 
     chunks = stream(write, parameters={"n": 2})

@@ -33,7 +33,7 @@ def say(recorder: Recorder) -> None:
 def call(recorder: Recorder) -> None:
     writer = recorder.writer()
     for argument in "12":
-        writer.open_call("f")
+        writer.open_call("function_call", name="f")
         writer.add_arguments('{"a": ')
         writer.add_arguments(argument + "}")
         writer.close()
@@ -121,7 +121,7 @@ def test_all_turns_around_a_search_are_one_message() -> None:
 def test_each_choice_has_its_own_items() -> None:
     def write(recorder: Recorder) -> None:
         recorder.writer(0).add_text("a")
-        recorder.writer(1).open_call("f")
+        recorder.writer(1).open_call("function_call", name="f")
         recorder.writer(1).close()
 
     choices = complete(write, parameters={"n": 3})["choices"]

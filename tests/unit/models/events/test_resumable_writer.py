@@ -9,7 +9,8 @@ from models.events.state_machine import EventMachine
 from models.ids import choice_of
 from models.responses.record import to_resource
 from models.responses.status import ResponseStatus
-from models.schemas.item_events import BaseEvent, SearchInProgress
+from models.schemas.event_types import BaseEvent
+from models.schemas.item_events import SearchInProgress
 from models.schemas.parts import UrlCitation
 from tests.factories import stored_response
 from tests.unit.models.events.typed_items import call_of, message_of, reasoning_of, search_of
@@ -24,10 +25,10 @@ SAID: list[tuple[int, Say]] = [
     (3, lambda w: w.close()),
     (4, lambda w: w.add_text("It is ")),
     (5, lambda w: w.add_text("so.")),
-    (6, lambda w: w.open_call("f")),
+    (6, lambda w: w.open_call("function_call", name="f")),
     (7, lambda w: w.add_arguments('{"a"')),
     (8, lambda w: w.add_arguments(":1}")),
-    (9, lambda w: w.open_call("f")),
+    (9, lambda w: w.open_call("function_call", name="f")),
     (10, lambda w: w.add_arguments("{}")),
     (11, lambda w: w.close()),
     (12, lambda w: w.add_text("Bye.")),

@@ -13,13 +13,12 @@ from models.events.item_state import ITEM_TABLES, IllegalEventError, ItemStage, 
 from models.events.state_machine import EventMachine
 from models.responses.record import to_resource
 from models.responses.status import ResponseStatus
+from models.schemas.event_types import BaseEvent, ItemEvent
 from models.schemas.events import Event
 from models.schemas.item_events import (
     ArgumentsDelta,
     ArgumentsDone,
-    BaseEvent,
     ContentPartAdded,
-    ItemEvent,
     OutputTextDelta,
     OutputTextDone,
     ReasoningDelta,
@@ -28,9 +27,10 @@ from models.schemas.item_events import (
     SearchInProgress,
     SearchSearching,
 )
-from models.schemas.output import FunctionCall
+from models.schemas.output import OutputMessage, Reasoning
 from models.schemas.parts import TokenLogprob, UrlCitation
 from models.schemas.response import ResponseResource
+from models.schemas.tools.custom import CustomInputDelta
 from tests.factories import stored_response
 from tests.unit.models.events.typed_items import (
     call_of,
@@ -65,6 +65,8 @@ _LETTERS = {
     "M": "reasoning_summary_part.done",
     "g": "function_call_arguments.delta",
     "G": "function_call_arguments.done",
+    "u": "custom_tool_call_input.delta",
+    "U": "custom_tool_call_input.done",
     "1": "web_search_call.in_progress",
     "2": "web_search_call.searching",
     "3": "web_search_call.completed",
@@ -73,6 +75,8 @@ _STREAM = re.compile(r"cq?(i(x*[CNF])|[NF])")
 _ITEMS = {
     "message": "ap[dn]*tPA",
     "function_call": "ag*GA",
+    "custom_tool_call": "au*UA",
+    "tool_search_call": "aA",
     "reasoning": "apr*RP(ms*SM)*A",
     "web_search_call": "a1(2(3)?)?A",
 }
@@ -94,6 +98,12 @@ def open_item(kind: str) -> Call:
         "reasoning": lambda m: m.open_reasoning(f"rs_{len(m.item_states)}"),
         "function_call": lambda m: m.open_call(
             f"fc_{len(m.item_states)}", call_id="call", name="f"
+        ),
+        "custom_tool_call": lambda m: m.open_call(
+            f"ctc_{len(m.item_states)}", call_id="call", kind="custom_tool_call", name="f"
+        ),
+        "tool_search_call": lambda m: m.open_call(
+            f"tsc_{len(m.item_states)}", call_id="call", kind="tool_search_call"
         ),
         "web_search_call": lambda m: m.open_search(f"ws_{len(m.item_states)}", action=None),
     }[kind]
@@ -140,6 +150,8 @@ def test_what_no_worker_has_begun_may_be_cut_off_but_not_complete(
         ("message", lambda m: m.add_text(0, "a"), "ap", "tPA"),
         ("reasoning", lambda m: m.add_reasoning(0, "a"), "ap", "RPA"),
         ("function_call", lambda m: m.add_arguments(0, "{}"), "a", "GA"),
+        ("custom_tool_call", lambda m: m.add_arguments(0, "a"), "a", "UA"),
+        ("tool_search_call", lambda _: [], "a", "A"),
         ("web_search_call", lambda m: m.advance_search(0, SearchInProgress), "a", "A"),
     ],
 )
@@ -402,8 +414,7 @@ def test_the_deltas_of_an_item_add_up_to_its_text(calls: list[Call]) -> None:
     deltas = dict.fromkeys(range(len(machine.item_states)), "")
 
     for event in written:
-        if re.search(r"(output_text|reasoning|arguments)\.delta$", event.type):
-            assert isinstance(event, OutputTextDelta | ReasoningDelta | ArgumentsDelta)
+        if isinstance(event, OutputTextDelta | ReasoningDelta | ArgumentsDelta | CustomInputDelta):
             deltas[event.output_index] += event.delta
 
     for index, item_state in enumerate(machine.item_states):
@@ -411,8 +422,10 @@ def test_the_deltas_of_an_item_add_up_to_its_text(calls: list[Call]) -> None:
         item = item_state.item
         if item_state.is_closed and item.type == "function_call":
             assert item.arguments == deltas[index]
-        elif item_state.is_closed and item.type != "web_search_call":
-            assert not isinstance(item, FunctionCall)
+        elif item_state.is_closed and item.type == "custom_tool_call":
+            assert item.input == deltas[index]
+        elif item_state.is_closed and item.type in ("message", "reasoning"):
+            assert isinstance(item, OutputMessage | Reasoning)
             assert "".join(part.text for part in item.content) == deltas[index]
 
 

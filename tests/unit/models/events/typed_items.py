@@ -1,6 +1,7 @@
 """Items and parts of recorded output, with the types that tests expect."""
 
-from models.schemas.item_events import BaseEvent, ContentPartDone, OutputItemAdded, OutputItemDone
+from models.schemas.event_types import BaseEvent
+from models.schemas.item_events import ContentPartDone, OutputItemAdded, OutputItemDone
 from models.schemas.output import (
     FunctionCall,
     OutputItem,

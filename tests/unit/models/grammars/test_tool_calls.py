@@ -8,8 +8,8 @@ from models.grammars.arguments import arguments_schema
 from models.grammars.tool_calls import tool_grammar
 from models.profile.call_format import CALL_FORMATS, GENERIC, CallStyle
 from models.schemas.request.parameters import GenerationParameters
-from models.schemas.request.tools import FunctionTool
 from models.tools.choice import call_rule
+from models.tools.model_function import ModelFunction
 from tests.unit.models.grammars.test_compile import accepts
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
@@ -99,8 +99,8 @@ def test_a_call_may_come_in_the_place_of_what_a_format_asks_for() -> None:
 
 @pytest.mark.parametrize("schema", [{"type": "object", "if": {}}, {"type": "array"}, {"not": {}}])
 def test_a_schema_that_cannot_be_enforced_gives_way_to_any_object(schema: dict[str, Any]) -> None:
-    enforced = arguments_schema(FunctionTool(name="f", parameters=schema))
-    strict = arguments_schema(FunctionTool(name="f", parameters=schema, strict=True))
+    enforced = arguments_schema(ModelFunction(name="f", parameters=schema))
+    strict = arguments_schema(ModelFunction(name="f", parameters=schema, strict=True))
 
     assert enforced.keys() == {"type"}
     assert strict.keys() >= schema.keys()

@@ -9,6 +9,7 @@ import pytest
 from models.ids import new_id
 from models.responses.record import ResponseRecord, opening_resource, running_resource, to_resource
 from models.responses.status import ResponseStatus
+from models.schemas.request.parameters import GenerationParameters
 from models.schemas.response import Usage
 from tests.factories import output_message, stored_response
 
@@ -172,6 +173,6 @@ def test_stored_parameters_come_back_as_their_type() -> None:
     chosen = {"type": "json_schema", "name": "a", "schema": {"type": "object"}}
     stored = stored_response(parameters={"text": {"format": chosen}, "stop": ["x"], "seed": 7})
 
-    parameters = stored.generation_parameters()
+    parameters = GenerationParameters.model_validate(stored.parameters)
 
     assert parameters.model_dump(by_alias=True, exclude_none=True) == stored.parameters

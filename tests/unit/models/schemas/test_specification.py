@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 from models.events.state_machine import EventMachine
 from models.responses.record import to_resource
 from models.responses.status import ResponseStatus
-from models.schemas.item_events import BaseEvent
+from models.schemas.event_types import BaseEvent
 from models.schemas.parts import TokenLogprob, UrlCitation
 from tests.factories import stored_response
 

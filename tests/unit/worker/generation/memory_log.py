@@ -1,8 +1,8 @@
 """An in-memory event log with the return values of that in Redis, and generations that use it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import orjson
@@ -37,11 +37,15 @@ class Thinking:
     opens_reasoning: bool = False
     call_format: CallFormat | None = None
     functions: frozenset[str] = frozenset()
+    inputs: Mapping[str, str] = field(default_factory=dict)
     rules: OutputRules = PLAIN_RULES
 
     def pipeline(self, tokenizer: Tokenizer, stop: Sequence[str]) -> TextPipeline:
         turn_format = TurnFormat(
-            think_tags=self.tags, call_format=self.call_format, functions=self.functions
+            think_tags=self.tags,
+            call_format=self.call_format,
+            functions=self.functions,
+            inputs=self.inputs,
         )
         opens_reasoning = self.opens_reasoning
         return TextPipeline(tokenizer, list(stop), turn_format, opens_reasoning=opens_reasoning)

@@ -7,6 +7,7 @@ import pytest
 
 from models.profile.call_format import GENERIC
 from models.responses.status import ResponseStatus
+from models.tools.model_function import ModelFunction
 from tests.factories import stored_response
 from tests.unit.worker.generation.memory_log import (
     MemoryLog,
@@ -20,8 +21,9 @@ from worker.generation.choice import OutputRules
 from worker.generation.generation import Generation
 
 F = frozenset({"f"})
-CALLING = Thinking(call_format=GENERIC, functions=F, rules=OutputRules(functions=F))
-ONCE = Thinking(call_format=GENERIC, functions=F, rules=OutputRules(functions=F, max_calls=1))
+BY_NAME = {"f": ModelFunction(name="f", client_name="f")}
+CALLING = Thinking(call_format=GENERIC, functions=F, rules=OutputRules(functions=BY_NAME))
+ONCE = Thinking(call_format=GENERIC, functions=F, rules=OutputRules(functions=BY_NAME, max_calls=1))
 CALL = b'<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'
 OTHER_WAY = b'<tool_call>{"arguments": {"a":1}, "name": "f"}</tool_call>'
 OUTPUT = b"<think>Hm.</think>I ask.\n" + CALL + b"\n" + CALL

@@ -17,7 +17,7 @@ from models.schemas.fields.items import ITEMS, PARTS
 from models.schemas.fields.request import FORMAT, HINTS, REASONING, SAMPLING, TURN
 from models.schemas.fields.tools import CHOICE, TOOLS
 from models.schemas.fields.treatment import FieldNotes, Treatment
-from models.schemas.items import InputItem
+from models.schemas.items import CALL_OF_OUTPUT, InputItem
 from models.schemas.parts import MEDIA_PARTS, MessagePart, ReasoningPart, ToolOutputPart
 from models.schemas.request.create_response import CreateResponse
 from models.schemas.request.tools import Tool
@@ -84,6 +84,7 @@ TYPES = {
 }
 HINTS_OF_TYPES = {
     "function.output_schema",
+    "web_search.search_content_types",
     "compaction.created_by",
     "input_text.prompt_cache_breakpoint",
     "input_image.prompt_cache_breakpoint",
@@ -122,10 +123,15 @@ def test_what_is_not_acted_on_is_not_called_honoured() -> None:
 
 SCHEMA = {"type": "json_schema", "name": "a", "schema": {"type": "object"}}
 TOOL = {"type": "function", "name": "f"}
+CUSTOM = {"type": "custom", "name": "g"}
 SEARCH = {"type": "web_search"}
 USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}]}
 CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
 OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "x"}
+CUSTOM_CALL = {"type": "custom_tool_call", "call_id": "c", "name": "g", "input": "a"}
+CUSTOM_OUTPUT = {"type": "custom_tool_call_output", "call_id": "c", "output": "x"}
+TOOL_SEARCH = {"type": "tool_search_call", "call_id": "c", "arguments": {}}
+FOUND = {"type": "tool_search_output", "call_id": "c", "tools": [TOOL]}
 BODIES: dict[str, dict[str, Any]] = {
     "text": {"text": {"format": SCHEMA}},
     "response_format": {"response_format": SCHEMA},
@@ -143,10 +149,16 @@ BODIES: dict[str, dict[str, Any]] = {
 """Bodies to which a field is added, by the beginning of its path; the longest is taken."""
 SAMPLES: dict[str, dict[str, Any]] = {
     "function": {"tools": [TOOL]},
+    "custom": {"tools": [CUSTOM]},
     "web_search": {"tools": [SEARCH]},
     "message": {"input": [USER]},
     "function_call": {"input": [CALL, OUTPUT]},
     "function_call_output": {"input": [CALL, OUTPUT]},
+    "custom_tool_call": {"input": [CUSTOM_CALL, CUSTOM_OUTPUT]},
+    "custom_tool_call_output": {"input": [CUSTOM_CALL, CUSTOM_OUTPUT]},
+    "tool_search_call": {"input": [TOOL_SEARCH, FOUND]},
+    "tool_search_output": {"input": [TOOL_SEARCH, FOUND]},
+    "additional_tools": {"input": [{"type": "additional_tools", "tools": [TOOL]}, USER]},
     "reasoning": {"input": [{"type": "reasoning", "summary": []}, USER]},
     "compaction": {"input": [compaction_item(CIPHER, PROJECT, new_id(), "s"), USER]},
     "web_search_call": {
@@ -178,24 +190,28 @@ EXAMPLES: dict[str, list[Any]] = {
     "safety_identifier": ["s" * 128],
     "user": ["u"],
     "web_search_options.user_location.type": ["approximate"],
+    "client_metadata": [{"a": "b"}],
+    "web_search.search_content_types": [["text"], ["text", "image"]],
+    "custom_tool_call.parsed_arguments": [{"a": 1}, "a"],
     "function.output_schema": [{"type": "string"}, {}],
     "function_call.parsed_arguments": [{"a": 1}, "a"],
     "compaction.created_by": ["a"],
 }
 """Values of hints; of those that are not listed, an object and null."""
 REFUSED: dict[str, tuple[list[Any], list[Any]]] = {
-    "reasoning.context": (["all_turns"], ["auto"]),
     "reasoning.mode": (["pro"], ["standard"]),
     "prompt_cache_options.prewarm": ([True], [False]),
     "image.context_compression": (["enabled"], ["auto", "disabled"]),
     "context_management": ([[{"type": "compaction"}]], [[]]),
     "function.allowed_callers": ([["programmatic"]], [["direct"]]),
     "function.async": ([True, 0], [False]),
-    "function.defer_loading": ([True], [False]),
-    "web_search.external_web_access": ([False], [True]),
-    "web_search.search_content_types": ([["image"]], [["text"]]),
+    "custom.allowed_callers": ([["programmatic"]], [["direct"]]),
+    "custom.async": ([True, 0], [False]),
     "function_call.async": ([True], [False]),
     "function_call.caller": ([{"type": "program"}], [{"type": "direct"}]),
+    "custom_tool_call.async": ([True], [False]),
+    "custom_tool_call.caller": ([{"type": "program"}], [{"type": "direct"}]),
+    "custom_tool_call_output.caller": ([{"type": "program"}], [{"type": "direct"}]),
     "function_call_output.caller": ([{"type": "program"}], [{"type": "direct"}]),
 }
 """Values that are refused and values that change nothing; of those that are not listed, an object
@@ -209,7 +225,7 @@ def with_field(path: str, value: Any) -> dict[str, Any]:
     if path in TOOLS | ITEMS and kind in SAMPLES:
         body = deepcopy(SAMPLES[kind])
         entries = body.get("tools") or body["input"]
-        entries[-1 if kind == "function_call_output" else 0][name] = value
+        entries[-1 if kind in CALL_OF_OUTPUT else 0][name] = value
         return body
     if path in PARTS:
         text = {"refusal": "a"} if kind == "refusal" else {"text": "a"}

@@ -6,8 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from models.schemas.request.create_response import CreateResponse
-from models.schemas.request.grammars import MAX_GRAMMAR, MAX_GRAMMARS
+from models.schemas.request.grammars import MAX_GRAMMARS
 from models.schemas.request.parameters import GenerationParameters
+from models.schemas.strict import MAX_GRAMMAR
 
 _SCHEMA = {"type": "object", "properties": {"b": {"const": None}, "a": {}}}
 _FLAT = {"type": "json_schema", "name": "a", "schema": _SCHEMA}

@@ -55,6 +55,8 @@ def masked_after(text: str, opener: str = "", closer: str = "", **fields: bool) 
         ('{"": 1, "', {b'"', b'":', b'"a"'}),
         ('{"a": 1} {"a', set()),
         ('"{\\"a\\": 1, \\"a', set()),
+        ('{"name": "patch"}\n{"a": 1, "a', set()),
+        ('[{"name": "x"}, {"a": 1, "a', {b'"', b'":', b'"a"'}),
     ],
 )
 def test_tokens_that_would_repeat_a_name_are_masked(text: str, masked: set[bytes]) -> None:
