@@ -90,13 +90,13 @@ def _droppable_turns(items: Sequence[Item]) -> list[set[int]]:
         {position for position in range(start, end) if not _must_keep(items[position])}
         for start, end in pairwise(bounds)
     ]
-    outputs: defaultdict[str, set[int]] = defaultdict(set)
+    outputs: defaultdict[object, set[int]] = defaultdict(set)
     for position, item in enumerate(items):
         if item.get("type") in CALL_OF_OUTPUT:
             outputs[item["call_id"]].add(position)
     for turn in turns:
-        calls = [items[position].get("call_id") for position in turn]
-        for call_id in calls:
+        call_ids = [items[position].get("call_id", "") for position in turn]
+        for call_id in call_ids:
             turn |= outputs.get(call_id, set())
     # A turn whose calls are answered in the newest turn is kept.
     newest = bounds[-1]
