@@ -125,6 +125,24 @@ class ConnectionExpiredError(InvalidRequestError):
     default_code = "websocket_connection_limit_reached"
 
 
+class InvalidStreamIdError(InvalidRequestError):
+    """stream_id must be 1 to 256 letters, digits, underscores, hyphens or periods."""
+
+    default_code = "invalid_stream_id"
+
+    def __init__(self) -> None:
+        super().__init__(param="stream_id")
+
+
+class StreamLimitReachedError(InvalidRequestError):
+    """This connection has as many streams as it may name; use one again, or open another."""
+
+    default_code = "websocket_stream_limit_reached"
+
+    def __init__(self) -> None:
+        super().__init__(param="stream_id")
+
+
 class ConversationLockedError(InvalidRequestError):
     """Another response is working on this conversation; try again when it has ended."""
 
@@ -158,6 +176,12 @@ class ResponseNotFoundError(NotFoundError):
 
     def __init__(self, response_id: str) -> None:
         super().__init__(f"Response with id '{response_id}' not found.", param="response_id")
+
+
+class ResponseNotRunningError(NotFoundError):
+    """No such response runs on this connection."""
+
+    default_code = "response_not_found"
 
 
 class ConversationNotFoundError(NotFoundError):

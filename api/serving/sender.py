@@ -12,12 +12,12 @@ import time
 class Sender:
     """Bytes on their way to one client."""
 
-    __slots__ = ("_is_paused", "_mark", "_marked_at", "_num_queued", "_transport", "_waiter")
+    __slots__ = ("_is_paused", "_mark", "_marked_at", "_num_queued", "_transport", "_waiters")
 
     def __init__(self, transport: asyncio.Transport, write_ahead_bytes: int) -> None:
         self._transport = transport
         self._is_paused = False
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
         self._num_queued = 0
         self._mark = 0
         self._marked_at = time.monotonic()
@@ -34,10 +34,11 @@ class Sender:
         self._transport.write(data)
 
     async def drain(self) -> None:
-        """Wait until little is left to send."""
+        """Wait until little is left to send; several coroutines may wait."""
         while self._is_paused:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
 
     def pause(self) -> None:
         """Make `drain` wait."""
@@ -46,8 +47,10 @@ class Sender:
     def resume(self) -> None:
         """Let `drain` return."""
         self._is_paused = False
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def is_stalled(self, now: float, stall_s: float) -> bool:
         """Return True if what was sent `stall_s` seconds ago has not arrived yet.

@@ -27,7 +27,9 @@ from tests.security.raw_http import (
 )
 
 _MIB = 1 << 20
+_TOO_MANY = b'"code":"too_many_streams"'
 _CREATE = b'{"type":"response.create","input":"Hello."}'
+_LARGE = b'{"type":"response.create","input":"Hello.","user":"' + b"x" * (2 * _MIB) + b'"}'
 
 
 @pytest.fixture
@@ -48,10 +50,50 @@ def test_bad_frames_whose_answers_are_not_read_end_the_connection(
 def test_large_messages_sent_ahead_end_the_connection(address: str, app: OpenAPI) -> None:
     budget = app.extensions["antiphon"].body_budget
     with open_websocket(address) as connection:
-        _send_all(connection.sendall, frame(_CREATE) + frame(b" " * (2 * _MIB)) * 10)
+        _send_all(connection.sendall, frame(_CREATE) + frame(_LARGE) * 10)
 
         assert close_code(read_to_end(connection)) == 1008
     eventually(lambda: budget.num_bytes == 0)
+
+
+@pytest.mark.parametrize("streams", [1, 20], ids=["of one stream", "of many"])
+def test_requests_sent_ahead_end_the_connection(address: str, app: OpenAPI, streams: int) -> None:
+    budget, places = app.extensions["antiphon"].body_budget, app.extensions["antiphon"].places
+    sent = b"".join(frame(_create_on(f"agent_{number % streams}")) for number in range(60))
+    with open_websocket(address) as connection:
+        _send_all(connection.sendall, sent)
+
+        assert close_code(read_to_end(connection)) == 1008
+    eventually(lambda: budget.num_bytes == places.num_taken == 0)
+
+
+def test_streams_of_one_connection_leave_places_to_others(settings: Settings) -> None:
+    narrow = settings.model_copy(update={"api_streams": 24, "api_client_streams": 6})
+    with running_app(narrow) as app, serving(app) as address:
+        places = app.extensions["antiphon"].places
+        with open_websocket(address) as connection:
+            for number in range(16):
+                connection.sendall(frame(_create_on(f"agent_{number}")))
+            received = b""
+            while received.count(b"response.created") < 6 or received.count(_TOO_MANY) < 10:
+                received += connection.recv(1 << 16)
+
+            assert received.count(b"response.created") == places.num_taken == 6
+            with places.reserve("another client"):
+                pass
+        eventually(lambda: places.num_taken == 0)
+
+
+@pytest.mark.usefixtures("worker")
+def test_events_of_many_streams_that_are_not_read_end_the_connection(
+    address: str, app: OpenAPI
+) -> None:
+    places = app.extensions["antiphon"].places
+    resume = b'{"type":"response.steer","stream_id":"agent_%d","input":"' + b"x" * 60_000 + b'"}'
+    with open_websocket(address) as connection:
+        _send_all(connection.sendall, b"".join(frame(resume % (n % 32)) for n in range(500)))
+        eventually(lambda: places.num_taken == 0)
+        assert len(read_to_end(connection)) < 8 * _MIB
 
 
 @pytest.mark.parametrize("is_last", [True, False])
@@ -187,6 +229,11 @@ def test_idle_websockets_leave_places_and_threads_to_others(settings: Settings) 
             live = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
             assert status_of(ask(address, live)) == 200
     eventually(lambda: places.num_taken == 0)
+
+
+def _create_on(stream_id: str) -> bytes:
+    """Return a request on a stream."""
+    return _CREATE.replace(b"}", b',"stream_id":"%b"}' % stream_id.encode())
 
 
 def _send_all(send: Callable[[bytes], object], data: bytes) -> None:

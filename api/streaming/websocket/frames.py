@@ -20,11 +20,11 @@ from api.http.strict_json import MAX_BODY_BYTES
 from api.streaming.keep_alive import KeepAlive
 from models.errors import OverloadedError
 
-MAX_WAITING = 16
+MAX_WAITING = 32
 """Number of requests that a client may send ahead on one connection."""
 MAX_LARGE_WAITING = 2
 """Number of them if they are larger than `LARGE_BYTES` together."""
-LARGE_BYTES = 1 << 16
+LARGE_BYTES = 1 << 20
 PING_S = 25.0
 """Seconds between two pings of an idle connection."""
 SILENCE_S = 75.0
@@ -43,15 +43,21 @@ class SocketClosedError(Exception):
 
 @dataclass(slots=True)
 class ReceivedMessage:
-    """Whole message, with the lease of its bytes."""
+    """Whole message, with the lease of its bytes. It waits until its data is taken."""
 
     data: bytes
     lease: BodyLease
+    is_waiting: bool = True
 
     def take(self) -> bytes:
         """Return the data and hold it no longer."""
-        data, self.data = self.data, b""
+        data, self.data, self.is_waiting = self.data, b"", False
         return data
+
+    def drop(self) -> None:
+        """Hold the data no longer, and give its bytes back."""
+        self.take()
+        self.lease.release()
 
 
 class FrameSocket:
@@ -66,9 +72,13 @@ class FrameSocket:
         self._wire = Connection(ConnectionType.SERVER)
         self._parts: list[bytes] = []
         self._lease = budget.lease(outlet.client)
-        self._waiting: deque[ReceivedMessage] = deque()
+        self._unread: deque[ReceivedMessage] = deque()
+        self._waiting: list[ReceivedMessage] = []
+        """Messages whose turn has not come, read or not."""
         self._waiter: asyncio.Future[None] | None = None
         self._is_closed = False
+        self.has_client_closed = False
+        """True if the client has closed the connection as the protocol has it."""
         self._session = asyncio.current_task()
         self._received_at = self._second_began_at = time.monotonic()
         self._num_frames = 0
@@ -87,7 +97,7 @@ class FrameSocket:
 
     async def next(self, timeout_s: float) -> ReceivedMessage | None:
         """Return the next message, or None after `timeout_s` seconds."""
-        while not self._waiting:
+        while not self._unread:
             self._check_open()
             self._waiter = asyncio.get_running_loop().create_future()
             try:
@@ -95,7 +105,7 @@ class FrameSocket:
                     await self._waiter
             except TimeoutError:
                 return None
-        return self._waiting.popleft()
+        return self._unread.popleft()
 
     def send(self, data: bytes) -> None:
         """Send a text message."""
@@ -125,6 +135,7 @@ class FrameSocket:
         for message in self._waiting:
             message.lease.release()
         self._waiting.clear()
+        self._unread.clear()
 
     def _handle(self, event: Event) -> None:
         self._count_frame()
@@ -155,8 +166,10 @@ class FrameSocket:
             self._complete()
 
     def _complete(self) -> None:
-        self._waiting.append(ReceivedMessage(b"".join(self._parts), self._lease))
+        message = ReceivedMessage(b"".join(self._parts), self._lease)
         self._parts, self._lease = [], self._budget.lease(self._outlet.client)
+        self._unread.append(message)
+        self._waiting = [one for one in (*self._waiting, message) if one.is_waiting]
         num_bytes = sum(message.lease.num_bytes for message in self._waiting)
         limit = MAX_WAITING if num_bytes <= LARGE_BYTES else MAX_LARGE_WAITING
         if len(self._waiting) > limit:
@@ -175,6 +188,7 @@ class FrameSocket:
         if self._wire.state is ConnectionState.OPEN:
             self.close(event.code)
         elif self._wire.state is ConnectionState.REMOTE_CLOSING:
+            self.has_client_closed = True
             self._outlet.write(self._wire.send(event.response()))
             self._end()
 

@@ -14,12 +14,19 @@ from wsproto.utilities import generate_accept_token
 from api.event_loop.loop_body import LoopBody, Outlet, respond_with
 from api.http.errors import WEBSOCKET_VERSION
 from api.services import Services, project_id, services
-from api.streaming.cancel import clean_up
+from api.streaming.cancel import cancel, clean_up
 from api.streaming.event_names import read_naming
+from api.streaming.websocket.contexts import ConnectionContexts, UnstoredContext
+from api.streaming.websocket.dispatcher import Dispatcher
 from api.streaming.websocket.frames import TRY_AGAIN_LATER, FrameSocket, SocketClosedError
-from api.streaming.websocket.turns import TurnActions, Turns, format_error
+from api.streaming.websocket.opening import Session, TurnActions
+from api.streaming.websocket.server_events import format_error
+from api.streaming.websocket.turns import make_turn
+from api.validation.context import Context
 from api.validation.create_request import create_response
 from models.errors import InvalidRequestError, OverloadedError, UpgradeRequiredError
+from models.responses.record import ResponseRecord
+from models.schemas.request.create_response import CreateResponse
 from models.settings import EventNaming
 
 blueprint = Blueprint("websocket", __name__)
@@ -59,7 +66,7 @@ class WebSocketBody(LoopBody):
         outlet.upgrade(headers, socket.receive)
         try:
             with self._services.places.reserve(outlet.client):
-                await self._serve(socket)
+                await self._serve(socket, outlet.client)
         except OverloadedError as error:
             socket.send(format_error(error))
             socket.close(TRY_AGAIN_LATER)
@@ -68,14 +75,31 @@ class WebSocketBody(LoopBody):
         finally:
             socket.release()
 
-    async def _serve(self, socket: FrameSocket) -> None:
+    async def _serve(self, socket: FrameSocket, client: str) -> None:
+        services = self._services
         actions = TurnActions(
-            create=lambda request, context: create_response(
-                self._services, self._project_id, request, context
-            ),
-            clean_up=partial(clean_up, self._services),
+            create=self._create,
+            cancel=partial(cancel, services),
+            clean_up=partial(clean_up, services),
         )
-        await Turns(self._services, self._project_id, socket, actions, self._naming).serve()
+        session = Session(
+            services=services,
+            project_id=self._project_id,
+            socket=socket,
+            client=client,
+            naming=self._naming,
+            actions=actions,
+            contexts=ConnectionContexts(services.context_cache),
+        )
+        await Dispatcher(session, partial(make_turn, session)).serve()
+
+    def _create(self, request: CreateResponse, unstored: UnstoredContext | None) -> ResponseRecord:
+        """Create a response; `unstored` is the context that only this connection has."""
+        context = None
+        if unstored is not None:
+            previous_id, items = unstored.previous_id, unstored.items
+            context = Context(previous_id=previous_id, items=items, is_inline=True)
+        return create_response(self._services, self._project_id, request, context)
 
     def abandon(self) -> None:
         """Do nothing: no request has been received."""

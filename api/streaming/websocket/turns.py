@@ -1,210 +1,170 @@
-"""Requests on a WebSocket: the same requests and events as over HTTP, one request at a time.
+"""Turn on a WebSocket: opens a response and sends its events.
 
-A client's frame is `{"type": "response.create", …}` with the body of a POST; a server's frame is
-one event as JSON (specification 2026-04-24). A response that is not stored can be continued only on
-the connection that created it.
+Coroutines run in the event loop; whatever validates or reads runs in threads.
 """
 
 import asyncio
-import time
+import logging
 from collections.abc import Callable
-from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
-
-import orjson
-from pydantic import ValidationError
+from contextlib import aclosing, suppress
+from functools import partial
 
 from api.http.body_budget import ORDINARY_BYTES
 from api.http.errors import as_app_error
-from api.http.strict_json import parse_object
-from api.http.validation_errors import to_invalid_request
-from api.services import Services
 from api.streaming.tail import Tail
-from api.streaming.websocket.frames import NORMAL, FrameSocket, ReceivedMessage, SocketClosedError
-from api.validation.context import Context
-from models.encryption.unstored import UnstoredCipher
-from models.errors import (
-    AppError,
-    ConnectionExpiredError,
-    InvalidRequestError,
-    PreviousResponseNotFoundError,
-)
-from models.ids import parse_response_id, response_wire_id
-from models.responses.record import ResponseRecord
-from models.schemas.request.create_response import CreateResponse
-from models.settings import EventNaming
+from api.streaming.websocket.client_events import CREATE, Envelope
+from api.streaming.websocket.frames import ReceivedMessage, SocketClosedError
+from api.streaming.websocket.opening import OpenResponse, Session, create, keep_context, resume
+from api.streaming.websocket.server_events import format_error, format_event
+from models.errors import AppError
+from models.ids import response_wire_id
+from models.outages import OUTAGES
 from models.streams.event_log import LoggedEvent
 
-_FIXED_FIELDS = {"stream": True, "stream_options": None, "background": False}
-"""Fields that have one value on a WebSocket; clients may send it, or null."""
-_SUCCESS_STATUSES = ("completed", "incomplete")
+logger = logging.getLogger(__name__)
+
+_PIECE_EVENTS = 64
+"""Events that are written at once; the client is waited for after each piece."""
 
 
-@dataclass(frozen=True, slots=True)
-class TurnActions:
-    """Functions that begin and end a turn, called in threads."""
+def make_turn(session: Session, envelope: Envelope, message: ReceivedMessage) -> "Turn":
+    """Return the turn that a message asks for: of a new response, or of one to read on."""
+    open_response: Callable[[], OpenResponse]
+    if envelope.type == CREATE:
+        open_response = partial(create, session, envelope.stream_id, message)
+    else:
+        open_response = partial(resume, session, message)
+    return Turn(session, envelope.stream_id, message, open_response)
 
-    create: Callable[[CreateResponse, Context | None], ResponseRecord]
-    clean_up: Callable[[ResponseRecord, bool], object]
-    """Function called at the end; True cancels the response."""
 
-
-class Turns:
-    """Requests of one connection, run in sequence, and the cached context between them.
-
-    Coroutines run in the event loop; whatever validates or reads runs in threads.
-    """
+class Turn:
+    """One turn of a stream; its methods are called in the event loop."""
 
     def __init__(
         self,
-        services: Services,
-        project_id: str,
-        socket: FrameSocket,
-        actions: TurnActions,
-        naming: EventNaming,
+        session: Session,
+        stream_id: str | None,
+        message: ReceivedMessage,
+        open_response: Callable[[], OpenResponse],
     ) -> None:
-        self._services = services
-        self._project_id = project_id
-        self._socket = socket
-        self._actions = actions
-        self._naming = naming
-        self._expires_at = time.monotonic() + services.timings.max_age_s
-        self._continuable: ResponseRecord | None = None
-        """Last response that was not stored, if it can be continued."""
+        """Create a turn; `open_response` takes the message, in a thread, once it begins."""
+        self._session = session
+        self.stream_id = stream_id
+        self._message = message
+        self._open_response = open_response
+        self._opened: OpenResponse | None = None
+        self._is_cancelled = False
+        self._has_ended = False
 
-    async def serve(self) -> None:
-        """Answer requests until the client disconnects or the connection is too old."""
-        try:
-            while (left_s := self._expires_at - time.monotonic()) > 0:
-                message = await self._socket.next(left_s)
-                if message is not None:
-                    await self._handle(message)
-            self._socket.send(format_error(ConnectionExpiredError()))
-            self._socket.close(NORMAL)
-        finally:
-            self._set_continuable(None)
+    @property
+    def response_id(self) -> str | None:
+        """Id of the response whose events it sends, as clients know it; None before it is found."""
+        return None if self._opened is None else response_wire_id(self._opened.record.id)
 
-    async def _handle(self, message: ReceivedMessage) -> None:
-        loop = self._services.loop
-        pool = loop.large if len(message.data) > ORDINARY_BYTES else loop.requests
-        created = asyncio.wrap_future(pool.submit(self._create, message))
+    async def run(self) -> None:
+        """Send the events of its response to the last one, or an error.
+
+        If this coroutine is cancelled, the client has left: `_leave` says what becomes of the
+        response.
+        """
+        loop = self._session.services.loop
+        pool = loop.large if len(self._message.data) > ORDINARY_BYTES else loop.requests
+        opening = asyncio.wrap_future(pool.submit(self._open_response))
         try:
-            record, previous = await asyncio.shield(created)
+            self._opened = await asyncio.shield(opening)
         except asyncio.CancelledError:
-            # The client has left meanwhile: what the thread creates is cancelled.
-            created.add_done_callback(self._cancel_created)
+            # Nobody knows the id of what the thread creates.
+            opening.add_done_callback(self._cancel_created)
             raise
         except Exception as error:
-            self._socket.send(format_error(as_app_error(error)))
+            self.fail(as_app_error(error))
         else:
-            await self._follow(record, previous)
-        await self._socket.drain()
+            await self._follow(self._opened)
+        self._has_ended = True
+        await self._session.socket.drain()
 
-    def _create(self, message: ReceivedMessage) -> tuple[ResponseRecord, object]:
-        """Create the response that a message requests; called in a thread.
+    def refuse(self, error: AppError) -> None:
+        """Send an error instead of running it."""
+        self._message.drop()
+        self.fail(error)
 
-        Return it with the id of the response that it continues, as the client sent it.
-        """
-        body: dict[str, Any] = {}
+    def fail(self, error: AppError) -> None:
+        """Send an error, unless the client has left."""
+        with suppress(SocketClosedError):
+            self._session.socket.send(format_error(error, self.stream_id))
+
+    def cancel(self) -> None:
+        """Cancel its response; one that is being created is cancelled once it exists."""
+        if not self._is_cancelled:
+            self._is_cancelled = True
+            if self._opened is not None:
+                self._begin_cancel(self._opened)
+
+    def _begin_cancel(self, opened: OpenResponse) -> None:
+        control = self._session.services.loop.control
+        cancelling = asyncio.wrap_future(
+            control.submit(self._session.actions.cancel, opened.record)
+        )
+        cancelling.add_done_callback(self._note_cancelled)
+
+    def _note_cancelled(self, cancelling: "asyncio.Future[object]") -> None:
+        """Report a cancel that has failed, and may be requested again, while the response runs."""
+        error = None if cancelling.cancelled() else cancelling.exception()
+        if isinstance(error, Exception) and not self._has_ended:
+            self._is_cancelled = False
+            self.fail(as_app_error(error))
+
+    async def _follow(self, opened: OpenResponse) -> None:
+        session = self._session
+        if self._is_cancelled:
+            self._begin_cancel(opened)
         try:
-            body = parse_object(message.take())
-            request = _parse_request(body)
-            context = self._get_cached_context(request)
-            record = self._actions.create(request, context)
-        except Exception:
-            self._evict(body.get("previous_response_id"))
-            raise
-        finally:
-            message.lease.release()
-        return record, body.get("previous_response_id")
-
-    async def _follow(self, record: ResponseRecord, previous: object) -> None:
-        loop = self._services.loop
-        try:
-            tail = Tail(self._services, record, naming=self._naming)
+            tail = Tail(session.services, opened.record, opened.start, session.naming)
             async with aclosing(tail.follow()) as batches:
                 async for events in batches:
-                    for event in events:
-                        self._socket.send(event.data)
-                    await self._socket.drain()
-                    if events[-1].is_terminal:
-                        await loop.read(self._cache_context, record, events[-1], previous)
+                    await self._send_batch(opened, events)
         except (SocketClosedError, asyncio.CancelledError):
-            loop.run_later(self._actions.clean_up, record, True)
+            self._leave(opened)
             raise
         except AppError as error:
-            self._evict(previous)
-            self._socket.send(format_error(error))
-        await loop.read(self._actions.clean_up, record, False)
+            session.contexts.evict(self.stream_id, opened.previous)
+            self.fail(error)
+        if opened.is_new:
+            await session.services.loop.read(session.actions.clean_up, opened.record, False)
 
-    def _cancel_created(self, created: "asyncio.Future[tuple[ResponseRecord, object]]") -> None:
-        if created.exception() is None:
-            record, _ = created.result()
-            self._services.loop.run_later(self._actions.clean_up, record, True)
+    async def _send_batch(self, opened: OpenResponse, events: list[LoggedEvent]) -> None:
+        socket = self._session.socket
+        for start in range(0, len(events), _PIECE_EVENTS):
+            for event in events[start : start + _PIECE_EVENTS]:
+                if event.is_terminal and opened.is_new:
+                    await self._keep_context(opened, event)
+                socket.send(format_event(event.data, self.stream_id))
+            await socket.drain()
 
-    def _get_cached_context(self, request: CreateResponse) -> Context | None:
-        """Return the context of the request if only this connection has it, else None.
+    async def _keep_context(self, opened: OpenResponse, end: LoggedEvent) -> None:
+        """Keep the context before the end is sent: another stream may continue it at once."""
+        read = self._session.services.loop.read
+        try:
+            await read(keep_context, self._session, self.stream_id, opened, end)
+        except OUTAGES as error:
+            # The response has ended all the same; a turn that continues it is refused.
+            logger.warning("context not kept", extra={"error": repr(error)})
 
-        Raise an `AppError` if it was evicted, or if the request is to be stored.
+    def _leave(self, opened: OpenResponse) -> None:
+        """Cancel a new response whose client has left, unless that may come back for its events.
+
+        A client that closes the connection has left for good; one whose connection breaks may read
+        on what is stored.
         """
-        previous = self._continuable
-        if previous is None or request.previous_response_id != response_wire_id(previous.id):
-            return None
-        items = self._services.context_cache.get(previous.id)
-        if items is None:
-            message = f"Previous response with id '{request.previous_response_id}' not found."
-            raise PreviousResponseNotFoundError(message, param="previous_response_id")
-        if request.store:
-            message = "The previous response was not stored: store must be false to go on."
-            raise InvalidRequestError(message, param="store")
-        return Context(previous_id=previous.id, items=items, is_inline=True)
+        is_broken = not self._session.socket.has_client_closed
+        if opened.is_new and not (is_broken and opened.record.store):
+            actions = self._session.actions
+            self._session.services.loop.run_later(actions.clean_up, opened.record, True)
 
-    def _cache_context(self, record: ResponseRecord, end: LoggedEvent, previous: object) -> None:
-        """Cache the context of an unstored response; evict the previous one if it failed."""
-        response = orjson.loads(end.data)["response"]
-        if response["status"] not in _SUCCESS_STATUSES:
-            self._evict(previous)
+    def _cancel_created(self, opening: "asyncio.Future[OpenResponse]") -> None:
+        if opening.cancelled() or opening.exception() is not None:
             return
-        content = None if record.store else self._services.unstored.get(UnstoredCipher.of(record))
-        if content is None:
-            return
-        before = None if content.has_context else record.previous_response_id
-        chain = self._services.store.items.of_chain(self._project_id, before) if before else []
-        self._set_continuable(record)
-        self._services.context_cache.keep(record.id, chain + content.items + response["output"])
-
-    def _set_continuable(self, record: ResponseRecord | None) -> None:
-        if self._continuable is not None:
-            self._services.context_cache.forget(self._continuable.id)
-        self._continuable = record
-
-    def _evict(self, wire_id: object) -> None:
-        """Evict the cached context if `wire_id` names it: a turn that continued it has failed."""
-        is_id = isinstance(wire_id, str)
-        if is_id and self._continuable and parse_response_id(str(wire_id)) == self._continuable.id:
-            self._set_continuable(None)
-
-
-def _parse_request(body: dict[str, Any]) -> CreateResponse:
-    """Parse the request in a frame; raise an `AppError` that names the first invalid field."""
-    fields = dict(body)
-    if fields.pop("type", None) != "response.create":
-        raise InvalidRequestError("A frame's type must be 'response.create'.", param="type")
-    for name, fixed in _FIXED_FIELDS.items():
-        value = fields.pop(name, None)
-        if value is not None and value is not fixed:
-            message = f"'{name}' cannot have this value on a WebSocket."
-            raise InvalidRequestError(message, param=name, code="unsupported_parameter")
-    try:
-        return CreateResponse.model_validate(fields)
-    except ValidationError as error:
-        raise to_invalid_request(error, fields) from None
-
-
-def format_error(error: AppError) -> bytes:
-    """Return the message that reports an error."""
-    payload = error.payload()
-    payload["code"] = payload["code"] or error.type
-    frame = {"type": "error", "status": error.http_status, "error": payload}
-    return orjson.dumps(frame)
+        opened = opening.result()
+        if opened.is_new:
+            actions = self._session.actions
+            self._session.services.loop.run_later(actions.clean_up, opened.record, True)

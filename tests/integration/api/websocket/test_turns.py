@@ -67,6 +67,24 @@ def test_what_is_not_stored_can_go_on_where_it_was_made(
 
 
 @pytest.mark.usefixtures("worker")
+def test_a_response_ends_also_if_its_context_cannot_be_kept(
+    connect: Connect, app: OpenAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket = connect()
+
+    def refuse(*_: object) -> None:
+        raise redis.ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app.extensions["antiphon"].unstored, "get", refuse)
+        first = run_turn(socket)
+    error = run_refused_turn(socket, previous_response_id=first["id"])
+
+    assert error["code"] == NOT_FOUND
+    assert run_turn(socket)["status"] == "completed"
+
+
+@pytest.mark.usefixtures("worker")
 def test_only_the_latest_can_go_on(connect: Connect) -> None:
     socket = connect()
     first = run_turn(socket)
@@ -143,7 +161,8 @@ def test_what_is_stored_goes_on_anywhere(
         (b"{", "invalid_json", None),
         (b"[]", "invalid_type", None),
         (b'{"input": "Hello."}', "invalid_value", "type"),
-        (b'{"type": "response.steer"}', "invalid_value", "type"),
+        (b'{"type": "response.inject"}', "invalid_value", "type"),
+        (b'{"type": ["response.create"]}', "invalid_value", "type"),
         (b'{"type": "response.create"}', "missing_required_parameter", "input"),
         (b'{"type": "response.create", "input": "x", "n": "1"}', None, "n"),
         (b'{"type": "response.create", "input": "x", "stream": false}', None, "stream"),
@@ -167,6 +186,15 @@ def test_a_frame_that_is_no_request_is_refused_by_name(
     assert answer["error"]["param"] == param
     assert code in (None, answer["error"]["code"])
     assert socket.connected
+
+
+def test_a_frame_that_names_a_stream_is_refused_on_it(connect: Connect) -> None:
+    socket = connect()
+
+    socket.send('{"type": "response.inject", "stream_id": "main"}')
+    answer = receive(socket)
+
+    assert (answer["stream_id"], answer["error"]["param"]) == ("main", "type")
 
 
 @pytest.mark.usefixtures("worker")
@@ -204,7 +232,7 @@ def test_a_client_that_leaves_cancels_what_it_waited_for(
 def test_a_client_cannot_send_ahead_without_end(connect: Connect) -> None:
     socket = connect()
 
-    for _ in range(18):
+    for _ in range(40):
         send(socket)
 
     eventually(lambda: not socket.connected)

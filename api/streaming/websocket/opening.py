@@ -1,0 +1,108 @@
+"""Responses whose events a turn sends: new ones, and ones that were created before.
+
+Functions of this module run in threads.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from api.http.strict_json import parse_object
+from api.services import Services
+from api.streaming.websocket.client_events import ResumeResponse, parse_create, parse_event
+from api.streaming.websocket.contexts import ConnectionContexts, UnstoredContext
+from api.streaming.websocket.frames import FrameSocket, ReceivedMessage
+from models.encryption.unstored import UnstoredCipher
+from models.errors import ResponseNotFoundError
+from models.ids import parse_response_id
+from models.responses.record import ResponseRecord
+from models.schemas.request.create_response import CreateResponse
+from models.settings import EventNaming
+from models.streams.event_log import LoggedEvent
+
+_SUCCESS_STATUSES = ("completed", "incomplete")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnActions:
+    """Functions that begin and end responses, called in threads."""
+
+    create: Callable[[CreateResponse, UnstoredContext | None], ResponseRecord]
+    cancel: Callable[[ResponseRecord], object]
+    clean_up: Callable[[ResponseRecord, bool], object]
+    """Function called at the end of a new response; True cancels it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """State that all turns of one connection share."""
+
+    services: Services
+    project_id: str
+    socket: FrameSocket
+    client: str
+    naming: EventNaming
+    actions: TurnActions
+    contexts: ConnectionContexts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenResponse:
+    """Response, and the number of the first event to send."""
+
+    record: ResponseRecord
+    start: int = 0
+    is_new: bool = True
+    """True if it was created for this turn."""
+    previous: object = field(default=None)
+    """Id of the response that it continues, as the client sent it."""
+
+
+def create(session: Session, stream_id: str | None, message: ReceivedMessage) -> OpenResponse:
+    """Create the response that a message requests."""
+    body: dict[str, Any] = {}
+    try:
+        body = parse_object(message.take())
+        request = parse_create(body)
+        record = session.actions.create(request, session.contexts.find(request))
+    except Exception:
+        session.contexts.evict(stream_id, body.get("previous_response_id"))
+        raise
+    finally:
+        message.lease.release()
+    return OpenResponse(record=record, previous=body.get("previous_response_id"))
+
+
+def resume(session: Session, message: ReceivedMessage) -> OpenResponse:
+    """Find the stored response whose events a message requests."""
+    try:
+        event = parse_event(message.take(), ResumeResponse)
+    finally:
+        message.lease.release()
+    response_id = parse_response_id(event.response_id)
+    responses = session.services.store.responses
+    record = responses.get(session.project_id, response_id) if response_id else None
+    if record is None:
+        raise ResponseNotFoundError(event.response_id)
+    start = 0 if event.starting_after is None else event.starting_after + 1
+    return OpenResponse(record=record, start=start, is_new=False)
+
+
+def keep_context(
+    session: Session, stream_id: str | None, opened: OpenResponse, end: LoggedEvent
+) -> None:
+    """Keep the context of an unstored response that has ended; evict the previous if it failed."""
+    record = opened.record
+    response = orjson.loads(end.data)["response"]
+    if response["status"] not in _SUCCESS_STATUSES:
+        session.contexts.evict(stream_id, opened.previous)
+        return
+    services = session.services
+    content = None if record.store else services.unstored.get(UnstoredCipher.of(record))
+    if content is None:
+        return
+    before = None if content.has_context else record.previous_response_id
+    chain = services.store.items.of_chain(session.project_id, before) if before else []
+    session.contexts.keep(stream_id, record, chain + content.items + response["output"])
