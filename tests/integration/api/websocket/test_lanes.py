@@ -11,8 +11,8 @@ from simple_websocket import Client, ConnectionClosed
 
 from api.streaming.timings import StreamTimings
 from models.events.state_machine import EventMachine
+from models.schemas.event_types import BaseEvent
 from models.schemas.events import Event
-from models.schemas.item_events import BaseEvent
 from models.settings import Settings
 from tests.integration.api.requests import text_of
 from tests.integration.api.websocket.frames import (
