@@ -9,6 +9,7 @@ from api.services import Services
 from api.streaming.archives import Archives
 from api.streaming.broadcaster import Broadcaster
 from api.streaming.places import Places
+from api.streaming.temporary import TemporaryArchives
 from api.streaming.timings import StreamTimings
 from api.validation.queue_limits import QueueLimiter
 from models.chat.template_encoder import load_encoder
@@ -31,6 +32,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
     assert settings.redis_url is not None
     store = Store.open(settings.database_url, secret_file=settings.secret_file)
     client = connect(settings.redis_url)
+    unstored = UnstoredContents(client, ended_ttl_s=settings.unstored_seconds)
     loop = EventLoop(settings.api_threads)
     subscriber = connect_subscriber(settings.redis_url)
     encoders = [load_encoder(model_settings) for model_settings in settings.split_by_model()]
@@ -41,7 +43,8 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         client=client,
         log=EventLog(client),
         archives=Archives(store.responses),
-        unstored=UnstoredContents(client),
+        temporary_archives=Archives(TemporaryArchives(store.responses, unstored)),
+        unstored=unstored,
         loop=loop,
         places=Places(settings.api_streams, settings.api_client_streams),
         body_budget=BodyBudget(settings.api_body_mib * _MIB),

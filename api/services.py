@@ -42,6 +42,8 @@ class Services:
     client: redis.Redis
     log: EventLog
     archives: Archives
+    temporary_archives: Archives
+    """Archives of temporary responses, which are in Redis."""
     unstored: UnstoredContents
     loop: EventLoop
     places: Places

@@ -184,6 +184,16 @@ class ResponseNotRunningError(NotFoundError):
     default_code = "response_not_found"
 
 
+class ContentGoneError(NotFoundError):
+    """The response was not stored, and its content is gone."""
+
+    default_code = "response_not_found"
+
+    def __init__(self, response_id: str) -> None:
+        message = f"Response with id '{response_id}' was not stored, and its content is gone."
+        super().__init__(message, param="response_id")
+
+
 class ConversationNotFoundError(NotFoundError):
     """No conversation has this id."""
 
@@ -291,6 +301,10 @@ class UnavailableError(AppError):
     http_status = 503
     default_code = "service_unavailable"
     retry_after_s = 2
+
+
+class ContentLostError(AppError):
+    """The request was not stored and its content is gone; send it again."""
 
 
 class DatabaseBusyError(UnavailableError):

@@ -133,6 +133,9 @@ class Settings(BaseSettings):
     ends `incomplete` with the text so far."""
     retention_days: Amount = Field(30.0, gt=0, le=36_500)
     """Days that a finished response is kept."""
+    unstored_seconds: int = Field(600, ge=1, le=86_400)
+    """Seconds that a background response with `store: false` can be read after its end. Its content
+    is in Redis alone, encrypted; the same for all processes."""
     webhook_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     """Networks that webhooks may be delivered to besides public addresses, for example
     `10.0.0.0/8, 127.0.0.0/8`."""

@@ -15,6 +15,7 @@ from api.streaming.cancel import clean_up
 from api.streaming.foreground import wait_foreground
 from api.streaming.sse import respond_with_events
 from api.streaming.tail import Tail
+from api.streaming.temporary import find_response
 from api.validation.create_request import create_response
 from api.validation.idempotency import create_once
 from models.errors import AppError
@@ -38,6 +39,7 @@ def create(body: ChatCompletionRequest) -> Response:
             app_services,
             project_id(),
             lambda key: create_response(app_services, project_id(), converted.body, key=key),
+            find_response,
         )
     except AppError as error:
         raise converted.names.translate(error) from error

@@ -1,19 +1,45 @@
 """Pagination of the input items of a response and of the items of a conversation."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from api.routes.queries import ItemsQuery
 from models.errors import InvalidRequestError
 from models.schemas.pages import ItemPage
-from models.store.item_pages import ItemPages, PageQuery
+from models.store.item_pages import PageQuery, StoredPage
 
 IMAGE_URL = "message.input_image.image_url"
 """Value of `include` that asks for the URLs of images."""
 
 
-def read_page(pages: ItemPages, project_id: str, owner_id: UUID, query: ItemsQuery) -> ItemPage:
+class PageSource(Protocol):
+    """Source of pages of items."""
+
+    def read(self, project_id: str, owner_id: UUID, query: PageQuery) -> StoredPage | None:
+        """Return a page; None if `after` is unknown."""
+
+
+class LoadedItems:
+    """Source of pages of items that are in memory, all of one owner."""
+
+    def __init__(self, items: list[dict[str, Any]]) -> None:
+        self._items = items
+
+    def read(self, project_id: str, owner_id: UUID, query: PageQuery) -> StoredPage | None:
+        """Return a page; None if `after` is unknown."""
+        items = self._items[::-1] if query.is_descending else self._items
+        start = 0
+        if query.after is not None:
+            ids = [item["id"] for item in items]
+            if query.after not in ids:
+                return None
+            start = ids.index(query.after) + 1
+        end = start + query.limit
+        return StoredPage(items=items[start:end], has_more=end < len(items))
+
+
+def read_page(pages: PageSource, project_id: str, owner_id: UUID, query: ItemsQuery) -> ItemPage:
     """Return the page of items that the query asks for.
 
     Raise a 400 if no item has the id `after`.

@@ -11,15 +11,16 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
-from api.routes.item_pages import read_page
+from api.routes.item_pages import LoadedItems, read_page
 from api.routes.queries import ItemsQuery, ListQuery, ResponsePath, RetrieveQuery
 from api.services import project_id, services
 from api.streaming.cancel import cancel, clean_up, request_cancel
 from api.streaming.event_names import read_naming
 from api.streaming.foreground import wait_foreground
 from api.streaming.sse import stream_events
+from api.streaming.temporary import find_response, find_row, load_items
 from api.validation.create_request import create_response, num_input_tokens, prepare
-from api.validation.idempotency import create_once
+from api.validation.idempotency import FindResponse, create_once
 from api.validation.tools import search_warning
 from models.encryption.reasoning import ENCRYPTED_CONTENT, encrypt_items
 from models.errors import InvalidRequestError, ResponseNotFoundError
@@ -58,6 +59,7 @@ def _create(body: CreateResponse) -> Response:
         app_services,
         project_id(),
         lambda key: create_response(app_services, project_id(), body, key=key),
+        find_response,
     )
     if not is_new:
         return _repeat(body, record)
@@ -118,27 +120,28 @@ def retrieve(path: ResponsePath, query: RetrieveQuery) -> Response:
 @blueprint.post("/<string:response_id>/cancel", responses={200: ResponseResource})
 def cancel_response(path: ResponsePath) -> Response:
     """Cancel a background response; one that has ended stays as it is."""
-    record = _find(path.response_id)
+    record = _find_row(path.response_id)
     if not record.background:
         message = "Cannot cancel a synchronous response; close its connection instead."
         raise InvalidRequestError(message, param="response_id")
     if record.status not in TERMINAL:
         cancel(services(), record)
-        record = _find(path.response_id)
-    return _respond(record)
+    return _respond(_find(path.response_id))
 
 
 @blueprint.delete("/<string:response_id>", responses={200: DeletedResponse})
 def delete(path: ResponsePath) -> Response:
     """Delete a response, its items and its events; stop it if it runs."""
     app_services = services()
-    record = _find(path.response_id)
+    record = _find_row(path.response_id)
     if record.status not in TERMINAL:
         request_cancel(app_services, record)
     if app_services.store.responses.delete(record.project_id, record.id) is None:
         raise ResponseNotFoundError(path.response_id)
     try:
         app_services.log.forget([record.id])
+        if not record.store:
+            app_services.unstored.forget(record.id)
     except redis.RedisError as error:
         # The store has deleted the response; retention will delete its log from Redis.
         logger.warning("log not deleted", extra={"error": str(error)})
@@ -149,8 +152,12 @@ def delete(path: ResponsePath) -> Response:
 @blueprint.get("/<string:response_id>/input_items", responses={200: ItemPage})
 def list_input_items(path: ResponsePath, query: ItemsQuery) -> Response:
     """List the input items of a response, last first."""
-    record = _find(path.response_id)
-    pages = services().store.items.input_pages
+    app_services, record = services(), _find_row(path.response_id)
+    pages = (
+        app_services.store.items.input_pages
+        if record.store
+        else LoadedItems(load_items(app_services, record))
+    )
     return _json(read_page(pages, record.project_id, record.id, query))
 
 
@@ -176,8 +183,17 @@ def _repeat(body: CreateResponse, earlier: ResponseRecord) -> Response:
 
 
 def _find(wire_id: str) -> ResponseRecord:
+    return _require(find_response, wire_id)
+
+
+def _find_row(wire_id: str) -> ResponseRecord:
+    """Return a response; if it is temporary, without its content."""
+    return _require(find_row, wire_id)
+
+
+def _require(find: FindResponse, wire_id: str) -> ResponseRecord:
     response_id = parse_response_id(wire_id)
-    record = services().store.responses.get(project_id(), response_id) if response_id else None
+    record = find(services(), project_id(), response_id) if response_id else None
     if record is None:
         raise ResponseNotFoundError(wire_id)
     return record

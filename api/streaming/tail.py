@@ -14,6 +14,7 @@ import orjson
 import redis
 
 from api.services import Services
+from api.streaming.archives import Archives
 from api.streaming.event_names import rename_event
 from api.streaming.subscription import Subscription
 from models.encryption.unstored import UnstoredCipher
@@ -137,6 +138,11 @@ class Tail:
         return self.record.project_id, self.record.id
 
     @property
+    def _archives(self) -> Archives:
+        is_temporary = self.record.is_temporary
+        return self.services.temporary_archives if is_temporary else self.services.archives
+
+    @property
     def _cipher(self) -> UnstoredCipher | None:
         return None if self.record.store else UnstoredCipher.of(self.record)
 
@@ -156,7 +162,7 @@ class Tail:
         """
         if self._check_not_deleted() not in TERMINAL:
             return self._read_log()
-        archived = self.services.archives.read(*self._key)
+        archived = self._archives.read(*self._key)
         return self._read_unarchived() if archived is None else archived
 
     def _check_not_deleted(self) -> ResponseStatus:
@@ -170,7 +176,7 @@ class Tail:
 
         Raise an `AppError` if they are gone.
         """
-        archived = self.services.archives.read(*self._key)
+        archived = self._archives.read(*self._key)
         if archived is None:
             self._check_not_deleted()
             raise EventsLostError

@@ -33,7 +33,7 @@ from models.responses.status import ResponseStatus
 from models.schemas.request.create_response import CreateResponse
 from models.schemas.request.parameters import GenerationParameters
 from models.store.idempotency_keys import RequestKey
-from models.streams.unstored import UnstoredContent
+from models.streams.unstored import QUEUED_TTL_S, UNSTORED_TTL_S, UnstoredContent
 from models.tools.added_tools import with_added_tools
 
 _PRIORITIES = {"flex": -2, "priority": 2}
@@ -63,8 +63,6 @@ def create_response(
     `inline_context` is a context that is not in the store; without it, the request names its own.
     Raise `KeyTakenError` if another request has taken the idempotency key meanwhile.
     """
-    if body.background and not body.store:
-        raise InvalidRequestError("background needs store to be true.", param="background")
     if body.stream_options is not None and not body.stream:
         raise InvalidRequestError("stream_options needs stream to be true.", param="stream_options")
     services = services.for_model(body.model)
@@ -148,7 +146,8 @@ def _store(
     )
     with ExitStack() as undo:
         undo.callback(services.unstored.forget, record.id)
-        services.unstored.put(UnstoredCipher.of(record), content)
+        ttl_s = QUEUED_TTL_S if record.is_temporary else UNSTORED_TTL_S
+        services.unstored.put(UnstoredCipher.of(record), content, ttl_s=ttl_s)
         _create(services, replace(record, parameters={}, metadata={}), [], key)
         undo.pop_all()
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from uuid import UUID
 
 import orjson
 from flask import request
@@ -20,6 +21,9 @@ from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.store.idempotency_keys import KeyTakenError, RequestKey
 
+FindResponse = Callable[[Services, str, UUID], ResponseRecord | None]
+"""Function that returns a response of a project by its id, if clients can find it."""
+
 HEADER = "Idempotency-Key"
 MAX_LENGTH = 255
 
@@ -33,7 +37,10 @@ class KeyReusedError(AppError):
 
 
 def create_once(
-    services: Services, project_id: str, create: Callable[[RequestKey | None], ResponseRecord]
+    services: Services,
+    project_id: str,
+    create: Callable[[RequestKey | None], ResponseRecord],
+    find: FindResponse,
 ) -> tuple[ResponseRecord, bool]:
     """Return the response of the current request, and True if this request has created it.
 
@@ -41,13 +48,13 @@ def create_once(
     one.
     """
     key = read_request_key()
-    if key and (earlier := find_earlier_response(services, project_id, key)):
+    if key and (earlier := find_earlier_response(services, project_id, key, find)):
         return earlier, False
     try:
         return create(key), True
     except KeyTakenError:
         assert key is not None
-        taken = find_earlier_response(services, project_id, key)
+        taken = find_earlier_response(services, project_id, key, find)
         if taken is None:
             raise UnavailableError from None
         return taken, False
@@ -69,25 +76,29 @@ def read_request_key() -> RequestKey | None:
 
 
 def find_earlier_response(
-    services: Services, project_id: str, request_key: RequestKey
+    services: Services, project_id: str, request_key: RequestKey, find: FindResponse
 ) -> ResponseRecord | None:
     """Return the response that was created with a key, or None if the key is unused.
 
     Raise `KeyReusedError` if it was created from another body, and a 404 if it was not stored and
-    has been delivered.
+    has been delivered, or its time is over.
     """
     found = services.store.idempotency_keys.find(project_id, request_key.key)
     if found is None:
         return None
     if found.digest != request_key.digest:
         raise KeyReusedError(param=HEADER)
-    record = services.store.responses.get(project_id, found.response_id)
-    if record is not None:
-        return record
-    unstored = services.store.responses.get_unstored(project_id, found.response_id)
-    content = services.unstored.get(UnstoredCipher.of(unstored)) if unstored else None
-    if unstored is None or content is None:
-        raise ResponseNotFoundError(response_wire_id(found.response_id))
+    record = find(services, project_id, found.response_id)
+    return record or _find_undelivered(services, project_id, found.response_id)
+
+
+def _find_undelivered(services: Services, project_id: str, response_id: UUID) -> ResponseRecord:
+    unstored = services.store.responses.get_unstored(project_id, response_id)
+    if unstored is None or unstored.is_temporary:
+        raise ResponseNotFoundError(response_wire_id(response_id))
+    content = services.unstored.get(UnstoredCipher.of(unstored))
+    if content is None:
+        raise ResponseNotFoundError(response_wire_id(response_id))
     # Its events are in the log alone, even after its end: mark it unfinished, so that the log
     # is read and not the archive.
     return replace(

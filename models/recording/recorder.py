@@ -191,7 +191,7 @@ class Recorder:
         self.apply_result(append, result)
         if result is not AppendResult.LOST:
             return
-        if self.record.store:
+        if self.record.has_archive:
             # Readers find the event in the archive. Rewriting the log could restore events of a
             # response that has been deleted.
             self._log.wake_readers(self.record.id)

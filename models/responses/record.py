@@ -57,6 +57,16 @@ class ResponseRecord:
         """True if its prompt is to be computed, and nothing to be generated."""
         return self.parameters.get("generate") is False
 
+    @property
+    def is_temporary(self) -> bool:
+        """True if it is in the background and not stored: kept for a time after its end."""
+        return self.background and not self.store
+
+    @property
+    def has_archive(self) -> bool:
+        """True if all its events can be read after its end, in Postgres or for a time in Redis."""
+        return self.store or self.background
+
 
 def opening_resource(record: ResponseRecord) -> ResponseResource:
     """Return the object as it was when the response was accepted, whatever its status now."""

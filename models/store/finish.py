@@ -69,7 +69,7 @@ _FINISH = text("""
         SELECT finished.id, e.id, finished.project_id, :event_type,
                :finished_at, now(), now() + :give_up_h * interval '1 h'
         FROM finished JOIN webhook_endpoints e ON e.project_id = finished.project_id
-        WHERE finished.store AND finished.background AND e.disabled_at IS NULL
+        WHERE finished.background AND e.disabled_at IS NULL
           AND :event_type = ANY(e.event_types)
     )
     SELECT id FROM finished

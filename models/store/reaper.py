@@ -67,10 +67,15 @@ _EXPIRE = text("""
 _EXPIRE_UNSTORED = text("""
     DELETE FROM responses WHERE (project_id, id) IN (
         SELECT project_id, id FROM responses
-        WHERE NOT store AND id < :floor AND finished_at IS NOT NULL
+        WHERE NOT store AND finished_at IS NOT NULL
+          AND CASE WHEN background THEN finished_at < :ended_before ELSE id < :floor END
         ORDER BY id LIMIT 500
     )
     RETURNING id
+""")
+_WAITING_TEMPORARY = text(f"""
+    SELECT {COLUMNS} FROM responses r
+    WHERE r.project_id IS NOT NULL AND NOT r.store AND r.background AND r.finished_at IS NULL
 """)
 
 
@@ -109,16 +114,26 @@ class Reaper:
 
     def expire(self, *, created_before: datetime) -> list[UUID]:
         """Delete up to 500 finished responses with their items and events; return their ids."""
-        return self._delete(_EXPIRE, created_before)
+        return self._delete(_EXPIRE, floor=id_floor(created_before))
 
-    def expire_unstored(self, *, created_before: datetime) -> list[UUID]:
-        """Delete up to 500 rows of finished `store: false` responses; return their ids."""
-        return self._delete(_EXPIRE_UNSTORED, created_before)
+    def expire_unstored(self, *, created_before: datetime, ended_before: datetime) -> list[UUID]:
+        """Delete up to 500 rows of finished `store: false` responses; return their ids.
 
-    def _delete(self, statement: TextClause, created_before: datetime) -> list[UUID]:
+        Those in the foreground expire by their creation, temporary ones by their end.
+        """
+        return self._delete(
+            _EXPIRE_UNSTORED, floor=id_floor(created_before), ended_before=ended_before
+        )
+
+    def _delete(self, statement: TextClause, **values: object) -> list[UUID]:
         with self._database.statement() as connection:
-            values = {"floor": id_floor(created_before)}
             return list(connection.execute(statement, values).scalars())
+
+    def waiting_temporary(self) -> list[ResponseRecord]:
+        """Return the temporary responses that have not ended, in all projects."""
+        with self._database.statement() as connection:
+            rows = connection.execute(_WAITING_TEMPORARY)
+            return [to_record(row, self._database.vault) for row in rows]
 
     def forget_workers(self) -> None:
         """Delete workers whose lease expired over an hour ago and that have no running response."""

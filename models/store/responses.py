@@ -78,7 +78,8 @@ _HAS_METADATA = """
 
 _DELETE = text("""
     WITH deleted AS (
-        DELETE FROM responses r WHERE r.project_id = :project_id AND r.id = :id AND r.store
+        DELETE FROM responses r
+        WHERE r.project_id = :project_id AND r.id = :id AND (r.store OR r.background)
         RETURNING r.id, r.project_id, r.status, r.conversation_id
     ), unkeyed AS (
         DELETE FROM idempotency_keys k USING deleted d
@@ -205,7 +206,10 @@ class Responses:
         return records[::-1] if list_filter.is_backward else records
 
     def delete(self, project_id: str, response_id: UUID) -> ResponseStatus | None:
-        """Delete a response with its items and events; return its status, None if unknown."""
+        """Delete a response with its items and events; return its status.
+
+        None if it is unknown, or neither stored nor temporary.
+        """
         with self._database.statement() as connection:
             status = connection.execute(
                 _DELETE, {"project_id": project_id, "id": response_id}

@@ -16,7 +16,7 @@ class Response(Base):
     """One accepted request and its state.
 
     A `store: false` response also has a row, for the queue, but without content: its parameters,
-    items and events are in Redis until they are delivered.
+    items and events are in Redis until they are delivered, or until some time after its end.
     """
 
     __tablename__ = "responses"
@@ -41,7 +41,7 @@ class Response(Base):
     checkpoint: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Serialized `Checkpoint` of a running, stored response; null once it has ended."""
     content_key: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """Key of an unstored response's content in Redis; erased when that is delivered."""
+    """Key of an unstored response's content in Redis; erased when that is delivered, or with it."""
     previous_response_id: Mapped[UUID | None]
     conversation_id: Mapped[UUID | None]
     """Conversation that it continues and, unless it fails or is cancelled, appends to."""

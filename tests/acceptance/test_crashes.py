@@ -64,12 +64,13 @@ def test_a_stream_goes_on_across_the_kill_of_its_worker(make_server: MakeServer)
     assert resumed.usage == whole.usage
 
 
+@pytest.mark.parametrize("store", [True, False])
 def test_a_killed_worker_is_restarted_and_its_response_completes_once(
-    make_server: MakeServer,
+    make_server: MakeServer, store: bool
 ) -> None:
     server = make_server(script_interval_ms="100")
     client = server.client()
-    response = client.responses.create(model="default", input="hi", background=True)
+    response = client.responses.create(model="default", input="hi", background=True, store=store)
     server.wait_for(lambda: client.responses.retrieve(response.id).status == "in_progress", 10)
 
     killed = server.kill("worker-1")

@@ -150,7 +150,6 @@ ROWS: dict[str, Row] = {
     ),
     "background": Row(
         shown=(({"background": True}, {"background": True, "status": "queued", "output": []}),),
-        refused=(({"background": True, "store": False}, "invalid_value", "background"),),
     ),
     "stream": Row(refused=(({"stream": "yes"}, "invalid_type", "stream"),)),
     "stream_options": Row(

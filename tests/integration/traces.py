@@ -31,6 +31,8 @@ def _value_of(client: Any, key: bytes) -> bytes:
             return value or b""
         case b"stream":
             return b"".join(field[b"d"] for _, field in client.xrange(key))
+        case b"hash":
+            return b"".join(client.hvals(key))
         case b"list":
             return b"".join(client.lrange(key, 0, -1))
         case b"set":

@@ -89,6 +89,29 @@ def test_nothing_is_in_the_clear_while_it_is_generated(
     assert list(streamed)
 
 
+def test_a_temporary_response_leaves_nothing_in_the_clear(
+    http: FlaskClient, disks: Disks, asked: str, answered: str
+) -> None:
+    response = create_and_wait(http, **body(asked, background=True))
+
+    assert text_of(response) == answered
+    for needle in (asked, answered, answered[-8:]):
+        assert disks(needle) == []
+
+
+def test_what_is_in_valkey_of_a_temporary_response_cannot_be_read_without_postgres(
+    http: FlaskClient, disks: Disks, sql: RunSql, valkey: EmbeddedValkey, asked: str
+) -> None:
+    response = create_and_wait(http, **body(asked, background=True))
+
+    [[key]] = sql("SELECT content_key FROM responses")
+    [in_postgres, *_] = disks(bytes(key).decode())
+    assert not in_postgres.is_relative_to(valkey.folder)
+    assert files_that_mention(valkey.folder, bytes(key).decode()) == []
+    # Names of keys are not encrypted: the search finds what is there.
+    assert files_that_mention(valkey.folder, response["id"].removeprefix("resp_"))
+
+
 def test_the_search_finds_what_is_stored(http: FlaskClient, disks: Disks, asked: str) -> None:
     create_and_wait(http, **body(asked, store=True))
 

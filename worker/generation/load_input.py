@@ -4,15 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 from models.encryption.unstored import UnstoredCipher
-from models.errors import AppError, PreviousResponseNotFoundError
+from models.errors import ContentLostError, PreviousResponseNotFoundError
 from models.ids import response_wire_id
 from models.responses.record import ResponseRecord
 from models.store.store import Store
 from models.streams.unstored import UnstoredContents
-
-
-class ContentLostError(AppError):
-    """The request was not stored and its content is gone; send it again."""
 
 
 def load_input(

@@ -15,7 +15,7 @@ from models.chat.prompt import ChatEncoder, EncodedPrompt
 from models.chat.render import encode_prompt
 from models.encryption.cipher import ContentCipher
 from models.encryption.items import decrypt_items
-from models.errors import AppError, UnavailableError
+from models.errors import AppError, ContentLostError, UnavailableError
 from models.outages import OutageLog, retry_delay_s
 from models.recording.recorder import EndingCause, Recorder
 from models.responses.record import ResponseRecord
@@ -34,7 +34,7 @@ from worker.generation.dry_breakers import DryBreakerCompiler
 from worker.generation.emitter import Emitter
 from worker.generation.engine_request import engine_requests
 from worker.generation.generation import Generation
-from worker.generation.load_input import ContentLostError, load_input
+from worker.generation.load_input import load_input
 from worker.generation.logprobs import LogprobFormatter
 from worker.generation.output_validation import validated_cause
 from worker.generation.registry import RunningResponses
@@ -52,7 +52,7 @@ HOLD_S = 60.0
 MAX_SEARCHES = 32
 """Most searches of one response; `max_tool_calls` can only lower it."""
 PUBLISH_S = 4.0
-"""Seconds to retry logging the end of an unstored response while Redis is unreachable.
+"""Seconds to retry logging the end of a response without an archive while Redis is unreachable.
 
 No reader waits longer for it.
 """
@@ -263,6 +263,8 @@ class Runner:
         record = recorder.record
         recorder.flush()
         ending = recorder.finish(cause)
+        if record.is_temporary:
+            self._services.unstored.put_archive(record, ending.events)
         if self._write_end(record, ending):
             self._publish_end(recorder)
             logger.info("response finished", extra={**_log_fields(record), "status": cause.status})
@@ -291,18 +293,18 @@ class Runner:
         return self._retry_write(record, write)
 
     def _publish_end(self, recorder: Recorder) -> None:
-        """Log the end; retry for an unstored response, whose end is in the log alone."""
+        """Log the end; retry for a response of whose end there is no archive."""
         recorder.publish_end()
         pause = threading.Event()
-        for _ in range(0 if recorder.record.store else int(PUBLISH_S / self._retry_s)):
+        for _ in range(0 if recorder.record.has_archive else int(PUBLISH_S / self._retry_s)):
             if recorder.pending() is None:
                 return
             pause.wait(self._retry_s)
             recorder.flush()
 
     def _forget_unwanted(self, record: ResponseRecord) -> None:
-        """Delete the log and the key of an unstored response that no client waits for."""
-        if record.store:
+        """Delete the log and the key of an unstored response that its client has left."""
+        if record.has_archive:
             return
         try:
             if not self._services.unstored.is_wanted(record.id):
@@ -335,7 +337,8 @@ class Runner:
         cause = EndingCause(
             status=ResponseStatus.FAILED, error={"code": "server_error", "message": message}
         )
-        recorder, _ = Recorder.resume(claimed, self._services.log)
+        record = self._services.unstored.fill(claimed)
+        recorder, _ = Recorder.resume(record, self._services.log)
         self._finish(recorder, cause)
 
     def _leave_to_other(self, record: ResponseRecord) -> None:
@@ -345,6 +348,8 @@ class Runner:
                 self._services.log.wake_readers(record.id)
             else:
                 self._services.log.forget([record.id])
+                if not record.store:
+                    self._services.unstored.forget(record.id)
         except redis.RedisError:
             logger.warning("readers not woken", extra=_log_fields(record))
 

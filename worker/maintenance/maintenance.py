@@ -23,6 +23,7 @@ from models.settings import Settings
 from models.store.store import Store
 from models.streams.connection import connect
 from models.streams.event_log import EventLog
+from models.streams.unstored import UnstoredContents
 from models.vital_thread import VitalThread
 from worker.maintenance.retention import Retention
 from worker.maintenance.webhook_delivery import Deliverer
@@ -67,6 +68,7 @@ class Maintenance:
         )
         self._client = connect(settings.redis_url)
         self._log = EventLog(self._client)
+        self._unstored = UnstoredContents(self._client, ended_ttl_s=settings.unstored_seconds)
         self._wake_queue = WakeQueue(settings.redis_url, max_waiting=max_waiting)
         self._pulse = pulse
         self._interval_s = interval_s
@@ -101,7 +103,7 @@ class Maintenance:
         if poisonous:
             self._client.ping()  # the streamed output is in Redis: it may be unreachable, not lost
         for record in poisonous:
-            if finalize_orphan(self._store, self._log, record, POISON):
+            if finalize_orphan(self._store, self._log, self._unstored, record, POISON):
                 logger.error("response given up", extra={"response_id": record.id.hex})
 
     def wake(self) -> None:

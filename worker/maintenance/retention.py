@@ -11,11 +11,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from models.outages import OUTAGES, OutageLog
+from models.recording.finalize import CONTENT_LOST, finalize_orphan
+from models.responses.status import ResponseStatus
 from models.settings import Settings
 from models.store.store import Store
 from models.streams.connection import connect
 from models.streams.event_log import EventLog
-from models.streams.unstored import UNSTORED_TTL_S
+from models.streams.unstored import UNSTORED_TTL_S, UnstoredContents
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ LOGS_INTERVAL_S = 10.0
 After an outage of Redis, the logs of responses deleted meanwhile stay no longer than this.
 """
 UNSTORED = timedelta(seconds=UNSTORED_TTL_S)
-"""Time after which finished responses with `store: false` are deleted."""
+"""Time after which finished responses with `store: false` in the foreground are deleted."""
 PAUSE_RATIO = 3.0
 """Pause between two batches of deletes, as a multiple of the last one's duration."""
 
@@ -54,6 +56,7 @@ class Retention:
         )
         self._client = connect(settings.redis_url, max_connections=1)
         self._log = EventLog(self._client)
+        self._unstored = UnstoredContents(self._client, ended_ttl_s=settings.unstored_seconds)
         self._retention = timedelta(days=settings.retention_days)
         self._logs_interval_s = logs_interval_s
         self._pause_ratio = pause_ratio
@@ -90,6 +93,7 @@ class Retention:
         return (
             self._drop_months,
             self._add_months,
+            self._keep_waiting,
             self._expire,
             self._forget_logs,
             self._tidy,
@@ -112,17 +116,34 @@ class Retention:
         if dropped := self._store.partitions.drop(created_before=before):
             logger.info("months dropped", extra={"months": dropped})
 
+    def _keep_waiting(self) -> None:
+        """Put off the expiry of temporary responses that wait; fail those whose content is lost.
+
+        The content of one that runs is in its worker's memory: it ends by itself, or waits again.
+        """
+        waiting = {record.id: record for record in self._store.reaper.waiting_temporary()}
+        for response_id in self._unstored.keep(list(waiting)):
+            record = waiting[response_id]
+            if record.status is ResponseStatus.QUEUED and finalize_orphan(
+                self._store, self._log, self._unstored, record, CONTENT_LOST
+            ):
+                logger.warning("content lost", extra={"response_id": response_id.hex})
+
     def _expire(self) -> None:
         """Delete finished responses past their retention time, with their data in Redis."""
         now = datetime.now(UTC)
         reaper = self._store.reaper
         self._delete(lambda: reaper.expire(created_before=now - self._retention))
-        self._delete(lambda: reaper.expire_unstored(created_before=now - UNSTORED))
+        lapsed = now - timedelta(seconds=self._unstored.ended_ttl_s)
+        self._delete(
+            lambda: reaper.expire_unstored(created_before=now - UNSTORED, ended_before=lapsed)
+        )
 
     def _delete(self, delete_batch: Callable[[], list[UUID]]) -> None:
         started_at = time.monotonic()
         while not self._stopping.is_set() and (expired := delete_batch()):
             self._log.forget(expired)
+            self._unstored.forget(*expired)
             logger.info("responses expired", extra={"count": len(expired)})
             self._stopping.wait(self._pause_ratio * (time.monotonic() - started_at))
             started_at = time.monotonic()

@@ -106,7 +106,7 @@ class Runtime:
             RunnerServices(
                 store=self._store,
                 log=log,
-                unstored=UnstoredContents(client),
+                unstored=UnstoredContents(client, ended_ttl_s=settings.unstored_seconds),
                 encoder=encoder,
                 tokenizer=tokenizer,
                 engine=self._engine,

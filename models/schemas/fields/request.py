@@ -13,9 +13,10 @@ TURN: FieldNotes = {
     "conversation": honoured("an id, or the object; see [above](#conversations)"),
     "conversation.id": honoured("the same id"),
     "store": honoured(
-        "`false`: the content is kept in Redis until it is delivered and is never in Postgres"
+        "`false`: the content is kept in Redis, encrypted, until it is delivered, and is never in "
+        "Postgres; with `background` see [below](#temporary-responses)"
     ),
-    "background": honoured("any combination with `stream`; requires `store`"),
+    "background": honoured("any combination with `stream`"),
     "background_options": honoured("when a background response is to be complete"),
     "background_options.completion_window": honoured(
         "`soonest` is the default; `2h` and `8h` need `background` and mean `service_tier: flex`"

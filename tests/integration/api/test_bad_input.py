@@ -79,7 +79,6 @@ _BODIES: dict[str, tuple[dict[str, Any], str, str]] = {
     "metadata number": ({"metadata": {"k": 1}}, "invalid_type", "metadata.k"),
     "user": ({"safety_identifier": "u" * 129}, "string_above_max_length", "safety_identifier"),
     "stream": ({"stream": "yes"}, "invalid_type", "stream"),
-    "background unstored": ({"background": True, "store": False}, "invalid_value", "background"),
     "format": ({"text": {"format": {"type": "xml"}}}, "invalid_value", "text.format.type"),
     "schema": (
         {"text": {"format": {"type": "json_schema", "name": "a"}}},

@@ -14,6 +14,7 @@ from models.recording.finalize import finalize_orphan
 from models.recording.recorder import EndingCause, Recorder
 from models.responses.status import ResponseStatus
 from models.streams.event_log import EventLog, events_channel
+from models.streams.unstored import UnstoredContents
 from tests.factories import say
 from tests.integration.api.requests import (
     DONE,
@@ -256,7 +257,7 @@ def test_a_stream_that_has_shown_more_than_its_end_knows_of_says_so(
 
     client.flushall()
     cause = EndingCause(status=ResponseStatus.CANCELLED)
-    assert finalize_orphan(desk.store, log, worker.record, cause)
+    assert finalize_orphan(desk.store, log, UnstoredContents(client), worker.record, cause)
     *_, error, done = [*shown, *streamed]
 
     assert event_of(error)["error"]["code"] == "events_lost"
@@ -281,7 +282,7 @@ def test_a_foreground_request_gets_an_end_that_does_not_follow_on_its_events(
 
         client.flushall()
         cause = EndingCause(status=ResponseStatus.CANCELLED)
-        assert finalize_orphan(desk.store, log, claimed, cause)
+        assert finalize_orphan(desk.store, log, UnstoredContents(client), claimed, cause)
 
         answer = waiting.result()
 

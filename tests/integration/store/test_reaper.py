@@ -88,12 +88,29 @@ def test_a_finished_response_within_its_time_is_kept(desk: Desk) -> None:
 
 def test_rows_of_unstored_responses_expire_on_their_own_time(desk: Desk) -> None:
     desk.finish(desk.running())
-    unstored = desk.running(store=False, parameters={})
+    unstored = desk.running(background=False, store=False, parameters={})
     desk.finish(unstored)
+    temporary = desk.running(store=False, parameters={})
+    desk.finish(temporary)
+    now, soon = datetime.now(UTC), datetime.now(UTC) + _SOON
 
-    expired = desk.store.reaper.expire_unstored(created_before=datetime.now(UTC) + _SOON)
+    expire = desk.store.reaper.expire_unstored
+    assert expire(created_before=now - _SOON, ended_before=now - _SOON) == []
+    assert expire(created_before=soon, ended_before=now - _SOON) == [unstored.id]
+    assert expire(created_before=now - _SOON, ended_before=soon) == [temporary.id]
 
-    assert expired == [unstored.id]
+
+def test_temporary_responses_wait_until_they_have_ended(desk: Desk) -> None:
+    desk.create()
+    desk.create(background=False, store=False, parameters={})
+    waiting = desk.create(store=False, parameters={}, priority=2)
+
+    assert [record.id for record in desk.store.reaper.waiting_temporary()] == [waiting.id]
+    claimed = desk.claim()
+    assert [record.id for record in desk.store.reaper.waiting_temporary()] == [waiting.id]
+    desk.finish(claimed)
+
+    assert desk.store.reaper.waiting_temporary() == []
 
 
 def test_workers_lost_long_ago_are_forgotten_unless_they_hold_a_response(

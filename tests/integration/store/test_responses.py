@@ -77,11 +77,19 @@ def test_a_foreign_project_does_not_get_the_archived_events(desk: Desk) -> None:
 
 
 def test_a_response_that_is_not_stored_can_neither_be_read_nor_deleted(desk: Desk) -> None:
-    unstored = desk.create(store=False, parameters={})
+    unstored = desk.create(background=False, store=False, parameters={})
 
     assert desk.store.responses.get(DEFAULT_PROJECT, unstored.id) is None
     assert desk.store.responses.list_responses(DEFAULT_PROJECT, ListFilter()) == []
     assert desk.store.responses.delete(DEFAULT_PROJECT, unstored.id) is None
+
+
+def test_a_temporary_response_is_in_no_list_and_can_be_deleted(desk: Desk) -> None:
+    temporary = desk.create(store=False, parameters={})
+
+    assert desk.store.responses.get(DEFAULT_PROJECT, temporary.id) is None
+    assert desk.store.responses.list_responses(DEFAULT_PROJECT, ListFilter()) == []
+    assert desk.store.responses.delete(DEFAULT_PROJECT, temporary.id) == "queued"
 
 
 def test_a_deleted_response_leaves_no_row_in_any_table(desk: Desk, sql: RunSql) -> None:

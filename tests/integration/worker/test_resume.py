@@ -49,6 +49,18 @@ def lost_response(
 
 
 @pytest.fixture
+def lost_temporary_response(
+    http: FlaskClient, first: InProcessWorker, desk: Desk, maintenance: Maintenance
+) -> dict[str, Any]:
+    """Return the same of a response that is not stored."""
+    response = create(http, store=False)
+    wait_for_text(http, response["id"])
+    desk.lapse_leases()
+    maintenance.reclaim()
+    return response
+
+
+@pytest.fixture
 def without_redis(settings: Settings, worker_timings: WorkerTimings) -> Iterator[Runtime]:
     """Yield the runtime of a worker that cannot reach Redis."""
     changed = settings.model_copy(update=_FAST | NO_REDIS)
@@ -212,3 +224,57 @@ def test_a_response_that_is_not_stored_goes_on_too(
     last = event_of(seen[-1])
     assert last["type"] == "response.completed"
     assert text_of(last["response"]) == "".join(event_of(frame).get("delta", "") for frame in seen)
+
+
+def test_a_temporary_response_goes_on_too(
+    http: FlaskClient, make_worker: MakeWorker, lost_temporary_response: dict[str, Any], desk: Desk
+) -> None:
+    streamed = frames(stream(http, lost_temporary_response["id"]))
+    seen = [next(streamed) for _ in range(6)]
+    second = make_worker(**_FAST)
+
+    second.run_queued().result()
+    seen += streamed
+
+    ended = fetch(http, lost_temporary_response["id"])
+    assert desk.sql("SELECT status, attempt FROM responses") == [("completed", 2)]
+    assert text_of(ended) == text_of(undisturbed_response(http, second))
+    assert seen == list(frames(stream(http, lost_temporary_response["id"])))
+    assert [event_of(frame)["sequence_number"] for frame in seen[:-1]] == list(range(len(seen) - 1))
+
+
+def test_the_first_workers_late_end_of_a_temporary_response_changes_nothing(
+    http: FlaskClient,
+    make_worker: MakeWorker,
+    lost_temporary_response: dict[str, Any],
+    first: InProcessWorker,
+) -> None:
+    make_worker(**_FAST).run_queued().result()
+    ended = fetch(http, lost_temporary_response["id"])
+    seen = list(frames(stream(http, lost_temporary_response["id"])))
+
+    first.wait_idle()
+
+    assert fetch(http, lost_temporary_response["id"]) == ended
+    assert list(frames(stream(http, lost_temporary_response["id"]))) == seen
+
+
+def test_a_temporary_response_that_has_lost_its_content_with_its_worker_fails(
+    http: FlaskClient,
+    make_worker: MakeWorker,
+    lost_temporary_response: dict[str, Any],
+    client: redis.Redis,
+) -> None:
+    streamed = frames(stream(http, lost_temporary_response["id"]))
+    seen = [next(streamed) for _ in range(6)]
+    client.flushall()
+
+    make_worker(**_FAST).run_queued().result()
+    *_, last, _done = [*seen, *streamed]
+
+    failed = fetch(http, lost_temporary_response["id"])
+    assert failed["status"] == "failed"
+    assert "send it again" in failed["error"]["message"]
+    # Unless the first worker has logged its events again, the stream has shown more than that.
+    assert event_of(last)["type"] in ("response.failed", "error")
+    assert events(stream(http, lost_temporary_response["id"]))[-1]["response"] == failed

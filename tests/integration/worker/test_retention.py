@@ -168,7 +168,7 @@ def test_what_has_not_ended_does_not_expire(
 def test_a_response_that_is_not_to_be_stored_is_kept_for_ten_minutes(
     desk: Desk, log: EventLog, retention: Retention
 ) -> None:
-    unstored = {"store": False, "parameters": {}}
+    unstored = {"background": False, "store": False, "parameters": {}}
     older = end(desk, log, id=id_of_age(minutes=11), **unstored)
     younger = end(desk, log, id=id_of_age(minutes=9), **unstored)
 
@@ -181,7 +181,7 @@ def test_a_response_that_is_not_to_be_stored_is_kept_for_ten_minutes(
 def test_the_events_of_a_response_that_is_not_stored_go_with_its_row(
     desk: Desk, log: EventLog, retention: Retention, client: redis.Redis
 ) -> None:
-    expired = end(desk, log, id=id_of_age(minutes=11), store=False, parameters={})
+    expired = end(desk, log, id=id_of_age(minutes=11), background=False, store=False, parameters={})
 
     retention.sweep()
 

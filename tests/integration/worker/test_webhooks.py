@@ -144,13 +144,14 @@ def test_an_end_has_one_row_for_each_endpoint(
 
 
 @pytest.mark.usefixtures("endpoint")
-@pytest.mark.parametrize("kind", [{"background": False}, {"store": False, "parameters": {}}])
-def test_only_stored_background_responses_are_told_of(
-    desk: Desk, sql: RunSql, kind: dict[str, Any]
+@pytest.mark.parametrize("kind", [{}, {"store": False, "parameters": {}}])
+@pytest.mark.parametrize("background", [False, True])
+def test_only_background_responses_are_told_of(
+    desk: Desk, sql: RunSql, kind: dict[str, Any], background: bool
 ) -> None:
-    desk.finish(desk.running(**kind))
+    desk.finish(desk.running(background=background, **kind))
 
-    assert sql("SELECT count(*) FROM webhook_deliveries") == [(0,)]
+    assert sql("SELECT count(*) FROM webhook_deliveries") == [(int(background),)]
 
 
 def test_an_endpoint_is_told_of_what_it_asked_for(
