@@ -18,7 +18,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.settings import Settings
-from tests.acceptance.clients.test_clients import HERE as CLIENTS
+from tests.acceptance.clients.programs import HERE as CLIENTS
 from tests.acceptance.conftest import MakeServer
 from tests.acceptance.server import AntiphonServer
 from tests.integration.api.requests import error_of

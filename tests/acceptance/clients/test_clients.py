@@ -4,20 +4,13 @@ They run in environments of their own, which `make test` installs (`.venv-client
 `node_modules`). A scenario returns the same fields for every client.
 """
 
-import json
-import shutil
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.server import ROOT, AntiphonServer
-
-HERE = Path(__file__).parent
-PYTHON = ROOT / ".venv-clients" / "bin" / "python"
-TIMEOUT_S = 120
+from tests.acceptance.clients.programs import HERE, run_program
+from tests.acceptance.server import AntiphonServer
 
 PROGRAMS = [
     "with_openai.py",
@@ -37,29 +30,12 @@ def run(server: AntiphonServer) -> Run:
 
     def result_of(program: str, scenario: str) -> Any:
         if program not in results:
-            results[program] = _run(program, f"{server.url}/v1")
+            results[program] = run_program(HERE / program, f"{server.url}/v1")
         result = results[program][scenario]
         assert "error" not in result, result["error"]
         return result
 
     return result_of
-
-
-def _run(program: str, url: str) -> dict[str, Any]:
-    if program.endswith(".mjs") and shutil.which("node") is None:
-        pytest.skip("there is no Node on this machine")
-    interpreter = "node" if program.endswith(".mjs") else str(PYTHON)
-    done = subprocess.run(
-        [interpreter, program, url],
-        cwd=HERE,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    return {name: result for line in lines for name, result in line.items()}
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
