@@ -4,8 +4,10 @@ A browser sends the name that its page was loaded from in `Host`, and the page's
 (Fetch standard, "Origin" header). Programs that are no browsers send no `Origin`.
 """
 
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Self
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
@@ -20,7 +22,20 @@ LOCAL_ADDRESS = "antiphon.local_address"
 """Key of the WSGI environment: the address that the connection arrived at."""
 _LOOPBACK_NAMES = ("localhost", ".localhost")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_EXPOSED_HEADERS = ["x-request-id", "Retry-After", "Location"]
+_EXPOSED_HEADERS = [
+    "x-request-id",
+    "Antiphon-Warning",
+    "Retry-After",
+    "Location",
+    "openai-processing-ms",
+    "openai-version",
+    *(
+        f"x-ratelimit-{kind}-{unit}"
+        for kind in ("limit", "remaining", "reset")
+        for unit in ("requests", "tokens")
+    ),
+]
+"""Headers of answers that scripts may read, besides those that any may (Fetch standard)."""
 _PREFLIGHT_S = 600
 """Seconds for which a browser may remember the answer to a preflight request."""
 
@@ -56,16 +71,39 @@ class AllowedOrigins:
 
     origins: frozenset[str]
 
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return those of the settings, spelled as browsers do."""
+        return cls(frozenset(map(_without_default_port, settings.allowed_origins)))
+
     def permits(self, origin: str, host: str) -> bool:
         """Return True if a page of this origin may send a request to this `Host`."""
-        return bool(self.origins & {ANY, origin.lower()}) or _is_same(origin, host)
+        return self._are_named(origin) or _is_same(origin, host)
+
+    def cors_headers(self, origin: str | None) -> list[tuple[str, str]]:
+        """Return the headers with which a page of this origin may read an answer.
+
+        For answers that do not come from the app, whose answers have them already.
+        """
+        if not self.origins:
+            return []
+        if origin is None or not self._are_named(origin):
+            return [("Vary", "Origin")]
+        return [
+            ("Access-Control-Allow-Origin", origin),
+            ("Access-Control-Expose-Headers", ", ".join(_EXPOSED_HEADERS)),
+            ("Vary", "Origin"),
+        ]
+
+    def _are_named(self, origin: str) -> bool:
+        return bool(self.origins & {ANY, origin.lower()})
 
 
 def install_origin_checks(app: Flask, settings: Settings) -> None:
     """Refuse foreign hosts and origins before any view, and answer allowed origins with CORS."""
     bound = () if _is_unspecified(settings.host) else (settings.host,)
     hosts = AllowedHosts((*settings.allowed_hosts, *bound))
-    origins = AllowedOrigins(frozenset(settings.allowed_origins))
+    origins = AllowedOrigins.of(settings)
 
     def check() -> None:
         _check_host(hosts)
@@ -73,15 +111,24 @@ def install_origin_checks(app: Flask, settings: Settings) -> None:
 
     app.before_request(check)
     app.after_request(_add_page_headers)
-    if settings.allowed_origins:
-        CORS(
-            app,
-            origins=ANY if ANY in settings.allowed_origins else list(settings.allowed_origins),
-            methods=["GET", "POST", "DELETE", "OPTIONS"],
-            expose_headers=_EXPOSED_HEADERS,
-            max_age=_PREFLIGHT_S,
-            allow_private_network=True,
-        )
+    if origins.origins:
+        app.after_request(_vary_by_origin)
+        _install_cors(app, origins)
+
+
+def _install_cors(app: Flask, origins: AllowedOrigins) -> None:
+    """Answer pages of allowed origins with CORS, and their preflight requests."""
+    # A name in square brackets would be taken for a regular expression.
+    named = [re.compile(re.escape(name) + r"\Z", re.IGNORECASE) for name in origins.origins]
+    CORS(
+        app,
+        origins=ANY if ANY in origins.origins else named,
+        methods=["GET", "POST", "DELETE", "OPTIONS"],
+        expose_headers=_EXPOSED_HEADERS,
+        max_age=_PREFLIGHT_S,
+        allow_private_network=True,
+        always_send=False,
+    )
 
 
 def _check_host(hosts: AllowedHosts) -> None:
@@ -111,6 +158,18 @@ def _add_page_headers(response: Response) -> Response:
         response.headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
         response.headers["Referrer-Policy"] = "no-referrer"
     return response
+
+
+def _vary_by_origin(response: Response) -> Response:
+    """Keep caches from answering a page with what another origin was answered."""
+    response.vary.add("Origin")
+    return response
+
+
+def _without_default_port(origin: str) -> str:
+    """Return an origin as browsers spell it, without the port that its scheme implies."""
+    scheme = origin.partition("://")[0]
+    return origin.removesuffix(f":{_DEFAULT_PORTS.get(scheme)}")
 
 
 def _is_same(origin: str, host: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Protocol
 import h11
 
 from api.event_loop.loop_body import LoopBody, Receiver
+from api.http.origins import AllowedOrigins
 from api.serving.environ import Peers
 from api.serving.error_answer import format_error
 from api.serving.exchange import Exchange
@@ -51,6 +52,7 @@ class Host(Protocol):
     """Server of a connection."""
 
     limits: ServingLimits
+    origins: AllowedOrigins
 
     def admit(self, connection: "Connection") -> None:
         """Add a connection; raise an `AppError` if its client has too many of them."""
@@ -79,6 +81,7 @@ class Connection(asyncio.Protocol):
         "_is_streaming",
         "_num_ahead",
         "_receive",
+        "_request",
         "_server",
         "_transport",
         "is_dropped",
@@ -90,6 +93,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: Host) -> None:
         self._server = server
         self._h11 = h11.Connection(h11.SERVER, server.limits.head_bytes)
+        self._request: h11.Request | None = None
+        """Request of which the head has arrived, until it is answered."""
         self._exchange: Exchange | None = None
         self._receive: Receiver | None = None
         self._num_ahead = 0
@@ -196,7 +201,8 @@ class Connection(asyncio.Protocol):
         """End the answer, and go on with the next request or close."""
         if self._transport.is_closing():
             return
-        self._exchange, self._is_streaming = None, False
+        self._request = self._exchange = None
+        self._is_streaming = False
         if self.phase is Phase.UPGRADED:
             self._linger()
             return
@@ -264,6 +270,7 @@ class Connection(asyncio.Protocol):
 
     def _take(self, event: h11.Event) -> None:
         if isinstance(event, h11.Request):
+            self._request = event
             if _head_bytes(event) > self._server.limits.head_bytes:
                 raise HeadTooLargeError
             self._enter(Phase.BODY)
@@ -295,10 +302,9 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: AppError) -> None:
         """Answer with an error of the server itself, and close."""
-        request = self._exchange.request if self._exchange else None
         if self._exchange is not None:
             self._exchange.cancel()
-        self.sender.write(format_error(error, request))
+        self.sender.write(format_error(error, self._request, self._server.origins))
         self._linger()
 
     def _linger(self) -> None:

@@ -7,9 +7,10 @@ from http import HTTPStatus
 import h11
 import orjson
 
+from api.http.origins import AllowedOrigins
 from models.errors import AppError
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def error_headers(error: AppError) -> list[tuple[str, str]]:
@@ -25,12 +26,16 @@ def error_body(error: AppError) -> bytes:
     return orjson.dumps(error.body())
 
 
-def format_error(error: AppError, request: h11.Request | None) -> bytes:
-    """Return a whole answer, after which the connection is closed."""
+def format_error(error: AppError, request: h11.Request | None, origins: AllowedOrigins) -> bytes:
+    """Return a whole answer, after which the connection is closed.
+
+    `request` is None if what arrived is no whole head of one.
+    """
     body = error_body(error)
     status = error.http_status
     headers = [
         *error_headers(error),
+        *origins.cors_headers(_header(request, b"origin")),
         ("x-request-id", _request_id(request)),
         ("Content-Length", str(len(body))),
         ("Connection", "close"),
@@ -42,7 +47,14 @@ def format_error(error: AppError, request: h11.Request | None) -> bytes:
 
 def _request_id(request: h11.Request | None) -> str:
     """Return the client's id of the request if it is valid, else a new one."""
-    for name, value in request.headers if request else ():
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return value.decode("ascii")
+    request_id = _header(request, b"x-request-id")
+    if request_id is not None and _REQUEST_ID.fullmatch(request_id):
+        return request_id
     return f"req_{uuid.uuid4().hex}"
+
+
+def _header(request: h11.Request | None, name: bytes) -> str | None:
+    """Return the value of a header that is there once."""
+    headers = request.headers if request is not None else ()
+    values = [value for other, value in headers if other == name]
+    return values[0].decode("latin-1") if len(values) == 1 else None

@@ -14,12 +14,13 @@ import h11
 
 from api.event_loop.loop import EventLoop
 from api.http.body_budget import ORDINARY_BYTES, BodyBudget
+from api.http.origins import AllowedOrigins
 from api.serving.connection import RECEIVING, Connection, Phase
 from api.serving.error_answer import error_body, error_headers
 from api.serving.exchange import Exchange
 from api.serving.limits import ServingLimits
 from api.serving.malloc import trim_heap
-from api.serving.wsgi_call import Answer, WsgiApp, call_app
+from api.serving.wsgi_call import Answer, Headers, WsgiApp, call_app
 from api.streaming.client_disconnect import CLIENT_HAS_LEFT
 from models.errors import AppError, TooManyStreamsError
 
@@ -38,9 +39,16 @@ class HttpServer:
     """Connections of one process; all but `start` and `stop` is called in the loop alone."""
 
     def __init__(
-        self, app: WsgiApp, loop: EventLoop, budget: BodyBudget, limits: ServingLimits
+        self,
+        app: WsgiApp,
+        loop: EventLoop,
+        budget: BodyBudget,
+        limits: ServingLimits,
+        origins: AllowedOrigins,
     ) -> None:
+        """Create a server of `app`; pages of `origins` may read what it answers without the app."""
         self.limits = limits
+        self.origins = origins
         self._app = app
         self._loop = loop
         self._budget = budget
@@ -120,7 +128,7 @@ class HttpServer:
             return call_app(self._app, environ)
         except Exception:
             logger.exception("request failed")
-            return _failure()
+            return _failure(self.origins.cors_headers(environ.get("HTTP_ORIGIN")))
 
     def _start(self) -> None:
         for listener in self._listeners:
@@ -170,6 +178,6 @@ class HttpServer:
             await asyncio.sleep(0.05)
 
 
-def _failure() -> Answer:
+def _failure(headers: Headers) -> Answer:
     error = AppError("The server failed to answer this request.")
-    return Answer("500 Internal Server Error", error_headers(error), error_body(error))
+    return Answer("500 Internal Server Error", [*error_headers(error), *headers], error_body(error))

@@ -7,6 +7,7 @@ from typing import Any
 
 from gunicorn.workers.base import Worker
 
+from api.http.origins import AllowedOrigins
 from api.services import Services
 from api.serving.http_server import HttpServer
 from api.serving.limits import ServingLimits
@@ -31,7 +32,11 @@ class LoopWorker(Worker):  # type: ignore[misc]
         return_large_blocks()
         services: Services = self.wsgi.extensions["antiphon"]
         server = HttpServer(
-            self.wsgi, services.loop, services.body_budget, make_limits(services.settings)
+            self.wsgi,
+            services.loop,
+            services.body_budget,
+            make_limits(services.settings),
+            AllowedOrigins.of(services.settings),
         )
         server.start(self.sockets)
         while self.alive:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from flask_openapi3.openapi import OpenAPI
 
+from api.http.origins import AllowedOrigins
 from api.services import Services
 from api.serving.http_server import HttpServer
 from api.serving.limits import ServingLimits
@@ -17,7 +18,8 @@ def serving(app: OpenAPI, limits: ServingLimits = ServingLimits()) -> Iterator[s
     """Serve the app on a free port; yield `host:port`."""
     services: Services = app.extensions["antiphon"]
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
-        server = HttpServer(app, services.loop, services.body_budget, limits)
+        origins = AllowedOrigins.of(services.settings)
+        server = HttpServer(app, services.loop, services.body_budget, limits, origins)
         server.start([listener])
         yield f"127.0.0.1:{listener.getsockname()[1]}"
         server.stop(grace_s=0.2)

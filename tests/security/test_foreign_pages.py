@@ -176,12 +176,16 @@ def test_a_browser_keeps_foreign_pages_out(make_server: MakeServer, page_dir: Pa
         found = browse(server.url, foreign, allowed)
 
         num_stored = len(server.client().get("/responses", cast_to=dict)["data"])
-    for way in ("read", "json", "socket"):
+    for way in ("read", "json", "stream", "missing", "invalid", "tooLarge", "socket"):
         assert set(found["foreign"][way]) == {"blocked"}, way
     assert found["foreign"]["frame"]["url"].startswith("chrome-error://")
     assert found["allowed"]["read"]["status"] == 200
     assert found["allowed"]["json"]["status"] == 200
     assert found["allowed"]["json"]["id"].startswith("req_")
+    assert found["allowed"]["stream"]["text"].endswith("data: [DONE]\n\n")
+    for way, status in {"missing": 404, "invalid": 400, "tooLarge": 413}.items():
+        assert found["allowed"][way]["status"] == status
+        assert found["allowed"][way]["id"].startswith("req_")
     assert found["allowed"]["socket"]["first"] == "response.created"
     assert found["rebound"]["status"] == 403
     assert num_stored == 2  # those of the allowed page, over HTTP and over its WebSocket

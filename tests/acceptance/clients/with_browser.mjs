@@ -20,6 +20,7 @@ async function attempt(url) {
     }
   };
   const body = JSON.stringify({ input: "Hello." });
+  const unstored = JSON.stringify({ input: "Hello.", stream: true, store: false });
   const frame = JSON.stringify({ type: "response.create", input: "Hello." });
   const overSocket = new Promise((resolve) => {
     const socket = new WebSocket(url.replace("http", "ws") + "/v1/responses");
@@ -35,6 +36,10 @@ async function attempt(url) {
     read: await tryFetch("/v1/responses"),
     simple: await tryFetch("/v1/responses", { method: "POST", mode: "no-cors", body }),
     json: await tryFetch("/v1/responses", { method: "POST", headers, body }),
+    stream: await tryFetch("/v1/responses", { method: "POST", headers, body: unstored }),
+    missing: await tryFetch("/v1/responses/resp_1", { headers }),
+    invalid: await tryFetch("/v1/responses", { method: "POST", headers, body: "{" }),
+    tooLarge: await tryFetch("/v1/responses", { method: "POST", headers, body: " ".repeat(33 << 20) }),
     socket: await overSocket,
   };
 }

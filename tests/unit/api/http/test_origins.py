@@ -121,3 +121,16 @@ def test_other_origins_are_not(origin: str) -> None:
 
 def test_a_star_allows_any_origin() -> None:
     assert AllowedOrigins(frozenset({"*"})).permits("null", "localhost:8000")
+
+
+def test_answers_without_the_app_can_be_read_by_pages_of_named_origins_alone() -> None:
+    origins = AllowedOrigins.of(Settings(allowed_origins="https://app.example.com:443"))
+
+    headers = dict(origins.cors_headers("https://app.example.com"))
+
+    assert headers["Access-Control-Allow-Origin"] == "https://app.example.com"
+    assert "x-request-id" in headers["Access-Control-Expose-Headers"]
+    assert headers["Vary"] == "Origin"
+    for other in (None, "null", "https://app.example.com:443", "https://evil.example"):
+        assert origins.cors_headers(other) == [("Vary", "Origin")]
+    assert AllowedOrigins.of(Settings()).cors_headers("https://app.example.com") == []
