@@ -16,9 +16,12 @@ PROGRAMS = [
     "with_openai.py",
     "with_openai.mjs",
     "with_agents.py",
+    "with_agents_websocket.py",
     "with_langchain.py",
     "with_pydantic_ai.py",
 ]
+
+SOCKET_PROGRAMS = ["with_websocket.py", "with_websocket.mjs"]
 
 Run = Callable[[str, str], Any]
 
@@ -92,3 +95,41 @@ def test_the_background_mode_of_pydantic_ai(run: Run, server: AntiphonServer) ->
     response = server.client().responses.retrieve(result["id"])
     assert response.background
     assert response.output_text == result["text"]
+
+
+@pytest.mark.parametrize("program", SOCKET_PROGRAMS)
+def test_a_chat_over_websocket(run: Run, program: str, server: AntiphonServer) -> None:
+    result = run(program, "chat")
+
+    with server.client() as client:
+        assert client.responses.retrieve(result["id"]).output_text == result["text"] != ""
+
+
+@pytest.mark.parametrize("program", SOCKET_PROGRAMS)
+def test_streams_of_one_websocket(run: Run, program: str) -> None:
+    result = run(program, "lanes")
+
+    assert result["statuses"] == ["completed"] * 3
+    assert all(result["texts"])
+    assert result.get("streams") in (None, ["critic", "planner", "research"])
+    assert result.get("forked") in (None, True)
+
+
+@pytest.mark.parametrize("program", SOCKET_PROGRAMS)
+def test_a_warm_up(run: Run, program: str) -> None:
+    result = run(program, "warm_up")
+
+    warm = result["warm"]
+    assert (warm["status"], warm["output"]) == ("completed", [])
+    assert warm["usage"]["output_tokens"] == 0
+    if "text" in result:
+        assert result["text"]
+        assert 0 < result["cached_tokens"] <= warm["usage"]["input_tokens"]
+
+
+def test_steering_is_refused_as_the_client_knows_it(run: Run) -> None:
+    result = run("with_websocket.py", "steering")
+
+    assert result["type"] == "response.steer.failed"
+    assert result["code"] == "steering_not_supported"
+    assert result["text"]
