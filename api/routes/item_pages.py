@@ -61,16 +61,20 @@ def to_listed_item(item: dict[str, Any], include: Collection[str]) -> dict[str, 
 
     The URL of an image may hold megabytes of data, so it is null unless `include` asks for it.
     """
-    content = item.get("content")
+    listed = {"status": "completed", **item}
+    content, output = item.get("content"), item.get("output")
     if isinstance(content, str):
         kind = "output_text" if item["role"] == "assistant" else "input_text"
         content = [{"type": kind, "text": content}]
-    if content is None:
-        return {"status": "completed", **item}
-    if IMAGE_URL not in include:
-        content = [_remove_url(part) for part in content]
-    return {"status": "completed", **item, "content": content}
+    if content is not None:
+        listed["content"] = [_to_listed_part(part, IMAGE_URL in include) for part in content]
+    if isinstance(output, list):
+        listed["output"] = [_to_listed_part(part, has_url=True) for part in output]
+    return listed
 
 
-def _remove_url(part: dict[str, Any]) -> dict[str, Any]:
-    return {**part, "image_url": None} if part["type"] == "input_image" else part
+def _to_listed_part(part: dict[str, Any], has_url: bool) -> dict[str, Any]:
+    """Return a part with the fields that clients need to recognise an image."""
+    if part["type"] != "input_image":
+        return part
+    return {"detail": "auto", **part, **({} if has_url else {"image_url": None})}

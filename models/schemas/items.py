@@ -72,6 +72,7 @@ class GivenCompaction(WireModel):
     id: ItemId | None = None
     encrypted_content: str = Field(max_length=MAX_TEXT)
     created_by: str | None = None
+    status: ItemStatus | None = None
 
 
 class GivenSearch(WireModel):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from models.schemas.strict import Duration, FailFastList, Text, WireModel
-from models.schemas.unserved import TEXT_PART
+from models.schemas.unserved import IMAGE_PART, INPUT_PART, PLAIN_TEXT, TEXT_PART
 
 MAX_IMAGE = 20 * 1024 * 1024
 MAX_FILE = 32 * 1024 * 1024
@@ -25,6 +25,8 @@ class CacheBreakpoint(WireModel):
 class InputText(WireModel):
     """Text of a user, system or developer message."""
 
+    unserved = INPUT_PART
+
     type: Literal["input_text"]
     text: Text
     prompt_cache_breakpoint: CacheBreakpoint | None = None
@@ -33,7 +35,7 @@ class InputText(WireModel):
 class PlainText(WireModel):
     """Text, without saying whether it is input or output."""
 
-    unserved = TEXT_PART
+    unserved = PLAIN_TEXT
 
     type: Literal["text"]
     text: Text
@@ -41,6 +43,8 @@ class PlainText(WireModel):
 
 class InputImage(WireModel):
     """An image, by its URL or as a data URL."""
+
+    unserved = IMAGE_PART
 
     type: Literal["input_image"]
     image_url: Address | None = None

@@ -28,6 +28,10 @@ CALL_OUTPUT: Unserved = {"caller": _CALLER, "created_by": ANY}
 OTHER_ITEM: Unserved = {"created_by": ANY}
 
 TEXT_PART: Unserved = {"parsed": ANY, "prompt_cache_breakpoint": ANY}
+INPUT_PART: Unserved = {"annotations": ANY, "logprobs": ANY}
+"""Clients that know one part of a list too little read all of them as output text."""
+PLAIN_TEXT: Unserved = {**TEXT_PART, **INPUT_PART}
+IMAGE_PART: Unserved = {**INPUT_PART, "text": ()}
 
 FUNCTION: Unserved = {
     "allowed_callers": (["direct"],),

@@ -2,45 +2,45 @@
 
 from models.schemas.fields.treatment import FieldNotes, honoured, no_effect, refused
 
-_CREATED_BY = no_effect("as clients dump it")
+_AS_DUMPED = no_effect("as clients dump it")
 
 ITEMS: FieldNotes = {
     "message": honoured(
         "roles `user`, `assistant`, `system` and `developer`; `name` reaches chat templates that "
         "show it; `type` may be left out"
     ),
-    "message.created_by": _CREATED_BY,
+    "message.created_by": _AS_DUMPED,
     "function_call": honoured("must have its output in the context or the input"),
     "function_call.async": refused("`false` is accepted"),
     "function_call.caller": refused('`{"type": "direct"}` is accepted'),
-    "function_call.created_by": _CREATED_BY,
+    "function_call.created_by": _AS_DUMPED,
     "function_call.parsed_arguments": no_effect("as the parse helpers of clients add it"),
     "function_call_output": honoured(
         "text, or parts with text and images; without `call_id`, of the latest open call of `name`"
     ),
     "function_call_output.caller": refused('`{"type": "direct"}` is accepted'),
-    "function_call_output.created_by": _CREATED_BY,
+    "function_call_output.created_by": _AS_DUMPED,
     "custom_tool_call": honoured("must have its output in the context or the input"),
     "custom_tool_call.async": refused("`false` is accepted"),
     "custom_tool_call.caller": refused('`{"type": "direct"}` is accepted'),
-    "custom_tool_call.created_by": _CREATED_BY,
+    "custom_tool_call.created_by": _AS_DUMPED,
     "custom_tool_call.parsed_arguments": no_effect("as the parse helpers of clients add it"),
     "custom_tool_call_output": honoured("text, or parts with text and images"),
     "custom_tool_call_output.caller": refused('`{"type": "direct"}` is accepted'),
-    "custom_tool_call_output.created_by": _CREATED_BY,
+    "custom_tool_call_output.created_by": _AS_DUMPED,
     "tool_search_call": honoured("must have its output in the context or the input"),
-    "tool_search_call.created_by": _CREATED_BY,
+    "tool_search_call.created_by": _AS_DUMPED,
     "tool_search_output": honoured("its `tools` may be called from there on"),
-    "tool_search_output.created_by": _CREATED_BY,
+    "tool_search_output.created_by": _AS_DUMPED,
     "additional_tools": honoured("its `tools` may be called from there on"),
-    "additional_tools.created_by": _CREATED_BY,
+    "additional_tools.created_by": _AS_DUMPED,
     "reasoning": honoured("placed before the assistant's next item; in the open or encrypted"),
-    "reasoning.created_by": _CREATED_BY,
+    "reasoning.created_by": _AS_DUMPED,
     "item_reference": honoured("a stored item; `type` may be left out"),
     "compaction": honoured("of `/v1/responses/compact`: read as a system message"),
-    "compaction.created_by": _CREATED_BY,
+    "compaction.created_by": _AS_DUMPED,
     "web_search_call": honoured("with `results`, which the model reads again"),
-    "web_search_call.created_by": _CREATED_BY,
+    "web_search_call.created_by": _AS_DUMPED,
 }
 """Types of items, and fields of a type."""
 
@@ -49,8 +49,12 @@ _PARSED = no_effect("as the parse helpers of clients add it")
 
 PARTS: FieldNotes = {
     "input_text": honoured("text"),
+    "input_text.annotations": _AS_DUMPED,
+    "input_text.logprobs": _AS_DUMPED,
     "input_text.prompt_cache_breakpoint": _BREAKPOINT,
     "text": honoured("text, in messages, outputs of functions and reasoning"),
+    "text.annotations": _AS_DUMPED,
+    "text.logprobs": _AS_DUMPED,
     "text.parsed": _PARSED,
     "text.prompt_cache_breakpoint": _BREAKPOINT,
     "output_text": honoured("text; annotations and log probabilities are not read"),
@@ -60,7 +64,10 @@ PARTS: FieldNotes = {
     "reasoning_text": honoured("text of a reasoning item"),
     "summary_text": honoured("read where a reasoning item has no other text"),
     "input_image": honoured("see [below](#images)"),
+    "input_image.annotations": _AS_DUMPED,
+    "input_image.logprobs": _AS_DUMPED,
     "input_image.prompt_cache_breakpoint": _BREAKPOINT,
+    "input_image.text": refused("null is accepted"),
     "input_file": refused("no model here takes it"),
     "input_file.prompt_cache_breakpoint": _BREAKPOINT,
     "input_video": refused("no model here takes it"),
