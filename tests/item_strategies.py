@@ -3,6 +3,7 @@
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from annotated_types import MaxLen
 from hypothesis import strategies as st
 from pydantic import BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
@@ -36,6 +37,7 @@ _CITATION = UrlCitation(start_index=0, end_index=1, url="https://a.example/", ti
 _BY_NAME: dict[str, Strategy] = {
     "id": _ID,
     "call_id": _ID,
+    "tool_call_id": _ID,
     "name": _NAME,
     "arguments": st.sampled_from(["{}", '{"a": [1, null]}', '{"a"', ""]),
     "action": st.just({"type": "search", "query": "q", "sources": []}),
@@ -82,9 +84,10 @@ def _values(annotation: Any, metadata: tuple[Any, ...] = ()) -> Strategy:
             return st.sampled_from(arguments)
         case origin if origin in (Union, UnionType):
             branches = [inner for inner in arguments if inner not in (type(None), *_NEVER_STORED)]
-            return st.one_of(_values(inner) for inner in branches)
+            return st.one_of([_values(inner, metadata) for inner in branches])
         case origin if origin is list:
-            return st.lists(_values(arguments[0]), min_size=1, max_size=2)
+            max_size = min([2, *(part.max_length for part in metadata if isinstance(part, MaxLen))])
+            return st.lists(_values(arguments[0]), min_size=min(1, max_size), max_size=max_size)
         case origin if origin is dict:
             return st.dictionaries(_NAME, _values(arguments[1]), max_size=2)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -82,10 +82,10 @@ def describe_fault(error: Any) -> str:
 
 def _expected(error: Any) -> str:
     """Return the JSON types that are accepted; the tag of a union names all of its branches."""
-    branch = str(error["loc"][-1]) if error["loc"] else ""
+    branch = error.get("ctx", {}).get("branch", error["loc"][-1] if error["loc"] else None)
     if error["type"] == "union_tag_invalid":
         return "a string"
-    return ALTERNATIVES.get(branch) or _EXPECTED.get(error["type"], "an object")
+    return ALTERNATIVES.get(str(branch)) or _EXPECTED.get(error["type"], "an object")
 
 
 def _describe_type(given: object, expected_tags: str) -> str:
@@ -96,10 +96,11 @@ def _describe_type(given: object, expected_tags: str) -> str:
 
 
 def _value_of(error: Any) -> object:
-    """Return the value that is not accepted: the `type` of an object, if that is unknown."""
+    """Return the value that is not accepted: a field of the input where the error names one."""
     value = error["input"]
-    is_tag = error["type"] == "union_tag_invalid" and isinstance(value, dict)
-    return value.get(tag_field(error)) if is_tag else value
+    is_tag = error["type"] == "union_tag_invalid"
+    field = tag_field(error) if is_tag else error.get("ctx", {}).get("field")
+    return value.get(field) if field and isinstance(value, dict) else value
 
 
 def tag_field(error: Any) -> str:

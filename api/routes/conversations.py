@@ -13,6 +13,7 @@ from api.routes.queries import IncludeQuery, ItemsQuery
 from api.services import Services, project_id, services
 from api.validation.context import find_conversation
 from api.validation.encrypted_content import check_encrypted_content
+from api.validation.given_names import given_names
 from api.validation.item_references import is_reference, resolve_references
 from models.errors import (
     AppError,
@@ -31,9 +32,10 @@ from models.schemas.conversations import (
     CreateItems,
     DeletedConversation,
     UpdateConversation,
-    dump_items,
 )
+from models.schemas.items import InputItem
 from models.schemas.pages import ItemPage
+from models.schemas.request.stored_items import stored_items
 from models.store.conversations import ConversationRecord
 
 blueprint = APIBlueprint(
@@ -57,7 +59,7 @@ class ItemPath(ConversationPath):
 def create(body: CreateConversation) -> Response:
     """Create a conversation, with its first items if any are given."""
     app_services = services()
-    items, made_ids = _prepare_items(app_services, dump_items(body.items))
+    items, made_ids = _prepare_items(app_services, body.items)
     conversation = ConversationRecord(
         id=new_id(),
         project_id=project_id(),
@@ -111,7 +113,7 @@ def create_items(path: ConversationPath, body: CreateItems, query: IncludeQuery)
     """Append items to a conversation and return them in order."""
     app_services = services()
     conversation = find_conversation(app_services, project_id(), path.conversation_id)
-    items, made_ids = _prepare_items(app_services, dump_items(body.items))
+    items, made_ids = _prepare_items(app_services, body.items)
     if not _add_items(app_services, conversation, items, made_ids):
         raise _make_conflict_error(app_services, conversation)
     listed = [to_listed_item(item, query.include) for item in items]
@@ -195,12 +197,19 @@ def _make_conflict_error(services: Services, conversation: ConversationRecord) -
 
 
 def _prepare_items(
-    services: Services, items: list[dict[str, Any]]
+    services: Services, given: list[InputItem]
 ) -> tuple[list[dict[str, Any]], set[str]]:
-    """Return `items`, each with an id, and the ids that were made here.
+    """Return the items to store, each with an id, and the ids that were made here.
 
     Raise a 400 for an id that two items have, or undecryptable content.
     """
+    with given_names(given, field="items"):
+        return _with_ids(services, stored_items(given))
+
+
+def _with_ids(
+    services: Services, items: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], set[str]]:
     used_ids: set[str] = set()
     given_ids = {item.get("id") for item in items if not is_reference(item)}
     items = resolve_references(services, project_id(), items, field="items")

@@ -13,6 +13,7 @@ from api.services import Services
 from api.validation.calls import check_call_outputs
 from api.validation.context import Context, load_context
 from api.validation.encrypted_content import check_encrypted_content
+from api.validation.given_names import given_names
 from api.validation.item_references import resolve_references
 from api.validation.media import check_media
 from api.validation.tools import check_calls, check_tools, without_search
@@ -104,7 +105,13 @@ def prepare(
     services: Services, project_id: str, body: CreateResponse, inline_context: Context | None = None
 ) -> PreparedRequest:
     """Resolve and check everything that a request refers to, without writing anything."""
-    services = services.for_model(body.model)
+    with given_names(body.input):
+        return _prepare(services.for_model(body.model), project_id, body, inline_context)
+
+
+def _prepare(
+    services: Services, project_id: str, body: CreateResponse, inline_context: Context | None
+) -> PreparedRequest:
     check_tools(services, body)
     context = inline_context or load_context(services, project_id, body)
     parameters = without_search(services, body, body.parameters())

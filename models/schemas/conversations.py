@@ -1,6 +1,6 @@
 """Conversations: request bodies and resources."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -55,8 +55,3 @@ class AnyItem(BaseModel):
 
     type: str
     id: str
-
-
-def dump_items(items: list[Any]) -> list[dict[str, Any]]:
-    """Return the items as dicts for storage, without their null fields."""
-    return [item.model_dump(exclude_none=True) for item in items]

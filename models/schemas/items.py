@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from models.schemas.chat_shapes import CallingMessage, ToolMessage
 from models.schemas.parts import MessagePart, ReasoningPart, SearchResult, SummaryText
 from models.schemas.strict import (
     ARRAY,
@@ -26,6 +27,10 @@ from models.schemas.tools.custom import GivenCustomCall
 from models.schemas.tools.tool_search import AdditionalTools, GivenToolSearch, GivenToolSearchOutput
 from models.schemas.unserved import MESSAGE, OTHER_ITEM
 
+CALLING = "_calling"
+TOOL = "_tool"
+"""Tags of messages in the shape of chat completions."""
+
 
 class InputMessage(WireModel):
     """An input message; `type` may be left out, as chat clients do."""
@@ -43,6 +48,8 @@ class InputMessage(WireModel):
     ]
     status: ItemStatus | None = None
     phase: Literal["commentary", "final_answer"] | None = None
+    tool_calls: list[Any] | None = Field(None, max_length=0, exclude=True)
+    """Calls in the shape of chat completions, of which this message has none."""
 
 
 class GivenReasoning(WireModel):
@@ -87,8 +94,21 @@ class GivenSearch(WireModel):
     results: FailFastList[SearchResult] | None = Field(None, max_length=MAX_PARTS)
 
 
+def _chat_shape(value: object) -> str | None:
+    """Return the tag of a message in the shape of chat completions that is no message here."""
+    if isinstance(value, ToolMessage | CallingMessage):
+        return CALLING if isinstance(value, CallingMessage) else TOOL
+    if not isinstance(value, dict) or value.get("type") not in (None, "message"):
+        return None
+    if value.get("role") == "tool":
+        return TOOL
+    return CALLING if value.get("tool_calls") else None
+
+
 def _item_type(value: object) -> object:
     """Return the `type` of an item, inferred from its fields if there is none."""
+    if (shape := _chat_shape(value)) is not None:
+        return shape
     if not isinstance(value, dict):
         return getattr(value, "type", None) or "item_reference"
     is_reference = "id" in value and not {"role", "content"} & value.keys()
@@ -97,6 +117,8 @@ def _item_type(value: object) -> object:
 
 InputItem = Annotated[
     Annotated[InputMessage, Tag("message")]
+    | Annotated[CallingMessage, Tag(CALLING)]
+    | Annotated[ToolMessage, Tag(TOOL)]
     | Annotated[GivenCall, Tag("function_call")]
     | Annotated[GivenCallOutput, Tag("function_call_output")]
     | Annotated[GivenCustomCall, Tag("custom_tool_call")]

@@ -16,7 +16,16 @@ ANY = None
 
 _CALLER: tuple[object, ...] = ({"type": "direct"},)
 
-MESSAGE: Unserved = {"created_by": ANY}
+MESSAGE: Unserved = {
+    "annotations": ([],),
+    "audio": (),
+    "created_by": ANY,
+    "function_call": (),
+    "parsed": ANY,
+    "refusal": (),
+}
+"""All but one are fields of messages that clients of chat completions dump."""
+CHAT_CALL: Unserved = {"index": ANY}
 CALL: Unserved = {
     "async": (False,),
     "async_": (False,),  # as Python clients dump it

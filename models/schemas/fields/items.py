@@ -3,13 +3,21 @@
 from models.schemas.fields.treatment import FieldNotes, honoured, no_effect, refused
 
 _AS_DUMPED = no_effect("as clients dump it")
+_PARSED = no_effect("as the parse helpers of clients add it")
 
 ITEMS: FieldNotes = {
     "message": honoured(
         "roles `user`, `assistant`, `system` and `developer`; `name` reaches chat templates that "
-        "show it; `type` may be left out"
+        "show it; `type` may be left out. In the shape of chat completions: a message of the "
+        "assistant with `tool_calls`, which becomes a `function_call` for each, and the role "
+        "`tool` with `tool_call_id`, which becomes a `function_call_output`"
     ),
+    "message.annotations": refused("`[]` is accepted"),
+    "message.audio": refused("null is accepted"),
     "message.created_by": _AS_DUMPED,
+    "message.function_call": refused("null is accepted; `tool_calls` is its newer form"),
+    "message.parsed": _PARSED,
+    "message.refusal": refused("null is accepted; refusals are parts"),
     "function_call": honoured("must have its output in the context or the input"),
     "function_call.async": refused("`false` is accepted"),
     "function_call.caller": refused('`{"type": "direct"}` is accepted'),
@@ -45,7 +53,6 @@ ITEMS: FieldNotes = {
 """Types of items, and fields of a type."""
 
 _BREAKPOINT = no_effect("prefixes are cached in any case")
-_PARSED = no_effect("as the parse helpers of clients add it")
 
 PARTS: FieldNotes = {
     "input_text": honoured("text"),

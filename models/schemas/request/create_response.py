@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     StringConstraints,
     Tag,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -21,6 +22,7 @@ from models.schemas.request.grammars import GRAMMAR_PARAM
 from models.schemas.request.hints import BackgroundOptions
 from models.schemas.request.options import ConversationId
 from models.schemas.request.parameters import GenerationParameters, TokenLimit
+from models.schemas.request.stored_items import num_stored, stored_items
 from models.schemas.request.tool_checks import check_tools
 from models.schemas.request.unsupported import UNSERVED_FIELDS, find_unserved_tool
 from models.schemas.strict import (
@@ -110,9 +112,16 @@ class CreateResponse(GenerationParameters):
         if "input" not in body:
             raise PydanticCustomError("missing", "it is missing", {"field": "input"})
         if body["input"] is None:
-            message = "it should be a string or a list of items"
-            raise PydanticCustomError("string_type", message, {"field": "input"})
+            context = {"field": "input", "branch": STRING_OR_ARRAY}
+            raise PydanticCustomError("string_type", "it is null", context)
         return body
+
+    @field_validator("input", mode="after")
+    @classmethod
+    def _check_num_items(cls, given: str | list[InputItem]) -> str | list[InputItem]:
+        if not isinstance(given, str) and num_stored(given) > MAX_ITEMS:
+            raise PydanticCustomError("too_long", "too many calls", {"max_length": MAX_ITEMS})
+        return given
 
     @model_validator(mode="after")
     def _merge_token_limits(self) -> Self:
@@ -221,4 +230,4 @@ class CreateResponse(GenerationParameters):
         if isinstance(self.input, str):
             part = {"type": "input_text", "text": self.input}
             return [{"type": "message", "role": "user", "content": [part]}]
-        return [item.model_dump(exclude_none=True) for item in self.input]
+        return stored_items(self.input)

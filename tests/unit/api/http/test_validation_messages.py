@@ -156,6 +156,10 @@ def test_no_message_of_the_library_reaches_clients(known: dict[str, Any]) -> Non
             "Invalid type for 'input': expected a string or an array, but got an integer.",
         ),
         (
+            {"input": None},
+            "Invalid type for 'input': expected a string or an array, but got null.",
+        ),
+        (
             {"conversation": []},
             "Invalid type for 'conversation': expected a string or an object, but got an array.",
         ),

@@ -28,7 +28,7 @@ from tests.factories import stored_response
 from tests.item_strategies import models_in, objects_of
 
 USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a"}]}
-OUTPUT_MODELS = [*models_in(OutputItem), GivenCompaction]
+OUTPUT_MODELS: list[type[BaseModel]] = [*models_in(OutputItem), GivenCompaction]
 _SPECIFIED = {"message", "function_call", "function_call_output", "reasoning", "compaction"}
 """Types of output items that the specification has; its types read no others."""
 _OPTIONS: tuple[dict[str, Any], ...] = ({}, {"exclude_none": True}, {"exclude_unset": True})
@@ -103,13 +103,14 @@ def test_output_goes_back_in_as_the_specifications_types_dump_it(item: Dump) -> 
 
 @given_objects([model for model in models_in(InputItem) if model is not ItemReference])
 def test_what_is_listed_goes_back_in_as_the_official_client_dumps_it(item: Dump) -> None:
-    [stored] = CreateResponse.model_validate({"input": [item]}).input_items()
-    page = {"object": "list", "data": [to_listed_item({"id": "it_1", **stored}, (IMAGE_URL,))]}
+    stored = CreateResponse.model_validate({"input": [item]}).input_items()
+    data = [to_listed_item({"id": "it_1", **made}, (IMAGE_URL,)) for made in stored]
+    page = {"object": "list", "data": data}
     listed = construct_type(type_=ResponseItemList, value=page)
     assert isinstance(listed, ResponseItemList)
 
-    for dump in dumps_of(listed.data[0]):
-        assert means_the_same([dump], [item]), dump
+    for dumps in zip(*map(dumps_of, listed.data), strict=True):
+        assert means_the_same(list(dumps), [item]), dumps
 
 
 @given_objects(models_in(Tool))
@@ -129,7 +130,7 @@ class Answer(BaseModel):
 
 def test_what_the_parse_helpers_add_goes_back_in() -> None:
     text = {"type": "output_text", "text": '{"a": 1}', "annotations": [], "logprobs": []}
-    message = {"type": "message", "id": "m", "role": "assistant", "status": "completed"}
+    message: Dump = {"type": "message", "id": "m", "role": "assistant", "status": "completed"}
     message |= {"content": [text]}
     call = {"type": "function_call", "id": "f", "call_id": "c", "name": "f", "status": "completed"}
     call |= {"arguments": '{"a": 1}'}
