@@ -151,6 +151,10 @@ ROWS: dict[str, Row] = {
     "background": Row(
         shown=(({"background": True}, {"background": True, "status": "queued", "output": []}),),
     ),
+    "generate": Row(
+        shown=(({"generate": True}, {"status": "completed"}),),
+        refused=(({"generate": False}, "unsupported_parameter", "generate"),),
+    ),
     "stream": Row(refused=(({"stream": "yes"}, "invalid_type", "stream"),)),
     "stream_options": Row(
         refused=(
@@ -527,6 +531,29 @@ ROWS: dict[str, Row] = {
                 "unsupported_parameter",
                 "image.context_compression",
             ),
+        ),
+    ),
+    "context_management": Row(
+        shown=tuple(
+            ({"context_management": given}, {"status": "completed"})
+            for given in (
+                [],
+                [{"type": "compaction"}],
+                [{"type": "compaction", "compact_threshold": len("Hello.")}],
+            )
+        ),
+        refused=(
+            (
+                {"context_management": [{"type": "compaction", "compact_threshold": 5}]},
+                "unsupported_parameter",
+                "context_management[0].compact_threshold",
+            ),
+            (
+                {"context_management": [{"type": "clearing"}]},
+                "invalid_value",
+                "context_management[0].type",
+            ),
+            ({"context_management": {}}, "invalid_type", "context_management"),
         ),
     ),
     "background_options": Row(

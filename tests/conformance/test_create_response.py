@@ -71,7 +71,7 @@ def test_a_field_does_what_it_says_or_is_refused_by_name(
 
 
 @pytest.mark.parametrize(
-    "name", ["adapter", "files", "moderation", "personality", "prompt", "context_management"]
+    "name", ["adapter", "files", "moderation", "personality", "prompt", "max_tool_rounds"]
 )
 def test_a_field_that_is_known_and_not_served_is_refused_by_name(
     http: FlaskClient, name: str

@@ -154,7 +154,12 @@ HINTS: FieldNotes = {
     "image.context_compression": refused("`auto` and `disabled` are accepted"),
     "safety_identifier": no_effect("up to 128 characters; included in the response object"),
     "user": no_effect("up to 64 characters; included in the response object"),
-    "context_management": refused("`[]` is accepted"),
+    "context_management": honoured("as far as its entries say"),
+    "context_management[].type": honoured("`compaction`"),
+    "context_management[].compact_threshold": refused(
+        "accepted while the input is not longer: there is nothing to compact then; "
+        "`/v1/responses/compact` compacts a conversation, `truncation: auto` shortens it"
+    ),
     "moderation": refused("there is no moderation"),
     "personality": refused("models have no presets of style"),
     "prompt": refused("there are no prompt templates"),

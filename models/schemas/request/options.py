@@ -50,6 +50,13 @@ class ReasoningOptions(WireModel):
         return self
 
 
+class ContextManagement(WireModel):
+    """An entry of `context_management`: input beyond the threshold, in tokens, is compacted."""
+
+    type: Literal["compaction"]
+    compact_threshold: int | None = Field(None, ge=1)
+
+
 class StreamOptions(WireModel):
     """Optional additions to the events of a stream."""
 

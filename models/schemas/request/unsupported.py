@@ -10,7 +10,6 @@ from models.schemas.unserved import Unserved
 
 UNSERVED_FIELDS: Unserved = {
     "adapter": (),
-    "context_management": ([],),
     "files": (),
     "max_tool_rounds": (),
     "moderation": (),
