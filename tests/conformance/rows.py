@@ -151,10 +151,6 @@ ROWS: dict[str, Row] = {
     "background": Row(
         shown=(({"background": True}, {"background": True, "status": "queued", "output": []}),),
     ),
-    "generate": Row(
-        shown=(({"generate": True}, {"status": "completed"}),),
-        refused=(({"generate": False}, "unsupported_parameter", "generate"),),
-    ),
     "stream": Row(refused=(({"stream": "yes"}, "invalid_type", "stream"),)),
     "stream_options": Row(
         refused=(

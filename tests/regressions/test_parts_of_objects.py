@@ -7,7 +7,9 @@ import pytest
 
 from models.errors import InvalidRequestError
 from models.grammars.arguments import arguments_schema
+from models.grammars.compile import grammar_of
 from models.grammars.json_schema.property_names import matching_names
+from models.schemas.request.create_response import CreateResponse
 from models.tools.model_function import ModelFunction
 from tests.acceptance.server import AntiphonServer
 from tests.regressions.server_requests import (
@@ -22,6 +24,7 @@ from tests.unit.models.grammars.test_compile import accepts, grammar_from
 
 ONE = {"const": 1}
 CLOSED = {"properties": {"a": {}}, "additionalProperties": False}
+NAMED = {"type": "json_schema", "name": "s"}
 EITHER = {"properties": {"a": ONE, "b": ONE}, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}
 BASE = {"$defs": {"base": {"properties": {"id": ONE}, "required": ["id"]}}}
 
@@ -124,6 +127,38 @@ def test_an_object_is_closed_when_all_its_parts_are_known(
 
 def with_names(names: str) -> str:
     return json.dumps(dict.fromkeys(names, 1))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"text": {"format": {**NAMED, "schema": requiring("a")}}},
+        {"text": {"format": {**NAMED, "schema": requiring("a"), "strict": True}}},
+        {"response_format": {**NAMED, "schema": requiring("a")}},
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "s", "schema": requiring("a")},
+            }
+        },
+        {"grammar": {"type": "json_schema", "value": requiring("a")}},
+        {"grammar": {"type": "json_schema", "value": json.dumps(requiring("a"))}},
+        {
+            "grammar": {
+                "type": "llguidance",
+                "value": {"grammars": [{"json_schema": requiring("a")}]},
+            }
+        },
+        {"grammar": {"type": "lark", "value": f"start: %json {json.dumps(requiring('a'))}"}},
+    ],
+)
+def test_every_way_to_give_a_schema_has_one_rule(fields: dict[str, Any]) -> None:
+    request = CreateResponse.model_validate({"input": "go", **fields})
+    grammar = grammar_of(request.parameters(), param=request.grammar_param)
+
+    assert grammar is not None
+    assert accepts(grammar, with_names("a"))
+    assert not accepts(grammar, with_names("ab"))
 
 
 def test_functions_and_formats_have_one_rule() -> None:

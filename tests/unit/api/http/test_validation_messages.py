@@ -11,6 +11,7 @@ from pydantic_core._pydantic_core import list_all_errors
 
 from api.http.validation_errors import to_invalid_request
 from api.http.validation_messages import describe_fault
+from models.schemas.chat.request import ChatCompletionRequest
 from models.schemas.compaction import CompactRequest
 from models.schemas.conversations import CreateConversation
 from models.schemas.request.create_response import CreateResponse
@@ -42,6 +43,7 @@ _REASONING = {
     "content": [{"type": "reasoning_text", "text": "a"}],
 }
 _SEARCH = {"type": "web_search_call", "action": {}, "results": [{"url": "u"}]}
+_CHAT_CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 _ITEMS = [
     _USER,
     _SAID,
@@ -52,6 +54,14 @@ _ITEMS = [
     {"type": "item_reference", "id": "m"},
     {"type": "compaction", "encrypted_content": "x"},
     {"role": "user", "content": "a"},
+    {"role": "assistant", "content": "a", "tool_calls": [_CHAT_CALL]},
+    {"role": "tool", "tool_call_id": "c", "content": [_TEXT]},
+]
+_MESSAGES = [
+    {"role": "system", "content": "a"},
+    {"role": "user", "content": [{"type": "text", "text": "a"}]},
+    {"role": "assistant", "content": None, "tool_calls": [_CHAT_CALL]},
+    {"role": "tool", "tool_call_id": "c", "content": "x"},
 ]
 _FUNCTION = {"type": "function", "name": "f", "parameters": {}}
 _NAMED = {"type": "function", "name": "f"}
@@ -87,6 +97,7 @@ _BODIES: list[tuple[type, dict[str, Any]]] = [
     (CreateResponse, {"input": "a", "reasoning": {"effort": "low"}, "include": [], "stop": ["x"]}),
     (CreateResponse, {"input": "a", "metadata": {"a": "b"}, "top_p": 1, "seed": 1, "store": True}),
     (CompactRequest, {"model": "m", "input": _ITEMS}),
+    (ChatCompletionRequest, {"model": "m", "messages": _MESSAGES, "tools": _TOOLS[:2]}),
     (CreateConversation, {"items": _ITEMS, "metadata": {}}),
     (CreateWebhookEndpoint, {"url": "https://a.example", "name": "n", "event_types": ["a"]}),
 ]
