@@ -39,6 +39,8 @@ _BY_NAME: dict[str, Strategy] = {
     "call_id": _ID,
     "tool_call_id": _ID,
     "name": _NAME,
+    "namespace": _NAME,
+    "definition": st.just("start: /a/"),
     "arguments": st.sampled_from(["{}", '{"a": [1, null]}', '{"a"', ""]),
     "action": st.just({"type": "search", "query": "q", "sources": []}),
     "annotations": st.lists(st.just(_CITATION.model_dump()), max_size=1),
@@ -61,7 +63,7 @@ def objects_of(model: type[BaseModel]) -> Strategy:
     required: dict[str, Strategy] = {}
     optional: dict[str, Strategy] = {}
     for name, field in model.model_fields.items():
-        is_required = field.is_required() or name == "type"
+        is_required = field.is_required() or name in ("type", "call_id")
         (required if is_required else optional)[field.alias or name] = _field(model, name, field)
     return st.fixed_dictionaries(required, optional=optional)
 
@@ -87,7 +89,9 @@ def _values(annotation: Any, metadata: tuple[Any, ...] = ()) -> Strategy:
             return st.one_of([_values(inner, metadata) for inner in branches])
         case origin if origin is list:
             max_size = min([2, *(part.max_length for part in metadata if isinstance(part, MaxLen))])
-            return st.lists(_values(arguments[0]), min_size=min(1, max_size), max_size=max_size)
+            entries = _values(arguments[0])
+            min_size = min(1, max_size)
+            return st.lists(entries, min_size=min_size, max_size=max_size, unique_by=_name_or_self)
         case origin if origin is dict:
             return st.dictionaries(_NAME, _values(arguments[1]), max_size=2)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -96,3 +100,9 @@ def _values(annotation: Any, metadata: tuple[Any, ...] = ()) -> Strategy:
     if any(patterns):
         return st.from_regex(str(patterns[0]), fullmatch=True)
     return _SCALARS[annotation]
+
+
+def _name_or_self(value: Any) -> object:
+    """Return what tells an entry of a list apart: the name of a tool, which no other has."""
+    name = value.get("name") if isinstance(value, dict) else None
+    return name if name is not None else repr(value)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.schemas.chat_shapes import CallingMessage, ToolMessage
-from models.schemas.items import GivenCall, GivenCallOutput, InputItem, InputMessage
+from models.schemas.items import InputItem, InputMessage
+from models.schemas.tools.call_items import GivenCall, GivenCallOutput
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,3 +59,4 @@ class AdditionalTools(WireModel):
     id: ItemId | None = None
     role: Literal["developer"] = "developer"
     tools: FailFastList[BroughtTool] = Field(min_length=1, max_length=MAX_TOOLS)
+    status: ItemStatus | None = None

@@ -93,6 +93,7 @@ def test_output_goes_back_in_as_the_official_client_dumps_it(item: Dump) -> None
 
 @given_objects([model for model in OUTPUT_MODELS if type_of(model) in _SPECIFIED])
 def test_output_goes_back_in_as_the_specifications_types_dump_it(item: Dump) -> None:
+    item.pop("namespace", None)  # the specification has none
     data = to_resource(stored_response(output=[{"id": "it_1", **item}])).model_dump_json()
     [read] = spec.ResponseResource.model_validate_json(data).output
 
