@@ -9,6 +9,7 @@ import uuid_utils.compat
 RESPONSE_PREFIX = "resp_"
 CHAT_PREFIX = "chatcmpl-"
 CONVERSATION_PREFIX = "conv_"
+COMPACTION_PREFIX = "cmp_"
 ENDPOINT_PREFIX = "we_"
 
 _VERSION = 7
@@ -68,7 +69,7 @@ _ITEM_PREFIXES = {
     "additional_tools": "at",
     "reasoning": "rs",
     "web_search_call": "ws",
-    "compaction": "cmp",
+    "compaction": COMPACTION_PREFIX.removesuffix("_"),
 }
 _MADE_ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{32})(?:_(?:in|c[0-9]+_)?[0-9]+)?")
 _OUTPUT_ITEM_ID = re.compile(r"[a-z]+_[0-9a-f]{32}_(?:c([0-9]+)_)?[0-9]+")
@@ -117,7 +118,12 @@ def parse_item_id(item_id: str) -> UUID | None:
 
 
 def choice_of(item_id: str) -> int:
-    """Return the number of the choice that an output item belongs to; 0 is the first."""
+    """Return the number of the choice that an output item belongs to; 0 is the first.
+
+    A compaction precedes all choices and belongs to none: -1.
+    """
+    if item_id.startswith(COMPACTION_PREFIX):
+        return -1
     found = _OUTPUT_ITEM_ID.fullmatch(item_id)
     return int(found[1] or 0) if found else 0
 

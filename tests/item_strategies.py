@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
-from models.encryption.compaction import compaction_item
+from models.encryption.compaction import compaction_item, encrypt_compaction
 from models.encryption.reasoning import encrypt_reasoning
 from models.ids import new_id
-from models.schemas.items import GivenCompaction
+from models.schemas.items import GivenCompaction, GivenReasoning
+from models.schemas.output import Compaction, Reasoning
 from models.schemas.parts import InputAudio, InputFile, InputVideo, TokenLogprob, UrlCitation
 from tests.engine_view import CIPHER, PROJECT
 
@@ -31,7 +32,13 @@ _SCALARS: dict[Any, Strategy] = {
     Any: _TEXT,
 }
 _REASONING = st.just(encrypt_reasoning(CIPHER, PROJECT, "r"))
-_SUMMARY = st.just(compaction_item(CIPHER, PROJECT, new_id(), "s")["encrypted_content"])
+_KEPT = {"type": "message", "role": "user", "content": "k"}
+_ENCRYPTED: dict[type[BaseModel], Strategy] = {
+    Reasoning: _REASONING,
+    GivenReasoning: _REASONING,
+    Compaction: st.just(encrypt_compaction(CIPHER, PROJECT, "s", [_KEPT])),
+    GivenCompaction: st.just(compaction_item(CIPHER, PROJECT, new_id(), "s")["encrypted_content"]),
+}
 _LOGPROB = TokenLogprob(token="a", logprob=-1.0, bytes=[97], top_logprobs=[])
 _CITATION = UrlCitation(start_index=0, end_index=1, url="https://a.example/", title="A")
 _BY_NAME: dict[str, Strategy] = {
@@ -70,7 +77,7 @@ def objects_of(model: type[BaseModel]) -> Strategy:
 
 def _field(model: type[BaseModel], name: str, field: FieldInfo) -> Strategy:
     if name == "encrypted_content":
-        return _SUMMARY if model is GivenCompaction else _REASONING
+        return _ENCRYPTED[model]
     if name in _BY_NAME:
         return _BY_NAME[name]
     return _values(field.annotation, tuple(field.metadata))

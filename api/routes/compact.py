@@ -14,6 +14,7 @@ from api.streaming.cancel import clean_up
 from api.streaming.foreground import wait_foreground
 from api.validation.context import Context
 from api.validation.create_request import create_response, prepare
+from models.chat.compaction import summary_length
 from models.chat.prompt import Prompt
 from models.chat.prompt_tokenizer import PromptTooLongError
 from models.encryption.compaction import SUMMARY_INSTRUCTION, compaction_item
@@ -24,9 +25,6 @@ from models.responses.status import CONTINUABLE
 from models.schemas.compaction import CompactRequest, CompactResource
 from models.schemas.request.create_response import CreateResponse
 
-MAX_SUMMARY_TOKENS = 1024
-MIN_SUMMARY_TOKENS = 128
-"""Bounds of the length of a summary, in tokens; between them, it is a quarter of its source's."""
 VERBATIM_DIVISOR = 4
 """User messages are kept verbatim up to the context length divided by this number."""
 
@@ -108,10 +106,7 @@ def _collect_items(
 
 
 def _choose_summary_length(services: Services, items: list[dict[str, Any]]) -> int:
-    length = _count_tokens(services, items) // 4
-    return max(
-        MIN_SUMMARY_TOKENS, min(length, MAX_SUMMARY_TOKENS, services.encoder.context_length // 4)
-    )
+    return summary_length(_count_tokens(services, items), services.encoder.context_length)
 
 
 def _select_user_messages(services: Services, items: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,22 +1,21 @@
-"""`context_management`: a conversation that is to be compacted while it is answered."""
+"""`context_management`: the length of a prompt that the worker may have to shorten first."""
 
-from models.errors import InvalidRequestError
-from models.schemas.request.create_response import CreateResponse
+from typing import Any
+
+from api.services import Services
+from models.chat.compaction import plan_compaction
+from models.chat.render import encode_prompt
+from models.schemas.request.parameters import GenerationParameters
 
 
-def check_compaction(body: CreateResponse, num_tokens: int) -> None:
-    """Raise a 400 if the input is so long that it would have to be compacted before the answer.
+def num_prompt_tokens(
+    services: Services, parameters: GenerationParameters, items: list[dict[str, Any]]
+) -> int:
+    """Return the length of the prompt in tokens, with the longest summary that it may have.
 
-    As long as it is not, there is nothing to do.
+    `items` are decrypted.
     """
-    for position, entry in enumerate(body.context_management):
-        threshold = entry.compact_threshold
-        if threshold is not None and num_tokens > threshold:
-            raise InvalidRequestError(
-                f"The input is {num_tokens} tokens, more than the compact_threshold of "
-                f"{threshold}, and this server does not compact while it answers. "
-                "POST /v1/responses/compact compacts a conversation; truncation 'auto' leaves out "
-                "its oldest turns.",
-                param=f"context_management[{position}].compact_threshold",
-                code="unsupported_parameter",
-            )
+    plan = plan_compaction(services.encoder, parameters, items)
+    if plan is None:
+        return len(encode_prompt(services.encoder, parameters, items))
+    return len(encode_prompt(services.encoder, parameters, plan.kept)) + plan.num_summary_tokens

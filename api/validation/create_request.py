@@ -11,7 +11,7 @@ from typing import Any
 
 from api.services import Services
 from api.validation.calls import check_call_outputs
-from api.validation.compaction import check_compaction
+from api.validation.compaction import num_prompt_tokens
 from api.validation.context import Context, load_context
 from api.validation.encrypted_content import check_encrypted_content
 from api.validation.given_names import given_names
@@ -71,9 +71,8 @@ def create_response(
     services.queue_limiter.check(project_id, background=body.background)
     prepared = prepare(services, project_id, body, inline_context)
     context, items, parameters = prepared.context, prepared.items, prepared.parameters
-    num_tokens = num_input_tokens(services, project_id, prepared)
-    _check_length(services, num_tokens)
-    check_compaction(body, num_tokens)
+    readable = decrypt_items(services.cipher, project_id, context.items + items)
+    _check_length(services, num_prompt_tokens(services, parameters, readable))
     if grammar := grammar_of(parameters, param=body.grammar_param):
         services.check_grammar(grammar, param=body.grammar_param)
     check_calls(services, parameters)

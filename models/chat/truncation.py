@@ -87,7 +87,7 @@ def _droppable_turns(items: Sequence[Item]) -> list[set[int]]:
         return []
     bounds = [0, *starts[1:]]
     turns = [
-        {position for position in range(start, end) if not _must_keep(items[position])}
+        {position for position in range(start, end) if not must_keep(items[position])}
         for start, end in pairwise(bounds)
     ]
     outputs: defaultdict[object, set[int]] = defaultdict(set)
@@ -107,7 +107,8 @@ def _is_from_user(item: Item) -> bool:
     return item.get("role") == "user"
 
 
-def _must_keep(item: Item) -> bool:
+def must_keep(item: Item) -> bool:
+    """Return True for an item that stays whatever else is left out."""
     # What tools an item brings, later calls rely on.
     return item.get("role") in ("system", "developer") or item.get("type") == "additional_tools"
 

@@ -13,16 +13,18 @@ def decrypt_items(
 ) -> list[dict[str, Any]]:
     """Return the items with `encrypted_content` decrypted; other items are unchanged.
 
-    Raises `DecryptionError` if one was not encrypted here for this project and this item type.
+    An item that was made while a response was generated replaces all before it. Raises
+    `DecryptionError` if one was not encrypted here for this project and this item type.
     """
-    return [_decrypt_item(cipher, project_id, item) for item in items]
-
-
-def _decrypt_item(cipher: ContentCipher, project_id: str, item: dict[str, Any]) -> dict[str, Any]:
-    match item.get("type"):
-        case "compaction":
-            return decrypt_compaction(cipher, project_id, item)
-        case "reasoning":
-            return decrypt_reasoning(cipher, project_id, item)
-        case _:
-            return item
+    decrypted: list[dict[str, Any]] = []
+    for item in items:
+        match item.get("type"):
+            case "compaction":
+                content = item["encrypted_content"]
+                summary, kept = decrypt_compaction(cipher, project_id, content)
+                decrypted = [*decrypted, summary] if kept is None else [summary, *kept]
+            case "reasoning":
+                decrypted.append(decrypt_reasoning(cipher, project_id, item))
+            case _:
+                decrypted.append(item)
+    return decrypted

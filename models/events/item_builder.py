@@ -25,6 +25,7 @@ from models.schemas.item_events import (
     SummaryTextDone,
 )
 from models.schemas.output import (
+    Compaction,
     FunctionCall,
     OutputMessage,
     Reasoning,
@@ -77,6 +78,10 @@ class ItemBuilder(ItemMachine):
         """Start a web search call."""
         return self._add(WebSearchCall(id=item_id, status="in_progress", action=action))
 
+    def open_compaction(self, item_id: str) -> list[BaseEvent]:
+        """Start a compaction, which has its content when it is closed."""
+        return self._add(Compaction(id=item_id, encrypted_content="", status="in_progress"))
+
     def add_annotation(self, index: int, annotation: UrlCitation) -> list[BaseEvent]:
         """Add the citation of a passage to a message."""
         fields = self._part_fields(index)
@@ -126,7 +131,7 @@ class ItemBuilder(ItemMachine):
                 changes |= self._encrypt(item_state)
             case OutputMessage():
                 changes |= {"content": list(item_state.content)}
-            case WebSearchCall() | ToolSearchCall():
+            case WebSearchCall() | ToolSearchCall() | Compaction():
                 pass
         item = item_state.item.model_copy(update={"status": status, **changes})
         return [*events, self._write_item(OutputItemDone, output_index=index, item=item)]

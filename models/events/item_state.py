@@ -88,6 +88,7 @@ _WEB_SEARCH_CALL: _Table = {
     _S.SEARCHING: {"web_search_call.completed": _S.READY, "output_item.done": _S.CLOSED},
     _S.READY: {"output_item.done": _S.CLOSED},
 }
+_COMPACTION: _Table = {_S.OPEN: {"output_item.done": _S.CLOSED}}
 ITEM_TABLES: dict[str, _Table] = {
     "message": _MESSAGE,
     "function_call": _FUNCTION_CALL,
@@ -95,6 +96,7 @@ ITEM_TABLES: dict[str, _Table] = {
     "tool_search_call": _TOOL_SEARCH_CALL,
     "reasoning": _REASONING,
     "web_search_call": _WEB_SEARCH_CALL,
+    "compaction": _COMPACTION,
 }
 """Type of an item → stage → event that may follow, without its prefix `response.` → next stage."""
 

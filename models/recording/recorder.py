@@ -7,6 +7,7 @@ has no worker.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import redis
 from pydantic import TypeAdapter
@@ -17,12 +18,13 @@ from models.encryption.unstored import UnstoredCipher
 from models.events.item_state import ItemState, StreamState
 from models.events.resumable_writer import ResumableWriter
 from models.events.state_machine import EventMachine
-from models.ids import choice_of
+from models.ids import COMPACTION_PREFIX, choice_of
 from models.responses.record import ResponseRecord, opening_resource, running_resource, to_resource
 from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken
 from models.schemas.event_types import BaseEvent, ItemEvent
 from models.schemas.events import Event
+from models.schemas.output import Compaction
 from models.schemas.response import Usage
 from models.schemas.strict import ItemStatus
 from models.store.finish import TerminalRecord
@@ -40,9 +42,17 @@ class EndingCause:
     error: dict[str, str] | None = None
     incomplete_details: dict[str, str] | None = None
 
+    @property
+    def has_output(self) -> bool:
+        """Return True if the output is whole, or was cut off at its limit."""
+        is_cut = self.incomplete_details == {"reason": "max_output_tokens"}
+        return self.status is ResponseStatus.COMPLETED or is_cut
+
 
 class Recorder:
     """Recorder of all events of one response; keeps track of which are logged."""
+
+    is_logged: ClassVar[bool] = True
 
     def __init__(
         self, record: ResponseRecord, log: EventLog, cipher: ContentCipher | None = None
@@ -101,6 +111,19 @@ class Recorder:
         """Record `response.in_progress`, unless an earlier attempt has."""
         if self._machine.state in (StreamState.CREATED, StreamState.QUEUED):
             self._add_events(self._machine.begin(running_resource(self.record)))
+
+    @property
+    def compaction(self) -> str | None:
+        """Content of the compaction of the input that this attempt or an earlier one has made."""
+        first = next(iter(self._machine.output), None)
+        return first.encrypted_content if isinstance(first, Compaction) else None
+
+    def add_compaction(self, encrypted_content: str) -> None:
+        """Record the compaction of the input, before anything else of the output."""
+        item_id = COMPACTION_PREFIX + self.record.id.hex
+        events = self._machine.open_compaction(item_id)
+        events += self._machine.close(0, "completed", encrypted_content=encrypted_content)
+        self._add_events(events)  # in one append, so that an attempt finds both events or none
 
     def writer(self, choice: int = 0) -> ResumableWriter:
         """Return the writer of one of `n` choices, which continues where its record ends."""
@@ -204,7 +227,8 @@ class Recorder:
             return
         is_cut = status is not ResponseStatus.COMPLETED
         item_status: ItemStatus = "incomplete" if is_cut else "completed"
-        if not (self._machine.item_states or is_cut or self.record.is_warm_up):
+        has_answer = any(state.item.type != "compaction" for state in self._machine.item_states)
+        if not (has_answer or is_cut or self.record.is_warm_up):
             self.writer().add_text("")
         for index, item_state in enumerate(self._machine.item_states):
             if not item_state.is_closed:

@@ -66,7 +66,22 @@ class WebSearchCall(WireModel):
     """Search results, as the model read them."""
 
 
+class Compaction(WireModel):
+    """What replaces the conversation before it: a summary, made as `context_management` asks."""
+
+    type: Literal["compaction"] = "compaction"
+    id: str
+    encrypted_content: str
+    status: ItemStatus
+
+
 OutputItem = Annotated[
-    OutputMessage | FunctionCall | CustomToolCall | ToolSearchCall | Reasoning | WebSearchCall,
+    OutputMessage
+    | FunctionCall
+    | CustomToolCall
+    | ToolSearchCall
+    | Reasoning
+    | WebSearchCall
+    | Compaction,
     Field(discriminator="type"),
 ]

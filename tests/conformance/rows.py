@@ -535,13 +535,13 @@ ROWS: dict[str, Row] = {
             for given in (
                 [],
                 [{"type": "compaction"}],
-                [{"type": "compaction", "compact_threshold": len("Hello.")}],
+                [{"type": "compaction", "compact_threshold": 1}],
             )
         ),
         refused=(
             (
-                {"context_management": [{"type": "compaction", "compact_threshold": 5}]},
-                "unsupported_parameter",
+                {"context_management": [{"type": "compaction", "compact_threshold": 0}]},
+                "integer_below_min_value",
                 "context_management[0].compact_threshold",
             ),
             (

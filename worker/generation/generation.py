@@ -38,7 +38,7 @@ class Generation:
         self.recorder = recorder
         self.choices = [
             Choice(
-                _sequence_id(record, number),
+                _sequence_id(recorder, number),
                 recorder.writer(number),
                 pipeline,
                 format_logprob=format_logprob,
@@ -57,7 +57,8 @@ class Generation:
         """Tokens of all choices, in order of arrival."""
         self._progress = (0, recorder.next_sequence_number)
         """Number of tokens that have become events, and sequence number of the next event."""
-        self._can_be_replayed = record.store
+        # A checkpoint holds no summary: with one, the response is generated again from the start.
+        self._can_be_replayed = record.store and recorder.is_logged and recorder.compaction is None
         self._has_open_messages = len(self.choices) == 1
         self.may_have_unwanted = False
         """True if `pop_unwanted` may have something to return."""
@@ -286,6 +287,7 @@ def _choice_and_kind(token: GeneratedToken) -> tuple[int, bool]:
     return token.choice, token.is_given
 
 
-def _sequence_id(record: ResponseRecord, choice: int) -> str:
-    """Return the sequence id of a choice; each attempt has another."""
-    return f"{record.id.hex}/{record.attempt}/{choice}"
+def _sequence_id(recorder: Recorder, choice: int) -> str:
+    """Return the sequence id of a choice; each attempt has another, and so has a summary."""
+    kind = "" if recorder.is_logged else "/summary"
+    return f"{recorder.record.id.hex}/{recorder.record.attempt}{kind}/{choice}"

@@ -3,21 +3,24 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import redis
 
+from models.chat.compaction import CompactionPlan, plan_compaction
 from models.chat.prompt import ChatEncoder, EncodedPrompt
 from models.chat.render import encode_prompt
 from models.encryption.cipher import ContentCipher
+from models.encryption.compaction import encrypt_compaction
 from models.encryption.items import decrypt_items
 from models.errors import AppError, ContentLostError, UnavailableError
 from models.outages import OutageLog, retry_delay_s
 from models.recording.recorder import EndingCause, Recorder
+from models.recording.unlogged import UnloggedRecorder
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.schemas.request.parameters import GenerationParameters
@@ -158,6 +161,11 @@ class Runner:
             return
         recorder.begin()
         items = decrypt_items(self._services.cipher, record.project_id, items)
+        plan = plan_compaction(self._services.encoder, parameters, items)
+        if plan is not None:
+            if not self._compact(recorder, parameters, plan):
+                return
+            items = self._compacted_items(recorder)
         prompt = encode_prompt(self._services.encoder, parameters, items)
         generation = Generation(
             record,
@@ -200,17 +208,70 @@ class Runner:
     def _generate(
         self, generation: Generation, parameters: GenerationParameters, prompt: EncodedPrompt
     ) -> None:
-        """Run the generation turn by turn to its end and write that."""
+        """Run the generation to its end and write that."""
+        with self._registered(generation) as is_registered:
+            if is_registered and self._run_turns(generation, parameters, prompt):
+                self._finish(generation.recorder, self._validated(generation, parameters))
+
+    @contextmanager
+    def _registered(self, generation: Generation) -> Iterator[bool]:
+        """Register a generation as running; hand it back and yield False if the worker stops."""
         if not self._services.running.add(generation):
             self._services.store.claims.hand_back([generation.record])
+            yield False
             return
         try:
-            while self._run_turn(generation, parameters, prompt):
-                pass
-            if not generation.is_released:
-                self._finish(generation.recorder, self._validated(generation, parameters))
+            yield True
         finally:
             self._services.running.remove(generation)
+
+    def _run_turns(
+        self, generation: Generation, parameters: GenerationParameters, prompt: EncodedPrompt
+    ) -> bool:
+        """Run a generation turn by turn; return False if it was released to another worker."""
+        while self._run_turn(generation, parameters, prompt):
+            pass
+        return not generation.is_released
+
+    def _compact(
+        self, recorder: Recorder, parameters: GenerationParameters, plan: CompactionPlan
+    ) -> bool:
+        """Record the compaction of the input, unless an earlier attempt has.
+
+        Return False if the response has ended meanwhile, or goes on in another worker.
+        """
+        if recorder.compaction is not None:
+            return True
+        services, record = self._services, recorder.record
+        recorder.flush()  # readers see that it has begun
+        summarising = UnloggedRecorder(record, services.log, services.cipher)
+        summarising.begin()
+        parameters = plan.summary_parameters(parameters)
+        prompt = encode_prompt(services.encoder, parameters, plan.summary_items())
+        generation = Generation(
+            record,
+            summarising,
+            [self._build_pipeline(parameters, prompt)],
+            num_prompt_tokens=len(prompt),
+            format_logprob=self._logprob_formatter.format,
+        )
+        with self._registered(generation) as is_registered:
+            if not is_registered or not self._run_turns(generation, parameters, prompt):
+                return False
+        if not generation.cause.has_output:
+            self._finish(recorder, generation.cause)
+            return False
+        content = encrypt_compaction(
+            services.cipher, record.project_id, summarising.text, plan.kept
+        )
+        recorder.add_compaction(content)
+        recorder.flush()
+        return True
+
+    def _compacted_items(self, recorder: Recorder) -> list[dict[str, Any]]:
+        """Return what the compaction of the input leaves of it."""
+        item = {"type": "compaction", "encrypted_content": recorder.compaction}
+        return decrypt_items(self._services.cipher, recorder.record.project_id, [item])
 
     def _validated(self, generation: Generation, parameters: GenerationParameters) -> EndingCause:
         """Return the cause of the end: a failure if the output breaks its constraints."""

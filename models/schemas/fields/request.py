@@ -154,11 +154,11 @@ HINTS: FieldNotes = {
     "image.context_compression": refused("`auto` and `disabled` are accepted"),
     "safety_identifier": no_effect("up to 128 characters; included in the response object"),
     "user": no_effect("up to 64 characters; included in the response object"),
-    "context_management": honoured("as far as its entries say"),
+    "context_management": honoured("see [above](#counting-and-compacting)"),
     "context_management[].type": honoured("`compaction`"),
-    "context_management[].compact_threshold": refused(
-        "accepted while the input is not longer: there is nothing to compact then; "
-        "`/v1/responses/compact` compacts a conversation, `truncation: auto` shortens it"
+    "context_management[].compact_threshold": honoured(
+        "the length of the prompt, in tokens, beyond which it is compacted; without it, the length "
+        "that leaves room for the output"
     ),
     "moderation": refused("there is no moderation"),
     "personality": refused("models have no presets of style"),

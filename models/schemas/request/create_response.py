@@ -20,7 +20,7 @@ from models.schemas.items import InputItem
 from models.schemas.request.formats import ResponseFormat, format_param, merge_formats
 from models.schemas.request.grammars import GRAMMAR_PARAM
 from models.schemas.request.hints import BackgroundOptions
-from models.schemas.request.options import ContextManagement, ConversationId
+from models.schemas.request.options import ConversationId
 from models.schemas.request.parameters import GenerationParameters, TokenLimit
 from models.schemas.request.stored_items import num_stored, stored_items
 from models.schemas.request.tool_checks import check_tools
@@ -80,7 +80,6 @@ class CreateResponse(GenerationParameters):
     ) = None
     client_metadata: ClientMetadata | None = None
     """What the client notes about itself: taken, and not stored."""
-    context_management: list[ContextManagement] = Field(default_factory=list, max_length=16)
     store: bool = True
     background: bool = False
     background_options: BackgroundOptions | None = None

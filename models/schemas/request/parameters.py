@@ -14,6 +14,7 @@ from models.schemas.request.hints import (
     ImageOptions,
 )
 from models.schemas.request.options import (
+    ContextManagement,
     Effort,
     Include,
     ReasoningOptions,
@@ -65,6 +66,9 @@ class SharedParameters(SamplingFields):
     top_logprobs: int | None = Field(None, ge=0, le=20)
     n: int | None = Field(None, ge=1, le=16)
     truncation: Literal["auto", "disabled"] | None = None
+    context_management: list[ContextManagement] = Field(
+        default_factory=list, max_length=16, exclude_if=_is_empty
+    )
     service_tier: ServiceTier | None = None
     stream_options: StreamOptions | None = None
     safety_identifier: Identifier | None = None

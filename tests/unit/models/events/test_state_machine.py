@@ -79,6 +79,7 @@ _ITEMS = {
     "tool_search_call": "aA",
     "reasoning": "apr*RP(ms*SM)*A",
     "web_search_call": "a1(2(3)?)?A",
+    "compaction": "aA",
 }
 _CITATION = UrlCitation(start_index=0, end_index=1, url="https://a.example/", title="A")
 _LOGPROB = TokenLogprob(token="a", logprob=-1.0, bytes=[97], top_logprobs=[])
@@ -106,6 +107,7 @@ def open_item(kind: str) -> Call:
             f"tsc_{len(m.item_states)}", call_id="call", kind="tool_search_call"
         ),
         "web_search_call": lambda m: m.open_search(f"ws_{len(m.item_states)}", action=None),
+        "compaction": lambda m: m.open_compaction(f"cmp_{len(m.item_states)}"),
     }[kind]
 
 

@@ -27,8 +27,6 @@ from tests.engine_view import CIPHER, PROJECT, engine_view
 
 _REQUEST_NOTES = (TURN, SAMPLING, FORMAT, REASONING, CHOICE, HINTS)
 REQUEST: FieldNotes = {path: note for notes in _REQUEST_NOTES for path, note in notes.items()}
-_AT_A_LENGTH = "context_management[].compact_threshold"
-"""Refused where the input is longer: tests/conformance/rows.py."""
 _OWN_TABLES = {"input", "tools", "tool_choice.tools"}
 """Fields whose types have tables of their own."""
 
@@ -220,7 +218,7 @@ and none besides null.
 """
 
 
-_CHECKED_APART = {*UNSERVED_TOOLS, *MEDIA_PARTS, _AT_A_LENGTH}
+_CHECKED_APART = {*UNSERVED_TOOLS, *MEDIA_PARTS}
 
 
 def with_field(path: str, value: Any) -> dict[str, Any]:
