@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from api.chat.response import (
+    CALLS,
     REASONING_SEPARATOR,
     CompletionFailedError,
     check_success,
@@ -26,6 +27,7 @@ from models.schemas.chat.chunk import (
     ChatCompletionChunk,
     ChunkChoice,
     ChunkWithUsage,
+    CustomDelta,
     Delta,
     FunctionDelta,
 )
@@ -86,12 +88,15 @@ class ChunkEncoder:
         number = choice_of(item["id"])
         choice = self._choices[number]
         choice.message_start, choice.begins_reasoning = choice.num_chars, True
-        if item["type"] != "function_call":
+        if item["type"] not in CALLS:
             return
         call = self._call_numbers[item["id"]] = choice.num_calls
         choice.num_calls += 1
-        function = FunctionDelta(name=item["name"], arguments="")
-        delta = CallDelta(index=call, id=item["call_id"], type="function", function=function)
+        delta = CallDelta(index=call, id=item["call_id"])
+        if item["type"] == "function_call":
+            delta.type, delta.function = "function", FunctionDelta(name=item["name"], arguments="")
+        else:
+            delta.type, delta.custom = "custom", CustomDelta(name=item["name"], input="")
         yield self._format(number, Delta(tool_calls=[delta]))
 
     def _add_text(self, event: _Event) -> Iterator[bytes]:
@@ -115,6 +120,11 @@ class ChunkEncoder:
     def _add_arguments(self, event: _Event) -> Iterator[bytes]:
         function = FunctionDelta(arguments=event["delta"])
         call = CallDelta(index=self._call_numbers[event["item_id"]], function=function)
+        yield self._format(choice_of(event["item_id"]), Delta(tool_calls=[call]))
+
+    def _add_input(self, event: _Event) -> Iterator[bytes]:
+        custom = CustomDelta(input=event["delta"])
+        call = CallDelta(index=self._call_numbers[event["item_id"]], custom=custom)
         yield self._format(choice_of(event["item_id"]), Delta(tool_calls=[call]))
 
     def _end(self, event: _Event) -> Iterator[bytes]:
@@ -156,6 +166,7 @@ _CONVERSIONS: dict[str, Callable[[ChunkEncoder, _Event], Iterator[bytes]]] = {
     "response.output_text.annotation.added": ChunkEncoder._add_annotation,
     "response.reasoning.delta": ChunkEncoder._add_reasoning,
     "response.function_call_arguments.delta": ChunkEncoder._add_arguments,
+    "response.custom_tool_call_input.delta": ChunkEncoder._add_input,
     "response.completed": ChunkEncoder._end,
     "response.incomplete": ChunkEncoder._end,
     "response.failed": ChunkEncoder._end,

@@ -6,6 +6,8 @@ from typing import Any
 
 from models.schemas.chat.messages import (
     AssistantMessage,
+    ChatCustomCall,
+    ChatFunctionCall,
     FilePart,
     ImagePart,
     Message,
@@ -16,7 +18,13 @@ from models.schemas.chat.messages import (
 )
 from models.schemas.parts import InputAudio, PlainText, Refusal
 
-_CALL_FIELDS = {"call_id": "id", "name": "function.name", "arguments": "function.arguments"}
+_FUNCTION_FIELDS = {"call_id": "id", "name": "function.name", "arguments": "function.arguments"}
+_CUSTOM_FIELDS = {"call_id": "id", "name": "custom.name", "input": "custom.input"}
+_OUTPUTS = {
+    "function_call": "function_call_output",
+    "custom_tool_call": "custom_tool_call_output",
+}
+"""Types of the items of calls, with the types of their outputs."""
 _OUTPUT_FIELDS = {"call_id": "tool_call_id", "output": "content"}
 _REASONING_FIELDS = {"content": "reasoning_content"}
 
@@ -35,20 +43,27 @@ def to_items(messages: Sequence[Message]) -> tuple[list[dict[str, Any]], list[So
     """Return the messages as input items, and the source of each."""
     items: list[dict[str, Any]] = []
     sources: list[Source] = []
+    call_types: dict[str, str] = {}
     for position, message in enumerate(messages):
-        for item, source in _convert(message, f"messages[{position}]"):
+        for item, source in _convert(message, f"messages[{position}]", call_types):
+            if item["type"] in _OUTPUTS:
+                call_types[item["call_id"]] = item["type"]
             items.append(item)
             sources.append(source)
     return items, sources
 
 
-def _convert(message: Message, path: str) -> Iterator[tuple[dict[str, Any], Source]]:
+def _convert(
+    message: Message, path: str, call_types: Mapping[str, str]
+) -> Iterator[tuple[dict[str, Any], Source]]:
+    """Yield the items of a message; `call_types` are the types of the calls before it, by id."""
     match message:
         case AssistantMessage():
             yield from _convert_assistant(message, path)
         case ToolMessage():
+            call_type = call_types.get(message.tool_call_id, "function_call")
             output = {
-                "type": "function_call_output",
+                "type": _OUTPUTS[call_type],
                 "call_id": message.tool_call_id,
                 "output": _convert_content(message.content),
             }
@@ -71,13 +86,17 @@ def _convert_assistant(
     if content or not (message.tool_calls or reasoning):
         yield _make_message(message, content), Source(path)
     for number, call in enumerate(message.tool_calls):
-        item = {
-            "type": "function_call",
-            "call_id": call.id,
-            "name": call.function.name,
-            "arguments": call.function.arguments,
-        }
-        yield item, Source(f"{path}.tool_calls[{number}]", _CALL_FIELDS)
+        fields = _CUSTOM_FIELDS if isinstance(call, ChatCustomCall) else _FUNCTION_FIELDS
+        yield _convert_call(call), Source(f"{path}.tool_calls[{number}]", fields)
+
+
+def _convert_call(call: ChatFunctionCall | ChatCustomCall) -> dict[str, Any]:
+    match call:
+        case ChatFunctionCall(function=called):
+            kind = "function_call"
+        case ChatCustomCall(custom=called):
+            kind = "custom_tool_call"
+    return {"type": kind, "call_id": call.id, **called.model_dump()}
 
 
 def _make_message(

@@ -1,8 +1,7 @@
 """Names of fields in errors: those of the chat, not of the request for a response made from it."""
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from api.chat.messages import Source
 from models.errors import AppError
@@ -20,15 +19,17 @@ _PARTS = {
     "filename": "file.filename",
 }
 _ITEM = re.compile(r"input\[(\d+)\](?:\.(\w+))?(?:(\[\d+\])(?:\.(\w+))?)?")
-_TOOL = re.compile(r"(tools\[(\d+)\])\.(name|parameters|description|strict)")
+_TOOL = re.compile(r"(tools\[(\d+)\])\.(name|parameters|description|strict|format)")
+_GRAMMAR = re.compile(r"(format)\.(definition|syntax)")
 
 
 class ParamNames:
     """Names that fields of a request for a response have in the chat that it was made from."""
 
-    def __init__(self, sources: Sequence[Source], raw: Mapping[str, Any]) -> None:
+    def __init__(self, sources: Sequence[Source], tool_types: Sequence[str]) -> None:
+        """Take the sources of the items and the types of the tools, in order."""
         self._sources = sources
-        self._raw = raw
+        self._tool_types = tool_types
 
     def translate(self, error: AppError) -> AppError:
         """Return an error that names the field as the client knows it."""
@@ -46,8 +47,9 @@ class ParamNames:
             return _NAMES[param]
         if (item := _ITEM.match(param)) and int(item[1]) < len(self._sources):
             return self._name_in_message(item) + param[item.end() :]
-        if (tool := _TOOL.match(param)) and self._is_nested(int(tool[2])):
-            return f"{tool[1]}.function.{tool[3]}{param[tool.end() :]}"
+        if (tool := _TOOL.match(param)) and int(tool[2]) < len(self._tool_types):
+            field = _GRAMMAR.sub(r"\1.grammar.\2", param[tool.end(1) + 1 :])
+            return f"{tool[1]}.{self._tool_types[int(tool[2])]}.{field}"
         return param
 
     def _name_in_message(self, item: re.Match[str]) -> str:
@@ -62,8 +64,3 @@ class ParamNames:
             if part_field is not None:
                 name += f".{_PARTS.get(part_field, part_field)}"
         return name
-
-    def _is_nested(self, position: int) -> bool:
-        """Return True if a tool is spelled with an object under `function`, as chats spell it."""
-        tools = self._raw.get("tools") or ()
-        return position < len(tools) and "function" in tools[position]

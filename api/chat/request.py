@@ -1,19 +1,16 @@
 """Conversion of a chat completion request to the request for a response."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 
 from api.chat.messages import to_items
 from api.chat.param_names import ParamNames
+from api.chat.tools import convert_choice, convert_tool
 from api.http.validation_errors import to_invalid_request
 from models.schemas.chat.request import ChatCompletionRequest
-from models.schemas.chat.tool_choice import ChatAllowedTools, ChatToolChoice
 from models.schemas.request.create_response import CreateResponse
 from models.schemas.request.parameters import SharedParameters
-from models.schemas.request.tools import AllowedTools, ToolChoice
 
 _SAME_NAME = (
     *SharedParameters.model_fields,
@@ -31,15 +28,16 @@ class ConvertedRequest:
     names: ParamNames
 
 
-def convert_request(chat: ChatCompletionRequest, raw: Mapping[str, Any]) -> ConvertedRequest:
-    """Convert a request; raise a 400 that names the field of the chat whose value is not valid.
-
-    `raw` is its JSON, which shows how a field is spelled.
-    """
+def convert_request(chat: ChatCompletionRequest) -> ConvertedRequest:
+    """Convert a request; raise a 400 that names the field of the chat whose value is not valid."""
     items, sources = to_items(chat.messages)
-    names = ParamNames(sources, raw)
+    names = ParamNames(sources, [tool.type for tool in chat.tools])
     fields = {name: getattr(chat, name) for name in _SAME_NAME}
-    fields |= {"input": items, "tool_choice": _flatten_choice(chat.tool_choice)}
+    fields |= {
+        "input": items,
+        "tools": [convert_tool(tool) for tool in chat.tools],
+        "tool_choice": convert_choice(chat.tool_choice),
+    }
     if chat.reasoning_effort is not None:
         fields["reasoning"] = {"effort": chat.reasoning_effort}
     if chat.verbosity is not None:
@@ -48,10 +46,3 @@ def convert_request(chat: ChatCompletionRequest, raw: Mapping[str, Any]) -> Conv
         return ConvertedRequest(CreateResponse.model_validate(fields), names)
     except ValidationError as error:
         raise names.translate(to_invalid_request(error, fields)) from None
-
-
-def _flatten_choice(choice: ChatToolChoice | None) -> ToolChoice | None:
-    """Return a tool choice as responses spell it."""
-    if not isinstance(choice, ChatAllowedTools):
-        return choice
-    return AllowedTools(type="allowed_tools", **dict(choice.allowed_tools))

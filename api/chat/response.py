@@ -16,15 +16,19 @@ from models.schemas.chat.completion import (
     ChatCompletion,
     ChatUsage,
     ChoiceLogprobs,
-    CompletedCall,
     CompletedChoice,
+    CompletedCustom,
+    CompletedCustomCall,
     CompletedFunction,
+    CompletedFunctionCall,
     CompletedMessage,
     FinishReason,
 )
 from models.schemas.parts import TokenLogprob
 from models.schemas.response import Usage
 
+CALLS = ("function_call", "custom_tool_call")
+"""Types of the items that are calls for the client."""
 REASONING_SEPARATOR = "\n\n"
 """Text between the reasoning of two turns of a completion."""
 
@@ -95,7 +99,7 @@ def choose_finish_reason(response: dict[str, Any], choice: int) -> FinishReason:
     if response["status"] == "incomplete" and is_cut:
         is_filtered = response["incomplete_details"] == {"reason": "content_filter"}
         return "content_filter" if is_filtered else "length"
-    return "tool_calls" if any(item["type"] == "function_call" for item in items) else "stop"
+    return "tool_calls" if any(item["type"] in CALLS for item in items) else "stop"
 
 
 def items_of(response: dict[str, Any], choice: int) -> list[dict[str, Any]]:
@@ -131,7 +135,7 @@ def _make_message(
     items: Sequence[dict[str, Any]], parts: Sequence[dict[str, Any]]
 ) -> CompletedMessage:
     text = "".join(part["text"] for part in parts)
-    calls = [_make_call(item) for item in items if item["type"] == "function_call"]
+    calls = [_make_call(item) for item in items if item["type"] in CALLS]
     reasoning = [
         "".join(part["text"] for part in item["content"])
         for item in items
@@ -159,6 +163,9 @@ def _annotations(parts: Sequence[dict[str, Any]]) -> Iterator[ChatAnnotation]:
         offset += len(part["text"])
 
 
-def _make_call(item: dict[str, Any]) -> CompletedCall:
+def _make_call(item: dict[str, Any]) -> CompletedFunctionCall | CompletedCustomCall:
+    if item["type"] == "custom_tool_call":
+        custom = CompletedCustom(name=item["name"], input=item["input"])
+        return CompletedCustomCall(id=item["call_id"], custom=custom)
     function = CompletedFunction(name=item["name"], arguments=item["arguments"])
-    return CompletedCall(id=item["call_id"], function=function)
+    return CompletedFunctionCall(id=item["call_id"], function=function)

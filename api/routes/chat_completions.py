@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from flask import Response, request
+from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
@@ -32,7 +32,7 @@ blueprint = APIBlueprint(
 @blueprint.post("/completions", responses={200: ChatCompletion})
 def create(body: ChatCompletionRequest) -> Response:
     """Complete a chat, whole or as a stream of chunks; it is stored only with `store: true`."""
-    converted = convert_request(body, request.get_json())
+    converted = convert_request(body)
     app_services = services()
     try:
         record, is_new = create_once(

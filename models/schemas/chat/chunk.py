@@ -24,13 +24,21 @@ class FunctionDelta(BaseModel):
     arguments: str
 
 
+class CustomDelta(BaseModel):
+    """The name of a custom tool, once, and text to append to its input."""
+
+    name: str | None = Field(None, exclude_if=_is_none)
+    input: str
+
+
 class CallDelta(BaseModel):
     """A piece of a call; the first one of each `index` has the id, the type and the name."""
 
     index: int
     id: str | None = Field(None, exclude_if=_is_none)
-    type: Literal["function"] | None = Field(None, exclude_if=_is_none)
-    function: FunctionDelta
+    type: Literal["function", "custom"] | None = Field(None, exclude_if=_is_none)
+    function: FunctionDelta | None = Field(None, exclude_if=_is_none)
+    custom: CustomDelta | None = Field(None, exclude_if=_is_none)
 
 
 class Delta(BaseModel):

@@ -1,6 +1,6 @@
 """The `chat.completion` object, and what it shares with the chunks of a stream."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -60,12 +60,30 @@ class CompletedFunction(BaseModel):
     arguments: str
 
 
-class CompletedCall(BaseModel):
+class CompletedFunctionCall(BaseModel):
     """A function that the model asks the client to call."""
 
     id: str
     type: Literal["function"] = "function"
     function: CompletedFunction
+
+
+class CompletedCustom(BaseModel):
+    """The custom tool that is called."""
+
+    name: str
+    input: str
+
+
+class CompletedCustomCall(BaseModel):
+    """A custom tool that the model asks the client to call."""
+
+    id: str
+    type: Literal["custom"] = "custom"
+    custom: CompletedCustom
+
+
+CompletedCall = Annotated[CompletedFunctionCall | CompletedCustomCall, Field(discriminator="type")]
 
 
 class ChatCitation(BaseModel):

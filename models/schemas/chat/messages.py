@@ -112,14 +112,43 @@ class CalledFunction(WireModel):
     arguments: Text
 
 
-class ChatCall(WireModel):
-    """A call that the model made in an earlier turn."""
+class ChatFunctionCall(WireModel):
+    """A call of a function that the model made in an earlier turn."""
 
     unserved = CALL
 
     id: CallId
     type: Literal["function"] = "function"
     function: CalledFunction
+
+
+class CalledCustom(WireModel):
+    """The object under `custom` of a call."""
+
+    name: Name
+    input: Text
+
+
+class ChatCustomCall(WireModel):
+    """A call of a custom tool that the model made in an earlier turn."""
+
+    unserved = CALL
+
+    id: CallId
+    type: Literal["custom"]
+    custom: CalledCustom
+
+
+def _call_tag(value: object) -> str:
+    """Return the tag of a call; `type` may be left out of the call of a function."""
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return "custom" if kind == "custom" else "function"
+
+
+ChatCall = Annotated[
+    Annotated[ChatFunctionCall, Tag("function")] | Annotated[ChatCustomCall, Tag("custom")],
+    Discriminator(_call_tag),
+]
 
 
 class AssistantMessage(WireModel):

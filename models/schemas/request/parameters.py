@@ -59,7 +59,6 @@ class SharedParameters(SamplingFields):
     seed: int | None = Field(None, ge=-SEED_LIMIT, lt=SEED_LIMIT)
     stop: list[StopString] = Field(default_factory=list, max_length=64)
     grammar: Grammar | None = None
-    tools: list[Tool] = Field(default_factory=list, max_length=MAX_TOOLS, exclude_if=_is_empty)
     parallel_tool_calls: bool | None = None
     max_tool_calls: int | None = Field(None, ge=1, le=2**31 - 1)
     logprobs: bool | None = None
@@ -78,13 +77,6 @@ class SharedParameters(SamplingFields):
     access_programs: AccessPrograms | None = None
     image: ImageOptions | None = None
     user: Label | None = None
-    _added_tools: tuple[FlatTool, ...] = PrivateAttr(())
-
-    @field_validator("tools", mode="after")
-    @classmethod
-    def _flatten_tools(cls, tools: list[Tool]) -> list[Tool]:
-        """Return the tools in the flat form, in which they are stored and returned."""
-        return [flatten_tool(tool) for tool in tools]
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -99,11 +91,19 @@ class GenerationParameters(SharedParameters):
     instructions: str | None = Field(None, max_length=MAX_TEXT)
     max_output_tokens: TokenLimit | None = None
     text: TextConfig | None = None
+    tools: list[Tool] = Field(default_factory=list, max_length=MAX_TOOLS, exclude_if=_is_empty)
     tool_choice: ToolChoice | None = None
     reasoning: ReasoningOptions | None = None
     include: list[Include] = Field(default_factory=list, max_length=64, exclude_if=_is_empty)
     generate: bool | None = Field(None, exclude_if=_is_default)
     """False: compute the prompt and generate nothing (`is_warm_up`)."""
+    _added_tools: tuple[FlatTool, ...] = PrivateAttr(())
+
+    @field_validator("tools", mode="after")
+    @classmethod
+    def _flatten_tools(cls, tools: list[Tool]) -> list[Tool]:
+        """Return the tools in the flat form, in which they are stored and returned."""
+        return [flatten_tool(tool) for tool in tools]
 
     @field_validator("tool_choice", mode="after")
     @classmethod

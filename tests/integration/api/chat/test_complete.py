@@ -18,6 +18,7 @@ from tests.integration.api.chat.completions import (
     text_of,
 )
 from tests.integration.api.requests import error_of, fetch, parsed
+from tests.integration.api.test_custom_tools import PATCH_CALL
 from tests.integration.api.test_function_calls import NESTED
 from tests.integration.api.test_function_calls import TURNS as CALL_TURNS
 from tests.integration.api.test_reasoning import REASONING
@@ -28,6 +29,8 @@ from tests.integration.conftest import RunSql
 from tests.integration.in_process import InProcessWorker
 from tests.integration.traces import rows_that_mention
 from tests.searxng import FakeSearxng
+
+CUSTOM = {"type": "custom", "custom": {"name": "apply_patch", "description": "Changes files."}}
 
 
 def test_it_works(http: FlaskClient, worker: InProcessWorker) -> None:
@@ -186,6 +189,33 @@ class TestFunctions:
 
         assert "tool_calls" not in message_of(completion)
         assert len(message_of(one)["tool_calls"]) == 1
+
+
+class TestCustomTools:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"script_text": f"{PATCH_CALL}\fDone."})
+
+    @pytest.mark.usefixtures("worker")
+    def test_they_are_called_with_text_and_answered(self, http: FlaskClient) -> None:
+        asked = message_of(complete(http, tools=[CUSTOM]))
+
+        [call] = asked["tool_calls"]
+        output = {"role": "tool", "tool_call_id": call["id"], "content": "Success."}
+        answer = complete(http, USER, asked, output, tools=[CUSTOM])
+
+        assert call["custom"] == {"name": "apply_patch", "input": "*** Begin Patch"}
+        assert message_of(answer)["content"] == "Done."
+
+    @pytest.mark.usefixtures("worker")
+    def test_their_input_is_streamed(self, http: FlaskClient) -> None:
+        chunks = stream(http, tools=[CUSTOM])
+
+        deltas = (chunk["choices"][0]["delta"] for chunk in chunks)
+        pieces = [piece for delta in deltas for piece in delta.get("tool_calls", ())]
+        assert pieces[0]["custom"]["name"] == "apply_patch"
+        assert "".join(piece["custom"]["input"] for piece in pieces) == "*** Begin Patch"
+        assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
 
 
 class TestReasoning:

@@ -25,6 +25,16 @@ _TOOL: dict[str, Any] = {
     "type": "function",
     "function": {"name": "f", "parameters": {"type": "array"}},
 }
+_CUSTOM = {
+    "type": "custom",
+    "custom": {
+        "name": "p",
+        "format": {
+            "type": "grammar",
+            "grammar": {"syntax": "lark", "definition": "start: <|im_end|>"},
+        },
+    },
+}
 _FORMAT = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
 _ENDLESS: dict[str, Any] = {"script_interval_ms": 10, "script_tokens": 100_000}
 _FAILURE = {"code": "server_error", "message": "It broke."}
@@ -52,6 +62,7 @@ _FAILURE = {"code": "server_error", "message": "It broke."}
             "response_format.json_schema.schema",
             "unsupported_parameter",
         ),
+        ({"tools": [_CUSTOM]}, "tools[0].custom.format.grammar.definition", "invalid_grammar"),
         ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
         ({"functions": [{"name": "f"}]}, "functions", "unsupported_parameter"),
     ],

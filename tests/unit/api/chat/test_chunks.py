@@ -13,7 +13,7 @@ from models.recording.recorder import Recorder
 from models.responses.status import ResponseStatus
 from models.schemas.parts import TokenLogprob
 from tests.unit.api.chat.generated import Write, make_events, make_record, response_of
-from tests.unit.api.chat.test_response import call, say, search
+from tests.unit.api.chat.test_response import call, call_custom, say, search
 
 
 def stream(
@@ -49,11 +49,13 @@ def accumulate(chunks: list[dict[str, Any]], choice: int = 0) -> dict[str, Any]:
         if "annotations" in delta:
             message.setdefault("annotations", []).extend(delta["annotations"])
         for piece in delta.get("tool_calls", ()):
-            function = piece["function"]
             if "id" in piece:
-                calls[piece["index"]] = {"id": piece["id"], "type": piece["type"], **function}
+                calls[piece["index"]] = {name: piece[name] for name in piece.keys() - {"index"}}
+            elif "custom" in piece:
+                calls[piece["index"]]["custom"]["input"] += piece["custom"]["input"]
             else:
-                calls[piece["index"]]["arguments"] += function["arguments"]
+                call = calls[piece["index"]]
+                call["function"]["arguments"] += piece["function"]["arguments"]
     return message | {"tool_calls": list(calls.values())}
 
 
@@ -89,7 +91,9 @@ def test_it_works() -> None:
     }
 
 
-@pytest.mark.parametrize("write", [say, call, search], ids=["text", "calls", "search"])
+@pytest.mark.parametrize(
+    "write", [say, call, call_custom, search], ids=["text", "calls", "custom", "search"]
+)
 def test_the_chunks_add_up_to_the_completion(write: Write) -> None:
     record = make_record()
     encoder = ChunkEncoder(record, includes_usage=False, is_padded=True)
@@ -103,10 +107,7 @@ def test_the_chunks_add_up_to_the_completion(write: Write) -> None:
     assert message["content"] == (whole["content"] or "")
     assert message.get("reasoning_content") == whole.get("reasoning_content")
     assert message.get("annotations", []) == whole["annotations"]
-    assert message["tool_calls"] == [
-        {"id": called["id"], "type": called["type"], **called["function"]}
-        for called in whole.get("tool_calls", ())
-    ]
+    assert message["tool_calls"] == whole.get("tool_calls", [])
     assert chunks[-1]["choices"][0]["finish_reason"] == choice["finish_reason"]
 
 

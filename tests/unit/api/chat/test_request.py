@@ -17,13 +17,22 @@ _CALL: dict[str, Any] = {
     "function": {"name": "f", "arguments": "{}"},
 }
 _TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+_CUSTOM: dict[str, Any] = {
+    "type": "custom",
+    "custom": {
+        "name": "p",
+        "description": "d",
+        "format": {"type": "grammar", "grammar": {"syntax": "regex", "definition": "a+"}},
+    },
+}
+_CUSTOM_CALL = {"id": "p1", "type": "custom", "custom": {"name": "p", "input": "aa"}}
 _USER = {"role": "user", "content": "Hello."}
 _IMAGE = {"type": "image_url", "image_url": {"url": "data:x", "detail": "low"}}
 
 
 def convert(messages: Any = (_USER,), **fields: Any) -> CreateResponse:
     raw = {"messages": list(messages)} | fields
-    return convert_request(ChatCompletionRequest.model_validate(raw), raw).body
+    return convert_request(ChatCompletionRequest.model_validate(raw)).body
 
 
 def items_for(*messages: dict[str, Any]) -> list[dict[str, Any]]:
@@ -38,14 +47,14 @@ def error_of(**raw: Any) -> AppError:
     except ValidationError as error:
         return to_invalid_request(error, raw)
     with pytest.raises(AppError) as raised:
-        convert_request(chat, raw)
+        convert_request(chat)
     return raised.value
 
 
 def translate(param: str, message: str = "", **raw: Any) -> InvalidRequestError:
     """Return what an error about a field of a response names in the chat."""
     raw = {"messages": [_USER]} | raw
-    converted = convert_request(ChatCompletionRequest.model_validate(raw), raw)
+    converted = convert_request(ChatCompletionRequest.model_validate(raw))
     error = InvalidRequestError(message, param=param)
     assert converted.names.translate(error) is error
     return error
@@ -111,6 +120,36 @@ def test_a_message_of_the_assistant_is_reasoning_text_and_calls_in_this_order() 
             "output": [{"type": "input_text", "text": "7"}],
         },
     ]
+
+
+def test_calls_of_custom_tools_have_items_and_outputs_of_their_own() -> None:
+    calls = [_CUSTOM_CALL, _CALL]
+    outputs = [{"role": "tool", "tool_call_id": call_id, "content": "7"} for call_id in ("c", "p1")]
+
+    items = items_for({"role": "assistant", "content": None, "tool_calls": calls}, *outputs)
+
+    assert items == [
+        {"type": "custom_tool_call", "call_id": "p1", "name": "p", "input": "aa"},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "7"},
+        {"type": "custom_tool_call_output", "call_id": "p1", "output": "7"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        (_CUSTOM["custom"]["format"], {"type": "grammar", "syntax": "regex", "definition": "a+"}),
+        ({"type": "text"}, {"type": "text"}),
+        (None, {"type": "text"}),
+    ],
+)
+def test_a_custom_tool_says_what_its_input_is(given: Any, stored: dict[str, str]) -> None:
+    tool = {"type": "custom", "custom": {"name": "p", "format": given}}
+
+    [found] = convert(tools=[tool]).parameters().model_dump(exclude_none=True)["tools"]
+
+    assert found == {"type": "custom", "name": "p", "format": stored}
 
 
 @pytest.mark.parametrize(
@@ -223,24 +262,28 @@ def test_the_options_of_reasoning_and_text_have_places_of_their_own() -> None:
     [
         ("required", "required"),
         ({"type": "function", "function": {"name": "f"}}, {"type": "function", "name": "f"}),
+        ({"type": "custom", "custom": {"name": "p"}}, {"type": "custom", "name": "p"}),
         (
             {
                 "type": "allowed_tools",
                 "allowed_tools": {
                     "mode": "required",
-                    "tools": [{"type": "function", "function": {"name": "f"}}],
+                    "tools": [
+                        {"type": "function", "function": {"name": "f"}},
+                        {"type": "custom", "custom": {"name": "p"}},
+                    ],
                 },
             },
             {
                 "type": "allowed_tools",
                 "mode": "required",
-                "tools": [{"type": "function", "name": "f"}],
+                "tools": [{"type": "function", "name": "f"}, {"type": "custom", "name": "p"}],
             },
         ),
     ],
 )
 def test_a_tool_choice_is_spelled_as_in_chats(choice: Any, stored: Any) -> None:
-    parameters = convert(tools=[_TOOL], tool_choice=choice).parameters()
+    parameters = convert(tools=[_TOOL, _CUSTOM], tool_choice=choice).parameters()
 
     assert parameters.model_dump(exclude_none=True)["tool_choice"] == stored
 
@@ -285,7 +328,13 @@ def test_what_changes_nothing_is_accepted(neutral: dict[str, Any]) -> None:
         ),
         ({"max_tokens": 1, "max_completion_tokens": 2}, "max_completion_tokens", "invalid_value"),
         ({"tools": [_TOOL, _TOOL]}, "tools[1].function.name", "invalid_value"),
-        ({"tools": [{"type": "function", "name": "f"}] * 2}, "tools[1].name", "invalid_value"),
+        ({"tools": [_CUSTOM, _CUSTOM]}, "tools[1].custom.name", "invalid_value"),
+        (
+            {"tools": [{"type": "function", "name": "f"}]},
+            "tools[0].function",
+            "missing_required_parameter",
+        ),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type", "invalid_value"),
         ({"tool_choice": "required"}, "tool_choice", "invalid_value"),
         ({"tool_choice": "always"}, "tool_choice", "invalid_value"),
         (
@@ -307,13 +356,6 @@ def test_what_cannot_be_served_is_refused_by_its_name(
     assert param in error.message
 
 
-def test_a_custom_tool_is_refused_by_its_name() -> None:
-    error = error_of(tools=[{"type": "custom", "custom": {"name": "f"}}])
-
-    assert error.param is not None
-    assert error.param.startswith("tools[0]")
-
-
 _ASKED = {"role": "assistant", "content": "a", "reasoning_content": "b", "tool_calls": [_CALL]}
 _SEEN = {"role": "user", "content": [{"type": "text", "text": "a"}, _IMAGE]}
 
@@ -333,7 +375,9 @@ _SEEN = {"role": "user", "content": [{"type": "text", "text": "a"}, _IMAGE]}
         ("input[5].output[0].image_url", "messages[3].content[0].image_url.url"),
         ("input[9].content", "input[9].content"),
         ("tools[0].parameters", "tools[0].function.parameters"),
-        ("tools[1].parameters", "tools[1].parameters"),
+        ("tools[1].name", "tools[1].custom.name"),
+        ("tools[1].format.definition", "tools[1].custom.format.grammar.definition"),
+        ("tools[2].name", "tools[2].name"),
         ("reasoning.effort", "reasoning_effort"),
         ("text.verbosity", "verbosity"),
         ("logit_bias.7", "logit_bias.7"),
@@ -344,7 +388,7 @@ def test_errors_name_the_field_of_the_chat(param: str, name: str) -> None:
         param,
         f"Invalid '{param}': there is no input.",
         messages=[_USER, _SEEN, _ASKED, {"role": "tool", "tool_call_id": "c", "content": "a"}],
-        tools=[_TOOL, {"type": "function", "name": "g"}],
+        tools=[_TOOL, _CUSTOM],
     )
 
     assert error.param == name
@@ -359,7 +403,7 @@ def test_a_message_may_name_another_field() -> None:
 
 def test_an_error_about_no_field_stays_as_it_is() -> None:
     raw = {"messages": [_USER]}
-    converted = convert_request(ChatCompletionRequest.model_validate(raw), raw)
+    converted = convert_request(ChatCompletionRequest.model_validate(raw))
     error = AppError("input")
 
     assert converted.names.translate(error).payload() == AppError("input").payload()

@@ -39,6 +39,15 @@ def call(recorder: Recorder) -> None:
         writer.close()
 
 
+def call_custom(recorder: Recorder) -> None:
+    """Call a function, then a custom tool."""
+    writer = recorder.writer()
+    writer.open_call("function_call", name="f")
+    writer.open_call("custom_tool_call", name="p")
+    writer.add_arguments("a")
+    writer.add_arguments("a")
+
+
 def search(recorder: Recorder) -> None:
     """Reason, write, search and write again, with a citation."""
     writer = recorder.writer()
@@ -104,6 +113,15 @@ def test_calls_end_a_message_that_has_no_text() -> None:
         {"name": "f", "arguments": '{"a": 2}'},
     ]
     assert len({called["id"] for called in calls}) == 2
+
+
+def test_calls_of_custom_tools_are_among_them() -> None:
+    [choice] = complete(call_custom)["choices"]
+
+    assert choice["finish_reason"] == "tool_calls"
+    function, custom = choice["message"]["tool_calls"]
+    assert function["type"] == "function"
+    assert (custom["type"], custom["custom"]) == ("custom", {"name": "p", "input": "aa"})
 
 
 def test_all_turns_around_a_search_are_one_message() -> None:
