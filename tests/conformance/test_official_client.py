@@ -57,6 +57,54 @@ def test_input_is_counted_compacted_and_listed(client: OpenAI) -> None:
 
 
 @pytest.mark.usefixtures("worker")
+def test_a_long_conversation_is_compacted_as_it_goes_on(client: OpenAI) -> None:
+    items: list[Any] = [{"role": "user", "content": "We launch on Tuesday."}]
+    kinds = []
+    for question in ("When?", "Where?"):
+        answer = client.responses.create(
+            input=items,
+            store=False,
+            context_management=[{"type": "compaction", "compact_threshold": 60}],
+        )
+        kinds.append([item.type for item in answer.output])
+        items += [item.model_dump() for item in answer.output]
+        items.append({"role": "user", "content": question})
+
+    assert kinds == [["message"], ["compaction", "message"]]
+    assert client.responses.create(input=items).status == "completed"
+
+
+@pytest.mark.usefixtures("worker")
+def test_hints_are_taken_and_shown(client: OpenAI) -> None:
+    answer = client.responses.create(
+        input="Hello.",
+        access_programs={"cyber": "standard"},
+        background_options={"completion_window": "soonest"},
+        image={"context_compression": "disabled"},
+        prompt_cache_key="k",
+        prompt_cache_options={"mode": "explicit", "ttl": "12h"},
+        prompt_cache_retention="24h",
+        reasoning={"effort": "max", "mode": "standard"},
+        safety_identifier="s" * 128,
+        service_tier="fast",
+    )
+
+    assert answer.access_programs is not None
+    assert answer.access_programs.cyber == "standard"
+    assert answer.image is not None
+    assert answer.image.context_compression == "disabled"
+    assert answer.prompt_cache_options is not None
+    assert (answer.prompt_cache_options.mode, answer.prompt_cache_options.ttl) == (
+        "explicit",
+        "12h",
+    )
+    assert answer.prompt_cache_retention == "24h"
+    assert answer.reasoning is not None
+    assert (answer.reasoning.effort, answer.reasoning.mode) == ("max", "standard")
+    assert answer.service_tier == "fast"
+
+
+@pytest.mark.usefixtures("worker")
 def test_a_stream_is_read_to_its_end(client: OpenAI) -> None:
     with client.responses.stream(
         model="scripted", input="Hello.", service_tier="flex", user="u"

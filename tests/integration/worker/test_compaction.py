@@ -1,16 +1,21 @@
 """`context_management`: the older part of a long input is summarised before the answer."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import redis
 from flask.testing import FlaskClient
 from openai._models import construct_type
 from openai.types.responses import Response, ResponseCompactionItem
 
+from models.chat.scripted_encoder import ScriptedEncoder
+from models.ids import parse_response_id
 from tests.integration.api.requests import (
     cancel,
     create,
     create_and_wait,
+    error_of,
     event_of,
     events,
     fetch,
@@ -19,9 +24,12 @@ from tests.integration.api.requests import (
     stream,
     text_of,
     wait_for_end,
+    wait_for_text,
 )
 from tests.integration.conftest import MakeWorker
 from tests.integration.desk import Desk
+from worker.engine.interface import GenerationRequest
+from worker.engine.scripted import ScriptedEngine
 from worker.maintenance.maintenance import Maintenance
 from worker.process.timings import WorkerTimings
 
@@ -161,12 +169,103 @@ def test_a_worker_lost_in_the_summary_or_after_it_changes_nothing(
 def test_a_cancel_ends_the_summary(http: FlaskClient, make_worker: MakeWorker) -> None:
     make_worker(**{**_SLOW, "script_tokens": 10_000})
     response = create(http, input=SAID, **LIMIT)
-    for frame in frames(stream(http, response["id"])):
-        if b"response.in_progress" in frame:
-            break
+    wait_for_summary(http, response["id"])
 
     cancel(http, response["id"])
 
     ended = wait_for_end(http, response["id"])
     assert (ended["status"], ended["output"]) == ("cancelled", [])
     assert fetch(http, response["id"])["usage"]["output_tokens"] >= 0
+
+
+def wait_for_summary(http: FlaskClient, response_id: str) -> None:
+    """Follow the event stream until the summary is generated, which has no events."""
+    answer = stream(http, response_id)
+    for frame in frames(answer):
+        if b"response.in_progress" in frame:
+            break
+    answer.close()
+
+
+def has_whole_output(http: FlaskClient, response_id: str) -> bool:
+    """Return True if a response has ended with a compaction and an answer, and all its events."""
+    ended = wait_for_end(http, response_id)
+    seen = events(stream(http, response_id))
+    assert [event["sequence_number"] for event in seen] == list(range(len(seen)))
+    kinds = [item["type"] for item in ended["output"]]
+    return ended["status"] == "completed" and kinds == ["compaction", "message"]
+
+
+def test_a_flushed_valkey_costs_no_event(
+    http: FlaskClient,
+    make_worker: MakeWorker,
+    unaware_timings: WorkerTimings,
+    desk: Desk,
+    maintenance: Maintenance,
+    client: redis.Redis,
+) -> None:
+    make_worker(**_SLOW, timings=unaware_timings)
+    response = create(http, input=SAID, **LIMIT)
+    wait_for_text(http, response["id"])
+    client.flushall()
+    desk.lapse_leases()
+    maintenance.reclaim()
+
+    make_worker(**_FAST).run_queued()
+
+    assert has_whole_output(http, response["id"])
+
+
+def test_a_drain_hands_the_summary_back(
+    http: FlaskClient, make_worker: MakeWorker, desk: Desk
+) -> None:
+    worker = make_worker(**_SLOW, drain_seconds=0)
+    response = create(http, input=SAID, **LIMIT)
+    wait_for_summary(http, response["id"])
+
+    worker.drain()
+
+    assert fetch(http, response["id"])["status"] == "queued"
+    make_worker(**_FAST).run_queued()
+    assert has_whole_output(http, response["id"])
+    assert desk.sql("SELECT attempt, num_crashes FROM responses") == [(2, 0)]
+
+
+def test_a_summary_of_flex_is_put_off_for_what_is_urgent(
+    http: FlaskClient, make_worker: MakeWorker, desk: Desk, worker_timings: WorkerTimings
+) -> None:
+    make_worker(**_SLOW, max_sequences=1, timings=replace(worker_timings, poll_s=0.05))
+    response = create(http, input=SAID, service_tier="flex", **LIMIT)
+    wait_for_summary(http, response["id"])
+
+    wait_for_end(http, create(http, service_tier="priority", max_output_tokens=3)["id"])
+
+    assert has_whole_output(http, response["id"])
+    response_id = parse_response_id(response["id"])
+    assert desk.sql("SELECT attempt FROM responses WHERE id = %s", response_id) == [(2,)]
+
+
+def test_a_summary_that_fails_fails_the_response(
+    http: FlaskClient, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: ScriptedEngine, request: GenerationRequest) -> None:
+        raise RuntimeError(f"no {request.sequence_id}")
+
+    monkeypatch.setattr(ScriptedEngine, "submit", refuse)
+    make_worker(**_FAST)
+
+    ended = create_and_wait(http, input=SAID, **LIMIT)
+
+    assert (ended["status"], ended["output"]) == ("failed", [])
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_is_kept_must_fit(http: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ScriptedEncoder, "context_length", 300)
+    long = {"role": "user", "content": "x" * 250}
+
+    answer = http.post("/v1/responses", json={"input": [*SAID, long], **LIMIT})
+    fitting = create_and_wait(http, input=[long, SAID[3]], **LIMIT)
+
+    assert error_of(answer)["code"] == "context_length_exceeded"
+    assert [item["type"] for item in fitting["output"]] == ["compaction", "message"]
