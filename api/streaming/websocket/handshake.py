@@ -16,6 +16,7 @@ from api.http.errors import WEBSOCKET_VERSION
 from api.services import Services, project_id, services
 from api.streaming.cancel import cancel, clean_up
 from api.streaming.event_names import read_naming
+from api.streaming.temporary import find_response
 from api.streaming.websocket.contexts import ConnectionContexts, UnstoredContext
 from api.streaming.websocket.dispatcher import Dispatcher
 from api.streaming.websocket.frames import TRY_AGAIN_LATER, FrameSocket, SocketClosedError
@@ -79,6 +80,7 @@ class WebSocketBody(LoopBody):
         services = self._services
         actions = TurnActions(
             create=self._create,
+            find=partial(find_response, services),
             cancel=partial(cancel, services),
             clean_up=partial(clean_up, services),
         )

@@ -6,6 +6,7 @@ Functions of this module run in threads.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -27,9 +28,11 @@ _SUCCESS_STATUSES = ("completed", "incomplete")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnActions:
-    """Functions that begin and end responses, called in threads."""
+    """Functions that begin, find and end responses, called in threads."""
 
     create: Callable[[CreateResponse, UnstoredContext | None], ResponseRecord]
+    find: Callable[[str, UUID], ResponseRecord | None]
+    """Function that returns a response of a project, unless clients cannot find it."""
     cancel: Callable[[ResponseRecord], object]
     clean_up: Callable[[ResponseRecord, bool], object]
     """Function called at the end of a new response; True cancels it."""
@@ -76,14 +79,15 @@ def create(session: Session, stream_id: str | None, message: ReceivedMessage) ->
 
 
 def resume(session: Session, message: ReceivedMessage) -> OpenResponse:
-    """Find the stored response whose events a message requests."""
+    """Find the response whose events a message requests: a stored or a temporary one."""
     try:
         event = parse_event(message.take(), ResumeResponse)
     finally:
         message.lease.release()
     response_id = parse_response_id(event.response_id)
-    responses = session.services.store.responses
-    record = responses.get(session.project_id, response_id) if response_id else None
+    record = None
+    if response_id is not None:
+        record = session.actions.find(session.project_id, response_id)
     if record is None:
         raise ResponseNotFoundError(event.response_id)
     start = 0 if event.starting_after is None else event.starting_after + 1

@@ -181,3 +181,19 @@ def test_a_response_of_http_is_read_with_the_names_that_the_connection_has(
     resume(socket, ended["id"], starting_after=0)
 
     assert read_turn(socket)[-1]["response"] == ended
+
+
+def test_a_temporary_response_is_read_on_while_it_runs_and_afterwards(
+    connect: Connect, http: FlaskClient, make_worker: MakeWorker
+) -> None:
+    make_worker(script_interval_ms=20, script_tokens=12)
+    socket, response_id = connect(), create(http, store=False)["id"]
+
+    resume(socket, response_id)
+    live = read_turn(socket)
+    resume(socket, response_id, starting_after=3)
+    rest = read_turn(socket)
+
+    assert [event["sequence_number"] for event in live] == list(range(len(live)))
+    assert live[-1]["response"] == wait_for_end(http, response_id)
+    assert rest == live[4:]
