@@ -35,6 +35,10 @@ from models.schemas.chat.completion import ChatUsage, ChoiceLogprobs, FinishReas
 from models.streams.event_log import LoggedEvent
 
 _Event = dict[str, Any]
+_Place = tuple[int, str, int]
+"""Place of a text in a message: the number of the choice, the field, and the number of the call."""
+_PLACEHOLDER = "\0"
+"""Text that no other field of a chunk has."""
 
 
 @dataclass
@@ -59,6 +63,8 @@ class ChunkEncoder:
         self._fields = completion_fields(record)
         self._has_logprobs = has_logprobs(record)
         self._choices = [_ChoiceState() for _ in range(num_choices(record))]
+        self._around: dict[_Place, tuple[bytes, bytes]] = {}
+        """What comes before and after a text in its chunk, by the place of the text."""
         self._call_numbers: dict[str, int] = {}
         """Number of each call within its choice, by the id of its item."""
         self._includes_usage = includes_usage
@@ -100,9 +106,12 @@ class ChunkEncoder:
         yield self._format(number, Delta(tool_calls=[delta]))
 
     def _add_text(self, event: _Event) -> Iterator[bytes]:
-        number = choice_of(event["item_id"])
-        self._choices[number].num_chars += len(event["delta"])
-        yield self._format(number, Delta(content=event["delta"]), logprobs=event["logprobs"])
+        number, text = choice_of(event["item_id"]), event["delta"]
+        self._choices[number].num_chars += len(text)
+        if self._has_logprobs:
+            yield self._format(number, Delta(content=text), logprobs=event["logprobs"])
+        else:
+            yield self._format_text((number, "content", 0), text)
 
     def _add_annotation(self, event: _Event) -> Iterator[bytes]:
         number = choice_of(event["item_id"])
@@ -115,17 +124,15 @@ class ChunkEncoder:
         is_next = choice.begins_reasoning and choice.has_reasoning
         choice.begins_reasoning, choice.has_reasoning = False, True
         text = REASONING_SEPARATOR + event["delta"] if is_next else event["delta"]
-        yield self._format(number, Delta(reasoning_content=text))
+        yield self._format_text((number, "reasoning_content", 0), text)
 
     def _add_arguments(self, event: _Event) -> Iterator[bytes]:
-        function = FunctionDelta(arguments=event["delta"])
-        call = CallDelta(index=self._call_numbers[event["item_id"]], function=function)
-        yield self._format(choice_of(event["item_id"]), Delta(tool_calls=[call]))
+        number, call = choice_of(event["item_id"]), self._call_numbers[event["item_id"]]
+        yield self._format_text((number, "arguments", call), event["delta"])
 
     def _add_input(self, event: _Event) -> Iterator[bytes]:
-        custom = CustomDelta(input=event["delta"])
-        call = CallDelta(index=self._call_numbers[event["item_id"]], custom=custom)
-        yield self._format(choice_of(event["item_id"]), Delta(tool_calls=[call]))
+        number, call = choice_of(event["item_id"]), self._call_numbers[event["item_id"]]
+        yield self._format_text((number, "input", call), event["delta"])
 
     def _end(self, event: _Event) -> Iterator[bytes]:
         response = event["response"]
@@ -134,7 +141,18 @@ class ChunkEncoder:
             reason = choose_finish_reason(response, number)
             yield self._format(number, Delta(), finish_reason=reason)
         if self._includes_usage:
-            yield self._format_chunk([], usage_of(response))
+            yield _format_frame(self._serialise([], usage_of(response)))
+
+    def _format_text(self, place: _Place, text: str) -> bytes:
+        """Return the chunk of one more piece of text: nearly all chunks, so their way is short."""
+        if place not in self._around:
+            number, field, call = place
+            choice = ChunkChoice(index=number, delta=_make_delta(field, call))
+            data = self._serialise([choice], None)
+            before, _, after = data.partition(orjson.dumps(_PLACEHOLDER))
+            self._around[place] = before, after
+        before, after = self._around[place]
+        return self._frame(before + orjson.dumps(text) + after)
 
     def _format(
         self,
@@ -145,18 +163,20 @@ class ChunkEncoder:
         finish_reason: FinishReason | None = None,
     ) -> bytes:
         choice = ChunkChoice(index=number, delta=delta, finish_reason=finish_reason)
-        if logprobs is not None and self._has_logprobs:
+        if logprobs is not None:
             choice.logprobs = ChoiceLogprobs.model_validate({"content": logprobs})
-        return self._format_chunk([choice], None)
+        return self._frame(self._serialise([choice], None))
 
-    def _format_chunk(self, choices: list[ChunkChoice], usage: ChatUsage | None) -> bytes:
+    def _serialise(self, choices: list[ChunkChoice], usage: ChatUsage | None) -> bytes:
         chunk = (
             ChunkWithUsage(**self._fields, choices=choices, usage=usage)
             if self._includes_usage
             else ChatCompletionChunk(**self._fields, choices=choices)
         )
-        data = chunk.model_dump_json().encode()
-        return _format_frame(pad(data) if choices and self._is_padded else data)
+        return chunk.model_dump_json().encode()
+
+    def _frame(self, chunk: bytes) -> bytes:
+        return _format_frame(pad(chunk) if self._is_padded else chunk)
 
 
 _CONVERSIONS: dict[str, Callable[[ChunkEncoder, _Event], Iterator[bytes]]] = {
@@ -172,6 +192,19 @@ _CONVERSIONS: dict[str, Callable[[ChunkEncoder, _Event], Iterator[bytes]]] = {
     "response.failed": ChunkEncoder._end,
 }
 """Type of an event → its conversion; events of other types are left out."""
+
+
+def _make_delta(field: str, call: int) -> Delta:
+    """Return a delta that has the placeholder in a field."""
+    match field:
+        case "arguments":
+            function = FunctionDelta(arguments=_PLACEHOLDER)
+            return Delta(tool_calls=[CallDelta(index=call, function=function)])
+        case "input":
+            custom = CustomDelta(input=_PLACEHOLDER)
+            return Delta(tool_calls=[CallDelta(index=call, custom=custom)])
+        case _:
+            return Delta.model_validate({field: _PLACEHOLDER})
 
 
 def _format_frame(data: bytes) -> bytes:

@@ -65,17 +65,12 @@ class SharedParameters(SamplingFields):
     top_logprobs: int | None = Field(None, ge=0, le=20)
     n: int | None = Field(None, ge=1, le=16)
     truncation: Literal["auto", "disabled"] | None = None
-    context_management: list[ContextManagement] = Field(
-        default_factory=list, max_length=16, exclude_if=_is_empty
-    )
     service_tier: ServiceTier | None = None
     stream_options: StreamOptions | None = None
     safety_identifier: Identifier | None = None
     prompt_cache_key: Label | None = None
     prompt_cache_retention: CacheRetention | None = None
     prompt_cache_options: CacheOptions | None = None
-    access_programs: AccessPrograms | None = None
-    image: ImageOptions | None = None
     user: Label | None = None
 
     @field_validator("stop", mode="before")
@@ -95,6 +90,11 @@ class GenerationParameters(SharedParameters):
     tool_choice: ToolChoice | None = None
     reasoning: ReasoningOptions | None = None
     include: list[Include] = Field(default_factory=list, max_length=64, exclude_if=_is_empty)
+    context_management: list[ContextManagement] = Field(
+        default_factory=list, max_length=16, exclude_if=_is_empty
+    )
+    access_programs: AccessPrograms | None = None
+    image: ImageOptions | None = None
     generate: bool | None = Field(None, exclude_if=_is_default)
     """False: compute the prompt and generate nothing (`is_warm_up`)."""
     _added_tools: tuple[FlatTool, ...] = PrivateAttr(())
