@@ -26,6 +26,8 @@ class ConnectionContexts:
     Any stream may continue the response of any other, so that a conversation can fork.
     """
 
+    __slots__ = ("_cache", "_is_closed", "_latest", "_lock")
+
     def __init__(self, cache: ContextCache) -> None:
         self._cache = cache
         self._lock = threading.Lock()

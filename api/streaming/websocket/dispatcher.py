@@ -38,6 +38,8 @@ _LAST_TURNS_S = 0.5
 class Dispatcher:
     """Reader of one connection."""
 
+    __slots__ = ("_expires_at", "_lanes", "_make_turn", "_session", "_socket")
+
     def __init__(self, session: Session, make_turn: MakeTurn) -> None:
         self._session = session
         self._make_turn = make_turn

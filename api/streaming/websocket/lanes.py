@@ -1,7 +1,6 @@
 """Turns of one connection: in order on each stream, and on several streams at a time."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import Protocol
@@ -47,13 +46,15 @@ class Lanes:
     the streams of its client.
     """
 
+    __slots__ = ("_names", "_places", "_running", "_take_place", "_waiting")
+
     def __init__(self, take_place: TakePlace) -> None:
         self._take_place = take_place
         self._places: list[ExitStack] = []
         """Places that are taken beside that of the connection."""
         self._names: set[str] = set()
         self._running: dict[LaneTurn, asyncio.Task[None]] = {}
-        self._waiting: deque[LaneTurn] = deque()
+        self._waiting: list[LaneTurn] = []
 
     @property
     def is_idle(self) -> bool:

@@ -40,6 +40,16 @@ def make_turn(session: Session, envelope: Envelope, message: ReceivedMessage) ->
 class Turn:
     """One turn of a stream; its methods are called in the event loop."""
 
+    __slots__ = (
+        "_has_ended",
+        "_is_cancelled",
+        "_message",
+        "_open_response",
+        "_opened",
+        "_session",
+        "stream_id",
+    )
+
     def __init__(
         self,
         session: Session,
@@ -67,21 +77,25 @@ class Turn:
         If this coroutine is cancelled, the client has left: `_leave` says what becomes of the
         response.
         """
-        loop = self._session.services.loop
-        pool = loop.large if len(self._message.data) > ORDINARY_BYTES else loop.requests
-        opening = asyncio.wrap_future(pool.submit(self._open_response))
         try:
-            self._opened = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            # Nobody knows the id of what the thread creates.
-            opening.add_done_callback(self._cancel_created)
-            raise
+            self._opened = await self._open()
         except Exception as error:
             self.fail(as_app_error(error))
         else:
             await self._follow(self._opened)
         self._has_ended = True
         await self._session.socket.drain()
+
+    async def _open(self) -> OpenResponse:
+        loop = self._session.services.loop
+        pool = loop.large if len(self._message.data) > ORDINARY_BYTES else loop.requests
+        opening = asyncio.wrap_future(pool.submit(self._open_response))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # Nobody knows the id of what the thread creates.
+            opening.add_done_callback(self._cancel_created)
+            raise
 
     def refuse(self, error: AppError) -> None:
         """Send an error instead of running it."""
