@@ -65,7 +65,7 @@ def create_response(
     `inline_context` is a context that is not in the store; without it, the request names its own.
     Raise `KeyTakenError` if another request has taken the idempotency key meanwhile.
     """
-    if body.stream_options is not None and not body.stream:
+    if body.asks_for_stream_options and not body.stream:
         raise InvalidRequestError("stream_options needs stream to be true.", param="stream_options")
     services = services.for_model(body.model)
     services.queue_limiter.check(project_id, background=body.background)

@@ -153,6 +153,10 @@ ROWS: dict[str, Row] = {
     ),
     "stream": Row(refused=(({"stream": "yes"}, "invalid_type", "stream"),)),
     "stream_options": Row(
+        shown=tuple(
+            ({"stream_options": given}, {"status": "completed"})
+            for given in (None, {}, {"include_obfuscation": None})
+        ),
         refused=(
             ({"stream_options": {"include_usage": True}}, "invalid_value", "stream_options"),
             (

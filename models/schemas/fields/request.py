@@ -164,6 +164,6 @@ HINTS: FieldNotes = {
     "personality": refused("models have no presets of style"),
     "prompt": refused("there are no prompt templates"),
     "adapter": refused("there are no adapters"),
-    "files": refused("there are no files"),
+    "files": refused("`[]` is accepted"),
     "max_tool_rounds": refused("`max_tool_calls` bounds the calls"),
 }

@@ -147,6 +147,13 @@ class GenerationParameters(SharedParameters):
         return (self.top_logprobs or 0) if is_requested else None
 
     @property
+    def asks_for_stream_options(self) -> bool:
+        """Return True if `stream_options` has an option that is set."""
+        return self.stream_options is not None and any(
+            value is not None for _, value in self.stream_options
+        )
+
+    @property
     def effort(self) -> Effort | None:
         """Reasoning effort; None leaves it to the chat template."""
         return self.reasoning.effort if self.reasoning else None

@@ -10,7 +10,7 @@ from models.schemas.unserved import Unserved
 
 UNSERVED_FIELDS: Unserved = {
     "adapter": (),
-    "files": (),
+    "files": ([],),
     "max_tool_rounds": (),
     "moderation": (),
     "personality": (),

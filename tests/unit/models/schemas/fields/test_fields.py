@@ -200,6 +200,7 @@ EXAMPLES: dict[str, list[Any]] = {
 """Values of hints; of those that are not listed, an object and null."""
 REFUSED: dict[str, tuple[list[Any], list[Any]]] = {
     "reasoning.mode": (["pro"], ["standard"]),
+    "files": ([[{"id": "f"}]], [[]]),
     "prompt_cache_options.prewarm": ([True], [False]),
     "image.context_compression": (["enabled"], ["auto", "disabled"]),
     "function.allowed_callers": ([["programmatic"]], [["direct"]]),
