@@ -14,7 +14,7 @@ from api.streaming.cancel import clean_up
 from api.streaming.foreground import wait_foreground
 from api.validation.context import Context
 from api.validation.create_request import create_response, prepare
-from models.chat.compaction import summary_length
+from models.chat.compaction import WITHOUT_REASONING, summary_length
 from models.chat.prompt import Prompt
 from models.chat.prompt_tokenizer import PromptTooLongError
 from models.encryption.compaction import SUMMARY_INSTRUCTION, compaction_item
@@ -59,6 +59,7 @@ def compact(services: Services, project_id: str, body: CompactRequest) -> Respon
         service_tier=body.service_tier,
         max_output_tokens=_choose_summary_length(services, items),
         truncation="auto",
+        reasoning=WITHOUT_REASONING,
         store=False,
     )
     context = Context(items=items, is_inline=True)

@@ -13,11 +13,15 @@ from models.chat.render import encode_prompt
 from models.chat.truncation import must_keep, room_for_prompt
 from models.encryption.compaction import SUMMARY_INSTRUCTION, is_summary
 from models.schemas.items import CALL_OF_OUTPUT
+from models.schemas.request.options import ReasoningOptions
 from models.schemas.request.parameters import GenerationParameters
 
 MAX_SUMMARY_TOKENS = 1024
 MIN_SUMMARY_TOKENS = 128
 """Bounds of the length of a summary, in tokens; between them, it is a quarter of its source's."""
+
+WITHOUT_REASONING = ReasoningOptions(effort="none")
+"""A summary needs no reasoning, which would take its tokens."""
 
 Item = dict[str, Any]
 
@@ -48,6 +52,7 @@ class CompactionPlan:
             prompt_cache_key=parameters.prompt_cache_key,
             max_output_tokens=self.num_summary_tokens,
             truncation="auto",
+            reasoning=WITHOUT_REASONING,
         )
 
 

@@ -90,6 +90,7 @@ def test_the_summary_is_made_as_the_answer_is_but_freely() -> None:
         "instructions": "i",
         "max_output_tokens": 500,
         "truncation": "auto",
+        "reasoning": {"effort": "none"},
     }
 
 
