@@ -15,7 +15,13 @@ from models.profile.profile import Profile
 from models.profile.thinking import ThinkingStyle
 from models.schemas.items import parts_text
 from models.tools.model_function import called_name
-from models.tools.prompt import added_tools_text, calls_as_text, found_tools_text, tools_prompt
+from models.tools.prompt import (
+    added_tools_text,
+    brought_tools,
+    calls_as_text,
+    found_tools_text,
+    tools_prompt,
+)
 from models.tools.web_search import messages_of
 
 Message = dict[str, Any]
@@ -96,11 +102,11 @@ def _convert_items(
                         "role": "tool",
                         "tool_call_id": call_id,
                         "name": names.get(call_id, ""),
-                        "content": _output(item, images),
+                        "content": _output(item, profile, images),
                     }
                 )
             case "additional_tools":
-                text = added_tools_text(item["tools"], mark)
+                text = added_tools_text(_brought(item, profile), mark)
                 messages.append({"role": "system", "content": text})
             case _:
                 message = {
@@ -141,10 +147,16 @@ def _call(item: dict[str, Any]) -> dict[str, Any]:
     return {"id": item["call_id"], "type": "function", "function": function}
 
 
-def _output(item: dict[str, Any], images: ImageReader | None) -> str | list[Message]:
+def _output(
+    item: dict[str, Any], profile: Profile, images: ImageReader | None
+) -> str | list[Message]:
     if item["type"] == "tool_search_output":
-        return found_tools_text(item["tools"])
+        return found_tools_text(_brought(item, profile))
     return _content(item["output"], images)
+
+
+def _brought(item: dict[str, Any], profile: Profile) -> list[dict[str, Any]]:
+    return brought_tools(item, describes_parameters=profile.describes_parameters)
 
 
 def _with_searches(

@@ -34,7 +34,7 @@ def encode_prompt(
         verbosity=parameters.text.verbosity if parameters.text else None,
         effort=parameters.effort,
         keeps_reasoning=context == "all_turns",
-        tools=chat_tools(rule.shown),
+        tools=chat_tools(rule.shown, describes_parameters=encoder.profile.describes_parameters),
         is_generic=rule.is_generic,
         tool_prompt=tool_prompt(search, encoder.mark) if search else None,
     )

@@ -29,8 +29,10 @@ _KNOWN: dict[str, dict[str, Any]] = {
         "call_margin": 3.5,
         "calls_again": False,
         "max_calls": 1,
+        "max_functions": 6,
+        "describes_parameters": False,
         # From the model card; without the penalty, many of its answers would not end.
-        "sampling": SamplingDefaults(temperature=0.2, top_p=0.9, frequency_penalty=0.2),
+        "sampling": SamplingDefaults(temperature=0.2, top_p=0.9, frequency_penalty=0.5),
     }
 }
 """Values for weights that are too small to call tools reliably; see docs/operations.md."""
@@ -59,6 +61,18 @@ class Profile(BaseModel):
 
     max_calls: int | None = Field(None, ge=1)
     """Maximum number of calls per output; weights that are too small repeat them without end."""
+
+    max_functions: int | None = Field(None, ge=1)
+    """Most functions among which the weights can choose by themselves.
+
+    With more, an answer does not begin with a call unless one is required.
+    """
+
+    describes_parameters: bool = True
+    """True if the model is shown the descriptions of single parameters.
+
+    They take a quarter of what coding agents describe, which fills small contexts.
+    """
 
     sampling: SamplingDefaults = SamplingDefaults()
     """Values for fields that a request leaves out; they override `generation_config.json`."""

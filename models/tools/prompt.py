@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from models.grammars.json_schema.nodes import map_nodes
 from models.tools.custom import custom_head
 from models.tools.model_function import ModelFunction, model_functions, read_tools
 
@@ -44,23 +45,40 @@ def tools_prompt(tools: Sequence[dict[str, Any]], mark: Callable[[str], str] = s
     return f"{text}\n{mark(_CUSTOM_PROMPT)}" if has_custom else text
 
 
-def chat_tools(tools: Sequence[ModelFunction]) -> list[dict[str, Any]]:
+def chat_tools(
+    tools: Sequence[ModelFunction], *, describes_parameters: bool = True
+) -> list[dict[str, Any]]:
     """Convert functions to the format of chat templates, and custom tools to that of chat APIs."""
-    return [_chat_tool(tool) for tool in tools]
+    return [_chat_tool(tool, describes_parameters) for tool in tools]
 
 
-def _chat_tool(tool: ModelFunction) -> dict[str, Any]:
+def _chat_tool(tool: ModelFunction, describes_parameters: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {"name": tool.name, "description": tool.description}
     if tool.input_format is None:
         kind, shown["parameters"] = "function", tool.parameters
+        if tool.parameters is not None and not describes_parameters:
+            shown["parameters"] = map_nodes(tool.parameters, _without_description)
     else:
         kind, shown["format"] = "custom", tool.input_format.model_dump()
     return {"type": kind, kind: {key: value for key, value in shown.items() if value is not None}}
 
 
+def _without_description(schema: dict[str, Any], path: str) -> dict[str, Any]:
+    del path
+    return {name: value for name, value in schema.items() if name != "description"}
+
+
+def brought_tools(
+    item: dict[str, Any], *, describes_parameters: bool = True
+) -> list[dict[str, Any]]:
+    """Return the tools that an item brings in the format of `chat_tools`."""
+    functions = model_functions(read_tools(item["tools"]))
+    return chat_tools(functions, describes_parameters=describes_parameters)
+
+
 def found_tools_text(tools: Sequence[dict[str, Any]]) -> str:
     """Return the result of a search for tools as the model reads it."""
-    return orjson.dumps({"tools": _definitions(tools)}).decode()
+    return orjson.dumps({"tools": tools}).decode()
 
 
 def added_tools_text(tools: Sequence[dict[str, Any]], mark: Callable[[str], str] = str) -> str:
@@ -68,12 +86,8 @@ def added_tools_text(tools: Sequence[dict[str, Any]], mark: Callable[[str], str]
 
     `mark` is applied to what clients did not write (models/chat/control_tokens.py).
     """
-    definitions = "\n".join(orjson.dumps(tool).decode() for tool in _definitions(tools))
+    definitions = "\n".join(orjson.dumps(tool).decode() for tool in tools)
     return mark(_ADDED_PROMPT).format(tools=definitions)
-
-
-def _definitions(tools: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return chat_tools(model_functions(read_tools(tools)))
 
 
 def calls_as_text(

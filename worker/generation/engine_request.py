@@ -16,7 +16,6 @@ from models.tools.choice import call_rule, format_of
 from models.tools.web_search import must_search, offered_search
 from worker.engine.interface import ForcedPrefix, GenerationRequest, JsonOutput
 from worker.engine.params import SamplingParams, choice_seed
-from worker.generation.choice import Choice
 from worker.generation.dry_breakers import DryBreakerCompiler
 from worker.generation.generation import Generation
 from worker.generation.images import engine_images
@@ -58,7 +57,7 @@ def engine_requests(
                 images=images,
                 generated=written,
                 params=replace(params, seed=seed, max_tokens=max_tokens),
-                forced_prefix=_forced_prefix(parameters, encoder, prompt, choice),
+                forced_prefix=forced_prefix(parameters, encoder, prompt, turn=choice.turn),
                 grammar=turn_grammar(
                     parameters,
                     encoder,
@@ -137,21 +136,23 @@ def find_json(
     return JsonOutput()
 
 
-def _forced_prefix(
-    parameters: GenerationParameters, encoder: ChatEncoder, prompt: EncodedPrompt, choice: Choice
+def forced_prefix(
+    parameters: GenerationParameters, encoder: ChatEncoder, prompt: EncodedPrompt, *, turn: int
 ) -> ForcedPrefix | None:
     """Return the tokens that begin a call, if calls are optional and the profile favours them.
 
     The profile's threshold is not used after a function's output or a search result, because these
-    call for an answer.
+    call for an answer, and among more functions than the weights can choose from.
     """
     rule, profile = call_rule(parameters), encoder.profile
     can_reason = encoder.think_tags is not None and is_reasoning_enabled(parameters.effort)
     if not rule.tools or rule.is_forced or can_reason:
         return None
     threshold = profile.call_margin
-    if prompt.is_after_tool_output or choice.turn > 0:
+    if prompt.is_after_tool_output or turn > 0:
         threshold = 0.0 if profile.calls_again else -inf
+    if profile.max_functions is not None and len(rule.tools) > profile.max_functions:
+        threshold = -inf
     if not threshold:
         return None
     token_ids = encoder.opener_ids(format_of(parameters, encoder.profile))

@@ -47,7 +47,7 @@ def test_one_value_in_the_file_leaves_the_others_of_the_built_in_weights(tmp_pat
 
     sampling = read_profile(tmp_path, DEFAULT_MODEL, "").sampling
 
-    assert sampling == SamplingDefaults(temperature=1.0, top_p=0.9, frequency_penalty=0.2)
+    assert sampling == SamplingDefaults(temperature=1.0, top_p=0.9, frequency_penalty=0.5)
 
 
 def test_a_field_that_is_none_of_sampling_stops_the_start(tmp_path: Path) -> None:

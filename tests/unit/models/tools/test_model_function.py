@@ -9,7 +9,13 @@ from models.schemas.request.parameters import GenerationParameters
 from models.tools.added_tools import with_added_tools
 from models.tools.choice import call_rule
 from models.tools.model_function import called_name
-from models.tools.prompt import added_tools_text, chat_tools, found_tools_text, tools_prompt
+from models.tools.prompt import (
+    added_tools_text,
+    brought_tools,
+    chat_tools,
+    found_tools_text,
+    tools_prompt,
+)
 
 F: dict[str, Any] = {"type": "function", "name": "f", "description": "Does f."}
 NOTE: dict[str, Any] = {"type": "custom", "name": "note", "description": "Notes."}
@@ -81,10 +87,25 @@ def test_deferred_tools_are_left_out_until_an_item_brings_them() -> None:
 
 
 def test_what_is_brought_is_described_in_its_place() -> None:
-    found = orjson.loads(found_tools_text([F]))
-    added = added_tools_text([F, NOTE], lambda text: f"<<{text}>>")
+    found = orjson.loads(found_tools_text(brought_tools({"tools": [F]})))
+    added = added_tools_text(brought_tools({"tools": [F, NOTE]}), lambda text: f"<<{text}>>")
 
     function = {"type": "function", "function": {"name": "f", "description": "Does f."}}
     assert found == {"tools": [function]}
     assert orjson.dumps(function).decode() in added
     assert added.startswith("<<From now on")
+
+
+def test_parameters_are_described_unless_the_weights_have_no_room() -> None:
+    def parameters(**extra: str) -> dict[str, Any]:
+        named = {"type": "string", **extra}
+        items = {"anyOf": [{"type": "array", "items": named}], "default": {"description": "a"}}
+        return {"type": "object", "properties": {"description": named, "b": items}, **extra}
+
+    tools = [F | {"parameters": parameters(description="What it is.")}]
+
+    [whole] = brought_tools({"tools": tools})
+    [brief] = brought_tools({"tools": tools}, describes_parameters=False)
+
+    assert whole["function"]["parameters"] == parameters(description="What it is.")
+    assert brief["function"] == whole["function"] | {"parameters": parameters()}
