@@ -78,7 +78,7 @@ def objects_of(model: type[BaseModel]) -> Strategy:
 def _field(model: type[BaseModel], name: str, field: FieldInfo) -> Strategy:
     if name == "encrypted_content":
         return _ENCRYPTED[model]
-    if name in _BY_NAME:
+    if name in _BY_NAME and not models_in(field.annotation):
         return _BY_NAME[name]
     return _values(field.annotation, tuple(field.metadata))
 

@@ -75,6 +75,6 @@ def to_listed_item(item: dict[str, Any], include: Collection[str]) -> dict[str, 
 
 def _to_listed_part(part: dict[str, Any], has_url: bool) -> dict[str, Any]:
     """Return a part with the fields that clients need to recognise an image."""
-    if part["type"] != "input_image":
+    if part.get("type") != "input_image":
         return part
     return {"detail": "auto", **part, **({} if has_url else {"image_url": None})}

@@ -14,7 +14,9 @@ from models.schemas.parts import MEDIA_PARTS
 
 def check_media(items: list[dict[str, Any]], encoder: ChatEncoder) -> None:
     """Raise a 400 that names the first part that the model does not accept."""
-    media = [(path, part) for path, part in _iterate_parts(items) if part["type"] in MEDIA_PARTS]
+    media = [
+        (path, part) for path, part in _iterate_parts(items) if part.get("type") in MEDIA_PARTS
+    ]
     for path, part in media:
         if part["type"] not in encoder.media:
             raise _make_unsupported_error(path, part["type"].removeprefix("input_"), encoder)

@@ -14,6 +14,7 @@ from models.media.processor import ImageReader
 from models.profile.profile import Profile
 from models.profile.thinking import ThinkingStyle
 from models.schemas.items import parts_text
+from models.tools.hosted_items import hosted_message
 from models.tools.model_function import called_name
 from models.tools.prompt import (
     added_tools_text,
@@ -84,7 +85,7 @@ def _convert_items(
     """Convert items to messages; join consecutive text and calls of the assistant into one."""
     messages: list[Message] = []
     names: dict[str, str] = {}
-    items = _with_searches(attach_reasoning(prompt.items), mark)
+    items = _with_hosted(attach_reasoning(prompt.items), mark)
     num_earlier = last_user_position(items) if prompt.keeps_reasoning else 0
     for position, item in enumerate(items):
         with_reasoning = (
@@ -159,17 +160,27 @@ def _brought(item: dict[str, Any], profile: Profile) -> list[dict[str, Any]]:
     return brought_tools(item, describes_parameters=profile.describes_parameters)
 
 
-def _with_searches(
+def _with_hosted(
     items: Sequence[dict[str, Any]], mark: Callable[[str], str]
 ) -> list[dict[str, Any]]:
-    """Replace each web search item by the messages that represent it."""
+    """Replace each item of a tool that a server runs by the messages that represent it."""
     expanded: list[dict[str, Any]] = []
     for item in items:
-        is_search = item.get("type") == "web_search_call"
-        messages = messages_of(item, mark) if is_search else [item]
-        reasoning = {"thought": item["thought"]} if is_search and "thought" in item else {}
-        expanded += [messages[0] | reasoning, *messages[1:]] if messages else []
+        messages = _hosted_messages(item, mark)
+        if messages is None:
+            expanded.append(item)
+        elif messages:
+            reasoning = {"thought": item["thought"]} if "thought" in item else {}
+            expanded += [messages[0] | reasoning, *messages[1:]]
     return expanded
+
+
+def _hosted_messages(item: dict[str, Any], mark: Callable[[str], str]) -> list[Message] | None:
+    """Return the messages of an item; None for any other item."""
+    if item.get("type") == "web_search_call":
+        return messages_of(item, mark)
+    message = hosted_message(item, mark)
+    return None if message is None else [message]
 
 
 def _content(content: str | list[Message], images: ImageReader | None) -> str | list[Message]:

@@ -124,7 +124,7 @@ def _length(text: Any) -> int:
     parts = text if isinstance(text, list) else []
     return sum(
         IMAGE_SIZE
-        if part["type"] == "input_image"
+        if part.get("type") == "input_image"
         else len(part.get("text") or part.get("refusal") or "")
         for part in parts
     )

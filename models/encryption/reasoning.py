@@ -8,8 +8,12 @@ from models.encryption.cipher import ContentCipher
 from models.encryption.summary import summarise
 from models.events.reasoning_extras import ReasoningExtras
 from models.responses.record import ResponseRecord
+from models.tools.hosted_items import HOSTED_CALLS
 
-_CALLS = ("function_call", "custom_tool_call", "tool_search_call", "web_search_call")
+_CALLS = (
+    *("function_call", "custom_tool_call", "tool_search_call", "web_search_call"),
+    *HOSTED_CALLS,
+)
 
 ENCRYPTED_CONTENT = "reasoning.encrypted_content"
 """Value of `include` that requests encrypted reasoning."""

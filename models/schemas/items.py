@@ -24,6 +24,16 @@ from models.schemas.strict import (
 )
 from models.schemas.tools.call_items import GivenCall, GivenCallOutput, GivenCustomOutput
 from models.schemas.tools.custom import GivenCustomCall
+from models.schemas.tools.hosted_items import (
+    ApplyPatchCall,
+    ApplyPatchOutput,
+    CodeInterpreterCall,
+    FileSearchCall,
+    LocalShellCall,
+    LocalShellOutput,
+    ShellCall,
+    ShellCallOutput,
+)
 from models.schemas.tools.tool_search import AdditionalTools, GivenToolSearch, GivenToolSearchOutput
 from models.schemas.unserved import MESSAGE, OTHER_ITEM
 
@@ -129,7 +139,15 @@ InputItem = Annotated[
     | Annotated[GivenReasoning, Tag("reasoning")]
     | Annotated[ItemReference, Tag("item_reference")]
     | Annotated[GivenCompaction, Tag("compaction")]
-    | Annotated[GivenSearch, Tag("web_search_call")],
+    | Annotated[GivenSearch, Tag("web_search_call")]
+    | Annotated[FileSearchCall, Tag("file_search_call")]
+    | Annotated[CodeInterpreterCall, Tag("code_interpreter_call")]
+    | Annotated[ShellCall, Tag("shell_call")]
+    | Annotated[ShellCallOutput, Tag("shell_call_output")]
+    | Annotated[LocalShellCall, Tag("local_shell_call")]
+    | Annotated[LocalShellOutput, Tag("local_shell_call_output")]
+    | Annotated[ApplyPatchCall, Tag("apply_patch_call")]
+    | Annotated[ApplyPatchOutput, Tag("apply_patch_call_output")],
     Discriminator(_item_type),
 ]
 

@@ -6,6 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.settings import Settings
+from tests.hosted_items import HOSTED
 from tests.integration.api.requests import create_and_wait, error_of, parsed
 from tests.integration.conftest import running_app
 
@@ -278,3 +279,17 @@ def test_strict_servers_refuse_what_they_cannot_search(settings: Settings) -> No
 
     assert answer.status_code == 400
     assert error_of(answer)["code"] == "search_not_configured"
+
+
+@pytest.mark.usefixtures("worker")
+def test_items_of_other_servers_tools_are_read_and_listed(http: FlaskClient) -> None:
+    items = [*HOSTED, {"role": "user", "content": "And?"}]
+
+    response = create_and_wait(http, input=items)
+    bare = create_and_wait(http, input=items[-1:])
+
+    assert response["usage"]["input_tokens"] > bare["usage"]["input_tokens"] + 200
+    page = parsed(http.get(f"/v1/responses/{response['id']}/input_items?order=asc"))
+    assert [item["type"] for item in page["data"][:-1]] == [item["type"] for item in HOSTED]
+    again = create_and_wait(http, input=page["data"])
+    assert again["usage"]["input_tokens"] == response["usage"]["input_tokens"]

@@ -78,7 +78,7 @@ def test_an_item_without_a_type_is_what_its_fields_make_it(item: dict[str, Any],
 @pytest.mark.parametrize(
     ("item", "fault"),
     [
-        ({"type": "shell_call"}, "union_tag_invalid"),
+        ({"type": "computer_call"}, "union_tag_invalid"),
         ({"type": 1}, "union_tag_invalid"),
         ({}, "missing"),
         (_CALL | {"call_id": ""}, "string_too_short"),

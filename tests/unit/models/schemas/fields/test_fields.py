@@ -24,6 +24,7 @@ from models.schemas.request.tools import Tool
 from models.schemas.request.unsupported import UNSERVED_TOOLS
 from models.schemas.strict import WireModel
 from tests.engine_view import CIPHER, PROJECT, engine_view
+from tests.hosted_items import HOSTED
 
 _REQUEST_NOTES = (TURN, SAMPLING, FORMAT, REASONING, CHOICE, HINTS)
 REQUEST: FieldNotes = {path: note for notes in _REQUEST_NOTES for path, note in notes.items()}
@@ -161,6 +162,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "additional_tools": {"input": [{"type": "additional_tools", "tools": [TOOL]}, USER]},
     "reasoning": {"input": [{"type": "reasoning", "summary": []}, USER]},
     "compaction": {"input": [compaction_item(CIPHER, PROJECT, new_id(), "s"), USER]},
+    **{item["type"]: {"input": [item, USER]} for item in HOSTED},
     "web_search_call": {
         "input": [{"type": "web_search_call", "action": {"type": "search", "query": "q"}}, USER]
     },
