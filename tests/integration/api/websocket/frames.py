@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from simple_websocket import Client
 
-Connect = Callable[[], Client]
+Connect = Callable[..., Client]
 TERMINAL = ("response.completed", "response.incomplete", "response.failed", "error")
 NOT_FOUND = "previous_response_not_found"
 
