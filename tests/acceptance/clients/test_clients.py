@@ -4,13 +4,14 @@ They run in environments of their own, which `make test` installs (`.venv-client
 `node_modules`). A scenario returns the same fields for every client.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.acceptance.clients.programs import HERE, run_program
-from tests.acceptance.server import AntiphonServer
+from tests.acceptance.server import AntiphonServer, make_in
 
 PROGRAMS = [
     "with_openai.py",
@@ -23,17 +24,37 @@ PROGRAMS = [
 
 SOCKET_PROGRAMS = ["with_websocket.py", "with_websocket.mjs"]
 
+THINKING_PROGRAMS = ["with_openai.mjs"]
+
+_THOUGHT = "The weather is asked for. So I look it up."
+_CALL = json.dumps({"name": "get_weather", "arguments": {"city": "Paris"}})
+_TURNS = [
+    f"<think>\n{_THOUGHT}\n</think>\n\n<tool_call>\n{_CALL}\n</tool_call>",
+    "<think>\nIt rains. So I say it.\n</think>\n\nIt rains in Paris.",
+]
+
 Run = Callable[[str, str], Any]
 
 
 @pytest.fixture(scope="module")
-def run(server: AntiphonServer) -> Run:
+def thinking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AntiphonServer]:
+    """Start a server whose model thinks, calls a function, thinks again and answers."""
+    settings = {"engine": "scripted", "script_text": "\f".join(_TURNS), "script_interval_ms": "4"}
+    started = make_in(tmp_path_factory.mktemp("thinking") / "data", None, settings)
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def run(server: AntiphonServer, thinking: AntiphonServer) -> Run:
     """Return a function to a scenario's result; every program runs once, with all its scenarios."""
     results: dict[str, dict[str, Any]] = {}
 
     def result_of(program: str, scenario: str) -> Any:
         if program not in results:
-            results[program] = run_program(HERE / program, f"{server.url}/v1")
+            urls = [f"{started.url}/v1" for started in (server, thinking)]
+            results[program] = run_program(HERE / program, *urls)
         result = results[program][scenario]
         assert "error" not in result, result["error"]
         return result
@@ -87,6 +108,22 @@ def test_a_tool_round_trip(run: Run, program: str, server: AntiphonServer) -> No
     assert isinstance(result["arguments"]["city"], str)
     answer = server.client().responses.retrieve(result["id"])
     assert answer.output_text == result["text"] != ""
+
+
+@pytest.mark.parametrize("program", THINKING_PROGRAMS)
+def test_a_stream_of_thoughts(run: Run, program: str) -> None:
+    result = run(program, "thinking")
+
+    assert len(result["deltas"]) > 1
+    assert "".join(result["deltas"]) == result["thought"] == _THOUGHT
+
+
+@pytest.mark.parametrize("program", THINKING_PROGRAMS)
+def test_an_agent_that_thinks_and_calls_a_function(run: Run, program: str) -> None:
+    result = run(program, "agent")
+
+    assert result["arguments"] == {"city": "Paris"}
+    assert result["text"] == "It rains in Paris."
 
 
 def test_the_background_mode_of_pydantic_ai(run: Run, server: AntiphonServer) -> None:

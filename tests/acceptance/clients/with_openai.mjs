@@ -1,16 +1,18 @@
 // The official Node client.
+//
+// Usage: node with_openai.mjs SERVER THINKING; the model of THINKING thinks, and calls a function.
 
 import OpenAI from "openai";
+import { ResponsesToolRunner, runnerFunction } from "openai/helpers/responses-tool-runner";
+import { zodResponsesFunction, zodTextFormat } from "openai/helpers/zod";
+import { z } from "zod";
 
 const MODEL = "default";
-const client = new OpenAI({ baseURL: process.argv[2], apiKey: "unused", maxRetries: 0 });
+const [client, thinking] = process.argv
+  .slice(2)
+  .map((baseURL) => new OpenAI({ baseURL, apiKey: "unused", maxRetries: 0 }));
 
-const CITY = {
-  type: "object",
-  properties: { name: { type: "string" }, population: { type: "integer" } },
-  required: ["name", "population"],
-  additionalProperties: false,
-};
+const CITY = z.object({ name: z.string(), population: z.number().int() });
 const TOOL = {
   type: "function",
   name: "get_weather",
@@ -48,10 +50,10 @@ const scenarios = {
     const response = await client.responses.parse({
       model: MODEL,
       input: "Which city is the capital of France, and how many people live there?",
-      text: { format: { type: "json_schema", name: "city", schema: CITY, strict: true } },
+      text: { format: zodTextFormat(CITY, "city") },
       temperature: 0,
     });
-    return { id: response.id, value: JSON.parse(response.output_text) };
+    return { id: response.id, value: response.output_parsed };
   },
 
   async chain() {
@@ -84,6 +86,32 @@ const scenarios = {
       temperature: 0,
     });
     return { id: second.id, arguments: JSON.parse(call.arguments), text: second.output_text };
+  },
+
+  async thinking() {
+    const deltas = [];
+    const stream = thinking.responses.stream({ model: MODEL, input: "What is the weather in Paris?" });
+    stream.on("response.reasoning_text.delta", (event) => deltas.push(event.delta));
+    const { output } = await stream.finalResponse();
+    return { deltas, thought: output[0].content[0].text };
+  },
+
+  async agent() {
+    const called = {};
+    const tool = zodResponsesFunction({
+      name: "get_weather",
+      parameters: z.object({ city: z.string() }),
+      function: ({ city }) => {
+        called.city = city;
+        return "Rain, 8 degrees.";
+      },
+    });
+    tool.strict = false; // what the scripted engine generates cannot be constrained
+    const runner = new ResponsesToolRunner({ functions: [runnerFunction(tool)] });
+    const input = [{ role: "user", content: "What is the weather in Paris?" }];
+    const options = { stream: true };
+    const { output_text: text } = await runner.run(thinking, { model: MODEL, input }, options);
+    return { arguments: called, text };
   },
 };
 
