@@ -18,13 +18,30 @@ PROGRAMS = [
     "with_openai.mjs",
     "with_agents.py",
     "with_agents_websocket.py",
+    "with_ai_sdk.mjs",
     "with_langchain.py",
+    "with_open_responses.mjs",
     "with_pydantic_ai.py",
+]
+
+UNCHAINED = ["with_open_responses.mjs"]  # it has no `previous_response_id`
+TURNS_PROGRAMS = [
+    "with_ai_sdk.mjs",
+    "with_open_responses.mjs",
+]
+OBJECTS = [
+    *((program, "structured") for program in PROGRAMS),
+    ("with_ai_sdk.mjs", "object"),
+    ("with_open_responses.mjs", "object"),
 ]
 
 SOCKET_PROGRAMS = ["with_websocket.py", "with_websocket.mjs"]
 
-THINKING_PROGRAMS = ["with_openai.mjs"]
+THINKING_PROGRAMS = [
+    "with_openai.mjs",
+    "with_open_responses.mjs",
+]
+SUMMARY_PROGRAMS = ["with_ai_sdk.mjs"]
 
 _THOUGHT = "The weather is asked for. So I look it up."
 _CALL = json.dumps({"name": "get_weather", "arguments": {"city": "Paris"}})
@@ -76,19 +93,20 @@ def test_a_stream(run: Run, program: str, server: AntiphonServer) -> None:
 
     assert len(result["deltas"]) > 1
     assert "".join(result["deltas"]) == result["text"]
-    assert server.client().responses.retrieve(result["id"]).output_text == result["text"]
+    if "id" in result:
+        assert server.client().responses.retrieve(result["id"]).output_text == result["text"]
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_a_structured_output(run: Run, program: str) -> None:
-    value = run(program, "structured")["value"]
+@pytest.mark.parametrize(("program", "scenario"), OBJECTS)
+def test_a_structured_output(run: Run, program: str, scenario: str) -> None:
+    value = run(program, scenario)["value"]
 
     assert set(value) == {"name", "population"}
     assert isinstance(value["name"], str)
     assert isinstance(value["population"], int)
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", [name for name in PROGRAMS if name not in UNCHAINED])
 def test_a_chain_of_turns(run: Run, program: str, server: AntiphonServer) -> None:
     result = run(program, "chain")
 
@@ -98,6 +116,15 @@ def test_a_chain_of_turns(run: Run, program: str, server: AntiphonServer) -> Non
     assert second.usage is not None
     assert second.usage.input_tokens > first.usage.total_tokens
     assert result["text"]
+
+
+@pytest.mark.parametrize("program", TURNS_PROGRAMS)
+def test_turns_that_send_all_that_was_said(run: Run, program: str) -> None:
+    result = run(program, "turns")
+
+    of_first, prompt_of_second = result["tokens"]
+    assert prompt_of_second > of_first
+    assert all(result["texts"])
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -118,7 +145,14 @@ def test_a_stream_of_thoughts(run: Run, program: str) -> None:
     assert "".join(result["deltas"]) == result["thought"] == _THOUGHT
 
 
-@pytest.mark.parametrize("program", THINKING_PROGRAMS)
+@pytest.mark.parametrize("program", SUMMARY_PROGRAMS)
+def test_a_stream_of_a_summary_of_thoughts(run: Run, program: str) -> None:
+    result = run(program, "thinking")
+
+    assert "".join(result["deltas"]) == result["thought"] == _THOUGHT.replace(". ", ".\n")
+
+
+@pytest.mark.parametrize("program", [*THINKING_PROGRAMS, *SUMMARY_PROGRAMS])
 def test_an_agent_that_thinks_and_calls_a_function(run: Run, program: str) -> None:
     result = run(program, "agent")
 
