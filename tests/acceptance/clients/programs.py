@@ -20,9 +20,11 @@ def run_program(program: Path, *urls: str) -> dict[str, Any]:
     """Run a program against servers; return the results of its scenarios, by name."""
     if program.suffix == ".mjs" and shutil.which("node") is None:
         pytest.skip("there is no Node on this machine")
-    interpreter = "node" if program.suffix == ".mjs" else str(PYTHON)
+    # Before version 22, Node has a WebSocket only where it is asked for.
+    node = ["node", "--experimental-websocket"]
+    interpreter = node if program.suffix == ".mjs" else [str(PYTHON)]
     done = subprocess.run(
-        [interpreter, program.name, *urls],
+        [*interpreter, program.name, *urls],
         cwd=program.parent,
         env=os.environ | {"PYTHONPATH": str(HERE)},
         capture_output=True,

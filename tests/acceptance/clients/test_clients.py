@@ -17,7 +17,9 @@ PROGRAMS = [
     "with_openai.py",
     "with_openai.mjs",
     "with_agents.py",
+    "with_agents.mjs",
     "with_agents_websocket.py",
+    "with_agents_websocket.mjs",
     "with_ai_sdk.mjs",
     "with_langchain.py",
     "with_open_responses.mjs",
@@ -26,6 +28,8 @@ PROGRAMS = [
 
 UNCHAINED = ["with_open_responses.mjs"]  # it has no `previous_response_id`
 TURNS_PROGRAMS = [
+    "with_agents.mjs",
+    "with_agents_websocket.mjs",
     "with_ai_sdk.mjs",
     "with_open_responses.mjs",
 ]
@@ -39,6 +43,8 @@ SOCKET_PROGRAMS = ["with_websocket.py", "with_websocket.mjs"]
 
 THINKING_PROGRAMS = [
     "with_openai.mjs",
+    "with_agents.mjs",
+    "with_agents_websocket.mjs",
     "with_open_responses.mjs",
 ]
 SUMMARY_PROGRAMS = ["with_ai_sdk.mjs"]
