@@ -22,6 +22,7 @@ PROGRAMS = [
     "with_agents_websocket.mjs",
     "with_ai_sdk.mjs",
     "with_langchain.py",
+    "with_litellm.py",
     "with_open_responses.mjs",
     "with_pydantic_ai.py",
 ]
