@@ -22,6 +22,7 @@ PROGRAMS = [
     "with_agents_websocket.mjs",
     "with_ai_sdk.mjs",
     "with_langchain.py",
+    "with_langchain.mjs",
     "with_litellm.py",
     "with_open_responses.mjs",
     "with_pydantic_ai.py",
@@ -32,6 +33,7 @@ TURNS_PROGRAMS = [
     "with_agents.mjs",
     "with_agents_websocket.mjs",
     "with_ai_sdk.mjs",
+    "with_langchain.mjs",
     "with_open_responses.mjs",
 ]
 OBJECTS = [
@@ -48,7 +50,7 @@ THINKING_PROGRAMS = [
     "with_agents_websocket.mjs",
     "with_open_responses.mjs",
 ]
-SUMMARY_PROGRAMS = ["with_ai_sdk.mjs"]
+SUMMARY_PROGRAMS = ["with_ai_sdk.mjs", "with_langchain.mjs"]
 
 _THOUGHT = "The weather is asked for. So I look it up."
 _CALL = json.dumps({"name": "get_weather", "arguments": {"city": "Paris"}})
