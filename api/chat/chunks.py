@@ -43,7 +43,7 @@ _PLACEHOLDER = "\0"
 
 @dataclass
 class _ChoiceState:
-    """What the chunks of a choice have said so far."""
+    """Content of the chunks of a choice so far."""
 
     num_calls: int = 0
     num_chars: int = 0
@@ -64,7 +64,7 @@ class ChunkEncoder:
         self._has_logprobs = has_logprobs(record)
         self._choices = [_ChoiceState() for _ in range(num_choices(record))]
         self._around: dict[_Place, tuple[bytes, bytes]] = {}
-        """What comes before and after a text in its chunk, by the place of the text."""
+        """Bytes before and after a text in its chunk, by the place of the text."""
         self._call_numbers: dict[str, int] = {}
         """Number of each call within its choice, by the id of its item."""
         self._includes_usage = includes_usage

@@ -67,7 +67,7 @@ class WebSearchCall(WireModel):
 
 
 class Compaction(WireModel):
-    """What replaces the conversation before it: a summary, made as `context_management` asks."""
+    """Summary that replaces the conversation before it, made as `context_management` asks."""
 
     type: Literal["compaction"] = "compaction"
     id: str

@@ -37,7 +37,7 @@ class DeletedResponse(BaseModel):
 
 
 class Capabilities(BaseModel):
-    """What a model takes and does, besides text."""
+    """Abilities of a model besides text."""
 
     images: bool
     tools: Literal[True] = True

@@ -42,7 +42,7 @@ class CallDelta(BaseModel):
 
 
 class Delta(BaseModel):
-    """What a chunk adds to a message."""
+    """Additions of a chunk to a message."""
 
     role: Literal["assistant"] | None = Field(None, exclude_if=_is_none)
     content: str | None = Field(None, exclude_if=_is_none)

@@ -152,7 +152,7 @@ ChatCall = Annotated[
 
 
 class AssistantMessage(WireModel):
-    """What the model wrote and called in an earlier turn."""
+    """Text and calls of the model in an earlier turn."""
 
     unserved = ASSISTANT_MESSAGE
 

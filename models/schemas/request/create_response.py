@@ -79,7 +79,7 @@ class CreateResponse(GenerationParameters):
         | None
     ) = None
     client_metadata: ClientMetadata | None = None
-    """What the client notes about itself: taken, and not stored."""
+    """Notes of the client about itself: taken, and not stored."""
     store: bool = True
     background: bool = False
     background_options: BackgroundOptions | None = None

@@ -97,7 +97,7 @@ class Outcome(WireModel):
 
 
 class ShellResult(WireModel):
-    """What one command has written."""
+    """Output of one command."""
 
     unserved = OTHER_ITEM
 
