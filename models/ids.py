@@ -70,6 +70,10 @@ _ITEM_PREFIXES = {
     "reasoning": "rs",
     "web_search_call": "ws",
     "compaction": COMPACTION_PREFIX.removesuffix("_"),
+    "mcp_list_tools": "mcpl",
+    "mcp_call": "mcp",
+    "mcp_approval_request": "mcpr",
+    "mcp_approval_response": "mcpa",
 }
 _MADE_ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{32})(?:_(?:in|c[0-9]+_)?[0-9]+)?")
 _OUTPUT_ITEM_ID = re.compile(r"[a-z]+_[0-9a-f]{32}_(?:c([0-9]+)_)?[0-9]+")

@@ -109,5 +109,9 @@ def configure_logging(level: str) -> None:
     # Celery logs every wake-up task at INFO; the responses' own log lines say what came of it.
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
+    # Clients of other servers log every URL at INFO, which may hold a query or a token, and at DEBUG
+    # what is sent.
+    for name in ("httpx2", "httpcore2", "mcp", "client"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     # It warns of every try to reach the broker; `worker/process/consumer.py` logs each outage once.
     logging.getLogger("celery.worker.consumer.consumer").setLevel(logging.ERROR)

@@ -3,11 +3,12 @@
 No other module reads environment variables. docs/settings.md is generated from here by `make docs`.
 """
 
+import json
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_MODEL = "SmolLM2-135M-Instruct"
@@ -19,6 +20,15 @@ Amount = Annotated[float, Field(allow_inf_nan=False)]
 EventNaming = Literal["openai", "specification"]
 HostName = Annotated[str, Field(pattern=r"^(\*|[^\s/,@*]+)$")]
 Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^\s/,@*]+)$")]
+
+
+class McpServer(BaseModel):
+    """An MCP server that the operator allows, at any address."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    url: str = Field(pattern=r"^https?://[^\s]+$")
+    headers: dict[str, str] = Field(default_factory=dict, repr=False)
 
 
 class SettingsError(Exception):
@@ -153,6 +163,16 @@ class Settings(BaseSettings):
     strict_web_search: bool = False
     """Refuses requests that offer a web search where there is no SearXNG server, instead of leaving
     the search out."""
+    mcp_servers: Annotated[dict[str, McpServer], NoDecode] = Field({}, repr=False)
+    """MCP servers that `mcp` tools may name, at any address, as JSON: `{"wiki": {"url":
+    "https://wiki.example/mcp", "headers": {"authorization": "Bearer …"}}}`. A request names one by
+    its label or its URL; the headers are sent to it and shown to nobody. Needed by API and workers
+    alike."""
+    mcp_public_servers: bool = False
+    """`true` lets requests name any other MCP server, at a public address, by https."""
+    mcp_timeout_seconds: Amount = Field(60.0, gt=0, le=3600)
+    """Seconds that one call of an MCP tool may take. One that takes longer has failed, for the
+    model and the client; its server may complete it nevertheless."""
     reasoning_events: EventNaming = "openai"
     """`openai` names the events of reasoning text as OpenAI's clients know them,
     `response.reasoning_text.delta` and `.done`; `specification` as the specification does,
@@ -202,6 +222,17 @@ class Settings(BaseSettings):
         if "" in aliases or "" in aliases.values() or len(aliases) < len(pairs):
             raise ValueError("must be alias=model, separated by commas, each alias once")
         return aliases
+
+    @field_validator("mcp_servers", mode="before")
+    @classmethod
+    def _servers(cls, value: object) -> object:
+        """Parse JSON; an empty text names no server."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value or "{}")
+        except ValueError:
+            raise ValueError("must be JSON") from None
 
     @field_validator("webhook_networks", mode="before")
     @classmethod
@@ -253,6 +284,7 @@ def _describe(error: object) -> str:
     assert isinstance(error, dict)
     name = str(error["loc"][0])
     variable = name if name.isupper() else f"ANTIPHON_{name.upper()}"
-    # A URL may contain a password.
-    shown = variable if variable.endswith("_URL") else f"{variable}={error['input']!r}"
+    # A URL may contain a password, and a server's headers a token.
+    is_secret = variable.endswith(("_URL", "_SERVERS"))
+    shown = variable if is_secret else f"{variable}={error['input']!r}"
     return f"{shown}: {error['msg']}"

@@ -14,6 +14,7 @@ from models.ids import new_id
 from models.schemas.items import GivenCompaction, GivenReasoning
 from models.schemas.output import Compaction, Reasoning
 from models.schemas.parts import InputAudio, InputFile, InputVideo, TokenLogprob, UrlCitation
+from models.schemas.tools.mcp_items import ListedTool
 from tests.engine_view import CIPHER, PROJECT
 
 _NEVER_STORED = (InputAudio, InputFile, InputVideo)
@@ -45,6 +46,7 @@ _BY_NAME: dict[str, Strategy] = {
     "id": _ID,
     "call_id": _ID,
     "tool_call_id": _ID,
+    "approval_request_id": _ID,
     "name": _NAME,
     "namespace": _NAME,
     "definition": st.just("start: /a/"),
@@ -78,6 +80,8 @@ def objects_of(model: type[BaseModel]) -> Strategy:
 def _field(model: type[BaseModel], name: str, field: FieldInfo) -> Strategy:
     if name == "encrypted_content":
         return _ENCRYPTED[model]
+    if name == "annotations" and model is ListedTool:
+        return st.just({"readOnlyHint": True})
     if name in _BY_NAME and not models_in(field.annotation):
         return _BY_NAME[name]
     return _values(field.annotation, tuple(field.metadata))
@@ -103,9 +107,11 @@ def _values(annotation: Any, metadata: tuple[Any, ...] = ()) -> Strategy:
             return st.dictionaries(_NAME, _values(arguments[1]), max_size=2)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return objects_of(annotation)
-    patterns = [part.pattern for part in metadata if isinstance(part, StringConstraints)]
-    if any(patterns):
+    constraints = [part for part in metadata if isinstance(part, StringConstraints)]
+    if patterns := [part.pattern for part in constraints if part.pattern]:
         return st.from_regex(str(patterns[0]), fullmatch=True)
+    if any(part.min_length for part in constraints):
+        return _NAME
     return _SCALARS[annotation]
 
 

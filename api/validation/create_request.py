@@ -16,6 +16,7 @@ from api.validation.context import Context, load_context
 from api.validation.encrypted_content import check_encrypted_content
 from api.validation.given_names import given_names
 from api.validation.item_references import resolve_references
+from api.validation.mcp import check_approvals, check_mcp_servers, tool_secrets
 from api.validation.media import check_media
 from api.validation.tools import check_calls, check_tools, without_search
 from models.chat.render import encode_prompt
@@ -96,6 +97,7 @@ def create_response(
         previous_response_id=context.previous_id,
         conversation_id=context.conversation_id,
         content_key=None if body.store else new_content_key(),
+        tool_secrets=tool_secrets(body),
     )
     _store(services, record, context, items, key)
     services.queue_limiter.add(project_id, background=body.background)
@@ -115,6 +117,7 @@ def _prepare(
     services: Services, project_id: str, body: CreateResponse, inline_context: Context | None
 ) -> PreparedRequest:
     check_tools(services, body)
+    check_mcp_servers(services, body)
     context = inline_context or load_context(services, project_id, body)
     parameters = without_search(services, body, body.parameters())
     parameters = services.encoder.sampling.fill(parameters)
@@ -126,6 +129,7 @@ def _prepare(
     check_call_outputs(items, context.items)
     if not (items or context.items or parameters.is_warm_up):
         raise _nothing_to_answer()
+    check_approvals(items, context.items, body)
     parameters = with_added_tools(parameters, [*context.items, *items])
     return PreparedRequest(context=context, items=items, parameters=parameters)
 
@@ -151,13 +155,14 @@ def _store(
         parameters=record.parameters,
         metadata=record.metadata,
         items=context.items + items if context.is_inline else items,
+        tool_secrets=record.tool_secrets,
         has_context=context.is_inline,
     )
     with ExitStack() as undo:
         undo.callback(services.unstored.forget, record.id)
         ttl_s = QUEUED_TTL_S if record.is_temporary else UNSTORED_TTL_S
         services.unstored.put(UnstoredCipher.of(record), content, ttl_s=ttl_s)
-        _create(services, replace(record, parameters={}, metadata={}), [], key)
+        _create(services, replace(record, parameters={}, metadata={}, tool_secrets={}), [], key)
         undo.pop_all()
 
 

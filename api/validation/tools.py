@@ -13,6 +13,7 @@ from models.schemas.request.tools import AllowedTools, NamespaceTool
 from models.schemas.tools.custom import GrammarInput, InputFormat
 from models.schemas.tools.web_search import HostedChoice, WebSearchTool
 from models.tools.choice import CallRule, call_rule
+from models.tools.mcp.functions import has_mcp
 from models.tools.model_function import ModelFunction, model_functions
 from models.tools.web_search import offered_search
 
@@ -72,7 +73,8 @@ def check_calls(services: Services, parameters: GenerationParameters) -> None:
     """Raise a 400 if the model's output cannot be constrained to the requested function calls."""
     rule = call_rule(parameters)
     if not rule.tools:
-        if rule.is_forced and offered_search(parameters) is None:
+        is_hosted = offered_search(parameters) is not None or has_mcp(parameters)
+        if rule.is_forced and not is_hosted:
             message = "It names a tool that is not given."
             raise InvalidRequestError(message, param="tool_choice", code="unknown_tool")
         return

@@ -15,6 +15,7 @@ from models.profile.profile import Profile
 from models.profile.thinking import ThinkingStyle
 from models.schemas.items import parts_text
 from models.tools.hosted_items import hosted_message
+from models.tools.mcp.history import as_functions
 from models.tools.model_function import called_name
 from models.tools.prompt import (
     added_tools_text,
@@ -85,7 +86,7 @@ def _convert_items(
     """Convert items to messages; join consecutive text and calls of the assistant into one."""
     messages: list[Message] = []
     names: dict[str, str] = {}
-    items = _with_hosted(attach_reasoning(prompt.items), mark)
+    items = _with_hosted(attach_reasoning(as_functions(prompt.items)), mark)
     num_earlier = last_user_position(items) if prompt.keeps_reasoning else 0
     for position, item in enumerate(items):
         with_reasoning = (

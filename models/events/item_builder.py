@@ -34,12 +34,21 @@ from models.schemas.output import (
 )
 from models.schemas.parts import OutputText, ReasoningText, SummaryText, UrlCitation
 from models.schemas.strict import ItemStatus
-from models.schemas.tools.call_items import CallType
+from models.schemas.tools.call_items import CallType, HostedType
 from models.schemas.tools.custom import CustomInputDone, CustomToolCall
+from models.schemas.tools.mcp_items import (
+    McpApprovalRequest,
+    McpArgumentsDone,
+    McpCall,
+    McpListTools,
+    McpStepEvent,
+)
 
 ItemEnd = ItemStatus | Literal["failed"]
-"""Status of an item that has ended; only a search may fail."""
+"""Status of an item that has ended; only what the server runs may fail."""
 
+StepEvent = SearchEvent | McpStepEvent
+"""Event of a step of a tool that the server runs."""
 
 _CALLS: dict[CallType, tuple[type[Any], dict[str, Any]]] = {
     "function_call": (FunctionCall, {"arguments": ""}),
@@ -47,6 +56,15 @@ _CALLS: dict[CallType, tuple[type[Any], dict[str, Any]]] = {
     "tool_search_call": (ToolSearchCall, {"arguments": {}}),
 }
 """Class of each type of call, and its fields while nothing is generated of it."""
+
+_HOSTED: dict[HostedType, tuple[type[Any], dict[str, Any]]] = {
+    "web_search_call": (WebSearchCall, {"status": "in_progress"}),
+    "mcp_list_tools": (McpListTools, {}),
+    "mcp_call": (McpCall, {"status": "in_progress", "arguments": ""}),
+    "mcp_approval_request": (McpApprovalRequest, {}),
+}
+"""Class of each of these items, and its fields to begin with."""
+_NOT_LISTED = "The response ended before the tools were listed."
 
 
 class ItemBuilder(ItemMachine):
@@ -74,9 +92,10 @@ class ItemBuilder(ItemMachine):
         call = item_type(id=item_id, call_id=call_id, status="in_progress", **empty, **fields)
         return self._add(call)
 
-    def open_search(self, item_id: str, *, action: dict[str, Any] | None) -> list[BaseEvent]:
-        """Start a web search call."""
-        return self._add(WebSearchCall(id=item_id, status="in_progress", action=action))
+    def open_hosted(self, item_id: str, kind: HostedType, **fields: Any) -> list[BaseEvent]:
+        """Start an item of a tool that the server runs; `fields` are those known by now."""
+        item_type, empty = _HOSTED[kind]
+        return self._add(item_type(id=item_id, **empty | fields))
 
     def open_compaction(self, item_id: str) -> list[BaseEvent]:
         """Start a compaction, which has its content when it is closed."""
@@ -92,9 +111,13 @@ class ItemBuilder(ItemMachine):
             )
         ]
 
-    def advance_search(self, index: int, kind: type[SearchEvent]) -> list[BaseEvent]:
-        """Add the event of the next step of a web search."""
+    def advance(self, index: int, kind: type[StepEvent]) -> list[BaseEvent]:
+        """Add the event of the next step of a tool that the server runs."""
         return [self._write_item(kind, **self._item_fields(index))]
+
+    def end_arguments(self, index: int) -> list[BaseEvent]:
+        """End the arguments of a call that the server makes, whose item stays open."""
+        return self._end_part(index)
 
     def summarise(self, index: int, text: str) -> list[BaseEvent]:
         """Add a part to the summary of a reasoning item, and end the item's text before.
@@ -118,8 +141,12 @@ class ItemBuilder(ItemMachine):
         item_state = self._item_state(index)
         events = self._end_part(index)
         match item_state.item:
-            case FunctionCall():
+            case FunctionCall() | McpCall():
                 changes |= {"arguments": item_state.text}
+            case McpListTools() if status != "completed":
+                changes.setdefault("error", _NOT_LISTED)
+            case McpListTools() | McpApprovalRequest():
+                pass
             case CustomToolCall():
                 changes |= {"input": item_state.text}
             case Reasoning():
@@ -133,7 +160,9 @@ class ItemBuilder(ItemMachine):
                 changes |= {"content": list(item_state.content)}
             case WebSearchCall() | ToolSearchCall() | Compaction():
                 pass
-        item = item_state.item.model_copy(update={"status": status, **changes})
+        if "status" in type(item_state.item).model_fields:
+            changes |= {"status": status}
+        item = item_state.item.model_copy(update=changes)
         return [*events, self._write_item(OutputItemDone, output_index=index, item=item)]
 
     def _summarise(self, index: int, status: ItemEnd) -> list[BaseEvent]:
@@ -169,6 +198,9 @@ class ItemBuilder(ItemMachine):
             case "custom_tool_call", ItemStage.OPEN:
                 fields = self._item_fields(index)
                 return [self._write_item(CustomInputDone, **fields, input=item_state.text)]
+            case "mcp_call", ItemStage.STARTED:
+                fields = self._item_fields(index)
+                return [self._write_item(McpArgumentsDone, **fields, arguments=item_state.text)]
             case "message", ItemStage.PART_OPEN:
                 part: OutputText | ReasoningText = OutputText(
                     text=item_state.text,

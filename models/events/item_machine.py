@@ -30,6 +30,14 @@ from models.schemas.item_events import (
 from models.schemas.output import OutputItem
 from models.schemas.parts import TokenLogprob
 from models.schemas.tools.custom import CustomInputDelta
+from models.schemas.tools.mcp_items import McpArgumentsDelta
+
+_ARGUMENTS: dict[str, type[ArgumentsDelta | CustomInputDelta | McpArgumentsDelta]] = {
+    "function_call": ArgumentsDelta,
+    "custom_tool_call": CustomInputDelta,
+    "mcp_call": McpArgumentsDelta,
+}
+"""Delta of the arguments of each type of call."""
 
 E = TypeVar("E", bound=ItemEvent)
 
@@ -60,9 +68,8 @@ class ItemMachine:
         return [self._write_item(ReasoningDelta, **self._part_fields(index), delta=delta)]
 
     def add_arguments(self, index: int, delta: str) -> list[BaseEvent]:
-        """Append to the arguments of a function call, or to the input of a custom tool."""
-        is_custom = self._item_state(index).item.type == "custom_tool_call"
-        kind = CustomInputDelta if is_custom else ArgumentsDelta
+        """Append to the arguments of a call, or to the input of a custom tool."""
+        kind = _ARGUMENTS.get(self._item_state(index).item.type, ArgumentsDelta)
         return [self._write_item(kind, **self._item_fields(index), delta=delta)]
 
     def _item_fields(self, index: int) -> dict[str, Any]:
@@ -113,7 +120,7 @@ class ItemMachine:
             raise IllegalEventError(
                 f"item {event.output_index} follows item {len(self.item_states) - 1}"
             )
-        if any(item_state.item.status == "incomplete" for item_state in self.item_states):
+        if any(item_state.is_incomplete for item_state in self.item_states):
             raise IllegalEventError(f"{event.type} cannot come after an incomplete item")
         self.item_states.append(ItemState(event.item, event.output_index))
 
@@ -124,7 +131,7 @@ def _accumulate(item_state: ItemState, event: ItemEvent) -> None:
             item_state.deltas.append(event.delta)
             item_state.num_chars += len(event.delta)
             item_state.logprobs += event.logprobs
-        case ReasoningDelta() | ArgumentsDelta() | CustomInputDelta():
+        case ReasoningDelta() | ArgumentsDelta() | CustomInputDelta() | McpArgumentsDelta():
             item_state.deltas.append(event.delta)
             item_state.num_chars += len(event.delta)
         case SummaryTextDelta():

@@ -34,6 +34,7 @@ class ItemStage(StrEnum):
     SUMMARY_DONE = "summary_done"
     STARTED = "started"
     SEARCHING = "searching"
+    CALLING = "calling"
     READY = "ready"
     """Every part is complete; the item may be closed."""
     CLOSED = "closed"
@@ -89,6 +90,30 @@ _WEB_SEARCH_CALL: _Table = {
     _S.READY: {"output_item.done": _S.CLOSED},
 }
 _COMPACTION: _Table = {_S.OPEN: {"output_item.done": _S.CLOSED}}
+_MCP_LIST_TOOLS: _Table = {
+    _S.OPEN: {"mcp_list_tools.in_progress": _S.STARTED},
+    # A list that is cut off is closed before it has completed or failed, and so is a call.
+    _S.STARTED: {
+        "mcp_list_tools.completed": _S.READY,
+        "mcp_list_tools.failed": _S.READY,
+        "output_item.done": _S.CLOSED,
+    },
+    _S.READY: {"output_item.done": _S.CLOSED},
+}
+_MCP_CALL: _Table = {
+    _S.OPEN: {"mcp_call.in_progress": _S.STARTED},
+    _S.STARTED: {
+        "mcp_call_arguments.delta": _S.STARTED,
+        "mcp_call_arguments.done": _S.CALLING,
+    },
+    _S.CALLING: {
+        "mcp_call.completed": _S.READY,
+        "mcp_call.failed": _S.READY,
+        "output_item.done": _S.CLOSED,
+    },
+    _S.READY: {"output_item.done": _S.CLOSED},
+}
+_MCP_APPROVAL_REQUEST: _Table = {_S.OPEN: {"output_item.done": _S.CLOSED}}
 ITEM_TABLES: dict[str, _Table] = {
     "message": _MESSAGE,
     "function_call": _FUNCTION_CALL,
@@ -97,8 +122,20 @@ ITEM_TABLES: dict[str, _Table] = {
     "reasoning": _REASONING,
     "web_search_call": _WEB_SEARCH_CALL,
     "compaction": _COMPACTION,
+    "mcp_list_tools": _MCP_LIST_TOOLS,
+    "mcp_call": _MCP_CALL,
+    "mcp_approval_request": _MCP_APPROVAL_REQUEST,
 }
 """Type of an item → stage → event that may follow, without its prefix `response.` → next stage."""
+_ORDER = (
+    _S.OPEN,
+    _S.STARTED,
+    _S.SEARCHING,
+    _S.CALLING,
+    _S.READY,
+    _S.CLOSED,
+)
+"""Order of the stages of items of tools that the server runs."""
 
 
 class ItemState:
@@ -122,6 +159,18 @@ class ItemState:
     def is_closed(self) -> bool:
         """Return True if the item has its final form."""
         return self.stage is ItemStage.CLOSED
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Return True if the item was cut off; some items have no status."""
+        return getattr(self.item, "status", None) == "incomplete"
+
+    def has_had(self, event_type: str) -> bool:
+        """Return True if the item of a tool that the server runs is past an event."""
+        name = event_type.removeprefix("response.")
+        table = ITEM_TABLES[self.item.type]
+        leads_to = next(stages[name] for stages in table.values() if name in stages)
+        return _ORDER.index(self.stage) >= _ORDER.index(leads_to)
 
     @property
     def text(self) -> str:

@@ -8,35 +8,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from models.events.item_builder import ItemBuilder, ItemEnd
-from models.events.item_state import ItemStage
+from models.events.item_builder import ItemBuilder, ItemEnd, StepEvent
 from models.ids import call_id_of, choice_of, output_item_id
 from models.schemas.event_types import BaseEvent
-from models.schemas.item_events import (
-    SearchCompleted,
-    SearchEvent,
-    SearchInProgress,
-    SearchSearching,
-)
 from models.schemas.parts import TokenLogprob, UrlCitation
-from models.schemas.tools.call_items import CallType
+from models.schemas.tools.call_items import CallType, HostedType
+from models.schemas.tools.mcp_items import McpArgumentsDone
 
 RecordEvents = Callable[[Sequence[BaseEvent], Sequence[int]], None]
 """Function that records events, given with the ids of the tokens that they came from."""
-
-_SEARCH_STAGES = (
-    ItemStage.OPEN,
-    ItemStage.STARTED,
-    ItemStage.SEARCHING,
-    ItemStage.READY,
-    ItemStage.CLOSED,
-)
-_SEARCH_STEPS: dict[type[SearchEvent], int] = {
-    SearchInProgress: 1,
-    SearchSearching: 2,
-    SearchCompleted: 3,
-}
-"""Event of a search → position in `_SEARCH_STAGES` that it leads to."""
 
 
 class ResumableWriter:
@@ -62,13 +42,19 @@ class ResumableWriter:
         """Characters of the current item passed to the writer so far."""
         self._num_annotations = len(last.annotations) if last else 0
         """Annotations of the current item passed to the writer so far."""
+        self._num_opening = 0
+        """Number of items that come before the first token."""
         self._tokens: list[int] = []
         self._logprobs: list[TokenLogprob] = []
 
     def rewind(self) -> None:
         """Expect the output from its first token on, as a later attempt repeats it."""
-        self._position, self._item_type = -1, ""
+        self._position, self._item_type = self._num_opening - 1, ""
         self._num_chars = self._num_annotations = 0
+
+    def end_opening(self) -> None:
+        """Note that the items so far come before the first token: `rewind` goes to their end."""
+        self._num_opening = self._position + 1
 
     def add_tokens(self, token_ids: Sequence[int], logprobs: Sequence[TokenLogprob] = ()) -> None:
         """Attach tokens to the output that follows; they are held until the next event.
@@ -108,15 +94,20 @@ class ResumableWriter:
         if self._num_annotations > len(self._machine.item_states[self._index].annotations):
             self._write(self._machine.add_annotation(self._index, annotation))
 
-    def open_search(self, action: dict[str, Any]) -> None:
-        """Start a web search call, after closing the open item."""
+    def open_hosted(self, kind: HostedType, **fields: Any) -> None:
+        """Start an item of a tool that the server runs, after closing the open item."""
         self.close()
-        self._write(self._switch_to("web_search_call", action=action))
+        self._write(self._switch_to(kind, **fields))
 
-    def advance_search(self, kind: type[SearchEvent]) -> None:
-        """Add the event of the next step of the open web search."""
-        if _SEARCH_STEPS[kind] > _SEARCH_STAGES.index(self._machine.item_states[self._index].stage):
-            self._write(self._machine.advance_search(self._index, kind))
+    def advance(self, kind: type[StepEvent]) -> None:
+        """Add the event of the next step of the open item of a tool that the server runs."""
+        if not self._machine.item_states[self._index].has_had(_type_of(kind)):
+            self._write(self._machine.advance(self._index, kind))
+
+    def end_arguments(self) -> None:
+        """End the arguments of the open call that the server makes."""
+        if not self._machine.item_states[self._index].has_had(_type_of(McpArgumentsDone)):
+            self._write(self._machine.end_arguments(self._index))
 
     def close(self, status: ItemEnd = "completed", **changes: Any) -> None:
         """End the open item, if any; `changes` are further fields of the final item."""
@@ -153,8 +144,8 @@ class ResumableWriter:
                 return self._machine.open_message(item_id)
             case "reasoning":
                 return self._machine.open_reasoning(item_id)
-            case "web_search_call":
-                return self._machine.open_search(item_id, **fields)
+            case "web_search_call" | "mcp_list_tools" | "mcp_call" | "mcp_approval_request":
+                return self._machine.open_hosted(item_id, kind, **fields)
             case _:
                 call_id = call_id_of(item_id)
                 return self._machine.open_call(item_id, call_id=call_id, kind=kind, **fields)
@@ -170,3 +161,8 @@ class ResumableWriter:
             self._record(events, tuple(self._tokens))
             self._tokens.clear()
             self._logprobs.clear()
+
+
+def _type_of(kind: type[BaseEvent]) -> str:
+    """Return the type of an event, by its class."""
+    return str(kind.model_fields["type"].default)

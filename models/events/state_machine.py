@@ -104,5 +104,5 @@ class EventMachine(ItemBuilder):
                     f"{event.type} cannot come in state {item_state.stage.value!r} "
                     f"of item {item_state.index}"
                 )
-            if event.type == "response.completed" and item_state.item.status == "incomplete":
+            if event.type == "response.completed" and item_state.is_incomplete:
                 raise IllegalEventError(f"{event.type} cannot come after an incomplete item")

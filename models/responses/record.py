@@ -40,6 +40,11 @@ class ResponseRecord:
     metadata: dict[str, str] = field(default_factory=dict)
     content_key: bytes | None = field(default=None, repr=False)
     """Key of an unstored response's content in Redis, until that is delivered or has expired."""
+    tool_secrets: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    """Headers and access tokens for MCP servers, by label, while it runs; read only when it is
+    claimed. Those of an unstored response are with its content in Redis."""
+    calls_begun: int = 0
+    """Number of its MCP calls that earlier attempts may have made; read only when it is claimed."""
     previous_response_id: UUID | None = None
     conversation_id: UUID | None = None
     finished_at: datetime | None = None

@@ -1,13 +1,17 @@
 """Tokens of a response, each with the choice (of `n`) that it belongs to.
 
-Given tokens are those of search results, which the model reads in the middle of its output and did
-not generate. They are stored as their complement, `~token_id`, so that logs and checkpoints hold
-one list of numbers.
+Given tokens are those of the results of hosted calls, which the model reads in the middle of its
+output and did not generate. They are stored as their complement, `~token_id`, so that logs and
+checkpoints hold one list of numbers. Notes (`models/responses/notes.py`) have the complements of
+ids beyond any vocabulary.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+FIRST_NOTE_ID = 1 << 26
+"""Least id of a note's tokens: no vocabulary nears it, and checkpoints hold ids up to 2**27."""
 
 
 class GeneratedToken(NamedTuple):
@@ -19,8 +23,23 @@ class GeneratedToken(NamedTuple):
 
     @property
     def is_given(self) -> bool:
-        """Return True if the model read the token and did not generate it."""
+        """Return True if the model did not generate the token, but read it, or it is of a note."""
         return self.token_id < 0
+
+    @property
+    def is_of_note(self) -> bool:
+        """Return True if it stands for no token: the model neither generated nor read it."""
+        return is_of_note(self.token_id)
+
+
+def is_of_note(token_id: int) -> bool:
+    """Return True if an id is part of a note and stands for no token."""
+    return token_id < -FIRST_NOTE_ID
+
+
+def without_notes(token_ids: Iterable[int]) -> list[int]:
+    """Return the ids that stand for tokens."""
+    return [token_id for token_id in token_ids if not is_of_note(token_id)]
 
 
 def complement(token_id: int) -> int:

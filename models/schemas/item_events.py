@@ -8,6 +8,7 @@ from models.schemas.event_types import ContentEvent, ItemEvent, PieceEvent
 from models.schemas.output import OutputItem
 from models.schemas.parts import OutputText, ReasoningText, SummaryText, TokenLogprob, UrlCitation
 from models.schemas.tools.custom import CustomInputDelta, CustomInputDone
+from models.schemas.tools.mcp_items import AnyMcpEvent
 
 
 class OutputItemAdded(ItemEvent):
@@ -167,4 +168,5 @@ AnyItemEvent = (
     | SearchInProgress
     | SearchSearching
     | SearchCompleted
+    | AnyMcpEvent
 )

@@ -34,6 +34,12 @@ from models.schemas.tools.hosted_items import (
     ShellCall,
     ShellCallOutput,
 )
+from models.schemas.tools.mcp_items import (
+    GivenMcpApprovalRequest,
+    GivenMcpApprovalResponse,
+    GivenMcpCall,
+    GivenMcpListTools,
+)
 from models.schemas.tools.tool_search import AdditionalTools, GivenToolSearch, GivenToolSearchOutput
 from models.schemas.unserved import MESSAGE, OTHER_ITEM
 
@@ -147,7 +153,11 @@ InputItem = Annotated[
     | Annotated[LocalShellCall, Tag("local_shell_call")]
     | Annotated[LocalShellOutput, Tag("local_shell_call_output")]
     | Annotated[ApplyPatchCall, Tag("apply_patch_call")]
-    | Annotated[ApplyPatchOutput, Tag("apply_patch_call_output")],
+    | Annotated[ApplyPatchOutput, Tag("apply_patch_call_output")]
+    | Annotated[GivenMcpListTools, Tag("mcp_list_tools")]
+    | Annotated[GivenMcpCall, Tag("mcp_call")]
+    | Annotated[GivenMcpApprovalRequest, Tag("mcp_approval_request")]
+    | Annotated[GivenMcpApprovalResponse, Tag("mcp_approval_response")],
     Discriminator(_item_type),
 ]
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from models.schemas.parts import OutputText, ReasoningText, SearchResult, SummaryText
 from models.schemas.strict import ItemStatus, WireModel, is_none
 from models.schemas.tools.custom import CustomToolCall
+from models.schemas.tools.mcp_items import McpApprovalRequest, McpCall, McpListTools
 
 
 class OutputMessage(WireModel):
@@ -82,6 +83,9 @@ OutputItem = Annotated[
     | ToolSearchCall
     | Reasoning
     | WebSearchCall
-    | Compaction,
+    | Compaction
+    | McpListTools
+    | McpCall
+    | McpApprovalRequest,
     Field(discriminator="type"),
 ]

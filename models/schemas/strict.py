@@ -31,6 +31,10 @@ Hint = Annotated[str, StringConstraints(max_length=512)]
 Duration = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}[smhd]$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 """Name of a function (§2)."""
+ServerLabel = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z][a-zA-Z0-9_-]{0,63}$")]
+"""Label of an MCP server."""
+ToolName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+"""Name of a tool of an MCP server."""
 
 Source = Annotated[str, Field(min_length=1, max_length=MAX_GRAMMAR)]
 """A regular expression or a Lark grammar."""

@@ -47,3 +47,11 @@ FUNCTION: Unserved = {
     "async": (False,),
     "async_": (False,),
 }
+MCP_ITEM: Unserved = {**OTHER_ITEM, "status": ANY}
+"""Lists of items give every item a status; these have none of their own."""
+MCP: Unserved = {
+    "allowed_callers": (["direct"],),
+    "connector_id": (),
+    "defer_loading": (False,),
+    "tunnel_id": (),
+}

@@ -1,4 +1,7 @@
-"""Checkpoints of running responses, written for all responses of a worker in one UPDATE."""
+"""What an attempt leaves for later ones: checkpoints, and the number of calls it has begun.
+
+The checkpoints of all responses of a worker are written in one UPDATE.
+"""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -15,6 +18,14 @@ _WRITE = text("""
     WHERE r.project_id = mine.project_id AND r.id = mine.id AND r.attempt = mine.attempt
       AND r.status = 'in_progress' AND r.store
     RETURNING r.id
+""")
+
+# A call that begins is progress: the response does not crash its workers one after the other.
+_BEGIN_CALL = text("""
+    UPDATE responses SET calls_begun = greatest(calls_begun, :number), num_crashes = 0
+    WHERE project_id = :project_id AND id = :id AND attempt = :attempt
+      AND status = 'in_progress'
+    RETURNING id
 """)
 
 
@@ -39,3 +50,17 @@ class Checkpoints:
         }
         with self._database.statement() as connection:
             return set(connection.execute(_WRITE, values).scalars())
+
+    def begin_call(self, record: ResponseRecord, number: int) -> bool:
+        """Note that a response's MCP call of this number, from 1, may have been made from now on.
+
+        Return False if the attempt is stale, so that it must not be made.
+        """
+        values = {
+            "project_id": record.project_id,
+            "id": record.id,
+            "attempt": record.attempt,
+            "number": number,
+        }
+        with self._database.statement() as connection:
+            return connection.execute(_BEGIN_CALL, values).first() is not None

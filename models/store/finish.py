@@ -20,7 +20,8 @@ _FINISH = text("""
     WITH finished AS (
         UPDATE responses
         SET status = :status, usage = :usage, error = :error, finished_at = :finished_at,
-            incomplete_details = :incomplete_details, checkpoint = NULL
+            incomplete_details = :incomplete_details, checkpoint = NULL,
+            tool_secrets = NULL
         WHERE project_id = :project_id AND id = :id AND attempt = :attempt
           AND status = ANY(:sources)
         RETURNING id, project_id, store, background, conversation_id

@@ -19,6 +19,7 @@ from models.store.rows import (
     OUTPUT_OF_ID,
     select_records,
     stored_content_key,
+    stored_tool_secrets,
     to_record,
 )
 
@@ -32,10 +33,10 @@ _CREATE = text("""
     ), created AS (
         INSERT INTO responses (id, project_id, model, status, background, store, priority,
                                previous_response_id, conversation_id, metadata, parameters,
-                               content_key, created_at)
+                               content_key, tool_secrets, created_at)
         SELECT :id, :project_id, :model, 'queued', :background, :store, :priority,
                :previous_response_id, :conversation_id, CAST(:metadata AS json),
-               CAST(:parameters AS json), :content_key, :created_at
+               CAST(:parameters AS json), :content_key, :tool_secrets, :created_at
         WHERE CAST(:conversation_id AS uuid) IS NULL OR EXISTS (SELECT FROM locked)
         RETURNING id, project_id
     ), written AS (
@@ -151,6 +152,7 @@ class Responses:
             "metadata": orjson.dumps(new.metadata).decode(),
             "parameters": orjson.dumps(new.parameters).decode(),
             "content_key": stored_content_key(new, self._database.vault),
+            "tool_secrets": stored_tool_secrets(new, self._database.vault),
             "created_at": new.created_at,
             "items": orjson.dumps(list(items)).decode(),
         }

@@ -4,6 +4,7 @@ import base64
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import TextualSelect, column, text
 
 from models.encryption.vault import SecretVault, VaultError, owner_of_response
@@ -18,7 +19,7 @@ COLUMNS = """
     r.finished_at, r.usage, r.error, r.incomplete_details
 """
 
-CLAIM_COLUMNS = COLUMNS + ", r.checkpoint, r.isolated"
+CLAIM_COLUMNS = COLUMNS + ", r.checkpoint, r.isolated, r.tool_secrets, r.calls_begun"
 """Columns for the process that claims or takes over a response: more than readers get."""
 
 OUTPUT = """
@@ -46,6 +47,8 @@ def to_record(row: Any, vault: SecretVault) -> ResponseRecord:
     fields = dict(row._mapping)
     if fields["content_key"] is not None:
         fields["content_key"] = _content_key(row.id, fields["content_key"], vault)
+    if "tool_secrets" in fields:
+        fields["tool_secrets"] = _tool_secrets(row.id, fields["tool_secrets"], vault)
     if fields.get("checkpoint") is not None:
         fields["checkpoint"] = Checkpoint.from_bytes(fields["checkpoint"])
     return ResponseRecord(**{**fields, "status": ResponseStatus(fields["status"])})
@@ -65,3 +68,30 @@ def stored_content_key(record: ResponseRecord, vault: SecretVault) -> bytes | No
         return None
     key = base64.b64encode(record.content_key).decode()
     return vault.encrypt(owner_of_response(record.id), key).encode()
+
+
+def _tool_secrets(response_id: UUID, stored: bytes | None, vault: SecretVault) -> dict[str, Any]:
+    """Return the secrets of a response's tools; none if they cannot be decrypted."""
+    if stored is None:
+        return {}
+    try:
+        secrets: dict[str, Any] = orjson.loads(
+            vault.decrypt(_owner_of_tools(response_id), stored.decode())
+        )
+    except (VaultError, ValueError):
+        return {}
+    return secrets
+
+
+def stored_tool_secrets(record: ResponseRecord, vault: SecretVault) -> bytes | None:
+    """Return the secrets of a response's tools in the form to store, which is never clear text."""
+    if not record.tool_secrets:
+        return None
+    if vault.key is None:
+        raise VaultError("There is no key to encrypt the secrets of tools with.")
+    secrets = orjson.dumps(record.tool_secrets).decode()
+    return vault.encrypt(_owner_of_tools(record.id), secrets).encode()
+
+
+def _owner_of_tools(response_id: UUID) -> str:
+    return f"tools of {owner_of_response(response_id)}"

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +31,8 @@ class UnstoredContent:
     parameters: dict[str, Any]
     metadata: dict[str, str]
     items: list[dict[str, Any]]
+    tool_secrets: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    """Headers and access tokens for MCP servers, by label."""
     has_context: bool = False
     """True if the items begin with those of the context, which is stored nowhere."""
 
@@ -65,6 +67,7 @@ class UnstoredContents:
                 "parameters": content.parameters,
                 "metadata": content.metadata,
                 "items": content.items,
+                "tool_secrets": content.tool_secrets,
                 "has_context": content.has_context,
             }
         )

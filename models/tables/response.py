@@ -42,6 +42,10 @@ class Response(Base):
     """Serialized `Checkpoint` of a running, stored response; null once it has ended."""
     content_key: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Key of an unstored response's content in Redis; erased when that is delivered, or with it."""
+    tool_secrets: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Headers and access tokens for MCP servers, encrypted; erased when the response ends."""
+    calls_begun: Mapped[int] = mapped_column(server_default="0")
+    """Number of its MCP calls that may have been made: none of them is made again."""
     previous_response_id: Mapped[UUID | None]
     conversation_id: Mapped[UUID | None]
     """Conversation that it continues and, unless it fails or is cancelled, appends to."""

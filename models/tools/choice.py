@@ -8,13 +8,17 @@ from models.schemas.request.parameters import GenerationParameters
 from models.schemas.request.tools import AllowedTools, NamedChoice, ToolChoice
 from models.schemas.tools.custom import CustomChoice, TextInput
 from models.schemas.tools.function import FunctionChoice
+from models.schemas.tools.mcp import McpChoice
 from models.schemas.tools.web_search import HostedChoice
 from models.tools.custom import CLOSER
+from models.tools.mcp.functions import has_mcp, mcp_functions
 from models.tools.model_function import ModelFunction, model_functions
 from models.tools.web_search import ARGUMENTS, NAME, offered_search
 
 SEARCH_FUNCTION = ModelFunction(name=NAME, parameters=ARGUMENTS, strict=True)
 """Web search as the function that models call."""
+_HOSTED = ("mcp_call", "mcp_approval_request")
+"""Types of calls that the server answers, as soon as the client approves of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,7 @@ class CallRule:
 
     @property
     def by_name(self) -> dict[str, ModelFunction]:
-        """Functions that may be called and that the client runs, by name."""
+        """Functions that may be called, by name, but for the web search."""
         return {tool.name: tool for tool in self.tools if tool is not SEARCH_FUNCTION}
 
     @property
@@ -51,14 +55,19 @@ class CallRule:
     def is_generic(self) -> bool:
         """Return True if tools and calls must be written in the generic format.
 
-        The formats of weights have no custom tools.
+        The formats of weights have no custom tools, and no results in the middle of an output.
         """
-        return any(tool.input_format is not None for tool in (*self.shown, *self.tools))
+        return any(
+            tool.input_format is not None or tool.call_type in _HOSTED
+            for tool in (*self.shown, *self.tools)
+        )
 
 
 def call_rule(parameters: GenerationParameters) -> CallRule:
     """Return the rule of a request; its `tools` are empty if no function may be called."""
     shown = [tool for tool in model_functions(parameters.flat_tools) if not tool.is_deferred]
+    taken = {tool.name for tool in shown}
+    shown += [tool for tool in mcp_functions(parameters) if tool.name not in taken]
     # What an item brings is described where it is brought.
     brought = {tool.name: tool for tool in model_functions(parameters.added_tools)}
     functions = {tool.name: tool for tool in shown} | brought
@@ -79,8 +88,19 @@ def call_rule(parameters: GenerationParameters) -> CallRule:
     )
 
 
-def is_named_by(choice: NamedChoice, tool: ModelFunction) -> bool:
+def find_missing_tool(parameters: GenerationParameters) -> str | None:
+    """Return why `tool_choice` cannot be followed, once MCP servers have listed their tools."""
+    rule = call_rule(parameters)
+    if has_mcp(parameters) and rule.is_forced and not rule.tools:
+        return "tool_choice names a tool that its MCP server does not list."
+    return None
+
+
+def is_named_by(choice: NamedChoice | McpChoice, tool: ModelFunction) -> bool:
     """Return True if a choice names a tool; without a namespace, it names one of any."""
+    if isinstance(choice, McpChoice):
+        is_of_server = tool.call_type in _HOSTED and tool.namespace == choice.server_label
+        return is_of_server and choice.name in (None, tool.client_name)
     call_type = "custom_tool_call" if isinstance(choice, CustomChoice) else "function_call"
     is_inside = choice.namespace in (None, tool.namespace)
     return tool.call_type == call_type and tool.client_name == choice.name and is_inside
@@ -92,20 +112,21 @@ def format_of(parameters: GenerationParameters, profile: Profile) -> CallFormat:
     return GENERIC if is_generic else profile.call_format
 
 
-def _chosen(choice: ToolChoice | None) -> tuple[list[NamedChoice] | None, str]:
+def _chosen(choice: ToolChoice | None) -> tuple[list[NamedChoice | McpChoice] | None, str]:
     """Return the choices of single tools, None for any tool, and the mode."""
     match choice:
-        case FunctionChoice() | CustomChoice():
+        case FunctionChoice() | CustomChoice() | McpChoice():
             return [choice], "required"
         case AllowedTools():
-            return [one for one in choice.tools if isinstance(one, NamedChoice)], choice.mode
+            named = [one for one in choice.tools if isinstance(one, NamedChoice | McpChoice)]
+            return named, choice.mode
         case str():
             return None, choice
         case _:
             return None, "auto"
 
 
-def _is_chosen(tool: ModelFunction, chosen: list[NamedChoice]) -> bool:
+def _is_chosen(tool: ModelFunction, chosen: list[NamedChoice | McpChoice]) -> bool:
     return any(is_named_by(choice, tool) for choice in chosen)
 
 

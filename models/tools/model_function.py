@@ -15,9 +15,10 @@ from models.schemas.request.tools import (
     flatten_tool,
     qualified_name,
 )
-from models.schemas.tools.call_items import CallType
+from models.schemas.tools.call_items import CallType, HostedType
 from models.schemas.tools.custom import CustomTool, InputFormat
 from models.schemas.tools.function import FunctionTool
+from models.schemas.tools.mcp import McpTool
 from models.schemas.tools.web_search import WebSearchTool
 
 _TOOLS: TypeAdapter[list[Tool]] = TypeAdapter(list[Tool])
@@ -40,7 +41,8 @@ class ModelFunction:
     strict: bool | None = None
     input_format: InputFormat | None = None
     """Format of a custom tool's input, which is text in the place of arguments."""
-    call_type: CallType = "function_call"
+    call_type: CallType | HostedType = "function_call"
+    """Type of the item of its calls."""
     client_name: str = ""
     """Name that the client has given it, within its namespace."""
     namespace: str | None = None
@@ -49,8 +51,11 @@ class ModelFunction:
 
     def item_fields(self) -> dict[str, Any]:
         """Return the fields of the item of a call that say what is called."""
-        if self.call_type == "tool_search_call":
-            return {}
+        match self.call_type:
+            case "tool_search_call":
+                return {}
+            case "mcp_call" | "mcp_approval_request":
+                return {"name": self.client_name, "server_label": self.namespace}
         return {"name": self.client_name, "namespace": self.namespace}
 
 
@@ -118,8 +123,8 @@ def _of_tool_search(tool: ToolSearchTool) -> Iterator[ModelFunction]:
     )
 
 
-def _of_web_search(tool: WebSearchTool) -> Iterator[ModelFunction]:
-    """Yield nothing: the server runs it (models/tools/web_search.py)."""
+def _of_hosted(tool: WebSearchTool | McpTool) -> Iterator[ModelFunction]:
+    """Yield nothing: the server runs it (models/tools/web_search.py, models/tools/mcp/)."""
     del tool
     yield from ()
 
@@ -129,6 +134,7 @@ _FUNCTIONS_OF: dict[type[FlatTool], Callable[[Any], Iterator[ModelFunction]]] = 
     CustomTool: _of_custom,
     NamespaceTool: _of_namespace,
     ToolSearchTool: _of_tool_search,
-    WebSearchTool: _of_web_search,
+    WebSearchTool: _of_hosted,
+    McpTool: _of_hosted,
 }
 """Type of tool → function that yields what the model may call for it."""

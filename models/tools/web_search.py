@@ -2,7 +2,7 @@
 
 All models use the Hermes format: a call is `<tool_call>{…}</tool_call>`, and its result is
 `<tool_response>{…}</tool_response>`. This module only handles text;
-`worker/generation/searxng.py` runs the searches.
+`worker/hosted/searxng.py` runs the searches.
 """
 
 import json

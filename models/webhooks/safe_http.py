@@ -90,7 +90,7 @@ class OutboundClient:
         response in time.
         """
         target = self._destinations.target(url)
-        backend = _CheckedBackend(self._destinations, target, owner)
+        backend = CheckedBackend(self._destinations, target, owner)
         try:
             async with (
                 asyncio.timeout(self._total_s),
@@ -108,7 +108,7 @@ class OutboundClient:
             raise OutboundError(f"no connection ({type(error).__name__})") from None
 
 
-class _CheckedBackend(httpcore2.AsyncNetworkBackend):
+class CheckedBackend(httpcore2.AsyncNetworkBackend):
     """Network backend that resolves a name, checks its addresses and connects only to those."""
 
     def __init__(self, destinations: Destinations, target: Target, owner: str) -> None:

@@ -24,6 +24,7 @@ from tests.conftest import on_database
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from tests.integration.loop_bridge import bridge
+from tests.mcp.process import McpServerProcess
 from worker.maintenance.maintenance import Maintenance
 from worker.maintenance.retention import Retention
 from worker.process.timings import WorkerTimings
@@ -180,6 +181,13 @@ def retention(settings: Settings, maintenance_url: str) -> Iterator[Retention]:
     """Return retention whose sweeps the test runs."""
     with contextlib.closing(Retention(with_database(settings, maintenance_url))) as made:
         yield made
+
+
+@pytest.fixture
+def mcp_server(tmp_path: Path) -> Iterator[McpServerProcess]:
+    """Start an MCP server in a process of its own."""
+    with McpServerProcess(tmp_path) as started:
+        yield started
 
 
 def with_database(settings: Settings, url: str) -> Settings:

@@ -1,26 +1,35 @@
 """One of the `n` completions of a response: turns its tokens into text and events."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
 from models.events.resumable_writer import ResumableWriter
 from models.responses.tokens import complement
-from models.schemas.item_events import SearchCompleted, SearchInProgress, SearchSearching
-from models.schemas.parts import SearchResult, TokenLogprob
+from models.schemas.parts import TokenLogprob
+from models.schemas.tools.call_items import HostedType
 from models.tools.citations import Citations
 from models.tools.model_function import ModelFunction
-from models.tools.web_search import parse_call, parse_result
+from models.tools.web_search import parse_call
 from worker.engine.interface import Delta, FinishReason, Logprobs
+from worker.hosted.calls import HostedCall, HostedOutput, SearchCall, ToolCall, begin_mcp_call
 from worker.parsing.segments import Kind
 from worker.parsing.text_pipeline import ConfirmedText, TextPipeline
 from worker.parsing.whole_calls import parse_function_call
 
 FormatLogprob = Callable[[int, Logprobs], TokenLogprob]
+CanCall = Callable[[HostedType | None], bool]
+"""Function that returns True if the limits allow one more call.
+
+Its argument is the type of the item of a call that the server answers, None for any other.
+"""
+
+_WHOLE = ("tool_search_call", "mcp_approval_request")
+"""Types of calls whose arguments no event has before the end of the call."""
 
 _REASONING_KINDS = (Kind.REASONING, Kind.TAG)
 
@@ -36,12 +45,12 @@ class OutputRules:
     """True if reasoning items are left out of the output."""
     shows_sources: bool = False
     """True if the action of a search lists the addresses that were found."""
-    max_searches: int = 0
-    """Most searches of all choices together."""
+    max_hosted: Counter[HostedType] = field(default_factory=Counter)
+    """Most calls that the server answers, by the type of their items, of all choices together."""
     max_calls: int | None = None
     """Most function calls of each choice, which ends after the last; None sets no limit."""
     functions: Mapping[str, ModelFunction] = field(default_factory=dict)
-    """Functions that may be called and that the client runs, by name."""
+    """Functions that may be called, by name."""
 
 
 PLAIN_RULES = OutputRules()
@@ -59,7 +68,7 @@ class _PendingToken(NamedTuple):
 class Choice:
     """One completion of a response, recorded as output items of its own.
 
-    Each turn, which ends with a search, is a separate sequence of the engine.
+    Each turn, which ends with a call that the server answers, is a separate sequence of the engine.
     """
 
     def __init__(
@@ -70,12 +79,9 @@ class Choice:
         *,
         format_logprob: FormatLogprob,
         rules: OutputRules = PLAIN_RULES,
-        can_call: Callable[[bool], bool],
+        can_call: CanCall,
     ) -> None:
-        """Create a choice without tokens.
-
-        `can_call` returns True if one more tool call is allowed; its argument is True for a search.
-        """
+        """Create a choice without tokens; `can_call` returns True if one more call is allowed."""
         self._sequence_id = sequence_id
         self.num_cached = 0
         """Number of prompt tokens found in the prefix cache."""
@@ -84,15 +90,16 @@ class Choice:
         self.error: str | None = None
         self.is_generating = True
         """True if the engine may still run its sequence."""
-        self.query: str | None = None
-        """Query of the search whose result it waits for, if it does."""
-        self.num_searches = 0
+        self.call: HostedCall | None = None
+        """Call whose result it waits for, if it does."""
+        self.num_hosted: Counter[HostedType] = Counter()
+        """Number of its calls that the server answers, by the type of their items."""
         self.num_calls = 0
-        """Number of its function calls."""
+        """Number of its calls that the client answers."""
         self.opens_reasoning = pipeline.opens_reasoning
         """True if the text before its current turn ends within reasoning."""
         self._turn = 0
-        """Number of search results it has received."""
+        """Number of results of hosted calls that it has received."""
         self.num_reasoning_tokens = 0
         """Number of tokens that begin within reasoning, tags included."""
         self._writer = writer
@@ -101,8 +108,13 @@ class Choice:
         self._rules = rules
         self._can_call = can_call
         self._citations = Citations()
-        self._whole_arguments: list[str] | None = None
-        """Arguments of the current call, if no event has them before its end."""
+        self._hosted = HostedOutput(
+            writer=writer, citations=self._citations, shows_sources=rules.shows_sources
+        )
+        self._function: ModelFunction | None = None
+        """Function of the current call."""
+        self._arguments: list[str] = []
+        """Arguments of the current call, in pieces."""
         self._pending: deque[_PendingToken] = deque()
 
     @property
@@ -112,11 +124,11 @@ class Choice:
 
     @property
     def is_accepting(self) -> bool:
-        """Return True if it has not ended and does not wait for a search.
+        """Return True if it has not ended and does not wait for the result of a call.
 
         Spelled out where every token passes: a property is a call.
         """
-        return self.reason is None and self.query is None
+        return self.reason is None and self.call is None
 
     @property
     def num_hits(self) -> int:
@@ -125,7 +137,7 @@ class Choice:
 
     @property
     def turn(self) -> int:
-        """Number of its current turn, from 0; each search result begins another."""
+        """Number of its current turn, from 0; each result of a hosted call begins another."""
         return self._turn
 
     def resume(self, token_ids: Sequence[int]) -> None:
@@ -149,22 +161,24 @@ class Choice:
     def advance(self, delta: Delta, *, is_released: bool) -> None:
         """Process one delta; deltas after the end are ignored."""
         self.is_generating &= delta.finish_reason is None
-        if self.reason is not None or self.query is not None:
+        if self.reason is not None or self.call is not None:
             return
         self.num_cached = max(self.num_cached, delta.num_cached_tokens)
         is_stopped = delta.token_id is not None and self._add_token(delta.token_id, delta.logprobs)
         if self.reason is not None:
             return
-        if self.query is not None and delta.finish_reason in (None, *COMPLETE):
+        if self.call is not None and delta.finish_reason in (None, *COMPLETE):
             return
         # The buffered text of a released response is shown by its next attempt.
         if not is_stopped and delta.finish_reason is not None and not is_released:
             is_stopped = self._record(*self._pipeline.flush())
+            if self.call is not None and delta.finish_reason in COMPLETE:
+                return
         self.reason = FinishReason.STOP if is_stopped else delta.finish_reason
         self.error = delta.error
 
-    def add_search_result(self, token_ids: Sequence[int]) -> None:
-        """Insert the tokens of a search result, after which its next turn begins."""
+    def add_result(self, token_ids: Sequence[int]) -> None:
+        """Insert the tokens of the result that it waits for, after which its next turn begins."""
         self._writer.add_tokens([token.token_id for token in self._pending])
         self._pending.clear()
         self._writer.add_tokens([complement(token_id) for token_id in token_ids])
@@ -197,18 +211,14 @@ class Choice:
                 self.reason = FinishReason.STOP
 
     def _begin_turn(self, token_ids: Sequence[int]) -> None:
-        hits, error = parse_result(self._pipeline.begin_turn(token_ids))
+        if self.call is None:
+            # The call ended with the turn, and not with its closing tag.
+            self._record(*self._pipeline.flush())
+        assert self.call is not None
+        result = self._pipeline.begin_turn(token_ids)
         self.opens_reasoning = self._pipeline.opens_reasoning
-        action: dict[str, Any] = {"type": "search", "query": self.query}
-        if self._rules.shows_sources:
-            action["sources"] = [{"type": "url", "url": hit.url} for hit in hits]
-        results = [SearchResult(url=hit.url, title=hit.title, text=hit.text) for hit in hits]
-        if error is None:
-            self._writer.advance_search(SearchCompleted)
-        status: Literal["completed", "failed"] = "completed" if error is None else "failed"
-        self._writer.close(status, action=action, results=results)
-        self._citations.add_hits(hits)
-        self.query = None
+        self.call.end(self._hosted, result)
+        self.call = None
         self._turn += 1
 
     def _add_token(self, token_id: int, logprobs: Logprobs | None) -> bool:
@@ -232,7 +242,7 @@ class Choice:
         return is_stopped
 
     def _write(self, text: ConfirmedText) -> None:
-        if self.reason is not None or self.query is not None:
+        if self.reason is not None or self.call is not None:
             return
         match text.kind:
             case Kind.ANSWER:
@@ -254,28 +264,52 @@ class Choice:
                 self._end_call()
 
     def _begin_call(self, name: str) -> None:
-        if not self._can_call(False):
+        function = self._rules.functions[name]
+        is_hosted = function.call_type == "mcp_call"
+        if not self._can_call("mcp_call" if is_hosted else None):
             self.reason = FinishReason.STOP
             return
-        self.num_calls += 1
+        self._function, self._arguments = function, []
         self._citations.begin()
-        function = self._rules.functions[name]
-        self._whole_arguments = [] if function.call_type == "tool_search_call" else None
-        self._writer.open_call(function.call_type, **function.item_fields())
+        self.num_calls += not is_hosted
+        match function.call_type:
+            case "mcp_call":
+                self.num_hosted["mcp_call"] += 1
+                begin_mcp_call(self._writer, **function.item_fields())
+            case "function_call" | "custom_tool_call" | "tool_search_call":
+                self._writer.open_call(function.call_type, **function.item_fields())
 
     def _add_arguments(self, text: str) -> None:
-        if self._whole_arguments is None:
+        assert self._function is not None
+        self._arguments.append(text)
+        if self._function.call_type not in _WHOLE:
             self._writer.add_arguments(text)
-        else:
-            self._whole_arguments.append(text)
 
     def _end_call(self) -> None:
-        if self._whole_arguments is None:
-            self._writer.close()
-        else:
-            self._writer.close(arguments=_parsed("".join(self._whole_arguments)))
+        function, arguments = self._function, "".join(self._arguments)
+        assert function is not None
+        match function.call_type:
+            case "mcp_call":
+                self._wait_for(ToolCall(function, arguments))
+                return
+            case "mcp_approval_request":
+                fields = function.item_fields()
+                self._writer.open_hosted("mcp_approval_request", **fields, arguments=arguments)
+                self._writer.close()
+                # The client has to answer first.
+                self.reason = FinishReason.STOP
+                return
+            case "tool_search_call":
+                self._writer.close(arguments=_parsed(arguments))
+            case _:
+                self._writer.close()
         if self._rules.max_calls is not None and self.num_calls >= self._rules.max_calls:
             self.reason = FinishReason.STOP
+
+    def _wait_for(self, call: HostedCall) -> None:
+        """Wait for the result of a call that the server answers."""
+        call.begin(self._hosted)
+        self.call = call
 
     def _write_whole_call(self, text: ConfirmedText) -> None:
         """Write a call that was parsed as a whole: a search, or a deviating function call."""
@@ -286,18 +320,15 @@ class Choice:
                 self._add_arguments(function.arguments)
                 self._end_call()
             return
-        query = parse_call(text.text) if self._rules.max_searches else None
+        query = parse_call(text.text) if self._rules.max_hosted["web_search_call"] else None
         if query is None:
             self._writer.add_text(text.text)
-        elif not self._can_call(True):
+        elif not self._can_call("web_search_call"):
             self.reason = FinishReason.STOP
         else:
-            self.query = query
-            self.num_searches += 1
-            self._writer.open_search({"type": "search", "query": query})
-            self._writer.advance_search(SearchInProgress)
-            self._writer.advance_search(SearchSearching)
+            self.num_hosted["web_search_call"] += 1
             self._citations.begin()
+            self._wait_for(SearchCall(query))
 
 
 def _parsed(arguments: str) -> Any:

@@ -13,6 +13,7 @@ from models.responses.record import ResponseRecord
 from models.responses.tokens import split_last_turn
 from models.schemas.request.parameters import GenerationParameters
 from models.tools.choice import call_rule, format_of
+from models.tools.mcp.functions import without_mcp_calls
 from models.tools.web_search import must_search, offered_search
 from worker.engine.interface import ForcedPrefix, GenerationRequest, JsonOutput
 from worker.engine.params import SamplingParams, choice_seed
@@ -40,6 +41,8 @@ def engine_requests(
         max_tokens=encoder.context_length - len(prompt),
     )
     images = engine_images(prompt)
+    if not generation.can_call("mcp_call"):
+        parameters = without_mcp_calls(parameters)
     requests = []
     for number, choice in enumerate(generation.choices):
         if not choice.is_generating:
@@ -62,10 +65,15 @@ def engine_requests(
                     parameters,
                     encoder,
                     turn=choice.turn,
-                    can_search=generation.can_call(True),
+                    can_search=generation.can_call("web_search_call"),
                     opens_reasoning=choice.opens_reasoning,
                 ),
-                json=find_json(parameters, encoder, opens_reasoning=choice.opens_reasoning),
+                json=find_json(
+                    parameters,
+                    encoder,
+                    turn=choice.turn,
+                    opens_reasoning=choice.opens_reasoning,
+                ),
                 cache_salt=cache_salt(generation.record.project_id, parameters.prompt_cache_key),
             )
         )
@@ -115,7 +123,7 @@ def turn_grammar(
 
 
 def find_json(
-    parameters: GenerationParameters, encoder: ChatEncoder, *, opens_reasoning: bool
+    parameters: GenerationParameters, encoder: ChatEncoder, *, turn: int = 0, opens_reasoning: bool
 ) -> JsonOutput | None:
     """Return where the output of `turn_grammar` is JSON; None if it is not, or nobody knows where.
 
@@ -123,12 +131,13 @@ def find_json(
     """
     rule = call_rule(parameters)
     language, _ = requested_constraint(parameters) or (None, "")
-    if rule.tools and language is None and not rule.is_forced:
+    is_forced = rule.is_forced and turn == 0
+    if rule.tools and language is None and not is_forced:
         opener = format_of(parameters, encoder.profile).opener
         token_id = encoder.special_id(opener)
         closer = opener if token_id is None else token_id
         return JsonOutput(begins_free=True, closer=closer) if opener else None
-    if language != "json_schema" and not rule.is_forced:
+    if language != "json_schema" and not is_forced:
         return None
     if encoder.think_tags and is_reasoning_enabled(parameters.effort):
         opener, closer = encoder.think_tags

@@ -13,8 +13,14 @@ from models.recording.recorder import EndingCause, Recorder
 from models.responses.checkpoint import Checkpoint
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
-from models.responses.tokens import GeneratedToken, complement, group_by_choice
+from models.responses.tokens import (
+    GeneratedToken,
+    complement,
+    group_by_choice,
+    without_notes,
+)
 from models.schemas.response import Usage
+from models.schemas.tools.call_items import HostedType
 from worker.engine.interface import Delta, FinishReason
 from worker.generation.choice import COMPLETE, PLAIN_RULES, Choice, FormatLogprob, OutputRules
 from worker.parsing.text_pipeline import TextPipeline
@@ -50,11 +56,13 @@ class Generation:
         self._numbers: dict[str, int] = {}
         """Number of each choice, by the id of its current sequence."""
         self._index_sequences()
-        self._max_searches = rules.max_searches
+        self._max_hosted = rules.max_hosted
+        self._num_opening_calls = 0
+        """Number of MCP calls that were made before the first token."""
         self._max_tool_calls = record.parameters.get("max_tool_calls")
         self._num_prompt_tokens = num_prompt_tokens
         self._tokens: list[GeneratedToken] = []
-        """Tokens of all choices, in order of arrival."""
+        """Tokens of all choices, in order of arrival, after the notes of what came before."""
         self._progress = (0, recorder.next_sequence_number)
         """Number of tokens that have become events, and sequence number of the next event."""
         # A checkpoint holds no summary: with one, the response is generated again from the start.
@@ -69,7 +77,9 @@ class Generation:
         self.is_overdue = False
         """True if it was stopped because it reached the maximum run time of a response."""
         self.is_interrupted = False
-        """True if it must stop, even while it waits for a search."""
+        """True if it must stop, even while it waits for the result of a call."""
+        self.is_opening = False
+        """True while calls are made that come before the first token."""
 
     @property
     def sequence_ids(self) -> list[str]:
@@ -78,14 +88,14 @@ class Generation:
 
     @property
     def waiting(self) -> list[Choice]:
-        """Choices that wait for a search result."""
+        """Choices that wait for the result of a call."""
         if self._cause is not None:
             return []
-        return [choice for choice in self.choices if choice.reason is None and choice.query]
+        return [choice for choice in self.choices if choice.reason is None and choice.call]
 
     @property
     def cause(self) -> EndingCause:
-        """Cause of its end; set once `wait` returns and no choice waits for a search."""
+        """Cause of its end; set once `wait` returns and no choice waits for a result."""
         assert self._cause is not None
         return self._cause
 
@@ -123,28 +133,43 @@ class Generation:
             token_ids = [token.token_id for token in group]
             if is_given:
                 given = [complement(token_id) for token_id in token_ids]
-                self.add_search_result(self.choices[number], given)
+                self.add_result(self.choices[number], given)
                 continue
             for token_id in token_ids:
                 sequence_id = self.choices[number].sequence_id
                 is_over = self.advance(Delta(sequence_id=sequence_id, token_id=token_id))
         return is_over
 
-    def add_search_result(self, choice: Choice, token_ids: Sequence[int]) -> None:
-        """Insert the tokens of a search result into a waiting choice."""
+    def add_notes(self, token_ids: Sequence[int], *, num_calls: int = 0) -> None:
+        """Add the notes of what has come before the first token, among it so many MCP calls."""
+        self._num_opening_calls += num_calls
+        self._tokens += [GeneratedToken(0, token_id) for token_id in token_ids]
+        self._progress = (len(self._tokens), self.recorder.next_sequence_number)
+
+    def add_result(self, choice: Choice, token_ids: Sequence[int]) -> None:
+        """Insert the tokens of the result of a call into a choice that waits for it."""
         number = self.choices.index(choice)
         self._tokens += [GeneratedToken(number, complement(token_id)) for token_id in token_ids]
-        choice.add_search_result(token_ids)
+        choice.add_result(token_ids)
         self._index_sequences()
         self._progress = (len(self._tokens), self.recorder.next_sequence_number)
 
-    def continue_after_search(self) -> bool:
-        """Continue after the searches; return True if no choice has more to generate."""
+    def continue_after_calls(self) -> bool:
+        """Continue after the results of calls; return True if no choice has more to generate."""
         return self._update_cause()
 
     def tokens_of(self, choice: Choice) -> list[int]:
-        """Return all tokens of a choice; given tokens are bitwise complements."""
-        return group_by_choice(self._tokens).get(self.choices.index(choice), [])
+        """Return all tokens of a choice, without notes; given tokens are bitwise complements."""
+        found = group_by_choice(self._tokens).get(self.choices.index(choice), [])
+        return without_notes(found)
+
+    def num_hosted(self, item_type: HostedType) -> int:
+        """Return how many calls the server has answered, by the type of their items.
+
+        Those are included that came before the first token, and those that are being answered.
+        """
+        num_before = self._num_opening_calls if item_type == "mcp_call" else 0
+        return num_before + sum(choice.num_hosted[item_type] for choice in self.choices)
 
     def checkpointed_record(self) -> ResponseRecord | None:
         """Return the record with a checkpoint; None if there is nothing to resume from.
@@ -162,12 +187,12 @@ class Generation:
         """Process one delta; return True if no choice generates any more."""
         number = self._numbers[delta.sequence_id]
         choice = self.choices[number]
-        if choice.reason is None and choice.query is None:
+        if choice.reason is None and choice.call is None:
             self._add_token(number, delta)
         choice.advance(delta, is_released=self.is_released)
         # While this one accepts tokens, the response goes on unless it was ended from outside.
         is_over = self._cause is not None
-        if is_over or choice.reason is not None or choice.query is not None:
+        if is_over or choice.reason is not None or choice.call is not None:
             is_over = self._update_cause()
             self.may_have_unwanted = True
         self._progress = (len(self._tokens), self.recorder.next_sequence_number)
@@ -191,12 +216,23 @@ class Generation:
         self._cause = self._failed("The worker failed.")
 
     def interrupt(self) -> None:
-        """End it while it waits for a search; otherwise the engine's abort does that."""
+        """End it while it waits for a result; otherwise the engine's abort does that."""
         if not self.is_released:
             for choice in self.waiting:
                 choice.finish(FinishReason.ABORTED)
             self._update_cause()
         self._ended.set()
+
+    def is_call_abandoned(self) -> bool:
+        """Return True if the result of a call under way is of no use any more.
+
+        That of a released response is: its next attempt goes on with it.
+        """
+        return self.recorder.is_stale or (self.is_interrupted and not self.is_released)
+
+    def abandon(self) -> None:
+        """Leave it to the attempt that has taken it over, while it waits for a result."""
+        self.recorder.is_stale = self.is_released = self.is_interrupted = True
 
     def end(self) -> None:
         """Wake the task thread that waits; call when the events are logged."""
@@ -204,20 +240,20 @@ class Generation:
 
     def usage(self) -> Usage:
         """Return the usage so far; the prompt and given tokens count once, as input."""
-        num_given = sum(token.is_given for token in self._tokens)
+        num_given = sum(token.is_given and not token.is_of_note for token in self._tokens)
         return Usage.of(
             input_tokens=self._num_prompt_tokens + num_given,
             cached_tokens=min(self.choices[0].num_cached, self._num_prompt_tokens),
-            output_tokens=len(self._tokens) - num_given,
+            output_tokens=sum(not token.is_given for token in self._tokens),
             reasoning_tokens=sum(choice.num_reasoning_tokens for choice in self.choices),
         )
 
     def wait(self) -> None:
-        """Block until it has ended or waits for search results."""
+        """Block until it has ended or waits for the results of calls."""
         self._ended.wait()
 
     def pause(self) -> None:
-        """Make `wait` block again, while the task thread searches."""
+        """Make `wait` block again, while the task thread runs the calls."""
         self._ended.clear()
 
     def _index_sequences(self) -> None:
@@ -248,13 +284,24 @@ class Generation:
                     choice.close()
         return True
 
-    def can_call(self, is_search: bool) -> bool:
-        """Return True if the limits of all choices together allow one more call or search."""
-        num_searches = sum(choice.num_searches for choice in self.choices)
-        num_calls = num_searches + sum(choice.num_calls for choice in self.choices)
-        if is_search and num_searches >= self._max_searches:
+    def can_call(self, item_type: HostedType | None) -> bool:
+        """Return True if the limits of all choices together allow one more call.
+
+        `item_type` is the type of the item of a call that the server answers, None for any other.
+        """
+        if item_type is not None and self.num_hosted(item_type) >= self._max_hosted[item_type]:
             return False
+        num_calls = self._num_opening_calls + sum(
+            choice.num_calls + choice.num_hosted.total() for choice in self.choices
+        )
         return self._max_tool_calls is None or num_calls < self._max_tool_calls
+
+    def interrupted_cause(self) -> EndingCause:
+        """Return the cause of the end of a response that was interrupted before its first token."""
+        if self.is_overdue:
+            details = {"reason": "max_response_seconds"}
+            return EndingCause(status=ResponseStatus.INCOMPLETE, incomplete_details=details)
+        return EndingCause(status=ResponseStatus.CANCELLED)
 
     def _find_cause(self) -> EndingCause | None:
         reasons = [choice.reason for choice in self.choices]
@@ -279,8 +326,13 @@ class Generation:
         )
 
     def _failed(self, message: str) -> EndingCause:
-        error = {"code": "server_error", "message": message}
-        return EndingCause(status=ResponseStatus.FAILED, usage=self.usage(), error=error)
+        return failed_cause(message, self.usage())
+
+
+def failed_cause(message: str, usage: Usage | None = None) -> EndingCause:
+    """Return the cause of the end of a response that has failed."""
+    error = {"code": "server_error", "message": message}
+    return EndingCause(status=ResponseStatus.FAILED, usage=usage, error=error)
 
 
 def _choice_and_kind(token: GeneratedToken) -> tuple[int, bool]:

@@ -34,5 +34,10 @@ def load_input(
         if not before:
             wire_id = response_wire_id(record.previous_response_id)
             raise PreviousResponseNotFoundError(f"Response '{wire_id}' was deleted or has expired.")
-    record = replace(record, parameters=content.parameters, metadata=content.metadata)
+    record = replace(
+        record,
+        parameters=content.parameters,
+        metadata=content.metadata,
+        tool_secrets=content.tool_secrets,
+    )
     return record, before + content.items

@@ -112,8 +112,9 @@ class RunningResponses:
                 and generation.record.project_id in project_ids
                 and not generation.is_released
                 and not generation.is_over
-                # A search cannot be interrupted.
+                # A call would be made in vain.
                 and not generation.waiting
+                and not generation.is_opening
             ]
         if not flex:
             return None

@@ -3,8 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
@@ -23,26 +24,35 @@ from models.recording.recorder import EndingCause, Recorder
 from models.recording.unlogged import UnloggedRecorder
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
+from models.responses.tokens import GeneratedToken
 from models.schemas.request.parameters import GenerationParameters
+from models.schemas.tools.call_items import HostedType
 from models.store.finish import TerminalRecord
 from models.store.store import Store
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
 from models.tools.added_tools import with_added_tools
-from models.tools.choice import call_rule, format_of
+from models.tools.choice import call_rule, find_missing_tool, format_of
+from models.tools.mcp.functions import has_mcp
+from models.tools.mcp.servers import McpServers
 from models.tools.web_search import SOURCES, offered_search
 from worker.engine.interface import Delta, Engine, FinishReason, GenerationRequest, Tokenizer
 from worker.generation.choice import OutputRules
 from worker.generation.dry_breakers import DryBreakerCompiler
 from worker.generation.emitter import Emitter
 from worker.generation.engine_request import engine_requests
-from worker.generation.generation import Generation
+from worker.generation.generation import Generation, failed_cause
 from worker.generation.load_input import load_input
 from worker.generation.logprobs import LogprobFormatter
 from worker.generation.output_validation import validated_cause
 from worker.generation.registry import RunningResponses
-from worker.generation.searxng import SearchProvider
-from worker.generation.web_search import WebSearcher
+from worker.hosted.between_turns import HostedCalls
+from worker.hosted.mcp.client import McpClient
+from worker.hosted.mcp.errors import AbandonedError
+from worker.hosted.mcp.opening import McpOpening
+from worker.hosted.mcp.tools import McpServices, McpTools, StaleAttemptError
+from worker.hosted.searxng import SearchProvider
+from worker.hosted.web_search import WebSearcher
 from worker.parsing.text_pipeline import TextPipeline
 from worker.parsing.turns import TurnFormat
 
@@ -54,6 +64,8 @@ HOLD_S = 60.0
 """Seconds to retry writing an end or a hand-back while the database is unreachable."""
 MAX_SEARCHES = 32
 """Most searches of one response; `max_tool_calls` can only lower it."""
+MAX_MCP_CALLS = 128
+"""Most calls of MCP tools of one response; likewise."""
 PUBLISH_S = 4.0
 """Seconds to retry logging the end of a response without an archive while Redis is unreachable.
 
@@ -75,6 +87,8 @@ class RunnerServices:
     running: RunningResponses
     cipher: ContentCipher
     search: SearchProvider | None
+    mcp: McpClient
+    mcp_servers: McpServers
     validates_output: bool
     """True if the engine follows grammars, so that finished outputs must satisfy them."""
 
@@ -99,6 +113,9 @@ class Runner:
         self._redis_away_until = 0.0
         """Monotonic time until which only responses stored in Postgres are claimed."""
         self._web_searcher = WebSearcher(services.search, services.encoder)
+        self._mcp = McpServices(
+            client=services.mcp, servers=services.mcp_servers, begin_call=self._begin_call
+        )
         self._breakers = DryBreakerCompiler(services.encoder.token_texts)
         self._logprob_formatter = LogprobFormatter(services.encoder.token_texts, services.tokenizer)
 
@@ -153,7 +170,6 @@ class Runner:
 
     def _run(self, claimed: ResponseRecord) -> None:
         record, items = load_input(claimed, self._services.store, self._services.unstored)
-        parameters = with_added_tools(GenerationParameters.model_validate(record.parameters), items)
         recorder, logged = Recorder.resume(record, self._services.log, self._services.cipher)
         unlogged = record.checkpoint.beyond(logged) if record.checkpoint else ()
         if record.cancel_requested and not unlogged:
@@ -161,12 +177,86 @@ class Runner:
             return
         recorder.begin()
         items = decrypt_items(self._services.cipher, record.project_id, items)
-        plan = plan_compaction(self._services.encoder, parameters, items)
-        if plan is not None:
-            if not self._compact(recorder, parameters, plan):
+        parameters = GenerationParameters.model_validate(record.parameters)
+        with closing(McpTools(self._mcp, record, parameters)) as mcp:
+            calls = HostedCalls(self._web_searcher, mcp, self._services.encoder)
+            kept = self._shorten(recorder, with_added_tools(parameters, items), items, calls)
+            if kept is None:
                 return
-            items = self._compacted_items(recorder)
-        prompt = encode_prompt(self._services.encoder, parameters, items)
+            opening = McpOpening.plan(recorder.writer(), parameters, items)
+            tokens = opening.resume(logged, unlogged)
+            must_open = not (opening.is_done or record.cancel_requested)
+            if must_open and not self._open(recorder, opening, mcp):
+                return
+            parameters = with_added_tools(parameters, [*items, *opening.items])
+            fault = opening.error or find_missing_tool(parameters)
+            if fault is not None and not record.cancel_requested:
+                self._finish(recorder, failed_cause(fault))
+                return
+            prompt = encode_prompt(self._services.encoder, parameters, [*kept, *opening.items])
+            generation = self._resume(recorder, opening, parameters, prompt, tokens)
+            if generation is not None:
+                self._generate(generation, parameters, prompt, calls)
+
+    def _shorten(
+        self,
+        recorder: Recorder,
+        parameters: GenerationParameters,
+        items: list[dict[str, Any]],
+        calls: HostedCalls,
+    ) -> list[dict[str, Any]] | None:
+        """Return the items, or what their compaction leaves; None if the response does not go on.
+
+        An input that is too long is compacted if the request asks for it.
+        """
+        plan = plan_compaction(self._services.encoder, parameters, items)
+        if plan is None:
+            return items
+        if not self._compact(recorder, parameters, plan, calls):
+            return None
+        return self._compacted_items(recorder)
+
+    def _open(self, recorder: Recorder, opening: McpOpening, mcp: McpTools) -> bool:
+        """Do what comes before the first token; return False if the response does not go on."""
+        generation = Generation(
+            recorder.record,
+            recorder,
+            [],
+            num_prompt_tokens=0,
+            format_logprob=self._logprob_formatter.format,
+        )
+        generation.add_notes(opening.token_ids)
+        generation.is_opening = True
+        with self._registered(generation) as is_registered:
+            if not is_registered:
+                return False
+            try:
+                for token_ids in opening.run(mcp, recorder.flush, generation.is_call_abandoned):
+                    generation.add_notes(token_ids)
+                    self._save(generation)
+                    if generation.is_interrupted:
+                        break
+            except AbandonedError:
+                pass
+            except StaleAttemptError:
+                generation.abandon()
+        if generation.is_interrupted and not generation.is_released:
+            self._finish(recorder, generation.interrupted_cause())
+        return not generation.is_interrupted
+
+    def _resume(
+        self,
+        recorder: Recorder,
+        opening: McpOpening,
+        parameters: GenerationParameters,
+        prompt: EncodedPrompt,
+        tokens: tuple[Sequence[GeneratedToken], Sequence[GeneratedToken]],
+    ) -> Generation | None:
+        """Return the generation after the tokens of earlier attempts; None if they end it.
+
+        `tokens` are those in the log, and those that follow in a checkpoint.
+        """
+        record = recorder.record
         generation = Generation(
             record,
             recorder,
@@ -175,17 +265,18 @@ class Runner:
             format_logprob=self._logprob_formatter.format,
             rules=_output_rules(parameters),
         )
-        is_over = generation.resume(logged, unlogged)
+        generation.add_notes(opening.token_ids, num_calls=opening.num_calls)
+        is_over = generation.resume(*tokens)
         if record.cancel_requested:
             usage = generation.usage()
             self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED, usage=usage))
-            return
+            return None
         if is_over:
             self._finish(recorder, self._validated(generation, parameters))
-            return
-        if unlogged:
+            return None
+        if tokens[1]:
             recorder.flush()
-        self._generate(generation, parameters, prompt)
+        return generation
 
     def _build_pipeline(
         self, parameters: GenerationParameters, prompt: EncodedPrompt
@@ -206,11 +297,15 @@ class Runner:
         )
 
     def _generate(
-        self, generation: Generation, parameters: GenerationParameters, prompt: EncodedPrompt
+        self,
+        generation: Generation,
+        parameters: GenerationParameters,
+        prompt: EncodedPrompt,
+        calls: HostedCalls,
     ) -> None:
         """Run the generation to its end and write that."""
         with self._registered(generation) as is_registered:
-            if is_registered and self._run_turns(generation, parameters, prompt):
+            if is_registered and self._run_turns(generation, parameters, prompt, calls):
                 self._finish(generation.recorder, self._validated(generation, parameters))
 
     @contextmanager
@@ -226,15 +321,23 @@ class Runner:
             self._services.running.remove(generation)
 
     def _run_turns(
-        self, generation: Generation, parameters: GenerationParameters, prompt: EncodedPrompt
+        self,
+        generation: Generation,
+        parameters: GenerationParameters,
+        prompt: EncodedPrompt,
+        calls: HostedCalls,
     ) -> bool:
         """Run a generation turn by turn; return False if it was released to another worker."""
-        while self._run_turn(generation, parameters, prompt):
+        while self._run_turn(generation, parameters, prompt, calls):
             pass
         return not generation.is_released
 
     def _compact(
-        self, recorder: Recorder, parameters: GenerationParameters, plan: CompactionPlan
+        self,
+        recorder: Recorder,
+        parameters: GenerationParameters,
+        plan: CompactionPlan,
+        calls: HostedCalls,
     ) -> bool:
         """Record the compaction of the input, unless an earlier attempt has.
 
@@ -256,7 +359,7 @@ class Runner:
             format_logprob=self._logprob_formatter.format,
         )
         with self._registered(generation) as is_registered:
-            if not is_registered or not self._run_turns(generation, parameters, prompt):
+            if not is_registered or not self._run_turns(generation, parameters, prompt, calls):
                 return False
         if not generation.cause.has_output:
             self._finish(recorder, generation.cause)
@@ -280,17 +383,25 @@ class Runner:
         return validated_cause(generation.cause, generation.recorder, parameters)
 
     def _run_turn(
-        self, generation: Generation, parameters: GenerationParameters, prompt: EncodedPrompt
+        self,
+        generation: Generation,
+        parameters: GenerationParameters,
+        prompt: EncodedPrompt,
+        calls: HostedCalls,
     ) -> bool:
-        """Run due searches, then generate to the next ones or the end; return True to continue."""
+        """Run due calls, then generate to the next ones or the end; return True to continue."""
         if generation.waiting:
             generation.pause()
-            self._web_searcher.run_searches(generation, parameters, len(prompt))
+            # The client sees the whole call while it is made.
+            generation.recorder.flush()
+            calls.run(generation, parameters, len(prompt))
+            if not generation.recorder.is_stale:
+                generation.recorder.flush()
+                self._save(generation)
             if generation.is_interrupted:
                 generation.interrupt()
                 return False
-            generation.recorder.flush()
-            if generation.continue_after_search():
+            if generation.continue_after_calls():
                 return bool(generation.waiting)
         requests = engine_requests(
             generation, parameters, prompt, breakers=self._breakers, encoder=self._services.encoder
@@ -300,6 +411,23 @@ class Runner:
             self._submit(generation, request)
         generation.wait()
         return bool(generation.waiting)
+
+    def _begin_call(self, record: ResponseRecord, number: int) -> bool:
+        """Note for good that a call may have been made; return False if the attempt is stale."""
+        checkpoints = self._services.store.checkpoints
+        return self._retry_write(record, lambda: checkpoints.begin_call(record, number))
+
+    def _save(self, generation: Generation) -> None:
+        """Write a checkpoint with the result of a call, in case the log is lost."""
+        record = generation.checkpointed_record()
+        if record is None or generation.is_released:
+            return
+        try:
+            self._services.store.checkpoints.write([record])
+        except UnavailableError as error:
+            logger.warning(
+                "checkpoint not written", extra={**_log_fields(record), "error": str(error)}
+            )
 
     def _submit(self, generation: Generation, request: GenerationRequest) -> None:
         try:
@@ -415,10 +543,15 @@ class Runner:
             logger.warning("readers not woken", extra=_log_fields(record))
 
 
-def _max_searches(parameters: GenerationParameters) -> int:
-    if offered_search(parameters) is None:
-        return 0
-    return min(parameters.max_tool_calls or MAX_SEARCHES, MAX_SEARCHES)
+def _max_hosted(parameters: GenerationParameters) -> Counter[HostedType]:
+    """Return the most calls that the server answers, by the type of their items."""
+    limit = parameters.max_tool_calls or MAX_MCP_CALLS
+    most: Counter[HostedType] = Counter()
+    if offered_search(parameters) is not None:
+        most["web_search_call"] = min(limit, MAX_SEARCHES)
+    if has_mcp(parameters):
+        most["mcp_call"] = min(limit, MAX_MCP_CALLS)
+    return most
 
 
 def _output_rules(parameters: GenerationParameters) -> OutputRules:
@@ -426,7 +559,7 @@ def _output_rules(parameters: GenerationParameters) -> OutputRules:
     return OutputRules(
         hides_reasoning=parameters.effort == "none",
         shows_sources=SOURCES in parameters.include,
-        max_searches=_max_searches(parameters),
+        max_hosted=_max_hosted(parameters),
         max_calls=rule.max_calls,
         functions=rule.by_name,
     )

@@ -17,13 +17,15 @@ from models.store.store import Store
 from models.streams.connection import connect, connect_subscriber
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
+from models.tools.mcp.servers import McpServers
 from worker.engine.interface import Engine, Tokenizer
 from worker.engine.scripted import ScriptedEngine, ScriptedTokenizer
 from worker.generation.emitter import Emitter
 from worker.generation.images import image_sample
 from worker.generation.registry import RunningResponses
 from worker.generation.runner import Runner, RunnerServices
-from worker.generation.searxng import Searxng
+from worker.hosted.mcp.client import McpClient, McpTimeouts
+from worker.hosted.searxng import Searxng
 from worker.process.cancel_listener import CancelListener
 from worker.process.checkpointer import Checkpointer
 from worker.process.heartbeat import Heartbeat
@@ -99,6 +101,7 @@ class Runtime:
         self._cancel_listener = CancelListener(
             connect_subscriber(settings.redis_url), poll_s=timings.cancel_poll_s
         )
+        self._mcp = McpClient(McpTimeouts(call_s=settings.mcp_timeout_seconds))
         self._draining = threading.Lock()
         self._claim_outages = OutageLog(logger, "nothing claimed")
         self.model_id = encoder.model_id
@@ -114,6 +117,8 @@ class Runtime:
                 running=self._running,
                 cipher=ContentCipher(self._store.projects.encryption_key),
                 search=Searxng(settings.searxng_url) if settings.searxng_url else None,
+                mcp=self._mcp,
+                mcp_servers=McpServers(settings.mcp_servers, settings.mcp_public_servers),
                 validates_output=not isinstance(encoder, ScriptedEncoder),
             ),
             retry_s=timings.retry_s,
@@ -194,6 +199,7 @@ class Runtime:
         self._checkpointer.stop()
         self._cancel_listener.stop()
         self._heartbeat.stop()
+        self._mcp.close()
         self._wake_queue.close()
         self._store.close()
         self._lease_store.close()

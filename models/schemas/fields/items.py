@@ -71,6 +71,17 @@ ITEMS: FieldNotes = {
     "apply_patch_call_output.created_by": _AS_DUMPED,
     "web_search_call": honoured("with `results`, which the model reads again"),
     "web_search_call.created_by": _AS_DUMPED,
+    "mcp_list_tools": honoured("the server is not asked again"),
+    "mcp_list_tools.created_by": _AS_DUMPED,
+    "mcp_list_tools.status": _AS_DUMPED,
+    "mcp_call": honoured("with `output` or `error`, which the model reads again"),
+    "mcp_call.created_by": _AS_DUMPED,
+    "mcp_approval_request": honoured("with its `id`, to which an answer refers"),
+    "mcp_approval_request.created_by": _AS_DUMPED,
+    "mcp_approval_request.status": _AS_DUMPED,
+    "mcp_approval_response": honoured("the call is made first, or the model told that it is not"),
+    "mcp_approval_response.created_by": _AS_DUMPED,
+    "mcp_approval_response.status": _AS_DUMPED,
 }
 """Types of items, and fields of a type."""
 

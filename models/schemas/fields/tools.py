@@ -26,6 +26,14 @@ TOOLS: FieldNotes = {
         "leaves it out"
     ),
     "web_search.search_content_types": no_effect("results are text"),
+    "mcp": honoured(
+        "run by the server: of servers that `ANTIPHON_MCP_SERVERS` or "
+        "`ANTIPHON_MCP_PUBLIC_SERVERS` allow; not in chat completions; see [above](#mcp-tools)"
+    ),
+    "mcp.allowed_callers": refused('`["direct"]` is accepted'),
+    "mcp.connector_id": refused("`server_url`, or a server of the settings, instead"),
+    "mcp.defer_loading": refused("`false` is accepted"),
+    "mcp.tunnel_id": refused("`server_url`, or a server of the settings, instead"),
     "apply_patch": refused("not served"),
     "code_interpreter": refused("not served"),
     "computer": refused("not served"),
@@ -33,7 +41,6 @@ TOOLS: FieldNotes = {
     "file_search": refused("not served"),
     "image_generation": refused("not served"),
     "local_shell": refused("not served"),
-    "mcp": refused("not served"),
     "shell": refused("not served"),
 }
 """Types of tools, and fields of a type."""
@@ -41,8 +48,9 @@ TOOLS: FieldNotes = {
 CHOICE: FieldNotes = {
     "tools": honoured("up to 128; see [above](#functions) and [below](#tools)"),
     "tool_choice": honoured("`none`, `auto`, `required`, or an object"),
-    "tool_choice.type": honoured("`function`, `custom`, `web_search` or `allowed_tools`"),
-    "tool_choice.name": honoured("the function or custom tool that must be called"),
+    "tool_choice.type": honoured("`function`, `custom`, `web_search`, `mcp` or `allowed_tools`"),
+    "tool_choice.name": honoured("the tool that must be called; of an MCP server, any without it"),
+    "tool_choice.server_label": honoured("the MCP server of which a tool must be called"),
     "tool_choice.namespace": honoured("its namespace; without one, a tool of any"),
     "tool_choice.function": honoured("the nested form of chat completions"),
     "tool_choice.function.name": honoured("the function that must be called"),

@@ -1,7 +1,7 @@
 """Parameters of generation: the part of a request that is stored with its response."""
 
-from collections.abc import Iterable
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, StringConstraints, field_validator
 
@@ -98,6 +98,7 @@ class GenerationParameters(SharedParameters):
     generate: bool | None = Field(None, exclude_if=_is_default)
     """False: compute the prompt and generate nothing (`is_warm_up`)."""
     _added_tools: tuple[FlatTool, ...] = PrivateAttr(())
+    _mcp_lists: Mapping[str, list[dict[str, Any]]] = PrivateAttr(default_factory=dict)
 
     @field_validator("tools", mode="after")
     @classmethod
@@ -126,6 +127,15 @@ class GenerationParameters(SharedParameters):
     def added_tools(self) -> tuple[FlatTool, ...]:
         """Tools that items of the input bring, described where they are brought."""
         return self._added_tools
+
+    def add_mcp_lists(self, lists: Mapping[str, list[dict[str, Any]]]) -> None:
+        """Let the model call the tools that MCP servers have listed, by label; not stored."""
+        self._mcp_lists = {**self._mcp_lists, **lists}
+
+    @property
+    def mcp_lists(self) -> Mapping[str, list[dict[str, Any]]]:
+        """Tools that the MCP servers among `tools` have listed, by the label of the server."""
+        return self._mcp_lists
 
     @property
     def is_warm_up(self) -> bool:

@@ -16,6 +16,7 @@ from models.schemas.request.tools import (
 )
 from models.schemas.tools.custom import CustomChoice, CustomTool
 from models.schemas.tools.function import FunctionChoice, FunctionTool
+from models.schemas.tools.mcp import McpChoice, McpTool
 from models.schemas.tools.web_search import HostedChoice, WebSearchTool
 
 SEARCH_NAME = "web_search"
@@ -30,6 +31,7 @@ def check_tools(parameters: GenerationParameters, *, may_bring_tools: bool) -> N
     `may_bring_tools`: items of the input or of its context may bring the tool that is chosen.
     """
     check_names(parameters.flat_tools)
+    _check_mcp(parameters)
     chosen = parameters.tool_choice
     for choice in chosen.tools if isinstance(chosen, AllowedTools) else [chosen]:
         if _is_missing(choice, parameters, may_bring_tools=may_bring_tools):
@@ -45,6 +47,24 @@ def check_tools(parameters: GenerationParameters, *, may_bring_tools: bool) -> N
             "conflicting_constraints",
             "it cannot be combined with a tool_choice that requires a function",
             {"field": "grammar"},
+        )
+
+
+def _check_mcp(parameters: GenerationParameters) -> None:
+    """Raise `PydanticCustomError` if two MCP servers have one label, or choices share one."""
+    labels: set[str] = set()
+    for position, tool in enumerate(parameters.tools):
+        if not isinstance(tool, McpTool):
+            continue
+        if tool.server_label in labels:
+            param = f"tools[{position}].server_label"
+            raise PydanticCustomError(
+                "duplicate_name", "another tool has this label", {"field": param}
+            )
+        labels.add(tool.server_label)
+    if labels and (parameters.n or 1) > 1:
+        raise PydanticCustomError(
+            "conflicting_values", "it must be 1 where there are MCP tools", {"field": "n"}
         )
 
 
@@ -74,15 +94,15 @@ def _names(tools: list[FlatTool], path: str) -> Iterator[tuple[str, str]]:
                     yield qualified_name(tool.name, inner.name), param
             case ToolSearchTool():
                 yield TOOL_SEARCH, f"{path}[{position}].type"
-            case WebSearchTool():
+            case WebSearchTool() | McpTool():
                 pass
 
 
 def _must_call(parameters: GenerationParameters) -> bool:
-    """Return True if the output must be a function call; after a web search text follows."""
+    """Return True if the output must be a call that the client answers."""
     chosen = parameters.tool_choice
     mode = chosen.mode if isinstance(chosen, AllowedTools) else chosen
-    has_functions = any(not isinstance(tool, WebSearchTool) for tool in parameters.tools)
+    has_functions = any(not isinstance(tool, WebSearchTool | McpTool) for tool in parameters.tools)
     return has_functions and (mode == "required" or isinstance(chosen, NamedChoice))
 
 
@@ -95,6 +115,11 @@ def _is_missing(chosen: object, parameters: GenerationParameters, *, may_bring_t
             )
         case HostedChoice():
             return not any(isinstance(tool, WebSearchTool) for tool in parameters.tools)
+        case McpChoice(server_label=label):
+            return not any(
+                isinstance(tool, McpTool) and tool.server_label == label
+                for tool in parameters.tools
+            )
         case _:
             return False
 

@@ -15,6 +15,7 @@ from models.schemas.tools.function import (
     FunctionChoice,
     FunctionTool,
 )
+from models.schemas.tools.mcp import McpChoice, McpTool
 from models.schemas.tools.web_search import HostedChoice, WebSearchTool
 
 MAX_TOOLS = 128
@@ -65,14 +66,15 @@ def _union_tag(value: object) -> object:
     return "web_search" if str(kind).startswith("web_search") else kind
 
 
-FlatTool = FunctionTool | CustomTool | NamespaceTool | ToolSearchTool | WebSearchTool
+FlatTool = FunctionTool | CustomTool | NamespaceTool | ToolSearchTool | WebSearchTool | McpTool
 Tool = Annotated[
     Annotated[FunctionTool, Tag("function")]
     | Annotated[ChatFunctionTool, Tag(NESTED)]
     | Annotated[CustomTool, Tag("custom")]
     | Annotated[NamespaceTool, Tag("namespace")]
     | Annotated[ToolSearchTool, Tag("tool_search")]
-    | Annotated[WebSearchTool, Tag("web_search")],
+    | Annotated[WebSearchTool, Tag("web_search")]
+    | Annotated[McpTool, Tag("mcp")],
     Discriminator(_union_tag),
 ]
 
@@ -90,7 +92,8 @@ OneChoice = Annotated[
     Annotated[FunctionChoice, Tag("function")]
     | Annotated[ChatFunctionChoice, Tag(NESTED)]
     | Annotated[CustomChoice, Tag("custom")]
-    | Annotated[HostedChoice, Tag("web_search")],
+    | Annotated[HostedChoice, Tag("web_search")]
+    | Annotated[McpChoice, Tag("mcp")],
     Discriminator(_union_tag),
 ]
 
@@ -109,12 +112,13 @@ ToolChoice = Annotated[
     | Annotated[ChatFunctionChoice, Tag(NESTED)]
     | Annotated[CustomChoice, Tag("custom")]
     | Annotated[HostedChoice, Tag("web_search")]
+    | Annotated[McpChoice, Tag("mcp")]
     | Annotated[AllowedTools, Tag("allowed_tools")],
     Discriminator(_union_tag),
 ]
 NamedChoice = FunctionChoice | CustomChoice
 """Choice of one tool that the client runs."""
-FlatChoice = NamedChoice | HostedChoice
+FlatChoice = NamedChoice | HostedChoice | McpChoice
 
 
 def flatten_choice(choice: FlatChoice | ChatFunctionChoice) -> FlatChoice:

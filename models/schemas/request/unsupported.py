@@ -27,7 +27,6 @@ UNSERVED_TOOLS = frozenset(
         "file_search",
         "image_generation",
         "local_shell",
-        "mcp",
         "shell",
     }
 )

@@ -22,6 +22,8 @@ from models.schemas.unserved import CALL, CALL_OUTPUT
 
 CallType = Literal["function_call", "custom_tool_call", "tool_search_call"]
 """Type of the item of a call that the client answers."""
+HostedType = Literal["web_search_call", "mcp_list_tools", "mcp_call", "mcp_approval_request"]
+"""Type of an item of a tool that the server runs."""
 
 
 class GivenCall(WireModel):

@@ -106,7 +106,7 @@ def test_nothing_of_it_is_kept(http: FlaskClient, client: redis.Redis, sql: RunS
         ({"input": None}, 400, "input"),
         ({"input": []}, 400, "input"),
         ({"colour": "red"}, 400, "colour"),
-        ({"input": [SAID[0], {"type": "mcp_call"}]}, 400, "input[1].type"),
+        ({"input": [SAID[0], {"type": "computer_call"}]}, 400, "input[1].type"),
         ({"previous_response_id": "resp_x"}, 404, "previous_response_id"),
         ({"prompt_cache_key": "k" * 65}, 400, "prompt_cache_key"),
     ],

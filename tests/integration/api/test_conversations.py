@@ -255,7 +255,7 @@ def test_a_conversation_that_is_not_ours_is_not_there(
         ({"metadata": {"k": 1}}, "metadata.k"),
         ({"metadata": {str(n): "" for n in range(17)}}, "metadata"),
         ({"colour": "red"}, "colour"),
-        ({"items": [message("x"), {"type": "mcp_call"}]}, "items[1].type"),
+        ({"items": [message("x"), {"type": "computer_call"}]}, "items[1].type"),
     ],
 )
 def test_a_body_that_is_not_valid_is_refused_by_name(

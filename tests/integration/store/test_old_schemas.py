@@ -19,7 +19,7 @@ from models.store.store import Store
 from tests.integration.desk import Desk
 
 _ROOT = Path(__file__).parents[3]
-_REVISIONS = [f"{number:04}" for number in range(1, 12)]
+_REVISIONS = [f"{number:04}" for number in range(1, 13)]
 _EVENTS = [b'{"type":"response.created"}', b'{"type":"response.completed"}']
 _ANSWER = '{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[]}'
 _FILL = """

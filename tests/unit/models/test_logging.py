@@ -97,6 +97,18 @@ def test_lines_go_to_standard_error_from_the_chosen_level_on(
     assert output.out == ""
 
 
+@pytest.mark.parametrize("name", ["httpx2", "httpcore2.http11", "mcp.client.streamable_http"])
+@pytest.mark.usefixtures("root")
+def test_what_is_sent_to_other_servers_is_not_logged(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("DEBUG")
+
+    logging.getLogger(name).info("HTTP Request: POST https://mcp.example/?key=secret")
+
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("name", ["celery.app.trace", "celery.worker.strategy"])
 def test_wake_ups_that_celery_receives_are_not_logged(
     root: logging.Logger, capsys: pytest.CaptureFixture[str], name: str

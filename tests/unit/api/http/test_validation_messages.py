@@ -180,7 +180,7 @@ def test_no_message_of_the_library_reaches_clients(known: dict[str, Any]) -> Non
         (
             {"tool_choice": {"type": "mode"}},
             "Invalid 'tool_choice.type': 'mode' is not one of the supported values: 'function', "
-            "'custom', 'web_search', 'allowed_tools'.",
+            "'custom', 'web_search', 'mcp', 'allowed_tools'.",
         ),
         ({"n": 17}, "Invalid 'n': it must be at most 16."),
         ({"n": True}, "Invalid type for 'n': expected an integer, but got a boolean."),

@@ -92,7 +92,7 @@ def test_each_thing_said_is_an_item_with_its_text() -> None:
     assert reasoning.content[0].text == "Let me see."
     assert message_of(output[1]).content[0].text == "It is so."
     assert [call_of(item).arguments for item in output[2:4]] == ['{"a":1}', "{}"]
-    assert {item.status for item in output} == {"completed"}
+    assert {item.model_dump()["status"] for item in output} == {"completed"}
 
 
 def test_calls_have_ids_of_their_own() -> None:
@@ -155,8 +155,8 @@ def test_a_search_comes_before_the_text_that_it_is_cited_in() -> None:
     writer = record.writer()
     citation = UrlCitation(start_index=0, end_index=1, url="u", title="t")
 
-    writer.open_search({"type": "search", "query": "a"})
-    writer.advance_search(SearchInProgress)
+    writer.open_hosted("web_search_call", action={"type": "search", "query": "a"})
+    writer.advance(SearchInProgress)
     writer.close()
     writer.add_text("b")
     writer.add_annotation(citation)

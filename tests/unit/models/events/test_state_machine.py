@@ -31,6 +31,14 @@ from models.schemas.output import OutputMessage, Reasoning
 from models.schemas.parts import TokenLogprob, UrlCitation
 from models.schemas.response import ResponseResource
 from models.schemas.tools.custom import CustomInputDelta
+from models.schemas.tools.mcp_items import (
+    McpCallCompleted,
+    McpCallFailed,
+    McpCallInProgress,
+    McpListToolsCompleted,
+    McpListToolsFailed,
+    McpListToolsInProgress,
+)
 from tests.factories import stored_response
 from tests.unit.models.events.typed_items import (
     call_of,
@@ -70,6 +78,14 @@ _LETTERS = {
     "1": "web_search_call.in_progress",
     "2": "web_search_call.searching",
     "3": "web_search_call.completed",
+    "4": "mcp_list_tools.in_progress",
+    "5": "mcp_list_tools.completed",
+    "6": "mcp_list_tools.failed",
+    "7": "mcp_call.in_progress",
+    "8": "mcp_call_arguments.delta",
+    "9": "mcp_call_arguments.done",
+    "k": "mcp_call.completed",
+    "K": "mcp_call.failed",
 }
 _STREAM = re.compile(r"cq?(i(x*[CNF])|[NF])")
 _ITEMS = {
@@ -80,6 +96,9 @@ _ITEMS = {
     "reasoning": "apr*RP(ms*SM)*A",
     "web_search_call": "a1(2(3)?)?A",
     "compaction": "aA",
+    "mcp_list_tools": "a4[56]?A",
+    "mcp_call": "a78*9[kK]?A",
+    "mcp_approval_request": "aA",
 }
 _CITATION = UrlCitation(start_index=0, end_index=1, url="https://a.example/", title="A")
 _LOGPROB = TokenLogprob(token="a", logprob=-1.0, bytes=[97], top_logprobs=[])
@@ -106,7 +125,22 @@ def open_item(kind: str) -> Call:
         "tool_search_call": lambda m: m.open_call(
             f"tsc_{len(m.item_states)}", call_id="call", kind="tool_search_call"
         ),
-        "web_search_call": lambda m: m.open_search(f"ws_{len(m.item_states)}", action=None),
+        "web_search_call": lambda m: m.open_hosted(
+            f"ws_{len(m.item_states)}", "web_search_call", action=None
+        ),
+        "mcp_list_tools": lambda m: m.open_hosted(
+            f"mcpl_{len(m.item_states)}", "mcp_list_tools", server_label="s"
+        ),
+        "mcp_call": lambda m: m.open_hosted(
+            f"mcp_{len(m.item_states)}", "mcp_call", server_label="s", name="f"
+        ),
+        "mcp_approval_request": lambda m: m.open_hosted(
+            f"mcpr_{len(m.item_states)}",
+            "mcp_approval_request",
+            server_label="s",
+            name="f",
+            arguments="{}",
+        ),
         "compaction": lambda m: m.open_compaction(f"cmp_{len(m.item_states)}"),
     }[kind]
 
@@ -154,7 +188,10 @@ def test_what_no_worker_has_begun_may_be_cut_off_but_not_complete(
         ("function_call", lambda m: m.add_arguments(0, "{}"), "a", "GA"),
         ("custom_tool_call", lambda m: m.add_arguments(0, "a"), "a", "UA"),
         ("tool_search_call", lambda _: [], "a", "A"),
-        ("web_search_call", lambda m: m.advance_search(0, SearchInProgress), "a", "A"),
+        ("web_search_call", lambda m: m.advance(0, SearchInProgress), "a", "A"),
+        ("mcp_list_tools", lambda m: m.advance(0, McpListToolsInProgress), "a", "A"),
+        ("mcp_call", lambda m: m.advance(0, McpCallInProgress), "a", "9A"),
+        ("mcp_approval_request", lambda _: [], "a", "A"),
     ],
 )
 def test_an_item_is_opened_and_closed_with_all_that_is_in_it(
@@ -168,7 +205,7 @@ def test_an_item_is_opened_and_closed_with_all_that_is_in_it(
 
     assert (word_of(first), word_of(last)) == (opened, closed)
     assert item_of(last[-1]) == machine.output[0]
-    assert machine.output[0].status == "completed"
+    assert machine.output[0].model_dump().get("status", "completed") == "completed"
 
 
 def test_a_message_begins_empty_and_ends_with_its_text_and_what_belongs_to_it() -> None:
@@ -239,10 +276,10 @@ def test_only_reasoning_is_summarised() -> None:
 def test_a_search_takes_its_steps_in_order() -> None:
     machine = start_machine("web_search_call")
     with pytest.raises(IllegalEventError):
-        machine.advance_search(0, SearchSearching)
+        machine.advance(0, SearchSearching)
 
     steps: list[type[SearchEvent]] = [SearchInProgress, SearchSearching, SearchCompleted]
-    written = [event for step in steps for event in machine.advance_search(0, step)]
+    written = [event for step in steps for event in machine.advance(0, step)]
     written += machine.close(0, "completed", action={"type": "search", "query": "a"})
 
     assert word_of(written) == "123A"
@@ -332,6 +369,11 @@ def test_there_is_an_order_for_each_kind_of_item() -> None:
 
 
 _INDEX = st.integers(0, 3)
+_STEPS = [
+    *(SearchInProgress, SearchSearching, SearchCompleted),
+    *(McpListToolsInProgress, McpListToolsCompleted, McpListToolsFailed),
+    *(McpCallInProgress, McpCallCompleted, McpCallFailed),
+]
 _DELTA = st.text(max_size=4)
 _CALLS: st.SearchStrategy[Call] = st.one_of(
     st.booleans().map(lambda b: lambda m: m.open_stream(resource(background=b))),
@@ -342,9 +384,8 @@ _CALLS: st.SearchStrategy[Call] = st.one_of(
     st.tuples(_INDEX, _DELTA).map(lambda at: lambda m: m.add_arguments(*at)),
     st.tuples(_INDEX, _DELTA).map(lambda at: lambda m: m.summarise(*at)),
     _INDEX.map(lambda index: lambda m: m.add_annotation(index, _CITATION)),
-    st.tuples(_INDEX, st.sampled_from([SearchInProgress, SearchSearching, SearchCompleted])).map(
-        lambda at: lambda m: m.advance_search(*at)
-    ),
+    st.tuples(_INDEX, st.sampled_from(_STEPS)).map(lambda at: lambda m: m.advance(*at)),
+    _INDEX.map(lambda index: lambda m: m.end_arguments(index)),
     st.tuples(_INDEX, st.sampled_from(["completed", "incomplete"])).map(
         lambda at: lambda m: m.close(*at)
     ),

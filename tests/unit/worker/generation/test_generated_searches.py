@@ -1,5 +1,6 @@
 """Searches in the middle of an output: requested, answered, cited, and resumed at any token."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,14 +8,18 @@ import pytest
 
 from models.profile.call_format import GENERIC
 from models.responses.status import ResponseStatus
+from models.schemas.tools.call_items import HostedType
 from models.tools.web_search import Hit, call_text, error_text, result_text
 from tests.factories import stored_response
 from tests.unit.worker.generation.memory_log import MemoryLog, Thinking, begin, take_over
 from worker.engine.interface import Delta, FinishReason
 from worker.generation.choice import OutputRules
 from worker.generation.generation import Generation
+from worker.hosted.calls import SearchCall
 
-SEARCHING = Thinking(call_format=GENERIC, rules=OutputRules(max_searches=2, shows_sources=True))
+LIMITS: Counter[HostedType] = Counter({"web_search_call": 2})
+RULES = OutputRules(max_hosted=LIMITS, shows_sources=True)
+SEARCHING = Thinking(call_format=GENERIC, rules=RULES)
 HIT = Hit(url="https://a.example/", title="A", text="It is 7.")
 FIRST = f"<think>Hm.</think>I look. {call_text('seven')}".encode()
 RESULTS = f"\n{result_text([HIT])}\n".encode()
@@ -35,7 +40,7 @@ def feed(generation: Generation, tokens: bytes, end: FinishReason | None = None)
 
 def add_results(generation: Generation, results: bytes = RESULTS) -> None:
     [choice] = generation.waiting
-    generation.add_search_result(choice, list(results))
+    generation.add_result(choice, list(results))
 
 
 def finish(generation: Generation) -> None:
@@ -51,12 +56,12 @@ def test_it_works(log: MemoryLog, end: FinishReason | None) -> None:
     generation = begin(log, thinking=SEARCHING)
 
     feed(generation, FIRST, end)
-    assert [choice.query for choice in generation.waiting] == ["seven"]
+    assert [choice.call for choice in generation.waiting] == [SearchCall("seven")]
     old_id = generation.sequence_ids
     assert generation.pop_unwanted() == ([] if end else old_id)
     add_results(generation)
     assert generation.sequence_ids != old_id
-    assert not generation.continue_after_search()
+    assert not generation.continue_after_calls()
     finish(generation)
 
     kinds = ["reasoning", "message", "web_search_call", "reasoning", "message"]

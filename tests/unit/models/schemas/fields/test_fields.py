@@ -133,6 +133,14 @@ CUSTOM_CALL = {"type": "custom_tool_call", "call_id": "c", "name": "g", "input":
 CUSTOM_OUTPUT = {"type": "custom_tool_call_output", "call_id": "c", "output": "x"}
 TOOL_SEARCH = {"type": "tool_search_call", "call_id": "c", "arguments": {}}
 FOUND = {"type": "tool_search_output", "call_id": "c", "tools": [TOOL]}
+_CALLED = {"server_label": "s", "name": "f", "arguments": "{}"}
+ANSWER = "mcp_approval_response"
+MCP_ITEMS: dict[str, dict[str, Any]] = {
+    "mcp_list_tools": {"type": "mcp_list_tools", "server_label": "s", "tools": []},
+    "mcp_call": {"type": "mcp_call", **_CALLED, "output": "x"},
+    "mcp_approval_request": {"type": "mcp_approval_request", "id": "mcpr_1", **_CALLED},
+    ANSWER: {"type": ANSWER, "approval_request_id": "mcpr_1", "approve": True},
+}
 BODIES: dict[str, dict[str, Any]] = {
     "text": {"text": {"format": SCHEMA}},
     "response_format": {"response_format": SCHEMA},
@@ -163,6 +171,9 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "reasoning": {"input": [{"type": "reasoning", "summary": []}, USER]},
     "compaction": {"input": [compaction_item(CIPHER, PROJECT, new_id(), "s"), USER]},
     **{item["type"]: {"input": [item, USER]} for item in HOSTED},
+    "mcp": {"tools": [{"type": "mcp", "server_label": "s"}]},
+    **{name: {"input": [item, USER]} for name, item in MCP_ITEMS.items() if name != ANSWER},
+    ANSWER: {"input": [MCP_ITEMS["mcp_approval_request"], MCP_ITEMS[ANSWER]]},
     "web_search_call": {
         "input": [{"type": "web_search_call", "action": {"type": "search", "query": "q"}}, USER]
     },

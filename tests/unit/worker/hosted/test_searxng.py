@@ -8,7 +8,7 @@ import pytest
 
 from models.tools.web_search import Hit
 from tests.searxng import FakeSearxng, result
-from worker.generation.searxng import MAX_ANSWER_BYTES, SearchError, SearchOptions, Searxng
+from worker.hosted.searxng import MAX_ANSWER_BYTES, SearchError, SearchOptions, Searxng
 
 PAGES = [
     result("https://a.example/1", "One", "x" * 2000),

@@ -1,0 +1,1 @@
+"""Tools that the server runs between two turns of a response: web search and MCP tools."""

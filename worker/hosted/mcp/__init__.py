@@ -1,0 +1,1 @@
+"""Hosted MCP tools: listing and calling the tools of Model Context Protocol servers."""
