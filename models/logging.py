@@ -109,8 +109,8 @@ def configure_logging(level: str) -> None:
     # Celery logs every wake-up task at INFO; the responses' own log lines say what came of it.
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
     logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
-    # Clients of other servers log every URL at INFO, which may hold a query or a token, and at DEBUG
-    # what is sent.
+    # Clients of other servers log every URL at INFO, which may hold a query or a token, and what is
+    # sent at DEBUG.
     for name in ("httpx2", "httpcore2", "mcp", "client"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # It warns of every try to reach the broker; `worker/process/consumer.py` logs each outage once.
