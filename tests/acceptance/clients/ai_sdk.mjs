@@ -49,11 +49,10 @@ export function makeScenarios(model, thinking, thinkingOptions = {}) {
 
     async turns() {
       const messages = [{ role: "user", content: "My name is Ada." }];
-      const first = await generateText({ model, messages });
+      const first = await generateText({ model: thinking, messages });
       messages.push(...first.response.messages, { role: "user", content: "What is my name?" });
-      const second = await generateText({ model, messages });
-      const tokens = [first.usage.totalTokens, second.usage.inputTokens];
-      return { texts: [first.text, second.text], tokens };
+      const second = await generateText({ model: thinking, messages });
+      return { text: second.text };
     },
 
     async tool() {

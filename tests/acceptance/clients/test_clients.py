@@ -129,11 +129,8 @@ def test_a_chain_of_turns(run: Run, program: str, server: AntiphonServer) -> Non
 
 @pytest.mark.parametrize("program", TURNS_PROGRAMS)
 def test_turns_that_send_all_that_was_said(run: Run, program: str) -> None:
-    result = run(program, "turns")
-
-    of_first, prompt_of_second = result["tokens"]
-    assert prompt_of_second > of_first
-    assert all(result["texts"])
+    # The scripted engine gives its second answer only where its first one is in the prompt.
+    assert run(program, "turns")["text"] == "It rains in Paris."
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

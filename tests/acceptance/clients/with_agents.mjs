@@ -75,12 +75,11 @@ const scenarios = {
   },
 
   async turns() {
-    const first = await run(makeAgent(), "My name is Ada.");
-    const input = [...first.history, { role: "user", content: "What is my name?" }];
-    const second = await run(makeAgent(), input);
-    const [before, after] = [first, second].map((result) => result.rawResponses[0].usage);
-    const tokens = [before.totalTokens, after.inputTokens];
-    return { texts: [first.finalOutput, second.finalOutput], tokens };
+    const agent = makeAgent({ model: thinkingModel });
+    const { history } = await run(agent, "My name is Ada.");
+    const input = [...history, { role: "user", content: "What is my name?" }];
+    const { finalOutput: text } = await run(agent, input);
+    return { text };
   },
 
   async tool() {

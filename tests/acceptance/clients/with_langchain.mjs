@@ -62,10 +62,9 @@ const scenarios = {
 
   async turns() {
     const messages = [new HumanMessage("My name is Ada.")];
-    const first = await model.invoke(messages);
-    const second = await model.invoke([...messages, first, new HumanMessage("What is my name?")]);
-    const tokens = [first.usage_metadata.total_tokens, second.usage_metadata.input_tokens];
-    return { texts: [first.text, second.text], tokens };
+    messages.push(await thinking.invoke(messages), new HumanMessage("What is my name?"));
+    const { text } = await thinking.invoke(messages);
+    return { text };
   },
 
   async tool() {
