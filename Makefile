@@ -60,7 +60,8 @@ chaos-mutants: $(VENV)/.dev ## Switch each guarantee off and see that the checke
 	NIGHTLY=1 $(BIN)/python -m pytest tests/chaos/test_mutants.py
 
 nightly: $(VENV)/.dev ## What takes too long for every change: the mutants, kills of the real engine
-	NIGHTLY=1 $(BIN)/python -m pytest tests/chaos tests/acceptance/test_kills_of_the_real_engine.py
+	NIGHTLY=1 $(BIN)/python -m pytest tests/chaos tests/acceptance/test_kills_of_the_real_engine.py \
+		tests/acceptance/test_custom_inputs.py tests/acceptance/clients/test_codex.py
 
 guarantees: $(VENV)/.dev ## Measure every recovery of docs/guarantees.md
 	$(BIN)/python -m tests.chaos.measure

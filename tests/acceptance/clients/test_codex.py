@@ -1,6 +1,7 @@
 """Codex CLI does a whole task: a shell command, a patch, a tool of an MCP server, an answer."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,10 @@ def check_work(codex: Codex, answer: str) -> None:
     assert codex.notes.read_text() == "patched\n"
 
 
-@pytest.mark.parametrize("websockets", [False, True], ids=["http", "websocket"])
+nightly = pytest.mark.skipif("NIGHTLY" not in os.environ, reason="half a minute each")
+
+
+@pytest.mark.parametrize("websockets", [False, pytest.param(True, marks=nightly)])
 def test_a_whole_task(scripted: AntiphonServer, tmp_path: Path, *, websockets: bool) -> None:
     codex = begin(scripted, tmp_path, websockets=websockets)
 
@@ -62,7 +66,7 @@ def test_a_whole_task(scripted: AntiphonServer, tmp_path: Path, *, websockets: b
     check_work(codex, answer)
 
 
-@pytest.mark.parametrize("websockets", [False, True], ids=["http", "websocket"])
+@pytest.mark.parametrize("websockets", [pytest.param(False, marks=nightly), True])
 def test_the_same_with_the_worker_killed_in_the_middle(
     scripted: AntiphonServer, tmp_path: Path, *, websockets: bool
 ) -> None:
