@@ -74,6 +74,14 @@ _ITEM_PREFIXES = {
     "mcp_call": "mcp",
     "mcp_approval_request": "mcpr",
     "mcp_approval_response": "mcpa",
+    "file_search_call": "fs",
+    "code_interpreter_call": "ci",
+    "shell_call": "sh",
+    "shell_call_output": "sho",
+    "local_shell_call": "lsh",
+    "local_shell_call_output": "lsho",
+    "apply_patch_call": "apc",
+    "apply_patch_call_output": "apco",
 }
 _MADE_ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{32})(?:_(?:in|c[0-9]+_)?[0-9]+)?")
 _OUTPUT_ITEM_ID = re.compile(r"[a-z]+_[0-9a-f]{32}_(?:c([0-9]+)_)?[0-9]+")

@@ -116,7 +116,7 @@ def test_in_a_conversation(http: FlaskClient) -> None:
 
 
 def test_kinds_of_calls_that_are_not_served_are_refused_by_name(http: FlaskClient) -> None:
-    for kind in ("image_generation_call", "computer_call", "mcp_call"):
+    for kind in ("image_generation_call", "computer_call", "program"):
         error = refusal(http, input=[USER, {"type": kind, "call_id": "c", "name": "f"}])
 
         assert error["param"] == "input[1].type"

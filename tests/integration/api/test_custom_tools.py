@@ -293,3 +293,20 @@ def test_items_of_other_servers_tools_are_read_and_listed(http: FlaskClient) -> 
     assert [item["type"] for item in page["data"][:-1]] == [item["type"] for item in HOSTED]
     again = create_and_wait(http, input=page["data"])
     assert again["usage"]["input_tokens"] == response["usage"]["input_tokens"]
+
+
+@pytest.mark.usefixtures("worker")
+def test_items_of_other_servers_need_no_ids(http: FlaskClient) -> None:
+    items = [
+        {key: value for key, value in item.items() if key != "id"}
+        for item in HOSTED
+        if item["type"] != "local_shell_call_output"  # its id is that of the call
+    ]
+
+    conversation = http.post("/v1/conversations", json={"items": items})
+    response = create_and_wait(http, input=[*items, {"role": "user", "content": "And?"}])
+
+    assert conversation.status_code == 200, conversation.text
+    assert response["status"] == "completed"
+    page = parsed(http.get(f"/v1/responses/{response['id']}/input_items?order=asc"))
+    assert len({item["id"] for item in page["data"]}) == len(items) + 1

@@ -17,6 +17,9 @@ from models.ids import (
     parse_response_id,
     response_wire_id,
 )
+from models.schemas.items import InputItem
+from models.schemas.output import OutputItem
+from tests.unit.models.schemas.fields.test_fields import types_of
 
 _HEX = "0198f3a4b5c67d8e9fa0b1c2d3e4f506"
 
@@ -134,3 +137,11 @@ def test_an_item_id_names_the_response_that_it_was_made_for() -> None:
 )
 def test_any_other_item_id_was_made_elsewhere(item_id: str) -> None:
     assert parse_item_id(item_id) is None
+
+
+def test_every_type_of_item_has_ids_of_its_own() -> None:
+    kinds = [kind for table in (InputItem, OutputItem) for kind in types_of(table)]
+    made = {kind: new_item_id(kind).partition("_")[0] for kind in kinds if kind != "item_reference"}
+
+    assert len(made) > 20
+    assert len(set(made.values())) == len(made)
