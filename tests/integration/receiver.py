@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,8 @@ class Received:
     path: str
     headers: dict[str, str]
     body: bytes
+    at: float
+    """Time of its arrival on the monotonic clock."""
 
 
 class Receiver:
@@ -35,7 +38,7 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                got = Received(self.path, headers, body)
+                got = Received(self.path, headers, body, time.monotonic())
                 receiver.received.append(got)
                 self.send_response(receiver.answer(got))
                 if receiver.location:
