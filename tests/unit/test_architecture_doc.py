@@ -36,11 +36,13 @@ def _tracked() -> set[str]:
 
 
 def test_the_tree_has_every_folder_and_file_and_no_others() -> None:
-    shown = set(_paths())
+    listed = list(_paths())
+    shown = set(listed)
     closed = {path for path in shown if path.endswith("/") and not _has_entries(path, shown)}
     tracked = {path for path in _tracked() if not any(_is_below(path, folder) for folder in closed)}
 
     assert len(shown) > 300
+    assert len(listed) == len(shown)
     assert shown == tracked
 
 

@@ -92,3 +92,15 @@ def test_reasoning_that_the_template_begins_is_closed_if_there_is_to_be_none() -
     assert style.close_reasoning("a<think>\n", "none") == "a<think>\n\n</think>\n\n"
     assert style.close_reasoning("a", "none") == "a"
     assert not ThinkingStyle("").opens_reasoning("a<think>\n")
+
+
+def test_reasoning_that_is_kept_survives_a_template_that_cuts_it_off() -> None:
+    template = "{{ message.content.split('</think>')[-1] }}"
+    style = ThinkingStyle(template)
+
+    usual = style.with_reasoning({"content": "a"}, "Hm.")["content"].split("</think>")[-1]
+    kept = style.with_kept_reasoning({"content": "a"}, "Hm.")["content"].split("</think>")[-1]
+
+    assert style.restore_tags(usual).strip() == "a"
+    assert style.restore_tags(kept) == "<think>\nHm.\n</think>\n\na"
+    assert style.with_kept_reasoning({"content": "a"}, None) == {"content": "a"}
