@@ -13,9 +13,9 @@ from models.profile.profile import Profile
 from models.profile.thinking import ThinkingStyle
 from models.schemas.request.create_response import CreateResponse
 from worker.engine.params import SamplingParams
-from worker.generation.dry_breakers import DryBreakerCompiler
-from worker.generation.engine_request import cache_salt, find_json, turn_grammar
-from worker.generation.sampling_params import sampling_params
+from worker.generation.request.dry_breakers import DryBreakerCompiler
+from worker.generation.request.engine_request import cache_salt, find_json, turn_grammar
+from worker.generation.request.sampling_params import sampling_params
 
 PROJECT = "p"
 _KEY = new_encryption_key()

@@ -16,7 +16,7 @@ from models.recording.recorder import EndingCause, Recorder
 from models.responses.status import ResponseStatus
 from models.schemas.request.parameters import GenerationParameters
 from tests.unit.worker.generation.memory_log import MemoryLog, claimed_response
-from worker.generation.output_validation import validated_cause
+from worker.generation.output.validation import validated_cause
 
 OBJECT = {"type": "object", "properties": {"a": {"type": "integer", "maximum": 3}}}
 NESTED = {"$defs": {"a": {"type": "array", "items": {"$ref": "#/$defs/a"}}}, "$ref": "#/$defs/a"}

@@ -22,7 +22,13 @@ from models.responses.tokens import (
 from models.schemas.response import Usage
 from models.schemas.tools.call_items import HostedType
 from worker.engine.interface import Delta, FinishReason
-from worker.generation.choice import COMPLETE, PLAIN_RULES, Choice, FormatLogprob, OutputRules
+from worker.generation.output.choice import (
+    COMPLETE,
+    PLAIN_RULES,
+    Choice,
+    FormatLogprob,
+    OutputRules,
+)
 from worker.parsing.text_pipeline import TextPipeline
 
 

@@ -37,15 +37,15 @@ from models.tools.mcp.functions import has_mcp
 from models.tools.mcp.servers import McpServers
 from models.tools.web_search import SOURCES, offered_search
 from worker.engine.interface import Delta, Engine, FinishReason, GenerationRequest, Tokenizer
-from worker.generation.choice import OutputRules
-from worker.generation.dry_breakers import DryBreakerCompiler
 from worker.generation.emitter import Emitter
-from worker.generation.engine_request import engine_requests
 from worker.generation.generation import Generation, failed_cause
 from worker.generation.load_input import load_input
-from worker.generation.logprobs import LogprobFormatter
-from worker.generation.output_validation import validated_cause
+from worker.generation.output.choice import OutputRules
+from worker.generation.output.logprobs import LogprobFormatter
+from worker.generation.output.validation import validated_cause
 from worker.generation.registry import RunningResponses
+from worker.generation.request.dry_breakers import DryBreakerCompiler
+from worker.generation.request.engine_request import engine_requests
 from worker.hosted.between_turns import HostedCalls
 from worker.hosted.mcp.client import McpClient
 from worker.hosted.mcp.errors import AbandonedError

@@ -10,8 +10,8 @@ from models.chat.prompt_tokenizer import PromptTooLongError
 from models.schemas.request.parameters import GenerationParameters
 from models.tools.mcp.results import McpResult, result_text
 from worker.engine.interface import FinishReason
-from worker.generation.choice import Choice
 from worker.generation.generation import Generation
+from worker.generation.output.choice import Choice
 from worker.hosted.calls import SearchCall, ToolCall
 from worker.hosted.mcp.errors import AbandonedError
 from worker.hosted.mcp.tools import McpRequest, McpTools, StaleAttemptError

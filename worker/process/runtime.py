@@ -21,8 +21,8 @@ from models.tools.mcp.servers import McpServers
 from worker.engine.interface import Engine, Tokenizer
 from worker.engine.scripted import ScriptedEngine, ScriptedTokenizer
 from worker.generation.emitter import Emitter
-from worker.generation.images import image_sample
 from worker.generation.registry import RunningResponses
+from worker.generation.request.images import image_sample
 from worker.generation.runner import Runner, RunnerServices
 from worker.hosted.mcp.client import McpClient, McpTimeouts
 from worker.hosted.searxng import Searxng

@@ -18,7 +18,7 @@ from tests.integration.api.requests import (
     stream,
 )
 from tests.integration.desk import Desk
-from worker.generation.engine_request import cache_salt
+from worker.generation.request.engine_request import cache_salt
 
 
 def test_a_higher_tier_is_claimed_first(http: FlaskClient, desk: Desk) -> None:

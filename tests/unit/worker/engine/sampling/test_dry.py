@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from worker.engine.params import DryParams
 from worker.engine.sampling.dry import DryMatcher, suffix_matches
-from worker.generation.dry_breakers import DryBreakerCompiler
+from worker.generation.request.dry_breakers import DryBreakerCompiler
 
 TEXTS = [b"a", b"b", b"c", b"ab", b"bc", b"\n"]
 

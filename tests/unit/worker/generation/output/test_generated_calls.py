@@ -17,8 +17,8 @@ from tests.unit.worker.generation.memory_log import (
     take_over,
 )
 from worker.engine.interface import Delta, FinishReason
-from worker.generation.choice import OutputRules
 from worker.generation.generation import Generation
+from worker.generation.output.choice import OutputRules
 
 F = frozenset({"f"})
 BY_NAME = {"f": ModelFunction(name="f", client_name="f")}

@@ -9,7 +9,7 @@ from tests.unit.worker.generation.memory_log import MemoryLog, begin, take_over
 from worker.engine.interface import Delta, FinishReason, Logprobs
 from worker.engine.scripted import ScriptedTokenizer
 from worker.generation.generation import Generation
-from worker.generation.logprobs import LogprobFormatter
+from worker.generation.output.logprobs import LogprobFormatter
 
 
 @pytest.fixture

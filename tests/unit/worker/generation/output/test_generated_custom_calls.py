@@ -10,9 +10,9 @@ from models.schemas.tools.custom import GrammarInput, TextInput
 from models.tools.choice import CallRule
 from models.tools.model_function import ModelFunction
 from tests.unit.worker.generation.memory_log import MemoryLog, Thinking, begin, take_over
-from tests.unit.worker.generation.test_generated_calls import feed, output_of
+from tests.unit.worker.generation.output.test_generated_calls import feed, output_of
 from worker.engine.interface import FinishReason
-from worker.generation.choice import OutputRules
+from worker.generation.output.choice import OutputRules
 
 _GRAMMAR = GrammarInput(type="grammar", syntax="regex", definition="(.|\\n)*")
 FUNCTIONS = {

@@ -9,7 +9,7 @@ from models.chat.prompt import EncodedPrompt
 from models.chat.scripted_encoder import ScriptedEncoder
 from models.profile.profile import Profile
 from models.schemas.request.parameters import GenerationParameters
-from worker.generation.engine_request import forced_prefix
+from worker.generation.request.engine_request import forced_prefix
 
 
 def threshold(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.chat.scripted_encoder import ScriptedEncoder
 from worker.engine.params import BREAKER_END, BREAKER_START
-from worker.generation.dry_breakers import DryBreakerCompiler, Moves
+from worker.generation.request.dry_breakers import DryBreakerCompiler, Moves
 
 TEXTS = [
     b"a",

@@ -3,7 +3,7 @@
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.request.sampling import DRY_ALLOWED_LENGTH, DRY_BASE, DRY_BREAKERS
 from worker.engine.params import DryParams, SamplingParams
-from worker.generation.dry_breakers import DryBreakerCompiler
+from worker.generation.request.dry_breakers import DryBreakerCompiler
 
 
 def sampling_params(

@@ -10,8 +10,8 @@ from models.schemas.response import Usage
 from tests.factories import stored_response
 from tests.unit.worker.generation.memory_log import CIPHER, MemoryLog, Thinking, begin, take_over
 from worker.engine.interface import Delta, FinishReason, Logprobs
-from worker.generation.choice import OutputRules
 from worker.generation.generation import Generation
+from worker.generation.output.choice import OutputRules
 
 THINKING = Thinking()
 SAID = b"<think>\nHm. STOP.\n</think>\n\nYes. STOP. No."

@@ -17,10 +17,10 @@ from models.tools.mcp.functions import without_mcp_calls
 from models.tools.web_search import must_search, offered_search
 from worker.engine.interface import ForcedPrefix, GenerationRequest, JsonOutput
 from worker.engine.params import SamplingParams, choice_seed
-from worker.generation.dry_breakers import DryBreakerCompiler
 from worker.generation.generation import Generation
-from worker.generation.images import engine_images
-from worker.generation.sampling_params import sampling_params
+from worker.generation.request.dry_breakers import DryBreakerCompiler
+from worker.generation.request.images import engine_images
+from worker.generation.request.sampling_params import sampling_params
 
 
 def engine_requests(

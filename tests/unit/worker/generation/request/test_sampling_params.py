@@ -7,8 +7,8 @@ import pytest
 from models.chat.scripted_encoder import ScriptedEncoder
 from models.schemas.request.parameters import GenerationParameters
 from worker.engine.params import DryParams, SamplingParams
-from worker.generation.dry_breakers import DryBreakerCompiler
-from worker.generation.sampling_params import sampling_params
+from worker.generation.request.dry_breakers import DryBreakerCompiler
+from worker.generation.request.sampling_params import sampling_params
 
 BREAKERS = DryBreakerCompiler(ScriptedEncoder().token_texts)
 

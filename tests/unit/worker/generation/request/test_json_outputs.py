@@ -8,7 +8,7 @@ from models.chat.scripted_encoder import ScriptedEncoder
 from models.profile.profile import Profile
 from models.schemas.request.parameters import GenerationParameters
 from worker.engine.interface import JsonOutput
-from worker.generation.engine_request import find_json
+from worker.generation.request.engine_request import find_json
 
 _TOOLS: dict[str, Any] = {"tools": [{"type": "function", "name": "f"}]}
 _JSON: dict[str, Any] = {"text": {"format": {"type": "json_object"}}}

@@ -1,0 +1,1 @@
+"""Requests to the engine, made from a response and its parameters."""
