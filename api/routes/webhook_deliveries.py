@@ -12,6 +12,9 @@ from pydantic import BaseModel
 from api.routes.webhook_lookup import DeliveriesQuery, EndpointPath, destinations
 from api.services import project_id, services
 from models.errors import InvalidRequestError
+from models.fetching.checked_backend import OutboundError
+from models.fetching.destinations import UrlRefusedError
+from models.fetching.outbound_client import OutboundClient
 from models.ids import endpoint_wire_id, new_id, parse_response_id, response_wire_id
 from models.schemas.webhooks import (
     ReplayedWebhookDeliveries,
@@ -23,7 +26,6 @@ from models.schemas.webhooks import (
 )
 from models.store.webhooks.deliveries import DeliveryRecord
 from models.webhooks.message import ended_event, sign, webhook_id
-from models.webhooks.safe_http import OutboundClient, OutboundError, UrlRefusedError
 
 blueprint = APIBlueprint(
     "webhook_deliveries",

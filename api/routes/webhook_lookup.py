@@ -8,9 +8,10 @@ from pydantic import BaseModel, Field
 from api.routes.queries import Query
 from api.services import project_id, services
 from models.errors import InvalidRequestError, WebhookEndpointNotFoundError
+from models.fetching.checked_backend import look_up
+from models.fetching.destinations import Destinations, UrlRefusedError
 from models.ids import parse_endpoint_id
 from models.store.webhooks.endpoints import EndpointRecord
-from models.webhooks.safe_http import Destinations, UrlRefusedError, look_up
 
 _RESOLVE_TIMEOUT_S = 0.5
 """Seconds for resolving a host name: a client is waiting."""

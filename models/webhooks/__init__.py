@@ -1,1 +1,1 @@
-"""Signed webhook messages, and an HTTP client that is safe from SSRF."""
+"""Signed webhook messages."""

@@ -1,12 +1,14 @@
 """Addresses of webhooks that lead into private networks, in any notation (finding B7)."""
 
 import asyncio
-from ipaddress import ip_address, ip_network
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
 
-from models.webhooks.public_addresses import is_public
-from models.webhooks.safe_http import Destinations, OutboundClient, UrlRefusedError
+from models.fetching.destinations import Destinations, UrlRefusedError
+from models.fetching.outbound_client import OutboundClient
+from models.fetching.public_addresses import is_public
 
 PRIVATE = [
     "0.0.0.0",
@@ -84,6 +86,34 @@ PUBLIC = [
     "2606:4700:4700::1111",
     "2a00:1450:4001::5eff:1:2",
 ]
+
+EMBEDDINGS: dict[str, Callable[[int], int]] = {
+    "compatible": lambda v4: v4,
+    "translated": lambda v4: 0xFFFF << 48 | 0 << 32 | v4,
+    "mapped behind a bit": lambda v4: 1 << 48 | 0xFFFF << 32 | v4,
+    "NAT64": lambda v4: 0x0064_FF9B << 96 | v4,
+    "NAT64 of a network": lambda v4: 0x0064_FF9B_0001 << 80 | v4,
+    "NAT64 of a network, /48": lambda v4: (
+        0x0064_FF9B_0001 << 80 | v4 >> 16 << 64 | v4 % 65536 << 40
+    ),
+    "6to4": lambda v4: 0x2002 << 112 | v4 << 80,
+    "6to4 with a host": lambda v4: 0x2002 << 112 | v4 << 80 | 1,
+    "Teredo, its server": lambda v4: 0x2001_0000 << 96 | v4 << 64,
+    "Teredo, its client": lambda v4: 0x2001_0000 << 96 | v4 ^ 0xFFFF_FFFF,
+    "ISATAP": lambda v4: 0x2A00_1450 << 96 | 0x0000_5EFE << 32 | v4,
+    "ISATAP, universal": lambda v4: 0x2A00_1450 << 96 | 0x0200_5EFE << 32 | v4,
+}
+"""IPv6 address in which an IPv4 address is embedded, in every way that a router may unwrap."""
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "0.0.0.0", "8.8.8.8"])
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+def test_an_address_that_leads_to_an_embedded_one_is_not_public(embedding: str, text: str) -> None:
+    address = IPv6Address(EMBEDDINGS[embedding](int(IPv4Address(text))))
+
+    assert not is_public(address)
+    with pytest.raises(UrlRefusedError):
+        Destinations([ip_network("127.0.0.0/8")]).target(f"https://[{address}]/")
 
 
 @pytest.mark.parametrize("text", PRIVATE)

@@ -67,7 +67,7 @@ def hanging_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             raise socket.gaierror
         return real(host, *arguments, **more)
 
-    monkeypatch.setattr("models.webhooks.safe_http.socket.getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("models.fetching.resolver.socket.getaddrinfo", getaddrinfo)
     yield names
     released.set()
 

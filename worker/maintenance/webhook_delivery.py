@@ -12,12 +12,14 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from models.fetching.checked_backend import OutboundError
+from models.fetching.destinations import Destinations, UrlRefusedError
+from models.fetching.outbound_client import OutboundClient
 from models.outages import OUTAGES, OutageLog
 from models.settings import Settings
 from models.store.store import Store
 from models.store.webhooks.deliveries import TakenDelivery
 from models.webhooks.message import ended_event, sign, webhook_id
-from models.webhooks.safe_http import Destinations, OutboundClient, OutboundError, UrlRefusedError
 from worker.maintenance.pace import Pace
 
 logger = logging.getLogger(__name__)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
+from models.fetching.destinations import Destinations, UrlRefusedError
 from models.schemas.tools.mcp import McpTool
 from models.settings import McpServer
-from models.webhooks.safe_http import Destinations, UrlRefusedError
 
 ANYWHERE = Destinations((ip_network("0.0.0.0/0"), ip_network("::/0")))
 """Destinations of servers that the operator names."""

@@ -17,8 +17,8 @@ import anyio
 import httpx2
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from models.fetching.transport import GuardedTransport
 from models.tools.mcp.servers import McpEndpoint
-from models.webhooks.guarded_transport import GuardedTransport
 from worker.hosted.mcp.errors import AbandonedError, McpServerError, server_errors
 
 if TYPE_CHECKING:

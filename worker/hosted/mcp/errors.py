@@ -8,7 +8,7 @@ import anyio
 import httpx2
 from pydantic import ValidationError
 
-from models.webhooks.safe_http import UrlRefusedError
+from models.fetching.destinations import UrlRefusedError
 
 INTERNAL_ERROR = -32603
 """Code of JSON-RPC for an error that has no other."""

@@ -3,11 +3,12 @@
 import socket
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from models.webhooks.public_addresses import Address
+from models.fetching.public_addresses import Address
 
 MAX_PER_OWNER = 4
 """Look-ups of one owner at a time: a hanging one cannot be cancelled, and blocks its thread."""
@@ -20,6 +21,8 @@ class UnresolvedError(Exception):
 
 
 Found = list[Address] | UnresolvedError
+FindAddresses = Callable[[str, int], Found]
+"""Function that resolves the name of a host with a port; it may block."""
 
 
 @dataclass(slots=True)
@@ -31,6 +34,8 @@ class Resolver:
 
     max_per_owner: int = MAX_PER_OWNER
     max_look_ups: int = MAX_LOOK_UPS
+    find: FindAddresses | None = None
+    """Function that resolves a name instead of the system."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _running: dict[tuple[str, str, int], Future[Found]] = field(default_factory=dict)
     _num_by_owner: Counter[str] = field(default_factory=Counter)
@@ -54,7 +59,7 @@ class Resolver:
 
     def _run(self, key: tuple[str, str, int]) -> None:
         owner, host, port = key
-        found = _look_up(host, port)
+        found = (self.find or _look_up)(host, port)
         with self._lock:
             future = self._running.pop(key)
             self._num_by_owner[owner] -= 1
@@ -69,3 +74,7 @@ def _look_up(host: str, port: int) -> Found:
         return [ip_address(str(info[4][0]).partition("%")[0]) for info in found]
     except (OSError, ValueError):
         return UnresolvedError("its name does not resolve")
+
+
+RESOLVER = Resolver()
+"""Resolver of a process, which bounds the threads of all its look-ups."""

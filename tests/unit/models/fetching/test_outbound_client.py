@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from models.webhooks.safe_http import Destinations, OutboundClient, OutboundError, UrlRefusedError
+from models.fetching.checked_backend import OutboundError
+from models.fetching.destinations import Destinations, UrlRefusedError
+from models.fetching.outbound_client import OutboundClient
 from tests.integration.receiver import ALLOWED, Receiver
 
 HERE = Destinations([ip_network(ALLOWED)])
@@ -52,7 +54,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     def getaddrinfo(_: str, port: int, **__: Any) -> list[Any]:
         return [(0, 0, 0, "", (address, port)) for address in answers.pop(0)]
 
-    monkeypatch.setattr("models.webhooks.safe_http.socket.getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("models.fetching.resolver.socket.getaddrinfo", getaddrinfo)
     return answers
 
 
@@ -112,7 +114,7 @@ def test_a_name_that_does_not_resolve_is_said_to_be_so(monkeypatch: pytest.Monke
     def fail(*_: object, **__: object) -> None:
         raise socket.gaierror
 
-    monkeypatch.setattr("models.webhooks.safe_http.socket.getaddrinfo", fail)
+    monkeypatch.setattr("models.fetching.resolver.socket.getaddrinfo", fail)
 
     with pytest.raises(OutboundError, match="does not resolve"):
         post("http://hook.example/")

@@ -1,7 +1,7 @@
 """Transport of httpx that is protected against server-side request forgery, for one server.
 
-Every request goes to the origin of one URL, by way of the checks of `safe_http.py`, also one that
-follows a redirect. The bytes of a response are bounded.
+Every request goes to the origin of one URL, by way of the checks of `checked_backend.py`, also one
+that follows a redirect. The bytes of a response are bounded.
 """
 
 import ssl
@@ -11,7 +11,8 @@ from functools import lru_cache
 import httpcore2
 import httpx2
 
-from models.webhooks.safe_http import CheckedBackend, Destinations, OutboundError, UrlRefusedError
+from models.fetching.checked_backend import CheckedBackend, OutboundError
+from models.fetching.destinations import Destinations, UrlRefusedError
 
 MAX_CONNECTIONS = 8
 

@@ -8,10 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from models.webhooks.guarded_transport import GuardedTransport
-from models.webhooks.safe_http import Destinations, UrlRefusedError
+from models.fetching.destinations import Destinations, UrlRefusedError
+from models.fetching.transport import GuardedTransport
 from tests.integration.receiver import ALLOWED, Receiver
-from tests.unit.models.webhooks.test_safe_http import serve_once
+from tests.unit.models.fetching.test_outbound_client import serve_once
 
 HERE = Destinations([ip_network(ALLOWED)])
 
@@ -53,7 +53,7 @@ def resolves(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     def getaddrinfo(_: str, port: int, **__: Any) -> list[Any]:
         return [(0, 0, 0, "", (address, port)) for address in answers.pop(0)]
 
-    monkeypatch.setattr("models.webhooks.safe_http.socket.getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("models.fetching.resolver.socket.getaddrinfo", getaddrinfo)
     return answers
 
 

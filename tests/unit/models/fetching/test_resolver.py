@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from models.webhooks.resolver import Resolver, UnresolvedError
+from models.fetching.resolver import Resolver, UnresolvedError
 from tests.polling import eventually
 
 
@@ -22,7 +22,7 @@ def release(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
             raise socket.gaierror
         return [(0, 0, 0, "", ("192.0.2.1", port))]
 
-    monkeypatch.setattr("models.webhooks.resolver.socket.getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("models.fetching.resolver.socket.getaddrinfo", getaddrinfo)
     yield released
     released.set()
 

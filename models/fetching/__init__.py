@@ -1,0 +1,1 @@
+"""Requests to URLs that clients choose, protected against server-side request forgery (SSRF)."""
