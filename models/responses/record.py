@@ -72,6 +72,11 @@ class ResponseRecord:
         """True if all its events can be read after its end, in Postgres or for a time in Redis."""
         return self.store or self.background
 
+    @property
+    def log_fields(self) -> dict[str, object]:
+        """Fields of log lines about this attempt."""
+        return {"response_id": self.id.hex, "attempt": self.attempt}
+
 
 def opening_resource(record: ResponseRecord) -> ResponseResource:
     """Return the object as it was when the response was accepted, whatever its status now."""

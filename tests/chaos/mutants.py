@@ -58,9 +58,9 @@ def _answer_early(responses: Any) -> None:
     _replace(responses.Responses, "create", create_later)
 
 
-def _end_early(runner: Any) -> None:
+def _end_early(finalizer: Any) -> None:
     """Publish the terminal event before the end is committed."""
-    finish = runner.Runner._finish
+    finish = finalizer.Finalizer.finish
 
     def publish_and_finish(self: Any, recorder: Any, cause: Any) -> None:
         finish_recording, publish = recorder.finish, recorder.publish_end
@@ -74,7 +74,7 @@ def _end_early(runner: Any) -> None:
         recorder.finish, recorder.publish_end = finish_and_publish, lambda: None
         finish(self, recorder, cause)
 
-    _replace(runner.Runner, "_finish", publish_and_finish)
+    _replace(finalizer.Finalizer, "finish", publish_and_finish)
 
 
 def _by_host_clock(workers: Any) -> None:
@@ -177,7 +177,7 @@ MUTANTS: dict[str, dict[str, Patch]] = {
     },
     "wake-ups": {"worker.maintenance.maintenance": _without_wake_ups},
     "answer after commit": {"models.store.responses": _answer_early},
-    "end after commit": {"worker.generation.runner": _end_early},
+    "end after commit": {"worker.generation.finalizer": _end_early},
     "database clock": {"models.store.workers": _by_host_clock},
     "sequence check": {"api.streaming.tail": _unchecked},
     "every error an outage": {"models.database.connection": _only_operational},

@@ -4,10 +4,10 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import redis
@@ -18,8 +18,7 @@ from models.chat.render import encode_prompt
 from models.encryption.cipher import ContentCipher
 from models.encryption.compaction import encrypt_compaction
 from models.encryption.items import decrypt_items
-from models.errors import AppError, ContentLostError, UnavailableError
-from models.outages import OutageLog, retry_delay_s
+from models.errors import ContentLostError, UnavailableError
 from models.recording.recorder import EndingCause, Recorder
 from models.recording.unlogged import UnloggedRecorder
 from models.responses.record import ResponseRecord
@@ -27,7 +26,6 @@ from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.tools.call_items import HostedType
-from models.store.finish import TerminalRecord
 from models.store.store import Store
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
@@ -38,6 +36,7 @@ from models.tools.mcp.servers import McpServers
 from models.tools.web_search import SOURCES, offered_search
 from worker.engine.interface import Delta, Engine, FinishReason, GenerationRequest, Tokenizer
 from worker.generation.emitter import Emitter
+from worker.generation.finalizer import Finalizer
 from worker.generation.generation import Generation, failed_cause
 from worker.generation.load_input import load_input
 from worker.generation.output.choice import OutputRules
@@ -46,6 +45,7 @@ from worker.generation.output.validation import validated_cause
 from worker.generation.registry import RunningResponses
 from worker.generation.request.dry_breakers import DryBreakerCompiler
 from worker.generation.request.engine_request import engine_requests
+from worker.generation.retry import WriteRetrier
 from worker.hosted.between_turns import HostedCalls
 from worker.hosted.mcp.client import McpClient
 from worker.hosted.mcp.errors import AbandonedError
@@ -58,19 +58,10 @@ from worker.parsing.turns import TurnFormat
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-HOLD_S = 60.0
-"""Seconds to retry writing an end or a hand-back while the database is unreachable."""
 MAX_SEARCHES = 32
 """Most searches of one response; `max_tool_calls` can only lower it."""
 MAX_MCP_CALLS = 128
 """Most calls of MCP tools of one response; likewise."""
-PUBLISH_S = 4.0
-"""Seconds to retry logging the end of a response without an archive while Redis is unreachable.
-
-No reader waits longer for it.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +95,18 @@ class Runner:
         after Redis was unreachable.
         """
         self._services = services
-        self._retry_s = retry_s
         self._redis_away_s = redis_away_s
+        self._retrier = WriteRetrier(retry_s)
+        self._finalizer = Finalizer(
+            services.store,
+            services.log,
+            services.unstored,
+            retrier=self._retrier,
+            retry_s=retry_s,
+        )
         self._claim_lock = threading.Lock()
         """Serialises claims: what may be claimed depends on the responses that already run here."""
         self._is_isolating = False
-        self._write_outages = OutageLog(logger, "writes held")
         self._redis_away_until = 0.0
         """Monotonic time until which only responses stored in Postgres are claimed."""
         self._web_searcher = WebSearcher(services.search, services.encoder)
@@ -147,33 +144,33 @@ class Runner:
         self._is_isolating = False
 
     def _run_claimed(self, claimed: ResponseRecord) -> None:
-        logger.info("response claimed", extra=_log_fields(claimed))
+        logger.info("response claimed", extra=claimed.log_fields)
         try:
             self._run(claimed)
         except (UnavailableError, redis.RedisError) as error:
             # With a valid lease of this worker, the reaper would not reclaim the response.
             logger.warning(
-                "response handed back", extra={**_log_fields(claimed), "error": str(error)}
+                "response handed back", extra={**claimed.log_fields, "error": str(error)}
             )
             if isinstance(error, redis.RedisError):
                 self._redis_away_until = time.monotonic() + self._redis_away_s
-            self._retry_write(claimed, lambda: self._services.store.claims.hand_back([claimed]))
+            self._retrier.run(claimed, lambda: self._services.store.claims.hand_back([claimed]))
         except ContentLostError as error:
-            logger.warning("content lost", extra=_log_fields(claimed))
-            self._fail(claimed, error)
+            logger.warning("content lost", extra=claimed.log_fields)
+            self._finalizer.fail(claimed, error)
         except Exception as error:
-            logger.exception("response failed", extra=_log_fields(claimed))
-            self._fail(claimed, error)
-            self._forget_unwanted(claimed)
+            logger.exception("response failed", extra=claimed.log_fields)
+            self._finalizer.fail(claimed, error)
+            self._finalizer.forget_unwanted(claimed)
         else:
-            self._forget_unwanted(claimed)
+            self._finalizer.forget_unwanted(claimed)
 
     def _run(self, claimed: ResponseRecord) -> None:
         record, items = load_input(claimed, self._services.store, self._services.unstored)
         recorder, logged = Recorder.resume(record, self._services.log, self._services.cipher)
         unlogged = record.checkpoint.beyond(logged) if record.checkpoint else ()
         if record.cancel_requested and not unlogged:
-            self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED))
+            self._finalizer.finish(recorder, EndingCause(status=ResponseStatus.CANCELLED))
             return
         recorder.begin()
         items = decrypt_items(self._services.cipher, record.project_id, items)
@@ -191,7 +188,7 @@ class Runner:
             parameters = with_added_tools(parameters, [*items, *opening.items])
             fault = opening.error or find_missing_tool(parameters)
             if fault is not None and not record.cancel_requested:
-                self._finish(recorder, failed_cause(fault))
+                self._finalizer.finish(recorder, failed_cause(fault))
                 return
             prompt = encode_prompt(self._services.encoder, parameters, [*kept, *opening.items])
             generation = self._resume(recorder, opening, parameters, prompt, tokens)
@@ -241,7 +238,7 @@ class Runner:
             except StaleAttemptError:
                 generation.abandon()
         if generation.is_interrupted and not generation.is_released:
-            self._finish(recorder, generation.interrupted_cause())
+            self._finalizer.finish(recorder, generation.interrupted_cause())
         return not generation.is_interrupted
 
     def _resume(
@@ -269,10 +266,12 @@ class Runner:
         is_over = generation.resume(*tokens)
         if record.cancel_requested:
             usage = generation.usage()
-            self._finish(recorder, EndingCause(status=ResponseStatus.CANCELLED, usage=usage))
+            self._finalizer.finish(
+                recorder, EndingCause(status=ResponseStatus.CANCELLED, usage=usage)
+            )
             return None
         if is_over:
-            self._finish(recorder, self._validated(generation, parameters))
+            self._finalizer.finish(recorder, self._validated(generation, parameters))
             return None
         if tokens[1]:
             recorder.flush()
@@ -306,7 +305,7 @@ class Runner:
         """Run the generation to its end and write that."""
         with self._registered(generation) as is_registered:
             if is_registered and self._run_turns(generation, parameters, prompt, calls):
-                self._finish(generation.recorder, self._validated(generation, parameters))
+                self._finalizer.finish(generation.recorder, self._validated(generation, parameters))
 
     @contextmanager
     def _registered(self, generation: Generation) -> Iterator[bool]:
@@ -362,7 +361,7 @@ class Runner:
             if not is_registered or not self._run_turns(generation, parameters, prompt, calls):
                 return False
         if not generation.cause.has_output:
-            self._finish(recorder, generation.cause)
+            self._finalizer.finish(recorder, generation.cause)
             return False
         content = encrypt_compaction(
             services.cipher, record.project_id, summarising.text, plan.kept
@@ -415,7 +414,7 @@ class Runner:
     def _begin_call(self, record: ResponseRecord, number: int) -> bool:
         """Note for good that a call may have been made; return False if the attempt is stale."""
         checkpoints = self._services.store.checkpoints
-        return self._retry_write(record, lambda: checkpoints.begin_call(record, number))
+        return self._retrier.run(record, lambda: checkpoints.begin_call(record, number))
 
     def _save(self, generation: Generation) -> None:
         """Write a checkpoint with the result of a call, in case the log is lost."""
@@ -426,14 +425,14 @@ class Runner:
             self._services.store.checkpoints.write([record])
         except UnavailableError as error:
             logger.warning(
-                "checkpoint not written", extra={**_log_fields(record), "error": str(error)}
+                "checkpoint not written", extra={**record.log_fields, "error": str(error)}
             )
 
     def _submit(self, generation: Generation, request: GenerationRequest) -> None:
         try:
             self._services.engine.submit(request)
         except Exception as error:
-            logger.warning("engine refused", extra=_log_fields(generation.record), exc_info=True)
+            logger.warning("engine refused", extra=generation.record.log_fields, exc_info=True)
             self._services.emitter.on_step(
                 [
                     Delta(
@@ -447,100 +446,6 @@ class Runner:
         if generation.is_interrupted or generation.is_over:
             # The abort came before the engine had this sequence.
             self._services.engine.abort(request.sequence_id)
-
-    def _finish(self, recorder: Recorder, cause: EndingCause) -> None:
-        record = recorder.record
-        recorder.flush()
-        ending = recorder.finish(cause)
-        if record.is_temporary:
-            self._services.unstored.put_archive(record, ending.events)
-        if self._write_end(record, ending):
-            self._publish_end(recorder)
-            logger.info("response finished", extra={**_log_fields(record), "status": cause.status})
-        else:
-            # The response was ended or claimed by another process.
-            logger.info("end not written: the attempt is stale", extra=_log_fields(record))
-            self._leave_to_other(record)
-
-    def _write_end(self, record: ResponseRecord, ending: TerminalRecord) -> bool:
-        """Commit the end and return True; return False if the attempt is stale.
-
-        After an interrupted commit, the end may be stored already: that is no stale attempt.
-        """
-        finisher, was_interrupted = self._services.store.finisher, False
-
-        def write() -> bool:
-            nonlocal was_interrupted
-            try:
-                return finisher.finish(record, ending) or (
-                    was_interrupted and finisher.has_ended(record)
-                )
-            except UnavailableError:
-                was_interrupted = True
-                raise
-
-        return self._retry_write(record, write)
-
-    def _publish_end(self, recorder: Recorder) -> None:
-        """Log the end; retry for a response of whose end there is no archive."""
-        recorder.publish_end()
-        pause = threading.Event()
-        for _ in range(0 if recorder.record.has_archive else int(PUBLISH_S / self._retry_s)):
-            if recorder.pending() is None:
-                return
-            pause.wait(self._retry_s)
-            recorder.flush()
-
-    def _forget_unwanted(self, record: ResponseRecord) -> None:
-        """Delete the log and the key of an unstored response that its client has left."""
-        if record.has_archive:
-            return
-        try:
-            if not self._services.unstored.is_wanted(record.id):
-                self._services.log.forget([record.id])
-                self._services.store.responses.forget_key(record.project_id, record.id)
-        except (redis.RedisError, UnavailableError):
-            logger.warning("log left to run out", extra=_log_fields(record))
-
-    def _retry_write(self, record: ResponseRecord, write: Callable[[], T]) -> T:
-        """Call `write` and return its result; retry for `HOLD_S` while the database is unreachable.
-
-        `write` is fenced by the attempt: repeating it, or being too late, changes nothing.
-        """
-        pause, deadline, num_failures = threading.Event(), time.monotonic() + HOLD_S, 0
-        while time.monotonic() < deadline:
-            try:
-                result = write()
-            except UnavailableError as error:
-                num_failures += 1
-                self._write_outages.failed(error, **_log_fields(record))
-                pause.wait(retry_delay_s(num_failures, self._retry_s))
-            else:
-                self._write_outages.succeeded()
-                return result
-        return write()
-
-    def _fail(self, claimed: ResponseRecord, error: Exception) -> None:
-        """End a response that could not be run; clients see no internal details."""
-        message = error.message if isinstance(error, AppError) else "The worker failed."
-        cause = EndingCause(
-            status=ResponseStatus.FAILED, error={"code": "server_error", "message": message}
-        )
-        record = self._services.unstored.fill(claimed)
-        recorder, _ = Recorder.resume(record, self._services.log)
-        self._finish(recorder, cause)
-
-    def _leave_to_other(self, record: ResponseRecord) -> None:
-        """Delete the log of a deleted response; wake the readers of any other to read the store."""
-        try:
-            if self._services.store.responses.statuses([(record.project_id, record.id)]):
-                self._services.log.wake_readers(record.id)
-            else:
-                self._services.log.forget([record.id])
-                if not record.store:
-                    self._services.unstored.forget(record.id)
-        except redis.RedisError:
-            logger.warning("readers not woken", extra=_log_fields(record))
 
 
 def _max_hosted(parameters: GenerationParameters) -> Counter[HostedType]:
@@ -563,7 +468,3 @@ def _output_rules(parameters: GenerationParameters) -> OutputRules:
         max_calls=rule.max_calls,
         functions=rule.by_name,
     )
-
-
-def _log_fields(record: ResponseRecord) -> dict[str, object]:
-    return {"response_id": record.id.hex, "attempt": record.attempt}
