@@ -132,8 +132,8 @@ class Database:
         self._transactional = self._engine.execution_options(isolation_level="READ COMMITTED")
 
     @contextmanager
-    def statement(self) -> Iterator[Connection]:
-        """Provide a connection for one statement, which is committed automatically.
+    def statement(self, project_id: str) -> Iterator[Connection]:
+        """Provide a connection for one statement on a project, which is committed automatically.
 
         Raises `UnavailableError` if Postgres cannot be reached or refuses to work, or if the
         connection is lost; it is then unknown if the statement took effect. Raises `StatementError`
@@ -143,7 +143,25 @@ class Database:
             yield connection
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def management(self) -> Iterator[Connection]:
+        """Provide a connection for one statement on projects and keys; raises as `statement` does.
+
+        Such a statement finds them by other means than their project, or is about all of them.
+        """
+        with self.statement("") as connection:
+            yield connection
+
+    @contextmanager
+    def upkeep(self) -> Iterator[Connection]:
+        """Provide a connection for one statement over all projects; raises as `statement` does.
+
+        Only workers and maintenance make such statements.
+        """
+        with self.statement("") as connection:
+            yield connection
+
+    @contextmanager
+    def transaction(self, project_id: str) -> Iterator[Connection]:
         """Provide a connection for an atomic series of statements; raises as `statement` does."""
         with (
             _translate_errors(),
@@ -154,9 +172,9 @@ class Database:
             yield connection
 
     @contextmanager
-    def search(self) -> Iterator[Connection]:
+    def search(self, project_id: str) -> Iterator[Connection]:
         """Provide a connection for one statement with a custom plan; raises as `statement` does."""
-        with self.transaction() as connection:
+        with self.transaction(project_id) as connection:
             connection.execute(_PLAN_ANEW)
             yield connection
 

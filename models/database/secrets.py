@@ -1,6 +1,8 @@
 """Encryption of secrets that earlier versions, or processes without a secret file, have stored."""
 
-from sqlalchemy import text
+from typing import Any
+
+from sqlalchemy import TextClause, text
 
 from models.database.connection import Database
 from models.encryption.vault import owner_of_endpoint, owner_of_project
@@ -34,27 +36,33 @@ class Secrets:
 
     def _encrypt_endpoints(self) -> int:
         vault, num_changed = self._database.vault, 0
-        with self._database.transaction() as connection:
-            for row in connection.execute(_ENDPOINTS).all():
-                owner = owner_of_endpoint(row.id)
-                secrets = {"signing_secret": row.signing_secret, "old_secret": row.old_secret}
-                stored = {
-                    name: vault.encrypt(owner, secret)
-                    if secret and not vault.is_encrypted(secret)
-                    else secret
-                    for name, secret in secrets.items()
-                }
-                if stored != secrets:
-                    key = {"project_id": row.project_id, "id": row.id, "before": row.signing_secret}
-                    num_changed += connection.execute(_SET_ENDPOINT, stored | key).rowcount
+        with self._database.upkeep() as connection:
+            endpoints = connection.execute(_ENDPOINTS).all()
+        for row in endpoints:
+            owner = owner_of_endpoint(row.id)
+            secrets = {"signing_secret": row.signing_secret, "old_secret": row.old_secret}
+            stored = {
+                name: vault.encrypt(owner, secret)
+                if secret and not vault.is_encrypted(secret)
+                else secret
+                for name, secret in secrets.items()
+            }
+            if stored != secrets:
+                key = {"project_id": row.project_id, "id": row.id, "before": row.signing_secret}
+                num_changed += self._change(_SET_ENDPOINT, stored | key)
         return num_changed
 
     def _encrypt_projects(self) -> int:
         vault, num_changed = self._database.vault, 0
-        with self._database.transaction() as connection:
-            for project_id, key in connection.execute(_PROJECTS).all():
-                if not vault.is_encrypted(key):
-                    stored = vault.encrypt(owner_of_project(project_id), key)
-                    values = {"project_id": project_id, "sealing_key": stored, "before": key}
-                    num_changed += connection.execute(_SET_PROJECT, values).rowcount
+        with self._database.upkeep() as connection:
+            projects = connection.execute(_PROJECTS).all()
+        for project_id, key in projects:
+            if not vault.is_encrypted(key):
+                stored = vault.encrypt(owner_of_project(project_id), key)
+                values = {"project_id": project_id, "sealing_key": stored, "before": key}
+                num_changed += self._change(_SET_PROJECT, values)
         return num_changed
+
+    def _change(self, statement: TextClause, values: dict[str, Any]) -> int:
+        with self._database.statement(values["project_id"]) as connection:
+            return connection.execute(statement, values).rowcount

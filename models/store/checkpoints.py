@@ -48,7 +48,7 @@ class Checkpoints:
             "attempts": [record.attempt for record in records],
             "checkpoints": checkpoints,
         }
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             return set(connection.execute(_WRITE, values).scalars())
 
     def begin_call(self, record: ResponseRecord, number: int) -> bool:
@@ -62,5 +62,5 @@ class Checkpoints:
             "attempt": record.attempt,
             "number": number,
         }
-        with self._database.statement() as connection:
+        with self._database.statement(record.project_id) as connection:
             return connection.execute(_BEGIN_CALL, values).first() is not None

@@ -1,6 +1,8 @@
 """Claiming, handing back and cancelling of responses, each one conditional UPDATE."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Protocol
 from uuid import UUID
 
@@ -44,9 +46,9 @@ _CLAIM = select_records(f"""
 _HAND_BACK = text("""
     UPDATE responses r
     SET status = 'queued', worker_id = NULL, checkpoint = coalesce(mine.checkpoint, r.checkpoint)
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:project_ids AS text[]), CAST(:attempts AS int[]),
-                CAST(:checkpoints AS bytea[])) AS mine (id, project_id, attempt, checkpoint)
-    WHERE r.project_id = mine.project_id AND r.id = mine.id AND r.attempt = mine.attempt
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:checkpoints AS bytea[]))
+         AS mine (id, attempt, checkpoint)
+    WHERE r.project_id = :project_id AND r.id = mine.id AND r.attempt = mine.attempt
       AND r.status = 'in_progress'
     RETURNING r.id
 """)
@@ -130,7 +132,7 @@ class Claims:
             "is_idle": is_idle,
             "stands_by": stands_by,
         }
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             row = connection.execute(_CLAIM, values).first()
         return to_record(row, self._database.vault) if row else None
 
@@ -139,18 +141,18 @@ class Claims:
 
         Only the model's oldest worker with a lease does so; the others continue.
         """
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             values = {"worker_id": worker_id, "model": model}
             return connection.execute(_STANDS_BY, values).first() is not None
 
     def has_queued(self, model: str) -> bool:
         """Return True if a response of a model is queued."""
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             return connection.execute(_HAS_QUEUED, {"model": model}).first() is not None
 
     def urgent_projects(self, model: str) -> set[str]:
         """Return the projects of which a response of the `priority` tier is queued for a model."""
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             return set(connection.execute(_URGENT_PROJECTS, {"model": model}).scalars())
 
     def hand_back(self, claims: Iterable[Claim]) -> set[UUID]:
@@ -158,29 +160,39 @@ class Claims:
 
         The checkpoint of each is written too, if it has one and is not `store: false`.
         """
-        rows = list(claims)
+        by_project = groupby(sorted(claims, key=_project_of), key=_project_of)
+        return {
+            handed_back
+            for project_id, rows in by_project
+            for handed_back in self._hand_back(project_id, list(rows))
+        }
+
+    def _hand_back(self, project_id: str, rows: Sequence[Claim]) -> Iterable[UUID]:
         values = {
+            "project_id": project_id,
             "ids": [row.id for row in rows],
-            "project_ids": [row.project_id for row in rows],
             "attempts": [row.attempt for row in rows],
             "checkpoints": [_checkpoint_of(row) for row in rows],
         }
-        with self._database.statement() as connection:
-            return set(connection.execute(_HAND_BACK, values).scalars())
+        with self._database.statement(project_id) as connection:
+            return connection.execute(_HAND_BACK, values).scalars().all()
 
     def request_cancel(self, project_id: str, response_id: UUID) -> ResponseRecord | None:
         """Request that an unfinished response be cancelled; None if it has ended or is unknown."""
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             values = {"project_id": project_id, "id": response_id}
             row = connection.execute(_REQUEST_CANCEL, values).first()
         return to_record(row, self._database.vault) if row else None
 
     def take_over(self, record: ResponseRecord) -> ResponseRecord | None:
         """Fence off the current attempt, to end the response in its place; None if it is stale."""
-        with self._database.statement() as connection:
+        with self._database.statement(record.project_id) as connection:
             values = {"project_id": record.project_id, "id": record.id, "attempt": record.attempt}
             row = connection.execute(_TAKE_OVER, values).first()
         return to_record(row, self._database.vault) if row else None
+
+
+_project_of = attrgetter("project_id")
 
 
 def _checkpoint_of(row: Claim) -> bytes | None:

@@ -122,7 +122,7 @@ class Conversations:
             "items": orjson.dumps(list(items)).decode(),
             "made_ids": list(made_ids),
         }
-        with self._database.statement() as connection:
+        with self._database.statement(new.project_id) as connection:
             connection.execute(_CREATE, values)
 
     def get(self, project_id: str, conversation_id: UUID) -> ConversationRecord | None:
@@ -146,13 +146,13 @@ class Conversations:
         Raises `ItemsTooLargeError` if they have more than `MAX_BYTES`.
         """
         values = {"project_id": project_id, "id": conversation_id}
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             return bodies_of(connection.execute(_ITEMS, values).all(), param="conversation")
 
     def used_ids(self, project_id: str, conversation_id: UUID, item_ids: Sequence[str]) -> set[str]:
         """Return those of the ids that items of the conversation have."""
         values = {"project_id": project_id, "id": conversation_id, "item_ids": list(item_ids)}
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             return set(connection.execute(_USED_IDS, values).scalars())
 
     def add_items(
@@ -184,7 +184,7 @@ class Conversations:
         self, statement: TextClause, project_id: str, conversation_id: UUID, **more: Any
     ) -> Row[Any] | None:
         values = {"project_id": project_id, "id": conversation_id, **more}
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             return connection.execute(statement, values).first()
 
 

@@ -122,13 +122,13 @@ class Finisher:
             "num_events": len(ending.events),
             "data": zlib.compress(b"\n".join(ending.events), level=1),
         }
-        with self._database.statement() as connection:
+        with self._database.statement(claimed.project_id) as connection:
             return connection.execute(_FINISH, values).first() is not None
 
     def has_ended(self, claimed: ResponseRecord) -> bool:
         """Return True if this attempt has ended its response."""
         values = {"project_id": claimed.project_id, "id": claimed.id, "attempt": claimed.attempt}
-        with self._database.statement() as connection:
+        with self._database.statement(claimed.project_id) as connection:
             return connection.execute(_HAS_ENDED, values).first() is not None
 
 

@@ -63,13 +63,13 @@ class IdempotencyKeys:
 
     def find(self, project_id: str, key: str) -> KeyUse | None:
         """Return the use of a key; None if it is unused or expired."""
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             row = connection.execute(_FIND, {"project_id": project_id, "key": key}).first()
         return KeyUse(**row._mapping) if row else None
 
     def expire(self) -> None:
         """Delete the expired keys of all projects."""
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             connection.execute(_EXPIRE)
 
 

@@ -85,14 +85,14 @@ class ItemPages:
         if "\0" in item_id:
             return None  # Postgres takes no such text
         values = {"project_id": project_id, "id": owner_id, "item_id": item_id}
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             found: dict[str, Any] | None = connection.execute(self._item, values).scalar()
         return found
 
     def read(self, project_id: str, owner_id: UUID, query: PageQuery) -> StoredPage | None:
         """Return a page, shorter if its items exceed the limit; None if `after` is unknown."""
         values = {"project_id": project_id, "id": owner_id}
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             after = None
             if query.after is not None:
                 key = {**values, "item_id": query.after}

@@ -113,7 +113,7 @@ class Items:
         made = [item_id for item_id, owner in owners.items() if owner is not None]
         given = [item_id for item_id, owner in owners.items() if owner is None]
         rows: list[Row[Any]] = []
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             if made:
                 values = {"ids": made, "owners": [owners[item_id] for item_id in made]}
                 rows += connection.execute(_MADE_ITEMS, {"project_id": project_id, **values})
@@ -132,7 +132,7 @@ class Items:
         they are too many, and `ItemsTooLargeError` if the items have too many bytes.
         """
         values = {"project_id": project_id, "id": response_id, "max_age": MAX_CHAIN - 1}
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             rows = connection.execute(_CHAIN, values).all()
         if rows and rows[0].previous_response_id is not None:
             raise ChainBrokenError(rows[0].previous_response_id, rows[0].age + 1)

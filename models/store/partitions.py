@@ -34,7 +34,7 @@ class Partitions:
 
         A month that already has rows in the default partitions remains there.
         """
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             known = set(connection.execute(_LABELS).scalars())
         needed = islice(_months_from(now), NUM_AHEAD + 1)
         return [
@@ -43,7 +43,7 @@ class Partitions:
 
     def drop(self, *, created_before: datetime) -> list[str]:
         """Drop months before `created_before` whose responses have all ended; return the labels."""
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             labels = [label for label in connection.execute(_LABELS).scalars() if label]
         return [
             label
@@ -57,12 +57,12 @@ class Partitions:
             "lower": id_floor(month),
             "upper": id_floor(_after(month)),
         }
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             return bool(connection.scalar(_ADD, values))
 
     def _drop(self, label: str) -> bool:
         """Drop a month unless one of its responses has not ended, or less than two hours ago."""
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             return bool(connection.scalar(_DROP, {"label": label}))
 
 

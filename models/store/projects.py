@@ -31,11 +31,11 @@ class Projects:
         vault, owner = self._database.vault, owner_of_project(project_id)
         fresh = vault.encrypt(owner, new_encryption_key())
         values = {"project_id": project_id, "fresh": fresh}
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             return vault.decrypt(owner, connection.execute(_ENCRYPTION_KEY, values).scalar_one())
 
     def num_queued(self) -> dict[tuple[str, bool], int]:
         """Return the number of queued responses, if any, by project and `background`."""
-        with self._database.statement() as connection:
+        with self._database.management() as connection:
             rows = connection.execute(_NUM_QUEUED)
             return {(row.project_id, row.background): row.num for row in rows}

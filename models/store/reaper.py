@@ -92,23 +92,23 @@ class Reaper:
         are those of the `suspects`: ids of workers that crashed and were not killed from outside.
         """
         values = {"max_crashes": MAX_CRASHES, "suspects": list(suspects)}
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             return list(connection.execute(_RECLAIM, values).scalars())
 
     def poisonous(self) -> list[ResponseRecord]:
         """Return responses that have lost `MAX_CRASHES` workers and must fail."""
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             rows = connection.execute(_POISONOUS, {"max_crashes": MAX_CRASHES})
             return [to_record(row, self._database.vault) for row in rows]
 
     def num_queued(self) -> dict[str, int]:
         """Return the number of queued responses of each model."""
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             return {row.model: row.num for row in connection.execute(_QUEUED)}
 
     def have_ended(self, response_ids: list[UUID]) -> dict[UUID, bool]:
         """Return, for each response that exists, True if it has ended."""
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             rows = connection.execute(_HAVE_ENDED, {"ids": response_ids})
             return {row.id: row.has_ended for row in rows}
 
@@ -126,16 +126,16 @@ class Reaper:
         )
 
     def _delete(self, statement: TextClause, **values: object) -> list[UUID]:
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             return list(connection.execute(statement, values).scalars())
 
     def waiting_temporary(self) -> list[ResponseRecord]:
         """Return the temporary responses that have not ended, in all projects."""
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             rows = connection.execute(_WAITING_TEMPORARY)
             return [to_record(row, self._database.vault) for row in rows]
 
     def forget_workers(self) -> None:
         """Delete workers whose lease expired over an hour ago and that have no running response."""
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             connection.execute(_FORGET_WORKERS)

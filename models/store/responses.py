@@ -1,13 +1,14 @@
 """Responses, as the API uses them: create, read, list, delete."""
 
 import zlib
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
 from models.database.connection import Database
 from models.responses.record import ResponseRecord
@@ -97,9 +98,7 @@ _ARCHIVE = text("""
 """)
 
 _STATUSES = text("""
-    SELECT r.project_id, r.id, r.status FROM responses r
-    JOIN unnest(CAST(:project_ids AS text[]), CAST(:ids AS uuid[])) AS asked (project_id, id)
-      ON r.project_id = asked.project_id AND r.id = asked.id
+    SELECT id, status FROM responses WHERE project_id = :project_id AND id = ANY(:ids)
 """)
 
 
@@ -157,9 +156,9 @@ class Responses:
             "items": orjson.dumps(list(items)).decode(),
         }
         if key is None:
-            with self._database.statement() as connection:
+            with self._database.statement(new.project_id) as connection:
                 return connection.execute(_CREATE, values).first() is not None
-        with self._database.transaction() as connection:
+        with self._database.transaction(new.project_id) as connection:
             take_key(connection, new, key)
             if connection.execute(_CREATE, values).first() is not None:
                 return True
@@ -169,18 +168,18 @@ class Responses:
     def get_unstored(self, project_id: str, response_id: UUID) -> ResponseRecord | None:
         """Return the row, without content, of a `store: false` response; None if unknown."""
         values = {"project_id": project_id, "id": response_id}
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             row = connection.execute(_GET_UNSTORED, values).first()
         return to_record(row, self._database.vault) if row else None
 
     def forget_key(self, project_id: str, response_id: UUID) -> None:
         """Erase the key of an unstored response's content."""
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             connection.execute(_FORGET_KEY, {"project_id": project_id, "id": response_id})
 
     def get(self, project_id: str, response_id: UUID) -> ResponseRecord | None:
         """Return a stored response with its output; None if unknown or of another project."""
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             row = connection.execute(_GET, {"project_id": project_id, "id": response_id}).first()
         return to_record(row, self._database.vault) if row else None
 
@@ -200,7 +199,7 @@ class Responses:
                 values[name] = value
         order = "ASC" if list_filter.ascending != list_filter.is_backward else "DESC"
         statement = _LIST.format(columns=COLUMNS, output=OUTPUT, where=where, order=order)
-        with self._database.search() as connection:
+        with self._database.search(project_id) as connection:
             records = [
                 to_record(row, self._database.vault)
                 for row in connection.execute(text(statement), values)
@@ -212,7 +211,7 @@ class Responses:
 
         None if it is unknown, or neither stored nor temporary.
         """
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             status = connection.execute(
                 _DELETE, {"project_id": project_id, "id": response_id}
             ).scalar()
@@ -220,14 +219,26 @@ class Responses:
 
     def archived_events(self, project_id: str, response_id: UUID) -> list[bytes] | None:
         """Return the JSON of all events of a finished response, in order; None if unknown."""
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             values = {"project_id": project_id, "id": response_id}
             data = connection.execute(_ARCHIVE, values).scalar()
         return zlib.decompress(data).split(b"\n") if data is not None else None
 
     def statuses(self, keys: Sequence[tuple[str, UUID]]) -> dict[UUID, ResponseStatus]:
-        """Return the status of each (project, response) that still exists, with one query."""
-        values = {"project_ids": [key[0] for key in keys], "ids": [key[1] for key in keys]}
-        with self._database.statement() as connection:
-            rows = connection.execute(_STATUSES, values)
-            return {row.id: ResponseStatus(row.status) for row in rows}
+        """Return the status of each (project, response) that still exists.
+
+        There is one query for each project.
+        """
+        ids: defaultdict[str, list[UUID]] = defaultdict(list)
+        for project_id, response_id in keys:
+            ids[project_id].append(response_id)
+        return {
+            row.id: ResponseStatus(row.status)
+            for project_id, asked in ids.items()
+            for row in self._statuses(project_id, asked)
+        }
+
+    def _statuses(self, project_id: str, ids: Sequence[UUID]) -> Sequence[Row[Any]]:
+        values = {"project_id": project_id, "ids": ids}
+        with self._database.statement(project_id) as connection:
+            return connection.execute(_STATUSES, values).all()

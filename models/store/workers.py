@@ -90,7 +90,7 @@ class Workers:
             "pid": worker.pid,
             "lease_s": LEASE_S,
         }
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             connection.execute(_REGISTER, values)
 
     def renew(self, worker: WorkerIdentity) -> list[ClaimedRow]:
@@ -99,7 +99,7 @@ class Workers:
         Raises `LeaseLostError` if the lease has expired.
         """
         values = {"id": worker.id, "project_id": worker.project_id, "lease_s": LEASE_S}
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             rows = connection.execute(_RENEW, values).all()
         if not rows:
             raise LeaseLostError(f"the lease of worker {worker.name} has run out")
@@ -107,21 +107,21 @@ class Workers:
 
     def give_up(self, worker: WorkerIdentity) -> None:
         """End the worker's own lease at once, because it cannot continue what it has claimed."""
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             connection.execute(_GIVE_UP, {"id": worker.id, "project_id": worker.project_id})
 
     def end_leases(self, host: str, pid: int) -> list[UUID]:
         """End the leases of a process that is known to be dead; return the ids of its workers."""
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             values = {"host": host, "pid": pid}
             return list(connection.execute(_END_LEASES, values).scalars())
 
     def leave(self, worker: WorkerIdentity) -> None:
         """Delete a worker that has handed back all its responses."""
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             connection.execute(_LEAVE, {"id": worker.id, "project_id": worker.project_id})
 
     def served_models(self, project_id: str) -> list[str]:
         """Return the models for which at least one worker of the project has a valid lease."""
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             return list(connection.execute(_SERVED, {"project_id": project_id}).scalars())

@@ -23,7 +23,7 @@ with_pooler = pytest.mark.skipif(BINARY is None, reason="PgBouncer is not instal
 
 
 def count(database: Database) -> int:
-    with database.statement() as connection:
+    with database.upkeep() as connection:
         return int(connection.execute(_STATEMENT).scalar_one())
 
 
@@ -33,7 +33,7 @@ def test_a_prepared_statement_that_is_gone_fails_once_and_is_not_prepared_again(
     database = Database(settings.database_url or "", pool_size=1)
     for _ in range(10):
         count(database)
-    with database.statement() as connection:
+    with database.upkeep() as connection:
         # As if the next statement were given another session; hidden from the driver.
         connection.exec_driver_sql("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$")
 
@@ -42,7 +42,7 @@ def test_a_prepared_statement_that_is_gone_fails_once_and_is_not_prepared_again(
 
     for _ in range(10):
         count(database)
-    with database.statement() as connection:
+    with database.upkeep() as connection:
         prepared = connection.exec_driver_sql("SELECT name FROM pg_prepared_statements").all()
     database.close()
     assert prepared == []

@@ -191,7 +191,7 @@ class Deliveries:
 
     def take(self, *, busy: Iterable[UUID] = ()) -> list[TakenDelivery]:
         """Take the deliveries that are due, except for the endpoints in `busy`."""
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             rows = connection.execute(_TAKE, {"busy": list(busy)})
             vault = self._database.vault
             return [
@@ -215,7 +215,7 @@ class Deliveries:
 
     def give_up(self) -> int:
         """Give up deliveries that have been pending for too long; return their number."""
-        with self._database.statement() as connection:
+        with self._database.upkeep() as connection:
             connection.execute(_FORGET_ORPHANS)
             return len(connection.execute(_GIVE_UP).all())
 
@@ -236,7 +236,7 @@ class Deliveries:
             "after": after,
             "limit": limit,
         }
-        with self._database.search() as connection:
+        with self._database.search(project_id) as connection:
             return [DeliveryRecord(**row._mapping) for row in connection.execute(_LIST, values)]
 
     def replay(
@@ -251,7 +251,7 @@ class Deliveries:
             "endpoint_id": endpoint_id,
             "response_ids": list(response_ids) if response_ids is not None else None,
         }
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             return len(connection.execute(_REPLAY, values).all())
 
     def _record_result(self, statement: Any, taken: TakenDelivery, **result: Any) -> None:
@@ -262,5 +262,5 @@ class Deliveries:
             "num_attempts": taken.num_attempts,
             **result,
         }
-        with self._database.statement() as connection:
+        with self._database.statement(taken.project_id) as connection:
             connection.execute(statement, values)

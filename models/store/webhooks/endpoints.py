@@ -125,7 +125,7 @@ class Webhooks:
         self, project_id: str, *, after: UUID | None, limit: int
     ) -> Sequence[EndpointRecord]:
         """Return the project's endpoints, newest first."""
-        with self._database.search() as connection:
+        with self._database.search(project_id) as connection:
             values = {"project_id": project_id, "after": after, "limit": limit}
             return [self._to_record(row) for row in connection.execute(_LIST, values)]
 
@@ -147,14 +147,14 @@ class Webhooks:
 
     def delete(self, project_id: str, endpoint_id: UUID) -> bool:
         """Delete an endpoint with its deliveries; False if unknown or of another project."""
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             values = {"project_id": project_id, "id": endpoint_id}
             return connection.execute(_DELETE, values).first() is not None
 
     def _execute(
         self, statement: Any, project_id: str, values: dict[str, Any]
     ) -> EndpointRecord | None:
-        with self._database.statement() as connection:
+        with self._database.statement(project_id) as connection:
             row = connection.execute(statement, {**values, "project_id": project_id}).first()
         return self._to_record(row) if row else None
 

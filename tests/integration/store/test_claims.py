@@ -192,6 +192,15 @@ def test_a_response_that_is_handed_back_has_lost_no_worker(desk: Desk) -> None:
     assert desk.num_crashes(held) == 0
 
 
+def test_responses_of_several_projects_are_handed_back(desk: Desk) -> None:
+    held = [desk.running(project_id=desk.add_project(name)) for name in ("one", "two")]
+    held.append(desk.running())
+
+    assert desk.store.claims.hand_back(held) == {record.id for record in held}
+
+    assert {desk.status(record) for record in held} == {ResponseStatus.QUEUED}
+
+
 @pytest.mark.parametrize("status", sorted(ACTIVE))
 def test_a_cancel_marks_a_response_that_has_not_ended(desk: Desk, status: ResponseStatus) -> None:
     held = desk.create() if status is ResponseStatus.QUEUED else desk.running()

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from models.database.connection import Database
 from models.store.store import Store
+from models.tables import DEFAULT_PROJECT
 from tests.integration.conftest import RunSql
 from tests.integration.desk import Desk
 
@@ -123,10 +124,10 @@ def database(database_url: str) -> Iterator[Database]:
 
 def test_a_statement_is_planned_once_for_all_values(database: Database) -> None:
     for value in range(_NUM_PLANS):
-        with database.statement() as connection:
+        with database.upkeep() as connection:
             connection.execute(text("SELECT CAST(:value AS int)"), {"value": value})
 
-    with database.statement() as connection:
+    with database.upkeep() as connection:
         generic, custom = connection.execute(_PLANS_MADE).one()
     assert generic > 0
     assert custom == 0
@@ -134,10 +135,10 @@ def test_a_statement_is_planned_once_for_all_values(database: Database) -> None:
 
 def test_a_search_is_planned_for_its_values(database: Database) -> None:
     for value in range(_NUM_PLANS):
-        with database.search() as connection:
+        with database.search(DEFAULT_PROJECT) as connection:
             connection.execute(text("SELECT CAST(:value AS int)"), {"value": value})
 
-    with database.statement() as connection:
+    with database.upkeep() as connection:
         generic, custom = connection.execute(
             text(f"{_PLANS_MADE} WHERE statement LIKE 'SELECT CAST%'")
         ).one()

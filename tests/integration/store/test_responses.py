@@ -169,6 +169,13 @@ def test_statuses_leave_out_what_does_not_exist(desk: Desk) -> None:
     assert desk.store.responses.statuses(keys) == {queued.id: ResponseStatus.QUEUED}
 
 
+def test_statuses_of_several_projects_are_read(desk: Desk) -> None:
+    made = [desk.create(), *(desk.create(project_id=desk.add_project(name)) for name in "ab")]
+    keys = [(record.project_id, record.id) for record in made]
+
+    assert set(desk.store.responses.statuses(keys)) == {record.id for record in made}
+
+
 def test_moments_come_back_on_the_same_instant(desk: Desk) -> None:
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     stored = desk.create(created_at=moment)
