@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cli.commands import webhooks
+from cli.commands import secrets, webhooks
 from models.encryption.vault import SecretVault, VaultError
 from models.settings import Settings, SettingsError, load_settings
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 models_app = typer.Typer(no_args_is_help=True, help="The weights of the served model.")
 app.add_typer(models_app, name="models")
 app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(secrets.app, name="secrets")
 
 _ROOT = Path(__file__).parents[1]
 
@@ -63,7 +64,7 @@ def migrate() -> None:
     command.upgrade(config, "head")
     grant_rights(url)
     with closing(Store.open(url, pool_size=1, secret_file=settings.secret_file)) as store:
-        store.secrets.encrypt_all()
+        store.secrets.rotate()
 
 
 @app.command()

@@ -91,9 +91,11 @@ class Settings(BaseSettings):
     """A Postgres 16 or newer of yours, `postgresql://…`, or a cluster, `postgresql://user@one,two/name`;
     `up` starts its own if this is not set."""
     secret_file: Path | None = None
-    """File with the key that encrypts the server's secrets in the database: signing secrets of
-    webhooks, keys of encrypted content. The same for all processes; at least 16 characters. `up`
-    makes one, `secret` in the data folder; without one, other processes store them in the clear."""
+    """File with the secrets that encrypt the server's own secrets in the database: those that sign
+    webhooks, and keys of encrypted content. One a line, of at least 16 characters: the first
+    encrypts, all decrypt, and a change is read while the processes run
+    ([Keys](operations.md#keys-and-their-rotation)). The same for all processes. `up` makes one,
+    `secret` in the data folder; without one, other processes store them in the clear."""
     redis_url: Annotated[str | None, Field(validation_alias="REDIS_URL")] = None
     """A Redis 7 or Valkey 8 or newer of yours, `redis://…`; `up` starts its own if this is not
     set."""

@@ -118,6 +118,8 @@ class _Startup:
             "DATABASE_URL": self._database_urls[APP],
             "REDIS_URL": settings.redis_url or self._start_valkey(),
         }
+        if "ANTIPHON_SECRET_FILE" in self._env:
+            more["ANTIPHON_SECRET_FILE"] = self._env["ANTIPHON_SECRET_FILE"]
         self._env |= addresses
         self._folder.write_env(addresses | more)
 

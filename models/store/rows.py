@@ -7,7 +7,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import TextualSelect, column, text
 
-from models.encryption.vault import SecretVault, VaultError, owner_of_response
+from models.encryption.vault import SecretVault, VaultError, owner_of_response, owner_of_tools
 from models.responses.checkpoint import Checkpoint
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
@@ -76,7 +76,7 @@ def _tool_secrets(response_id: UUID, stored: bytes | None, vault: SecretVault) -
         return {}
     try:
         secrets: dict[str, Any] = orjson.loads(
-            vault.decrypt(_owner_of_tools(response_id), stored.decode())
+            vault.decrypt(owner_of_tools(response_id), stored.decode())
         )
     except (VaultError, ValueError):
         return {}
@@ -90,8 +90,4 @@ def stored_tool_secrets(record: ResponseRecord, vault: SecretVault) -> bytes | N
     if vault.key is None:
         raise VaultError("There is no key to encrypt the secrets of tools with.")
     secrets = orjson.dumps(record.tool_secrets).decode()
-    return vault.encrypt(_owner_of_tools(record.id), secrets).encode()
-
-
-def _owner_of_tools(response_id: UUID) -> str:
-    return f"tools of {owner_of_response(response_id)}"
+    return vault.encrypt(owner_of_tools(record.id), secrets).encode()

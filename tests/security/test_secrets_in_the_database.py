@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from models.database.secrets import Rotation
 from models.ids import new_id
 from models.store.store import Store
 from tests.factories import stored_response
@@ -83,9 +84,9 @@ def test_secrets_from_before_are_encrypted_and_go_on_working(
     store = open_store(secret_file)
     assert store.projects.encryption_key("default") == key
 
-    assert store.secrets.encrypt_all() == 2
+    assert store.secrets.rotate() == Rotation(num_changed=2)
 
-    assert store.secrets.encrypt_all() == 0
+    assert store.secrets.rotate() == Rotation()
     assert rows_that_mention(sql, _SECRET) + rows_that_mention(sql, key) == []
     found = store.webhooks.get("default", endpoint_id)
     assert found is not None
@@ -109,3 +110,56 @@ def test_a_secret_of_another_file_stops_its_endpoint_alone(
     }
 
     assert found == {lost: "", kept: "whsec_bmV3"}
+
+
+def test_a_rotation_encrypts_everything_under_the_first_line(
+    open_store: OpenStore, secret_file: Path, sql: RunSql
+) -> None:
+    running, endpoint_id, unstored = open_store(secret_file), new_id(), new_id()
+    tools = stored_response(tool_secrets={"wiki": {"authorization": "token"}})
+    assert running.webhooks.create("default", endpoint_id, _SECRET, _FIELDS)
+    running.webhooks.rotate_secret("default", endpoint_id, "whsec_bmV3", keep_old=True)
+    key = running.projects.encryption_key("default")
+    running.responses.create(tools, [])
+    running.responses.create(stored_response(id=unstored, store=False, content_key=b"k" * 32), [])
+    old = secret_file.read_text()
+
+    secret_file.write_text(f"the next secret of the server\n{old}")
+    rotation = open_store(secret_file).secrets.rotate()
+
+    assert rotation == Rotation(num_changed=5)
+    secret_file.write_text("the next secret of the server\n")
+    for store in (running, open_store(secret_file)):
+        found = store.webhooks.get("default", endpoint_id)
+        assert found is not None
+        assert found.secrets == ["whsec_bmV3", _SECRET]
+        assert store.projects.encryption_key("default") == key
+        record = store.responses.get_unstored("default", unstored)
+        assert record is not None
+        assert record.content_key == b"k" * 32
+        assert store.secrets.rotate() == Rotation()
+    sql(
+        "INSERT INTO workers (id, project_id, name, model, host, pid, lease_until)"
+        " VALUES (%s, 'default', 'w', %s, 'h', 1, now() + interval '1 h')",
+        unstored,
+        tools.model,
+    )
+    claimed = running.claims.claim(unstored, tools.model, only_stored=True)
+    assert claimed is not None
+    assert claimed.tool_secrets == tools.tool_secrets
+
+
+def test_what_no_line_decrypts_is_counted_and_stays_as_it_is(
+    open_store: OpenStore, secret_file: Path
+) -> None:
+    endpoint_id = new_id()
+    assert open_store(secret_file).webhooks.create("default", endpoint_id, _SECRET, _FIELDS)
+    old = secret_file.read_text()
+    secret_file.write_text("another secret of the server\n")
+
+    assert open_store(secret_file).secrets.rotate() == Rotation(num_unreadable=1)
+
+    secret_file.write_text(old)
+    found = open_store(secret_file).webhooks.get("default", endpoint_id)
+    assert found is not None
+    assert found.signing_secret == _SECRET
