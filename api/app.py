@@ -11,6 +11,7 @@ from flask_openapi3.openapi import OpenAPI
 
 from api.connect import open_services
 from api.http.errors import install_error_handlers
+from api.http.forwarded import client_address
 from api.http.origins import install_origin_checks
 from api.http.strict_json import use_orjson
 from api.http.validation_errors import refuse
@@ -76,6 +77,7 @@ def _add_request_id(response: Response) -> Response:
             "request_id": g.request_id,
             "method": request.method,
             "path": request.path,
+            "client": client_address(),
             "status": response.status_code,
             "ms": round((time.perf_counter() - g.began_at) * 1000, 1),
         },

@@ -58,6 +58,11 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
     """Origins of web pages that may send requests, separated by commas: `https://app.example.com`,
     or `*` for any. Others, except the server's own, are refused."""
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
+    """Networks of the proxies before this server, for example `10.0.0.2, fd00::/64`. What they say
+    of a client in `X-Forwarded-For`, `-Proto` and `-Host`, or in `Forwarded`, counts, for limits by
+    address too; what others say never does. See
+    [Behind a proxy](operations.md#behind-a-proxy)."""
     data_dir: Path = Path(".antiphon")
     """Folder of all data; see [Files](operations.md#files)."""
     model: str = Field(DEFAULT_MODEL, min_length=1)
@@ -109,8 +114,8 @@ class Settings(BaseSettings):
     more may be open for other requests; beyond, those that wait longest for a request are
     closed."""
     api_client_streams: int = Field(2500, ge=1, le=100_000)
-    """How many of them one address may hold. Behind a proxy all clients have its address: set it to
-    the value of `ANTIPHON_API_STREAMS` there."""
+    """How many of them one address may hold; an IPv6 network of 64 bits counts as one. Behind a
+    proxy all clients have its address, unless `ANTIPHON_TRUSTED_PROXIES` names it."""
     api_body_mib: int = Field(128, ge=64, le=1 << 20)
     """Memory of each of them for request bodies and WebSocket messages that are being received or
     handled, MiB. Larger ones than 1 MiB take up to three quarters of it, those of one address half
@@ -236,7 +241,7 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("must be JSON") from None
 
-    @field_validator("webhook_networks", mode="before")
+    @field_validator("webhook_networks", "trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
         """Parse `10.0.0.0/8, ::1/128`; reject networks whose address has host bits set."""

@@ -19,7 +19,7 @@ class Outlet(Protocol):
 
     @property
     def client(self) -> str:
-        """Address of the client."""
+        """Client as limits count it: its address, or its network."""
 
     @property
     def is_dropped(self) -> bool:

@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import h11
 
 from api.http.body_budget import BodyLease
+from api.http.forwarded import Source
 from api.http.origins import LOCAL_ADDRESS
 from api.http.strict_json import BODY_LEASE
 from models.errors import MalformedRequestError
@@ -21,10 +22,11 @@ class Peers:
 
     client: tuple[str, int]
     server: tuple[str, int]
+    is_tls: bool = False
 
 
 def make_environ(
-    request: h11.Request, peers: Peers, body: BinaryIO, lease: BodyLease
+    request: h11.Request, peers: Peers, source: Source, body: BinaryIO, lease: BodyLease
 ) -> dict[str, Any]:
     """Return the environment; raise a 400 if the target of the request is no path."""
     path, query, authority = _split_target(request.target)
@@ -37,10 +39,9 @@ def make_environ(
         "SERVER_NAME": peers.server[0],
         "SERVER_PORT": str(peers.server[1]),
         "SERVER_PROTOCOL": f"HTTP/{request.http_version.decode('ascii')}",
-        "REMOTE_ADDR": peers.client[0],
-        "REMOTE_PORT": str(peers.client[1]),
+        "REMOTE_ADDR": source.client,
         "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
+        "wsgi.url_scheme": source.scheme or ("https" if peers.is_tls else "http"),
         "wsgi.input": body,
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
@@ -53,6 +54,8 @@ def make_environ(
     _add_headers(environ, request)
     if authority:
         environ["HTTP_HOST"] = authority.decode("latin-1")
+    if source.host is not None:
+        environ["HTTP_HOST"] = source.host
     return environ
 
 

@@ -11,6 +11,7 @@ import h11
 from api.event_loop.loop_body import LoopBody, Receiver
 from api.http.body_budget import BodyLease
 from api.http.errors import as_app_error
+from api.http.forwarded import Source, client_network
 from api.http.received_body import ReceivedBody
 from api.http.strict_json import MAX_BODY_BYTES
 from api.serving.environ import Peers, make_environ
@@ -59,12 +60,18 @@ class Exchange:
         "_is_begun",
         "_is_sending",
         "_lease",
+        "_source",
         "_task",
+        "client",
         "request",
     )
 
-    def __init__(self, connection: Wire, request: h11.Request, lease: BodyLease) -> None:
+    def __init__(
+        self, connection: Wire, request: h11.Request, source: Source, lease: BodyLease
+    ) -> None:
         self.request = request
+        self.client = client_network(source.client)
+        self._source = source
         self._connection = connection
         self._lease = lease
         self._body = ReceivedBody()
@@ -82,11 +89,6 @@ class Exchange:
         return self._lease.num_bytes
 
     @property
-    def client(self) -> str:
-        """Address of the client."""
-        return self._connection.peers.client[0]
-
-    @property
     def is_dropped(self) -> bool:
         """True if the server has ended the connection, because its client does not keep up."""
         return self._connection.is_dropped
@@ -100,7 +102,7 @@ class Exchange:
     def environ(self, peers: Peers) -> dict[str, Any]:
         """Return the WSGI environment of the whole request."""
         self._body.seek(0)
-        return make_environ(self.request, peers, self._body, self._lease)
+        return make_environ(self.request, peers, self._source, self._body, self._lease)
 
     def respond(self, answer: Answer) -> None:
         """Send the app's answer."""

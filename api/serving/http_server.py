@@ -14,6 +14,7 @@ import h11
 
 from api.event_loop.loop import EventLoop
 from api.http.body_budget import ORDINARY_BYTES, BodyBudget
+from api.http.forwarded import TrustedProxies, client_network
 from api.http.origins import AllowedOrigins
 from api.serving.connection import RECEIVING, Connection, Phase
 from api.serving.error_answer import error_body, error_headers
@@ -45,10 +46,12 @@ class HttpServer:
         budget: BodyBudget,
         limits: ServingLimits,
         origins: AllowedOrigins,
+        proxies: TrustedProxies,
     ) -> None:
         """Create a server of `app`; pages of `origins` may read what it answers without the app."""
         self.limits = limits
         self.origins = origins
+        self._proxies = proxies
         self._app = app
         self._loop = loop
         self._budget = budget
@@ -74,10 +77,12 @@ class HttpServer:
 
     def admit(self, connection: Connection) -> None:
         """Add a connection; raise an `AppError` if its client has too many of them."""
-        client = connection.peers.client[0]
+        address = connection.peers.client[0]
+        client = client_network(address)
         self.connections.add(connection)
         self._by_client[client] += 1
-        if self._by_client[client] > self.limits.max_client_connections:
+        is_over = self._by_client[client] > self.limits.max_client_connections
+        if is_over and not self._proxies.trusts(address):
             raise TooManyStreamsError("Too many connections of this client; close some.")
         self._receiving[connection] = None
         if len(self.connections) > self.limits.max_connections:
@@ -87,7 +92,7 @@ class HttpServer:
         """Remove a connection that is closed."""
         self.connections.discard(connection)
         self._receiving.pop(connection, None)
-        client = connection.peers.client[0]
+        client = client_network(connection.peers.client[0])
         self._by_client[client] -= 1
         if not self._by_client[client]:
             del self._by_client[client]
@@ -102,7 +107,9 @@ class HttpServer:
 
     def begin(self, connection: Connection, request: h11.Request) -> Exchange:
         """Return the exchange of a request whose head has arrived."""
-        return Exchange(connection, request, self._budget.lease(connection.peers.client[0]))
+        source = self._proxies.source(connection.peers.client[0], request.headers)
+        lease = self._budget.lease(client_network(source.client))
+        return Exchange(connection, request, source, lease)
 
     def dispatch(self, connection: Connection, exchange: Exchange) -> None:
         """Run a request in a thread, and answer it in the loop."""

@@ -7,16 +7,21 @@ import h11
 import pytest
 
 from api.http.body_budget import BodyBudget
+from api.http.forwarded import Source
 from api.serving.environ import Peers, make_environ
 from models.errors import MalformedRequestError
 
+CLIENT = Source(client="10.0.0.9")
 
-def environ_of(target: bytes, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
+
+def environ_of(
+    target: bytes, *headers: tuple[bytes, bytes], source: Source = CLIENT, is_tls: bool = False
+) -> dict[str, Any]:
     request = h11.Request(
         method="GET", target=target, headers=[(b"Host", b"here:8000"), *headers], http_version="1.1"
     )
-    peers = Peers(("10.0.0.9", 4000), ("10.0.0.1", 8000))
-    return make_environ(request, peers, io.BytesIO(), BodyBudget(1).lease("10.0.0.9"))
+    peers = Peers(("10.0.0.9", 4000), ("10.0.0.1", 8000), is_tls)
+    return make_environ(request, peers, source, io.BytesIO(), BodyBudget(1).lease("10.0.0.9"))
 
 
 def test_path_and_query_are_split_and_the_path_is_unquoted() -> None:
@@ -49,3 +54,18 @@ def test_equal_headers_are_joined_and_those_with_underscores_left_out() -> None:
 
     assert environ["HTTP_X_A"] == "1,2"
     assert environ["HTTP_COOKIE"] == "a=1; b"
+
+
+def test_the_client_and_what_it_asked_for_are_those_of_the_source() -> None:
+    source = Source(client="192.0.2.7", scheme="https", host="api.example")
+
+    environ = environ_of(b"http://there/a", source=source)
+
+    assert environ["REMOTE_ADDR"] == "192.0.2.7"
+    assert environ["wsgi.url_scheme"] == "https"
+    assert environ["HTTP_HOST"] == "api.example"
+
+
+@pytest.mark.parametrize(("is_tls", "scheme"), [(True, "https"), (False, "http")])
+def test_without_a_proxy_the_scheme_is_that_of_the_connection(is_tls: bool, scheme: str) -> None:
+    assert environ_of(b"/", is_tls=is_tls)["wsgi.url_scheme"] == scheme
