@@ -9,6 +9,7 @@ from flask import Response, g, request
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
+from api.access.authentication import install_authentication
 from api.connect import open_services
 from api.http.errors import install_error_handlers
 from api.http.forwarded import client_address
@@ -43,12 +44,14 @@ def create_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> 
         doc_ui=False,
         validation_error_callback=refuse,
     )
-    app.extensions["antiphon"] = open_services(settings, timings)
+    app_services = open_services(settings, timings)
+    app.extensions["antiphon"] = app_services
     use_orjson(app)
     install_error_handlers(app)
     app.before_request(_assign_request_id)
     app.after_request(_add_request_id)
     install_origin_checks(app, settings)
+    install_authentication(app, app_services.authenticator, app_services.open_connections)
     app.register_api(responses.blueprint)
     app.register_api(compact.blueprint)
     app.register_api(chat_completions.blueprint)

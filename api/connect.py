@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from api.access.authenticator import Authenticator
+from api.access.open_connections import OpenConnections
 from api.event_loop.loop import EventLoop
 from api.http.body_budget import BodyBudget
 from api.services import Services
@@ -34,6 +36,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
     client = connect(settings.redis_url)
     unstored = UnstoredContents(client, ended_ttl_s=settings.unstored_seconds)
     loop = EventLoop(settings.api_threads)
+    authenticator = Authenticator(store.api_keys, store.projects)
     subscriber = connect_subscriber(settings.redis_url)
     encoders = [load_encoder(model_settings) for model_settings in settings.split_by_model()]
     services = Services(
@@ -46,6 +49,8 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         temporary_archives=Archives(TemporaryArchives(store.responses, unstored)),
         unstored=unstored,
         loop=loop,
+        authenticator=authenticator,
+        open_connections=OpenConnections(loop, authenticator.valid_ids),
         places=Places(settings.api_streams, settings.api_client_streams),
         body_budget=BodyBudget(settings.api_body_mib * _MIB),
         broadcaster=Broadcaster(subscriber, store.responses.statuses, loop, timings),
@@ -59,6 +64,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
             max_queued_per_project=settings.max_queued_per_project,
         ),
     )
+    services.open_connections.start()
     services.by_model.update(
         {encoder.model_id: replace(services, encoder=encoder) for encoder in encoders}
     )

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, cast
 import redis
 from flask import current_app
 
+from api.access.authenticator import Authenticator
+from api.access.current import current_caller
+from api.access.open_connections import OpenConnections
 from api.event_loop.loop import EventLoop
 from api.http.body_budget import BodyBudget
 from api.streaming.archives import Archives
@@ -25,7 +28,6 @@ from models.settings import Settings
 from models.store.store import Store
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
-from models.tables import DEFAULT_PROJECT
 from worker.queue import WakeQueue
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class Services:
     """Archives of temporary responses, which are in Redis."""
     unstored: UnstoredContents
     loop: EventLoop
+    authenticator: Authenticator
+    open_connections: OpenConnections
     places: Places
     body_budget: BodyBudget
     broadcaster: Broadcaster
@@ -94,7 +98,8 @@ class Services:
                 services._grammar_checker.start_warm_up()
 
     def close(self) -> None:
-        """Stop the loop and the broadcaster's threads, and close every connection."""
+        """Stop the loop and every thread, and close every connection."""
+        self.open_connections.stop()
         self.loop.stop()
         self.broadcaster.stop()
         self.wake_queue.close()
@@ -109,4 +114,4 @@ def services() -> Services:
 
 def project_id() -> str:
     """Return the id of the project that the current request acts for."""
-    return DEFAULT_PROJECT
+    return current_caller().project_id

@@ -239,6 +239,32 @@ class ForbiddenError(AppError):
     default_code = "forbidden"
 
 
+class InvalidApiKeyError(AppError):
+    """No valid API key: send one as `Authorization: Bearer sk-antiphon-…`."""
+
+    http_status = 401
+    type = "invalid_request_error"
+    default_code = "invalid_api_key"
+
+
+class InsufficientPermissionsError(ForbiddenError):
+    """The API key has not the scope that this request needs."""
+
+    default_code = "insufficient_permissions"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"This request needs the scope '{scope}', which the API key has not.")
+
+
+class TooManyFailedAttemptsError(AppError):
+    """Too many requests without a valid API key came from this address; try again later."""
+
+    http_status = 429
+    type = "too_many_requests"
+    default_code = "too_many_failed_attempts"
+    retry_after_s = 60
+
+
 class HostNotAllowedError(ForbiddenError):
     """This host is not allowed."""
 

@@ -43,6 +43,9 @@ class Outlet(Protocol):
     def drop(self) -> None:
         """End the connection of a client that does not keep up."""
 
+    def abort(self) -> None:
+        """End the connection at once, as if the client had left."""
+
 
 class LoopBody(ABC):
     """Body of a WSGI answer that a coroutine sends.

@@ -39,6 +39,8 @@ def _answer(error: AppError) -> Response:
     response.status_code = error.http_status
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(error.retry_after_s)
+    if error.http_status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
     if error.http_status == 426:
         response.headers["Sec-WebSocket-Version"] = WEBSOCKET_VERSION
         response.headers["Upgrade"] = "websocket"

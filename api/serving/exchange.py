@@ -171,6 +171,10 @@ class Exchange:
         """End the connection of a client that does not keep up."""
         self._connection.drop()
 
+    def abort(self) -> None:
+        """End the connection at once, as if the client had left."""
+        self._connection.abort()
+
     async def _send(self, body: LoopBody) -> None:
         self._is_sending = True
         try:

@@ -6,6 +6,8 @@ from pathlib import Path
 from models.database.connection import LIMIT_S, Database
 from models.database.secrets import Secrets
 from models.encryption.vault import SecretVault
+from models.store.access.api_keys import ApiKeys
+from models.store.access.projects import Projects
 from models.store.checkpoints import Checkpoints
 from models.store.claims import Claims
 from models.store.conversations import Conversations
@@ -13,7 +15,6 @@ from models.store.finish import Finisher
 from models.store.idempotency_keys import IdempotencyKeys
 from models.store.items import Items
 from models.store.partitions import Partitions
-from models.store.projects import Projects
 from models.store.reaper import Reaper
 from models.store.responses import Responses
 from models.store.webhooks.deliveries import Deliveries
@@ -34,6 +35,7 @@ class Store:
     workers: Workers
     reaper: Reaper
     projects: Projects
+    api_keys: ApiKeys
     partitions: Partitions
     conversations: Conversations
     webhooks: Webhooks
@@ -67,6 +69,7 @@ class Store:
             workers=Workers(database),
             reaper=Reaper(database),
             projects=Projects(database),
+            api_keys=ApiKeys(database),
             partitions=Partitions(database),
             conversations=Conversations(database),
             webhooks=Webhooks(database),

@@ -1,5 +1,7 @@
 """Database tables, one module each. Every row names the project that owns it."""
 
+from models.tables.api_key import ApiKey
+from models.tables.audit_entry import AuditEntry
 from models.tables.conversation import Conversation, ConversationItem
 from models.tables.event_archive import EventArchive
 from models.tables.idempotency_key import IdempotencyKey
@@ -12,6 +14,8 @@ from models.tables.worker import Worker
 
 __all__ = [
     "DEFAULT_PROJECT",
+    "ApiKey",
+    "AuditEntry",
     "Conversation",
     "ConversationItem",
     "EventArchive",

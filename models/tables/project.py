@@ -1,8 +1,10 @@
 """Projects: the owners of all other rows."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import DateTime, Text, func
+from sqlalchemy import DateTime, Float, Text, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.database.connection import Base
@@ -20,3 +22,12 @@ class Project(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     sealing_key: Mapped[str | None] = mapped_column(Text)
     """Key that encrypts content which clients keep, such as reasoning; created at first use."""
+    name: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    limits: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    """Limits that are set (`ProjectLimits`)."""
+    permissions: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    """Permissions that are set (`ProjectPermissions`)."""
+    allowed_models: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    retention_days: Mapped[float | None] = mapped_column(Float)
+    deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """Time at which its deletion began."""

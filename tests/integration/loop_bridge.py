@@ -96,3 +96,6 @@ class _QueueOutlet:
 
     def drop(self) -> None:
         raise AssertionError("a test client is never dropped")
+
+    def abort(self) -> None:
+        raise AssertionError("the key of a test client is not revoked")

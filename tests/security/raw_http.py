@@ -67,6 +67,7 @@ def error_in(answer: bytes) -> dict[str, Any]:
 
 def is_open(connection: socket.socket) -> bool:
     """Return True unless the peer has closed; there must be nothing to read."""
+    timeout_s = connection.gettimeout()
     connection.setblocking(False)
     try:
         return bool(connection.recv(1))
@@ -74,6 +75,8 @@ def is_open(connection: socket.socket) -> bool:
         return True
     except ConnectionError:
         return False
+    finally:
+        connection.settimeout(timeout_s)
 
 
 def frame(payload: bytes, *, opcode: int = 1, is_last: bool = True, rsv1: bool = False) -> bytes:

@@ -1,7 +1,10 @@
-"""Projects: their encryption keys and the sizes of their queues."""
+"""Projects: read, their encryption keys and the sizes of their queues."""
 
-from sqlalchemy import text
+from typing import Any
 
+from sqlalchemy import Row, text
+
+from models.access.projects import ProjectLimits, ProjectPermissions, ProjectRecord
 from models.database.connection import Database
 from models.encryption.cipher import new_encryption_key
 from models.encryption.vault import owner_of_project
@@ -12,6 +15,11 @@ _ENCRYPTION_KEY = text("""
     WHERE project_id = :project_id RETURNING sealing_key
 """)
 
+_GET = text("""
+    SELECT project_id, name, limits, permissions, allowed_models, retention_days, created_at,
+           deleted_at
+    FROM projects WHERE project_id = :project_id
+""")
 
 # Counted in the partial index of queued rows.
 _NUM_QUEUED = text("""
@@ -26,6 +34,12 @@ class Projects:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def get(self, project_id: str) -> ProjectRecord | None:
+        """Return a project, also one that is being deleted; None if it is unknown."""
+        with self._database.statement(project_id) as connection:
+            row = connection.execute(_GET, {"project_id": project_id}).first()
+        return _to_project(row) if row else None
+
     def encryption_key(self, project_id: str) -> str:
         """Return the key of the project's `encrypted_content`; created at the first call."""
         vault, owner = self._database.vault, owner_of_project(project_id)
@@ -39,3 +53,16 @@ class Projects:
         with self._database.management() as connection:
             rows = connection.execute(_NUM_QUEUED)
             return {(row.project_id, row.background): row.num for row in rows}
+
+
+def _to_project(row: Row[Any]) -> ProjectRecord:
+    return ProjectRecord(
+        project_id=row.project_id,
+        name=row.name,
+        limits=ProjectLimits.model_validate(row.limits),
+        permissions=ProjectPermissions.model_validate(row.permissions),
+        allowed_models=None if row.allowed_models is None else tuple(row.allowed_models),
+        retention_days=row.retention_days,
+        created_at=row.created_at,
+        deleted_at=row.deleted_at,
+    )

@@ -1,0 +1,1 @@
+"""Authentication of requests: API keys, the scopes of routes, and revocation while they run."""

@@ -1,0 +1,48 @@
+"""Authentication of every request before its view."""
+
+from typing import cast
+
+from flask import Flask, Response, g, request
+
+from api.access.authenticator import Authenticator
+from api.access.current import current_caller
+from api.access.open_connections import OpenConnections, RevocableBody
+from api.access.route_scopes import PUBLIC, SCOPES
+from api.event_loop.loop_body import LoopBody
+from models.access.caller import Caller
+from models.errors import ForbiddenError
+
+
+def install_authentication(
+    app: Flask, authenticator: Authenticator, connections: OpenConnections
+) -> None:
+    """Refuse requests without a valid key of the needed scope; end answers of revoked keys."""
+
+    def authenticate() -> None:
+        # A preflight request of a browser has no credentials (Fetch standard).
+        if request.endpoint in PUBLIC or request.method == "OPTIONS":
+            return
+        caller = authenticator.authenticate(
+            request.headers.get("Authorization"), request.remote_addr or ""
+        )
+        if request.endpoint is not None:
+            _check_scope(caller, request.endpoint)
+        g.caller = caller
+
+    def guard(response: Response) -> Response:
+        body = cast(object, response.response)
+        if isinstance(body, LoopBody):
+            key_id = current_caller().key_id
+            response.response = RevocableBody(body, key_id, connections)  # type: ignore[assignment]
+        return response
+
+    app.before_request(authenticate)
+    app.after_request(guard)
+
+
+def _check_scope(caller: Caller, endpoint: str) -> None:
+    if endpoint not in SCOPES:
+        raise ForbiddenError("No API key may use this route.")
+    scope = SCOPES[endpoint]
+    if scope is not None:
+        caller.require(scope)

@@ -1,0 +1,142 @@
+"""Authentication by API keys, with a short cache of keys and projects in each process."""
+
+import threading
+import time
+from collections.abc import Callable, Collection
+
+from cachetools import TTLCache
+
+from api.access.failed_attempts import FailedAttempts
+from models.access.caller import Caller
+from models.access.digests import matches
+from models.access.tokens import Token, parse_token
+from models.errors import InvalidApiKeyError, UnavailableError
+from models.store.access.api_keys import ApiKeyRecord, ApiKeys
+from models.store.access.projects import Projects
+from models.tables import DEFAULT_PROJECT
+
+CACHE_S = 4.0
+"""Seconds for which a key and its project are taken as they were found.
+
+A revocation must hold within five seconds.
+"""
+_MAX_KEYS = 10_000
+_SCHEME = "bearer"
+
+
+class Authenticator:
+    """Finds the caller of each request."""
+
+    def __init__(
+        self,
+        keys: ApiKeys,
+        projects: Projects,
+        *,
+        cache_s: float = CACHE_S,
+        attempts: FailedAttempts | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Create the authenticator; a key that was found is looked up again after `cache_s`."""
+        self._keys = keys
+        self._projects = projects
+        self._attempts = attempts or FailedAttempts(clock=clock)
+        self._lock = threading.Lock()
+        self._found: TTLCache[str, tuple[ApiKeyRecord, Caller]] = TTLCache(
+            _MAX_KEYS, cache_s, timer=clock
+        )
+        self._open: TTLCache[None, Caller] = TTLCache(1, cache_s, timer=clock)
+        self._open_before: Caller | None = None
+        """Caller of an open server as it was last known; None once a key exists."""
+        self._needs_key = False
+
+    def authenticate(self, header: str | None, address: str) -> Caller:
+        """Return the caller that an `Authorization` header stands for.
+
+        While no key exists, every request acts for the default project. Raises
+        `InvalidApiKeyError`, with the same message whatever the reason, or
+        `TooManyFailedAttemptsError` if too many of them came from an address.
+        """
+        if (caller := self._open_caller()) is not None:
+            return caller
+        token = _token_of(header)
+        caller = None if token is None else self._find(token, address)
+        if caller is None:
+            self._attempts.check(address)
+            self._attempts.note(address)
+            raise InvalidApiKeyError
+        return caller
+
+    def is_open(self) -> bool:
+        """Return True while no key exists; asks the store if that is not known any more."""
+        return self._open_caller() is not None
+
+    def valid_ids(self, key_ids: Collection[str | None]) -> set[str | None]:
+        """Return those of the ids whose keys are valid; None is valid while the server is open."""
+        valid: set[str | None] = set()
+        if None in key_ids and self.is_open():
+            valid.add(None)
+        named = [key_id for key_id in key_ids if key_id is not None]
+        return valid | self._keys.valid(named) if named else valid
+
+    def forget(self) -> None:
+        """Look everything up anew from now on."""
+        with self._lock:
+            self._found.clear()
+            self._open.clear()
+
+    def _open_caller(self) -> Caller | None:
+        """Return the caller of an open server; None if requests need a key.
+
+        Keys are never deleted: once there is one, requests need one for ever. While the database is
+        away, an open server stays open.
+        """
+        if self._needs_key:
+            return None
+        with self._lock:
+            caller = self._open.get(None)
+        if caller is not None:
+            return caller
+        try:
+            caller = self._look_up_open()
+        except UnavailableError:
+            if self._open_before is None:
+                raise
+            caller = self._open_before
+        self._needs_key = caller is None
+        with self._lock:
+            self._open_before = caller
+            if caller is not None:
+                self._open[None] = caller
+        return caller
+
+    def _look_up_open(self) -> Caller | None:
+        if self._keys.any_exists():
+            return None
+        project = self._projects.get(DEFAULT_PROJECT)
+        assert project is not None, "migrations create the default project"
+        return Caller(project=project)
+
+    def _find(self, token: Token, address: str) -> Caller | None:
+        with self._lock:
+            found = self._found.get(token.id)
+        if found is None:
+            self._attempts.check(address)
+            found = self._look_up(token.id)
+        if found is None or not matches(token, found[0].digest, self._keys.vault):
+            return None
+        return found[1]
+
+    def _look_up(self, key_id: str) -> tuple[ApiKeyRecord, Caller] | None:
+        key = self._keys.find(key_id)
+        project = self._projects.get(key.project_id) if key else None
+        if key is None or project is None:
+            return None
+        found = key, Caller(project=project, key_id=key.id, scopes=key.scopes)
+        with self._lock:
+            self._found[key_id] = found
+        return found
+
+
+def _token_of(header: str | None) -> Token | None:
+    scheme, _, text = (header or "").strip().partition(" ")
+    return parse_token(text.strip()) if scheme.lower() == _SCHEME else None

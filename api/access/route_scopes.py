@@ -1,0 +1,46 @@
+"""Scope that each route needs. A route without a row fails a test, and is refused."""
+
+from models.access.scopes import Scope
+
+_READ, _WRITE = Scope.RESPONSES_READ, Scope.RESPONSES_WRITE
+
+PUBLIC = frozenset({"health.livez", "health.readyz"})
+"""Routes that need no key."""
+
+SCOPES: dict[str, Scope | None] = {
+    "chat_completions.create": _WRITE,
+    "compact.compact_conversation": _WRITE,
+    "conversations.create": Scope.CONVERSATIONS,
+    "conversations.create_items": Scope.CONVERSATIONS,
+    "conversations.delete": Scope.CONVERSATIONS,
+    "conversations.delete_item": Scope.CONVERSATIONS,
+    "conversations.list_items": Scope.CONVERSATIONS,
+    "conversations.retrieve": Scope.CONVERSATIONS,
+    "conversations.retrieve_item": Scope.CONVERSATIONS,
+    "conversations.update": Scope.CONVERSATIONS,
+    "docs.docs": None,
+    "docs.openapi": None,
+    "docs.static": None,
+    "models.list_models": None,
+    "models.retrieve_model": None,
+    "responses.cancel_response": _WRITE,
+    "responses.count_input_tokens": _WRITE,
+    "responses.create": _WRITE,
+    "responses.delete": _WRITE,
+    "responses.list_input_items": _READ,
+    "responses.list_responses": _READ,
+    "responses.retrieve": _READ,
+    "static": None,
+    "webhook_deliveries.list_deliveries": Scope.WEBHOOKS,
+    "webhook_deliveries.replay": Scope.WEBHOOKS,
+    "webhook_deliveries.try_out": Scope.WEBHOOKS,
+    "webhooks.create": Scope.WEBHOOKS,
+    "webhooks.delete": Scope.WEBHOOKS,
+    "webhooks.list_endpoints": Scope.WEBHOOKS,
+    "webhooks.list_event_types": Scope.WEBHOOKS,
+    "webhooks.retrieve": Scope.WEBHOOKS,
+    "webhooks.rotate_secret": Scope.WEBHOOKS,
+    "webhooks.update": Scope.WEBHOOKS,
+    "websocket.serve_websocket": _WRITE,
+}
+"""Scope by endpoint of Flask; None if any key will do."""
