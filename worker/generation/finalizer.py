@@ -32,16 +32,12 @@ class Finalizer:
         store: Store,
         log: EventLog,
         unstored: UnstoredContents,
-        *,
         retrier: WriteRetrier,
-        retry_s: float,
     ) -> None:
-        """Create the finalizer; `retry_s` is the interval between two tries to publish an end."""
         self._store = store
         self._log = log
         self._unstored = unstored
         self._retrier = retrier
-        self._retry_s = retry_s
 
     def finish(self, recorder: Recorder, cause: EndingCause) -> None:
         """Write the end of a response, unless the attempt is stale."""
@@ -102,10 +98,12 @@ class Finalizer:
         """Log the end; retry for a response of whose end there is no archive."""
         recorder.publish_end()
         pause = threading.Event()
-        for _ in range(0 if recorder.record.has_archive else int(PUBLISH_S / self._retry_s)):
+        for _ in range(
+            0 if recorder.record.has_archive else int(PUBLISH_S / self._retrier.retry_s)
+        ):
             if recorder.pending() is None:
                 return
-            pause.wait(self._retry_s)
+            pause.wait(self._retrier.retry_s)
             recorder.flush()
 
     def _leave_to_other(self, record: ResponseRecord) -> None:

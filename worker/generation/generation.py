@@ -22,13 +22,8 @@ from models.responses.tokens import (
 from models.schemas.response import Usage
 from models.schemas.tools.call_items import HostedType
 from worker.engine.interface import Delta, FinishReason
-from worker.generation.output.choice import (
-    COMPLETE,
-    PLAIN_RULES,
-    Choice,
-    FormatLogprob,
-    OutputRules,
-)
+from worker.generation.output.choice import COMPLETE, Choice, FormatLogprob
+from worker.generation.output.rules import PLAIN_RULES, OutputRules
 from worker.parsing.text_pipeline import TextPipeline
 
 

@@ -53,6 +53,17 @@ class RunningResponses:
         with self._changed:
             return (response_id, attempt) in self._claims
 
+    @contextmanager
+    def registered(self, generation: Generation) -> Iterator[bool]:
+        """Register a generation while the context lasts; yield False if the registry is closed."""
+        if not self.add(generation):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self.remove(generation)
+
     def add(self, generation: Generation) -> bool:
         """Add a generation; return False if the registry is closed."""
         with self._changed:

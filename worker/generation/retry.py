@@ -23,7 +23,7 @@ class WriteRetrier:
 
     def __init__(self, retry_s: float) -> None:
         """Create the retrier; `retry_s` is the longest time until the first retry."""
-        self._retry_s = retry_s
+        self.retry_s = retry_s
         self._outages = OutageLog(logger, "writes held")
 
     def run(self, record: ResponseRecord, write: Callable[[], T]) -> T:
@@ -38,7 +38,7 @@ class WriteRetrier:
             except UnavailableError as error:
                 num_failures += 1
                 self._outages.failed(error, **record.log_fields)
-                pause.wait(retry_delay_s(num_failures, self._retry_s))
+                pause.wait(retry_delay_s(num_failures, self.retry_s))
             else:
                 self._outages.succeeded()
                 return result

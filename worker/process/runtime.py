@@ -20,10 +20,13 @@ from models.streams.unstored import UnstoredContents
 from models.tools.mcp.servers import McpServers
 from worker.engine.interface import Engine, Tokenizer
 from worker.engine.scripted import ScriptedEngine, ScriptedTokenizer
+from worker.generation.call_checkpoints import CallCheckpoints
 from worker.generation.emitter import Emitter
 from worker.generation.registry import RunningResponses
 from worker.generation.request.images import image_sample
+from worker.generation.retry import WriteRetrier
 from worker.generation.runner import Runner, RunnerServices
+from worker.generation.turn_loop import TurnLoop
 from worker.hosted.mcp.client import McpClient, McpTimeouts
 from worker.hosted.searxng import Searxng
 from worker.process.cancel_listener import CancelListener
@@ -105,6 +108,9 @@ class Runtime:
         self._draining = threading.Lock()
         self._claim_outages = OutageLog(logger, "nothing claimed")
         self.model_id = encoder.model_id
+        retrier = WriteRetrier(timings.retry_s)
+        checkpoints = CallCheckpoints(self._store.checkpoints, retrier)
+        turns = TurnLoop(encoder, self._engine, self._emitter, checkpoints)
         self._runner = Runner(
             RunnerServices(
                 store=self._store,
@@ -112,16 +118,16 @@ class Runtime:
                 unstored=UnstoredContents(client, ended_ttl_s=settings.unstored_seconds),
                 encoder=encoder,
                 tokenizer=tokenizer,
-                engine=self._engine,
-                emitter=self._emitter,
                 running=self._running,
+                retrier=retrier,
+                checkpoints=checkpoints,
+                run_turns=turns.run,
                 cipher=ContentCipher(self._store.projects.encryption_key),
                 search=Searxng(settings.searxng_url) if settings.searxng_url else None,
                 mcp=self._mcp,
                 mcp_servers=McpServers(settings.mcp_servers, settings.mcp_public_servers),
                 validates_output=not isinstance(encoder, ScriptedEncoder),
             ),
-            retry_s=timings.retry_s,
             redis_away_s=timings.redis_away_s,
         )
 

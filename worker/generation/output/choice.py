@@ -1,8 +1,7 @@
 """One of the `n` completions of a response: turns its tokens into text and events."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from models.tools.citations import Citations
 from models.tools.model_function import ModelFunction
 from models.tools.web_search import parse_call
 from worker.engine.interface import Delta, FinishReason, Logprobs
+from worker.generation.output.rules import PLAIN_RULES, OutputRules
 from worker.hosted.calls import HostedCall, HostedOutput, SearchCall, ToolCall, begin_mcp_call
 from worker.parsing.segments import Kind
 from worker.parsing.text_pipeline import ConfirmedText, TextPipeline
@@ -35,25 +35,6 @@ _REASONING_KINDS = (Kind.REASONING, Kind.TAG)
 
 COMPLETE = frozenset({FinishReason.STOP, FinishReason.GRAMMAR})
 """Finish reasons of a choice that was not cut off."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputRules:
-    """Limits of a response's tool calls, and the parts of its output that are shown."""
-
-    hides_reasoning: bool = False
-    """True if reasoning items are left out of the output."""
-    shows_sources: bool = False
-    """True if the action of a search lists the addresses that were found."""
-    max_hosted: Counter[HostedType] = field(default_factory=Counter)
-    """Most calls that the server answers, by the type of their items, of all choices together."""
-    max_calls: int | None = None
-    """Most function calls of each choice, which ends after the last; None sets no limit."""
-    functions: Mapping[str, ModelFunction] = field(default_factory=dict)
-    """Functions that may be called, by name."""
-
-
-PLAIN_RULES = OutputRules()
 
 
 class _PendingToken(NamedTuple):

@@ -20,8 +20,8 @@ from tests.factories import stored_response
 from worker.engine.interface import Tokenizer
 from worker.engine.scripted import ScriptedTokenizer
 from worker.generation.generation import Generation
-from worker.generation.output.choice import PLAIN_RULES, OutputRules
 from worker.generation.output.logprobs import LogprobFormatter
+from worker.generation.output.rules import PLAIN_RULES, OutputRules
 from worker.parsing.text_pipeline import TextPipeline
 from worker.parsing.turns import TurnFormat
 

@@ -18,7 +18,7 @@ from tests.unit.worker.generation.memory_log import (
 )
 from worker.engine.interface import Delta, FinishReason
 from worker.generation.generation import Generation
-from worker.generation.output.choice import OutputRules
+from worker.generation.output.rules import OutputRules
 
 F = frozenset({"f"})
 BY_NAME = {"f": ModelFunction(name="f", client_name="f")}

@@ -12,7 +12,7 @@ from models.tools.model_function import ModelFunction
 from tests.unit.worker.generation.memory_log import MemoryLog, Thinking, begin, take_over
 from tests.unit.worker.generation.output.test_generated_calls import feed, output_of
 from worker.engine.interface import FinishReason
-from worker.generation.output.choice import OutputRules
+from worker.generation.output.rules import OutputRules
 
 _GRAMMAR = GrammarInput(type="grammar", syntax="regex", definition="(.|\\n)*")
 FUNCTIONS = {

@@ -21,7 +21,7 @@ from tests.unit.worker.generation.memory_log import (
 )
 from worker.engine.interface import Delta, FinishReason
 from worker.generation.generation import Generation
-from worker.generation.output.choice import OutputRules
+from worker.generation.output.rules import OutputRules
 from worker.hosted.calls import ToolCall
 
 ADD = ModelFunction(name="s__add", client_name="add", namespace="s", call_type="mcp_call")

@@ -11,7 +11,7 @@ from tests.factories import stored_response
 from tests.unit.worker.generation.memory_log import CIPHER, MemoryLog, Thinking, begin, take_over
 from worker.engine.interface import Delta, FinishReason, Logprobs
 from worker.generation.generation import Generation
-from worker.generation.output.choice import OutputRules
+from worker.generation.output.rules import OutputRules
 
 THINKING = Thinking()
 SAID = b"<think>\nHm. STOP.\n</think>\n\nYes. STOP. No."

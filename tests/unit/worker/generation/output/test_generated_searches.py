@@ -14,7 +14,7 @@ from tests.factories import stored_response
 from tests.unit.worker.generation.memory_log import MemoryLog, Thinking, begin, take_over
 from worker.engine.interface import Delta, FinishReason
 from worker.generation.generation import Generation
-from worker.generation.output.choice import OutputRules
+from worker.generation.output.rules import OutputRules
 from worker.hosted.calls import SearchCall
 
 LIMITS: Counter[HostedType] = Counter({"web_search_call": 2})

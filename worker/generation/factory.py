@@ -1,0 +1,69 @@
+"""Creation of generations: pipelines from tokens to text, and the rules of the output."""
+
+from models.chat.prompt import ChatEncoder, EncodedPrompt
+from models.recording.recorder import Recorder
+from models.schemas.request.parameters import GenerationParameters
+from models.tools.choice import call_rule, format_of
+from models.tools.web_search import offered_search
+from worker.engine.interface import Tokenizer
+from worker.generation.generation import Generation
+from worker.generation.output.logprobs import LogprobFormatter
+from worker.generation.output.rules import PLAIN_RULES, OutputRules
+from worker.parsing.text_pipeline import TextPipeline
+from worker.parsing.turns import TurnFormat
+
+
+class GenerationFactory:
+    """Creates generations for one model; safe from any thread."""
+
+    def __init__(self, encoder: ChatEncoder, tokenizer: Tokenizer) -> None:
+        self._encoder = encoder
+        self._tokenizer = tokenizer
+        self._format_logprob = LogprobFormatter(encoder.token_texts, tokenizer).format
+
+    def create(
+        self,
+        recorder: Recorder,
+        parameters: GenerationParameters,
+        prompt: EncodedPrompt,
+        rules: OutputRules = PLAIN_RULES,
+    ) -> Generation:
+        """Return a generation without tokens, with the choices that `parameters` ask for."""
+        return Generation(
+            recorder.record,
+            recorder,
+            [self._build_pipeline(parameters, prompt) for _ in range(parameters.num_choices)],
+            num_prompt_tokens=len(prompt),
+            format_logprob=self._format_logprob,
+            rules=rules,
+        )
+
+    def create_opening(self, recorder: Recorder) -> Generation:
+        """Return a generation without choices, for what comes before the first token."""
+        generation = Generation(
+            recorder.record,
+            recorder,
+            [],
+            num_prompt_tokens=0,
+            format_logprob=self._format_logprob,
+        )
+        generation.is_opening = True
+        return generation
+
+    def _build_pipeline(
+        self, parameters: GenerationParameters, prompt: EncodedPrompt
+    ) -> TextPipeline:
+        rule = call_rule(parameters)
+        can_call = rule.tools or offered_search(parameters)
+        turn_format = TurnFormat(
+            think_tags=self._encoder.think_tags,
+            call_format=format_of(parameters, self._encoder.profile) if can_call else None,
+            functions=frozenset(rule.by_name),
+            inputs=rule.input_ends,
+        )
+        return TextPipeline(
+            self._tokenizer,
+            parameters.stop,
+            turn_format,
+            opens_reasoning=prompt.opens_reasoning,
+        )
