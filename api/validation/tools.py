@@ -15,7 +15,7 @@ from models.schemas.tools.web_search import HostedChoice, WebSearchTool
 from models.tools.choice import CallRule, call_rule
 from models.tools.mcp.functions import has_mcp
 from models.tools.model_function import ModelFunction, model_functions
-from models.tools.web_search import offered_search
+from models.tools.search_choice import offered_search
 
 
 def check_tools(services: Services, body: CreateResponse) -> None:

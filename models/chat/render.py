@@ -14,7 +14,8 @@ from models.schemas.items import CALL_OF_OUTPUT
 from models.schemas.request.parameters import GenerationParameters
 from models.tools.choice import call_rule
 from models.tools.prompt import chat_tools
-from models.tools.web_search import offered_search, tool_prompt
+from models.tools.search_choice import offered_search
+from models.tools.web_search import tool_prompt
 
 _NO_QUESTION = {"type": "message", "role": "user", "content": ""}
 """Message of a warm-up that has none of a user, which templates demand and the next turn has."""

@@ -13,7 +13,8 @@ from models.schemas.tools.web_search import HostedChoice
 from models.tools.custom import CLOSER
 from models.tools.mcp.functions import has_mcp, mcp_functions
 from models.tools.model_function import ModelFunction, model_functions
-from models.tools.web_search import ARGUMENTS, NAME, offered_search
+from models.tools.search_choice import offered_search
+from models.tools.web_search import ARGUMENTS, NAME
 
 SEARCH_FUNCTION = ModelFunction(name=NAME, parameters=ARGUMENTS, strict=True)
 """Web search as the function that models call."""

@@ -13,9 +13,7 @@ from typing import Any
 import orjson
 
 from models.profile.call_format import GENERIC
-from models.schemas.request.parameters import GenerationParameters
-from models.schemas.request.tools import AllowedTools
-from models.schemas.tools.web_search import HostedChoice, WebSearchTool
+from models.schemas.tools.web_search import WebSearchTool
 
 CALL_OPENER, CALL_CLOSER = GENERIC.opener, GENERIC.closer.strip()
 NAME = "web_search"
@@ -56,21 +54,6 @@ class Hit:
     title: str
     text: str
     """Excerpt of the page from the search engine."""
-
-
-def offered_search(parameters: GenerationParameters) -> WebSearchTool | None:
-    """Return the web search tool that the model may use; None if there is none."""
-    choice = parameters.tool_choice
-    mode = choice.mode if isinstance(choice, AllowedTools) else choice
-    tools = (tool for tool in parameters.tools if isinstance(tool, WebSearchTool))
-    return None if mode == "none" else next(tools, None)
-
-
-def must_search(parameters: GenerationParameters) -> bool:
-    """Return True if the output must begin with a search."""
-    choice = parameters.tool_choice
-    mode = choice.mode if isinstance(choice, AllowedTools) else choice
-    return mode == "required" or isinstance(choice, HostedChoice)
 
 
 def tool_prompt(tool: WebSearchTool, mark: Callable[[str], str] = str) -> str:

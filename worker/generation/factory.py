@@ -4,7 +4,7 @@ from models.chat.prompt import ChatEncoder, EncodedPrompt
 from models.recording.recorder import Recorder
 from models.schemas.request.parameters import GenerationParameters
 from models.tools.choice import call_rule, format_of
-from models.tools.web_search import offered_search
+from models.tools.search_choice import offered_search
 from worker.engine.interface import Tokenizer
 from worker.generation.generation import Generation
 from worker.generation.output.logprobs import LogprobFormatter

@@ -7,7 +7,8 @@ from models.chat.prompt import ChatEncoder
 from models.responses.record import ResponseRecord
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.tools.web_search import WebSearchTool
-from models.tools.web_search import Hit, error_text, offered_search, place_of, result_text
+from models.tools.search_choice import offered_search
+from models.tools.web_search import Hit, error_text, place_of, result_text
 from worker.hosted.searxng import SearchError, SearchOptions, SearchProvider
 
 logger = logging.getLogger(__name__)

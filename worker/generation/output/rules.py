@@ -9,7 +9,8 @@ from models.schemas.tools.call_items import HostedType
 from models.tools.choice import call_rule
 from models.tools.mcp.functions import has_mcp
 from models.tools.model_function import ModelFunction
-from models.tools.web_search import SOURCES, offered_search
+from models.tools.search_choice import offered_search
+from models.tools.web_search import SOURCES
 
 MAX_SEARCHES = 32
 """Most searches of one response; `max_tool_calls` can only lower it."""

@@ -14,7 +14,7 @@ from models.responses.tokens import split_last_turn
 from models.schemas.request.parameters import GenerationParameters
 from models.tools.choice import call_rule, format_of
 from models.tools.mcp.functions import without_mcp_calls
-from models.tools.web_search import must_search, offered_search
+from models.tools.search_choice import must_search, offered_search
 from worker.engine.interface import ForcedPrefix, GenerationRequest, JsonOutput
 from worker.engine.params import SamplingParams, choice_seed
 from worker.generation.generation import Generation
