@@ -1,16 +1,26 @@
 """Creation of generations: pipelines from tokens to text, and the rules of the output."""
 
+from collections import Counter
+
 from models.chat.prompt import ChatEncoder, EncodedPrompt
 from models.recording.recorder import Recorder
 from models.schemas.request.parameters import GenerationParameters
+from models.schemas.tools.call_items import HostedType
 from models.tools.choice import call_rule, format_of
+from models.tools.mcp.functions import has_mcp
 from models.tools.search_choice import offered_search
+from models.tools.web_search import SOURCES
 from worker.engine.interface import Tokenizer
 from worker.generation.generation import Generation
 from worker.generation.output.logprobs import LogprobFormatter
 from worker.generation.output.rules import PLAIN_RULES, OutputRules
 from worker.parsing.text_pipeline import TextPipeline
 from worker.parsing.turns import TurnFormat
+
+MAX_SEARCHES = 32
+"""Most searches of one response; `max_tool_calls` can only lower it."""
+MAX_MCP_CALLS = 128
+"""Most calls of MCP tools of one response; likewise."""
 
 
 class GenerationFactory:
@@ -67,3 +77,26 @@ class GenerationFactory:
             turn_format,
             opens_reasoning=prompt.opens_reasoning,
         )
+
+
+def output_rules(parameters: GenerationParameters) -> OutputRules:
+    """Return the rules that the output of a request keeps to."""
+    rule = call_rule(parameters)
+    return OutputRules(
+        hides_reasoning=parameters.effort == "none",
+        shows_sources=SOURCES in parameters.include,
+        max_hosted=_max_hosted(parameters),
+        max_calls=rule.max_calls,
+        functions=rule.by_name,
+    )
+
+
+def _max_hosted(parameters: GenerationParameters) -> Counter[HostedType]:
+    """Return the most calls that the server answers, by the type of their items."""
+    limit = parameters.max_tool_calls or MAX_MCP_CALLS
+    most: Counter[HostedType] = Counter()
+    if offered_search(parameters) is not None:
+        most["web_search_call"] = min(limit, MAX_SEARCHES)
+    if has_mcp(parameters):
+        most["mcp_call"] = min(limit, MAX_MCP_CALLS)
+    return most

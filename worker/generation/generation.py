@@ -170,7 +170,7 @@ class Generation:
         Those are included that came before the first token, and those that are being answered.
         """
         num_before = self._num_opening_calls if item_type == "mcp_call" else 0
-        return num_before + sum(choice.num_hosted[item_type] for choice in self.choices)
+        return num_before + sum(choice.calls.num_hosted[item_type] for choice in self.choices)
 
     def checkpointed_record(self) -> ResponseRecord | None:
         """Return the record with a checkpoint; None if there is nothing to resume from.
@@ -293,7 +293,7 @@ class Generation:
         if item_type is not None and self.num_hosted(item_type) >= self._max_hosted[item_type]:
             return False
         num_calls = self._num_opening_calls + sum(
-            choice.num_calls + choice.num_hosted.total() for choice in self.choices
+            choice.calls.num_calls + choice.calls.num_hosted.total() for choice in self.choices
         )
         return self._max_tool_calls is None or num_calls < self._max_tool_calls
 

@@ -30,11 +30,10 @@ from worker.engine.interface import Tokenizer
 from worker.generation.call_checkpoints import CallCheckpoints
 from worker.generation.claimer import Claimer
 from worker.generation.compaction import Compactor
-from worker.generation.factory import GenerationFactory
+from worker.generation.factory import GenerationFactory, output_rules
 from worker.generation.finalizer import Finalizer
 from worker.generation.generation import Generation, failed_cause
 from worker.generation.load_input import load_input
-from worker.generation.output.rules import output_rules
 from worker.generation.output.validation import validated_cause
 from worker.generation.registry import RunningResponses
 from worker.generation.retry import WriteRetrier

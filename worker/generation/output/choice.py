@@ -1,36 +1,22 @@
 """One of the `n` completions of a response: turns its tokens into text and events."""
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
-
-import orjson
+from typing import NamedTuple
 
 from models.events.resumable_writer import ResumableWriter
 from models.responses.tokens import complement
 from models.schemas.parts import TokenLogprob
-from models.schemas.tools.call_items import HostedType
 from models.tools.citations import Citations
-from models.tools.model_function import ModelFunction
-from models.tools.web_search import parse_call
 from worker.engine.interface import Delta, FinishReason, Logprobs
 from worker.generation.output.rules import PLAIN_RULES, OutputRules
-from worker.hosted.calls import HostedCall, HostedOutput, SearchCall, ToolCall, begin_mcp_call
+from worker.generation.output.tool_calls import CanCall, Outcome, ToolCallWriter
+from worker.hosted.calls import HostedCall
 from worker.parsing.segments import Kind
 from worker.parsing.text_pipeline import ConfirmedText, TextPipeline
-from worker.parsing.whole_calls import parse_function_call
 
 FormatLogprob = Callable[[int, Logprobs], TokenLogprob]
-CanCall = Callable[[HostedType | None], bool]
-"""Function that returns True if the limits allow one more call.
-
-Its argument is the type of the item of a call that the server answers, None for any other.
-"""
-
-_WHOLE = ("tool_search_call", "mcp_approval_request")
-"""Types of calls whose arguments no event has before the end of the call."""
-
 _REASONING_KINDS = (Kind.REASONING, Kind.TAG)
 
 COMPLETE = frozenset({FinishReason.STOP, FinishReason.GRAMMAR})
@@ -73,10 +59,6 @@ class Choice:
         """True if the engine may still run its sequence."""
         self.call: HostedCall | None = None
         """Call whose result it waits for, if it does."""
-        self.num_hosted: Counter[HostedType] = Counter()
-        """Number of its calls that the server answers, by the type of their items."""
-        self.num_calls = 0
-        """Number of its calls that the client answers."""
         self.opens_reasoning = pipeline.opens_reasoning
         """True if the text before its current turn ends within reasoning."""
         self._turn = 0
@@ -87,15 +69,8 @@ class Choice:
         self._pipeline = pipeline
         self._format_logprob = format_logprob
         self._rules = rules
-        self._can_call = can_call
         self._citations = Citations()
-        self._hosted = HostedOutput(
-            writer=writer, citations=self._citations, shows_sources=rules.shows_sources
-        )
-        self._function: ModelFunction | None = None
-        """Function of the current call."""
-        self._arguments: list[str] = []
-        """Arguments of the current call, in pieces."""
+        self.calls = ToolCallWriter(writer, rules, citations=self._citations, can_call=can_call)
         self._pending: deque[_PendingToken] = deque()
 
     @property
@@ -198,7 +173,7 @@ class Choice:
         assert self.call is not None
         result = self._pipeline.begin_turn(token_ids)
         self.opens_reasoning = self._pipeline.opens_reasoning
-        self.call.end(self._hosted, result)
+        self.call.end(self.calls.hosted_output, result)
         self.call = None
         self._turn += 1
 
@@ -236,85 +211,17 @@ class Choice:
                 self._writer.add_reasoning(text.text)
                 self._citations.begin()
             case Kind.CALL:
-                self._write_whole_call(text)
+                self._apply(self.calls.write_whole(text.text))
             case Kind.CALL_BEGIN:
-                self._begin_call(text.name)
+                self._apply(self.calls.begin(text.name))
             case Kind.ARGUMENTS:
-                self._add_arguments(text.text)
+                self.calls.add_arguments(text.text)
             case Kind.CALL_END:
-                self._end_call()
+                self._apply(self.calls.end())
 
-    def _begin_call(self, name: str) -> None:
-        function = self._rules.functions[name]
-        is_hosted = function.call_type == "mcp_call"
-        if not self._can_call("mcp_call" if is_hosted else None):
-            self.reason = FinishReason.STOP
-            return
-        self._function, self._arguments = function, []
-        self._citations.begin()
-        self.num_calls += not is_hosted
-        match function.call_type:
-            case "mcp_call":
-                self.num_hosted["mcp_call"] += 1
-                begin_mcp_call(self._writer, **function.item_fields())
-            case "function_call" | "custom_tool_call" | "tool_search_call":
-                self._writer.open_call(function.call_type, **function.item_fields())
-
-    def _add_arguments(self, text: str) -> None:
-        assert self._function is not None
-        self._arguments.append(text)
-        if self._function.call_type not in _WHOLE:
-            self._writer.add_arguments(text)
-
-    def _end_call(self) -> None:
-        function, arguments = self._function, "".join(self._arguments)
-        assert function is not None
-        match function.call_type:
-            case "mcp_call":
-                self._wait_for(ToolCall(function, arguments))
-                return
-            case "mcp_approval_request":
-                fields = function.item_fields()
-                self._writer.open_hosted("mcp_approval_request", **fields, arguments=arguments)
-                self._writer.close()
-                # The client has to answer first.
-                self.reason = FinishReason.STOP
-                return
-            case "tool_search_call":
-                self._writer.close(arguments=_parsed(arguments))
-            case _:
-                self._writer.close()
-        if self._rules.max_calls is not None and self.num_calls >= self._rules.max_calls:
-            self.reason = FinishReason.STOP
-
-    def _wait_for(self, call: HostedCall) -> None:
-        """Wait for the result of a call that the server answers."""
-        call.begin(self._hosted)
-        self.call = call
-
-    def _write_whole_call(self, text: ConfirmedText) -> None:
-        """Write a call that was parsed as a whole: a search, or a deviating function call."""
-        function = parse_function_call(text.text, self._rules.functions)
-        if function is not None:
-            self._begin_call(function.name)
-            if self.reason is None:
-                self._add_arguments(function.arguments)
-                self._end_call()
-            return
-        query = parse_call(text.text) if self._rules.max_hosted["web_search_call"] else None
-        if query is None:
-            self._writer.add_text(text.text)
-        elif not self._can_call("web_search_call"):
-            self.reason = FinishReason.STOP
+    def _apply(self, outcome: Outcome) -> None:
+        """Wait for the result of a hosted call, or end."""
+        if isinstance(outcome, FinishReason):
+            self.reason = outcome
         else:
-            self.num_hosted["web_search_call"] += 1
-            self._citations.begin()
-            self._wait_for(SearchCall(query))
-
-
-def _parsed(arguments: str) -> Any:
-    """Return arguments as JSON; text that is none, as engines without grammars make, as it is."""
-    try:
-        return orjson.loads(arguments)
-    except orjson.JSONDecodeError:
-        return arguments
+            self.call = outcome

@@ -1,9 +1,9 @@
-"""Rules of the output, as the parameters of a request set them."""
+"""Generations are created by the rules that the parameters of a request set."""
 
 import pytest
 
 from models.schemas.request.parameters import GenerationParameters
-from worker.generation.output.rules import MAX_MCP_CALLS, MAX_SEARCHES, output_rules
+from worker.generation.factory import MAX_MCP_CALLS, MAX_SEARCHES, output_rules
 
 SEARCH = {"type": "web_search"}
 MCP = {"type": "mcp", "server_label": "files", "server_url": "https://mcp.example"}
