@@ -26,7 +26,7 @@ NODE_MODULES := $(if $(shell command -v npm),$(CLIENTS)/node_modules/.package-lo
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
 
-.PHONY: help up test test-processes test-servers test-units fuzz chaos chaos-mutants nightly guarantees lint format types docs pins coverage check migrate migration bench peers-install peers grammars compose-test clean
+.PHONY: help up test test-others test-processes test-integration test-units fuzz chaos chaos-mutants nightly guarantees lint format types docs pins coverage check migrate migration bench peers-install peers grammars compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,17 +38,21 @@ test: $(VENV)/.dev $(CLIENTS_VENV)/.installed $(NODE_MODULES) ## Run the tests, 
 ifdef T
 	$(BIN)/python -m pytest $(T)
 else
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 test-processes test-servers test-units
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 test-others test-processes test-integration \
+		test-units
 endif
 
-# Those that watch whole systems wait most of the time: the others run beside them. Each group has a
-# process of its own, so that it does not inherit what the libraries of the others left behind.
+# Most tests wait for servers half of the time, so that two cores run three groups, the longest first.
+# Each group has a process of its own, and does not inherit what the libraries of others left behind.
 test-processes: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/processes $(PROCESSES)
 
-test-servers: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/servers tests --ignore=tests/unit \
-		$(PROCESSES:%=--ignore=%)
+test-integration: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/integration tests/integration
+
+test-others: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/others tests --ignore=tests/unit \
+		--ignore=tests/integration $(PROCESSES:%=--ignore=%)
 
 test-units: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/units tests/unit

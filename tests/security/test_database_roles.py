@@ -68,10 +68,15 @@ def test_no_role_reaches_the_machine_or_other_roles(
     )
 
 
-@pytest.mark.parametrize("statement", _OF_OWNER)
-def test_the_application_changes_no_table(postgres: EmbeddedPostgres, statement: str) -> None:
+@pytest.fixture(scope="module")
+def migrated(postgres: EmbeddedPostgres) -> None:
+    """Migrate the first database of the server by the command, as its owner."""
     _migrate(postgres.url_of(OWNER))
 
+
+@pytest.mark.parametrize("statement", _OF_OWNER)
+@pytest.mark.usefixtures("migrated")
+def test_the_application_changes_no_table(postgres: EmbeddedPostgres, statement: str) -> None:
     for role in (APP, MAINTENANCE):
         assert any(
             reason in refusal(postgres.url_of(role), statement)
