@@ -1,0 +1,190 @@
+"""Every route with an id: one of another project is answered as one that nothing has."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask_openapi3.openapi import OpenAPI
+
+from api.access.route_scopes import PUBLIC, SCOPES
+from tests.security.isolation.belongings import Belongings, Caller, nothing
+
+Request = tuple[str, str, Any]
+"""Method, path and body."""
+
+_ITEM = {"role": "user", "content": "Mine."}
+_HOOK = {"url": "http://127.0.0.1:9/other"}
+
+ROUTES: dict[str, list[Callable[[Belongings], Request]]] = {
+    "conversations.create_items": [
+        lambda of: ("POST", f"/v1/conversations/{of.conversation}/items", {"items": [_ITEM]}),
+    ],
+    "conversations.delete": [
+        lambda of: ("DELETE", f"/v1/conversations/{of.conversation}", None),
+    ],
+    "conversations.delete_item": [
+        lambda of: (
+            "DELETE",
+            f"/v1/conversations/{of.conversation}/items/{of.conversation_item}",
+            None,
+        ),
+    ],
+    "conversations.list_items": [
+        lambda of: ("GET", f"/v1/conversations/{of.conversation}/items", None),
+        lambda of: (
+            "GET",
+            f"/v1/conversations/{of.conversation}/items?after={of.conversation_item}",
+            None,
+        ),
+    ],
+    "conversations.retrieve": [
+        lambda of: ("GET", f"/v1/conversations/{of.conversation}", None),
+    ],
+    "conversations.retrieve_item": [
+        lambda of: (
+            "GET",
+            f"/v1/conversations/{of.conversation}/items/{of.conversation_item}",
+            None,
+        ),
+    ],
+    "conversations.update": [
+        lambda of: ("POST", f"/v1/conversations/{of.conversation}", {"metadata": {"a": "b"}}),
+    ],
+    "responses.cancel_response": [
+        lambda of: ("POST", f"/v1/responses/{of.response}/cancel", None),
+    ],
+    "responses.delete": [lambda of: ("DELETE", f"/v1/responses/{of.response}", None)],
+    "responses.list_input_items": [
+        lambda of: ("GET", f"/v1/responses/{of.response}/input_items", None),
+    ],
+    "responses.list_responses": [
+        lambda of: ("GET", f"/v1/responses?after={of.response}", None),
+        lambda of: ("GET", f"/v1/responses?before={of.response}", None),
+        lambda of: ("GET", "/v1/responses?metadata[secret]=theirs", None),
+    ],
+    "responses.retrieve": [
+        lambda of: ("GET", f"/v1/responses/{of.response}", None),
+        lambda of: ("GET", f"/v1/responses/{of.response}?stream=true", None),
+        lambda of: ("GET", f"/v1/responses/{of.response}?stream=true&starting_after=1", None),
+    ],
+    "webhook_deliveries.list_deliveries": [
+        lambda of: ("GET", f"/v1/webhook_endpoints/{of.webhook_endpoint}/deliveries", None),
+    ],
+    "webhook_deliveries.replay": [
+        lambda of: ("POST", f"/v1/webhook_endpoints/{of.webhook_endpoint}/replay", {}),
+    ],
+    "webhook_deliveries.try_out": [
+        lambda of: (
+            "POST",
+            f"/v1/webhook_endpoints/{of.webhook_endpoint}/test",
+            {"event_type": "response.completed"},
+        ),
+    ],
+    "webhooks.delete": [
+        lambda of: ("DELETE", f"/v1/webhook_endpoints/{of.webhook_endpoint}", None),
+    ],
+    "webhooks.list_endpoints": [
+        lambda of: ("GET", f"/v1/webhook_endpoints?after={of.webhook_endpoint}", None),
+    ],
+    "webhooks.retrieve": [
+        lambda of: ("GET", f"/v1/webhook_endpoints/{of.webhook_endpoint}", None),
+    ],
+    "webhooks.rotate_secret": [
+        lambda of: ("POST", f"/v1/webhook_endpoints/{of.webhook_endpoint}/rotate_secret", {}),
+    ],
+    "webhooks.update": [
+        lambda of: ("POST", f"/v1/webhook_endpoints/{of.webhook_endpoint}", _HOOK),
+    ],
+}
+"""Requests of each route that has an id in its path or query."""
+
+WITHOUT_IDS = {
+    "docs.docs",
+    "docs.openapi",
+    "docs.static",
+    "models.list_models",
+    "models.retrieve_model",
+    "static",
+    "webhooks.list_event_types",
+}
+"""Routes that show what belongs to no project."""
+
+WITH_BODIES = {
+    "chat_completions.create",
+    "compact.compact_conversation",
+    "conversations.create",
+    "responses.count_input_tokens",
+    "responses.create",
+    "webhooks.create",
+    "websocket.serve_websocket",
+}
+"""Routes whose ids are in bodies and messages: `test_fields.py` and `test_websocket.py`."""
+
+_VARYING = {"x-request-id", "date"}
+
+
+def snapshot(caller: Caller, of: Belongings) -> list[bytes]:
+    """Return all that its owner sees of it."""
+    paths = (
+        f"/v1/responses/{of.response}",
+        f"/v1/responses/{of.response}/input_items",
+        "/v1/responses",
+        f"/v1/conversations/{of.conversation}",
+        f"/v1/conversations/{of.conversation}/items",
+        f"/v1/webhook_endpoints/{of.webhook_endpoint}",
+        f"/v1/webhook_endpoints/{of.webhook_endpoint}/deliveries",
+    )
+    answers = [caller.ask("GET", path) for path in paths]
+    assert {answer.status_code for answer in answers} == {200}
+    return [answer.data for answer in answers]
+
+
+def answer_to(caller: Caller, request: Request, of: Belongings) -> tuple[int, str, str]:
+    """Return status, headers and body of an answer, the ids in them replaced."""
+    answer = caller.ask(*request)
+    headers = sorted(
+        f"{name}: {value}" for name, value in answer.headers if name.lower() not in _VARYING
+    )
+    return answer.status_code, of.replace_in("\n".join(headers)), of.replace_in(answer.text)
+
+
+REQUESTS = {
+    f"{endpoint}-{number}": make
+    for endpoint, requests in ROUTES.items()
+    for number, make in enumerate(requests)
+}
+
+
+def test_every_route_has_a_row(app: OpenAPI) -> None:
+    routes = {rule.endpoint for rule in app.url_map.iter_rules()}
+
+    assert routes - PUBLIC == ROUTES.keys() | WITHOUT_IDS | WITH_BODIES
+    with_path_ids = {
+        rule.endpoint for rule in app.url_map.iter_rules() if rule.arguments - {"filename", "model"}
+    }
+    assert with_path_ids <= ROUTES.keys()
+    assert SCOPES.keys() == routes - PUBLIC
+
+
+@pytest.mark.parametrize("make", REQUESTS.values(), ids=REQUESTS)
+def test_an_id_of_another_project_is_answered_as_an_unknown_one(
+    us: Caller, them: Caller, theirs: Belongings, make: Callable[[Belongings], Request]
+) -> None:
+    before = snapshot(them, theirs)
+    unknown = nothing()
+
+    expected = answer_to(us, make(unknown), unknown)
+    assert answer_to(us, make(theirs), theirs) == expected
+
+    assert snapshot(them, theirs) == before
+
+
+@pytest.mark.parametrize("make", REQUESTS.values(), ids=REQUESTS)
+def test_its_owner_is_not_refused(
+    them: Caller, theirs: Belongings, make: Callable[[Belongings], Request]
+) -> None:
+    """The requests above are refused for their ids alone."""
+    # A test event cannot be delivered: nobody listens there.
+    expected = 400 if "/test" in make(theirs)[1] else 200
+
+    assert them.ask(*make(theirs)).status_code == expected
