@@ -19,7 +19,6 @@ SIZE = "octet_length(CAST(body AS text))"
 _CONVERSATION = "conversation_items WHERE project_id = :project_id AND conversation_id = :id"
 _INPUT = "items WHERE project_id = :project_id AND response_id = :id AND direction = 'input'"
 _FROM = {False: _CONVERSATION, True: _INPUT}
-_ITEM_ID = {False: "item_id", True: "body ->> 'id'"}
 
 
 class ItemsTooLargeError(ContextLengthExceededError):
@@ -61,11 +60,10 @@ class ItemPages:
 
     def __init__(self, database: Database, *, is_input: bool) -> None:
         self._database = database
-        item_id = _ITEM_ID[is_input]
         self._position = text(
-            f"SELECT position FROM {_FROM[is_input]} AND {item_id} = :item_id LIMIT 1"
+            f"SELECT position FROM {_FROM[is_input]} AND item_id = :item_id LIMIT 1"
         )
-        self._item = text(f"SELECT body FROM {_FROM[is_input]} AND {item_id} = :item_id LIMIT 1")
+        self._item = text(f"SELECT body FROM {_FROM[is_input]} AND item_id = :item_id LIMIT 1")
         self._pages = {
             is_descending: text(f"""
                 SELECT {within_limit(f"position {order}")} FROM (

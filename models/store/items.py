@@ -25,7 +25,7 @@ _MADE_ITEMS = text(f"""
         SELECT asked.id, i.body, i.response_id AS age
         FROM unnest(CAST(:ids AS text[]), CAST(:owners AS uuid[])) AS asked (id, owner)
         JOIN items i ON i.project_id = :project_id AND i.response_id = asked.owner
-         AND i.body ->> 'id' = asked.id
+         AND i.item_id = asked.id
         UNION ALL
         SELECT item_id, body, conversation_id FROM conversation_items
         WHERE project_id = :project_id AND item_id = ANY(:ids) AND made_here
@@ -38,8 +38,8 @@ _MADE_ITEMS = text(f"""
 # Any client may give any other id to any number of items.
 _GIVEN_ITEMS = text(f"""
     WITH found AS (
-        SELECT body ->> 'id' AS id, CAST(body AS text) COLLATE "C" AS body FROM items
-        WHERE project_id = :project_id AND body ->> 'id' = ANY(:ids)
+        SELECT item_id AS id, CAST(body AS text) COLLATE "C" AS body FROM items
+        WHERE project_id = :project_id AND item_id = ANY(:ids)
         UNION ALL
         SELECT item_id, CAST(body AS text) COLLATE "C" FROM conversation_items
         WHERE project_id = :project_id AND item_id = ANY(:ids)
@@ -70,7 +70,7 @@ _CHAIN = text(f"""
     FROM chain LEFT JOIN LATERAL (
         SELECT i.body, i.direction, i.position FROM items i
         WHERE i.project_id = :project_id AND i.response_id = chain.id
-          AND NOT (i.direction = 'output' AND i.body ->> 'id' ~ '{_OTHER_CHOICE}')
+          AND NOT (i.direction = 'output' AND i.item_id ~ '{_OTHER_CHOICE}')
         OFFSET 0
     ) said ON true
     ORDER BY chain.age DESC, said.direction, said.position

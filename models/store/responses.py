@@ -68,15 +68,19 @@ _FORGET_KEY = text("""
 """)
 
 _LIST = """
-    SELECT {columns}, {output} FROM responses r
+    SELECT {columns}, {output} FROM responses r {joins}
     WHERE r.project_id = :project_id AND r.store {where}
     ORDER BY r.id {order} LIMIT :limit
 """
 
-# Repeats the condition of the partial index on metadata, which omits rows without metadata.
-_HAS_METADATA = """
-    CAST(r.metadata AS text) <> '{}' AND CAST(r.metadata AS jsonb) @> CAST(:metadata AS jsonb)
+# A join: it returns the responses of a pair in order, so that only those of the page are read.
+_HAS_PAIR = """
+    JOIN response_metadata {name} ON {name}.response_id = r.id
+     AND {name}.project_id = :project_id AND {name}.pair = metadata_pair(:{name}_key, :{name}_value)
 """
+_MAX_JOINS = 3
+"""Pairs of metadata that are looked up; of what has them, all pairs are compared."""
+_HAS_METADATA = "CAST(r.metadata AS jsonb) @> CAST(:metadata AS jsonb)"
 
 _DELETE = text("""
     WITH deleted AS (
@@ -197,8 +201,13 @@ class Responses:
             if value not in (None, "{}"):
                 where += f" AND {condition}"
                 values[name] = value
+        joins = ""
+        for number, (key, value) in enumerate([*list_filter.metadata.items()][:_MAX_JOINS]):
+            joins += _HAS_PAIR.format(name=f"pair{number}")
+            values |= {f"pair{number}_key": key, f"pair{number}_value": value}
         order = "ASC" if list_filter.ascending != list_filter.is_backward else "DESC"
-        statement = _LIST.format(columns=COLUMNS, output=OUTPUT, where=where, order=order)
+        parts = {"joins": joins, "where": where, "order": order}
+        statement = _LIST.format(columns=COLUMNS, output=OUTPUT, **parts)
         with self._database.search(project_id) as connection:
             records = [
                 to_record(row, self._database.vault)

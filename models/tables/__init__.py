@@ -8,6 +8,7 @@ from models.tables.idempotency_key import IdempotencyKey
 from models.tables.item import Item
 from models.tables.project import DEFAULT_PROJECT, Project
 from models.tables.response import Response
+from models.tables.response_metadata import ResponseMetadata
 from models.tables.webhook_delivery import WebhookDelivery
 from models.tables.webhook_endpoint import WebhookEndpoint
 from models.tables.worker import Worker
@@ -23,6 +24,7 @@ __all__ = [
     "Item",
     "Project",
     "Response",
+    "ResponseMetadata",
     "WebhookDelivery",
     "WebhookEndpoint",
     "Worker",

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, Text, text
+from sqlalchemy import ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.database.connection import Base
@@ -22,8 +22,10 @@ class Item(Base):
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"))
     body: Mapped[dict[str, Any]]
     """Item as clients see it, including its id."""
+    item_id: Mapped[str | None] = mapped_column(Text)
+    """Id of the item; a trigger copies it from the body."""
 
     __table_args__ = (
-        Index("items_by_id", "project_id", text("(body ->> 'id')")),
+        Index("items_by_item_id", "project_id", "item_id"),
         by_month("response_id"),
     )

@@ -75,12 +75,6 @@ class Response(Base):
         Index("responses_by_project", "project_id", text("id DESC")),
         Index("responses_by_status", "project_id", "status", text("id DESC")),
         Index("responses_by_model", "project_id", "model", text("id DESC")),
-        Index(
-            "responses_by_metadata",
-            text("CAST(metadata AS jsonb)"),
-            postgresql_using="gin",
-            postgresql_where=text("CAST(metadata AS text) <> '{}'"),
-        ),
         Index("responses_unstored", "id", postgresql_where=text("NOT store")),
         by_month("id"),
     )

@@ -22,6 +22,8 @@ def imports() -> dict[str, set[str]]:
 def test_no_folder_holds_more_files_than_are_easily_surveyed() -> None:
     folders = [_ROOT / name for name in (*_PACKAGES, "bench")]
     folders += [path for folder in folders for path in folder.rglob("*") if path.is_dir()]
+    # Migrations are a history: each is read by itself, and all of them stay.
+    folders.remove(_ROOT / "migrations/versions")
     counts = {folder: len(list(folder.glob("*.py"))) for folder in folders}
 
     assert sum(counts.values()) > 300

@@ -23,6 +23,14 @@ _A_RESPONSE = """
     INSERT INTO items VALUES (%(id)s, 'input', 0, 'default', '{}')
 """
 
+_A_DESCRIBED_RESPONSE = """
+    WITH created AS (
+        INSERT INTO responses (id, project_id, model, status, background, store, metadata)
+        VALUES (%(id)s, 'default', 'scripted', 'completed', true, true, '{"a":"b","c":"d"}')
+    )
+    INSERT INTO items VALUES (%(id)s, 'input', 0, 'default', '{"id":"mine"}')
+"""
+
 _AN_ITEM = """
     INSERT INTO conversation_items (conversation_id, position, project_id, item_id, body)
     VALUES (%s, %s, 'default', %s, '{}')
@@ -125,6 +133,47 @@ def test_items_of_conversations_are_marked_if_their_ids_were_made_here(
         found = connection.execute("SELECT item_id, made_here FROM conversation_items").fetchall()
         connection.execute(_AN_ITEM, [conversation, 9, "by the previous code"])
     assert dict(found) == is_made
+
+
+def test_rows_of_the_previous_code_are_looked_up_without_json(
+    config: Config, empty_database_url: str
+) -> None:
+    command.upgrade(config, "0014")
+    ids = [new_id() for _ in range(3)]
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(_A_DESCRIBED_RESPONSE, {"id": ids[0]})
+
+    command.upgrade(config, "0015")
+
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(_A_DESCRIBED_RESPONSE, {"id": ids[1]})
+        connection.execute(_A_RESPONSE, {"id": ids[2]})
+        items = connection.execute("SELECT response_id, item_id FROM items ORDER BY 1").fetchall()
+        pairs = connection.execute(
+            "SELECT response_id FROM response_metadata WHERE pair = metadata_pair('a', 'b')"
+            " AND project_id = 'default' ORDER BY 1"
+        ).fetchall()
+    assert items == [(ids[0], "mine"), (ids[1], "mine"), (ids[2], None)]
+    assert pairs == [(ids[0],), (ids[1],)]
+
+
+def test_a_migration_that_was_broken_off_is_completed(
+    config: Config, empty_database_url: str
+) -> None:
+    command.upgrade(config, "0015")
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0014'")
+        connection.execute("DROP INDEX items_by_item_id")
+        connection.execute("CREATE INDEX items_by_id ON items (project_id)")
+        connection.execute("CREATE INDEX responses_by_metadata ON responses (project_id)")
+        connection.execute("ALTER TABLE items DISABLE TRIGGER set_item_id")
+        connection.execute(_A_DESCRIBED_RESPONSE, {"id": new_id()})
+        connection.execute("UPDATE items SET item_id = NULL")
+
+    command.upgrade(config, "0015")
+
+    with psycopg.connect(empty_database_url) as connection:
+        assert connection.execute("SELECT item_id FROM items").fetchall() == [("mine",)]
 
 
 def test_the_migrations_lead_to_the_tables_of_the_models(config: Config) -> None:
