@@ -2,8 +2,10 @@
 
 import argparse
 import random
+import shutil
 import signal
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,14 +25,20 @@ def main() -> int:
     parser.add_argument("--every", type=float, nargs=2, default=(5.0, 15.0), metavar="SECONDS")
     parser.add_argument("--only", default="", help="faults whose name begins so")
     parser.add_argument("--mutant", default=None, help="a guarantee to switch off")
-    parser.add_argument("--keep", type=Path, help="where to put the logs and the history")
+    parser.add_argument("--keep", type=Path, help="folder for the logs and the history")
     given = parser.parse_args()
     seed = random.randrange(2**31) if given.seed is None else given.seed
     print(f"chaos seed {seed}", flush=True)
     trial = Trial.slice(seed) if given.slice else _trial(seed, given)
-    outcome = run_trial(replace(trial, mutant=given.mutant), given.keep)
+    keep = given.keep or Path(tempfile.mkdtemp(prefix="antiphon-chaos-"))
+    outcome = run_trial(replace(trial, mutant=given.mutant), keep)
     print(outcome.report())
-    return 1 if outcome.breaks else 0
+    if outcome.breaks:
+        print(f"logs and history: {keep}")
+        return 1
+    if given.keep is None:
+        shutil.rmtree(keep)
+    return 0
 
 
 def _trial(seed: int, given: argparse.Namespace) -> Trial:
