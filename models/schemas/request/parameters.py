@@ -13,6 +13,7 @@ from models.schemas.request.hints import (
     CacheRetention,
     ImageOptions,
 )
+from models.schemas.request.memo import Memo
 from models.schemas.request.options import (
     ContextManagement,
     Effort,
@@ -99,6 +100,7 @@ class GenerationParameters(SharedParameters):
     """False: compute the prompt and generate nothing (`is_warm_up`)."""
     _added_tools: tuple[FlatTool, ...] = PrivateAttr(())
     _mcp_lists: Mapping[str, list[dict[str, Any]]] = PrivateAttr(default_factory=dict)
+    _call_rule: Memo = PrivateAttr(default_factory=Memo)
 
     @field_validator("tools", mode="after")
     @classmethod
@@ -136,6 +138,11 @@ class GenerationParameters(SharedParameters):
     def mcp_lists(self) -> Mapping[str, list[dict[str, Any]]]:
         """Tools that the MCP servers among `tools` have listed, by the label of the server."""
         return self._mcp_lists
+
+    @property
+    def call_rule_memo(self) -> Memo:
+        """Memo of the rule of its tool calls (`models/tools/choice.py`)."""
+        return self._call_rule
 
     @property
     def is_warm_up(self) -> bool:
