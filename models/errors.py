@@ -2,7 +2,7 @@
 
 The response body is `{"error": {"message", "type", "param", "code"}}`, always with all four keys
 (specification §5; `code` and `param` may be null). A class's docstring is its default message to
-clients, so it is part of the API.
+clients, so it is part of the API. Errors of HTTP itself are in `api/http/protocol_errors.py`.
 """
 
 from typing import ClassVar
@@ -66,81 +66,10 @@ class InvalidRequestError(AppError):
     default_code = "invalid_value"
 
 
-class InvalidJsonError(InvalidRequestError):
-    """The body is not valid JSON."""
-
-    default_code = "invalid_json"
-
-
-class RequestTooLargeError(InvalidRequestError):
-    """The body is larger than the server accepts."""
-
-    http_status = 413
-    default_code = "request_too_large"
-
-
-class MalformedRequestError(InvalidRequestError):
-    """The request is not valid HTTP."""
-
-    default_code = "malformed_request"
-
-
-class HeadTooLargeError(InvalidRequestError):
-    """The request line and headers are larger than the server accepts."""
-
-    http_status = 431
-    default_code = "headers_too_large"
-
-
-class RequestTimeoutError(InvalidRequestError):
-    """The request did not arrive in time."""
-
-    http_status = 408
-    default_code = "request_timeout"
-
-
-class UpgradeRequiredError(InvalidRequestError):
-    """The server speaks version 13 of the WebSocket protocol."""
-
-    http_status = 426
-    default_code = "unsupported_websocket_version"
-
-
-class UnsupportedMediaTypeError(InvalidRequestError):
-    """The body must be application/json."""
-
-    http_status = 415
-    default_code = "unsupported_media_type"
-
-
 class ContextLengthExceededError(InvalidRequestError):
     """The input does not fit into the model's context."""
 
     default_code = "context_length_exceeded"
-
-
-class ConnectionExpiredError(InvalidRequestError):
-    """The connection has reached its age limit; open another."""
-
-    default_code = "websocket_connection_limit_reached"
-
-
-class InvalidStreamIdError(InvalidRequestError):
-    """stream_id must be 1 to 256 letters, digits, underscores, hyphens or periods."""
-
-    default_code = "invalid_stream_id"
-
-    def __init__(self) -> None:
-        super().__init__(param="stream_id")
-
-
-class StreamLimitReachedError(InvalidRequestError):
-    """This connection has as many streams as it may name; use one again, or open another."""
-
-    default_code = "websocket_stream_limit_reached"
-
-    def __init__(self) -> None:
-        super().__init__(param="stream_id")
 
 
 class ConversationLockedError(InvalidRequestError):
@@ -176,12 +105,6 @@ class ResponseNotFoundError(NotFoundError):
 
     def __init__(self, response_id: str) -> None:
         super().__init__(f"Response with id '{response_id}' not found.", param="response_id")
-
-
-class ResponseNotRunningError(NotFoundError):
-    """No such response runs on this connection."""
-
-    default_code = "response_not_found"
 
 
 class ContentGoneError(NotFoundError):
@@ -263,37 +186,6 @@ class TooManyFailedAttemptsError(AppError):
     type = "too_many_requests"
     default_code = "too_many_failed_attempts"
     retry_after_s = 60
-
-
-class HostNotAllowedError(ForbiddenError):
-    """This host is not allowed."""
-
-    default_code = "host_not_allowed"
-
-    def __init__(self, host: str) -> None:
-        super().__init__(
-            f"Host {host[:100]!r} is not a name of this server; ANTIPHON_ALLOWED_HOSTS adds names."
-        )
-
-
-class OriginNotAllowedError(ForbiddenError):
-    """This origin is not allowed."""
-
-    default_code = "origin_not_allowed"
-
-    def __init__(self, origin: str) -> None:
-        super().__init__(
-            f"Pages of origin {origin[:100]!r} may not use this server; "
-            "ANTIPHON_ALLOWED_ORIGINS adds origins."
-        )
-
-
-class MethodNotAllowedError(AppError):
-    """This address does not take this method."""
-
-    http_status = 405
-    type = "invalid_request_error"
-    default_code = "method_not_allowed"
 
 
 class QueueFullError(AppError):

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import zstandard
 
-from models.errors import AppError, InvalidRequestError, RequestTooLargeError
+from api.http.protocol_errors import RequestTooLargeError
+from models.errors import AppError, InvalidRequestError
 
 CODINGS = ("gzip", "deflate", "zstd")
 """Content codings that are served."""

@@ -8,14 +8,8 @@ from werkzeug.exceptions import HTTPException
 
 from api.http.absent_routes import explain_absence
 from api.http.outages import install_outage_log, note_outage
-from models.errors import (
-    AppError,
-    InvalidRequestError,
-    MethodNotAllowedError,
-    NotFoundError,
-    RequestTooLargeError,
-    UnavailableError,
-)
+from api.http.protocol_errors import MethodNotAllowedError, RequestTooLargeError
+from models.errors import AppError, InvalidRequestError, NotFoundError, UnavailableError
 
 logger = logging.getLogger(__name__)
 

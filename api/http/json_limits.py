@@ -7,7 +7,7 @@ objects.
 import re
 from itertools import accumulate
 
-from models.errors import InvalidJsonError, RequestTooLargeError
+from api.http.protocol_errors import InvalidJsonError, RequestTooLargeError
 
 MAX_DEPTH = 100
 """Levels of nesting. orjson writes at most 254, and schema compilers recurse."""

@@ -14,7 +14,7 @@ from flask import Flask, Response, request
 from flask_cors import CORS
 from werkzeug.sansio.utils import host_is_trusted
 
-from models.errors import HostNotAllowedError, OriginNotAllowedError
+from api.http.protocol_errors import HostNotAllowedError, OriginNotAllowedError
 from models.settings import Settings
 
 ANY = "*"

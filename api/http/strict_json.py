@@ -8,13 +8,13 @@ from flask.json.provider import JSONProvider
 
 from api.http.content_encoding import decompress, find_coding
 from api.http.json_limits import check_limits
-from api.http.received_body import ReceivedBody
-from models.errors import (
+from api.http.protocol_errors import (
     InvalidJsonError,
-    InvalidRequestError,
     RequestTooLargeError,
     UnsupportedMediaTypeError,
 )
+from api.http.received_body import ReceivedBody
+from models.errors import InvalidRequestError
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """Room for the specification's longest text: ten million characters of up to three bytes each."""

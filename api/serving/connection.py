@@ -13,18 +13,14 @@ import h11
 
 from api.event_loop.loop_body import LoopBody, Receiver
 from api.http.origins import AllowedOrigins
+from api.http.protocol_errors import HeadTooLargeError, MalformedRequestError, RequestTimeoutError
 from api.serving.environ import Peers
 from api.serving.error_answer import format_error
 from api.serving.exchange import Exchange
 from api.serving.limits import ServingLimits
 from api.serving.sender import Sender
 from api.serving.wsgi_call import Answer
-from models.errors import (
-    AppError,
-    HeadTooLargeError,
-    MalformedRequestError,
-    RequestTimeoutError,
-)
+from models.errors import AppError
 
 logger = logging.getLogger(__name__)
 

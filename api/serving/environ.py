@@ -10,8 +10,8 @@ import h11
 from api.http.body_budget import BodyLease
 from api.http.forwarded import Source
 from api.http.origins import LOCAL_ADDRESS
+from api.http.protocol_errors import MalformedRequestError
 from api.http.strict_json import BODY_LEASE
-from models.errors import MalformedRequestError
 
 _SEPARATORS = {"HTTP_COOKIE": "; "}
 

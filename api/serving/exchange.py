@@ -12,13 +12,14 @@ from api.event_loop.loop_body import LoopBody, Receiver
 from api.http.body_budget import BodyLease
 from api.http.errors import as_app_error
 from api.http.forwarded import Source, client_network
+from api.http.protocol_errors import RequestTooLargeError
 from api.http.received_body import ReceivedBody
 from api.http.strict_json import MAX_BODY_BYTES
 from api.serving.environ import Peers, make_environ
 from api.serving.error_answer import error_body, error_headers
 from api.serving.sender import Sender
 from api.serving.wsgi_call import Answer
-from models.errors import AppError, RequestTooLargeError
+from models.errors import AppError
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _HEADERS_OF_BODY = ("content-type", "content-length", "cache-control", "x-accel-buffering")

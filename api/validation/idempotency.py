@@ -10,12 +10,7 @@ from flask import request
 
 from api.services import Services
 from models.encryption.unstored import UnstoredCipher
-from models.errors import (
-    AppError,
-    InvalidRequestError,
-    ResponseNotFoundError,
-    UnavailableError,
-)
+from models.errors import AppError, InvalidRequestError, ResponseNotFoundError, UnavailableError
 from models.ids import response_wire_id
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus

@@ -15,9 +15,10 @@ from werkzeug.test import TestResponse
 
 from api.http.body_budget import BodyBudget
 from api.http.content_encoding import decompress
+from api.http.protocol_errors import RequestTooLargeError
 from api.http.strict_json import BODY_LEASE, MAX_BODY_BYTES
 from api.services import Services
-from models.errors import OverloadedError, RequestTooLargeError
+from models.errors import OverloadedError
 from tests.integration.api.requests import error_of, parsed
 from tests.integration.http_server import serving
 from tests.polling import eventually

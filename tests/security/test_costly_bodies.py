@@ -10,8 +10,9 @@ from flask.testing import FlaskClient
 from pydantic import ValidationError
 
 from api.http.json_limits import MAX_DEPTH, MAX_VALUES, check_limits
+from api.http.protocol_errors import RequestTooLargeError
 from api.http.strict_json import MAX_BODY_BYTES, parse_object
-from models.errors import AppError, InvalidRequestError, RequestTooLargeError
+from models.errors import AppError, InvalidRequestError
 from models.schemas.request.create_response import CreateResponse
 from tests.integration.api.requests import error_of
 

@@ -8,7 +8,8 @@ from pydantic import Field, ValidationError
 
 from api.http.strict_json import parse_object
 from api.http.validation_errors import to_invalid_request
-from models.errors import InvalidRequestError, InvalidStreamIdError
+from api.streaming.websocket.errors import InvalidStreamIdError
+from models.errors import InvalidRequestError
 from models.schemas.request.create_response import CreateResponse
 from models.schemas.strict import WireModel
 

@@ -20,11 +20,11 @@ from api.streaming.websocket.client_events import (
     parse_event,
     read_envelope,
 )
+from api.streaming.websocket.errors import ConnectionExpiredError, ResponseNotRunningError
 from api.streaming.websocket.frames import NORMAL, ReceivedMessage, SocketClosedError
 from api.streaming.websocket.lanes import Lanes, LaneTurn
 from api.streaming.websocket.opening import Session
 from api.streaming.websocket.server_events import format_error, refuse_steering
-from models.errors import ConnectionExpiredError, ResponseNotRunningError
 
 T = TypeVar("T")
 MakeTurn = Callable[[Envelope, ReceivedMessage], LaneTurn]

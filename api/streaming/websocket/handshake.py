@@ -19,13 +19,14 @@ from api.streaming.event_names import read_naming
 from api.streaming.temporary import find_response
 from api.streaming.websocket.contexts import ConnectionContexts, UnstoredContext
 from api.streaming.websocket.dispatcher import Dispatcher
+from api.streaming.websocket.errors import UpgradeRequiredError
 from api.streaming.websocket.frames import TRY_AGAIN_LATER, FrameSocket, SocketClosedError
 from api.streaming.websocket.opening import Session, TurnActions
 from api.streaming.websocket.server_events import format_error
 from api.streaming.websocket.turns import make_turn
 from api.validation.context import Context
 from api.validation.create_request import create_response
-from models.errors import InvalidRequestError, OverloadedError, UpgradeRequiredError
+from models.errors import InvalidRequestError, OverloadedError
 from models.responses.record import ResponseRecord
 from models.schemas.request.create_response import CreateResponse
 from models.settings import EventNaming

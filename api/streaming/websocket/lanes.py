@@ -6,8 +6,9 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import Protocol
 
 from api.http.errors import as_app_error
+from api.streaming.websocket.errors import StreamLimitReachedError
 from api.streaming.websocket.frames import SocketClosedError
-from models.errors import AppError, OverloadedError, StreamLimitReachedError
+from models.errors import AppError, OverloadedError
 
 MAX_RUNNING = 16
 """Number of turns of one connection that run at a time; more wait."""

@@ -7,19 +7,18 @@ from flask import Flask, request
 from werkzeug.test import EnvironBuilder
 
 from api.http.json_limits import MAX_DEPTH
+from api.http.protocol_errors import (
+    InvalidJsonError,
+    RequestTooLargeError,
+    UnsupportedMediaTypeError,
+)
 from api.http.strict_json import (
     MAX_BODY_BYTES,
     OrjsonProvider,
     StrictRequest,
     use_orjson,
 )
-from models.errors import (
-    AppError,
-    InvalidJsonError,
-    InvalidRequestError,
-    RequestTooLargeError,
-    UnsupportedMediaTypeError,
-)
+from models.errors import AppError, InvalidRequestError
 
 
 def request_with(

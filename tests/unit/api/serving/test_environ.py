@@ -8,8 +8,8 @@ import pytest
 
 from api.http.body_budget import BodyBudget
 from api.http.forwarded import Source
+from api.http.protocol_errors import MalformedRequestError
 from api.serving.environ import Peers, make_environ
-from models.errors import MalformedRequestError
 
 CLIENT = Source(client="10.0.0.9")
 

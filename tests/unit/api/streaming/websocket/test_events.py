@@ -11,8 +11,9 @@ from api.streaming.websocket.client_events import (
     parse_event,
     read_envelope,
 )
+from api.streaming.websocket.errors import InvalidStreamIdError
 from api.streaming.websocket.server_events import format_error, format_event, refuse_steering
-from models.errors import AppError, InvalidRequestError, InvalidStreamIdError
+from models.errors import AppError, InvalidRequestError
 
 
 @pytest.mark.parametrize("stream_id", [None, "a", "Agent_1.b-c", "x" * 256])

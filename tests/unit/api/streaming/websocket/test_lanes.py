@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import pytest
 
+from api.streaming.websocket.errors import StreamLimitReachedError
 from api.streaming.websocket.lanes import MAX_NAMED, MAX_RUNNING, Lanes
-from models.errors import AppError, StreamLimitReachedError, TooManyStreamsError
+from models.errors import AppError, TooManyStreamsError
 
 
 class FakeTurn:
