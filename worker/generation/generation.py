@@ -20,8 +20,8 @@ from models.responses.tokens import (
     without_notes,
 )
 from models.schemas.response import Usage
-from models.schemas.tools.call_items import HostedType
 from worker.engine.interface import Delta, FinishReason
+from worker.generation.output.call_counter import CallCounter
 from worker.generation.output.choice import COMPLETE, Choice, FormatLogprob
 from worker.generation.output.rules import PLAIN_RULES, OutputRules
 from worker.parsing.text_pipeline import TextPipeline
@@ -42,6 +42,8 @@ class Generation:
     ) -> None:
         """Create a generation with one choice for each of the `pipelines`."""
         self.record = record
+        self.calls = CallCounter(rules.max_hosted, record.parameters.get("max_tool_calls"))
+        """Tool calls of all choices, and those before the first token."""
         self.recorder = recorder
         self.choices = [
             Choice(
@@ -50,17 +52,13 @@ class Generation:
                 pipeline,
                 format_logprob=format_logprob,
                 rules=rules,
-                can_call=self.can_call,
+                counter=self.calls,
             )
             for number, pipeline in enumerate(pipelines)
         ]
         self._numbers: dict[str, int] = {}
         """Number of each choice, by the id of its current sequence."""
         self._index_sequences()
-        self._max_hosted = rules.max_hosted
-        self._num_opening_calls = 0
-        """Number of MCP calls that were made before the first token."""
-        self._max_tool_calls = record.parameters.get("max_tool_calls")
         self._num_prompt_tokens = num_prompt_tokens
         self._tokens: list[GeneratedToken] = []
         """Tokens of all choices, in order of arrival, after the notes of what came before."""
@@ -143,7 +141,7 @@ class Generation:
 
     def add_notes(self, token_ids: Sequence[int], *, num_calls: int = 0) -> None:
         """Add the notes of what has come before the first token, among it so many MCP calls."""
-        self._num_opening_calls += num_calls
+        self.calls.add("mcp_call", num_calls)
         self._tokens += [GeneratedToken(0, token_id) for token_id in token_ids]
         self._progress = (len(self._tokens), self.recorder.next_sequence_number)
 
@@ -163,14 +161,6 @@ class Generation:
         """Return all tokens of a choice, without notes; given tokens are bitwise complements."""
         found = group_by_choice(self._tokens).get(self.choices.index(choice), [])
         return without_notes(found)
-
-    def num_hosted(self, item_type: HostedType) -> int:
-        """Return how many calls the server has answered, by the type of their items.
-
-        Those are included that came before the first token, and those that are being answered.
-        """
-        num_before = self._num_opening_calls if item_type == "mcp_call" else 0
-        return num_before + sum(choice.calls.num_hosted[item_type] for choice in self.choices)
 
     def checkpointed_record(self) -> ResponseRecord | None:
         """Return the record with a checkpoint; None if there is nothing to resume from.
@@ -284,18 +274,6 @@ class Generation:
                 if choice.reason in COMPLETE:
                     choice.close()
         return True
-
-    def can_call(self, item_type: HostedType | None) -> bool:
-        """Return True if the limits of all choices together allow one more call.
-
-        `item_type` is the type of the item of a call that the server answers, None for any other.
-        """
-        if item_type is not None and self.num_hosted(item_type) >= self._max_hosted[item_type]:
-            return False
-        num_calls = self._num_opening_calls + sum(
-            choice.calls.num_calls + choice.calls.num_hosted.total() for choice in self.choices
-        )
-        return self._max_tool_calls is None or num_calls < self._max_tool_calls
 
     def interrupted_cause(self) -> EndingCause:
         """Return the cause of the end of a response that was interrupted before its first token."""

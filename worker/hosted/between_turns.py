@@ -97,7 +97,7 @@ class HostedCalls:
             server_label=label,
             name=call.function.client_name,
             arguments=call.arguments,
-            number=run.generation.num_hosted("mcp_call"),
+            number=run.generation.calls.num_hosted["mcp_call"],
         )
         listed = run.parameters.mcp_lists.get(label, [])
         result = self._mcp.call(request, listed, run.generation.is_call_abandoned)

@@ -10,8 +10,9 @@ from models.responses.tokens import complement
 from models.schemas.parts import TokenLogprob
 from models.tools.citations import Citations
 from worker.engine.interface import Delta, FinishReason, Logprobs
+from worker.generation.output.call_counter import CallCounter
 from worker.generation.output.rules import PLAIN_RULES, OutputRules
-from worker.generation.output.tool_calls import CanCall, Outcome, ToolCallWriter
+from worker.generation.output.tool_calls import Outcome, ToolCallWriter
 from worker.hosted.calls import HostedCall
 from worker.parsing.segments import Kind
 from worker.parsing.text_pipeline import ConfirmedText, TextPipeline
@@ -46,9 +47,9 @@ class Choice:
         *,
         format_logprob: FormatLogprob,
         rules: OutputRules = PLAIN_RULES,
-        can_call: CanCall,
+        counter: CallCounter,
     ) -> None:
-        """Create a choice without tokens; `can_call` returns True if one more call is allowed."""
+        """Create a choice without tokens; `counter` counts the calls of all choices."""
         self._sequence_id = sequence_id
         self.num_cached = 0
         """Number of prompt tokens found in the prefix cache."""
@@ -70,7 +71,7 @@ class Choice:
         self._format_logprob = format_logprob
         self._rules = rules
         self._citations = Citations()
-        self.calls = ToolCallWriter(writer, rules, citations=self._citations, can_call=can_call)
+        self._calls = ToolCallWriter(writer, rules, citations=self._citations, counter=counter)
         self._pending: deque[_PendingToken] = deque()
 
     @property
@@ -173,7 +174,7 @@ class Choice:
         assert self.call is not None
         result = self._pipeline.begin_turn(token_ids)
         self.opens_reasoning = self._pipeline.opens_reasoning
-        self.call.end(self.calls.hosted_output, result)
+        self.call.end(self._calls.hosted_output, result)
         self.call = None
         self._turn += 1
 
@@ -211,13 +212,13 @@ class Choice:
                 self._writer.add_reasoning(text.text)
                 self._citations.begin()
             case Kind.CALL:
-                self._apply(self.calls.write_whole(text.text))
+                self._apply(self._calls.write_whole(text.text))
             case Kind.CALL_BEGIN:
-                self._apply(self.calls.begin(text.name))
+                self._apply(self._calls.begin(text.name))
             case Kind.ARGUMENTS:
-                self.calls.add_arguments(text.text)
+                self._calls.add_arguments(text.text)
             case Kind.CALL_END:
-                self._apply(self.calls.end())
+                self._apply(self._calls.end())
 
     def _apply(self, outcome: Outcome) -> None:
         """Wait for the result of a hosted call, or end."""

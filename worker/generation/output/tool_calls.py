@@ -1,7 +1,5 @@
 """Tool calls of one choice: written as items while they are generated, and counted."""
 
-from collections import Counter
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import orjson
@@ -11,6 +9,7 @@ from models.tools.citations import Citations
 from models.tools.model_function import ModelFunction
 from models.tools.web_search import parse_call
 from worker.engine.interface import FinishReason
+from worker.generation.output.call_counter import CallCounter
 from worker.generation.output.rules import OutputRules
 from worker.hosted.calls import (
     HostedCall,
@@ -21,12 +20,6 @@ from worker.hosted.calls import (
     begin_mcp_call,
 )
 from worker.parsing.whole_calls import parse_function_call
-
-CanCall = Callable[[HostedType | None], bool]
-"""Function that returns True if the limits allow one more call.
-
-Its argument is the type of the item of a call that the server answers, None for any other.
-"""
 
 Outcome = HostedCall | FinishReason | None
 """Effect on the choice: it waits for a call's result, ends, or goes on."""
@@ -57,20 +50,18 @@ class ToolCallWriter:
         rules: OutputRules,
         *,
         citations: Citations,
-        can_call: CanCall,
+        counter: CallCounter,
     ) -> None:
-        """Create a writer without calls; `can_call` returns True if one more call is allowed."""
-        self.num_hosted: Counter[HostedType] = Counter()
-        """Number of calls that the server answers, by the type of their items."""
-        self.num_calls = 0
-        """Number of calls that the client answers."""
+        """Create a writer without calls; `counter` counts those of all choices."""
         self.hosted_output = HostedOutput(
             writer=writer, citations=citations, shows_sources=rules.shows_sources
         )
         self._writer = writer
         self._rules = rules
         self._citations = citations
-        self._can_call = can_call
+        self._counter = counter
+        self._num_calls = 0
+        """Number of calls that the client answers."""
         self._function: ModelFunction | None = None
         """Function of the current call."""
         self._arguments: list[str] = []
@@ -79,15 +70,15 @@ class ToolCallWriter:
     def begin(self, name: str) -> Outcome:
         """Begin the call of a function, unless no more calls are allowed."""
         function = self._rules.functions[name]
-        is_hosted = function.call_type == "mcp_call"
-        if not self._can_call("mcp_call" if is_hosted else None):
+        hosted_type: HostedType | None = "mcp_call" if function.call_type == "mcp_call" else None
+        if not self._counter.can_call(hosted_type):
             return FinishReason.STOP
         self._function, self._arguments = function, []
         self._citations.begin()
-        self.num_calls += not is_hosted
+        self._counter.add(hosted_type)
+        self._num_calls += hosted_type is None
         match function.call_type:
             case "mcp_call":
-                self.num_hosted["mcp_call"] += 1
                 begin_mcp_call(self._writer, **function.item_fields())
             case "function_call" | "custom_tool_call" | "tool_search_call":
                 self._writer.open_call(function.call_type, **function.item_fields())
@@ -117,7 +108,7 @@ class ToolCallWriter:
                 self._writer.close(arguments=_parsed(arguments))
             case _:
                 self._writer.close()
-        if self._rules.max_calls is not None and self.num_calls >= self._rules.max_calls:
+        if self._rules.max_calls is not None and self._num_calls >= self._rules.max_calls:
             return FinishReason.STOP
         return None
 
@@ -134,9 +125,9 @@ class ToolCallWriter:
         if query is None:
             self._writer.add_text(text)
             return None
-        if not self._can_call("web_search_call"):
+        if not self._counter.can_call("web_search_call"):
             return FinishReason.STOP
-        self.num_hosted["web_search_call"] += 1
+        self._counter.add("web_search_call")
         self._citations.begin()
         return self._begin_hosted(SearchCall(query))
 

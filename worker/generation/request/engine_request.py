@@ -41,7 +41,7 @@ def engine_requests(
         max_tokens=encoder.context_length - len(prompt),
     )
     images = engine_images(prompt)
-    if not generation.can_call("mcp_call"):
+    if not generation.calls.can_call("mcp_call"):
         parameters = without_mcp_calls(parameters)
     requests = []
     for number, choice in enumerate(generation.choices):
@@ -65,7 +65,7 @@ def engine_requests(
                     parameters,
                     encoder,
                     turn=choice.turn,
-                    can_search=generation.can_call("web_search_call"),
+                    can_search=generation.calls.can_call("web_search_call"),
                     opens_reasoning=choice.opens_reasoning,
                 ),
                 json=find_json(

@@ -151,7 +151,7 @@ def test_calls_before_the_first_token_count(log: MemoryLog) -> None:
 
     feed(generation, FIRST)
 
-    assert generation.num_hosted("mcp_call") == 2
+    assert generation.calls.num_hosted["mcp_call"] == 2
     assert generation.cause.status is ResponseStatus.COMPLETED
 
 
