@@ -10,7 +10,7 @@ from api.services import Services
 from api.streaming.tail import Tail
 from models.errors import UnavailableError
 from models.recording.finalize import finalize_orphan
-from models.recording.recorder import EndingCause
+from models.responses.ending import EndingCause
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.streams.cancel_channel import publish_cancel

@@ -3,17 +3,15 @@
 import redis
 
 from models.errors import ContentLostError
-from models.recording.recorder import EndingCause, Recorder
+from models.recording.recorder import Recorder
+from models.responses.ending import EndingCause, failed_cause
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.store.store import Store
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
 
-CONTENT_LOST = EndingCause(
-    status=ResponseStatus.FAILED,
-    error={"code": "server_error", "message": ContentLostError().message},
-)
+CONTENT_LOST = failed_cause(ContentLostError().message)
 """Failure recorded for a response whose content was lost while it waited."""
 
 

@@ -5,7 +5,7 @@ has no worker.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -19,34 +19,18 @@ from models.events.item_state import ItemState, StreamState
 from models.events.resumable_writer import ResumableWriter
 from models.events.state_machine import EventMachine
 from models.ids import COMPACTION_PREFIX, choice_of
+from models.responses.ending import EndingCause
 from models.responses.record import ResponseRecord, opening_resource, running_resource, to_resource
 from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken
 from models.schemas.event_types import BaseEvent, ItemEvent
 from models.schemas.events import Event
 from models.schemas.output import Compaction
-from models.schemas.response import Usage
 from models.schemas.strict import ItemStatus
 from models.store.finish import TerminalRecord
 from models.streams.event_log import Append, AppendResult, EventLog, serialise
 
 _EVENT: TypeAdapter[BaseEvent] = TypeAdapter(Event)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndingCause:
-    """Terminal status of a response, with the fields that explain it."""
-
-    status: ResponseStatus
-    usage: Usage | None = None
-    error: dict[str, str] | None = None
-    incomplete_details: dict[str, str] | None = None
-
-    @property
-    def has_output(self) -> bool:
-        """Return True if the output is whole, or was cut off at its limit."""
-        is_cut = self.incomplete_details == {"reason": "max_output_tokens"}
-        return self.status is ResponseStatus.COMPLETED or is_cut
 
 
 class Recorder:

@@ -6,7 +6,8 @@ from typing import Any
 
 import redis
 
-from models.recording.recorder import EndingCause, Recorder
+from models.recording.recorder import Recorder
+from models.responses.ending import EndingCause
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.store.finish import TerminalRecord

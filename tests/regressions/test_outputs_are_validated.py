@@ -12,7 +12,8 @@ from models.grammars.outputs import (
     text_constraint,
 )
 from models.grammars.validators import Language, UnknownValidityError
-from models.recording.recorder import EndingCause, Recorder
+from models.recording.recorder import Recorder
+from models.responses.ending import EndingCause
 from models.responses.status import ResponseStatus
 from models.schemas.request.parameters import GenerationParameters
 from tests.unit.worker.generation.memory_log import MemoryLog, claimed_response

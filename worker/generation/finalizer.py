@@ -6,9 +6,9 @@ import threading
 import redis
 
 from models.errors import AppError, UnavailableError
-from models.recording.recorder import EndingCause, Recorder
+from models.recording.recorder import Recorder
+from models.responses.ending import EndingCause, failed_cause
 from models.responses.record import ResponseRecord
-from models.responses.status import ResponseStatus
 from models.store.finish import TerminalRecord
 from models.store.store import Store
 from models.streams.event_log import EventLog
@@ -57,12 +57,9 @@ class Finalizer:
     def fail(self, claimed: ResponseRecord, error: Exception) -> None:
         """End a response that could not be run; clients see no internal details."""
         message = error.message if isinstance(error, AppError) else "The worker failed."
-        cause = EndingCause(
-            status=ResponseStatus.FAILED, error={"code": "server_error", "message": message}
-        )
         record = self._unstored.fill(claimed)
         recorder, _ = Recorder.resume(record, self._log)
-        self.finish(recorder, cause)
+        self.finish(recorder, failed_cause(message))
 
     def forget_unwanted(self, record: ResponseRecord) -> None:
         """Delete the log and the key of an unstored response that its client has left."""

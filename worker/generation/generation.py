@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from models.recording.recorder import EndingCause, Recorder
+from models.recording.recorder import Recorder
 from models.responses.checkpoint import Checkpoint
+from models.responses.ending import EndingCause, failed_cause, incomplete_cause
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.responses.tokens import (
@@ -25,6 +26,9 @@ from worker.generation.output.call_counter import CallCounter
 from worker.generation.output.choice import COMPLETE, Choice, FormatLogprob
 from worker.generation.output.rules import PLAIN_RULES, OutputRules
 from worker.parsing.text_pipeline import TextPipeline
+
+_OVERDUE = "max_response_seconds"
+"""Reason of a response that reached the maximum run time."""
 
 
 class Generation:
@@ -204,7 +208,7 @@ class Generation:
     def fail(self) -> None:
         """End it because of an internal error."""
         self.may_have_unwanted = True
-        self._cause = self._failed("The worker failed.")
+        self._cause = failed_cause("The worker failed.", self.usage())
 
     def interrupt(self) -> None:
         """End it while it waits for a result; otherwise the engine's abort does that."""
@@ -278,40 +282,23 @@ class Generation:
     def interrupted_cause(self) -> EndingCause:
         """Return the cause of the end of a response that was interrupted before its first token."""
         if self.is_overdue:
-            details = {"reason": "max_response_seconds"}
-            return EndingCause(status=ResponseStatus.INCOMPLETE, incomplete_details=details)
+            return incomplete_cause(_OVERDUE)
         return EndingCause(status=ResponseStatus.CANCELLED)
 
     def _find_cause(self) -> EndingCause | None:
         reasons = [choice.reason for choice in self.choices]
         if FinishReason.ERROR in reasons:
             error = self.choices[reasons.index(FinishReason.ERROR)].error
-            return self._failed(error or "The engine failed.")
+            return failed_cause(error or "The engine failed.", self.usage())
         if None in reasons:
             return None
         if FinishReason.ABORTED in reasons:
             if self.is_overdue:
-                return self._incomplete("max_response_seconds")
+                return incomplete_cause(_OVERDUE, self.usage())
             return EndingCause(status=ResponseStatus.CANCELLED, usage=self.usage())
         if FinishReason.LENGTH in reasons and not self.record.is_warm_up:
-            return self._incomplete("max_output_tokens")
+            return incomplete_cause("max_output_tokens", self.usage())
         return EndingCause(status=ResponseStatus.COMPLETED, usage=self.usage())
-
-    def _incomplete(self, reason: str) -> EndingCause:
-        return EndingCause(
-            status=ResponseStatus.INCOMPLETE,
-            usage=self.usage(),
-            incomplete_details={"reason": reason},
-        )
-
-    def _failed(self, message: str) -> EndingCause:
-        return failed_cause(message, self.usage())
-
-
-def failed_cause(message: str, usage: Usage | None = None) -> EndingCause:
-    """Return the cause of the end of a response that has failed."""
-    error = {"code": "server_error", "message": message}
-    return EndingCause(status=ResponseStatus.FAILED, usage=usage, error=error)
 
 
 def _choice_and_kind(token: GeneratedToken) -> tuple[int, bool]:

@@ -15,7 +15,8 @@ from models.chat.render import encode_prompt
 from models.encryption.cipher import ContentCipher
 from models.encryption.items import decrypt_items
 from models.errors import ContentLostError, UnavailableError
-from models.recording.recorder import EndingCause, Recorder
+from models.recording.recorder import Recorder
+from models.responses.ending import EndingCause, failed_cause
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken
@@ -32,7 +33,7 @@ from worker.generation.claimer import Claimer
 from worker.generation.compaction import Compactor
 from worker.generation.factory import GenerationFactory, output_rules
 from worker.generation.finalizer import Finalizer
-from worker.generation.generation import Generation, failed_cause
+from worker.generation.generation import Generation
 from worker.generation.load_input import load_input
 from worker.generation.output.validation import validated_cause
 from worker.generation.registry import RunningResponses

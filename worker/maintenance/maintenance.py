@@ -17,8 +17,7 @@ from models.errors import UnavailableError
 from models.logging import configure_logging
 from models.outages import OUTAGES, OutageLog
 from models.recording.finalize import finalize_orphan
-from models.recording.recorder import EndingCause
-from models.responses.status import ResponseStatus
+from models.responses.ending import failed_cause
 from models.settings import Settings
 from models.store.store import Store
 from models.streams.connection import connect
@@ -38,10 +37,7 @@ GRACE_S = 3.0
 
 In that time workers renew their leases or hand their responses back.
 """
-POISON = EndingCause(
-    status=ResponseStatus.FAILED,
-    error={"code": "server_error", "message": "Its workers were lost three times over."},
-)
+POISON = failed_cause("Its workers were lost three times over.")
 """Failure recorded for a response during which too many workers were lost."""
 
 

@@ -11,7 +11,8 @@ from flask_openapi3.openapi import OpenAPI
 from api.streaming.timings import StreamTimings
 from models.profile.weights import SCRIPTED_MODEL
 from models.recording.finalize import finalize_orphan
-from models.recording.recorder import EndingCause, Recorder
+from models.recording.recorder import Recorder
+from models.responses.ending import EndingCause
 from models.responses.status import ResponseStatus
 from models.streams.event_log import EventLog, events_channel
 from models.streams.unstored import UnstoredContents

@@ -8,7 +8,8 @@ import redis
 from flask.testing import FlaskClient
 
 from api.streaming.timings import StreamTimings
-from models.recording.recorder import EndingCause, Recorder
+from models.recording.recorder import Recorder
+from models.responses.ending import EndingCause
 from models.responses.status import ResponseStatus
 from models.settings import Settings
 from models.streams.event_log import EventLog

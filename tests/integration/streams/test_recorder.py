@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from models.recording.opening import opening_events
-from models.recording.recorder import EndingCause, Recorder
+from models.recording.recorder import Recorder
+from models.responses.ending import EndingCause
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.responses.tokens import GeneratedToken

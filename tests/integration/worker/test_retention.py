@@ -12,7 +12,8 @@ import redis
 from flask.testing import FlaskClient
 
 from models.ids import id_floor, response_wire_id
-from models.recording.recorder import EndingCause, Recorder
+from models.recording.recorder import Recorder
+from models.responses.ending import EndingCause
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.settings import Settings

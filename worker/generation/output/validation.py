@@ -11,7 +11,8 @@ from models.grammars.outputs import (
     text_constraint,
 )
 from models.grammars.validators import UnknownValidityError
-from models.recording.recorder import EndingCause, Recorder
+from models.recording.recorder import Recorder
+from models.responses.ending import EndingCause, failed_cause
 from models.responses.status import ResponseStatus
 from models.schemas.output import FunctionCall
 from models.schemas.request.parameters import GenerationParameters
@@ -43,8 +44,7 @@ def validated_cause(
                 "The output does not satisfy the constraint that it was generated under, which is "
                 f"a defect of this server: {fault}"
             )
-            error = {"code": "server_error", "message": message[:_MAX_FAULT]}
-            return EndingCause(status=ResponseStatus.FAILED, usage=cause.usage, error=error)
+            return failed_cause(message[:_MAX_FAULT], cause.usage)
     return cause
 
 
