@@ -21,6 +21,7 @@ from tests.acceptance.server import AntiphonServer
 from tests.chaos.build import MUTANT, PYTHONPATH
 from tests.chaos.plan import SCRIPT_TOKENS
 from tests.chaos.web import Http
+from tests.chaos.worker_kills import WorkerKills, read_kills
 from tests.pgbouncer import PgBouncer
 from tests.polling import eventually
 
@@ -140,8 +141,15 @@ class Cluster(AntiphonServer):
 
     def num_clean_exits(self) -> dict[str, int]:
         """Return the number of exits with code 0, by part, that the supervisor has seen."""
-        log = (self.data_dir / "log" / "supervisor.log").read_text()
-        return Counter(_CLEAN_EXIT.findall(log))
+        return Counter(_CLEAN_EXIT.findall(self._supervisor_log.read_text()))
+
+    def worker_kills(self) -> WorkerKills:
+        """Return the workers that were killed, as the supervisor has seen it."""
+        return read_kills(self._supervisor_log)
+
+    @property
+    def _supervisor_log(self) -> Path:
+        return self.data_dir / "log" / "supervisor.log"
 
     def _addresses(self) -> dict[str, str]:
         words = shlex.split((self.data_dir / "run" / "env").read_text())

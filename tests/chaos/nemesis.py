@@ -34,7 +34,7 @@ class Nemesis:
         self._thread = threading.Thread(target=self._run, name="nemesis", daemon=True)
         self._old_wake_ups: list[bytes] = []
         self._refusals = Refusals(cluster)
-        self.returns = Returns(cluster.web)
+        self.returns = Returns(cluster.web, cluster.worker_kills)
         """Returns of the service after refusals."""
         self.num_terms: Counter[str] = Counter()
         """Number of SIGTERM sent to each part."""

@@ -4,7 +4,7 @@ import itertools
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.chaos.cluster import Cluster
@@ -12,6 +12,7 @@ from tests.chaos.refusals import POSTGRES, VALKEY, ends_by_itself
 from tests.chaos.refusing import Refusals
 from tests.chaos.schedule import Step
 from tests.chaos.web import PATH, Http, Unreachable
+from tests.chaos.worker_kills import WorkerKills
 
 _GIVE_UP_S = 30.0
 _RETRY_S = 0.05
@@ -31,7 +32,10 @@ class Return:
     seconds: float | None = None
     """None while the service is not back."""
     is_disturbed: bool = False
-    """True if another fault began meanwhile, so that the time says nothing."""
+    """True if another fault began meanwhile, or a worker was killed by its job.
+
+    The time then says nothing.
+    """
 
     def __str__(self) -> str:
         seconds = "not back" if self.seconds is None else f"{self.seconds:.2f} s"
@@ -41,8 +45,10 @@ class Return:
 class Returns:
     """Watch of the service from the end of each refusal on."""
 
-    def __init__(self, web: Http) -> None:
+    def __init__(self, web: Http, kills: Callable[[], WorkerKills]) -> None:
+        """Create the watch; `kills` returns the workers that were killed, also by their jobs."""
         self._web = web
+        self._kills = kills
         self._threads: list[threading.Thread] = []
         self._open: set[str] = set()
         """Refusals and other faults that are in force."""
@@ -88,7 +94,19 @@ class Returns:
         ]
 
     def _measure(self, found: Return) -> None:
-        found.seconds = wait_until_served(self._web, since=found.ended_at)
+        before = self._kills()
+        seconds = wait_until_served(self._web, since=found.ended_at)
+        found.is_disturbed |= is_disturbed_by(before, self._kills())
+        found.seconds = seconds
+
+
+def is_disturbed_by(before: WorkerKills, after: WorkerKills) -> bool:
+    """Return True if a worker was away, or killed, between two looks.
+
+    Jobs with the poison kill their workers, up to all of them; the supervisor then waits for some
+    seconds before it starts them again.
+    """
+    return before.is_any_away or after.num_kills > before.num_kills
 
 
 def wait_until_served(web: Http, *, since: float) -> float | None:
