@@ -14,6 +14,7 @@ from api.serving.worker import LoopWorker
 from models.background_thread import BackgroundThread
 from models.logging import configure_logging
 from models.settings import Settings
+from models.tls import load_tls_context
 
 _SHARED_MEMORY = Path("/dev/shm")
 _GRACE_S = 5
@@ -77,7 +78,8 @@ def end_with_parent(grace_s: float = _GRACE_S) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Serve HTTP until SIGTERM."""
+    """Serve HTTP until SIGTERM; raise `SettingsError` if the files of TLS cannot be used."""
+    load_tls_context(settings)
     configure_logging(settings.log_level)
     if settings.engine != "scripted":
         # The import takes seconds: do it once, before the fork, and only if text is tokenised.

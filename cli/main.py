@@ -116,7 +116,10 @@ def api() -> None:
     settings = _connected_settings()
     from api.server import serve
 
-    serve(settings)
+    try:
+        serve(settings)
+    except SettingsError as error:
+        _fail(str(error), code=2)
 
 
 @app.command()

@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     of a client in `X-Forwarded-For`, `-Proto` and `-Host`, or in `Forwarded`, counts, for limits by
     address too; what others say never does. See
     [Behind a proxy](operations.md#behind-a-proxy)."""
+    tls_cert_file: Path | None = None
+    """File with the certificate of the API, PEM, and those that lead to its root: the API is then
+    served by https and wss alone. Read at the start."""
+    tls_key_file: Path | None = None
+    """File with the key of the certificate, PEM, not encrypted."""
     data_dir: Path = Path(".antiphon")
     """Folder of all data; see [Files](operations.md#files)."""
     model: str = Field(DEFAULT_MODEL, min_length=1)
@@ -202,7 +207,7 @@ class Settings(BaseSettings):
         names = dict.fromkeys([self.model, *filter(None, more)])
         return [self.model_copy(update={"model": name, "more_models": ""}) for name in names]
 
-    @field_validator("data_dir", "secret_file")
+    @field_validator("data_dir", "secret_file", "tls_cert_file", "tls_key_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None

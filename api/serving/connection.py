@@ -75,6 +75,7 @@ class Connection(asyncio.Protocol):
         "_h11",
         "_has_ended",
         "_is_streaming",
+        "_is_tls",
         "_num_ahead",
         "_receive",
         "_request",
@@ -106,7 +107,10 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.sender = Sender(transport, self._server.limits.write_ahead_bytes)
-        self.peers = Peers(_address(transport, "peername"), _address(transport, "sockname"))
+        self._is_tls = transport.get_extra_info("ssl_object") is not None
+        self.peers = Peers(
+            _address(transport, "peername"), _address(transport, "sockname"), self._is_tls
+        )
         try:
             self._server.admit(self)
         except AppError as error:
@@ -126,8 +130,11 @@ class Connection(asyncio.Protocol):
                 self._advance()
 
     def eof_received(self) -> bool:
-        """Close, unless a thread is working on an answer, which a client may still await."""
-        is_awaited = self.phase is Phase.ANSWER and not self._is_streaming
+        """Close, unless a thread is working on an answer, which a client may still await.
+
+        A client that ends TLS awaits none: asyncio knows no half-closed TLS connections.
+        """
+        is_awaited = self.phase is Phase.ANSWER and not self._is_streaming and not self._is_tls
         if is_awaited:
             self._has_ended = True
             self._h11.receive_data(b"")

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import ssl
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from api.http.origins import AllowedOrigins
 from api.serving.connection import RECEIVING, Connection, Phase
 from api.serving.error_answer import error_body, error_headers
 from api.serving.exchange import Exchange
+from api.serving.handshakes import Handshakes
 from api.serving.limits import ServingLimits
 from api.serving.malloc import trim_heap
 from api.serving.wsgi_call import Answer, Headers, WsgiApp, call_app
@@ -56,6 +58,7 @@ class HttpServer:
         self._loop = loop
         self._budget = budget
         self._listeners: Sequence[socket.socket] = ()
+        self._handshakes: Handshakes | None = None
         self.connections: set[Connection] = set()
         """All that are open."""
         self._receiving: dict[Connection, None] = {}
@@ -65,9 +68,10 @@ class HttpServer:
         self.swept_at = time.monotonic()
         """Monotonic time of the last check of all connections, which shows that the loop runs."""
 
-    def start(self, listeners: Sequence[socket.socket]) -> None:
-        """Accept connections from now on."""
+    def start(self, listeners: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
+        """Accept connections from now on, all of them with TLS if there is a context for it."""
         self._listeners = listeners
+        self._handshakes = Handshakes(tls, self.limits) if tls is not None else None
         self._loop.call_soon(self._start)
 
     def stop(self, grace_s: float) -> None:
@@ -147,7 +151,7 @@ class HttpServer:
         """Accept connections that wait, some at a time: other processes accept them, too."""
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
-                accepted, _ = listener.accept()
+                accepted, address = listener.accept()
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
                 return
             except OSError as error:
@@ -157,9 +161,12 @@ class HttpServer:
                 accepted.setblocking(False)
                 size = self.limits.send_buffer_bytes
                 accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
-            self._loop.loop.create_task(self._connect(accepted))
+            self._loop.loop.create_task(self._connect(accepted, address[0]))
 
-    async def _connect(self, accepted: socket.socket) -> None:
+    async def _connect(self, accepted: socket.socket, address: str) -> None:
+        if self._handshakes is not None:
+            await self._handshakes.run(lambda: Connection(self), accepted, client_network(address))
+            return
         with suppress(OSError):
             await self._loop.loop.connect_accepted_socket(lambda: Connection(self), accepted)
 

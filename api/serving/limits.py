@@ -12,8 +12,11 @@ class ServingLimits:
     max_connections: int = 6000
     max_client_connections: int = 3000
     """Connections from one address."""
+    max_handshakes: int = 1000
+    """TLS handshakes at a time, half of them from one address."""
     head_s: float = 10.0
-    """Time for the request line and the headers, from the first byte or the accept on."""
+    """Time for the request line and the headers, from the first byte or the accept on, and before
+    it for a TLS handshake."""
     keep_alive_s: float = 75.0
     """Time that a connection stays open between two requests."""
     body_grace_s: float = 10.0

@@ -13,6 +13,7 @@ from api.services import Services
 from api.serving.http_server import HttpServer
 from api.serving.limits import ServingLimits
 from api.serving.malloc import return_large_blocks
+from models.tls import load_tls_context
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
             AllowedOrigins.of(services.settings),
             TrustedProxies(services.settings.trusted_proxies),
         )
-        server.start(self.sockets)
+        server.start(self.sockets, load_tls_context(services.settings))
         while self.alive:
             if time.monotonic() - server.swept_at < _HUNG_S:
                 self.notify()
@@ -51,13 +52,16 @@ class LoopWorker(Worker):  # type: ignore[misc]
 def make_limits(settings: Any) -> ServingLimits:
     """Return the limits that the settings and the limit on open files allow."""
     wanted = settings.api_streams + NUM_RESERVED_CONNECTIONS
+    others = _NUM_OTHER_FILES
+    if settings.tls_cert_file is not None:
+        others += ServingLimits().max_handshakes
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted + _NUM_OTHER_FILES:
-        soft = wanted + _NUM_OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted + others:
+        soft = wanted + others
         soft = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        if soft < wanted + _NUM_OTHER_FILES:
+        if soft < wanted + others:
             logger.warning("too few files may be open for all connections", extra={"files": soft})
-            wanted = max(1, soft - _NUM_OTHER_FILES)
+            wanted = max(1, soft - others)
     share = settings.api_client_streams + NUM_RESERVED_CONNECTIONS // 2
     return ServingLimits(max_connections=wanted, max_client_connections=share)

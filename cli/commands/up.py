@@ -22,6 +22,7 @@ from cli.supervisor.run_folder import RunFolder
 from cli.supervisor.supervisor import StopRequested, Supervisor
 from models.profile.weights import locate_weights, served_model_id
 from models.settings import Settings, SettingsError
+from models.tls import load_tls_context
 from worker.engine.cpu_cores import num_cores
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ def run(settings: Settings) -> None:
             f"ANTIPHON_HOST={settings.host!r}: the server has no keys yet, so it only listens on "
             "loopback addresses"
         )
+    load_tls_context(settings)
     folder = RunFolder(settings.data_dir)
     with folder.lock():
         _check_port(settings)

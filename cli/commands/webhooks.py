@@ -5,6 +5,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from cli.supervisor.readiness import base_url
 from models.settings import SettingsError, load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Who is told when a background response has ended.")
@@ -125,8 +126,7 @@ def _call(server: str, method: str, path: str, body: dict[str, Any] | None = Non
 
 
 def _default_url() -> str:
-    settings = load_settings()
-    return f"http://{settings.host}:{settings.port}"
+    return base_url(load_settings())
 
 
 def _fail(message: str, *, code: int) -> NoReturn:

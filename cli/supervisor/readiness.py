@@ -2,10 +2,12 @@
 
 import http.client
 import ipaddress
+import ssl
 
 from models.settings import Settings
 
 _LOCALHOST = "localhost"
+_TIMEOUT_S = 2
 
 
 def is_loopback(host: str) -> bool:
@@ -19,12 +21,13 @@ def is_loopback(host: str) -> bool:
 def base_url(settings: Settings) -> str:
     """Return the base URL for clients, without a trailing slash."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{settings.port}"
+    scheme = "http" if settings.tls_cert_file is None else "https"
+    return f"{scheme}://{host}:{settings.port}"
 
 
 def is_api_ready(settings: Settings) -> bool:
     """Return True if `/readyz` reports the database, Redis and a worker with loaded weights."""
-    connection = http.client.HTTPConnection(settings.host, settings.port, timeout=2)
+    connection = _connect(settings)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == http.HTTPStatus.OK
@@ -32,3 +35,14 @@ def is_api_ready(settings: Settings) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _connect(settings: Settings) -> http.client.HTTPConnection:
+    """Return a connection; the certificate need not name the address that the API listens on."""
+    if settings.tls_cert_file is None:
+        return http.client.HTTPConnection(settings.host, settings.port, timeout=_TIMEOUT_S)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(
+        settings.host, settings.port, timeout=_TIMEOUT_S, context=context
+    )

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 
 from flask_openapi3.openapi import OpenAPI
@@ -15,14 +16,19 @@ from api.serving.limits import ServingLimits
 
 
 @contextlib.contextmanager
-def serving(app: OpenAPI, limits: ServingLimits = ServingLimits()) -> Iterator[str]:
+def serving(
+    app: OpenAPI,
+    limits: ServingLimits = ServingLimits(),
+    *,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[str]:
     """Serve the app on a free port; yield `host:port`."""
     services: Services = app.extensions["antiphon"]
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         origins = AllowedOrigins.of(services.settings)
         proxies = TrustedProxies(services.settings.trusted_proxies)
         server = HttpServer(app, services.loop, services.body_budget, limits, origins, proxies)
-        server.start([listener])
+        server.start([listener], tls)
         yield f"127.0.0.1:{listener.getsockname()[1]}"
         server.stop(grace_s=0.2)
         services.loop.spawn(_reset_all(server)).result(10)

@@ -8,7 +8,9 @@ import yaml
 
 from models.settings import Settings, variable_of
 
-_FILE: Any = yaml.safe_load((Path(__file__).parents[3] / "docker-compose.yml").read_text())
+_ROOT = Path(__file__).parents[3]
+_FILE: Any = yaml.safe_load((_ROOT / "docker-compose.yml").read_text())
+_TLS: Any = yaml.safe_load((_ROOT / "deploy" / "compose.tls.yml").read_text())["services"]
 _ENVIRONMENT: dict[str, str | None] = _FILE["x-app"]["environment"]
 _SERVICES: dict[str, Any] = _FILE["services"]
 _ELSEWHERE = {
@@ -37,9 +39,9 @@ def test_no_variable_is_handed_on_that_nobody_reads() -> None:
     assert {name for name in _ENVIRONMENT if name.startswith("ANTIPHON_")} <= read
 
 
-@pytest.mark.parametrize("name", sorted(_SERVICES))
+@pytest.mark.parametrize("name", [*sorted(_SERVICES), "caddy"])
 def test_every_service_is_bounded_and_unprivileged(name: str) -> None:
-    service = _SERVICES[name]
+    service = {**_SERVICES, "caddy": _TLS["caddy"]}[name]
 
     assert service["mem_limit"]
     assert 0 < service["pids_limit"] <= 4096
@@ -52,3 +54,17 @@ def test_no_password_has_a_default() -> None:
     assert "antiphon:antiphon" not in str(_FILE)
     assert _SERVICES["secrets"]["environment"] == {"POSTGRES_PASSWORD": None}
     assert "POSTGRES_PASSWORD" not in _SERVICES["postgres"]["environment"]
+
+
+def test_the_proxy_that_is_trusted_is_the_one_with_that_address() -> None:
+    environment = _TLS["api"]["environment"]
+
+    assert (
+        environment["ANTIPHON_TRUSTED_PROXIES"] == _TLS["caddy"]["networks"]["edge"]["ipv4_address"]
+    )
+    assert set(environment) <= set(_ENVIRONMENT)
+
+
+def test_the_proxy_passes_on_no_header_that_would_count() -> None:
+    # Caddy replaces what clients send in X-Forwarded-*, and knows nothing of Forwarded.
+    assert "header_up -Forwarded" in (_ROOT / "deploy" / "Caddyfile").read_text()

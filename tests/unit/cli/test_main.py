@@ -41,6 +41,19 @@ def test_a_port_that_somebody_else_uses_is_reported_before_anything_starts(tmp_p
     assert not (tmp_path / "pg").exists()
 
 
+@pytest.mark.parametrize("command", ["up", "api"])
+def test_a_certificate_that_cannot_be_used_is_reported_before_anything_starts(
+    tmp_path: Path, command: str
+) -> None:
+    files = {"ANTIPHON_TLS_CERT_FILE": "/none.pem", "ANTIPHON_TLS_KEY_FILE": "/none.key"}
+    servers = {"DATABASE_URL": "postgresql://localhost/x", "REDIS_URL": "redis://localhost"}
+    result = _invoke(command, ANTIPHON_DATA_DIR=str(tmp_path), **files, **servers)
+
+    assert result.exit_code == 2
+    assert "ANTIPHON_TLS_CERT_FILE='/none.pem'" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("command", ["migrate", "api", "worker", "maintenance"])
 def test_a_single_process_needs_the_addresses_of_its_servers(command: str) -> None:
     result = _invoke(command)

@@ -5,21 +5,16 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from models.fetching.checked_backend import OutboundError
 from models.fetching.destinations import Destinations, UrlRefusedError
 from models.fetching.outbound_client import OutboundClient
+from tests.certificates import make_certificate
 from tests.integration.receiver import ALLOWED, Receiver
 
 HERE = Destinations([ip_network(ALLOWED)])
@@ -123,20 +118,9 @@ def test_a_name_that_does_not_resolve_is_said_to_be_so(monkeypatch: pytest.Monke
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """Return a file with a self-signed certificate for hook.example and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hook.example")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("hook.example")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = Encoding.PEM
+    made = make_certificate("hook.example")
     path = tmp_path / "hook.pem"
-    private = key.private_bytes(pem, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(made.public_bytes(pem) + private)
+    path.write_bytes(made.certificate + made.key)
     return path
 
 
