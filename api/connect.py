@@ -13,6 +13,7 @@ from api.streaming.broadcaster import Broadcaster
 from api.streaming.places import Places
 from api.streaming.temporary import TemporaryArchives
 from api.streaming.timings import StreamTimings
+from api.validation.image_urls import ImageUrls, make_fetcher
 from api.validation.queue_limits import QueueLimiter
 from models.chat.template_encoder import load_encoder
 from models.encryption.cipher import ContentCipher
@@ -63,6 +64,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
             max_queued=settings.max_queued,
             max_queued_per_project=settings.max_queued_per_project,
         ),
+        image_urls=ImageUrls(loop, make_fetcher(settings)),
     )
     services.open_connections.start()
     services.by_model.update(

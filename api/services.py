@@ -19,6 +19,7 @@ from api.streaming.client_disconnect import ClientGoneError, find_client_check
 from api.streaming.places import Places
 from api.streaming.timings import StreamTimings
 from api.streaming.websocket.context_cache import ContextCache
+from api.validation.image_urls import ImageUrls
 from api.validation.queue_limits import QueueLimiter
 from models.chat.prompt import ChatEncoder
 from models.encryption.cipher import ContentCipher
@@ -58,6 +59,7 @@ class Services:
     """Encoder of the model that a request names, or of the first served model."""
     cipher: ContentCipher
     queue_limiter: QueueLimiter
+    image_urls: ImageUrls
     by_model: dict[str, "Services"] = field(default_factory=dict)
     """These services with the encoder of each served model, by model id."""
     aliases: Mapping[str, str] = field(default_factory=dict)

@@ -213,6 +213,14 @@ class TooManyStreamsError(OverloadedError):
     default_code = "too_many_streams"
 
 
+class TooManyFetchesError(OverloadedError):
+    """The server fetches images for too many requests of this project; try again."""
+
+    http_status = 429
+    type = "too_many_requests"
+    default_code = "too_many_fetches"
+
+
 class UnavailableError(AppError):
     """A service that the server stands on is out of reach; try again."""
 

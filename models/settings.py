@@ -167,6 +167,12 @@ class Settings(BaseSettings):
     call_margin: Amount | None = Field(None, ge=0, le=100)
     """Overrides `call_margin` in the [profiles](operations.md#profiles-of-weights) of all served
     models."""
+    image_urls: bool = False
+    """`true` lets requests name images by URL, which the API fetches before it accepts them: by
+    https, from public addresses, 10 s at most. Without it, images are data URLs."""
+    image_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    """Networks that images may be fetched from besides public addresses, by http too, for example
+    `10.1.2.0/24`."""
     searxng_url: str | None = Field(None, pattern=r"^https?://[^\s]+$")
     """The [SearXNG](https://docs.searxng.org) server that `web_search` asks, `http://…` or
     `https://…`; its `search.formats` must have `json`. Needed by API and workers alike; without it,
@@ -246,7 +252,7 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("must be JSON") from None
 
-    @field_validator("webhook_networks", "trusted_proxies", mode="before")
+    @field_validator("webhook_networks", "image_networks", "trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
         """Parse `10.0.0.0/8, ::1/128`; reject networks whose address has host bits set."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
+from api.event_loop.bounded_pool import BoundedPool
 from api.event_loop.request_pool import RequestPool
 from models.outages import OUTAGES
 from models.vital_thread import VitalThread
@@ -32,7 +33,7 @@ class EventLoop:
 
     def __init__(self, num_threads: int) -> None:
         self.requests = RequestPool(num_threads, lambda *args: self.loop.call_later(*args))
-        self.large = ThreadPoolExecutor(_NUM_LARGE, "large_request")
+        self.large = BoundedPool(_NUM_LARGE, "large_request")
         self.control = ThreadPoolExecutor(_NUM_CONTROL, "control")
         self.reads = ThreadPoolExecutor(_NUM_READERS, "stream_read")
         self.clean_ups = ThreadPoolExecutor(_NUM_CLEANERS, "clean_up")

@@ -1,12 +1,11 @@
 """Threads of requests, fewer of which run while the event loop is late."""
 
 import time
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from functools import partial
-from threading import Lock
+from concurrent.futures import Future
 from typing import ParamSpec, TypeVar
+
+from api.event_loop.bounded_pool import BoundedPool
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,7 +19,7 @@ _INTERVAL_S = 0.01
 CallLater = Callable[[float, Callable[[], object]], object]
 
 
-class RequestPool(Executor):
+class RequestPool(BoundedPool):
     """Executor that adapts the number of running calls to how late the event loop is.
 
     The interpreter runs one thread at a time. The event loop gives way to the others with each call
@@ -32,40 +31,18 @@ class RequestPool(Executor):
 
     def __init__(self, num_threads: int, call_later: CallLater) -> None:
         """Create the pool; `call_later` calls a function in the event loop after some seconds."""
-        self._threads = ThreadPoolExecutor(num_threads, "request")
+        super().__init__(num_threads, "request", max_running=MIN_RUNNING)
         self._num_threads = num_threads
         self._call_later = call_later
-        self._lock = Lock()
-        self._waiting: deque[Callable[[], object]] = deque()
-        self._num_running = 0
-        self._max_running = MIN_RUNNING
         self._next_look_at: float | None = None
         """Monotonic time of the next look at the loop; None while no call waits."""
 
-    @property
-    def max_running(self) -> int:
-        """Number of calls that may run now."""
-        return self._max_running
-
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
         """Run a function in a thread once it is its turn; call this in the event loop."""
-        call = partial(function, *args, **kwargs)
-        with self._lock:
-            if self._num_running < self._max_running:
-                self._num_running += 1
-                return self._threads.submit(self._run, call)
-            future: Future[T] = Future()
-            self._waiting.append(partial(_fulfil, future, call))
-        if self._next_look_at is None:
+        future = super().submit(function, *args, **kwargs)
+        if self._waiting and self._next_look_at is None:
             self._look_later()
         return future
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Start all calls that wait, and wait for them."""
-        with self._lock:
-            self._max_running = self._num_running + len(self._waiting)
-            self._start_some()
-        self._threads.shutdown(wait, cancel_futures=cancel_futures)
 
     def _look_later(self) -> None:
         self._next_look_at = time.monotonic() + _INTERVAL_S
@@ -85,27 +62,3 @@ class RequestPool(Executor):
             self._next_look_at = None
         if not is_last:
             self._look_later()
-
-    def _start_some(self) -> None:
-        while self._waiting and self._num_running < self._max_running:
-            self._num_running += 1
-            self._threads.submit(self._run, self._waiting.popleft())
-
-    def _run(self, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        finally:
-            with self._lock:
-                self._num_running -= 1
-                self._start_some()
-
-
-def _fulfil(future: "Future[T]", call: Callable[[], T]) -> None:
-    """Call a function and give a future its result or its exception."""
-    if future.set_running_or_notify_cancel():
-        try:
-            result = call()
-        except BaseException as error:
-            future.set_exception(error)
-        else:
-            future.set_result(result)

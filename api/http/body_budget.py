@@ -8,6 +8,9 @@ half of what large ones may.
 
 import threading
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from models.errors import OverloadedError
 
@@ -108,3 +111,29 @@ class BodyLease:
     def release(self) -> None:
         """Give all bytes back; no effect if that was done."""
         self._budget.give_back(self)
+
+
+_current: ContextVar[BodyLease | None] = ContextVar("lease", default=None)
+
+
+@contextmanager
+def handling(lease: BodyLease) -> Iterator[None]:
+    """Handle the request whose body has taken a lease: what is added to it counts there, too."""
+    token = _current.set(lease)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def find_grow() -> Callable[[int], object]:
+    """Return the function that takes bytes for the request that this thread handles.
+
+    It may be called in any thread until the request is answered. Without a server, it takes none.
+    """
+    lease = _current.get()
+    return _take_none if lease is None else lease.grow
+
+
+def _take_none(num_bytes: int) -> None:
+    """Count no bytes."""

@@ -214,6 +214,7 @@ def _with_ids(
     given_ids = {item.get("id") for item in items if not is_reference(item)}
     items = resolve_references(services, project_id(), items, field="items")
     check_encrypted_content(services, project_id(), items, field="items")
+    services.image_urls.fetch(items, owner=project_id(), field="items")
     for position, item in enumerate(items):
         item["id"] = item.get("id") or new_item_id(item["type"])
         if item["id"] in used_ids:

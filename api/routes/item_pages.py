@@ -6,6 +6,7 @@ from uuid import UUID
 
 from api.routes.queries import ItemsQuery
 from models.errors import InvalidRequestError
+from models.media.images import without_fetched
 from models.schemas.pages import ItemPage
 from models.store.item_pages import PageQuery, StoredPage
 
@@ -77,4 +78,5 @@ def _to_listed_part(part: dict[str, Any], has_url: bool) -> dict[str, Any]:
     """Return a part with the fields that clients need to recognise an image."""
     if part.get("type") != "input_image":
         return part
-    return {"detail": "auto", **part, **({} if has_url else {"image_url": None})}
+    shown = without_fetched(part)
+    return {"detail": "auto", **shown, **({} if has_url else {"image_url": None})}

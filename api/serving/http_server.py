@@ -14,9 +14,10 @@ from typing import Any
 import h11
 
 from api.event_loop.loop import EventLoop
-from api.http.body_budget import ORDINARY_BYTES, BodyBudget
+from api.http.body_budget import ORDINARY_BYTES, BodyBudget, handling
 from api.http.forwarded import TrustedProxies, client_network
 from api.http.origins import AllowedOrigins
+from api.http.strict_json import BODY_LEASE
 from api.serving.connection import RECEIVING, Connection, Phase
 from api.serving.error_answer import error_body, error_headers
 from api.serving.exchange import Exchange
@@ -136,7 +137,8 @@ class HttpServer:
 
     def _call(self, environ: dict[str, Any]) -> Answer:
         try:
-            return call_app(self._app, environ)
+            with handling(environ[BODY_LEASE]):
+                return call_app(self._app, environ)
         except Exception:
             logger.exception("request failed")
             return _failure(self.origins.cors_headers(environ.get("HTTP_ORIGIN")))

@@ -1,4 +1,4 @@
-"""Places for the streams, WebSockets and waiting requests of one process."""
+"""Places of one process for what its clients may have a number of at a time, such as streams."""
 
 import threading
 from collections import Counter
@@ -11,7 +11,17 @@ from models.errors import OverloadedError, TooManyStreamsError
 class Places:
     """Counter of the places that are taken, in all and by each client."""
 
-    def __init__(self, max_places: int, max_client_places: int) -> None:
+    def __init__(
+        self,
+        max_places: int,
+        max_client_places: int,
+        *,
+        what: str = "open streams",
+        refusal: type[OverloadedError] = TooManyStreamsError,
+    ) -> None:
+        """Create the counter; `refusal` is the error if one client takes too many."""
+        self._what = what
+        self._refusal = refusal
         self._max_places = max_places
         self._max_client_places = max_client_places
         self._lock = threading.Lock()
@@ -37,7 +47,7 @@ class Places:
     def _take(self, client: str) -> None:
         with self._lock:
             if self._by_client[client] >= self._max_client_places:
-                raise TooManyStreamsError
+                raise self._refusal
             if self._by_client.total() >= self._max_places:
-                raise OverloadedError("Too many open streams; try again.")
+                raise OverloadedError(f"Too many {self._what}; try again.")
             self._by_client[client] += 1

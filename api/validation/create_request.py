@@ -7,6 +7,7 @@ not pass leaves nothing behind.
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from api.services import Services
@@ -124,12 +125,13 @@ def _prepare(
     _check_bias(services, parameters)
     items = resolve_references(services, project_id, body.input_items())
     _check_ids(items, context)
-    check_media(items, services.encoder)
     check_encrypted_content(services, project_id, items)
     check_call_outputs(items, context.items)
     if not (items or context.items or parameters.is_warm_up):
         raise _nothing_to_answer()
     check_approvals(items, context.items, body)
+    fetch_images = partial(services.image_urls.fetch, owner=project_id)
+    check_media(items, services.encoder, fetch_images)
     parameters = with_added_tools(parameters, [*context.items, *items])
     return PreparedRequest(context=context, items=items, parameters=parameters)
 

@@ -3,20 +3,25 @@
 A part is refused if the served model does not accept its kind, or if it exceeds a limit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
+from api.validation.parts import iterate_parts
 from models.chat.prompt import ChatEncoder
 from models.errors import InvalidRequestError
 from models.media.images import MAX_IMAGES
 from models.schemas.parts import MEDIA_PARTS
 
+Fetch = Callable[[list[dict[str, Any]]], object]
+"""Function that fetches the images of items that are at addresses, or refuses them."""
 
-def check_media(items: list[dict[str, Any]], encoder: ChatEncoder) -> None:
-    """Raise a 400 that names the first part that the model does not accept."""
-    media = [
-        (path, part) for path, part in _iterate_parts(items) if part.get("type") in MEDIA_PARTS
-    ]
+
+def check_media(items: list[dict[str, Any]], encoder: ChatEncoder, fetch: Fetch) -> None:
+    """Raise a 400 that names the first part that the model does not accept.
+
+    Images are fetched once all else about them has been checked.
+    """
+    media = [(path, part) for path, part in iterate_parts(items) if part.get("type") in MEDIA_PARTS]
     for path, part in media:
         if part["type"] not in encoder.media:
             raise _make_unsupported_error(path, part["type"].removeprefix("input_"), encoder)
@@ -24,6 +29,7 @@ def check_media(items: list[dict[str, Any]], encoder: ChatEncoder) -> None:
     if len(images) > MAX_IMAGES:
         message = f"The input has {len(images)} images; at most {MAX_IMAGES} are taken."
         raise InvalidRequestError(message, param=images[MAX_IMAGES])
+    fetch(items)
     for path, part in media:
         encoder.check_part(part, path)
 
@@ -36,13 +42,3 @@ def _make_unsupported_error(path: str, kind: str, encoder: ChatEncoder) -> Inval
         param=f"{path}.type",
         code="unsupported_parameter",
     )
-
-
-def _iterate_parts(items: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the content parts of messages and of function call outputs, with their paths."""
-    for position, item in enumerate(items):
-        for field in ("content", "output"):
-            parts = item.get(field)
-            if isinstance(parts, list):
-                for number, part in enumerate(parts):
-                    yield f"input[{position}].{field}[{number}]", part

@@ -87,6 +87,13 @@ def test_a_decoder_over_its_memory_is_ended(monkeypatch: pytest.MonkeyPatch) -> 
         decode(png(4096, 4096, rows=4096))
 
 
+def test_a_decoder_that_computes_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder, "_serve", _compute_without_end)
+
+    with pytest.raises(DecodeError, match="more memory or time"):
+        decode(file_of(picture(0)))
+
+
 def test_a_decoder_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoder, "_serve", _never_answer)
 
@@ -116,6 +123,13 @@ def test_pixels_are_those_of_the_file() -> None:
 def _serve_with_little_memory(connection: Any) -> None:
     decoder.MAX_MEMORY_BYTES = 32 << 20
     decoder.__dict__["_serve"](connection)
+
+
+def _compute_without_end(connection: Any) -> None:
+    decoder.MAX_CPU_S = 1
+    decoder.__dict__["_limit_resources"]()
+    while True:
+        pass
 
 
 def _never_answer(connection: Any) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import orjson
 
+from api.http.body_budget import handling
 from api.http.strict_json import parse_object
 from api.services import Services
 from api.streaming.websocket.client_events import ResumeResponse, parse_create, parse_event
@@ -69,7 +70,8 @@ def create(session: Session, stream_id: str | None, message: ReceivedMessage) ->
     try:
         body = parse_object(message.take())
         request = parse_create(body)
-        record = session.actions.create(request, session.contexts.find(request))
+        with handling(message.lease):
+            record = session.actions.create(request, session.contexts.find(request))
     except Exception:
         session.contexts.evict(stream_id, body.get("previous_response_id"))
         raise

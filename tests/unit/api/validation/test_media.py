@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.validation.media import check_media
+from api.validation.media import Fetch, check_media
 from models.chat.scripted_encoder import ScriptedEncoder
 from models.errors import InvalidRequestError
 from models.media.images import MAX_IMAGES, read_image_part
@@ -32,9 +32,19 @@ def message(*parts: dict[str, Any]) -> dict[str, Any]:
     return {"type": "message", "role": "user", "content": list(parts)}
 
 
-def refusal(encoder: ScriptedEncoder, *items: dict[str, Any]) -> InvalidRequestError:
+def fetch_nothing(_: object) -> None:
+    """Leave the images as they are: they are data URLs."""
+
+
+def must_not_fetch(_: object) -> None:
+    raise AssertionError("an image was to be fetched")
+
+
+def refusal(
+    encoder: ScriptedEncoder, *items: dict[str, Any], fetch: Fetch = must_not_fetch
+) -> InvalidRequestError:
     with pytest.raises(InvalidRequestError) as raised:
-        check_media(list(items), encoder)
+        check_media(list(items), encoder, fetch)
     return raised.value
 
 
@@ -47,6 +57,7 @@ def test_text_passes() -> None:
             {"type": "function_call_output", "output": "a"},
         ],
         ScriptedEncoder(),
+        fetch_nothing,
     )
 
 
@@ -66,7 +77,7 @@ def test_what_a_function_returned_is_looked_at_too() -> None:
 
 
 def test_a_model_that_sees_takes_images_and_nothing_else() -> None:
-    check_media([message(_TEXT, _IMAGE)], VisionEncoder())
+    check_media([message(_TEXT, _IMAGE)], VisionEncoder(), fetch_nothing)
 
     error = refusal(VisionEncoder(), message(_IMAGE, {"type": "input_video"}))
     assert "takes text and image parts" in error.message
@@ -76,7 +87,7 @@ def test_a_model_that_sees_takes_images_and_nothing_else() -> None:
 def test_an_image_that_cannot_be_read_is_named() -> None:
     broken = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
 
-    error = refusal(VisionEncoder(), message(_IMAGE), message(_TEXT, broken))
+    error = refusal(VisionEncoder(), message(_IMAGE), message(_TEXT, broken), fetch=fetch_nothing)
 
     assert error.param == "input[1].content[1].image_url"
 

@@ -1,0 +1,111 @@
+"""Executor that runs a bounded number of calls, not counting those that wait for other hosts."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_ELSEWHERE = 64
+"""Calls of one pool that may wait for other hosts beside those that run."""
+
+
+class _CurrentPool(threading.local):
+    """Pool of the calling thread."""
+
+    pool: "BoundedPool | None" = None
+
+
+_current = _CurrentPool()
+
+
+class BoundedPool(Executor):
+    """Executor of which `max_running` calls run at a time; the others wait for their turn."""
+
+    def __init__(self, num_threads: int, name: str, *, max_running: int | None = None) -> None:
+        """Create the pool; `max_running` is the number of threads unless it is given."""
+        self._threads = ThreadPoolExecutor(num_threads + MAX_ELSEWHERE, name)
+        self._lock = threading.Lock()
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._num_running = 0
+        self._max_running = num_threads if max_running is None else max_running
+
+    @property
+    def max_running(self) -> int:
+        """Number of calls that may run now."""
+        return self._max_running
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """Run a function in a thread once it is its turn."""
+        call = partial(function, *args, **kwargs)
+        with self._lock:
+            if self._num_running < self._max_running:
+                self._num_running += 1
+                return self._threads.submit(self._run, call)
+            future: Future[T] = Future()
+            self._waiting.append(partial(_fulfil, future, call))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Start all calls that wait, and wait for them."""
+        with self._lock:
+            self._max_running = self._num_running + len(self._waiting)
+            self._start_some()
+        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+
+    @contextmanager
+    def _without_me(self) -> Iterator[None]:
+        """Let another call run in the place of the calling one; it goes on without waiting."""
+        with self._lock:
+            self._num_running -= 1
+            self._start_some()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._num_running += 1
+
+    def _start_some(self) -> None:
+        while self._waiting and self._num_running < self._max_running:
+            self._num_running += 1
+            self._threads.submit(self._run, self._waiting.popleft())
+
+    def _run(self, call: Callable[[], T]) -> T:
+        _current.pool = self
+        try:
+            return call()
+        finally:
+            _current.pool = None
+            with self._lock:
+                self._num_running -= 1
+                self._start_some()
+
+
+@contextmanager
+def waiting_elsewhere() -> Iterator[None]:
+    """Let another call of the pool run while this one waits for another host.
+
+    No effect in a thread that belongs to no such pool. The caller bounds how many calls do so.
+    """
+    pool = _current.pool
+    if pool is None:
+        yield
+        return
+    with pool._without_me():
+        yield
+
+
+def _fulfil(future: "Future[T]", call: Callable[[], T]) -> None:
+    """Call a function and give a future its result or its exception."""
+    if future.set_running_or_notify_cancel():
+        try:
+            result = call()
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
