@@ -57,7 +57,9 @@ class ForegroundAnswer(LoopBody):
             raise
         except AppError as error:
             if self._clean_up is not None:
-                await loop.read(self._clean_up, isinstance(error, OverloadedError))
+                # Nobody can read what is not stored.
+                is_cancelled = isinstance(error, OverloadedError) or not self._record.store
+                await loop.read(self._clean_up, is_cancelled)
             raise
         if self._clean_up is not None:
             await loop.read(self._clean_up, False)

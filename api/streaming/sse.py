@@ -94,7 +94,7 @@ class EventStream(LoopBody):
             # Before anything is sent: a full server answers 503 instead of a broken stream.
             with self._services.places.reserve(outlet.client):
                 outlet.begin()
-                await self._send_all(outlet)
+                is_whole = await self._send_all(outlet)
         except asyncio.CancelledError:
             self._end_early(outlet)
             raise
@@ -103,7 +103,9 @@ class EventStream(LoopBody):
                 await self._services.loop.read(self._clean_up, True)
             raise
         if self._clean_up is not None:
-            self._services.loop.run_later(self._clean_up, False)
+            # Nobody can read on what is not stored.
+            is_lost = not (is_whole or self._tail.record.store)
+            self._services.loop.run_later(self._clean_up, is_lost)
 
     def abandon(self) -> None:
         """Cancel the response of a foreground stream."""
@@ -118,7 +120,8 @@ class EventStream(LoopBody):
         if not (outlet.is_dropped and self._tail.record.store):
             self.abandon()
 
-    async def _send_all(self, outlet: Outlet) -> None:
+    async def _send_all(self, outlet: Outlet) -> bool:
+        """Send the events; return False if an error has ended them."""
         keep_alive = KeepAlive(
             self._services.timings.keep_alive_s, lambda: outlet.write(_KEEP_ALIVE)
         )
@@ -127,9 +130,12 @@ class EventStream(LoopBody):
                 async for events in batches:
                     keep_alive.note_sent()
                     await self._send_batch(outlet, events)
-            outlet.write(_DONE)
         except AppError as error:
             outlet.write(self._encoder.encode_error(error, self._tail.next_number) + _DONE)
+            return False
+        else:
+            outlet.write(_DONE)
+            return True
         finally:
             keep_alive.cancel()
 

@@ -16,7 +16,8 @@ def load_input(
 ) -> tuple[ResponseRecord, list[dict[str, Any]]]:
     """Return the response with its parameters, and all items before its output, oldest first.
 
-    Raises `ContentLostError` if the content was not stored and has expired, and
+    If the content was not stored and its client has left since the claim, return the response with
+    a cancel requested. Raises `ContentLostError` if such content is lost otherwise, and
     `PreviousResponseNotFoundError` if a response that it continues has been deleted.
     """
     if record.store:
@@ -27,7 +28,7 @@ def load_input(
         return record, store.conversations.items(record.project_id, record.conversation_id) + items
     content = unstored.get(UnstoredCipher.of(record))
     if content is None:
-        raise ContentLostError
+        return _without_content(record, store), []
     before: list[dict[str, Any]] = []
     if record.previous_response_id and not content.has_context:
         before = store.items.of_chain(record.project_id, record.previous_response_id)
@@ -41,3 +42,14 @@ def load_input(
         tool_secrets=content.tool_secrets,
     )
     return record, before + content.items
+
+
+def _without_content(record: ResponseRecord, store: Store) -> ResponseRecord:
+    """Return a response whose content is gone, with the cancel that was requested before that.
+
+    Raises `ContentLostError` if none was.
+    """
+    row = store.responses.get_unstored(record.project_id, record.id)
+    if row is None or not row.cancel_requested:
+        raise ContentLostError
+    return replace(record, cancel_requested=True)

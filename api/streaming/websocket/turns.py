@@ -129,7 +129,7 @@ class Turn:
             self.fail(as_app_error(error))
 
     async def _follow(self, opened: OpenResponse) -> None:
-        session = self._session
+        session, is_lost = self._session, False
         if self._is_cancelled:
             self._begin_cancel(opened)
         try:
@@ -143,8 +143,10 @@ class Turn:
         except AppError as error:
             session.contexts.evict(self.stream_id, opened.previous)
             self.fail(error)
+            # Nobody can read on what is not stored.
+            is_lost = not opened.record.store
         if opened.is_new:
-            await session.services.loop.read(session.actions.clean_up, opened.record, False)
+            await session.services.loop.read(session.actions.clean_up, opened.record, is_lost)
 
     async def _send_batch(self, opened: OpenResponse, events: list[LoggedEvent]) -> None:
         socket = self._session.socket

@@ -7,12 +7,14 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
+from api.streaming.tail import Tail
 from api.streaming.timings import StreamTimings
+from models.errors import UnavailableError
 from models.recording.recorder import Recorder
 from models.responses.ending import EndingCause
 from models.responses.status import ResponseStatus
 from models.settings import Settings
-from models.streams.event_log import EventLog
+from models.streams.event_log import EventLog, LoggedEvent
 from models.streams.unstored import UnstoredContents
 from tests.integration.api.requests import (
     create_and_wait,
@@ -28,6 +30,8 @@ from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from tests.integration.traces import keys_that_mention, rows_that_mention
 from tests.polling import eventually
+from worker.generation import runner
+from worker.generation.load_input import load_input
 
 _MARKER = "swordfish"
 _ANSWER = "no model has read"
@@ -151,6 +155,49 @@ def test_one_whose_client_has_gone_is_cancelled(
 
     answer.close()
 
+    eventually(lambda: sql("SELECT status FROM responses") == [("cancelled",)])
+
+
+def test_one_whose_client_leaves_just_after_it_was_claimed_is_cancelled(
+    http: FlaskClient,
+    make_worker: MakeWorker,
+    client: redis.Redis,
+    sql: RunSql,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = http.post("/v1/responses", json=_BODY | {"stream": True})
+    next(frames(answer))
+
+    def load_once_the_client_has_gone(*arguments: Any) -> Any:
+        answer.close()
+        eventually(lambda: sql("SELECT content_key FROM responses") == [(None,)])
+        return load_input(*arguments)
+
+    monkeypatch.setattr(runner, "load_input", load_once_the_client_has_gone)
+
+    make_worker().run_queued().result()
+
+    assert sql("SELECT status, error FROM responses") == [("cancelled", None)]
+    assert client.keys("antiphon:log:*") == []
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+def test_one_that_an_error_keeps_from_its_client_is_cancelled(
+    http: FlaskClient,
+    make_worker: MakeWorker,
+    sql: RunSql,
+    monkeypatch: pytest.MonkeyPatch,
+    is_streamed: bool,
+) -> None:
+    async def fail(*_: object) -> list[LoggedEvent]:
+        raise UnavailableError
+
+    monkeypatch.setattr(Tail, "_receive", fail)
+    make_worker(**_ENDLESS)
+
+    answer = http.post("/v1/responses", json=_BODY | {"stream": is_streamed})
+
+    assert "service_unavailable" in answer.text
     eventually(lambda: sql("SELECT status FROM responses") == [("cancelled",)])
 
 

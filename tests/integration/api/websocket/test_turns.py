@@ -9,7 +9,10 @@ from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 from simple_websocket import ConnectionClosed
 
+from api.streaming.tail import Tail
 from api.streaming.timings import StreamTimings
+from models.errors import UnavailableError
+from models.streams.event_log import LoggedEvent
 from tests.integration.api.requests import create_and_wait, fetch, text_of
 from tests.integration.api.websocket.frames import (
     NOT_FOUND,
@@ -20,7 +23,7 @@ from tests.integration.api.websocket.frames import (
     run_turn,
     send,
 )
-from tests.integration.conftest import MakeWorker
+from tests.integration.conftest import MakeWorker, RunSql
 from tests.integration.in_process import InProcessWorker
 from tests.polling import eventually
 
@@ -253,3 +256,19 @@ def test_connections_take_the_places_of_streams(connect: Connect, app: OpenAPI) 
     other = connect()
     socket_open = run_refused_turn(other, temperature=3)
     assert socket_open["param"] == "temperature"
+def test_what_an_error_keeps_from_its_client_is_cancelled(
+    connect: Connect, make_worker: MakeWorker, sql: RunSql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> list[LoggedEvent]:
+        raise UnavailableError
+
+    monkeypatch.setattr(Tail, "_receive", fail)
+    make_worker(script_interval_ms=10, script_tokens=100_000)
+    socket = connect()
+    send(socket)
+
+    assert read_turn(socket)[-1]["error"]["code"] == "service_unavailable"
+
+    eventually(lambda: sql("SELECT status FROM responses") == [("cancelled",)])
+
+
