@@ -81,8 +81,18 @@ class UnstoredContents:
         return UnstoredContent(**orjson.loads(data)) if data is not None else None
 
     def fill(self, record: ResponseRecord) -> ResponseRecord:
-        """Return a temporary response with its parameters and metadata, if they are not lost."""
-        content = self.get(UnstoredCipher.of(record)) if record.is_temporary else None
+        """Return an unstored response with its parameters and metadata, if they are not lost.
+
+        If Redis fails, that error is raised for a temporary response, which cannot end without it.
+        """
+        if record.store:
+            return record
+        try:
+            content = self.get(UnstoredCipher.of(record))
+        except redis.RedisError:
+            if record.is_temporary:
+                raise
+            content = None
         if content is None:
             return record
         return replace(record, parameters=content.parameters, metadata=content.metadata)

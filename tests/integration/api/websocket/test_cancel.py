@@ -105,14 +105,16 @@ def test_a_cancel_may_come_before_the_response_is_created(connect: Connect, stor
     assert read_end(socket, "main")["status"] == "cancelled"
 
 
-def test_a_response_that_waits_for_a_worker_is_cancelled(connect: Connect) -> None:
+@pytest.mark.parametrize("store", [True, False])
+def test_a_response_that_waits_for_a_worker_is_cancelled(connect: Connect, store: bool) -> None:
     socket = connect()
-    send(socket)
-    receive(socket)
+    send(socket, store=store, metadata={"a": "b"}, temperature=0.5)
+    created = receive(socket)["response"]
 
     cancel(socket)
+    ended = read_end(socket, None)
 
-    assert read_end(socket, None)["status"] == "cancelled"
+    assert ended == created | {"status": "cancelled"}
 
 
 @pytest.mark.usefixtures("endless")
