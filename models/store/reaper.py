@@ -68,14 +68,15 @@ _EXPIRE_UNSTORED = text("""
     DELETE FROM responses WHERE (project_id, id) IN (
         SELECT project_id, id FROM responses
         WHERE NOT store AND finished_at IS NOT NULL
-          AND CASE WHEN background THEN finished_at < :ended_before ELSE id < :floor END
+          AND finished_at < CASE WHEN background THEN CAST(:temporary_before AS timestamptz)
+                                 ELSE CAST(:awaited_before AS timestamptz) END
         ORDER BY id LIMIT 500
     )
     RETURNING id
 """)
-_WAITING_TEMPORARY = text(f"""
+_WAITING_UNSTORED = text(f"""
     SELECT {COLUMNS} FROM responses r
-    WHERE r.project_id IS NOT NULL AND NOT r.store AND r.background AND r.finished_at IS NULL
+    WHERE r.project_id IS NOT NULL AND NOT r.store AND r.finished_at IS NULL
 """)
 
 
@@ -116,23 +117,26 @@ class Reaper:
         """Delete up to 500 finished responses with their items and events; return their ids."""
         return self._delete(_EXPIRE, floor=id_floor(created_before))
 
-    def expire_unstored(self, *, created_before: datetime, ended_before: datetime) -> list[UUID]:
-        """Delete up to 500 rows of finished `store: false` responses; return their ids.
+    def expire_unstored(
+        self, *, awaited_before: datetime, temporary_before: datetime
+    ) -> list[UUID]:
+        """Delete up to 500 rows of `store: false` responses; return their ids.
 
-        Those in the foreground expire by their creation, temporary ones by their end.
+        Those in the foreground must have ended before the first time, temporary ones before the
+        second.
         """
         return self._delete(
-            _EXPIRE_UNSTORED, floor=id_floor(created_before), ended_before=ended_before
+            _EXPIRE_UNSTORED, awaited_before=awaited_before, temporary_before=temporary_before
         )
 
     def _delete(self, statement: TextClause, **values: object) -> list[UUID]:
         with self._database.upkeep() as connection:
             return list(connection.execute(statement, values).scalars())
 
-    def waiting_temporary(self) -> list[ResponseRecord]:
-        """Return the temporary responses that have not ended, in all projects."""
+    def waiting_unstored(self) -> list[ResponseRecord]:
+        """Return the `store: false` responses that have not ended, in all projects."""
         with self._database.upkeep() as connection:
-            rows = connection.execute(_WAITING_TEMPORARY)
+            rows = connection.execute(_WAITING_UNSTORED)
             return [to_record(row, self._database.vault) for row in rows]
 
     def forget_workers(self) -> None:

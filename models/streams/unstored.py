@@ -13,12 +13,9 @@ from models.encryption.unstored import UnstoredCipher
 from models.responses.record import ResponseRecord
 
 UNSTORED_TTL_S = 600
-"""Seconds until the content of a foreground response expires.
-
-The longest wait for a worker and for its output.
-"""
+"""Seconds until the content of a foreground response expires; `keep` starts them anew."""
 QUEUED_TTL_S = 24 * 3600
-"""The same of a temporary response that has not ended; `keep` starts them anew."""
+"""The same of a temporary response that has not ended."""
 
 _PURPOSE = "content"
 _ARCHIVE_PURPOSE = "archive "
@@ -101,11 +98,11 @@ class UnstoredContents:
         """Return True if a client still waits: the content is removed when its client is gone."""
         return bool(self._client.exists(_key(response_id)))
 
-    def keep(self, response_ids: Sequence[UUID]) -> list[UUID]:
-        """Put off the expiry of temporary responses; return those whose content is lost."""
+    def keep(self, response_ids: Sequence[UUID], ttl_s: int) -> list[UUID]:
+        """Put off the expiry of responses that wait; return those whose content is gone."""
         pipeline = self._client.pipeline(transaction=False)
         for response_id in response_ids:
-            pipeline.expire(_key(response_id), QUEUED_TTL_S)
+            pipeline.expire(_key(response_id), ttl_s)
         found = pipeline.execute()
         return [
             response_id

@@ -17,7 +17,7 @@ from models.settings import Settings
 from models.store.store import Store
 from models.streams.connection import connect
 from models.streams.event_log import EventLog
-from models.streams.unstored import UNSTORED_TTL_S, UnstoredContents
+from models.streams.unstored import QUEUED_TTL_S, UNSTORED_TTL_S, UnstoredContents
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ LOGS_INTERVAL_S = 10.0
 After an outage of Redis, the logs of responses deleted meanwhile stay no longer than this.
 """
 UNSTORED = timedelta(seconds=UNSTORED_TTL_S)
-"""Time after which finished responses with `store: false` in the foreground are deleted."""
+"""Time after their end at which responses with `store: false` in the foreground are deleted."""
 PAUSE_RATIO = 3.0
 """Pause between two batches of deletes, as a multiple of the last one's duration."""
 
@@ -117,13 +117,17 @@ class Retention:
             logger.info("months dropped", extra={"months": dropped})
 
     def _keep_waiting(self) -> None:
-        """Put off the expiry of temporary responses that wait; fail those whose content is lost.
+        """Put off the expiry of unstored responses; fail temporary ones whose content is lost.
 
         The content of one that runs is in its worker's memory: it ends by itself, or waits again.
+        That of one in the foreground is deleted once its client has left.
         """
-        waiting = {record.id: record for record in self._store.reaper.waiting_temporary()}
-        for response_id in self._unstored.keep(list(waiting)):
-            record = waiting[response_id]
+        waiting = self._store.reaper.waiting_unstored()
+        awaited = [record.id for record in waiting if not record.is_temporary]
+        temporary = {record.id: record for record in waiting if record.is_temporary}
+        self._unstored.keep(awaited, UNSTORED_TTL_S)
+        for response_id in self._unstored.keep(list(temporary), QUEUED_TTL_S):
+            record = temporary[response_id]
             if record.status is ResponseStatus.QUEUED and finalize_orphan(
                 self._store, self._log, self._unstored, record, CONTENT_LOST
             ):
@@ -136,7 +140,7 @@ class Retention:
         self._delete(lambda: reaper.expire(created_before=now - self._retention))
         lapsed = now - timedelta(seconds=self._unstored.ended_ttl_s)
         self._delete(
-            lambda: reaper.expire_unstored(created_before=now - UNSTORED, ended_before=lapsed)
+            lambda: reaper.expire_unstored(awaited_before=now - UNSTORED, temporary_before=lapsed)
         )
 
     def _delete(self, delete_batch: Callable[[], list[UUID]]) -> None:

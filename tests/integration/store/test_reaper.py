@@ -1,5 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from models.responses.status import ResponseStatus
 from models.store.reaper import MAX_CRASHES
 from tests.factories import output_message
@@ -95,22 +97,22 @@ def test_rows_of_unstored_responses_expire_on_their_own_time(desk: Desk) -> None
     now, soon = datetime.now(UTC), datetime.now(UTC) + _SOON
 
     expire = desk.store.reaper.expire_unstored
-    assert expire(created_before=now - _SOON, ended_before=now - _SOON) == []
-    assert expire(created_before=soon, ended_before=now - _SOON) == [unstored.id]
-    assert expire(created_before=now - _SOON, ended_before=soon) == [temporary.id]
+    assert expire(awaited_before=now - _SOON, temporary_before=now - _SOON) == []
+    assert expire(awaited_before=soon, temporary_before=now - _SOON) == [unstored.id]
+    assert expire(awaited_before=now - _SOON, temporary_before=soon) == [temporary.id]
 
 
-def test_temporary_responses_wait_until_they_have_ended(desk: Desk) -> None:
+@pytest.mark.parametrize("background", [True, False])
+def test_unstored_responses_wait_until_they_have_ended(desk: Desk, background: bool) -> None:
     desk.create()
-    desk.create(background=False, store=False, parameters={})
-    waiting = desk.create(store=False, parameters={}, priority=2)
+    waiting = desk.create(background=background, store=False, parameters={}, priority=2)
 
-    assert [record.id for record in desk.store.reaper.waiting_temporary()] == [waiting.id]
+    assert [record.id for record in desk.store.reaper.waiting_unstored()] == [waiting.id]
     claimed = desk.claim()
-    assert [record.id for record in desk.store.reaper.waiting_temporary()] == [waiting.id]
+    assert [record.id for record in desk.store.reaper.waiting_unstored()] == [waiting.id]
     desk.finish(claimed)
 
-    assert desk.store.reaper.waiting_temporary() == []
+    assert desk.store.reaper.waiting_unstored() == []
 
 
 def test_workers_lost_long_ago_are_forgotten_unless_they_hold_a_response(

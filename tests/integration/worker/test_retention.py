@@ -18,8 +18,9 @@ from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.settings import Settings
 from models.streams.event_log import EventLog
+from models.streams.unstored import UNSTORED_TTL_S
 from tests.factories import say
-from tests.integration.api.requests import events, fetch, stream
+from tests.integration.api.requests import events, fetch, frames, stream
 from tests.integration.conftest import NO_REDIS, RunSql, running_app
 from tests.integration.desk import Desk
 from tests.integration.traces import keys_that_mention, rows_that_mention
@@ -166,12 +167,21 @@ def test_what_has_not_ended_does_not_expire(
     assert desk.status(response) is status
 
 
-def test_a_response_that_is_not_to_be_stored_is_kept_for_ten_minutes(
+def end_earlier(desk: Desk, response: ResponseRecord, minutes: int) -> None:
+    desk.sql(
+        "UPDATE responses SET finished_at = now() - make_interval(mins => %s) WHERE id = %s",
+        minutes,
+        response.id,
+    )
+
+
+def test_a_response_that_is_not_to_be_stored_is_kept_for_ten_minutes_after_its_end(
     desk: Desk, log: EventLog, retention: Retention
 ) -> None:
     unstored = {"background": False, "store": False, "parameters": {}}
-    older = end(desk, log, id=id_of_age(minutes=11), **unstored)
-    younger = end(desk, log, id=id_of_age(minutes=9), **unstored)
+    older, younger = (end(desk, log, id=id_of_age(minutes=30), **unstored) for _ in range(2))
+    end_earlier(desk, older, minutes=11)
+    end_earlier(desk, younger, minutes=9)
 
     retention.sweep()
 
@@ -182,11 +192,38 @@ def test_a_response_that_is_not_to_be_stored_is_kept_for_ten_minutes(
 def test_the_events_of_a_response_that_is_not_stored_go_with_its_row(
     desk: Desk, log: EventLog, retention: Retention, client: redis.Redis
 ) -> None:
-    expired = end(desk, log, id=id_of_age(minutes=11), background=False, store=False, parameters={})
+    expired = end(desk, log, background=False, store=False, parameters={})
+    end_earlier(desk, expired, minutes=11)
 
     retention.sweep()
 
     assert keys_that_mention(client, expired.id.hex) == []
+
+
+def test_what_is_not_stored_is_kept_while_its_client_waits(
+    http: FlaskClient, client: redis.Redis, retention: Retention
+) -> None:
+    streamed = frames(
+        http.post("/v1/responses", json={"input": "a", "store": False, "stream": True})
+    )
+    next(streamed)
+    [key] = client.keys("antiphon:unstored:*")
+    client.expire(key, 5)
+
+    retention.sweep()
+
+    assert client.ttl(key) > UNSTORED_TTL_S - 60
+
+
+def test_what_its_client_has_left_is_not_kept(
+    desk: Desk, client: redis.Redis, retention: Retention
+) -> None:
+    waiting = desk.create(background=False, store=False, parameters={})
+
+    retention.sweep()
+
+    assert client.keys("antiphon:unstored:*") == []
+    assert desk.status(waiting) is ResponseStatus.QUEUED
 
 
 def test_workers_that_were_lost_long_ago_are_forgotten(
