@@ -30,10 +30,12 @@ def load_input(
     if content is None:
         return _without_content(record, store), []
     before: list[dict[str, Any]] = []
-    if record.previous_response_id and not content.has_context:
-        before = store.items.of_chain(record.project_id, record.previous_response_id)
-        if not before:
-            wire_id = response_wire_id(record.previous_response_id)
+    previous_id = record.previous_response_id
+    if previous_id and not content.has_context:
+        before = store.items.of_chain(record.project_id, previous_id)
+        # A warm-up may have no items.
+        if not before and not store.responses.statuses([(record.project_id, previous_id)]):
+            wire_id = response_wire_id(previous_id)
             raise PreviousResponseNotFoundError(f"Response '{wire_id}' was deleted or has expired.")
     record = replace(
         record,

@@ -17,7 +17,7 @@ from api.streaming.websocket.client_events import ResumeResponse, parse_create, 
 from api.streaming.websocket.contexts import ConnectionContexts, UnstoredContext
 from api.streaming.websocket.frames import FrameSocket, ReceivedMessage
 from models.encryption.unstored import UnstoredCipher
-from models.errors import ResponseNotFoundError
+from models.errors import PreviousResponseNotFoundError, ResponseNotFoundError
 from models.ids import parse_response_id
 from models.responses.record import ResponseRecord
 from models.schemas.request.create_response import CreateResponse
@@ -99,7 +99,10 @@ def resume(session: Session, message: ReceivedMessage) -> OpenResponse:
 def keep_context(
     session: Session, stream_id: str | None, opened: OpenResponse, end: LoggedEvent
 ) -> None:
-    """Keep the context of an unstored response that has ended; evict the previous if it failed."""
+    """Keep the context of an unstored response that has ended; evict the previous if it failed.
+
+    Raise an `AppError` if the context is too large, or is gone.
+    """
     record = opened.record
     response = orjson.loads(end.data)["response"]
     if response["status"] not in _SUCCESS_STATUSES:
@@ -110,5 +113,15 @@ def keep_context(
     if content is None:
         return
     before = None if content.has_context else record.previous_response_id
-    chain = services.store.items.of_chain(session.project_id, before) if before else []
+    chain = _chain(session, before) if before else []
     session.contexts.keep(stream_id, record, chain + content.items + response["output"])
+
+
+def _chain(session: Session, response_id: UUID) -> list[dict[str, Any]]:
+    """Return the items of a stored response and of all before it; raise a 404 if it is gone."""
+    store = session.services.store
+    items = store.items.of_chain(session.project_id, response_id)
+    # A warm-up may have no items.
+    if not (items or store.responses.statuses([(session.project_id, response_id)])):
+        raise PreviousResponseNotFoundError
+    return items

@@ -162,7 +162,7 @@ class Turn:
         read = self._session.services.loop.read
         try:
             await read(keep_context, self._session, self.stream_id, opened, end)
-        except OUTAGES as error:
+        except (AppError, *OUTAGES) as error:
             # The response has ended all the same; a turn that continues it is refused.
             logger.warning("context not kept", extra={"error": repr(error)})
 

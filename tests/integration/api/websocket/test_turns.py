@@ -87,6 +87,24 @@ def test_a_response_ends_also_if_its_context_cannot_be_kept(
     assert run_turn(socket)["status"] == "completed"
 
 
+def test_a_response_ends_also_if_the_chain_before_it_is_deleted(
+    connect: Connect, http: FlaskClient, make_worker: MakeWorker
+) -> None:
+    make_worker(script_interval_ms=20, script_tokens=20)
+    first = create_and_wait(http)
+    socket = connect()
+    send(socket, previous_response_id=first["id"])
+    while receive(socket)["type"] != "response.output_text.delta":
+        pass
+    http.delete(f"/v1/responses/{first['id']}")
+
+    end = read_turn(socket)[-1]
+
+    assert end["type"] == "response.completed"
+    error = run_refused_turn(socket, previous_response_id=end["response"]["id"])
+    assert error["code"] == NOT_FOUND
+
+
 @pytest.mark.usefixtures("worker")
 def test_only_the_latest_can_go_on(connect: Connect) -> None:
     socket = connect()

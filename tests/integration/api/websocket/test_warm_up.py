@@ -70,6 +70,18 @@ def test_a_stored_warm_up_can_be_read_and_replayed(connect: Connect, http: Flask
     assert fetch(http, warm["id"]) == warm
     replay = http.get(f"/v1/responses/{warm['id']}?stream=true")
     assert b"event: response.completed\n" in replay.data
+@pytest.mark.usefixtures("worker")
+def test_what_is_not_stored_goes_on_from_a_warm_up_that_is(connect: Connect) -> None:
+    socket = connect()
+
+    warm = run_turn(socket, generate=False, store=True, input=[], instructions="I.")
+    first = run_turn(socket, previous_response_id=warm["id"], input="Two.")
+    second = run_turn(socket, previous_response_id=first["id"], input="Three.")
+
+    said = ["Two.", text_of(first), "Three."]
+    assert second["usage"]["input_tokens"] == len("\n".join(said))
+
+
 
 
 def test_a_warm_up_survives_the_loss_of_its_worker(
