@@ -19,7 +19,7 @@ CANCEL = "response.cancel"
 STEER = "response.steer"
 _STREAM_ID = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 _ENVELOPE_FIELDS = ("type", "stream_id")
-_FIXED_FIELDS = {"stream": True, "stream_options": None, "background": False}
+_FIXED_FIELDS = {"stream": True, "background": False}
 """Fields that have one value on a WebSocket; clients may send it, or null."""
 
 Event = TypeVar("Event", bound=WireModel)
@@ -76,7 +76,12 @@ def parse_create(body: dict[str, Any]) -> CreateResponse:
         if value is not None and value is not fixed:
             message = f"'{name}' cannot have this value on a WebSocket."
             raise InvalidRequestError(message, param=name, code="unsupported_parameter")
-    return _validate(fields, CreateResponse)
+    request = _validate(fields | {"stream": True}, CreateResponse)
+    if request.stream_options is not None and request.stream_options.include_obfuscation:
+        message = "Events are not padded on a WebSocket."
+        param = "stream_options.include_obfuscation"
+        raise InvalidRequestError(message, param=param, code="unsupported_parameter")
+    return request
 
 
 def _without_envelope(body: dict[str, Any]) -> dict[str, Any]:

@@ -188,9 +188,10 @@ def test_what_is_stored_goes_on_anywhere(
         (b'{"type": "response.create", "input": "x", "n": "1"}', None, "n"),
         (b'{"type": "response.create", "input": "x", "stream": false}', None, "stream"),
         (
-            b'{"type": "response.create", "input": "x", "stream_options": {}}',
-            None,
-            "stream_options",
+            b'{"type": "response.create", "input": "x", "stream_options": '
+            b'{"include_obfuscation": true}}',
+            "unsupported_parameter",
+            "stream_options.include_obfuscation",
         ),
         (b'{"type": "response.create", "input": "x", "background": true}', None, "background"),
     ],
@@ -220,7 +221,12 @@ def test_a_frame_that_names_a_stream_is_refused_on_it(connect: Connect) -> None:
 
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize(
-    "fields", [{"stream": True, "background": False}, {"stream": None, "stream_options": None}]
+    "fields",
+    [
+        {"stream": True, "background": False},
+        {"stream": None, "stream_options": None},
+        {"stream_options": {"include_obfuscation": False, "include_usage": True}},
+    ],
 )
 def test_fields_that_change_nothing_are_taken(connect: Connect, fields: dict[str, Any]) -> None:
     assert run_turn(connect(), **fields)["status"] == "completed"
@@ -250,6 +256,22 @@ def test_a_client_that_leaves_cancels_what_it_waited_for(
     eventually(lambda: fetch(http, created["id"])["status"] == "cancelled")
 
 
+def test_what_an_error_keeps_from_its_client_is_cancelled(
+    connect: Connect, make_worker: MakeWorker, sql: RunSql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> list[LoggedEvent]:
+        raise UnavailableError
+
+    monkeypatch.setattr(Tail, "_receive", fail)
+    make_worker(script_interval_ms=10, script_tokens=100_000)
+    socket = connect()
+    send(socket)
+
+    assert read_turn(socket)[-1]["error"]["code"] == "service_unavailable"
+
+    eventually(lambda: sql("SELECT status FROM responses") == [("cancelled",)])
+
+
 def test_a_client_cannot_send_ahead_without_end(connect: Connect) -> None:
     socket = connect()
 
@@ -274,19 +296,3 @@ def test_connections_take_the_places_of_streams(connect: Connect, app: OpenAPI) 
     other = connect()
     socket_open = run_refused_turn(other, temperature=3)
     assert socket_open["param"] == "temperature"
-def test_what_an_error_keeps_from_its_client_is_cancelled(
-    connect: Connect, make_worker: MakeWorker, sql: RunSql, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(*_: object) -> list[LoggedEvent]:
-        raise UnavailableError
-
-    monkeypatch.setattr(Tail, "_receive", fail)
-    make_worker(script_interval_ms=10, script_tokens=100_000)
-    socket = connect()
-    send(socket)
-
-    assert read_turn(socket)[-1]["error"]["code"] == "service_unavailable"
-
-    eventually(lambda: sql("SELECT status FROM responses") == [("cancelled",)])
-
-
