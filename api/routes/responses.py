@@ -52,9 +52,9 @@ def create(body: CreateResponse) -> Response:
 def _create(body: CreateResponse) -> Response:
     app_services = services()
     read_naming(app_services.settings.reasoning_events)  # before anything is stored
-    if body.is_warm_up:
-        message = "Only on a WebSocket can generate be false."
-        raise InvalidRequestError(message, param="generate", code="unsupported_parameter")
+    if (param := body.warm_up_param) is not None:
+        message = "Only on a WebSocket can a prompt be computed without an answer."
+        raise InvalidRequestError(message, param=param, code="unsupported_parameter")
     record, is_new = create_once(
         app_services,
         project_id(),

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag
 
 from models.schemas.items import InputItem
 from models.schemas.request.create_response import MAX_ITEMS
-from models.schemas.request.hints import CacheOptions, CacheRetention, ImageOptions
+from models.schemas.request.hints import AnsweredCacheOptions, CacheRetention, ImageOptions
 from models.schemas.request.options import ServiceTier
 from models.schemas.response import Usage
 from models.schemas.strict import (
@@ -36,7 +36,7 @@ class CompactRequest(WireModel):
     instructions: str | None = Field(None, max_length=MAX_TEXT)
     prompt_cache_key: Label | None = None
     prompt_cache_retention: CacheRetention | None = None
-    prompt_cache_options: CacheOptions | None = None
+    prompt_cache_options: AnsweredCacheOptions | None = None
     image: ImageOptions | None = None
     service_tier: ServiceTier | None = None
 

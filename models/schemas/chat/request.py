@@ -9,6 +9,7 @@ from models.schemas.chat.tools import ChatTool, ChatToolChoice
 from models.schemas.chat.unserved import REQUEST
 from models.schemas.request.create_response import MAX_ITEMS, Metadata
 from models.schemas.request.formats import ResponseFormat, Verbosity
+from models.schemas.request.hints import AnsweredCacheOptions
 from models.schemas.request.options import Effort
 from models.schemas.request.parameters import SharedParameters, TokenLimit
 from models.schemas.request.tools import MAX_TOOLS
@@ -31,6 +32,7 @@ class ChatCompletionRequest(SharedParameters):
     reasoning_effort: Effort | None = None
     verbosity: Verbosity | None = None
     web_search_options: WebSearchOptions | None = None
+    prompt_cache_options: AnsweredCacheOptions | None = None
     store: bool = False
     stream: bool = False
     metadata: Metadata = Field(default_factory=dict)

@@ -147,7 +147,10 @@ HINTS: FieldNotes = {
     "prompt_cache_options.mode": no_effect("included in the response object"),
     "prompt_cache_options.ttl": no_effect("included in the response object"),
     "prompt_cache_options.comparison_response_id": no_effect("there are no diagnostics"),
-    "prompt_cache_options.prewarm": refused("`false` is accepted"),
+    "prompt_cache_options.prewarm": honoured(
+        "`true`: as `generate: false`, also if that says otherwise; on a [WebSocket](#websocket) "
+        "only"
+    ),
     "access_programs": no_effect("included in the response object"),
     "access_programs.cyber": no_effect("no ability of a model is withheld"),
     "image": no_effect("included in the response object"),

@@ -104,7 +104,7 @@ class CreateResponse(GenerationParameters):
         """Accept an empty input where other turns precede it, and of a warm-up."""
         if not isinstance(body, dict) or body.get("input", ()) not in (None, (), []):
             return body
-        can_be_empty = body.get("generate") is False or any(
+        can_be_empty = _is_warm_up(body) or any(
             body.get(name) is not None for name in ("previous_response_id", "conversation")
         )
         if can_be_empty:
@@ -115,6 +115,13 @@ class CreateResponse(GenerationParameters):
             context = {"field": "input", "branch": STRING_OR_ARRAY}
             raise PydanticCustomError("string_type", "it is null", context)
         return body
+
+    @model_validator(mode="after")
+    def _merge_prewarm(self) -> Self:
+        """Convert `prompt_cache_options.prewarm`, which overrides `generate`, into that."""
+        if self.prompt_cache_options is not None and self.prompt_cache_options.prewarm:
+            self.generate = False
+        return self
 
     @field_validator("input", mode="after")
     @classmethod
@@ -220,6 +227,14 @@ class CreateResponse(GenerationParameters):
         """Path of the field that constrains the output, for errors about it."""
         return GRAMMAR_PARAM if self.grammar else format_param(self.response_format)
 
+    @property
+    def warm_up_param(self) -> str | None:
+        """Path of the field that asks for a warm-up, for errors about it; None if none does."""
+        if not self.is_warm_up:
+            return None
+        options = self.prompt_cache_options
+        return "prompt_cache_options.prewarm" if options and options.prewarm else "generate"
+
     def parameters(self) -> GenerationParameters:
         """Return the part that is stored as the response's parameters."""
         names = GenerationParameters.model_fields
@@ -231,3 +246,11 @@ class CreateResponse(GenerationParameters):
             part = {"type": "input_text", "text": self.input}
             return [{"type": "message", "role": "user", "content": [part]}]
         return stored_items(self.input)
+
+
+def _is_warm_up(body: dict[str, Any]) -> bool:
+    """Return True if a body, not validated yet, asks for a warm-up."""
+    options = body.get("prompt_cache_options")
+    return body.get("generate") is False or (
+        isinstance(options, dict) and options.get("prewarm") is True
+    )

@@ -5,7 +5,8 @@ They are stored with the response and shown again where its object has a place f
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from models.schemas.strict import Duration, Hint, WireModel, refuse_values
 
@@ -18,7 +19,20 @@ class CacheOptions(WireModel):
     mode: Literal["implicit", "explicit"] | None = None
     ttl: Duration | None = None
     comparison_response_id: Hint | None = None
-    prewarm: Annotated[Literal[False] | None, refuse_values(True)] = Field(None, exclude=True)
+    prewarm: bool | None = Field(None, exclude=True)
+    """True means `generate: false`."""
+
+
+def _refuse_prewarm(options: CacheOptions) -> CacheOptions:
+    if options.prewarm:
+        raise PydanticCustomError(
+            "unsupported_parameter", "it is not supported by this server", {"name": "prewarm"}
+        )
+    return options
+
+
+AnsweredCacheOptions = Annotated[CacheOptions, AfterValidator(_refuse_prewarm)]
+"""`prompt_cache_options` of a request that is always answered."""
 
 
 class AccessPrograms(WireModel):

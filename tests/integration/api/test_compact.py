@@ -109,6 +109,7 @@ def test_nothing_of_it_is_kept(http: FlaskClient, client: redis.Redis, sql: RunS
         ({"input": [SAID[0], {"type": "computer_call"}]}, 400, "input[1].type"),
         ({"previous_response_id": "resp_x"}, 404, "previous_response_id"),
         ({"prompt_cache_key": "k" * 65}, 400, "prompt_cache_key"),
+        ({"prompt_cache_options": {"prewarm": True}}, 400, "prompt_cache_options.prewarm"),
     ],
 )
 def test_what_cannot_be_compacted_is_refused_by_name(

@@ -39,6 +39,24 @@ def test_a_warm_up_completes_without_output(connect: Connect) -> None:
 
 
 @pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("generate", [False, True, None])
+def test_prewarm_overrides_generate(connect: Connect, generate: bool | None) -> None:
+    options = {"prewarm": True, "mode": "explicit"}
+    fields: dict[str, Any] = {"generate": generate, "input": [], "instructions": "Be brief."}
+
+    warm = run_turn(connect(), prompt_cache_options=options, **fields)
+
+    assert (warm["output"], warm["usage"]["output_tokens"]) == ([], 0)
+    assert warm["prompt_cache_options"] == {"mode": "explicit", "ttl": "30m"}
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("prewarm", [False, None])
+def test_not_to_prewarm_changes_nothing(connect: Connect, prewarm: bool | None) -> None:
+    assert text_of(run_turn(connect(), prompt_cache_options={"prewarm": prewarm}))
+
+
+@pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("store", [True, False])
 @pytest.mark.parametrize("input_given", ["One.", [], None])
 def test_a_turn_goes_on_from_a_warm_up(connect: Connect, store: bool, input_given: object) -> None:
@@ -49,6 +67,18 @@ def test_a_turn_goes_on_from_a_warm_up(connect: Connect, store: bool, input_give
     second = run_turn(socket, store=store, previous_response_id=first["id"], input="Three.")
 
     said = ["One."] * (input_given == "One.") + ["Two.", text_of(first), "Three."]
+    assert second["usage"]["input_tokens"] == len("\n".join(said))
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_is_not_stored_goes_on_from_a_warm_up_that_is(connect: Connect) -> None:
+    socket = connect()
+
+    warm = run_turn(socket, generate=False, store=True, input=[], instructions="I.")
+    first = run_turn(socket, previous_response_id=warm["id"], input="Two.")
+    second = run_turn(socket, previous_response_id=first["id"], input="Three.")
+
+    said = ["Two.", text_of(first), "Three."]
     assert second["usage"]["input_tokens"] == len("\n".join(said))
 
 
@@ -70,18 +100,6 @@ def test_a_stored_warm_up_can_be_read_and_replayed(connect: Connect, http: Flask
     assert fetch(http, warm["id"]) == warm
     replay = http.get(f"/v1/responses/{warm['id']}?stream=true")
     assert b"event: response.completed\n" in replay.data
-@pytest.mark.usefixtures("worker")
-def test_what_is_not_stored_goes_on_from_a_warm_up_that_is(connect: Connect) -> None:
-    socket = connect()
-
-    warm = run_turn(socket, generate=False, store=True, input=[], instructions="I.")
-    first = run_turn(socket, previous_response_id=warm["id"], input="Two.")
-    second = run_turn(socket, previous_response_id=first["id"], input="Three.")
-
-    said = ["Two.", text_of(first), "Three."]
-    assert second["usage"]["input_tokens"] == len("\n".join(said))
-
-
 
 
 def test_a_warm_up_survives_the_loss_of_its_worker(
@@ -122,6 +140,7 @@ def test_to_generate_is_the_default(connect: Connect, generate: bool | None) -> 
     ("fields", "code", "param"),
     [
         ({"generate": "no"}, "invalid_type", "generate"),
+        ({"prompt_cache_options": {"prewarm": 1}}, "invalid_type", "prompt_cache_options.prewarm"),
         ({"generate": False, "input": []}, "missing_required_parameter", "input"),
         ({"generate": False, "input": ""}, "string_below_min_length", "input"),
         ({"input": []}, "array_below_min_length", "input"),

@@ -345,6 +345,11 @@ def test_what_changes_nothing_is_accepted(neutral: dict[str, Any]) -> None:
         ({"messages": [{"role": 7, "content": "a"}]}, "messages[0].role", "invalid_type"),
         ({"reasoning_effort": "much"}, "reasoning_effort", "invalid_value"),
         ({"verbosity": "much"}, "verbosity", "invalid_value"),
+        (
+            {"prompt_cache_options": {"prewarm": True}},
+            "prompt_cache_options.prewarm",
+            "unsupported_parameter",
+        ),
     ],
 )
 def test_what_cannot_be_served_is_refused_by_its_name(

@@ -214,7 +214,6 @@ EXAMPLES: dict[str, list[Any]] = {
 REFUSED: dict[str, tuple[list[Any], list[Any]]] = {
     "reasoning.mode": (["pro"], ["standard"]),
     "files": ([[{"id": "f"}]], [[]]),
-    "prompt_cache_options.prewarm": ([True], [False]),
     "image.context_compression": (["enabled"], ["auto", "disabled"]),
     "function.allowed_callers": ([["programmatic"]], [["direct"]]),
     "function.async": ([True, 0], [False]),
