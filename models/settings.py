@@ -19,6 +19,7 @@ Network = IPv4Network | IPv6Network
 Amount = Annotated[float, Field(allow_inf_nan=False)]
 EventNaming = Literal["openai", "specification"]
 HostName = Annotated[str, Field(pattern=r"^(\*|[^\s/,@*]+)$")]
+HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e\x80-\xff\t]*$")]
 Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^\s/,@*]+)$")]
 
 
@@ -28,7 +29,7 @@ class McpServer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     url: str = Field(pattern=r"^https?://[^\s]+$")
-    headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    headers: dict[str, HeaderValue] = Field(default_factory=dict, repr=False)
 
 
 class SettingsError(Exception):

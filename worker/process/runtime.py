@@ -27,7 +27,8 @@ from worker.generation.request.images import image_sample
 from worker.generation.retry import WriteRetrier
 from worker.generation.runner import Runner, RunnerServices
 from worker.generation.turn_loop import TurnLoop
-from worker.hosted.mcp.client import McpClient, McpTimeouts
+from worker.hosted.mcp.client import McpClient
+from worker.hosted.mcp.connection import McpTimeouts
 from worker.hosted.searxng import Searxng
 from worker.process.cancel_listener import CancelListener
 from worker.process.checkpointer import Checkpointer

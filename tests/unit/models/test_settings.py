@@ -59,6 +59,10 @@ def test_a_bad_value_is_refused_with_the_name_of_its_variable(
         ("DATABASE_URL", "mysql://root:secret@localhost/x"),
         ("DATABASE_URL", "/var/run/secret"),
         ("REDIS_URL", "http://:secret@localhost"),
+        (
+            "ANTIPHON_MCP_SERVERS",
+            '{"a": {"url": "https://a.example", "headers": {"x": "secret\\n"}}}',
+        ),
     ],
 )
 def test_a_bad_address_is_refused_without_the_password_in_it(

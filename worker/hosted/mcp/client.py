@@ -6,19 +6,17 @@ started, when the first server is called.
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotDoneError
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
-import httpx2
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from models.fetching.transport import GuardedTransport
 from models.tools.mcp.servers import McpEndpoint
+from worker.hosted.mcp.connection import McpConnection, McpTimeouts, connected
 from worker.hosted.mcp.errors import AbandonedError, McpServerError, server_errors
 
 if TYPE_CHECKING:
@@ -27,12 +25,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LIST_S = 10.0
-"""Seconds that each request may take but a call: to connect, and for each page of a list."""
-MAX_BYTES = 8 << 20
-"""Maximum bytes of one HTTP response of a server."""
-MAX_PAGES = 32
-"""Maximum pages of a list of tools."""
 _POLL_S = 0.1
 """Seconds between two checks that the answer is still wanted."""
 
@@ -41,20 +33,12 @@ IsAbandoned = Callable[[], bool]
 """Function that returns True once nobody waits for the answer any more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class McpTimeouts:
-    """Limits on the time of requests, seconds."""
-
-    call_s: float = 60.0
-    list_s: float = LIST_S
-
-
 class McpClient:
     """Client of any number of servers; thread-safe."""
 
-    def __init__(self, timeouts: McpTimeouts = McpTimeouts()) -> None:
+    def __init__(self, timeouts: McpTimeouts | None = None) -> None:
         """Create a client; nothing is imported or started yet."""
-        self._timeouts = timeouts
+        self._timeouts = timeouts or McpTimeouts()
         self._lock = threading.Lock()
         self._stack = ExitStack()
         self._portal: BlockingPortal | None = None
@@ -89,16 +73,14 @@ class McpSession:
         self._endpoint = endpoint
         self._timeouts = timeouts
         self._owner = owner
-        self._opened: AbstractContextManager[Client] | None = None
-        self._client: Client | None = None
-        self._tools: list[Tool] = []
+        self._opened: AbstractContextManager[McpConnection] | None = None
+        self._connection: McpConnection | None = None
         self._refusal: int | None = None
         """Status of the latest HTTP response, if that is an error."""
 
     def list_tools(self) -> "list[Tool]":
         """Return the server's tools, as they were on connecting; raise `McpServerError`."""
-        self.connect()
-        return self._tools
+        return self.connect().tools
 
     def call(
         self,
@@ -119,19 +101,22 @@ class McpSession:
 
         return self._run(call, self._timeouts.call_s + self._timeouts.list_s, is_abandoned)
 
-    def connect(self) -> None:
+    def connect(self) -> McpConnection:
         """Connect unless it is connected; raise `McpServerError`."""
-        if self._client is not None:
-            return
-        self._refusal = None
-        with self._errors():
-            opened = self._portal.wrap_async_context_manager(self._open())
-            self._client = opened.__enter__()
-            self._opened = opened
+        if self._connection is None:
+            self._refusal = None
+            connection = connected(
+                self._endpoint, self._timeouts, self._note_status, owner=self._owner
+            )
+            with self._errors():
+                opened = self._portal.wrap_async_context_manager(connection)
+                self._connection = opened.__enter__()
+                self._opened = opened
+        return self._connection
 
     def close(self) -> None:
         """End the session if it is connected."""
-        opened, self._opened, self._client = self._opened, None, None
+        opened, self._opened, self._connection = self._opened, None, None
         if opened is None:
             return
         try:
@@ -146,16 +131,21 @@ class McpSession:
         timeout_s: float,
         is_abandoned: IsAbandoned,
     ) -> T:
-        client, self._refusal = self._client, None
-        assert client is not None
+        connection, self._refusal = self._connection, None
+        assert connection is not None
         try:
             with self._errors():
-                future: Future[T] = self._portal.start_task_soon(_within, timeout_s, ask, client)
+                future: Future[T] = self._portal.start_task_soon(
+                    _within, timeout_s, ask, connection.client
+                )
                 return _wait(future, is_abandoned)
         except (McpServerError, AbandonedError):
             # What is left of the session may be unusable.
             self.close()
             raise
+
+    def _note_status(self, status: int) -> None:
+        self._refusal = status if status >= 400 else None
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -166,51 +156,6 @@ class McpSession:
         except McpServerError as error:
             error.http_status = self._refusal
             raise
-
-    @asynccontextmanager
-    async def _open(self) -> "AsyncIterator[Client]":
-        from mcp import Client
-        from mcp.client.streamable_http import streamable_http_client
-
-        async def note(response: httpx2.Response) -> None:
-            self._refusal = response.status_code if response.status_code >= 400 else None
-
-        timeouts = self._timeouts
-        async with (
-            httpx2.AsyncClient(
-                transport=GuardedTransport(
-                    self._endpoint.url,
-                    self._endpoint.destinations,
-                    owner=self._owner,
-                    max_bytes=MAX_BYTES,
-                ),
-                headers={"user-agent": "antiphon", **self._endpoint.headers},
-                # A stream may be silent as long as a call takes.
-                timeout=httpx2.Timeout(timeouts.list_s, read=timeouts.call_s + timeouts.list_s),
-                event_hooks={"response": [note]},
-                trust_env=False,
-            ) as http,
-            Client(
-                streamable_http_client(self._endpoint.url, http_client=http),
-                read_timeout_seconds=timeouts.list_s,
-                cache=None,
-            ) as client,
-        ):
-            # Before any call, whose result is checked against the schema of its tool.
-            self._tools = await _list_tools(client)
-            yield client
-
-
-async def _list_tools(client: "Client") -> "list[Tool]":
-    tools: list[Tool] = []
-    cursor: str | None = None
-    for _ in range(MAX_PAGES):
-        page = await client.list_tools(cursor=cursor)
-        tools += page.tools
-        cursor = page.next_cursor
-        if cursor is None:
-            return tools
-    raise McpServerError(f"its list of tools has more than {MAX_PAGES} pages")
 
 
 async def _within(

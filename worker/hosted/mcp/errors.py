@@ -65,7 +65,7 @@ def _convert(error: BaseException) -> McpServerError | None:
         case httpx2.HTTPError():
             return McpServerError(f"the server cannot be reached: {error}")
         case ValidationError() | RuntimeError():
-            # RuntimeError: content that does not satisfy the tool's own schema.
+            # RuntimeError: an answer of another kind than was asked for.
             return McpServerError("the server's answer is not as the protocol demands")
         case OSError() | anyio.ClosedResourceError() | anyio.BrokenResourceError():
             return McpServerError("the connection to the server was lost")

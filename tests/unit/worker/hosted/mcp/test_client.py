@@ -1,5 +1,6 @@
 """Client of MCP servers, with a real server in a process of its own."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,9 @@ from models.schemas.tools.mcp import McpTool
 from models.tools.mcp.servers import ANYWHERE, McpEndpoint
 from tests.mcp.process import McpServerProcess
 from tests.polling import eventually
-from worker.hosted.mcp.client import McpClient, McpSession, McpTimeouts
+from worker.hosted.mcp import connection
+from worker.hosted.mcp.client import McpClient, McpSession
+from worker.hosted.mcp.connection import McpTimeouts
 from worker.hosted.mcp.convert import listed_tools, to_result
 from worker.hosted.mcp.errors import AbandonedError, McpServerError
 
@@ -70,6 +73,88 @@ class Answering:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class Raw:
+    """MCP server whose answers are given: results by method, or functions that return them."""
+
+    def __init__(self, **results: Any) -> None:
+        self.has_ended = threading.Event()
+        """Set once a client has told it of the end of the session."""
+        self._released = threading.Event()
+        begun = {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "raw", "version": "1"},
+        }
+        self.results = {"initialize": begun, "tools/list": {"tools": []}, **results}
+        raw = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                self.answer(200 if "id" in request else 202, raw.result_of(request))
+
+            def do_GET(self) -> None:
+                self.answer(405)
+
+            def do_DELETE(self) -> None:
+                raw.has_ended.set()
+                raw.wait()
+                self.answer(200)
+
+            def answer(self, status: int, body: bytes = b"") -> None:
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.send_header("mcp-session-id", "1")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Log nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/mcp"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.01])
+
+    def wait(self) -> dict[str, Any]:
+        """Wait until the test ends, then list no tools."""
+        self._released.wait()
+        return {"tools": []}
+
+    def result_of(self, request: dict[str, Any]) -> bytes:
+        """Return the answer to a request, or nothing to a notification."""
+        if "id" not in request:
+            return b""
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": request["id"]}
+        result = self.results.get(request["method"])
+        if result is None:
+            answer["error"] = {"code": -32601, "message": "unknown"}
+        else:
+            answer["result"] = result() if callable(result) else result
+        return json.dumps(answer).encode()
+
+    def __enter__(self) -> "Raw":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._released.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """Return a function that opens a session that waits for ten minutes for each answer."""
+    monkeypatch.setattr(connection, "CLOSE_S", 0.1)
+    client = McpClient(McpTimeouts(call_s=600, list_s=600))
+    yield lambda url: client.session(McpEndpoint(url=url, destinations=ANYWHERE), owner="p")
+    client.close()
 
 
 def test_it_works(server: McpServerProcess, open_session: Open) -> None:
@@ -162,6 +247,58 @@ def test_an_answer_that_is_not_of_the_protocol_is_an_error(
         with pytest.raises(McpServerError):
             session.connect()
     client.close()
+
+
+def test_a_header_may_have_any_character_of_headers(
+    server: McpServerProcess, open_session: Open
+) -> None:
+    session = open_session(server.url, **{"x-name": "J\xe9r\xf4me"})
+
+    assert to_result_of(session, "add") == "3"
+    assert server.journal[-1]["headers"]["x-name"] == "J\xe9r\xf4me"
+
+
+def test_a_server_that_does_not_let_go_of_its_session_is_left(patient: Open) -> None:
+    with Raw() as server:
+        session = patient(server.url)
+        session.connect()
+
+        session.close()
+
+        assert server.has_ended.is_set()
+
+
+def test_a_server_has_a_limited_time_to_list_its_tools(
+    patient: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "CONNECT_S", 0.5)
+    server = Raw()
+    server.results["tools/list"] = server.wait
+    with server, pytest.raises(McpServerError, match="in time"):
+        patient(server.url).connect()
+
+
+def test_the_pages_of_a_list_are_bounded_together(patient: Open) -> None:
+    tool = {"name": "a", "description": "x" * (1 << 20), "inputSchema": {"type": "object"}}
+    pages = {"tools": [tool], "nextCursor": "next"}
+    with (
+        Raw(**{"tools/list": pages}) as server,
+        pytest.raises(McpServerError, match="more than 8388608 bytes"),
+    ):
+        patient(server.url).connect()
+
+
+def test_what_a_tool_answers_is_read_whatever_its_own_schema_says(patient: Open) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(x+)+$"}}}
+    tool = {"name": "a", "inputSchema": {"type": "object"}, "outputSchema": schema}
+    content = {"a": "xx!"}
+    answer = {"content": [], "structuredContent": content, "isError": False}
+    with Raw(**{"tools/list": {"tools": [tool]}, "tools/call": answer}) as server:
+        session = patient(server.url)
+        session.connect()
+
+        assert to_result(session.call("a", {})).output == '{"a":"xx!"}'
+        session.close()
 
 
 class TestLists:
