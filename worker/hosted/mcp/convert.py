@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MAX_LIST_BYTES = 256 << 10
 """Maximum size of one list of tools, as JSON."""
 _MAX_NAME = 128
+_LEAST_INTEGER, _GREATEST_INTEGER = -(2**63), 2**64 - 1
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -43,7 +44,7 @@ def to_result(answer: "CallToolResult") -> McpResult:
     """Return the result of a call: its text, and a note in the place of what is not text."""
     texts = [_text(block.model_dump(by_alias=True)) for block in answer.content]
     if not texts and answer.structured_content is not None:
-        texts = [orjson.dumps(answer.structured_content).decode()]
+        texts = [orjson.dumps(_clean(answer.structured_content)).decode()]
     text = _clean("\n".join(texts))
     result = McpResult(error=text) if answer.is_error else McpResult(output=text)
     return result.cut(MAX_OUTPUT)
@@ -61,8 +62,13 @@ def _listed(tool: "Tool") -> Listed:
 
 
 def _clean(value: Any) -> Any:
-    """Return a value of JSON without characters that cannot be stored: NUL, and surrogates."""
+    """Return a value of JSON without what cannot be stored.
+
+    That is NUL, surrogates, and integers of more than 64 bits, of which the nearest is kept.
+    """
     match value:
+        case int() if not _LEAST_INTEGER <= value <= _GREATEST_INTEGER:
+            return max(_LEAST_INTEGER, min(value, _GREATEST_INTEGER))
         case str():
             return value.encode(errors="replace").decode().replace("\0", _REPLACEMENT)
         case dict():

@@ -334,3 +334,13 @@ class TestLists:
 
         assert tool["description"] == "a\N{REPLACEMENT CHARACTER}b"
         assert "\0" not in str(tool)
+
+    def test_an_integer_that_no_database_takes_is_the_nearest(self) -> None:
+        from mcp.types import CallToolResult, Tool
+
+        schema = {"minimum": -(10**30), "maximum": 10**30, "default": True}
+        [tool] = self.listed([Tool(name="a", input_schema=schema)])
+        result = to_result(CallToolResult(content=[], structured_content={"n": 10**30}))
+
+        assert tool["input_schema"] == {"minimum": -(2**63), "maximum": 2**64 - 1, "default": True}
+        assert result.output == '{"n":18446744073709551615}'
