@@ -6,8 +6,8 @@ from typing import Any
 from api.services import Services
 from models.errors import InvalidRequestError
 from models.schemas.request.create_response import CreateResponse
-from models.schemas.tools.mcp import McpTool
-from models.tools.mcp.approvals import answers_in, requests_in
+from models.schemas.tools.mcp import MAX_CALLS, McpTool
+from models.tools.mcp.approvals import answers_in, approved_calls, requests_in
 from models.tools.mcp.servers import McpServerRefusedError, McpServers
 
 Item = dict[str, Any]
@@ -50,7 +50,7 @@ def tool_secrets(body: CreateResponse) -> dict[str, dict[str, Any]]:
 def check_approvals(items: Sequence[Item], before: Sequence[Item], body: CreateResponse) -> None:
     """Raise a 400 for an approval of a call that waits for none, or that cannot be made.
 
-    `before` are the items of the context.
+    Likewise for more than the response may make. `before` are the items of the context.
     """
     answered = set(answers_in(before))
     labels = {tool.server_label for tool in body.tools if isinstance(tool, McpTool)}
@@ -70,3 +70,15 @@ def check_approvals(items: Sequence[Item], before: Sequence[Item], body: CreateR
         if item["approve"] and label not in labels:
             message = f"The call cannot be made: tools has no MCP server '{label}'."
             raise InvalidRequestError(message, param=param)
+    _check_num_approved([*before, *items], body)
+
+
+def _check_num_approved(items: Sequence[Item], body: CreateResponse) -> None:
+    most, num_approved = (
+        min(body.max_tool_calls or MAX_CALLS, MAX_CALLS),
+        len(approved_calls(items)),
+    )
+    if num_approved > most:
+        message = f"{num_approved} calls are approved, and the response makes at most {most}."
+        param = "max_tool_calls" if body.max_tool_calls == most else "input"
+        raise InvalidRequestError(message, param=param)

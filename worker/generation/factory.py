@@ -6,6 +6,7 @@ from models.chat.prompt import ChatEncoder, EncodedPrompt
 from models.recording.recorder import Recorder
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.tools.call_items import HostedType
+from models.schemas.tools.mcp import MAX_CALLS
 from models.tools.choice import call_rule, format_of
 from models.tools.mcp.functions import has_mcp
 from models.tools.search_choice import offered_search
@@ -19,8 +20,6 @@ from worker.parsing.turns import TurnFormat
 
 MAX_SEARCHES = 32
 """Most searches of one response; `max_tool_calls` can only lower it."""
-MAX_MCP_CALLS = 128
-"""Most calls of MCP tools of one response; likewise."""
 
 
 class GenerationFactory:
@@ -93,10 +92,10 @@ def output_rules(parameters: GenerationParameters) -> OutputRules:
 
 def _max_hosted(parameters: GenerationParameters) -> Counter[HostedType]:
     """Return the most calls that the server answers, by the type of their items."""
-    limit = parameters.max_tool_calls or MAX_MCP_CALLS
+    limit = parameters.max_tool_calls or MAX_CALLS
     most: Counter[HostedType] = Counter()
     if offered_search(parameters) is not None:
         most["web_search_call"] = min(limit, MAX_SEARCHES)
     if has_mcp(parameters):
-        most["mcp_call"] = min(limit, MAX_MCP_CALLS)
+        most["mcp_call"] = min(limit, MAX_CALLS)
     return most

@@ -11,6 +11,8 @@ from pydantic_core import PydanticCustomError
 from models.schemas.strict import ServerLabel, Text, ToolName, WireModel, at_most
 from models.schemas.unserved import MCP
 
+MAX_CALLS = 128
+"""Maximum calls of one response; `max_tool_calls` can only lower it."""
 MAX_NAMES = 256
 """Maximum number of tools that one filter names."""
 MAX_HEADERS = 32

@@ -366,6 +366,25 @@ class TestApprovals:
             position = len(body["input"]) - 1
             assert error_of(answered)["param"] == f"input[{position}].approval_request_id"
 
+    @pytest.mark.parametrize(
+        ("num_calls", "limit", "param"),
+        [(2, {"max_tool_calls": 1}, "max_tool_calls"), (129, {}, "input")],
+    )
+    def test_no_more_calls_are_approved_than_a_response_makes(
+        self, http: FlaskClient, num_calls: int, limit: dict[str, int], param: str
+    ) -> None:
+        called = {"server_label": LABEL, "name": "add", "arguments": "{}"}
+        items: list[dict[str, Any]] = [{"role": "user", "content": "a"}]
+        for number in range(num_calls):
+            request = {"type": "mcp_approval_request", "id": f"mcpr_{number}", **called}
+            items += [request, self.answer(request)]
+
+        answered = http.post("/v1/responses", json={**ASKING, **limit, "input": items})
+
+        assert answered.status_code == 400
+        assert error_of(answered)["param"] == param
+        assert create(http, **ASKING, max_tool_calls=2, input=items[:5])["status"] == "queued"
+
     @pytest.mark.usefixtures("worker")
     @pytest.mark.parametrize(
         "approval",

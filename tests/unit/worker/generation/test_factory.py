@@ -3,7 +3,8 @@
 import pytest
 
 from models.schemas.request.parameters import GenerationParameters
-from worker.generation.factory import MAX_MCP_CALLS, MAX_SEARCHES, output_rules
+from models.schemas.tools.mcp import MAX_CALLS
+from worker.generation.factory import MAX_SEARCHES, output_rules
 
 SEARCH = {"type": "web_search"}
 MCP = {"type": "mcp", "server_label": "files", "server_url": "https://mcp.example"}
@@ -28,9 +29,9 @@ def test_it_works() -> None:
     [
         ([], None, 0, 0),
         ([SEARCH], None, MAX_SEARCHES, 0),
-        ([SEARCH, MCP], None, MAX_SEARCHES, MAX_MCP_CALLS),
+        ([SEARCH, MCP], None, MAX_SEARCHES, MAX_CALLS),
         ([SEARCH, MCP], 3, 3, 3),
-        ([SEARCH, MCP], 1000, MAX_SEARCHES, MAX_MCP_CALLS),
+        ([SEARCH, MCP], 1000, MAX_SEARCHES, MAX_CALLS),
     ],
 )
 def test_a_request_can_only_lower_the_number_of_hosted_calls(
