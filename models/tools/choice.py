@@ -106,7 +106,12 @@ def _find_rule(parameters: GenerationParameters) -> CallRule:
 
 
 def find_missing_tool(parameters: GenerationParameters) -> str | None:
-    """Return why `tool_choice` cannot be followed, once MCP servers have listed their tools."""
+    """Return why `tool_choice` cannot be followed, once MCP servers have listed their tools.
+
+    None for a warm-up, which does not ask them.
+    """
+    if parameters.is_warm_up:
+        return None
     rule = call_rule(parameters)
     if has_mcp(parameters) and rule.is_forced and not rule.tools:
         return "tool_choice names a tool that its MCP server does not list."
