@@ -5,7 +5,7 @@ Output items are in `models/schemas/output.py`; each of them can be sent back as
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from models.schemas.chat_shapes import CallingMessage, ToolMessage
 from models.schemas.parts import MessagePart, ReasoningPart, SearchResult, SummaryText
@@ -98,6 +98,26 @@ class GivenCompaction(WireModel):
     status: ItemStatus | None = None
 
 
+class SearchSource(WireModel):
+    """A page that a web search has found; what else servers say of it is kept."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    type: Label | None = None
+    url: Text | None = None
+
+
+class SearchAction(WireModel):
+    """What a web search has done; what else servers say of it is kept."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    type: Label | None = None
+    query: Text | None = None
+    queries: FailFastList[Text] | None = Field(None, max_length=MAX_PARTS)
+    sources: FailFastList[SearchSource] | None = Field(None, max_length=MAX_PARTS)
+
+
 class GivenSearch(WireModel):
     """A web search made in an earlier turn."""
 
@@ -106,7 +126,7 @@ class GivenSearch(WireModel):
     type: Literal["web_search_call"]
     id: ItemId | None = None
     status: str | None = None
-    action: dict[str, Any] | None = None
+    action: SearchAction | None = None
     results: FailFastList[SearchResult] | None = Field(None, max_length=MAX_PARTS)
 
 

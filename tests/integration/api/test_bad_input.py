@@ -86,6 +86,16 @@ _BODIES: dict[str, tuple[dict[str, Any], str, str]] = {
         "text.format.schema",
     ),
     "verbosity": ({"text": {"verbosity": "loud"}}, "invalid_value", "text.verbosity"),
+    "queries of a search": (
+        {"input": [{"type": "web_search_call", "action": {"queries": [1]}}]},
+        "invalid_type",
+        "input[0].action.queries[0]",
+    ),
+    "sources of a search": (
+        {"input": [{"type": "web_search_call", "action": {"query": "a", "sources": 1}}]},
+        "invalid_type",
+        "input[0].action.sources",
+    ),
     "NUL": ({"input": "a\0b"}, "invalid_value", "input"),
     "NUL in metadata": ({"metadata": {"k": "\0"}}, "invalid_value", "metadata.k"),
     "stop empty": ({"stop": ""}, "string_below_min_length", "stop[0]"),

@@ -52,6 +52,7 @@ def fault_of(item: dict[str, Any]) -> str:
         {"id": "msg_1"},
         {"type": "compaction", "encrypted_content": "sealed"},
         {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {}},
+        {"type": "web_search_call", "action": {"type": "open_page", "url": "https://a.example"}},
     ],
 )
 def test_an_item_is_kept_as_it_was_given(item: dict[str, Any]) -> None:
