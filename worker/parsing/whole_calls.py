@@ -24,9 +24,10 @@ def parse_function_call(text: str, functions: Collection[str]) -> FunctionCallTe
         call = orjson.loads(text.strip().removeprefix(CALL_OPENER).removesuffix(CALL_CLOSER))
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(call, dict) or call.get("name") not in functions:
+    name = call.get("name") if isinstance(call, dict) else None
+    if not isinstance(name, str) or name not in functions:
         return None
     arguments = call.get("arguments", call.get("parameters", {}))
     if isinstance(arguments, dict):
         arguments = orjson.dumps(arguments).decode()
-    return FunctionCallText(call["name"], arguments) if isinstance(arguments, str) else None
+    return FunctionCallText(name, arguments) if isinstance(arguments, str) else None
