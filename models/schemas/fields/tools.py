@@ -41,6 +41,7 @@ TOOLS: FieldNotes = {
     "file_search": refused("not served"),
     "image_generation": refused("not served"),
     "local_shell": refused("not served"),
+    "programmatic_tool_calling": refused("not served"),
     "shell": refused("not served"),
 }
 """Types of tools, and fields of a type."""

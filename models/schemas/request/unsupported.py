@@ -27,6 +27,7 @@ UNSERVED_TOOLS = frozenset(
         "file_search",
         "image_generation",
         "local_shell",
+        "programmatic_tool_calling",
         "shell",
     }
 )
