@@ -8,7 +8,6 @@ from uuid import UUID
 from api.streaming.websocket.context_cache import ContextCache
 from models.errors import InvalidRequestError, PreviousResponseNotFoundError
 from models.ids import response_wire_id
-from models.responses.record import ResponseRecord
 from models.schemas.request.create_response import CreateResponse
 
 
@@ -31,7 +30,7 @@ class ConnectionContexts:
     def __init__(self, cache: ContextCache) -> None:
         self._cache = cache
         self._lock = threading.Lock()
-        self._latest: dict[str | None, ResponseRecord] = {}
+        self._latest: dict[str | None, UUID] = {}
         self._is_closed = False
 
     def find(self, request: CreateResponse) -> UnstoredContext | None:
@@ -42,28 +41,26 @@ class ConnectionContexts:
         wire_id = request.previous_response_id
         with self._lock:
             latest = list(self._latest.values())
-        previous = next((one for one in latest if response_wire_id(one.id) == wire_id), None)
-        if previous is None:
+        previous_id = next((one for one in latest if response_wire_id(one) == wire_id), None)
+        if previous_id is None:
             return None
-        items = self._cache.get(previous.id)
+        items = self._cache.get(previous_id)
         if items is None:
             message = f"Previous response with id '{wire_id}' not found."
             raise PreviousResponseNotFoundError(message, param="previous_response_id")
         if request.store:
             message = "The previous response was not stored: store must be false to go on."
             raise InvalidRequestError(message, param="store")
-        return UnstoredContext(previous.id, items)
+        return UnstoredContext(previous_id, items)
 
-    def keep(
-        self, stream_id: str | None, record: ResponseRecord, items: list[dict[str, Any]]
-    ) -> None:
+    def keep(self, stream_id: str | None, response_id: UUID, items: list[dict[str, Any]]) -> None:
         """Keep the context after a response instead of that of the one before on its stream."""
         with self._lock:
             if self._is_closed:
                 return
             self._forget(stream_id)
-            self._latest[stream_id] = record
-            self._cache.keep(record.id, items)
+            self._latest[stream_id] = response_id
+            self._cache.keep(response_id, items)
 
     def evict(self, stream_id: str | None, wire_id: object) -> None:
         """Evict the context that `wire_id` names: a request that continued it has failed.
@@ -72,7 +69,7 @@ class ConnectionContexts:
         """
         with self._lock:
             latest = self._latest.get(stream_id)
-            if latest is not None and response_wire_id(latest.id) == wire_id:
+            if latest is not None and response_wire_id(latest) == wire_id:
                 self._forget(stream_id)
 
     def close(self) -> None:
@@ -85,4 +82,4 @@ class ConnectionContexts:
     def _forget(self, stream_id: str | None) -> None:
         latest = self._latest.pop(stream_id, None)
         if latest is not None:
-            self._cache.forget(latest.id)
+            self._cache.forget(latest)

@@ -114,7 +114,7 @@ def keep_context(
         return
     before = None if content.has_context else record.previous_response_id
     chain = _chain(session, before) if before else []
-    session.contexts.keep(stream_id, record, chain + content.items + response["output"])
+    session.contexts.keep(stream_id, record.id, chain + content.items + response["output"])
 
 
 def _chain(session: Session, response_id: UUID) -> list[dict[str, Any]]:

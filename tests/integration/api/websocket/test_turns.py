@@ -1,6 +1,7 @@
 """WebSocket on /v1/responses: turns on one connection, and its cache of unstored contexts."""
 
 import contextlib
+import gc
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from simple_websocket import ConnectionClosed
 from api.streaming.tail import Tail
 from api.streaming.timings import StreamTimings
 from models.errors import UnavailableError
+from models.ids import response_wire_id
+from models.responses.record import ResponseRecord
 from models.streams.event_log import LoggedEvent
 from tests.integration.api.requests import create_and_wait, fetch, text_of
 from tests.integration.api.websocket.frames import (
@@ -112,6 +115,20 @@ def test_only_the_latest_can_go_on(connect: Connect) -> None:
     run_turn(socket, previous_response_id=first["id"])
 
     assert run_refused_turn(socket, previous_response_id=first["id"])["code"] == NOT_FOUND
+
+
+@pytest.mark.usefixtures("worker")
+def test_nothing_of_it_is_held_but_its_context(connect: Connect) -> None:
+    socket = connect()
+    first = run_turn(socket, instructions="Be brief.")
+
+    def num_held() -> int:
+        gc.collect()
+        records = (one for one in gc.get_objects() if isinstance(one, ResponseRecord))
+        return sum(response_wire_id(record.id) == first["id"] for record in records)
+
+    eventually(lambda: num_held() == 0)
+    assert run_turn(socket, previous_response_id=first["id"])["status"] == "completed"
 
 
 @pytest.mark.usefixtures("worker")

@@ -33,7 +33,7 @@ def asking(previous: ResponseRecord, **fields: Any) -> CreateResponse:
 def test_it_works(contexts: ConnectionContexts) -> None:
     record = stored_response()
 
-    contexts.keep("main", record, ITEMS)
+    contexts.keep("main", record.id, ITEMS)
     found = contexts.find(asking(record))
 
     assert found is not None
@@ -44,9 +44,9 @@ def test_it_works(contexts: ConnectionContexts) -> None:
 def test_each_stream_has_its_latest(contexts: ConnectionContexts, cache: ContextCache) -> None:
     old, new, other = (stored_response() for _ in range(3))
 
-    contexts.keep("main", old, ITEMS)
-    contexts.keep("other", other, ITEMS)
-    contexts.keep("main", new, ITEMS)
+    contexts.keep("main", old.id, ITEMS)
+    contexts.keep("other", other.id, ITEMS)
+    contexts.keep("main", new.id, ITEMS)
 
     assert contexts.find(asking(old)) is None
     assert contexts.find(asking(new))
@@ -59,7 +59,7 @@ def test_only_a_failure_on_its_own_stream_evicts_it(
     contexts: ConnectionContexts, stream_id: str | None, is_kept: bool
 ) -> None:
     record = stored_response()
-    contexts.keep("main", record, ITEMS)
+    contexts.keep("main", record.id, ITEMS)
 
     contexts.evict(stream_id, response_wire_id(record.id))
     contexts.evict("main", None)
@@ -70,7 +70,7 @@ def test_only_a_failure_on_its_own_stream_evicts_it(
 
 def test_what_the_cache_has_evicted_is_not_found() -> None:
     contexts, record = ConnectionContexts(ContextCache(max_bytes=1)), stored_response()
-    contexts.keep(None, record, ITEMS)
+    contexts.keep(None, record.id, ITEMS)
 
     with pytest.raises(PreviousResponseNotFoundError):
         contexts.find(asking(record))
@@ -78,7 +78,7 @@ def test_what_the_cache_has_evicted_is_not_found() -> None:
 
 def test_what_was_not_stored_is_not_stored_by_going_on(contexts: ConnectionContexts) -> None:
     record = stored_response()
-    contexts.keep(None, record, ITEMS)
+    contexts.keep(None, record.id, ITEMS)
     request = asking(record)
     request.store = True
 
@@ -88,10 +88,10 @@ def test_what_was_not_stored_is_not_stored_by_going_on(contexts: ConnectionConte
 
 def test_nothing_is_kept_after_the_end(contexts: ConnectionContexts, cache: ContextCache) -> None:
     first, late = stored_response(), stored_response()
-    contexts.keep("main", first, ITEMS)
+    contexts.keep("main", first.id, ITEMS)
 
     contexts.close()
-    contexts.keep("main", late, ITEMS)
+    contexts.keep("main", late.id, ITEMS)
 
     assert cache.get(first.id) is cache.get(late.id) is None
     assert contexts.find(asking(late)) is None
