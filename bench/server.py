@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 START_S = 180.0
 STOP_S = 60.0
 _POLL_S = 0.1
-_OWN_VARIABLES = ("DATABASE_URL", "REDIS_URL")
+_OWN_VARIABLES = ("DATABASE_URL", "DATABASE_MAINTENANCE_URL", "REDIS_URL")
 """Variables not passed on, so that the made-up responses go to a database of their own."""
 
 

@@ -31,6 +31,11 @@ random | write roles/secret
 for role in owner app maintenance; do
   random | write "roles/antiphon_$role"
   database_url "antiphon_$role" "roles/antiphon_$role" | write "$role/DATABASE_URL"
-  printf 'redis://:%s@valkey:6379/0' "$(cat valkey/password)" | write "$role/REDIS_URL"
-  write "$role/secret" <roles/secret
+done
+# Workers are of two roles: they generate for one project at a time, and claim from all.
+write worker/DATABASE_URL <app/DATABASE_URL
+write worker/DATABASE_MAINTENANCE_URL <maintenance/DATABASE_URL
+for service in owner app worker maintenance; do
+  printf 'redis://:%s@valkey:6379/0' "$(cat valkey/password)" | write "$service/REDIS_URL"
+  write "$service/secret" <roles/secret
 done

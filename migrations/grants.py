@@ -1,7 +1,9 @@
 """Rights of the roles that the server's processes connect as, granted after every migration.
 
-`antiphon_app` reads and writes rows; `antiphon_maintenance` also creates and drops partitions, by
-functions. Roles that do not exist are skipped: one role may then be owner and all others.
+`antiphon_app` reads and writes the rows of one project at a time. `antiphon_maintenance` works for
+all projects, in the tables that have the policy `upkeep`, and creates and drops partitions, by
+functions. The owner sees all rows, when it says so. Roles that do not exist are skipped: the owner
+may then be all others.
 """
 
 from sqlalchemy import NullPool, create_engine, text
@@ -13,7 +15,9 @@ DO $$
 DECLARE
     role text;
     name text;
+    policy record;
 BEGIN
+    SET LOCAL lock_timeout = '2s';
     FOR role IN SELECT rolname FROM pg_roles
                 WHERE rolname IN ('antiphon_app', 'antiphon_maintenance') LOOP
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), role);
@@ -30,6 +34,22 @@ BEGIN
                   AND p.proname IN ('add_month', 'drop_month')
                   AND r.rolname = 'antiphon_maintenance' LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO antiphon_maintenance', name);
+    END LOOP;
+    FOR policy IN
+        SELECT made.polname, c.oid::regclass::text AS table, made.polroles, wanted.roles,
+               (SELECT string_agg(member::regrole::text, ', ') FROM unnest(wanted.roles) member)
+               AS names
+        FROM pg_policy made JOIN pg_class c ON c.oid = made.polrelid CROSS JOIN LATERAL (
+            SELECT array_agg(r.oid) AS roles FROM pg_roles r WHERE r.oid = c.relowner
+                OR made.polname = 'upkeep' AND r.rolname = 'antiphon_maintenance') wanted
+        WHERE c.relnamespace = current_schema()::regnamespace
+          AND made.polname IN ('upkeep', 'ownership')
+    LOOP
+        -- Not for nothing: it locks the table.
+        IF NOT (policy.polroles @> policy.roles AND policy.roles @> policy.polroles) THEN
+            EXECUTE format('ALTER POLICY %I ON %s TO %s',
+                           policy.polname, policy.table, policy.names);
+        END IF;
     END LOOP;
 END $$
 """)

@@ -101,6 +101,11 @@ class Settings(BaseSettings):
     database_url: Annotated[str | None, Field(validation_alias="DATABASE_URL")] = None
     """A Postgres 16 or newer of yours, `postgresql://…`, or a cluster, `postgresql://user@one,two/name`;
     `up` starts its own if this is not set."""
+    database_maintenance_url: Annotated[
+        str | None, Field(validation_alias="DATABASE_MAINTENANCE_URL")
+    ] = None
+    """The same database as the role `antiphon_maintenance`, for what workers and maintenance do for
+    all projects at once; `DATABASE_URL` if this is not set. The API has no use for it."""
     secret_file: Path | None = None
     """File with the secrets that encrypt the server's own secrets in the database: those that sign
     webhooks, and keys of encrypted content. One a line, of at least 16 characters: the first
@@ -261,7 +266,7 @@ class Settings(BaseSettings):
             return value
         return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_maintenance_url")
     @classmethod
     def _psycopg_driver(cls, value: str | None) -> str | None:
         """Accept the common URL schemes of Postgres and select the installed driver, psycopg."""

@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from cli.embedded import EmbeddedPostgres, EmbeddedValkey
+from cli.embedded.roles import OWNER
 from models.database.connection import Base
 from models.tables import DEFAULT_PROJECT
 from tests.acceptance.server import AntiphonServer, make_in
@@ -28,7 +29,7 @@ _numbers = itertools.count(1)
 
 for _name in [name for name in os.environ if name.startswith("ANTIPHON_")]:
     del os.environ[_name]
-for _name in ("DATABASE_URL", "REDIS_URL"):
+for _name in ("DATABASE_URL", "DATABASE_MAINTENANCE_URL", "REDIS_URL"):
     os.environ.pop(_name, None)
 
 # Without a GPU, GPU kernels run in Triton's interpreter. Triton reads this variable when it is
@@ -57,9 +58,14 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]
 
 @pytest.fixture(scope="session")
 def migrated_url(postgres: EmbeddedPostgres) -> str:
-    """Create a database migrated to head by `antiphon migrate`, shared by all tests."""
+    """Create a database migrated to head by `antiphon migrate`, shared by all tests.
+
+    It belongs to the owner's role; the address is the superuser's, which no policy restricts.
+    """
     url = _create_database(postgres, "antiphon")
-    environment = os.environ | {"DATABASE_URL": url, "REDIS_URL": "redis://"}
+    _execute(postgres.url, f"ALTER DATABASE antiphon OWNER TO {OWNER}")
+    owner_url = on_database(postgres.url_of(OWNER), "antiphon")
+    environment = os.environ | {"DATABASE_URL": owner_url, "REDIS_URL": "redis://"}
     command = [sys.executable, str(ROOT / "antiphon"), "migrate"]
     subprocess.run(command, env=environment, cwd=ROOT, check=True)
     return url

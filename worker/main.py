@@ -8,6 +8,7 @@ from pathlib import Path
 
 from celery import signals
 
+from models.database.refusal import exit_if_refused
 from models.logging import configure_logging
 from models.settings import Settings
 from models.vital_thread import VitalThread
@@ -48,7 +49,8 @@ def main(settings: Settings, name: str, pulse: Path | None = None) -> None:
             drain.start()
 
     signals.worker_shutting_down.connect(on_shutdown, weak=False)
-    runtime.start()
+    with exit_if_refused():
+        runtime.start()
     # Loaded modules and weights live until exit: exempt them from every further collection.
     gc.freeze()
     try:

@@ -73,7 +73,7 @@ def _store(server: Server) -> Store:
 
 
 def _num_queued(store: Store) -> int:
-    return sum(store.reaper.num_queued().values())
+    return sum(store.projects.num_queued().values())
 
 
 def _drain_s(store: Store) -> float:

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import typer
 
+from models.database.refusal import UpkeepRefusedError
 from models.encryption.key_file import RECHECK_S
 from models.encryption.vault import VaultError
 from models.settings import SettingsError, load_settings
@@ -29,11 +30,16 @@ def rotate() -> None:
         if settings.secret_file is None:
             _fail("ANTIPHON_SECRET_FILE names no file", code=2)
         with closing(
-            Store.open(settings.database_url, pool_size=1, secret_file=settings.secret_file)
+            Store.open(
+                settings.database_url,
+                maintenance_url=settings.database_maintenance_url,
+                pool_size=1,
+                secret_file=settings.secret_file,
+            )
         ) as store:
             _wait_until_settled(settings.secret_file)
             rotation = store.secrets.rotate()
-    except (SettingsError, VaultError) as error:
+    except (SettingsError, VaultError, UpkeepRefusedError) as error:
         _fail(str(error), code=2)
     typer.echo(f"{rotation.num_changed} secrets are encrypted anew")
     if rotation.num_unreadable:

@@ -66,9 +66,12 @@ def run(settings: Settings) -> None:
         _check_port(settings)
         _log_to(folder.log_path("supervisor"))
         env = dict(os.environ) | {"ANTIPHON_DATA_DIR": str(settings.data_dir)}
-        with Supervisor(folder, LeaseEnder(env).on_death) as supervisor:
+        # For the workers alone: the API sees one project at a time.
+        env.pop("DATABASE_MAINTENANCE_URL", None)
+        leases = LeaseEnder()
+        with Supervisor(folder, leases.on_death) as supervisor:
             try:
-                _Startup(settings, folder, supervisor, env).run()
+                _Startup(settings, folder, supervisor, env, leases).run()
             except StopRequested:
                 logger.warning("stopping")
 
@@ -77,13 +80,19 @@ class _Startup:
     """Startup sequence of the server."""
 
     def __init__(
-        self, settings: Settings, folder: RunFolder, supervisor: Supervisor, env: dict[str, str]
+        self,
+        settings: Settings,
+        folder: RunFolder,
+        supervisor: Supervisor,
+        env: dict[str, str],
+        leases: LeaseEnder,
     ) -> None:
         self._settings = settings
         self._folder = folder
         self._supervisor = supervisor
         self._console = StepConsole(Console())
         self._env = env
+        self._leases = leases
         self._database_urls: dict[str, str] = {}
         """Address of the database by role."""
 
@@ -113,6 +122,8 @@ class _Startup:
         more = {"ANTIPHON_URL": base_url(settings)}
         if settings.database_url:
             self._database_urls = dict.fromkeys(ROLES, settings.database_url)
+            if settings.database_maintenance_url:
+                self._database_urls[MAINTENANCE] = settings.database_maintenance_url
         else:
             more["DATABASE_ADMIN_URL"] = self._start_postgres()
             self._create_secret_file()
@@ -123,6 +134,9 @@ class _Startup:
         if "ANTIPHON_SECRET_FILE" in self._env:
             more["ANTIPHON_SECRET_FILE"] = self._env["ANTIPHON_SECRET_FILE"]
         self._env |= addresses
+        self._leases.database_url = more["DATABASE_MAINTENANCE_URL"] = self._database_urls[
+            MAINTENANCE
+        ]
         self._folder.write_env(addresses | more)
 
     def _create_secret_file(self) -> None:
@@ -164,7 +178,8 @@ class _Startup:
             name = f"worker-{number}"
             arguments = ("worker", "--name", name, "--model", model)
             program = self._program_with_pulse(name, *arguments, stop_s=stop_s)
-            self._supervisor.start(replace(program, env=_HUGE_PAGES | self._env))
+            upkeep = {"DATABASE_MAINTENANCE_URL": self._database_urls[MAINTENANCE]}
+            self._supervisor.start(replace(program, env=_HUGE_PAGES | self._env | upkeep))
         maintenance = self._program_with_pulse("maintenance", "maintenance")
         self._supervisor.start(self._as_role(MAINTENANCE, maintenance))
         self._supervisor.start(self._program("api", "api", stop_s=_API_STOP_S))

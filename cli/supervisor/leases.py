@@ -5,7 +5,6 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
 
 from cli.supervisor.processes import Program
 from models.outages import OUTAGES
@@ -21,9 +20,9 @@ _RETRY_S = 0.2
 class LeaseEnder:
     """Handler of worker deaths; it uses threads, so that it never waits for the database."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
-        """Create the handler; `env` must contain DATABASE_URL by the time a worker dies."""
-        self._env = env
+    def __init__(self) -> None:
+        self.database_url = ""
+        """Address of the database for the maintenance role; set before workers are started."""
 
     def on_death(self, program: Program, pid: int, returncode: int) -> None:
         """End a dead worker's leases and reclaim its responses; ignore any other child.
@@ -36,7 +35,7 @@ class LeaseEnder:
             threading.Thread(target=self._end, args=[pid, not is_killed], daemon=True).start()
 
     def _end(self, pid: int, is_suspect: bool) -> None:
-        url = self._env["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://", 1)
+        url = self.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
         store = Store.open(url, pool_size=1)
         deadline = time.monotonic() + _TRY_FOR_S
         try:

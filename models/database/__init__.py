@@ -1,1 +1,1 @@
-"""Connection pool of Postgres, and its statement timeout."""
+"""Connection pools of Postgres, the reach of statements, and their timeout."""

@@ -1,26 +1,22 @@
-"""Connections to Postgres: one pool per process, and the base class of the tables."""
+"""Access to Postgres: statements on one project or on all, and the base class of the tables."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
 import orjson
 import psycopg
 from psycopg.types.json import set_json_dumps, set_json_loads
-from sqlalchemy import JSON, Enum, create_engine, event, text
-from sqlalchemy.engine import Connection, Engine, ExceptionContext
+from sqlalchemy import JSON, Enum, text
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, TimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
-from models.database.address import sqlalchemy_url
-from models.database.sql_states import (
-    is_busy,
-    is_duplicate_key,
-    is_session_shared,
-    is_session_stale,
-    is_value_error,
-)
+from models.database.pool import ConnectionPool
+from models.database.reach import MANAGEMENT, UPKEEP
+from models.database.refusal import UpkeepRefusedError
+from models.database.sql_states import is_busy, is_duplicate_key, is_value_error
 from models.database.statement_timer import StatementTimer
 from models.encryption.vault import SecretVault
 from models.errors import DatabaseBusyError, UnavailableError
@@ -59,26 +55,8 @@ class Base(DeclarativeBase):
     }
 
 
-_SESSION = """
-    SELECT set_config('plan_cache_mode', 'force_generic_plan', false),
-           set_config('jit', 'off', false),
-           set_config('lock_timeout', '5s', false),
-           set_config('statement_timeout', '15s', false)
-"""
-
-
-def _prepare_session(connection: psycopg.Connection[Any]) -> None:
-    """Set the limits of a new connection; use generic plans, without JIT.
-
-    By its own limits a statement ends on the server, too: one that was only cut off would occupy a
-    backend as long as it waits for a lock. They are the same for all pools, since a pooler that
-    works by transaction gives the session of one to another.
-
-    Most statements select by id, so one plan fits all values. By default Postgres would plan each
-    execution again, over the partitions of every month, which costs more than the statement itself.
-    A generic plan has a high estimated cost, so JIT would compile it for longer than it runs.
-    """
-    connection.execute(_SESSION)
+_MAY_UPKEEP = "may_upkeep"
+_FIND_ROLE = text("SELECT current_user, may_upkeep()")
 
 
 def _primary_message(error: BaseException | None) -> str:
@@ -87,49 +65,31 @@ def _primary_message(error: BaseException | None) -> str:
 
 
 class Database:
-    """Bounded pool of database connections.
+    """Access to one database, with a pool of connections for each of one or two roles.
 
-    Most statements are whole transactions and run in autocommit mode: one round trip instead of
-    three.
+    A process that has the address of a second role, which may work over all projects, does that
+    with it; everything else is done by the first, which sees one project at a time.
     """
 
     def __init__(
         self,
         url: str,
         *,
+        upkeep_url: str | None = None,
         pool_size: int = 16,
         limit_s: float = LIMIT_S,
         vault: SecretVault | None = None,
     ) -> None:
-        """Create an empty pool; a statement that takes longer than `limit_s` seconds fails.
+        """Create empty pools; a statement that takes longer than `limit_s` seconds fails.
 
         `vault` encrypts the secrets that the tables hold.
         """
         self.vault = vault or SecretVault()
         self._timer = StatementTimer(limit_s)
-        self._engine: Engine = create_engine(
-            sqlalchemy_url(url),
-            isolation_level="AUTOCOMMIT",
-            # No transaction is left open, so a returned connection needs no rollback.
-            pool_reset_on_return=None,
-            skip_autocommit_rollback=True,
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=10,
-            # By default libpq waits forever for a peer that has vanished.
-            connect_args={
-                "connect_timeout": 5,
-                "keepalives_idle": 10,
-                "keepalives_interval": 5,
-                "keepalives_count": 3,
-                "application_name": "antiphon",
-            },
-        )
-        self._is_shared = False
-        """True if a pooler shares sessions, so that no prepared statement can be found again."""
-        event.listen(self._engine, "connect", self._begin_session)
-        event.listen(self._engine, "handle_error", self._replace_stale_sessions)
-        self._transactional = self._engine.execution_options(isolation_level="READ COMMITTED")
+        self._pool = self._upkeep_pool = ConnectionPool(url, size=pool_size, timer=self._timer)
+        if upkeep_url not in (None, url):
+            size = max(1, pool_size // 2)
+            self._upkeep_pool = ConnectionPool(upkeep_url, size=size, timer=self._timer)
 
     @contextmanager
     def statement(self, project_id: str) -> Iterator[Connection]:
@@ -139,7 +99,7 @@ class Database:
         connection is lost; it is then unknown if the statement took effect. Raises `StatementError`
         if Postgres rejects the statement for its values.
         """
-        with _translate_errors(), self._engine.connect() as connection, self._limit(connection):
+        with _translate_errors(), self._pool.statement(project_id) as connection:
             yield connection
 
     @contextmanager
@@ -148,27 +108,25 @@ class Database:
 
         Such a statement finds them by other means than their project, or is about all of them.
         """
-        with self.statement("") as connection:
+        with _translate_errors(), self._pool.statement(MANAGEMENT) as connection:
             yield connection
 
     @contextmanager
     def upkeep(self) -> Iterator[Connection]:
         """Provide a connection for one statement over all projects; raises as `statement` does.
 
-        Only workers and maintenance make such statements.
+        Only workers and maintenance make such statements. Raises `UpkeepRefusedError` if their role
+        sees one project at a time: rows that it does not see must not pass for deleted ones.
         """
-        with self.statement("") as connection:
+        with _translate_errors(), self._upkeep_pool.statement(UPKEEP) as connection:
+            if not connection.info.get(_MAY_UPKEEP):
+                _check_role(connection)
             yield connection
 
     @contextmanager
     def transaction(self, project_id: str) -> Iterator[Connection]:
         """Provide a connection for an atomic series of statements; raises as `statement` does."""
-        with (
-            _translate_errors(),
-            self._transactional.connect() as connection,
-            self._limit(connection),
-            connection.begin(),
-        ):
+        with _translate_errors(), self._pool.transaction(project_id) as connection:
             yield connection
 
     @contextmanager
@@ -178,26 +136,24 @@ class Database:
             connection.execute(_PLAN_ANEW)
             yield connection
 
+    def check_upkeep(self) -> None:
+        """Raise `UpkeepRefusedError` if the role for upkeep sees one project at a time."""
+        with self.upkeep():
+            pass
+
     def close(self) -> None:
         """Close every pooled connection."""
-        self._engine.dispose()
+        for pool in {self._pool, self._upkeep_pool}:
+            pool.close()
         self._timer.stop()
 
-    def _begin_session(self, connection: psycopg.Connection[Any], _record: object) -> None:
-        if self._is_shared:
-            connection.prepare_threshold = None
-        _prepare_session(connection)
 
-    def _replace_stale_sessions(self, context: ExceptionContext) -> None:
-        """Make SQLAlchemy replace every connection of the pool after certain errors."""
-        error = context.original_exception
-        self._is_shared |= is_session_shared(error)
-        if is_session_stale(error):
-            context.is_disconnect = True
-
-    def _limit(self, connection: Connection) -> AbstractContextManager[None]:
-        driver: Any = connection.connection.dbapi_connection
-        return self._timer.limit(driver.fileno())
+def _check_role(connection: Connection) -> None:
+    """Check, once in a session, that its role may work for all projects."""
+    role, may_upkeep = connection.execute(_FIND_ROLE).one()
+    if not may_upkeep:
+        raise UpkeepRefusedError(role)
+    connection.info[_MAY_UPKEEP] = True
 
 
 @contextmanager

@@ -102,8 +102,10 @@ class Secrets:
     def rotate(self) -> Rotation:
         """Encrypt under the first key what is in the clear, or encrypted under another key.
 
-        Nothing changes without a secret file.
+        Nothing changes without a secret file. Raises `UpkeepRefusedError` if the role does not see
+        the secrets of all projects.
         """
+        self._database.check_upkeep()
         rotation = Rotation()
         if self._database.vault.key is not None:
             for column in _COLUMNS:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from models.database.connection import Database
 from models.responses.record import ResponseRecord
 from models.responses.status import CONTINUABLE, ResponseStatus, sources_of
-from models.store.webhooks.deliveries import GIVE_UP_H
+from models.tables.webhook_delivery import GIVE_UP_H
 
 # Status, output, usage, events and webhook deliveries in one transaction, or nothing if the attempt
 # is stale. With a conversation, the turn is also appended to it and its lock is released.

@@ -48,17 +48,21 @@ class Store:
         cls,
         url: str,
         *,
+        maintenance_url: str | None = None,
         pool_size: int = 16,
         limit_s: float = LIMIT_S,
         secret_file: Path | None = None,
     ) -> "Store":
         """Create a store for the database at `url`; connections are opened when first needed.
 
+        At `maintenance_url`, if given, is the same database for statements over all projects.
         `pool_size` is the maximum number of connections; `limit_s` is the statement timeout in
         seconds. The secrets in the tables are encrypted with the key in `secret_file`, if given.
         """
         vault = SecretVault.load(secret_file)
-        database = Database(url, pool_size=pool_size, limit_s=limit_s, vault=vault)
+        database = Database(
+            url, upkeep_url=maintenance_url, pool_size=pool_size, limit_s=limit_s, vault=vault
+        )
         return cls(
             database=database,
             responses=Responses(database),

@@ -9,6 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from models.database.connection import Base
 from models.tables.partitions import by_month
 
+GIVE_UP_H = 72
+"""Hours after the end of its response until a delivery is given up."""
+
 
 class WebhookDelivery(Base):
     """Notification of one endpoint about the end of one response.

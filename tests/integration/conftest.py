@@ -29,7 +29,8 @@ from worker.maintenance.maintenance import Maintenance
 from worker.maintenance.retention import Retention
 from worker.process.timings import WorkerTimings
 
-NO_DATABASE = {"database_url": "postgresql+psycopg://nobody@127.0.0.1:1/none"}
+_NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/none"
+NO_DATABASE = {"database_url": _NOWHERE, "database_maintenance_url": _NOWHERE}
 NO_REDIS = {"redis_url": "redis://127.0.0.1:1"}
 """Settings of addresses that refuse connections."""
 
@@ -64,11 +65,12 @@ def maintenance_url(database_url: str, postgres: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture
-def settings(app_url: str, redis_url: str, tmp_path: Path) -> Settings:
+def settings(app_url: str, maintenance_url: str, redis_url: str, tmp_path: Path) -> Settings:
     """Return settings of a fast scripted engine."""
     return Settings(
         engine="scripted",
         database_url=app_url,
+        database_maintenance_url=maintenance_url,
         redis_url=redis_url,
         data_dir=tmp_path,
         api_threads=16,
@@ -82,7 +84,7 @@ def settings(app_url: str, redis_url: str, tmp_path: Path) -> Settings:
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
     assert settings.database_url is not None
-    opened = Store.open(settings.database_url)
+    opened = Store.open(settings.database_url, maintenance_url=settings.database_maintenance_url)
     yield opened
     opened.close()
 
@@ -192,7 +194,8 @@ def mcp_server(tmp_path: Path) -> Iterator[McpServerProcess]:
 
 def with_database(settings: Settings, url: str) -> Settings:
     """Return the settings with the address of another database, or of another role."""
-    return settings.model_copy(update={"database_url": Settings(database_url=url).database_url})
+    validated = Settings(database_url=url).database_url
+    return settings.model_copy(update={"database_url": validated, "database_maintenance_url": None})
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from models.settings import Settings
 from tests.integration.api.requests import create, events, parsed, stream, wait_for_end
-from tests.integration.conftest import MakeWorker, RunSql, running_app
+from tests.integration.conftest import MakeWorker, RunSql, running_app, with_database
 from tests.integration.proxy import Proxy
 from worker.process.timings import WorkerTimings
 
@@ -27,7 +27,7 @@ def proxy(database_url: str) -> Iterator[Proxy]:
 def through_proxy(settings: Settings, database_url: str, proxy: Proxy) -> Settings:
     port = urlsplit(database_url).port
     url = database_url.replace(f":{port}/", f":{proxy.port}/")
-    return settings.model_copy(update={"database_url": url})
+    return with_database(settings, url)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def worker_timings(worker_timings: WorkerTimings) -> WorkerTimings:
     return replace(worker_timings, heartbeat_s=0.05, poll_s=0.05)
 
 
-@pytest.mark.parametrize("statement", [b"event_archives", b"WITH running AS"])
+@pytest.mark.parametrize("statement", [b"event_archives", b"running AS ("])
 def test_a_worker_writes_an_end_once_and_keeps_no_claim_that_it_does_not_know_of(
     http: FlaskClient,
     proxy: Proxy,
@@ -45,7 +45,7 @@ def test_a_worker_writes_an_end_once_and_keeps_no_claim_that_it_does_not_know_of
     statement: bytes,
 ) -> None:
     proxy.swallows = statement
-    make_worker(database_url=through_proxy.database_url)
+    make_worker(database_url=through_proxy.database_url, database_maintenance_url=None)
 
     response = wait_for_end(http, create(http)["id"])
 

@@ -11,11 +11,12 @@ from flask.testing import FlaskClient
 from sqlalchemy.engine import make_url
 
 from cli.embedded import EmbeddedPostgres
+from cli.embedded.roles import MAINTENANCE, OWNER
 from models.errors import DatabaseBusyError, UnavailableError
 from models.settings import Settings
 from models.store.responses import Responses
 from tests.integration.api.requests import create, create_and_wait, wait_for_end
-from tests.integration.conftest import MakeWorker, running_app
+from tests.integration.conftest import MakeWorker, running_app, with_database
 from tests.polling import eventually
 from worker.process.timings import WorkerTimings
 
@@ -87,6 +88,18 @@ FAULTS = {
 }
 
 
+_LET_UPKEEP = f"""
+    DO $$
+    DECLARE
+        name text;
+    BEGIN
+        FOR name IN SELECT polrelid::regclass FROM pg_policy WHERE polname = 'upkeep' LOOP
+            EXECUTE format('ALTER POLICY upkeep ON %s TO {OWNER}, {MAINTENANCE}, {_LIMITED}', name);
+        END LOOP;
+    END $$
+"""
+
+
 @pytest.fixture
 def admin(database_url: str) -> Iterator[psycopg.Connection]:
     """Return a connection of the superuser, which no fault affects."""
@@ -100,8 +113,9 @@ def settings(settings: Settings, admin: psycopg.Connection) -> Iterator[Settings
     """Return settings with a role that has rights which can be revoked."""
     admin.execute(f"CREATE ROLE {_LIMITED} LOGIN PASSWORD 'secret'".encode())
     admin.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {_LIMITED}".encode())
+    admin.execute(_LET_UPKEEP.encode())
     url = make_url(settings.database_url or "").set(username=_LIMITED, password="secret")
-    yield settings.model_copy(update={"database_url": url.render_as_string(hide_password=False)})
+    yield with_database(settings, url.render_as_string(hide_password=False))
     admin.execute(_END_SESSIONS.encode())
     admin.execute(f"DROP OWNED BY {_LIMITED}".encode())
     admin.execute(f"DROP ROLE {_LIMITED}".encode())

@@ -34,6 +34,7 @@ class WorkerProcess:
             "ANTIPHON_DATA_DIR": str(settings.data_dir),
             "ANTIPHON_SCRIPT_INTERVAL_MS": "1",
             "DATABASE_URL": settings.database_url or "",
+            "DATABASE_MAINTENANCE_URL": settings.database_maintenance_url or "",
             "REDIS_URL": settings.redis_url or "",
         }
         with log.open("wb") as output:
@@ -133,6 +134,7 @@ def test_a_worker_that_celery_ends_exits_as_after_a_crash(settings: Settings) ->
         "ANTIPHON_ENGINE": "scripted",
         "ANTIPHON_DATA_DIR": str(settings.data_dir),
         "DATABASE_URL": settings.database_url or "",
+        "DATABASE_MAINTENANCE_URL": settings.database_maintenance_url or "",
         "REDIS_URL": settings.redis_url or "",
     }
     command = [sys.executable, "-c", _ENDS_BY_ITSELF]

@@ -12,10 +12,13 @@ import pytest
 
 from cli.embedded import EmbeddedPostgres
 from cli.embedded.roles import APP, MAINTENANCE, OWNER, ROLES
+from models.settings import Settings
 from tests.acceptance.server import AntiphonServer
 from tests.conftest import ROOT, on_database
-from tests.integration.conftest import RunSql
+from tests.integration.api.requests import create_and_wait
+from tests.integration.conftest import running_app, with_database
 from tests.integration.desk import Desk
+from tests.integration.in_process import InProcessWorker
 
 _ALL = [
     "COPY projects FROM PROGRAM 'true'",
@@ -128,7 +131,9 @@ def test_a_database_of_the_superuser_is_handed_over(own_postgres: EmbeddedPostgr
     own_postgres.create_roles()
     _migrate(own_postgres.url_of(OWNER))
 
-    with psycopg.connect(own_postgres.url_of(APP)) as connection:
+    # The policies of the owner are those of the new one.
+    with psycopg.connect(own_postgres.url_of(OWNER)) as connection:
+        connection.execute("SET antiphon.project = '*'")
         found = connection.execute("SELECT project_id FROM projects ORDER BY 1").fetchall()
         owners = connection.execute(
             "SELECT DISTINCT relowner::regrole::text FROM pg_class"
@@ -218,6 +223,8 @@ def test_each_process_has_its_role_alone(scripted_server: AntiphonServer) -> Non
     }
 
     assert roles == {"api": APP, "worker-1": APP, "maintenance": MAINTENANCE}
+    both = [name for name in roles if _has_maintenance_url(scripted_server.pid(name))]
+    assert both == ["worker-1"]
     words = shlex.split((scripted_server.data_dir / "run" / "env").read_text())
     assert dict(word.split("=", 1) for word in words)["DATABASE_URL"].split(":")[1] == f"//{APP}"
 
@@ -230,9 +237,24 @@ def _role_of(pid: int) -> str:
     return url.decode().split("//")[1].split(":")[0]
 
 
-def test_one_role_for_all_works_too(sql: RunSql, database_url: str) -> None:
+def _has_maintenance_url(pid: int) -> bool:
+    return f"DATABASE_MAINTENANCE_URL=postgresql://{MAINTENANCE}:".encode() in (
+        Path(f"/proc/{pid}/environ").read_bytes()
+    )
+
+
+def test_one_role_for_all_works_too(
+    settings: Settings, postgres: EmbeddedPostgres, database_url: str
+) -> None:
     """The role of an operator's database may own the tables, and serve all processes."""
-    with psycopg.connect(database_url) as connection:
+    owner_url = on_database(postgres.url_of(OWNER), database_url.rpartition("/")[2])
+    alone = with_database(settings, owner_url)
+
+    with running_app(alone) as app, InProcessWorker(alone):
+        made = create_and_wait(app.test_client())
+
+    assert made["status"] == "completed"
+    with psycopg.connect(owner_url) as connection:
         row = connection.execute(
             "SELECT has_function_privilege('add_month(text, uuid, uuid)', 'execute')"
         ).fetchone()

@@ -37,7 +37,7 @@ def fill(http: FlaskClient, conversation: str, num_items: int, num_mib: int) -> 
 def rows_read(app: Any) -> Iterator[list[int]]:
     """Yield the number of rows that each statement of the API has returned."""
     counts: list[int] = []
-    engine = app.extensions["antiphon"].store.database._engine
+    engine = app.extensions["antiphon"].store.database._pool._engine
 
     def count(_: object, cursor: Any, *__: object) -> None:
         if cursor.description:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from models.database.refusal import exit_if_refused
 from models.errors import UnavailableError
 from models.logging import configure_logging
 from models.outages import OUTAGES, OutageLog
@@ -60,7 +61,10 @@ class Maintenance:
         assert settings.database_url is not None
         assert settings.redis_url is not None
         self._store = Store.open(
-            settings.database_url, pool_size=2, secret_file=settings.secret_file
+            settings.database_url,
+            maintenance_url=settings.database_maintenance_url,
+            pool_size=2,
+            secret_file=settings.secret_file,
         )
         self._client = connect(settings.redis_url)
         self._log = EventLog(self._client)
@@ -71,15 +75,13 @@ class Maintenance:
         self._reclaim_from = 0.0
         self._outages = {
             step: OutageLog(logger, f"maintenance step {step} failed")
-            for step in ("reclaim", "wake")
+            for step in ("check_role", "reclaim", "wake")
         }
 
     def run(self, stopping: threading.Event) -> None:
         """Run rounds until `stopping` is set; a step that fails is retried in the next round."""
         while not stopping.wait(self._interval_s):
-            if self._pulse is not None:
-                with suppress(OSError):
-                    self._pulse.touch()
+            self._touch_pulse()
             if time.monotonic() >= self._reclaim_from:
                 self._attempt(self.reclaim)
             self._attempt(self.wake)
@@ -89,6 +91,18 @@ class Maintenance:
         self._wake_queue.close()
         self._store.close()
         self._client.close()
+
+    def check_role(self, stopping: threading.Event) -> None:
+        """Wait for Postgres; raise `UpkeepRefusedError` if the role sees one project at a time."""
+        outages = self._outages["check_role"]
+        while not stopping.is_set():
+            self._touch_pulse()
+            try:
+                self._store.database.check_upkeep()
+            except OUTAGES as error:
+                stopping.wait(outages.failed(error))
+            else:
+                return outages.succeeded()
 
     def reclaim(self) -> None:
         """Requeue the responses of lost workers; fail those that have lost too many workers."""
@@ -109,6 +123,11 @@ class Maintenance:
             if missing > 0:
                 self._wake_queue.wake(model, missing)
 
+    def _touch_pulse(self) -> None:
+        if self._pulse is not None:
+            with suppress(OSError):
+                self._pulse.touch()
+
     def _attempt(self, step: Callable[[], None]) -> None:
         try:
             step()
@@ -126,6 +145,9 @@ def main(settings: Settings, pulse: Path | None = None) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    maintenance = Maintenance(settings, pulse)
+    with exit_if_refused():
+        maintenance.check_role(stopping)
     deliverer, retention = Deliverer(settings), Retention(settings)
     threads = [
         VitalThread(name, partial(run, stopping), is_daemon=False)
@@ -134,7 +156,7 @@ def main(settings: Settings, pulse: Path | None = None) -> None:
     for thread in threads:
         thread.start()
     try:
-        Maintenance(settings, pulse).run(stopping)
+        maintenance.run(stopping)
     finally:
         stopping.set()
     for thread in threads:

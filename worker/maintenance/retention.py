@@ -52,7 +52,10 @@ class Retention:
         assert settings.database_url is not None
         assert settings.redis_url is not None
         self._store = Store.open(
-            settings.database_url, pool_size=1, secret_file=settings.secret_file
+            settings.database_url,
+            maintenance_url=settings.database_maintenance_url,
+            pool_size=1,
+            secret_file=settings.secret_file,
         )
         self._client = connect(settings.redis_url, max_connections=1)
         self._log = EventLog(self._client)

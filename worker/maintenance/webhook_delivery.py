@@ -42,7 +42,10 @@ class Deliverer:
     def __init__(self, settings: Settings, *, poll_s: float = POLL_S) -> None:
         assert settings.database_url is not None
         self._store = Store.open(
-            settings.database_url, pool_size=4, secret_file=settings.secret_file
+            settings.database_url,
+            maintenance_url=settings.database_maintenance_url,
+            pool_size=4,
+            secret_file=settings.secret_file,
         )
         self._client = OutboundClient(Destinations(settings.webhook_networks))
         self._pace = Pace(settings.webhook_rate)

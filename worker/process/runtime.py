@@ -71,10 +71,18 @@ class Runtime:
         assert settings.redis_url is not None
         self._settings = settings
         self._store = Store.open(
-            settings.database_url, pool_size=16, secret_file=settings.secret_file
+            settings.database_url,
+            maintenance_url=settings.database_maintenance_url,
+            pool_size=16,
+            secret_file=settings.secret_file,
         )
         # A pool of its own: leases must be renewed even when all other connections are busy.
-        self._lease_store = Store.open(settings.database_url, pool_size=1, limit_s=RENEWAL_S)
+        self._lease_store = Store.open(
+            settings.database_url,
+            maintenance_url=settings.database_maintenance_url,
+            pool_size=1,
+            limit_s=RENEWAL_S,
+        )
         client = connect(settings.redis_url)
         # Its own connections: the emitter must not wait longer than this for a Redis that hangs.
         log = EventLog(connect(settings.redis_url, timeout_s=1))

@@ -1,11 +1,12 @@
 """API keys: create, find, revoke."""
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
 
 from models.access.digests import KeyDigest
 from models.access.scopes import Scope
@@ -117,16 +118,20 @@ class ApiKeys:
 
     def list_keys(self, project_id: str | None = None) -> Sequence[ApiKeyRecord]:
         """Return the keys of a project, or of all, newest first."""
-        with self._database.management() as connection:
+        with self._within(project_id) as connection:
             return [
                 _to_record(row) for row in connection.execute(_LIST, {"project_id": project_id})
             ]
 
     def revoke(self, key_id: str, project_id: str | None = None) -> ApiKeyRecord | None:
         """Revoke a key, of a project if one is given; None if there is no such key."""
-        with self._database.management() as connection:
+        with self._within(project_id) as connection:
             row = connection.execute(_REVOKE, {"id": key_id, "project_id": project_id}).first()
         return _to_record(row) if row else None
+
+    def _within(self, project_id: str | None) -> AbstractContextManager[Connection]:
+        database = self._database
+        return database.management() if project_id is None else database.statement(project_id)
 
 
 def _to_record(row: Row[Any]) -> ApiKeyRecord:

@@ -21,11 +21,8 @@ _GET = text("""
     FROM projects WHERE project_id = :project_id
 """)
 
-# Counted in the partial index of queued rows.
-_NUM_QUEUED = text("""
-    SELECT project_id, background, count(*) AS num FROM responses
-    WHERE project_id IS NOT NULL AND status = 'queued' GROUP BY project_id, background
-""")
+# A function of the migrations: the API's role sees the rows of one project at a time.
+_NUM_QUEUED = text("SELECT project, background, num FROM queue_sizes()")
 
 
 class Projects:
@@ -52,7 +49,7 @@ class Projects:
         """Return the number of queued responses, if any, by project and `background`."""
         with self._database.management() as connection:
             rows = connection.execute(_NUM_QUEUED)
-            return {(row.project_id, row.background): row.num for row in rows}
+            return {(row.project, row.background): row.num for row in rows}
 
 
 def _to_project(row: Row[Any]) -> ProjectRecord:

@@ -10,9 +10,8 @@ from sqlalchemy import text
 
 from models.database.connection import Database
 from models.store.webhooks.endpoints import decrypt_secrets
+from models.tables.webhook_delivery import GIVE_UP_H
 
-GIVE_UP_H = 72
-"""Hours after the end of its response until a delivery is given up."""
 LEASE_S = 20.0
 """Seconds in which the result of a taken delivery must be recorded, or it is taken again."""
 BATCH = 8

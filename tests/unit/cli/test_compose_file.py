@@ -15,6 +15,7 @@ _ENVIRONMENT: dict[str, str | None] = _FILE["x-app"]["environment"]
 _SERVICES: dict[str, Any] = _FILE["services"]
 _ELSEWHERE = {
     "database_url": "in the volume of secrets, as it contains a password",
+    "database_maintenance_url": "in the volume of secrets, as it contains a password",
     "redis_url": "in the volume of secrets, as it contains a password",
     "data_dir": "the image sets it",
     "workers": "of `up` alone; `--scale worker=N` here",

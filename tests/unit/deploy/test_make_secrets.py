@@ -14,7 +14,7 @@ _RANDOM = re.compile(r"[0-9a-f]{48}")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for service in ("postgres", "valkey", "roles", *_ROLES):
+    for service in ("postgres", "valkey", "roles", "worker", *_ROLES):
         (tmp_path / service).mkdir()
     return tmp_path
 
@@ -37,8 +37,9 @@ def test_passwords_are_random_and_reach_the_server_in_its_addresses(folder: Path
     assert secrets["roles/DATABASE_URL"] == _database_url("antiphon", passwords[0])
     for role, password in zip(_ROLES, passwords[2:], strict=True):
         assert secrets[f"{role}/DATABASE_URL"] == _database_url(f"antiphon_{role}", password)
-        assert secrets[f"{role}/REDIS_URL"] == f"redis://:{passwords[1]}@valkey:6379/0"
-        assert secrets[f"{role}/secret"] == secrets["roles/secret"]
+    for service in (*_ROLES, "worker"):
+        assert secrets[f"{service}/REDIS_URL"] == f"redis://:{passwords[1]}@valkey:6379/0"
+        assert secrets[f"{service}/secret"] == secrets["roles/secret"]
     assert _RANDOM.fullmatch(secrets["roles/secret"])
 
 
@@ -52,6 +53,16 @@ def test_no_service_but_that_of_the_roles_sees_the_superusers_password(folder: P
     password = secrets["postgres/password"]
     seen = {name.partition("/")[0] for name, text in secrets.items() if password in text}
     assert seen == {"postgres", "roles"}
+
+
+def test_workers_alone_have_two_addresses_of_the_database(folder: Path) -> None:
+    secrets = _make(folder)
+
+    assert secrets["worker/DATABASE_URL"] == secrets["app/DATABASE_URL"]
+    assert secrets["worker/DATABASE_MAINTENANCE_URL"] == secrets["maintenance/DATABASE_URL"]
+    assert [name for name in secrets if name.endswith("MAINTENANCE_URL")] == [
+        "worker/DATABASE_MAINTENANCE_URL"
+    ]
 
 
 def test_secrets_that_exist_stay_as_they_are(folder: Path) -> None:

@@ -1,0 +1,121 @@
+"""Pool of connections of one role to Postgres, and the sessions that they open."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
+
+from models.database.address import sqlalchemy_url
+from models.database.reach import reach_parameters, with_reach
+from models.database.sql_states import is_session_shared, is_session_stale
+from models.database.statement_timer import StatementTimer
+
+_REACH = "reach"
+
+_SESSION = """
+    SELECT set_config('plan_cache_mode', 'force_generic_plan', false),
+           set_config('jit', 'off', false),
+           set_config('lock_timeout', '5s', false),
+           set_config('statement_timeout', '15s', false)
+"""
+
+
+def _prepare_session(connection: psycopg.Connection[Any]) -> None:
+    """Set the limits of a new connection; use generic plans, without JIT.
+
+    By its own limits a statement ends on the server, too: one that was only cut off would occupy a
+    backend as long as it waits for a lock. They are the same for all pools, since a pooler that
+    works by transaction gives the session of one to another.
+
+    Most statements select by id, so one plan fits all values. By default Postgres would plan each
+    execution again, over the partitions of every month, which costs more than the statement itself.
+    A generic plan has a high estimated cost, so JIT would compile it for longer than it runs.
+    """
+    connection.execute(_SESSION)
+
+
+class ConnectionPool:
+    """Bounded pool of connections, each of which is given out with the reach of its statements.
+
+    Most statements are whole transactions and run in autocommit mode: one round trip instead of
+    three.
+    """
+
+    def __init__(self, url: str, *, size: int, timer: StatementTimer) -> None:
+        self._timer = timer
+        self._engine: Engine = create_engine(
+            sqlalchemy_url(url),
+            isolation_level="AUTOCOMMIT",
+            # No transaction is left open, so a returned connection needs no rollback.
+            pool_reset_on_return=None,
+            skip_autocommit_rollback=True,
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=10,
+            # By default libpq waits forever for a peer that has vanished.
+            connect_args={
+                "connect_timeout": 5,
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "application_name": "antiphon",
+            },
+        )
+        self._is_shared = False
+        """True if a pooler shares sessions, so that no prepared statement can be found again."""
+        event.listen(self._engine, "connect", self._begin_session)
+        event.listen(self._engine, "handle_error", self._replace_stale_sessions)
+        event.listen(self._engine, "before_cursor_execute", _set_reach, retval=True)
+        self._transactional = self._engine.execution_options(isolation_level="READ COMMITTED")
+
+    @contextmanager
+    def statement(self, reach: str) -> Iterator[Connection]:
+        """Provide a connection each of whose statements is a transaction."""
+        with self._engine.connect() as connection, self._limit(connection):
+            connection.info[_REACH] = reach
+            yield connection
+
+    @contextmanager
+    def transaction(self, reach: str) -> Iterator[Connection]:
+        """Provide a connection whose statements are one transaction."""
+        with (
+            self._transactional.connect() as connection,
+            self._limit(connection),
+            connection.begin(),
+        ):
+            connection.info[_REACH] = reach
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def _begin_session(self, connection: psycopg.Connection[Any], _record: object) -> None:
+        if self._is_shared:
+            connection.prepare_threshold = None
+        _prepare_session(connection)
+
+    def _replace_stale_sessions(self, context: ExceptionContext) -> None:
+        """Make SQLAlchemy replace every connection of the pool after certain errors."""
+        error = context.original_exception
+        self._is_shared |= is_session_shared(error)
+        if is_session_stale(error):
+            context.is_disconnect = True
+
+    def _limit(self, connection: Connection) -> AbstractContextManager[None]:
+        driver: Any = connection.connection.dbapi_connection
+        return self._timer.limit(driver.fileno())
+
+
+def _set_reach(
+    connection: Connection,
+    _cursor: object,
+    statement: str,
+    parameters: Any,
+    _context: object,
+    _is_many: bool,
+) -> tuple[str, Any]:
+    return with_reach(statement), reach_parameters(parameters or {}, connection.info[_REACH])
