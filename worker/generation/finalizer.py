@@ -62,11 +62,18 @@ class Finalizer:
         self.finish(recorder, failed_cause(message))
 
     def forget_unwanted(self, record: ResponseRecord) -> None:
-        """Delete the log and the key of an unstored response that its client has left."""
+        """Delete the log and the key of an unstored response that its client has left.
+
+        Then its content is gone, and it is cancelled or its key is gone, too. Otherwise Redis has
+        lost the content, and the client may still have to read the end.
+        """
         if record.has_archive:
             return
         try:
-            if not self._unstored.is_wanted(record.id):
+            if self._unstored.is_wanted(record.id):
+                return
+            row = self._store.responses.get_unstored(record.project_id, record.id)
+            if row is None or row.cancel_requested or row.content_key is None:
                 self._log.forget([record.id])
                 self._store.responses.forget_key(record.project_id, record.id)
         except (redis.RedisError, UnavailableError):

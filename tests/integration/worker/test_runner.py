@@ -11,6 +11,7 @@ from models.errors import UnavailableError
 from models.ids import response_wire_id
 from models.responses.status import ResponseStatus
 from models.store.items import Items
+from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContent, UnstoredContents
 from tests.factories import input_message, stored_response
 from tests.integration.api.requests import (
@@ -28,6 +29,7 @@ from tests.integration.api.requests import (
 from tests.integration.conftest import MakeWorker, RunSql
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
+from tests.polling import eventually
 
 
 def test_it_works(http: FlaskClient, worker: InProcessWorker, desk: Desk) -> None:
@@ -118,6 +120,27 @@ def test_the_content_of_what_is_not_stored_is_read_from_valkey(
 
     [[usage]] = sql("SELECT usage FROM responses")
     assert (usage["input_tokens"], usage["output_tokens"]) == (5, 3)
+
+
+def test_the_end_can_be_read_although_redis_has_lost_the_content(
+    desk: Desk, make_worker: MakeWorker, client: redis.Redis, log: EventLog
+) -> None:
+    new = stored_response(
+        store=False, background=False, parameters={}, content_key=new_content_key()
+    )
+    cipher = UnstoredCipher.of(new)
+    parameters = {"temperature": 1.0, "top_p": 1.0}
+    items = [input_message(new.id, "a")]
+    content = UnstoredContent(parameters=parameters, metadata={}, items=items)
+    UnstoredContents(client).put(cipher, content)
+    desk.store.responses.create(new, [])
+
+    task = make_worker(script_interval_ms=20, script_tokens=20).run_queued()
+    eventually(lambda: log.read(new.id, start=2, cipher=cipher))
+    client.flushall()
+    task.result()
+
+    assert log.read(new.id, start=1, cipher=cipher)[-1].is_terminal
 
 
 def test_instructions_come_before_the_input(http: FlaskClient, worker: InProcessWorker) -> None:
