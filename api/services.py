@@ -21,6 +21,7 @@ from api.streaming.timings import StreamTimings
 from api.streaming.websocket.context_cache import ContextCache
 from api.validation.image_urls import ImageUrls
 from api.validation.queue_limits import QueueLimiter
+from models.access.projects import ProjectRecord
 from models.chat.prompt import ChatEncoder
 from models.encryption.cipher import ContentCipher
 from models.errors import InvalidRequestError, ModelNotFoundError
@@ -66,14 +67,26 @@ class Services:
     """Ids of served models by their other names."""
     context_cache: ContextCache = field(default_factory=ContextCache)
 
-    def for_model(self, model: str | None) -> "Services":
-        """Return the services of the requested model; raise a 404 if it is not served."""
+    def for_model(self, model: str | None, project: ProjectRecord) -> "Services":
+        """Return the services of the requested model.
+
+        Raise a 404 if it is not served, or if the project may not use it. By default it is the
+        first one that the project may use.
+        """
+        allowed = [model_id for model_id in self.by_model if project.may_use(model_id)]
+        if model is None and self.encoder.model_id not in allowed:
+            model = next(iter(allowed), "")
         name = self.encoder.model_id if model is None else self.aliases.get(model, model)
-        if name not in self.by_model:
-            known = ", ".join(f"'{model_id}'" for model_id in (*self.by_model, *self.aliases))
+        if name not in allowed:
+            known = ", ".join(f"'{known}'" for known in self.model_names(project)) or "none"
             message = f"The model '{model}' is not served here; served: {known}."
             raise ModelNotFoundError(message, param="model")
         return self.by_model[name]
+
+    def model_names(self, project: ProjectRecord) -> list[str]:
+        """Return the ids and the other names of the models that a project may use."""
+        names = {model_id: model_id for model_id in self.by_model} | dict(self.aliases)
+        return [name for name, model_id in names.items() if project.may_use(model_id)]
 
     @cached_property
     def _grammar_checker(self) -> "GrammarChecker | None":

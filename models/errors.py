@@ -142,6 +142,24 @@ class WebhookEndpointNotFoundError(NotFoundError):
         super().__init__(message, param="webhook_endpoint_id")
 
 
+class ProjectNotFoundError(NotFoundError):
+    """No project has this id."""
+
+    default_code = "project_not_found"
+
+    def __init__(self, project_id: str) -> None:
+        super().__init__(f"Project with id '{project_id}' not found.", param="project_id")
+
+
+class ApiKeyNotFoundError(NotFoundError):
+    """No API key has this id."""
+
+    default_code = "api_key_not_found"
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"API key with id '{key_id}' not found.", param="key_id")
+
+
 class ModelNotFoundError(NotFoundError):
     """No such model is served here."""
 
@@ -175,8 +193,19 @@ class InsufficientPermissionsError(ForbiddenError):
 
     default_code = "insufficient_permissions"
 
-    def __init__(self, scope: str) -> None:
-        super().__init__(f"This request needs the scope '{scope}', which the API key has not.")
+    def __init__(self, scope: str, *, param: str | None = None) -> None:
+        message = f"This request needs the scope '{scope}', which the API key has not."
+        super().__init__(message, param=param)
+
+
+class PermissionMissingError(ForbiddenError):
+    """The project has not the permission that this request needs."""
+
+    default_code = "insufficient_permissions"
+
+    def __init__(self, permission: str, *, param: str) -> None:
+        message = f"This request needs the permission '{permission}', which the project has not."
+        super().__init__(message, param=param)
 
 
 class TooManyFailedAttemptsError(AppError):

@@ -33,10 +33,14 @@ class Authenticator:
         projects: Projects,
         *,
         cache_s: float = CACHE_S,
+        may_be_open: bool = True,
         attempts: FailedAttempts | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Create the authenticator; a key that was found is looked up again after `cache_s`."""
+        """Create the authenticator; a key that was found is looked up again after `cache_s`.
+
+        Unless it `may_be_open`, requests need a key even while none exists.
+        """
         self._keys = keys
         self._projects = projects
         self._attempts = attempts or FailedAttempts(clock=clock)
@@ -47,7 +51,7 @@ class Authenticator:
         self._open: TTLCache[None, Caller] = TTLCache(1, cache_s, timer=clock)
         self._open_before: Caller | None = None
         """Caller of an open server as it was last known; None once a key exists."""
-        self._needs_key = False
+        self._needs_key = not may_be_open
 
     def authenticate(self, header: str | None, address: str) -> Caller:
         """Return the caller that an `Authorization` header stands for.
@@ -65,6 +69,20 @@ class Authenticator:
             self._attempts.note(address)
             raise InvalidApiKeyError
         return caller
+
+    def renew(self, caller: Caller) -> Caller:
+        """Return the caller as it is now, whose project may have changed.
+
+        Raises `InvalidApiKeyError` if its key is valid no longer.
+        """
+        if caller.key_id is None:
+            renewed = self._open_caller()
+        else:
+            found = self._find_key(caller.key_id)
+            renewed = None if found is None else found[1]
+        if renewed is None:
+            raise InvalidApiKeyError
+        return renewed
 
     def is_open(self) -> bool:
         """Return True while no key exists; asks the store if that is not known any more."""
@@ -117,14 +135,22 @@ class Authenticator:
         return Caller(project=project)
 
     def _find(self, token: Token, address: str) -> Caller | None:
-        with self._lock:
-            found = self._found.get(token.id)
-        if found is None:
-            self._attempts.check(address)
-            found = self._look_up(token.id)
+        found = self._find_key(token.id, address)
         if found is None or not matches(token, found[0].digest, self._keys.vault):
             return None
         return found[1]
+
+    def _find_key(
+        self, key_id: str, address: str | None = None
+    ) -> tuple[ApiKeyRecord, Caller] | None:
+        """Return a valid key; it is not looked up for an address with too many failed attempts."""
+        with self._lock:
+            found = self._found.get(key_id)
+        if found is None:
+            if address is not None:
+                self._attempts.check(address)
+            found = self._look_up(key_id)
+        return found
 
     def _look_up(self, key_id: str) -> tuple[ApiKeyRecord, Caller] | None:
         key = self._keys.find(key_id)

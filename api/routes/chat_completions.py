@@ -6,6 +6,7 @@ from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
+from api.access.current import current_caller
 from api.chat.chunks import ChunkEncoder
 from api.chat.request import convert_request
 from api.chat.response import complete_chat
@@ -38,7 +39,7 @@ def create(body: ChatCompletionRequest) -> Response:
         record, is_new = create_once(
             app_services,
             project_id(),
-            lambda key: create_response(app_services, project_id(), converted.body, key=key),
+            lambda key: create_response(app_services, current_caller(), converted.body, key=key),
             find_response,
         )
     except AppError as error:

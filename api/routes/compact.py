@@ -8,12 +8,14 @@ from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
+from api.access.current import current_caller
 from api.routes.item_pages import IMAGE_URL, to_listed_item
-from api.services import Services, project_id, services
+from api.services import Services, services
 from api.streaming.cancel import clean_up
 from api.streaming.foreground import wait_foreground
 from api.validation.context import Context
 from api.validation.create_request import create_response, prepare
+from models.access.caller import Caller
 from models.chat.compaction import WITHOUT_REASONING, summary_length
 from models.chat.prompt import Prompt
 from models.chat.prompt_tokenizer import PromptTooLongError
@@ -45,12 +47,13 @@ class SummaryFailedError(AppError):
 )
 def compact_conversation(body: CompactRequest) -> Response:
     """Summarise a conversation into an item that replaces it."""
-    return compact(services().for_model(body.model), project_id(), body)
+    caller = current_caller()
+    return compact(services().for_model(body.model, caller.project), caller, body)
 
 
-def compact(services: Services, project_id: str, body: CompactRequest) -> Response:
+def compact(services: Services, caller: Caller, body: CompactRequest) -> Response:
     """Generate the summary; answer with it, encrypted, or with an error if it cannot be made."""
-    items = _collect_items(services, project_id, body)
+    items = _collect_items(services, caller, body)
     request = CreateResponse(
         model=body.model,
         input=SUMMARY_INSTRUCTION,
@@ -63,7 +66,7 @@ def compact(services: Services, project_id: str, body: CompactRequest) -> Respon
         store=False,
     )
     context = Context(items=items, is_inline=True)
-    record = create_response(services, project_id, request, context)
+    record = create_response(services, caller, request, context)
 
     def convert(data: bytes) -> bytes:
         resource = _make_resource(services, record, items, orjson.loads(data))
@@ -92,7 +95,7 @@ def _make_resource(
 
 
 def _collect_items(
-    services: Services, project_id: str, body: CompactRequest
+    services: Services, caller: Caller, body: CompactRequest
 ) -> list[dict[str, Any]]:
     """Return all items to compact, in order; raise a 400 if there are none."""
     if not body.input and body.previous_response_id is None:
@@ -102,7 +105,7 @@ def _collect_items(
         model=body.model, input=SUMMARY_INSTRUCTION, previous_response_id=body.previous_response_id
     )
     request.input = body.input or []
-    prepared = prepare(services, project_id, request)
+    prepared = prepare(services, caller, request)
     return prepared.context.items + prepared.items
 
 

@@ -8,13 +8,15 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
+from api.access.current import current_caller
+from api.access.rights import check_references
 from api.routes.item_pages import read_page, to_listed_item
 from api.routes.queries import IncludeQuery, ItemsQuery
 from api.services import Services, project_id, services
 from api.validation.context import find_conversation
 from api.validation.encrypted_content import check_encrypted_content
 from api.validation.given_names import given_names
-from api.validation.item_references import is_reference, resolve_references
+from api.validation.item_references import resolve_references
 from models.errors import (
     AppError,
     ConversationFullError,
@@ -35,7 +37,7 @@ from models.schemas.conversations import (
 )
 from models.schemas.items import InputItem
 from models.schemas.pages import ItemPage
-from models.schemas.request.stored_items import stored_items
+from models.schemas.request.stored_items import is_reference, stored_items
 from models.store.conversations import ConversationRecord
 
 blueprint = APIBlueprint(
@@ -212,9 +214,11 @@ def _with_ids(
 ) -> tuple[list[dict[str, Any]], set[str]]:
     used_ids: set[str] = set()
     given_ids = {item.get("id") for item in items if not is_reference(item)}
+    check_references(current_caller(), items, field="items")
     items = resolve_references(services, project_id(), items, field="items")
     check_encrypted_content(services, project_id(), items, field="items")
-    services.image_urls.fetch(items, owner=project_id(), field="items")
+    is_permitted = current_caller().project.permissions.image_urls
+    services.image_urls.fetch(items, owner=project_id(), is_permitted=is_permitted, field="items")
     for position, item in enumerate(items):
         item["id"] = item.get("id") or new_item_id(item["type"])
         if item["id"] in used_ids:

@@ -7,6 +7,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
+from api.access.current import current_caller
 from api.services import Services, services
 from models.schemas.pages import Capabilities, Model, ModelList
 
@@ -23,9 +24,9 @@ class ModelPath(BaseModel):
 
 @blueprint.get("", responses={200: ModelList})
 def list_models() -> Response:
-    """List the served models, then their other names."""
+    """List the served models that the project may use, then their other names."""
     app_services = services()
-    names = (*app_services.by_model, *app_services.aliases)
+    names = app_services.model_names(current_caller().project)
     models = [_describe(app_services, name) for name in names]
     return Response(ModelList(data=models).model_dump_json(), mimetype="application/json")
 
@@ -38,7 +39,7 @@ def retrieve_model(path: ModelPath) -> Response:
 
 
 def _describe(app_services: Services, name: str) -> Model:
-    encoder = app_services.for_model(name).encoder
+    encoder = app_services.for_model(name, current_caller().project).encoder
     aliases = app_services.aliases.items()
     return Model(
         id=name,

@@ -11,6 +11,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
+from api.access.current import current_caller
 from api.routes.item_pages import LoadedItems, read_page
 from api.routes.queries import ItemsQuery, ListQuery, ResponsePath, RetrieveQuery
 from api.services import project_id, services
@@ -22,6 +23,7 @@ from api.streaming.temporary import find_response, find_row, load_items
 from api.validation.create_request import create_response, num_input_tokens, prepare
 from api.validation.idempotency import FindResponse, create_once
 from api.validation.tools import search_warning
+from models.access.scopes import Scope
 from models.encryption.reasoning import ENCRYPTED_CONTENT, encrypt_items
 from models.errors import InvalidRequestError, ResponseNotFoundError
 from models.ids import parse_response_id
@@ -44,7 +46,8 @@ blueprint = APIBlueprint(
 def create(body: CreateResponse) -> Response:
     """Create a response; return it at once (background), as a stream, or when it has ended."""
     answer = _create(body)
-    if (warning := search_warning(services(), body)) is not None:
+    permissions = current_caller().project.permissions
+    if (warning := search_warning(services(), permissions, body)) is not None:
         answer.headers["Antiphon-Warning"] = warning
     return answer
 
@@ -58,7 +61,7 @@ def _create(body: CreateResponse) -> Response:
     record, is_new = create_once(
         app_services,
         project_id(),
-        lambda key: create_response(app_services, project_id(), body, key=key),
+        lambda key: create_response(app_services, current_caller(), body, key=key),
         find_response,
     )
     if not is_new:
@@ -74,8 +77,8 @@ def _create(body: CreateResponse) -> Response:
 @blueprint.post("/input_tokens", responses={200: InputTokens})
 def count_input_tokens(body: CreateResponse) -> Response:
     """Count the input tokens of a request without running it."""
-    app_services = services().for_model(body.model)
-    prepared = prepare(app_services, project_id(), body)
+    app_services = services().for_model(body.model, current_caller().project)
+    prepared = prepare(app_services, current_caller(), body)
     return _json(InputTokens(input_tokens=num_input_tokens(app_services, project_id(), prepared)))
 
 
@@ -124,6 +127,7 @@ def cancel_response(path: ResponsePath) -> Response:
     if not record.background:
         message = "Cannot cancel a synchronous response; close its connection instead."
         raise InvalidRequestError(message, param="response_id")
+    current_caller().require(Scope.RESPONSES_READ)  # the answer is the response
     if record.status not in TERMINAL:
         cancel(services(), record)
     return _respond(_find(path.response_id))

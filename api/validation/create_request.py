@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from api.access.rights import check_rights
 from api.services import Services
 from api.validation.calls import check_call_outputs
 from api.validation.compaction import num_prompt_tokens
@@ -20,6 +21,7 @@ from api.validation.item_references import resolve_references
 from api.validation.mcp import check_approvals, check_mcp_servers, tool_secrets
 from api.validation.media import check_media
 from api.validation.tools import check_calls, check_tools, without_search
+from models.access.caller import Caller
 from models.chat.render import encode_prompt
 from models.encryption.items import decrypt_items
 from models.encryption.unstored import UnstoredCipher, new_content_key
@@ -57,7 +59,7 @@ class PreparedRequest:
 
 def create_response(
     services: Services,
-    project_id: str,
+    caller: Caller,
     body: CreateResponse,
     inline_context: Context | None = None,
     key: RequestKey | None = None,
@@ -69,9 +71,10 @@ def create_response(
     """
     if body.asks_for_stream_options and not body.stream:
         raise InvalidRequestError("stream_options needs stream to be true.", param="stream_options")
-    services = services.for_model(body.model)
+    project_id = caller.project_id
+    services = services.for_model(body.model, caller.project)
     services.queue_limiter.check(project_id, background=body.background)
-    prepared = prepare(services, project_id, body, inline_context)
+    prepared = prepare(services, caller, body, inline_context)
     context, items, parameters = prepared.context, prepared.items, prepared.parameters
     readable = decrypt_items(services.cipher, project_id, context.items + items)
     _check_length(services, num_prompt_tokens(services, parameters, readable))
@@ -107,30 +110,36 @@ def create_response(
 
 
 def prepare(
-    services: Services, project_id: str, body: CreateResponse, inline_context: Context | None = None
+    services: Services, caller: Caller, body: CreateResponse, inline_context: Context | None = None
 ) -> PreparedRequest:
     """Resolve and check everything that a request refers to, without writing anything."""
     with given_names(body.input):
-        return _prepare(services.for_model(body.model), project_id, body, inline_context)
+        services = services.for_model(body.model, caller.project)
+        return _prepare(services, caller, body, inline_context)
 
 
 def _prepare(
-    services: Services, project_id: str, body: CreateResponse, inline_context: Context | None
+    services: Services, caller: Caller, body: CreateResponse, inline_context: Context | None
 ) -> PreparedRequest:
-    check_tools(services, body)
-    check_mcp_servers(services, body)
+    project_id, permissions = caller.project_id, caller.project.permissions
+    items = body.input_items()
+    check_rights(caller, body, items)
+    check_tools(services, permissions, body)
+    check_mcp_servers(services, permissions, body)
     context = inline_context or load_context(services, project_id, body)
-    parameters = without_search(services, body, body.parameters())
+    parameters = without_search(services, permissions, body, body.parameters())
     parameters = services.encoder.sampling.fill(parameters)
     _check_bias(services, parameters)
-    items = resolve_references(services, project_id, body.input_items())
+    items = resolve_references(services, project_id, items)
     _check_ids(items, context)
     check_encrypted_content(services, project_id, items)
     check_call_outputs(items, context.items)
     if not (items or context.items or parameters.is_warm_up):
         raise _nothing_to_answer()
     check_approvals(items, context.items, body)
-    fetch_images = partial(services.image_urls.fetch, owner=project_id)
+    fetch_images = partial(
+        services.image_urls.fetch, owner=project_id, is_permitted=permissions.image_urls
+    )
     check_media(items, services.encoder, fetch_images)
     parameters = with_added_tools(parameters, [*context.items, *items])
     return PreparedRequest(context=context, items=items, parameters=parameters)

@@ -19,7 +19,12 @@ from api.http.strict_json import MAX_BODY_BYTES
 from api.streaming.client_disconnect import ClientGoneError, find_client_check
 from api.streaming.places import Places
 from api.validation.parts import iterate_parts
-from models.errors import InvalidRequestError, TooManyFetchesError, UnavailableError
+from models.errors import (
+    InvalidRequestError,
+    PermissionMissingError,
+    TooManyFetchesError,
+    UnavailableError,
+)
 from models.fetching.checked_backend import OutboundError
 from models.fetching.destinations import Destinations, UrlRefusedError
 from models.fetching.fetcher import Fetcher, FetchLimits, TooLargeError
@@ -74,11 +79,19 @@ class ImageUrls:
             refusal=TooManyFetchesError,
         )
 
-    def fetch(self, items: Sequence[dict[str, Any]], *, owner: str, field: str = "input") -> None:
+    def fetch(
+        self,
+        items: Sequence[dict[str, Any]],
+        *,
+        owner: str,
+        is_permitted: bool = True,
+        field: str = "input",
+    ) -> None:
         """Fetch the images of items and keep them in their parts.
 
         Their bytes belong to the budget of all bodies. Raises an `InvalidRequestError` that names
-        the part if its image cannot be had, and an `OverloadedError` if too many are being fetched.
+        the part if its image cannot be had, a `PermissionMissingError` unless its owner
+        `is_permitted` to have any, and an `OverloadedError` if too many are being fetched.
         """
         remote = {
             f"{path}.image_url": part
@@ -87,6 +100,8 @@ class ImageUrls:
         }
         if not remote:
             return
+        if not is_permitted:
+            raise PermissionMissingError("image_urls", param=next(iter(remote)))
         if self._fetcher is None:
             raise refuse_remote(next(iter(remote)))
         if len(remote) > MAX_IMAGES:

@@ -4,6 +4,7 @@ from typing import Any
 
 from api.services import Services
 from models.errors import InvalidRequestError, ItemNotFoundError
+from models.schemas.request.stored_items import is_reference
 from models.store.items import AmbiguousItemError
 
 
@@ -36,8 +37,3 @@ def resolve_references(
                 )
             items[position] = dict(items_by_id[item["id"]])
     return items
-
-
-def is_reference(item: dict[str, Any]) -> bool:
-    """Return True if an item of a request stands for a stored one."""
-    return bool(item.get("type", "item_reference") == "item_reference")

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from api.services import Services
-from models.errors import InvalidRequestError
+from models.access.projects import ProjectPermissions
+from models.errors import InvalidRequestError, PermissionMissingError
 from models.schemas.request.create_response import CreateResponse
 from models.schemas.tools.mcp import MAX_CALLS, McpTool
 from models.tools.mcp.approvals import answers_in, approved_calls, requests_in
@@ -13,13 +14,20 @@ from models.tools.mcp.servers import McpServerRefusedError, McpServers
 Item = dict[str, Any]
 
 
-def check_mcp_servers(services: Services, body: CreateResponse) -> None:
-    """Raise a 400 for a server that must not be called, or a secret that cannot be stored."""
+def check_mcp_servers(
+    services: Services, permissions: ProjectPermissions, body: CreateResponse
+) -> None:
+    """Raise an error for a server that must not be called, or a secret that cannot be stored.
+
+    A 403 if the project may call none, else a 400.
+    """
     settings = services.settings
     servers = McpServers(settings.mcp_servers, settings.mcp_public_servers)
     for position, tool in enumerate(body.tools):
         if not isinstance(tool, McpTool):
             continue
+        if not permissions.mcp:
+            raise PermissionMissingError("mcp", param=f"tools[{position}]")
         try:
             servers.find(tool)
         except McpServerRefusedError as error:

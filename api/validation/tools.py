@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from api.services import Services
-from models.errors import InvalidRequestError
+from models.access.projects import ProjectPermissions
+from models.errors import InvalidRequestError, PermissionMissingError
 from models.grammars.arguments import arguments_schema
 from models.grammars.compile import INPUT_PARAM, input_grammar, schema_grammar
 from models.grammars.tool_calls import calls_grammar
@@ -18,29 +19,36 @@ from models.tools.model_function import ModelFunction, model_functions
 from models.tools.search_choice import offered_search
 
 
-def check_tools(services: Services, body: CreateResponse) -> None:
-    """Raise a 400 for a web search that the request demands and no search provider can run."""
-    if services.settings.searxng_url is not None or search_warning(services, body) is not None:
+def check_tools(services: Services, permissions: ProjectPermissions, body: CreateResponse) -> None:
+    """Raise an error for a web search that the request demands and that cannot be run.
+
+    A 403 if the project may not search, a 400 if there is no search provider.
+    """
+    if _can_search(services, permissions) or search_warning(services, permissions, body):
         return
     for position, tool in enumerate(body.tools):
         if isinstance(tool, WebSearchTool) and tool.external_web_access is not False:
+            is_option = body.web_search_options is not None
+            param = "web_search_options" if is_option else f"tools[{position}]"
+            if not permissions.web_search:
+                raise PermissionMissingError("web_search", param=param)
             message = (
                 "This server has no search provider. To have one, start it with "
                 "ANTIPHON_SEARXNG_URL set to the address of a SearXNG server that gives JSON "
                 "(`search.formats` in its settings)."
             )
-            is_option = body.web_search_options is not None
-            param = "web_search_options" if is_option else f"tools[{position}]"
             raise InvalidRequestError(message, param=param, code="search_not_configured")
 
 
-def search_warning(services: Services, body: CreateResponse) -> str | None:
+def search_warning(
+    services: Services, permissions: ProjectPermissions, body: CreateResponse
+) -> str | None:
     """Return the warning that an offered web search is left out; None if it is not.
 
-    Clients offer it by default, whether or not a server has it.
+    Clients offer it by default, whether or not a server has it and a project may use it.
     """
     settings, chosen = services.settings, body.tool_choice
-    if not any(_may_fetch(tool) for tool in body.tools) or settings.searxng_url is not None:
+    if not any(map(_may_fetch, body.tools)) or _can_search(services, permissions):
         return None
     if settings.strict_web_search or body.web_search_options is not None:
         return None
@@ -49,20 +57,29 @@ def search_warning(services: Services, body: CreateResponse) -> str | None:
     choices = chosen.tools if isinstance(chosen, AllowedTools) else [chosen]
     if any(isinstance(choice, HostedChoice) for choice in choices):
         return None
+    if not permissions.web_search:
+        return "web_search was left out: this project has not the permission"
     return "web_search was left out: this server has no search provider"
 
 
 def without_search(
-    services: Services, body: CreateResponse, parameters: GenerationParameters
+    services: Services,
+    permissions: ProjectPermissions,
+    body: CreateResponse,
+    parameters: GenerationParameters,
 ) -> GenerationParameters:
     """Return the parameters without the web searches that cannot or must not be run."""
-    is_left_out = search_warning(services, body) is not None
+    is_left_out = search_warning(services, permissions, body) is not None
     tools = [
         tool
         for tool in parameters.tools
         if not isinstance(tool, WebSearchTool) or (_may_fetch(tool) and not is_left_out)
     ]
     return parameters.model_copy(update={"tools": tools})
+
+
+def _can_search(services: Services, permissions: ProjectPermissions) -> bool:
+    return permissions.web_search and services.settings.searxng_url is not None
 
 
 def _may_fetch(tool: object) -> bool:

@@ -21,7 +21,7 @@ class Caller:
         """Id of the project."""
         return self.project.project_id
 
-    def require(self, scope: Scope) -> None:
-        """Raise `InsufficientPermissionsError` unless the key has the scope."""
+    def require(self, scope: Scope, *, param: str | None = None) -> None:
+        """Raise `InsufficientPermissionsError` unless the key has the scope that `param` needs."""
         if scope not in self.scopes:
-            raise InsufficientPermissionsError(scope)
+            raise InsufficientPermissionsError(scope, param=param)

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+ProjectStatus = Literal["active", "deleting", "deleted"]
 Count = Annotated[int, Field(ge=1, le=1 << 53)]
 
 
@@ -62,3 +63,16 @@ class ProjectRecord:
     created_at: datetime
     deleted_at: datetime | None = None
     """Time at which its deletion began."""
+    erased_at: datetime | None = None
+    """Time at which nothing was left of it."""
+
+    @property
+    def status(self) -> ProjectStatus:
+        """State of its deletion."""
+        if self.erased_at is not None:
+            return "deleted"
+        return "active" if self.deleted_at is None else "deleting"
+
+    def may_use(self, model_id: str) -> bool:
+        """Return True if it may use a model."""
+        return self.allowed_models is None or model_id in self.allowed_models

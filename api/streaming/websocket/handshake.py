@@ -11,9 +11,10 @@ from functools import partial
 from flask import Blueprint, Response, request
 from wsproto.utilities import generate_accept_token
 
+from api.access.current import current_caller
 from api.event_loop.loop_body import LoopBody, Outlet, respond_with
 from api.http.errors import WEBSOCKET_VERSION
-from api.services import Services, project_id, services
+from api.services import Services, services
 from api.streaming.cancel import cancel, clean_up
 from api.streaming.event_names import read_naming
 from api.streaming.temporary import find_response
@@ -26,6 +27,7 @@ from api.streaming.websocket.server_events import format_error
 from api.streaming.websocket.turns import make_turn
 from api.validation.context import Context
 from api.validation.create_request import create_response
+from models.access.caller import Caller
 from models.errors import InvalidRequestError, OverloadedError
 from models.responses.record import ResponseRecord
 from models.schemas.request.create_response import CreateResponse
@@ -44,15 +46,15 @@ def serve_websocket() -> Response:
         message = "Sec-WebSocket-Key must be 16 bytes in base64."
         raise InvalidRequestError(message, code="invalid_websocket_handshake")
     naming = read_naming(services().settings.reasoning_events)
-    return respond_with(WebSocketBody(services(), project_id(), key, naming))
+    return respond_with(WebSocketBody(services(), current_caller(), key, naming))
 
 
 class WebSocketBody(LoopBody):
     """Body that is a WebSocket connection."""
 
-    def __init__(self, services: Services, project_id: str, key: str, naming: EventNaming) -> None:
+    def __init__(self, services: Services, caller: Caller, key: str, naming: EventNaming) -> None:
         self._services = services
-        self._project_id = project_id
+        self._caller = caller
         self._key = key
         self._naming = naming
 
@@ -87,7 +89,7 @@ class WebSocketBody(LoopBody):
         )
         session = Session(
             services=services,
-            project_id=self._project_id,
+            caller=self._caller,
             socket=socket,
             client=client,
             naming=self._naming,
@@ -102,7 +104,9 @@ class WebSocketBody(LoopBody):
         if unstored is not None:
             previous_id, items = unstored.previous_id, unstored.items
             context = Context(previous_id=previous_id, items=items, is_inline=True)
-        return create_response(self._services, self._project_id, request, context)
+        # Its project may have changed since the handshake.
+        caller = self._services.authenticator.renew(self._caller)
+        return create_response(self._services, caller, request, context)
 
     def abandon(self) -> None:
         """Do nothing: no request has been received."""

@@ -16,6 +16,8 @@ from api.services import Services
 from api.streaming.websocket.client_events import ResumeResponse, parse_create, parse_event
 from api.streaming.websocket.contexts import ConnectionContexts, UnstoredContext
 from api.streaming.websocket.frames import FrameSocket, ReceivedMessage
+from models.access.caller import Caller
+from models.access.scopes import Scope
 from models.encryption.unstored import UnstoredCipher
 from models.errors import PreviousResponseNotFoundError, ResponseNotFoundError
 from models.ids import parse_response_id
@@ -44,7 +46,7 @@ class Session:
     """State that all turns of one connection share."""
 
     services: Services
-    project_id: str
+    caller: Caller
     socket: FrameSocket
     client: str
     naming: EventNaming
@@ -81,15 +83,19 @@ def create(session: Session, stream_id: str | None, message: ReceivedMessage) ->
 
 
 def resume(session: Session, message: ReceivedMessage) -> OpenResponse:
-    """Find the response whose events a message requests: a stored or a temporary one."""
+    """Find the response whose events a message requests: a stored or a temporary one.
+
+    Raise a 403 if the key of the connection must not read.
+    """
     try:
+        session.caller.require(Scope.RESPONSES_READ)
         event = parse_event(message.take(), ResumeResponse)
     finally:
         message.lease.release()
     response_id = parse_response_id(event.response_id)
     record = None
     if response_id is not None:
-        record = session.actions.find(session.project_id, response_id)
+        record = session.actions.find(session.caller.project_id, response_id)
     if record is None:
         raise ResponseNotFoundError(event.response_id)
     start = 0 if event.starting_after is None else event.starting_after + 1
@@ -120,8 +126,8 @@ def keep_context(
 def _chain(session: Session, response_id: UUID) -> list[dict[str, Any]]:
     """Return the items of a stored response and of all before it; raise a 404 if it is gone."""
     store = session.services.store
-    items = store.items.of_chain(session.project_id, response_id)
+    items = store.items.of_chain(session.caller.project_id, response_id)
     # A warm-up may have no items.
-    if not (items or store.responses.statuses([(session.project_id, response_id)])):
+    if not (items or store.responses.statuses([(session.caller.project_id, response_id)])):
         raise PreviousResponseNotFoundError
     return items

@@ -73,3 +73,8 @@ def _to_output(message: ToolMessage) -> GivenCallOutput:
 def _to_message(message: CallingMessage) -> InputMessage:
     others = message.model_dump(include={"id", "name", "status"})
     return InputMessage(role="assistant", content=message.content or "", **others)
+
+
+def is_reference(item: dict[str, Any]) -> bool:
+    """Return True if an item of a request stands for a stored one."""
+    return bool(item.get("type", "item_reference") == "item_reference")
