@@ -9,6 +9,8 @@ from flask import Response, g, request
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
+from api.access.admin_hosts import install_admin_check
+from api.access.auditing import install_auditing
 from api.access.authentication import install_authentication
 from api.connect import open_services
 from api.http.errors import install_error_handlers
@@ -27,6 +29,7 @@ from api.routes import (
     webhook_deliveries,
     webhook_endpoints,
 )
+from api.routes.admin import keys, limits, operations, projects
 from api.streaming.timings import StreamTimings
 from api.streaming.websocket import handshake as websocket
 from models.settings import Settings
@@ -51,7 +54,11 @@ def create_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> 
     app.before_request(_assign_request_id)
     app.after_request(_add_request_id)
     install_origin_checks(app, settings)
-    install_authentication(app, app_services.authenticator, app_services.open_connections)
+    install_authentication(
+        app, app_services.authenticator, app_services.open_connections, app_services.access_log
+    )
+    install_admin_check(app, settings)
+    install_auditing(app, app_services.store.audit, app_services.access_log)
     app.register_api(responses.blueprint)
     app.register_api(compact.blueprint)
     app.register_api(chat_completions.blueprint)
@@ -59,6 +66,8 @@ def create_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> 
     app.register_api(models.blueprint)
     app.register_api(webhook_endpoints.blueprint)
     app.register_api(webhook_deliveries.blueprint)
+    for admin in (projects, limits, keys, operations):
+        app.register_api(admin.blueprint)
     app.register_blueprint(websocket.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(docs.blueprint)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from api.access.access_log import AccessLog
 from api.access.authenticator import Authenticator
 from api.access.open_connections import OpenConnections
 from api.event_loop.loop import EventLoop
@@ -15,6 +16,7 @@ from api.streaming.temporary import TemporaryArchives
 from api.streaming.timings import StreamTimings
 from api.validation.image_urls import ImageUrls, make_fetcher
 from api.validation.queue_limits import QueueLimiter
+from models.access.exposure import may_be_open
 from models.chat.template_encoder import load_encoder
 from models.encryption.cipher import ContentCipher
 from models.settings import Settings, SettingsError
@@ -37,7 +39,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
     client = connect(settings.redis_url)
     unstored = UnstoredContents(client, ended_ttl_s=settings.unstored_seconds)
     loop = EventLoop(settings.api_threads)
-    authenticator = Authenticator(store.api_keys, store.projects)
+    authenticator = Authenticator(store.api_keys, store.projects, may_be_open=may_be_open(settings))
     subscriber = connect_subscriber(settings.redis_url)
     encoders = [load_encoder(model_settings) for model_settings in settings.split_by_model()]
     services = Services(
@@ -52,6 +54,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         loop=loop,
         authenticator=authenticator,
         open_connections=OpenConnections(loop, authenticator.valid_ids),
+        access_log=AccessLog(store.api_keys, store.audit),
         places=Places(settings.api_streams, settings.api_client_streams),
         body_budget=BodyBudget(settings.api_body_mib * _MIB),
         broadcaster=Broadcaster(subscriber, store.responses.statuses, loop, timings),
@@ -67,6 +70,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         image_urls=ImageUrls(loop, make_fetcher(settings)),
     )
     services.open_connections.start()
+    services.access_log.start()
     services.by_model.update(
         {encoder.model_id: replace(services, encoder=encoder) for encoder in encoders}
     )

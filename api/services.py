@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import redis
 from flask import current_app
 
+from api.access.access_log import AccessLog
 from api.access.authenticator import Authenticator
 from api.access.current import current_caller
 from api.access.open_connections import OpenConnections
@@ -52,6 +53,7 @@ class Services:
     loop: EventLoop
     authenticator: Authenticator
     open_connections: OpenConnections
+    access_log: AccessLog
     places: Places
     body_budget: BodyBudget
     broadcaster: Broadcaster
@@ -115,6 +117,7 @@ class Services:
     def close(self) -> None:
         """Stop the loop and every thread, and close every connection."""
         self.open_connections.stop()
+        self.access_log.stop()
         self.loop.stop()
         self.broadcaster.stop()
         self.wake_queue.close()

@@ -2,8 +2,8 @@
 
 `antiphon_app` reads and writes the rows of one project at a time. `antiphon_maintenance` works for
 all projects, in the tables that have the policy `upkeep`, and creates and drops partitions, by
-functions. The owner sees all rows, when it says so. Roles that do not exist are skipped: the owner
-may then be all others.
+functions. Both only add to the audit trail, which maintenance expires by a function. The owner sees
+all rows, when it says so. Roles that do not exist are skipped: the owner may then be all others.
 """
 
 from sqlalchemy import NullPool, create_engine, text
@@ -29,9 +29,14 @@ BEGIN
                            name, role);
         END LOOP;
     END LOOP;
+    FOR role IN SELECT rolname FROM pg_roles
+                WHERE rolname IN ('antiphon_app', 'antiphon_maintenance')
+                  AND to_regclass('audit_entries') IS NOT NULL LOOP
+        EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON audit_entries FROM %I', role);
+    END LOOP;
     FOR name IN SELECT p.oid::regprocedure::text FROM pg_proc p CROSS JOIN pg_roles r
                 WHERE p.pronamespace = current_schema()::regnamespace
-                  AND p.proname IN ('add_month', 'drop_month')
+                  AND p.proname IN ('add_month', 'drop_month', 'expire_audit_entries')
                   AND r.rolname = 'antiphon_maintenance' LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO antiphon_maintenance', name);
     END LOOP;

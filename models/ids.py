@@ -11,9 +11,12 @@ CHAT_PREFIX = "chatcmpl-"
 CONVERSATION_PREFIX = "conv_"
 COMPACTION_PREFIX = "cmp_"
 ENDPOINT_PREFIX = "we_"
+PROJECT_PREFIX = "proj_"
+AUDIT_PREFIX = "audit_"
 
 _VERSION = 7
 _ENDPOINT_ID = re.compile(ENDPOINT_PREFIX + r"([0-9a-f]{32})")
+_AUDIT_ID = re.compile(AUDIT_PREFIX + r"([0-9a-f]{32})")
 _RESPONSE_ID = re.compile(RESPONSE_PREFIX + r"([0-9a-f]{32})")
 _CONVERSATION_ID = re.compile(CONVERSATION_PREFIX + r"([0-9a-f]{32})")
 
@@ -95,6 +98,22 @@ def endpoint_wire_id(endpoint_id: UUID) -> str:
 def parse_endpoint_id(wire_id: str) -> UUID | None:
     """Return the UUID of a webhook endpoint's API id; None if the id is malformed."""
     found = _ENDPOINT_ID.fullmatch(wire_id)
+    return UUID(hex=found[1]) if found else None
+
+
+def new_project_id() -> str:
+    """Return an id for a project whose operator has chosen none."""
+    return PROJECT_PREFIX + new_id().hex
+
+
+def audit_wire_id(entry_id: UUID) -> str:
+    """Return the id of an entry of the audit trail in the API."""
+    return AUDIT_PREFIX + entry_id.hex
+
+
+def parse_audit_id(wire_id: str) -> UUID | None:
+    """Return the UUID of an entry's API id; None if the id is malformed."""
+    found = _AUDIT_ID.fullmatch(wire_id)
     return UUID(hex=found[1]) if found else None
 
 

@@ -48,8 +48,14 @@ class Settings(BaseSettings):
     )
 
     host: str = Field("127.0.0.1", min_length=1)
-    """Address that the API listens on. `up` takes loopback addresses only, because there are no API
-    keys yet."""
+    """Address that the API listens on. Other ones than those of loopback need an API key to exist;
+    see [Open or closed](tenancy.md#open-or-closed)."""
+    open_beyond_loopback: bool = False
+    """`true` lets a server that has no API key listen on other addresses than those of loopback,
+    open to everyone who reaches them. Once there is a key, requests need one anyway."""
+    bootstrap_key_file: Path | None = None
+    """File that `migrate` writes an API key with all scopes into, if it is empty or absent, or
+    whose key it registers; see [Keys](tenancy.md#keys)."""
     port: int = Field(8000, ge=1, le=65535)
     """Port that the API listens on."""
     allowed_hosts: Annotated[tuple[HostName, ...], NoDecode] = ()
@@ -59,6 +65,9 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
     """Origins of web pages that may send requests, separated by commas: `https://app.example.com`,
     or `*` for any. Others, except the server's own, are refused."""
+    admin_hosts: Annotated[tuple[HostName, ...], NoDecode] = ()
+    """Names of the same form, of which those are allowed too, under which the
+    [admin API](tenancy.md#admin-api) is answered; by default it is on loopback only."""
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     """Networks of the proxies before this server, for example `10.0.0.2, fd00::/64`. What they say
     of a client in `X-Forwarded-For`, `-Proto` and `-Host`, or in `Forwarded`, counts, for limits by
@@ -161,6 +170,8 @@ class Settings(BaseSettings):
     ends `incomplete` with the text so far."""
     retention_days: Amount = Field(30.0, gt=0, le=36_500)
     """Days that a finished response is kept."""
+    audit_days: Amount = Field(400.0, gt=0, le=36_500)
+    """Days that entries of the [audit trail](tenancy.md#audit) are kept."""
     unstored_seconds: int = Field(600, ge=1, le=86_400)
     """Seconds that a background response with `store: false` can be read after its end. Its content
     is in Redis alone, encrypted; the same for all processes."""
@@ -219,12 +230,14 @@ class Settings(BaseSettings):
         names = dict.fromkeys([self.model, *filter(None, more)])
         return [self.model_copy(update={"model": name, "more_models": ""}) for name in names]
 
-    @field_validator("data_dir", "secret_file", "tls_cert_file", "tls_key_file")
+    @field_validator(
+        "data_dir", "secret_file", "bootstrap_key_file", "tls_cert_file", "tls_key_file"
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None
 
-    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @field_validator("allowed_hosts", "admin_hosts", "allowed_origins", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
         """Parse names separated by commas, in lower case; `*.name` is the same as `.name`."""

@@ -4,6 +4,7 @@ from typing import cast
 
 from flask import Flask, Response, g, request
 
+from api.access.access_log import AccessLog
 from api.access.authenticator import Authenticator
 from api.access.current import current_caller
 from api.access.open_connections import OpenConnections, RevocableBody
@@ -14,7 +15,10 @@ from models.errors import ForbiddenError
 
 
 def install_authentication(
-    app: Flask, authenticator: Authenticator, connections: OpenConnections
+    app: Flask,
+    authenticator: Authenticator,
+    connections: OpenConnections,
+    access_log: AccessLog,
 ) -> None:
     """Refuse requests without a valid key of the needed scope; end answers of revoked keys."""
 
@@ -25,9 +29,11 @@ def install_authentication(
         caller = authenticator.authenticate(
             request.headers.get("Authorization"), request.remote_addr or ""
         )
+        g.caller = caller
         if request.endpoint is not None:
             _check_scope(caller, request.endpoint)
-        g.caller = caller
+        if caller.key_id is not None:
+            access_log.note_use(caller.key_id)
 
     def guard(response: Response) -> Response:
         body = cast(object, response.response)

@@ -8,6 +8,20 @@ PUBLIC = frozenset({"health.livez", "health.readyz"})
 """Routes that need no key."""
 
 SCOPES: dict[str, Scope | None] = {
+    "admin_keys.create": Scope.ADMIN,
+    "admin_keys.list_keys": Scope.ADMIN,
+    "admin_keys.revoke": Scope.ADMIN,
+    "admin_keys.rotate": Scope.ADMIN,
+    "admin_limits.list_limits": Scope.ADMIN,
+    "admin_limits.retrieve": Scope.ADMIN,
+    "admin_limits.update": Scope.ADMIN,
+    "admin_operations.list_audit_entries": Scope.ADMIN,
+    "admin_operations.list_workers": Scope.ADMIN,
+    "admin_projects.create": Scope.ADMIN,
+    "admin_projects.delete": Scope.ADMIN,
+    "admin_projects.list_projects": Scope.ADMIN,
+    "admin_projects.retrieve": Scope.ADMIN,
+    "admin_projects.update": Scope.ADMIN,
     "chat_completions.create": _WRITE,
     "compact.compact_conversation": _WRITE,
     "conversations.create": Scope.CONVERSATIONS,

@@ -108,7 +108,7 @@ class TrustedProxies:
 
 def client_address() -> str:
     """Return the address of the current request's client, found behind trusted proxies."""
-    return str(request.environ["REMOTE_ADDR"])
+    return request.remote_addr or ""
 
 
 def client_network(address: str) -> str:

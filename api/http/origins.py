@@ -102,7 +102,7 @@ class AllowedOrigins:
 def install_origin_checks(app: Flask, settings: Settings) -> None:
     """Refuse foreign hosts and origins before any view, and answer allowed origins with CORS."""
     bound = () if _is_unspecified(settings.host) else (settings.host,)
-    hosts = AllowedHosts((*settings.allowed_hosts, *bound))
+    hosts = AllowedHosts((*settings.allowed_hosts, *settings.admin_hosts, *bound))
     origins = AllowedOrigins.of(settings)
 
     def check() -> None:

@@ -5,6 +5,8 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
+from api.access.auditing import audit_object
+from api.access.current import current_caller
 from api.routes.webhook_lookup import EndpointPath, EndpointsQuery, check_url
 from api.services import project_id, services
 from models.errors import InvalidRequestError, WebhookEndpointNotFoundError
@@ -39,12 +41,15 @@ def list_event_types() -> Response:
 def create(body: CreateWebhookEndpoint) -> Response:
     """Create an endpoint; its signing secret is returned only this once."""
     check_url(body.url)
+    limit = current_caller().project.limits.max_webhook_endpoints
+    max_endpoints = min(MAX_ENDPOINTS, limit or MAX_ENDPOINTS)
     endpoint = services().store.webhooks.create(
-        project_id(), new_id(), new_secret(), body.model_dump()
+        project_id(), new_id(), new_secret(), body.model_dump(), max_endpoints=max_endpoints
     )
     if endpoint is None:
-        message = f"A project has at most {MAX_ENDPOINTS} webhook endpoints."
+        message = f"A project has at most {max_endpoints} webhook endpoints."
         raise InvalidRequestError(message, code="too_many_webhook_endpoints")
+    audit_object(endpoint_wire_id(endpoint.id))
     return _respond_with_secret(endpoint)
 
 

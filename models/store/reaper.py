@@ -64,6 +64,14 @@ _EXPIRE = text("""
     )
     RETURNING id
 """)
+_EXPIRE_OF_PROJECT = text("""
+    DELETE FROM responses WHERE project_id = :project_id AND id IN (
+        SELECT id FROM responses
+        WHERE project_id = :project_id AND id < :floor AND finished_at IS NOT NULL
+        ORDER BY id LIMIT 500
+    )
+    RETURNING id
+""")
 _EXPIRE_UNSTORED = text("""
     DELETE FROM responses WHERE (project_id, id) IN (
         SELECT project_id, id FROM responses
@@ -116,6 +124,12 @@ class Reaper:
     def expire(self, *, created_before: datetime) -> list[UUID]:
         """Delete up to 500 finished responses with their items and events; return their ids."""
         return self._delete(_EXPIRE, floor=id_floor(created_before))
+
+    def expire_of_project(self, project_id: str, *, created_before: datetime) -> list[UUID]:
+        """Delete up to 500 finished responses of one project; return their ids."""
+        values = {"project_id": project_id, "floor": id_floor(created_before)}
+        with self._database.statement(project_id) as connection:
+            return list(connection.execute(_EXPIRE_OF_PROJECT, values).scalars())
 
     def expire_unstored(
         self, *, awaited_before: datetime, temporary_before: datetime

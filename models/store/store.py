@@ -6,8 +6,11 @@ from pathlib import Path
 from models.database.connection import LIMIT_S, Database
 from models.database.secrets import Secrets
 from models.encryption.vault import SecretVault
+from models.store.access.administration import ProjectAdministration
 from models.store.access.api_keys import ApiKeys
+from models.store.access.audit import AuditTrail
 from models.store.access.projects import Projects
+from models.store.access.removal import Removals
 from models.store.checkpoints import Checkpoints
 from models.store.claims import Claims
 from models.store.conversations import Conversations
@@ -36,6 +39,9 @@ class Store:
     reaper: Reaper
     projects: Projects
     api_keys: ApiKeys
+    audit: AuditTrail
+    administration: ProjectAdministration
+    removals: Removals
     partitions: Partitions
     conversations: Conversations
     webhooks: Webhooks
@@ -74,6 +80,9 @@ class Store:
             reaper=Reaper(database),
             projects=Projects(database),
             api_keys=ApiKeys(database),
+            audit=AuditTrail(database),
+            administration=ProjectAdministration(database),
+            removals=Removals(database),
             partitions=Partitions(database),
             conversations=Conversations(database),
             webhooks=Webhooks(database),

@@ -1,6 +1,7 @@
 """Workers and their leases, by the database's clock."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
@@ -43,6 +44,30 @@ _LEAVE = text("DELETE FROM workers WHERE project_id = :project_id AND id = :id")
 _SERVED = text(
     "SELECT DISTINCT model FROM workers WHERE project_id = :project_id AND lease_until > now()"
 )
+
+
+_LIST = text("""
+    SELECT w.id, w.name, w.model, w.host, w.pid, w.started_at, w.lease_until,
+           w.lease_until > now() AS is_alive, coalesce(l.num, 0) AS num_running
+    FROM workers w LEFT JOIN worker_loads() l ON l.worker = w.id
+    ORDER BY w.name, w.id
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRow:
+    """Worker as operators see it."""
+
+    id: UUID
+    name: str
+    model: str
+    host: str
+    pid: int
+    started_at: datetime
+    lease_until: datetime
+    is_alive: bool
+    num_running: int
+    """Responses that it has in progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +145,11 @@ class Workers:
         """Delete a worker that has handed back all its responses."""
         with self._database.upkeep() as connection:
             connection.execute(_LEAVE, {"id": worker.id, "project_id": worker.project_id})
+
+    def list_workers(self) -> list[WorkerRow]:
+        """Return all workers that have not left, also those whose leases have expired."""
+        with self._database.management() as connection:
+            return [WorkerRow(**row._mapping) for row in connection.execute(_LIST)]
 
     def served_models(self, project_id: str) -> list[str]:
         """Return the models for which at least one worker of the project has a valid lease."""

@@ -24,7 +24,7 @@ class ApiKey(Base):
     pepper: Mapped[str] = mapped_column(Text)
     """Fingerprint of that pepper."""
     created_by: Mapped[str] = mapped_column(Text)
-    """Id of the key that created it, or `cli`."""
+    """Id of the key that created it; without one `open` (server), `cli` or `bootstrap`."""
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

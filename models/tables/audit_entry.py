@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, Index, Text, func
+from sqlalchemy import DateTime, Index, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.database.connection import Base
@@ -30,6 +30,8 @@ class AuditEntry(Base):
     """Id of what was acted on."""
     result: Mapped[str] = mapped_column(Text)
     """`ok`, or the code of the error."""
+    num_times: Mapped[int] = mapped_column(server_default=text("1"))
+    """How often it has happened, of what is counted and not written one by one."""
 
     __table_args__ = (
         Index("audit_entries_by_time", "occurred_at"),

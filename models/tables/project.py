@@ -31,3 +31,5 @@ class Project(Base):
     retention_days: Mapped[float | None] = mapped_column(Float)
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     """Time at which its deletion began."""
+    erased_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """Time at which nothing was left of it but this row, which keeps its id from a second use."""

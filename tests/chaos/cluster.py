@@ -40,11 +40,11 @@ class Cluster(AntiphonServer):
         self, data_dir: Path, *, mutant: str | None = None, env: dict[str, str], **settings: str
     ) -> None:
         super().__init__(data_dir, command=None, **settings)
-        self._env |= {"PYTHONPATH": PYTHONPATH, **env}
+        self.environment |= {"PYTHONPATH": PYTHONPATH, **env}
         self.pooler: PgBouncer | None = None
         """Pooler before the database, if there is one."""
         if mutant is not None:
-            self._env[MUTANT] = mutant
+            self.environment[MUTANT] = mutant
 
     @property
     def web(self) -> Http:
@@ -91,7 +91,7 @@ class Cluster(AntiphonServer):
         self.process.wait()
         with self._output.open("ab") as output:
             self.process = subprocess.Popen(
-                self._command, env=self._env, stdout=output, stderr=subprocess.STDOUT
+                self._command, env=self.environment, stdout=output, stderr=subprocess.STDOUT
             )
 
     def heal(self) -> None:

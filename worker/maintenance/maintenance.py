@@ -1,4 +1,4 @@
-"""The maintenance process: the reaper loop, with webhook delivery and retention in threads.
+"""The maintenance process: the reaper loop; deliveries, retention and removals have threads.
 
 Any number of maintenance processes may run: each step is safe to run concurrently with itself, so
 no leader is elected.
@@ -25,6 +25,7 @@ from models.streams.connection import connect
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
 from models.vital_thread import VitalThread
+from worker.maintenance.removal import ProjectRemoval
 from worker.maintenance.retention import Retention
 from worker.maintenance.webhook_delivery import Deliverer
 from worker.queue import MAX_WAITING, WakeQueue, queue_name
@@ -140,7 +141,7 @@ class Maintenance:
 
 
 def main(settings: Settings, pulse: Path | None = None) -> None:
-    """Run the maintenance loop, webhook delivery and retention until SIGTERM or SIGINT."""
+    """Run the maintenance loop, deliveries, retention and removals until SIGTERM or SIGINT."""
     configure_logging(settings.log_level)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -149,9 +150,14 @@ def main(settings: Settings, pulse: Path | None = None) -> None:
     with exit_if_refused():
         maintenance.check_role(stopping)
     deliverer, retention = Deliverer(settings), Retention(settings)
+    removal = ProjectRemoval(settings)
     threads = [
         VitalThread(name, partial(run, stopping), is_daemon=False)
-        for name, run in (("webhooks", deliverer.run), ("retention", retention.run))
+        for name, run in (
+            ("webhooks", deliverer.run),
+            ("retention", retention.run),
+            ("removal", removal.run),
+        )
     ]
     for thread in threads:
         thread.start()

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from models.outages import OUTAGES, OutageLog
@@ -18,6 +19,7 @@ from models.store.store import Store
 from models.streams.connection import connect
 from models.streams.event_log import EventLog
 from models.streams.unstored import QUEUED_TTL_S, UNSTORED_TTL_S, UnstoredContents
+from worker.maintenance.orphaned_logs import forget_orphaned_logs
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class Retention:
         self._log = EventLog(self._client)
         self._unstored = UnstoredContents(self._client, ended_ttl_s=settings.unstored_seconds)
         self._retention = timedelta(days=settings.retention_days)
+        self._audit_retention = timedelta(days=settings.audit_days)
         self._logs_interval_s = logs_interval_s
         self._pause_ratio = pause_ratio
         self._stopping = threading.Event()
@@ -98,6 +101,8 @@ class Retention:
             self._add_months,
             self._keep_waiting,
             self._expire,
+            self._expire_sooner,
+            self._expire_audit,
             self._forget_logs,
             self._tidy,
         )
@@ -146,6 +151,20 @@ class Retention:
             lambda: reaper.expire_unstored(awaited_before=now - UNSTORED, temporary_before=lapsed)
         )
 
+    def _expire_sooner(self) -> None:
+        """Delete finished responses of projects that keep them for less time than the server."""
+        now = datetime.now(UTC)
+        for project_id, days in self._store.administration.retention_days().items():
+            before = now - timedelta(days=days)
+            if before > now - self._retention:
+                expire = self._store.reaper.expire_of_project
+                self._delete(partial(expire, project_id, created_before=before))
+
+    def _expire_audit(self) -> None:
+        before = datetime.now(UTC) - self._audit_retention
+        while not self._stopping.is_set() and (count := self._store.audit.expire(before=before)):
+            logger.info("audit entries expired", extra={"count": count})
+
     def _delete(self, delete_batch: Callable[[], list[UUID]]) -> None:
         started_at = time.monotonic()
         while not self._stopping.is_set() and (expired := delete_batch()):
@@ -161,17 +180,8 @@ class Retention:
         Such logs remain if Redis was down at that moment, restored older data on a restart, or
         received one more write from a worker that was killed since.
         """
-        for logs in self._log.scan():
-            has_ended = self._store.reaper.have_ended(list(logs))
-            # All logs of deleted responses; of finished ones, those without a terminal event.
-            orphaned = [
-                response_id
-                for response_id, has_end in logs.items()
-                if response_id not in has_ended or (has_ended[response_id] and not has_end)
-            ]
-            if orphaned:
-                self._log.forget(orphaned)
-                logger.info("logs forgotten", extra={"count": len(orphaned)})
+        if count := forget_orphaned_logs(self._store, self._log):
+            logger.info("logs forgotten", extra={"count": count})
 
     def _tidy(self) -> None:
         self._store.reaper.forget_workers()

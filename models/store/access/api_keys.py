@@ -1,4 +1,4 @@
-"""API keys: create, find, revoke."""
+"""API keys: create, find, rotate, revoke, and the time of their use."""
 
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
@@ -57,6 +57,32 @@ _REVOKE = text(f"""
     RETURNING {_COLUMNS}
 """)
 
+_GET = text(f"SELECT {_COLUMNS} FROM api_keys k WHERE k.id = :id")
+
+# The new key has the project, the name and the scopes of the old one.
+_ROTATE = text(f"""
+    WITH old AS (
+        UPDATE api_keys k
+        SET expires_at = least(k.expires_at, now() + :grace_s * interval '1 s')
+        FROM projects p WHERE k.id = :old_id AND p.project_id = k.project_id AND {_IS_VALID}
+        RETURNING k.project_id, k.name, k.scopes
+    )
+    INSERT INTO api_keys AS k (id, project_id, name, scopes, digest, pepper, created_by, expires_at)
+    SELECT :id, project_id, name, scopes, :digest, :pepper, :created_by,
+           CAST(:expires_at AS timestamptz)
+    FROM old
+    RETURNING {_COLUMNS}
+""")
+
+# A row that is locked is being marked by another process, with the time of now.
+_MARK_USED = text("""
+    UPDATE api_keys SET last_used_at = now() WHERE id IN (
+        SELECT id FROM api_keys WHERE id = ANY(CAST(:ids AS text[]))
+          AND coalesce(last_used_at < now() - interval '30 s', true)
+        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+    )
+""")
+
 _ANY = text("SELECT EXISTS (SELECT FROM api_keys)")
 
 
@@ -104,6 +130,44 @@ class ApiKeys:
         with self._database.statement(new.project_id) as connection:
             row = connection.execute(_CREATE, values).first()
         return _to_record(row) if row else None
+
+    def get(self, key_id: str) -> ApiKeyRecord | None:
+        """Return a key, whether or not it is valid; None if it is unknown."""
+        with self._database.management() as connection:
+            row = connection.execute(_GET, {"id": key_id}).first()
+        return _to_record(row) if row else None
+
+    def rotate(
+        self,
+        old_id: str,
+        new_id: str,
+        digest: KeyDigest,
+        *,
+        created_by: str,
+        grace_s: float,
+        expires_at: datetime | None = None,
+    ) -> ApiKeyRecord | None:
+        """Create a key in the place of a valid one, which expires `grace_s` seconds from now.
+
+        None if there is no such valid key.
+        """
+        values = {
+            "old_id": old_id,
+            "id": new_id,
+            "digest": digest.value,
+            "pepper": digest.pepper,
+            "created_by": created_by,
+            "grace_s": grace_s,
+            "expires_at": expires_at,
+        }
+        with self._database.management() as connection:
+            row = connection.execute(_ROTATE, values).first()
+        return _to_record(row) if row else None
+
+    def mark_used(self, key_ids: Collection[str]) -> None:
+        """Note that keys have been used in the last minute."""
+        with self._database.management() as connection:
+            connection.execute(_MARK_USED, {"ids": list(key_ids)})
 
     def find(self, key_id: str) -> ApiKeyRecord | None:
         """Return a valid key; None if it is unknown, revoked or expired, or without a project."""

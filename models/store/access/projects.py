@@ -15,11 +15,12 @@ _ENCRYPTION_KEY = text("""
     WHERE project_id = :project_id RETURNING sealing_key
 """)
 
-_GET = text("""
-    SELECT project_id, name, limits, permissions, allowed_models, retention_days, created_at,
-           deleted_at
-    FROM projects WHERE project_id = :project_id
-""")
+PROJECT_COLUMNS = """
+    project_id, name, limits, permissions, allowed_models, retention_days, created_at, deleted_at,
+    erased_at
+"""
+
+_GET = text(f"SELECT {PROJECT_COLUMNS} FROM projects WHERE project_id = :project_id")
 
 # A function of the migrations: the API's role sees the rows of one project at a time.
 _NUM_QUEUED = text("SELECT project, background, num FROM queue_sizes()")
@@ -35,7 +36,7 @@ class Projects:
         """Return a project, also one that is being deleted; None if it is unknown."""
         with self._database.statement(project_id) as connection:
             row = connection.execute(_GET, {"project_id": project_id}).first()
-        return _to_project(row) if row else None
+        return to_project(row) if row else None
 
     def encryption_key(self, project_id: str) -> str:
         """Return the key of the project's `encrypted_content`; created at the first call."""
@@ -52,7 +53,8 @@ class Projects:
             return {(row.project, row.background): row.num for row in rows}
 
 
-def _to_project(row: Row[Any]) -> ProjectRecord:
+def to_project(row: Row[Any]) -> ProjectRecord:
+    """Return the record of a row."""
     return ProjectRecord(
         project_id=row.project_id,
         name=row.name,
@@ -62,4 +64,5 @@ def _to_project(row: Row[Any]) -> ProjectRecord:
         retention_days=row.retention_days,
         created_at=row.created_at,
         deleted_at=row.deleted_at,
+        erased_at=row.erased_at,
     )

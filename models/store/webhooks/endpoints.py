@@ -110,11 +110,17 @@ class Webhooks:
         self._database = database
 
     def create(
-        self, project_id: str, endpoint_id: UUID, secret: str, fields: dict[str, Any]
+        self,
+        project_id: str,
+        endpoint_id: UUID,
+        secret: str,
+        fields: dict[str, Any],
+        *,
+        max_endpoints: int = MAX_ENDPOINTS,
     ) -> EndpointRecord | None:
-        """Store an endpoint; return None if the project already has `MAX_ENDPOINTS`."""
+        """Store an endpoint; return None if the project already has `max_endpoints`."""
         stored = self._encrypt(endpoint_id, secret)
-        values = {**fields, "id": endpoint_id, "signing_secret": stored, "max": MAX_ENDPOINTS}
+        values = {**fields, "id": endpoint_id, "signing_secret": stored, "max": max_endpoints}
         return self._execute(_CREATE, project_id, values)
 
     def get(self, project_id: str, endpoint_id: UUID) -> EndpointRecord | None:

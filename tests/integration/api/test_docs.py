@@ -19,11 +19,11 @@ def references_of(page: str) -> list[str]:
 
 
 def routes_of(app: OpenAPI) -> set[tuple[str, str]]:
-    """Return every path below /v1 with each of its methods, in OpenAPI's notation."""
+    """Return every path below /v1 and /admin/v1 with each of its methods, in OpenAPI's notation."""
     return {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
-        if rule.rule.startswith("/v1/")
+        if rule.rule.startswith(("/v1/", "/admin/v1/"))
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 

@@ -183,6 +183,15 @@ def test_a_project_has_a_limited_number_of_endpoints(http: FlaskClient) -> None:
     assert str(MAX_ENDPOINTS) in error_of(answer)["message"]
 
 
+def test_a_project_may_have_a_lower_limit(http: FlaskClient, sql: RunSql) -> None:
+    sql("""UPDATE projects SET limits = '{"max_webhook_endpoints": 1}'""")
+    add(http)
+
+    answer = http.post(PATH, json={"url": URL})
+
+    assert "at most 1 " in error_of(answer)["message"]
+
+
 @pytest.mark.parametrize(
     ("method", "suffix", "body"),
     [

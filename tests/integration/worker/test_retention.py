@@ -307,3 +307,23 @@ def begin(claimed: ResponseRecord, log: EventLog) -> None:
     recorder = Recorder(claimed, log)
     recorder.begin()
     recorder.flush()
+
+
+def test_a_project_may_keep_its_responses_for_fewer_days_than_the_server(
+    desk: Desk, log: EventLog, retention: Retention, sql: RunSql
+) -> None:
+    sql("INSERT INTO projects (project_id, retention_days) VALUES ('short', 2), ('long', 60)")
+    kept = [
+        end(desk, log, id=id_of_age(days=3)),
+        end(desk, log, project_id="short", id=id_of_age(days=1)),
+        end(desk, log, project_id="long", id=id_of_age(days=3)),
+    ]
+    running = desk.running(project_id="short", id=id_of_age(days=3))
+    old = end(desk, log, project_id="short", id=id_of_age(days=3))
+    older = end(desk, log, project_id="long", id=id_of_age(days=40))
+
+    retention.sweep()
+
+    assert [exists(desk, response) for response in (*kept, running)] == [True] * 4
+    assert [exists(desk, response) for response in (old, older)] == [False] * 2
+    assert log.read(old.id, start=0) == []

@@ -15,7 +15,7 @@ from tests.integration.conftest import RunSql
 from tests.integration.desk import Desk
 from tests.integration.keys import bearer, create_key
 from tests.security.isolation.belongings import Belongings, Caller
-from tests.security.isolation.test_routes import REQUESTS, Request, snapshot
+from tests.security.isolation.test_routes import OF_OPERATORS, REQUESTS, Request, snapshot
 
 BODIES: list[tuple[str, dict[str, Any]]] = [
     ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hello."}]}),
@@ -28,9 +28,16 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
 """Routes whose ids are in their bodies, with one that is accepted."""
 
 
-_ALL: dict[str, Callable[[Belongings], Request]] = REQUESTS | {
-    path: lambda of, path=path, body=body: ("POST", path, body) for path, body in BODIES
-}
+def _request_of_operators(endpoint: str) -> Callable[[Belongings], Request]:
+    method, path = OF_OPERATORS[endpoint]
+    return lambda _: (method, f"/admin/v1/{path}", {} if method == "POST" else None)
+
+
+_ALL: dict[str, Callable[[Belongings], Request]] = (
+    REQUESTS
+    | {path: lambda of, path=path, body=body: ("POST", path, body) for path, body in BODIES}
+    | {endpoint: _request_of_operators(endpoint) for endpoint in OF_OPERATORS}
+)
 
 
 def none(_store: Store, _sql: RunSql, _desk: Desk) -> dict[str, str]:
