@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from api.app import create_app
 from api.cpu_affinity import bind_to_core, choose_core
 from api.serving.garbage import collect_rarely
 from api.serving.worker import LoopWorker
+from models.access.exposure import NoKeyError, may_be_open
 from models.background_thread import BackgroundThread
+from models.errors import UnavailableError
 from models.logging import configure_logging
-from models.settings import Settings
+from models.settings import Settings, SettingsError
+from models.store.store import Store
 from models.tls import load_tls_context
 
 _SHARED_MEMORY = Path("/dev/shm")
@@ -78,10 +82,32 @@ def end_with_parent(grace_s: float = _GRACE_S) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Serve HTTP until SIGTERM; raise `SettingsError` if the files of TLS cannot be used."""
+    """Serve HTTP until SIGTERM.
+
+    Raises `SettingsError` if the files of TLS cannot be used, and for an address that no server
+    without a key may listen on.
+    """
     load_tls_context(settings)
+    _check_exposure(settings)
     configure_logging(settings.log_level)
     if settings.engine != "scripted":
         # The import takes seconds: do it once, before the fork, and only if text is tokenised.
         import models.grammars.validate  # noqa: F401
     Server(settings).run()
+
+
+def _check_exposure(settings: Settings) -> None:
+    """Raise `SettingsError` if nobody could use the server, because no key exists.
+
+    While the database is away nobody knows: the server then starts, and lets in who has a key.
+    """
+    if may_be_open(settings):
+        return
+    assert settings.database_url is not None
+    with closing(Store.open(settings.database_url, pool_size=1)) as store:
+        try:
+            has_key = store.api_keys.any_exists()
+        except UnavailableError:
+            return
+    if not has_key:
+        raise SettingsError(str(NoKeyError(settings.host)))

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cli.commands import secrets, webhooks
+from cli.commands import audit, keys, projects, secrets, webhooks
 from models.encryption.vault import SecretVault, VaultError
 from models.settings import Settings, SettingsError, load_settings
 
@@ -26,6 +26,9 @@ models_app = typer.Typer(no_args_is_help=True, help="The weights of the served m
 app.add_typer(models_app, name="models")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(secrets.app, name="secrets")
+app.add_typer(projects.app, name="projects")
+app.add_typer(keys.app, name="keys")
+app.command("audit")(audit.show)
 
 _ROOT = Path(__file__).parents[1]
 
@@ -53,6 +56,7 @@ def migrate() -> None:
     from alembic import command
     from alembic.config import Config
 
+    from cli.commands.bootstrap import register_bootstrap_key
     from migrations.grants import grant_rights
     from models.store.store import Store
 
@@ -65,6 +69,11 @@ def migrate() -> None:
     grant_rights(url)
     with closing(Store.open(url, pool_size=1, secret_file=settings.secret_file)) as store:
         store.secrets.rotate()
+        if settings.bootstrap_key_file is not None:
+            try:
+                register_bootstrap_key(store, settings.bootstrap_key_file)
+            except (SettingsError, OSError) as error:
+                _fail(f"ANTIPHON_BOOTSTRAP_KEY_FILE: {error}", code=2)
 
 
 @app.command()

@@ -1,10 +1,11 @@
 """Runs one background and one streamed response through a running server and checks both.
 
 `python deploy/smoke.py http://127.0.0.1:8000`. Standard library only, so it runs beside any
-deployment; knows nothing of the server but its URL.
+deployment; knows nothing of the server but its URL, and a key in ANTIPHON_API_KEY if it needs one.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -84,8 +85,11 @@ def stream(url: str, body: Json) -> Iterator[Json]:
 def open_url(url: str, body: Json | None) -> Any:
     """Open a URL; an HTTP error ends the program with the answer's text."""
     data = None if body is None else json.dumps(body).encode()
+    headers = {"content-type": "application/json"}
+    if key := os.environ.get("ANTIPHON_API_KEY"):
+        headers["authorization"] = f"Bearer {key}"
     try:
-        return urlopen(Request(url, data, {"content-type": "application/json"}), timeout=DEADLINE_S)
+        return urlopen(Request(url, data, headers), timeout=DEADLINE_S)
     except HTTPError as error:
         fail(f"{error.code} from {url}: {error.read().decode()}")
 

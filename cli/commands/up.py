@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +18,13 @@ from cli.embedded.secret import load_or_create_secret
 from cli.supervisor.console import StepConsole
 from cli.supervisor.leases import LeaseEnder
 from cli.supervisor.processes import Program
-from cli.supervisor.readiness import base_url, is_api_ready, is_loopback
+from cli.supervisor.readiness import base_url, is_api_ready
 from cli.supervisor.run_folder import RunFolder
 from cli.supervisor.supervisor import StopRequested, Supervisor
+from models.access.exposure import NoKeyError, is_loopback, may_be_open
 from models.profile.weights import locate_weights, served_model_id
 from models.settings import Settings, SettingsError
+from models.store.store import Store
 from models.tls import load_tls_context
 from worker.engine.cpu_cores import num_cores
 
@@ -55,12 +58,8 @@ def run(settings: Settings) -> None:
 
     Raises `SettingsError`, `AlreadyRunningError`, `EmbeddedServerError` or `ChildFailedError`.
     """
-    if not is_loopback(settings.host):
-        raise SettingsError(
-            f"ANTIPHON_HOST={settings.host!r}: the server has no keys yet, so it only listens on "
-            "loopback addresses"
-        )
     load_tls_context(settings)
+    _refuse_without_keys(settings)
     folder = RunFolder(settings.data_dir)
     with folder.lock():
         _check_port(settings)
@@ -102,13 +101,23 @@ class _Startup:
         with self._console.step("migrating the database"):
             migrate = self._program("migrate", "migrate")
             self._supervisor.run_once(self._as_role(OWNER, migrate))
+        has_key = self._has_key()
+        if not has_key and not may_be_open(self._settings):
+            raise SettingsError(str(NoKeyError(self._settings.host)))
         with self._console.step("loading the weights"):
             self._start_processes()
             self._supervisor.wait(lambda: is_api_ready(self._settings), max_crashes=_MAX_CRASHES)
         models = [served_model_id(model) for model in self._settings.split_by_model()]
         data_dir = str(self._settings.data_dir)
-        self._console.say(render_banner(base_url(self._settings), models, data_dir))
+        access = {"has_key": has_key, "is_on_loopback": is_loopback(self._settings.host)}
+        self._console.say(render_banner(base_url(self._settings), models, data_dir, **access))
         self._supervisor.run_forever()
+
+    def _has_key(self) -> bool:
+        url = Settings(database_url=self._database_urls[APP]).database_url
+        assert url is not None
+        with closing(Store.open(url, pool_size=1)) as store:
+            return store.api_keys.any_exists()
 
     def _fetch_weights(self) -> None:
         served = map(locate_weights, self._settings.split_by_model())
@@ -197,6 +206,17 @@ class _Startup:
         pulse = self._folder.pulse_path(name)
         program = self._program(name, *arguments, "--pulse", str(pulse), stop_s=stop_s)
         return replace(program, pulse=pulse)
+
+
+def _refuse_without_keys(settings: Settings) -> None:
+    """Raise `SettingsError` before anything starts if a server of its own cannot have a key.
+
+    Keys need the secret file, which is made when such a server first starts.
+    """
+    secret_file = settings.secret_file or settings.data_dir / "secret"
+    is_new = settings.database_url is None and not secret_file.exists()
+    if is_new and settings.bootstrap_key_file is None and not may_be_open(settings):
+        raise SettingsError(str(NoKeyError(settings.host)))
 
 
 def _check_port(settings: Settings) -> None:

@@ -30,7 +30,7 @@ class AntiphonServer:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._output = data_dir / "up.out"
-        self._env = dict(os.environ) | {
+        self.environment = dict(os.environ) | {
             "ANTIPHON_DATA_DIR": str(data_dir),
             "ANTIPHON_PORT": str(self.port),
             **{f"ANTIPHON_{name.upper()}": value for name, value in settings.items()},
@@ -41,7 +41,11 @@ class AntiphonServer:
         """Start and wait for the banner."""
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                self._command, env=self._env, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT
+                self._command,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
             )
         self.wait_for(lambda: "Ctrl-C stops" in self.output, START_S)
 

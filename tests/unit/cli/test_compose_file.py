@@ -21,8 +21,8 @@ _ELSEWHERE = {
     "workers": "of `up` alone; `--scale worker=N` here",
     "valkey_mib": "of `up` alone; `--maxmemory` of the valkey service here",
 }
-_OF_COMPOSE = {"host", "port", "secret_file"}
-"""Fixed within the network of the containers."""
+_OF_COMPOSE = {"host", "port", "secret_file", "open_beyond_loopback"}
+"""Set by the file itself, because they follow from it."""
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields.keys() - _ELSEWHERE.keys()))
@@ -69,3 +69,8 @@ def test_the_proxy_that_is_trusted_is_the_one_with_that_address() -> None:
 def test_the_proxy_passes_on_no_header_that_would_count() -> None:
     # Caddy replaces what clients send in X-Forwarded-*, and knows nothing of Forwarded.
     assert "header_up -Forwarded" in (_ROOT / "deploy" / "Caddyfile").read_text()
+
+
+def test_the_server_may_be_open_because_its_port_is_on_loopback() -> None:
+    assert "OPEN_BEYOND_LOOPBACK:-true" in (_ENVIRONMENT["ANTIPHON_OPEN_BEYOND_LOOPBACK"] or "")
+    assert [port.split(":")[0] for port in _SERVICES["api"]["ports"]] == ["127.0.0.1"]

@@ -19,7 +19,6 @@ def _invoke(*arguments: str, **variables: str | None) -> Result:
         ("ANTIPHON_WORKERS", "0"),
         ("ANTIPHON_DTYPE", "int2"),
         ("ANTIPHON_ENGINE", "vllm"),
-        ("ANTIPHON_HOST", "0.0.0.0"),
         ("DATABASE_URL", "mysql://localhost/x"),
         ("REDIS_URL", "http://localhost"),
     ],
@@ -29,6 +28,15 @@ def test_a_bad_value_stops_the_start_and_names_its_variable(variable: str, value
 
     assert result.exit_code == 2
     assert variable in result.stderr
+
+
+def test_a_new_server_without_a_key_does_not_listen_beyond_loopback(tmp_path: Path) -> None:
+    result = _invoke("up", ANTIPHON_HOST="0.0.0.0", ANTIPHON_DATA_DIR=str(tmp_path))
+
+    assert result.exit_code == 2
+    assert "ANTIPHON_HOST='0.0.0.0'" in result.stderr
+    assert "./antiphon keys create" in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_port_that_somebody_else_uses_is_reported_before_anything_starts(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 import json
 import shlex
 
+import pytest
+
 from cli.commands.banner import render_banner
 
 
@@ -16,5 +18,21 @@ def test_the_curl_is_one_command_that_posts_json_to_the_responses_endpoint() -> 
     assert json.loads(command[-1])["model"] == "it's-a-model"
 
 
-def test_the_banner_says_that_the_server_is_open_on_loopback() -> None:
-    assert "open on loopback" in render_banner("http://127.0.0.1:8000", ["model"], "/data")
+@pytest.mark.parametrize(
+    ("has_key", "is_on_loopback", "expected"),
+    [
+        (False, True, "open on loopback: no key needed"),
+        (False, False, "open: no key needed until one exists"),
+        (True, True, "needs an API key"),
+        (True, False, "needs an API key"),
+    ],
+)
+def test_the_banner_says_who_may_use_the_server(
+    has_key: bool, is_on_loopback: bool, expected: str
+) -> None:
+    banner = render_banner(
+        "http://127.0.0.1:8000", ["m"], "/data", has_key=has_key, is_on_loopback=is_on_loopback
+    )
+
+    assert expected in banner
+    assert ("Bearer $ANTIPHON_API_KEY" in banner) == has_key

@@ -1,7 +1,8 @@
 import pytest
 
 from cli.embedded.ports import free_port
-from cli.supervisor.readiness import base_url, is_api_ready, is_loopback
+from cli.supervisor.readiness import base_url, is_api_ready
+from models.access.exposure import is_loopback
 from models.settings import Settings
 
 
