@@ -1,5 +1,6 @@
 """TLS on a real port: https and wss with a certificate of the server's own."""
 
+import select
 import socket
 import ssl
 from collections.abc import Iterator
@@ -190,3 +191,25 @@ def test_a_client_that_leaves_is_forgotten(
         connection.close()
 
         eventually(lambda: places.num_taken == 0)
+
+
+def test_a_client_that_does_not_read_its_answers_is_dropped(
+    app: OpenAPI, files: TlsFiles, trusting: ssl.SSLContext
+) -> None:
+    limits = ServingLimits(stall_s=0.3, sweep_s=0.05, ahead_bytes=1 << 20)
+    with served(app, files, limits) as address, connected(address, trusting) as connection:
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000)
+        poll = select.poll()
+        poll.register(connection, 0)
+
+        eventually(lambda: poll.poll(0))  # reset
+
+
+def test_a_head_that_does_not_come_is_answered_and_closed(
+    app: OpenAPI, files: TlsFiles, trusting: ssl.SSLContext
+) -> None:
+    limits = ServingLimits(head_s=0.3, sweep_s=0.05)
+    with served(app, files, limits) as address, connected(address, trusting) as connection:
+        connection.sendall(b"GET /livez HT")
+
+        assert status_of(read_to_end(connection)) == 408

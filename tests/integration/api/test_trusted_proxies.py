@@ -14,6 +14,7 @@ from api.serving.limits import ServingLimits
 from models.settings import Settings
 from tests.integration.conftest import running_app
 from tests.integration.http_server import serving
+from tests.polling import eventually
 from tests.security.raw_http import HANDSHAKE, connected, read_head, status_of
 
 ALICE, BOB = "192.0.2.1", "2001:db8::1"
@@ -170,3 +171,29 @@ def test_large_headers_and_many_lines_are_read_from_the_right(settings: Settings
         assert status_of(read_head(connection)) == 200
 
     assert seen[0][0] == ALICE
+
+
+def test_bytes_of_bodies_are_limited_by_the_client_behind_the_proxy(settings: Settings) -> None:
+    def head_of(client: str, num_bytes: int) -> bytes:
+        lines = [
+            "POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json",
+            f"X-Forwarded-For: {client}\r\nExpect: 100-continue\r\nContent-Length: {num_bytes}",
+        ]
+        return "\r\n".join([*lines, "", ""]).encode()
+
+    # One client may have 24 MiB of large bodies.
+    with served(settings, api_body_mib=64) as (address, _), ExitStack() as stack:
+        first, other = (stack.enter_context(connected(address)) for _ in range(2))
+        first.sendall(head_of(ALICE, 20 << 20))
+        assert status_of(read_head(first)) == 100
+        first.sendall(b" " * ((20 << 20) - 1))
+        eventually(lambda: _is_refused(address, head_of(ALICE, 10 << 20)))
+
+        other.sendall(head_of(BOB, 10 << 20))
+        assert status_of(read_head(other)) == 100
+
+
+def _is_refused(address: str, head: bytes) -> bool:
+    with connected(address) as connection:
+        connection.sendall(head)
+        return status_of(read_head(connection)) == 503
