@@ -10,6 +10,7 @@ from api.access.current import current_caller
 from api.access.open_connections import OpenConnections, RevocableBody
 from api.access.route_scopes import PUBLIC, SCOPES
 from api.event_loop.loop_body import LoopBody
+from api.http.forwarded import client_address
 from models.access.caller import Caller
 from models.errors import ForbiddenError
 
@@ -26,9 +27,7 @@ def install_authentication(
         # A preflight request of a browser has no credentials (Fetch standard).
         if request.endpoint in PUBLIC or request.method == "OPTIONS":
             return
-        caller = authenticator.authenticate(
-            request.headers.get("Authorization"), request.remote_addr or ""
-        )
+        caller = authenticator.authenticate(request.headers.get("Authorization"), client_address())
         g.caller = caller
         if request.endpoint is not None:
             _check_scope(caller, request.endpoint)

@@ -114,9 +114,9 @@ def client_address() -> str:
 def client_network(address: str) -> str:
     """Return what limits count a client by: its IPv4 address, or its IPv6 network (/64)."""
     parsed = _parse_address(address)
-    if not isinstance(parsed, IPv6Address):
-        return address
-    return str(ip_network((int(parsed), _CLIENT_BITS), strict=False))
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((int(parsed), _CLIENT_BITS), strict=False))
+    return address if parsed is None else str(parsed)
 
 
 @dataclass(slots=True)

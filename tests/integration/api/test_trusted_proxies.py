@@ -9,11 +9,14 @@ import orjson
 import pytest
 from flask import request
 
+from api.access.failed_attempts import MAX_ATTEMPTS
 from api.http.forwarded import client_address
 from api.serving.limits import ServingLimits
 from models.settings import Settings
+from models.store.store import Store
 from tests.integration.conftest import running_app
 from tests.integration.http_server import serving
+from tests.integration.keys import create_key
 from tests.polling import eventually
 from tests.security.raw_http import HANDSHAKE, connected, read_head, status_of
 
@@ -146,6 +149,18 @@ def test_websockets_are_limited_by_the_client_behind_the_proxy(settings: Setting
         assert b"too_many_streams" in opened[1].recv(1000)
         with streaming(address, BOB) as third:
             assert third.status == 429
+
+
+def test_failed_log_ins_count_for_the_client_behind_the_proxy(
+    settings: Settings, key_store: Store
+) -> None:
+    create_key(key_store)
+    with served(settings) as (address, _), closing(HTTPConnection(address)) as proxy:
+        for _ in range(MAX_ATTEMPTS):
+            assert get(proxy, X_Forwarded_For=ALICE) == 401
+
+        assert get(proxy, X_Forwarded_For=f"9.9.9.9, {ALICE}") == 429
+        assert get(proxy, X_Forwarded_For=BOB) == 401
 
 
 @pytest.mark.parametrize(("trusted", "status"), [("127.0.0.1", 200), ("", 429)])

@@ -405,3 +405,15 @@ def test_addresses_are_refused_by_name_unless_they_are_allowed(
     assert "ANTIPHON_IMAGE_URLS" in error["message"]
     assert item.status_code == 400
     assert site.visits == []
+
+
+def test_a_project_without_the_permission_is_refused(
+    http: FlaskClient, site: Site, sql: RunSql
+) -> None:
+    sql("UPDATE projects SET permissions = '{\"image_urls\": false}'")
+
+    error = error_of(http, f"{site.url}/0.png")
+
+    assert error["code"] == "image_urls_not_permitted"
+    assert error["param"] == "input[0].content[1].image_url"
+    assert site.visits == []
