@@ -130,8 +130,8 @@ def keep_up(desk: Desk) -> Iterator[Callable[[], object]]:
     yield store.reaper.num_queued
     yield lambda: store.reaper.have_ended([running.id])
     yield lambda: store.reaper.expire(created_before=now)
-    yield lambda: store.reaper.expire_unstored(created_before=now, ended_before=now)
-    yield store.reaper.waiting_temporary
+    yield lambda: store.reaper.expire_unstored(awaited_before=now, temporary_before=now)
+    yield store.reaper.waiting_unstored
     yield store.reaper.forget_workers
     yield store.idempotency_keys.expire
     yield store.deliveries.take
