@@ -5,10 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
+from models.access.digests import KeyDigest
 from models.ids import new_id
 from models.profile.weights import SCRIPTED_MODEL
 from models.responses.checkpoint import Checkpoint
 from models.responses.status import ResponseStatus
+from models.store.access.audit import AuditEntryRecord
 from models.store.finish import TerminalRecord
 from models.store.item_pages import PageQuery
 from models.store.responses import ListFilter
@@ -46,6 +48,9 @@ def reach_for(store: Store, mine: str, theirs: Tenant) -> Iterator[Callable[[], 
     yield lambda: store.api_keys.create(api_key(mine, "another-key"))
     yield lambda: store.api_keys.list_keys(mine)
     yield lambda: store.api_keys.revoke(theirs.key_id, mine)
+    yield lambda: store.removals.next_responses(mine, limit=10)
+    yield lambda: store.removals.delete_responses(mine, [theirs.finished.id])
+    yield lambda: store.reaper.expire_of_project(mine, created_before=datetime.now(UTC))
 
 
 def _reach_for_responses(store: Store, mine: str, theirs: Tenant) -> Iterator[Callable[[], object]]:
@@ -117,6 +122,7 @@ def keep_up(desk: Desk) -> Iterator[Callable[[], object]]:
     yield lambda: store.api_keys.find("unknown")
     yield lambda: store.api_keys.valid(["unknown"])
     yield lambda: store.api_keys.revoke("unknown")
+    yield from _administer(store)
     yield store.projects.num_queued
     yield lambda: store.workers.renew(worker)
     yield lambda: store.workers.served_models(worker.project_id)
@@ -140,3 +146,28 @@ def keep_up(desk: Desk) -> Iterator[Callable[[], object]]:
     yield lambda: store.workers.give_up(worker)
     yield lambda: store.workers.leave(worker)
     yield lambda: store.workers.register(worker)
+
+
+def _administer(store: Store) -> Iterator[Callable[[], object]]:
+    """Yield calls of every statement on projects, keys and the audit trail."""
+    administration, entry = (
+        store.administration,
+        AuditEntryRecord(
+            project_id="fourth", action="project.create", object="fourth", result="ok"
+        ),
+    )
+    yield lambda: administration.create("fourth", {"name": "Fourth"})
+    yield lambda: administration.get("fourth")
+    yield administration.list_projects
+    yield administration.retention_days
+    yield lambda: administration.update("fourth", {"name": "Fourth of them"})
+    yield lambda: store.api_keys.create(api_key("fourth", "key-of-fourth"))
+    yield lambda: store.api_keys.get("key-of-fourth")
+    yield lambda: store.api_keys.rotate(
+        "key-of-fourth", "next", KeyDigest(b"1" * 32, "pepper"), created_by="cli", grace_s=60
+    )
+    yield lambda: administration.begin_deletion("fourth")
+    yield store.removals.pending
+    yield lambda: store.removals.finish("fourth")
+    yield lambda: store.audit.add(entry)
+    yield lambda: store.audit.list_entries(limit=10)
