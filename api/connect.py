@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from api.access.access_log import AccessLog
 from api.access.authenticator import Authenticator
@@ -68,7 +67,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
             max_queued=settings.max_queued,
             max_queued_per_project=settings.max_queued_per_project,
         ),
-        image_urls=ImageUrls(loop, make_fetcher(settings), is_permitted=partial(_permits, store)),
+        image_urls=ImageUrls(loop, make_fetcher(settings)),
     )
     services.open_connections.start()
     services.access_log.start()
@@ -76,12 +75,6 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         {encoder.model_id: replace(services, encoder=encoder) for encoder in encoders}
     )
     return services
-
-
-def _permits(store: Store, project_id: str) -> bool:
-    """Return True if a project may name images by URL."""
-    project = store.projects.get(project_id)
-    return project is not None and project.permissions.image_urls
 
 
 def _aliases(settings: Settings, served: Sequence[str]) -> dict[str, str]:

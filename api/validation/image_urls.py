@@ -61,18 +61,15 @@ class ImageUrls:
         loop: EventLoop,
         fetcher: Fetcher | None,
         *,
-        is_permitted: Callable[[str], bool] = lambda _: True,
         total_s: float = TOTAL_S,
         max_total_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         """Create it; without a fetcher, addresses are refused.
 
-        `is_permitted` tells if a project may name images by URL; `max_total_bytes` are those of
-        all images that are fetched for one request.
+        `max_total_bytes` are those of all images that are fetched for one request.
         """
         self._loop = loop
         self._fetcher = fetcher
-        self._is_permitted = is_permitted
         self._total_s = total_s
         self._max_total_bytes = max_total_bytes
         self._places = Places(
@@ -107,13 +104,6 @@ class ImageUrls:
             raise PermissionMissingError("image_urls", param=next(iter(remote)))
         if self._fetcher is None:
             raise refuse_remote(next(iter(remote)))
-        if not self._is_permitted(owner):
-            raise InvalidRequestError(
-                "This project may not name images by URL (permissions.image_urls). Send "
-                "data:image/png;base64,… instead.",
-                param=next(iter(remote)),
-                code="image_urls_not_permitted",
-            )
         if len(remote) > MAX_IMAGES:
             message = f"There are {len(remote)} images to fetch; at most {MAX_IMAGES} are."
             raise InvalidRequestError(message, param=[*remote][MAX_IMAGES])

@@ -412,8 +412,10 @@ def test_a_project_without_the_permission_is_refused(
 ) -> None:
     sql("UPDATE projects SET permissions = '{\"image_urls\": false}'")
 
-    error = error_of(http, f"{site.url}/0.png")
+    answer = http.post("/v1/responses", json=body_of(f"{site.url}/0.png", background=True))
 
-    assert error["code"] == "image_urls_not_permitted"
+    assert answer.status_code == 403
+    error = parsed(answer)["error"]
+    assert error["code"] == "insufficient_permissions"
     assert error["param"] == "input[0].content[1].image_url"
     assert site.visits == []
