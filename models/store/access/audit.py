@@ -86,5 +86,5 @@ class AuditTrail:
 
     def expire(self, *, before: datetime) -> int:
         """Delete up to 1,000 of the oldest entries from before a time; return their number."""
-        with self._database.management() as connection:
+        with self._database.upkeep() as connection:
             return int(connection.scalar(_EXPIRE, {"before": before}) or 0)

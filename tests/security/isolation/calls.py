@@ -11,10 +11,12 @@ from models.profile.weights import SCRIPTED_MODEL
 from models.responses.checkpoint import Checkpoint
 from models.responses.status import ResponseStatus
 from models.store.access.audit import AuditEntryRecord
+from models.store.access.removal import removed_tables
 from models.store.finish import TerminalRecord
 from models.store.item_pages import PageQuery
 from models.store.responses import ListFilter
 from models.store.store import Store
+from models.tables import Project
 from tests.factories import input_message, output_message, stored_response
 from tests.integration.desk import Desk
 from tests.security.isolation.tenants import ENDPOINT, GIVEN_ID, KEY, METADATA, Tenant, api_key
@@ -51,6 +53,8 @@ def reach_for(store: Store, mine: str, theirs: Tenant) -> Iterator[Callable[[], 
     yield lambda: store.removals.next_responses(mine, limit=10)
     yield lambda: store.removals.delete_responses(mine, [theirs.finished.id])
     yield lambda: store.reaper.expire_of_project(mine, created_before=datetime.now(UTC))
+    # The last one, because little of my own is left after it.
+    yield lambda: store.removals.delete_rows(mine, removed_tables(Project.metadata), limit=10)
 
 
 def _reach_for_responses(store: Store, mine: str, theirs: Tenant) -> Iterator[Callable[[], object]]:
@@ -138,6 +142,7 @@ def keep_up(desk: Desk) -> Iterator[Callable[[], object]]:
     yield lambda: store.reaper.expire(created_before=now)
     yield lambda: store.reaper.expire_unstored(awaited_before=now, temporary_before=now)
     yield store.reaper.waiting_unstored
+    yield lambda: store.audit.expire(before=now)
     yield store.reaper.forget_workers
     yield store.idempotency_keys.expire
     yield store.deliveries.take
