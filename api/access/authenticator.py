@@ -3,12 +3,14 @@
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import replace
 
 from cachetools import TTLCache
 
 from api.access.failed_attempts import FailedAttempts
 from models.access.caller import Caller
-from models.access.digests import matches
+from models.access.digests import digest_of, is_current, matches
 from models.access.tokens import Token, parse_token
 from models.errors import InvalidApiKeyError, UnavailableError
 from models.store.access.api_keys import ApiKeyRecord, ApiKeys
@@ -138,7 +140,18 @@ class Authenticator:
         found = self._find_key(token.id, address)
         if found is None or not matches(token, found[0].digest, self._keys.vault):
             return None
+        if not is_current(found[0].digest, self._keys.vault):
+            self._renew(token, *found)
         return found[1]
+
+    def _renew(self, token: Token, key: ApiKeyRecord, caller: Caller) -> None:
+        """Make the digest of a key anew, with the newest pepper: only its owner has its secret."""
+        digest = digest_of(token, self._keys.vault)
+        with self._lock:
+            self._found[key.id] = replace(key, digest=digest), caller
+        # Later requests try again.
+        with suppress(UnavailableError):
+            self._keys.renew_digest(key, digest)
 
     def _find_key(
         self, key_id: str, address: str | None = None

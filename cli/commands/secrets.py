@@ -2,15 +2,20 @@
 
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
+from models.access.digests import is_current
 from models.database.refusal import UpkeepRefusedError
 from models.encryption.key_file import RECHECK_S
 from models.encryption.vault import VaultError
 from models.settings import SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from models.store.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="Keys that encrypt what the database stores.")
 
@@ -39,11 +44,28 @@ def rotate() -> None:
         ) as store:
             _wait_until_settled(settings.secret_file)
             rotation = store.secrets.rotate()
+            typer.echo(f"{rotation.num_changed} secrets are encrypted anew")
+            _tell_unused(store)
     except (SettingsError, VaultError, UpkeepRefusedError) as error:
         _fail(str(error), code=2)
-    typer.echo(f"{rotation.num_changed} secrets are encrypted anew")
     if rotation.num_unreadable:
         _fail(f"{rotation.num_unreadable} cannot be decrypted with any line of the file", code=1)
+
+
+def _tell_unused(store: "Store") -> None:
+    """Name the API keys whose digests are still made with an old line: only a use renews them."""
+    now, vault = datetime.now(UTC), store.api_keys.vault
+    unused = [
+        key
+        for key in store.api_keys.list_keys()
+        if key.revoked_at is None
+        and (key.expires_at is None or key.expires_at > now)
+        and not is_current(key.digest, vault)
+    ]
+    if unused:
+        typer.echo(f"{len(unused)} API keys must be used once before an old line is removed:")
+    for key in unused:
+        typer.echo(f"{key.project_id}\t{key.id}\t{key.name}")
 
 
 def _wait_until_settled(path: Path) -> None:

@@ -35,10 +35,8 @@ def digest_of(token: Token, vault: SecretVault) -> KeyDigest:
 
 def matches(token: Token, stored: KeyDigest, vault: SecretVault) -> bool:
     """Return True if a token has the stored digest; takes the same time for any secret."""
-    for pepper in vault.derive(_PURPOSE):
-        if pepper.fingerprint == stored.pepper:
-            return hmac.compare_digest(_hmac(token, pepper), stored.value)
-    return False
+    pepper = vault.find_derived(_PURPOSE, stored.pepper)
+    return pepper is not None and hmac.compare_digest(_hmac(token, pepper), stored.value)
 
 
 def is_current(stored: KeyDigest, vault: SecretVault) -> bool:

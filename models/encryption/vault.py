@@ -93,6 +93,22 @@ class SecretVault:
         keys = () if self.file is None else self.file.keys
         return tuple(_derive(key, purpose) for key in keys)
 
+    def find_derived(self, purpose: str, fingerprint: str) -> DerivedKey | None:
+        """Return the key for a purpose with a fingerprint; None if no line of the file has it.
+
+        The file is read again first if that is not known.
+        """
+        for read in (self.derive, self._derive_anew):
+            for derived in read(purpose):
+                if derived.fingerprint == fingerprint:
+                    return derived
+        return None
+
+    def _derive_anew(self, purpose: str) -> tuple[DerivedKey, ...]:
+        if self.file is not None:
+            self.file.reread()
+        return self.derive(purpose)
+
     def is_encrypted(self, stored: str) -> bool:
         """Return True if a stored secret is encrypted."""
         return stored.startswith(_PREFIX)

@@ -6,15 +6,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from models.encryption.vault import SecretVault, owner_of_project
+from models.store.store import Store
 from tests.acceptance.conftest import MakeServer
 from tests.acceptance.server import ROOT, AntiphonServer
+from tests.integration.keys import create_key
 from tests.polling import eventually
 
 _NEW = "the next secret of the server"
@@ -23,8 +25,8 @@ _NEW = "the next secret of the server"
 class Requests:
     """Requests one after the other, each of which needs a secret of the database."""
 
-    def __init__(self, server: AntiphonServer) -> None:
-        self._client = server.client()
+    def __init__(self, server: AntiphonServer, api_key: str) -> None:
+        self._client = server.client().with_options(api_key=api_key)
         self._stopping = threading.Event()
         self.statuses: list[str] = []
         self.thread = threading.Thread(target=self._run)
@@ -48,7 +50,11 @@ class Requests:
 
 @contextmanager
 def sending(server: AntiphonServer) -> Iterator[Requests]:
-    requests = Requests(server)
+    env = env_of(server)
+    secret_file = Path(env["ANTIPHON_SECRET_FILE"])
+    with closing(Store.open(env["DATABASE_ADMIN_URL"], secret_file=secret_file)) as store:
+        api_key = create_key(store).reveal()
+    requests = Requests(server, api_key)
     requests.thread.start()
     try:
         yield requests
@@ -99,4 +105,6 @@ def test_a_secret_is_replaced_while_requests_are_answered(
     with psycopg.connect(env_of(server)["DATABASE_ADMIN_URL"]) as connection:
         query = "SELECT project_id, sealing_key FROM projects WHERE sealing_key IS NOT NULL"
         keys = connection.execute(query).fetchall()
+        peppers = connection.execute("SELECT pepper FROM api_keys").fetchall()
     assert all(vault.is_current(owner_of_project(project), key) for project, key in keys)
+    assert peppers == [(vault.derive("api keys")[0].fingerprint,)]

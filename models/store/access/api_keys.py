@@ -83,6 +83,11 @@ _MARK_USED = text("""
     )
 """)
 
+_SET_DIGEST = text("""
+    UPDATE api_keys SET digest = :digest, pepper = :pepper
+    WHERE project_id = :project_id AND id = :id AND pepper = :before
+""")
+
 _ANY = text("SELECT EXISTS (SELECT FROM api_keys)")
 
 
@@ -174,6 +179,13 @@ class ApiKeys:
         with self._database.management() as connection:
             row = connection.execute(_FIND, {"id": key_id}).first()
         return _to_record(row) if row else None
+
+    def renew_digest(self, key: ApiKeyRecord, digest: KeyDigest) -> None:
+        """Replace the digest of a key by one that is made with another pepper."""
+        values = {"project_id": key.project_id, "id": key.id, "before": key.digest.pepper}
+        fresh = {"digest": digest.value, "pepper": digest.pepper}
+        with self._database.statement(key.project_id) as connection:
+            connection.execute(_SET_DIGEST, values | fresh)
 
     def valid(self, key_ids: Collection[str]) -> set[str]:
         """Return those of the ids whose keys are valid."""

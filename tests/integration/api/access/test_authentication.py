@@ -13,6 +13,7 @@ from api.access.route_scopes import PUBLIC, SCOPES
 from models.access.scopes import ALL_SCOPES, Scope
 from models.access.tokens import Token
 from models.errors import InvalidApiKeyError, TooManyFailedAttemptsError, UnavailableError
+from models.settings import Settings
 from models.store.store import Store
 from models.tables import DEFAULT_PROJECT
 from tests.integration.api.requests import parsed
@@ -224,3 +225,44 @@ def test_a_key_sees_its_own_project_only(http: FlaskClient, key_store: Store, de
     assert http.get(path, headers=bearer(of_ours)).status_code == 200
     assert http.get(path, headers=bearer(of_other)).status_code == 404
     assert parsed(http.get("/v1/responses", headers=bearer(of_other)))["data"] == []
+
+
+def test_a_rotation_of_the_secret_file_renews_the_digest_of_a_key_that_is_used(
+    authenticator: Authenticator, key_store: Store, settings: Settings, sql: RunSql
+) -> None:
+    token, path = create_key(key_store), settings.secret_file
+    assert path is not None
+    header = f"Bearer {token.reveal()}"
+    old = path.read_text()
+    before = sql("SELECT digest, pepper FROM api_keys")
+    path.write_text(f"the next secret of the server\n{old}")
+    key_store.database.vault.file.reread()  # type: ignore[union-attr] # it has one
+
+    assert authenticator.authenticate(header, "address").key_id == token.id
+
+    [renewed] = sql("SELECT digest, pepper FROM api_keys")
+    assert renewed != before[0]
+    path.write_text("the next secret of the server\n")
+    key_store.database.vault.file.reread()  # type: ignore[union-attr]
+    authenticator.forget()
+    assert authenticator.authenticate(header, "address").key_id == token.id
+    assert sql("SELECT digest, pepper FROM api_keys") == [renewed]
+
+
+def test_a_digest_that_cannot_be_renewed_lets_its_key_in(
+    authenticator: Authenticator,
+    key_store: Store,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    token, path = create_key(key_store), settings.secret_file
+    assert path is not None
+    path.write_text(f"the next secret of the server\n{path.read_text()}")
+    key_store.database.vault.file.reread()  # type: ignore[union-attr]
+
+    def fail(*_: object) -> None:
+        raise UnavailableError
+
+    monkeypatch.setattr(key_store.api_keys, "renew_digest", fail)
+
+    assert authenticator.authenticate(f"Bearer {token.reveal()}", "address").key_id == token.id

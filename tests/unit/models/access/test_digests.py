@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.access.digests import NoSecretFileError, digest_of, is_current, matches
+from models.access.digests import KeyDigest, NoSecretFileError, digest_of, is_current, matches
 from models.access.tokens import Token
 from models.encryption.vault import SecretVault
 
@@ -42,6 +42,18 @@ def test_a_digest_of_the_present_pepper_is_current(vault: SecretVault, tmp_path:
 
     assert is_current(digest, vault)
     assert not is_current(digest, SecretVault.load(tmp_path / "other"))
+
+
+def test_a_pepper_that_was_just_added_to_the_file_is_found(
+    vault: SecretVault, tmp_path: Path
+) -> None:
+    token, path = Token.new(), tmp_path / "secret"
+    path.write_text("the next secret of it\na secret of the server\n")
+
+    digest = digest_of(token, SecretVault.load(path))
+
+    assert matches(token, digest, vault)
+    assert not matches(token, KeyDigest(digest.value, "00000000"), vault)
 
 
 def test_there_are_no_digests_without_a_secret_file() -> None:
