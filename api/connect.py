@@ -35,7 +35,11 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
     """Create the services: load the tokenizers, but open no connection yet."""
     assert settings.database_url is not None
     assert settings.redis_url is not None
-    store = Store.open(settings.database_url, secret_file=settings.secret_file)
+    store = Store.open(
+        settings.database_url,
+        secret_file=settings.secret_file,
+        content_keys_file=settings.content_keys_file,
+    )
     client = connect(settings.redis_url)
     unstored = UnstoredContents(client, ended_ttl_s=settings.unstored_seconds)
     loop = EventLoop(settings.api_threads)

@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from cli.commands import audit, keys, projects, secrets, webhooks
+from models.encryption.content_keys import ContentKeyError, ContentKeyring
 from models.encryption.vault import SecretVault, VaultError
 from models.settings import Settings, SettingsError, load_settings
 
@@ -67,8 +68,19 @@ def migrate() -> None:
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     command.upgrade(config, "head")
     grant_rights(url)
-    with closing(Store.open(url, pool_size=1, secret_file=settings.secret_file)) as store:
+    with closing(
+        Store.open(
+            url,
+            pool_size=1,
+            secret_file=settings.secret_file,
+            content_keys_file=settings.content_keys_file,
+        )
+    ) as store:
         store.secrets.rotate()
+        try:
+            store.data_keys.check()
+        except ContentKeyError as error:
+            _fail(str(error), code=2)
         if settings.bootstrap_key_file is not None:
             try:
                 register_bootstrap_key(store, settings.bootstrap_key_file)
@@ -196,7 +208,7 @@ def pull(
 def _connected_settings() -> Settings:
     """Return the settings; exit with code 2 unless both DATABASE_URL and REDIS_URL are set.
 
-    Exit with 2 as well if the secret file cannot be read.
+    Exit with 2 as well if a file of keys cannot be read.
     """
     settings = _settings()
     for variable, value in (
@@ -207,7 +219,8 @@ def _connected_settings() -> Settings:
             _fail(f"{variable} is not set; `antiphon up` starts servers of its own", code=2)
     try:
         SecretVault.load(settings.secret_file)
-    except VaultError as error:
+        ContentKeyring.load(settings.content_keys_file)
+    except (VaultError, ContentKeyError) as error:
         _fail(str(error), code=2)
     return settings
 

@@ -258,6 +258,14 @@ class UnavailableError(AppError):
     retry_after_s = 2
 
 
+class ContentLockedError(UnavailableError):
+    """Stored content is encrypted with a key that the server does not have; its operator has it."""
+
+
+class ContentDamagedError(AppError):
+    """Stored content cannot be decrypted: it was changed, or moved, since it was written."""
+
+
 class ContentLostError(AppError):
     """The request was not stored and its content is gone; send it again."""
 

@@ -121,6 +121,11 @@ class Settings(BaseSettings):
     encrypts, all decrypt, and a change is read while the processes run
     ([Keys](operations.md#keys-and-their-rotation)). The same for all processes. `up` makes one,
     `secret` in the data folder; without one, other processes store them in the clear."""
+    content_keys_file: Path | None = None
+    """File with the keys that encrypt content at rest, in the database and in Redis: 32 bytes in
+    base64 (`openssl rand -base64 32`), one a line, the newest first
+    ([Content at rest](operations.md#content-at-rest)). The same for all processes. Without one,
+    content is in the clear."""
     redis_url: Annotated[str | None, Field(validation_alias="REDIS_URL")] = None
     """A Redis 7 or Valkey 8 or newer of yours, `redis://…`; `up` starts its own if this is not
     set."""
@@ -231,7 +236,12 @@ class Settings(BaseSettings):
         return [self.model_copy(update={"model": name, "more_models": ""}) for name in names]
 
     @field_validator(
-        "data_dir", "secret_file", "bootstrap_key_file", "tls_cert_file", "tls_key_file"
+        "data_dir",
+        "secret_file",
+        "content_keys_file",
+        "bootstrap_key_file",
+        "tls_cert_file",
+        "tls_key_file",
     )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:

@@ -17,7 +17,7 @@ from api.services import Services
 from api.streaming.archives import Archives
 from api.streaming.event_names import rename_event
 from api.streaming.subscription import Subscription
-from models.encryption.unstored import UnstoredCipher
+from models.encryption.response import ResponseCipher
 from models.errors import AppError, ResponseNotFoundError
 from models.ids import response_wire_id
 from models.recording.opening import opening_events
@@ -143,8 +143,8 @@ class Tail:
         return self.services.temporary_archives if is_temporary else self.services.archives
 
     @property
-    def _cipher(self) -> UnstoredCipher | None:
-        return None if self.record.store else UnstoredCipher.of(self.record)
+    def _cipher(self) -> ResponseCipher | None:
+        return ResponseCipher.of_log(self.record)
 
     def _read_log(self) -> list[LoggedEvent]:
         try:

@@ -9,7 +9,7 @@ import orjson
 import redis
 
 from api.services import Services
-from models.encryption.unstored import UnstoredCipher
+from models.encryption.response import ResponseCipher
 from models.errors import ContentGoneError, UnavailableError
 from models.ids import response_wire_id
 from models.recording.finalize import CONTENT_LOST, finalize_orphan
@@ -77,7 +77,7 @@ def _find_temporary(
     row = _find_temporary_row(services, project_id, response_id)
     if row is None or row.status in TERMINAL:
         return row and _with_archive(services, row)
-    content = services.unstored.get(UnstoredCipher.of(row))
+    content = services.unstored.get(ResponseCipher.of(row))
     if content is not None:
         return replace(row, parameters=content.parameters, metadata=content.metadata)
     if row.status is ResponseStatus.QUEUED:
@@ -90,7 +90,7 @@ def _find_temporary(
 
 def load_items(services: Services, record: ResponseRecord) -> list[dict[str, Any]]:
     """Return the input items of a temporary response; raise a 404 if they are lost."""
-    content = services.unstored.get(UnstoredCipher.of(record))
+    content = services.unstored.get(ResponseCipher.of(record))
     if content is None:
         raise ContentGoneError(response_wire_id(record.id))
     return content.items

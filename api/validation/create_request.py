@@ -24,7 +24,7 @@ from api.validation.tools import check_calls, check_tools, without_search
 from models.access.caller import Caller
 from models.chat.render import encode_prompt
 from models.encryption.items import decrypt_items
-from models.encryption.unstored import UnstoredCipher, new_content_key
+from models.encryption.response import ResponseCipher, new_content_key
 from models.errors import (
     ContextLengthExceededError,
     ConversationLockedError,
@@ -100,7 +100,9 @@ def create_response(
         metadata=body.metadata,
         previous_response_id=context.previous_id,
         conversation_id=context.conversation_id,
-        content_key=None if body.store else new_content_key(),
+        content_key=services.store.responses.new_content_key(project_id, response_id)
+        if body.store
+        else new_content_key(),
         tool_secrets=tool_secrets(body),
     )
     _store(services, record, context, items, key)
@@ -172,7 +174,7 @@ def _store(
     with ExitStack() as undo:
         undo.callback(services.unstored.forget, record.id)
         ttl_s = QUEUED_TTL_S if record.is_temporary else UNSTORED_TTL_S
-        services.unstored.put(UnstoredCipher.of(record), content, ttl_s=ttl_s)
+        services.unstored.put(ResponseCipher.of(record), content, ttl_s=ttl_s)
         _create(services, replace(record, parameters={}, metadata={}, tool_secrets={}), [], key)
         undo.pop_all()
 

@@ -9,8 +9,13 @@ import orjson
 from flask import request
 
 from api.services import Services
-from models.encryption.unstored import UnstoredCipher
-from models.errors import AppError, InvalidRequestError, ResponseNotFoundError, UnavailableError
+from models.encryption.response import ResponseCipher
+from models.errors import (
+    AppError,
+    InvalidRequestError,
+    ResponseNotFoundError,
+    UnavailableError,
+)
 from models.ids import response_wire_id
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
@@ -78,10 +83,10 @@ def find_earlier_response(
     Raise `KeyReusedError` if it was created from another body, and a 404 if it was not stored and
     has been delivered, or its time is over.
     """
-    found = services.store.idempotency_keys.find(project_id, request_key.key)
+    found = services.store.idempotency_keys.find(project_id, request_key)
     if found is None:
         return None
-    if found.digest != request_key.digest:
+    if not found.is_same:
         raise KeyReusedError(param=HEADER)
     record = find(services, project_id, found.response_id)
     return record or _find_undelivered(services, project_id, found.response_id)
@@ -91,7 +96,7 @@ def _find_undelivered(services: Services, project_id: str, response_id: UUID) ->
     unstored = services.store.responses.get_unstored(project_id, response_id)
     if unstored is None or unstored.is_temporary:
         raise ResponseNotFoundError(response_wire_id(response_id))
-    content = services.unstored.get(UnstoredCipher.of(unstored))
+    content = services.unstored.get(ResponseCipher.of(unstored))
     if content is None:
         raise ResponseNotFoundError(response_wire_id(response_id))
     # Its events are in the log alone, even after its end: mark it unfinished, so that the log

@@ -142,6 +142,8 @@ class _Startup:
         }
         if "ANTIPHON_SECRET_FILE" in self._env:
             more["ANTIPHON_SECRET_FILE"] = self._env["ANTIPHON_SECRET_FILE"]
+        if settings.content_keys_file is not None:
+            more["ANTIPHON_CONTENT_KEYS_FILE"] = str(settings.content_keys_file)
         self._env |= addresses
         self._leases.database_url = more["DATABASE_MAINTENANCE_URL"] = self._database_urls[
             MAINTENANCE

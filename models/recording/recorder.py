@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from models.encryption.cipher import ContentCipher
 from models.encryption.reasoning import reasoning_extras_of
-from models.encryption.unstored import UnstoredCipher
+from models.encryption.response import ResponseCipher
 from models.events.item_state import ItemState, StreamState
 from models.events.resumable_writer import ResumableWriter
 from models.events.state_machine import EventMachine
@@ -44,7 +44,7 @@ class Recorder:
         """Start with the opening events; without a `cipher` reasoning is never encrypted."""
         self.record = record
         self._log = log
-        self._cipher = None if record.store else UnstoredCipher.of(record)
+        self._cipher = ResponseCipher.of_log(record)
         self._machine = EventMachine(reasoning_extras_of(record, cipher))
         self._events = serialise(self._machine.open_stream(opening_resource(record)))
         self._log_start = len(self._events)

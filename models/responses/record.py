@@ -39,7 +39,8 @@ class ResponseRecord:
     """`GenerationParameters` in effect, without nulls; empty in the row of an unstored response."""
     metadata: dict[str, str] = field(default_factory=dict)
     content_key: bytes | None = field(default=None, repr=False)
-    """Key of an unstored response's content in Redis, until that is delivered or has expired."""
+    """Key of its content: of an unstored response in Redis, until that is delivered or has expired;
+    of a stored one, which has its key as long as it exists, if content is encrypted at rest."""
     tool_secrets: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     """Headers and access tokens for MCP servers, by label, while it runs; read only when it is
     claimed. Those of an unstored response are with its content in Redis."""

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from models.database.connection import Database
 from models.responses.record import ResponseRecord
+from models.store.rows import stored_checkpoint
 
 _WRITE = text("""
     UPDATE responses r SET checkpoint = mine.checkpoint
@@ -40,13 +41,11 @@ class Checkpoints:
 
         Responses with `store: false` are skipped, since the tokens in a checkpoint are content.
         """
-        checkpoints = [record.checkpoint.to_bytes() for record in records if record.checkpoint]
-        assert len(checkpoints) == len(records)
         values = {
             "ids": [record.id for record in records],
             "project_ids": [record.project_id for record in records],
             "attempts": [record.attempt for record in records],
-            "checkpoints": checkpoints,
+            "checkpoints": [stored_checkpoint(record) for record in records],
         }
         with self._database.upkeep() as connection:
             return set(connection.execute(_WRITE, values).scalars())

@@ -10,7 +10,14 @@ from sqlalchemy import text
 
 from models.database.connection import Database
 from models.responses.record import ResponseRecord
-from models.store.rows import CLAIM_COLUMNS, COLUMNS, select_records, to_record
+from models.store.content.codec import ContentCodec
+from models.store.rows import (
+    CLAIM_COLUMNS,
+    COLUMNS,
+    select_records,
+    stored_checkpoint,
+    to_record,
+)
 
 # Fair scheduling: first the project with the fewest running responses, then of that project the
 # oldest response of its highest priority. Ties between projects are decided by lot: if the oldest
@@ -108,8 +115,9 @@ class Claim(Protocol):
 class Claims:
     """State transitions of responses, except the final one (`Finisher`)."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, codec: ContentCodec) -> None:
         self._database = database
+        self._codec = codec
 
     def claim(
         self,
@@ -134,7 +142,7 @@ class Claims:
         }
         with self._database.upkeep() as connection:
             row = connection.execute(_CLAIM, values).first()
-        return to_record(row, self._database.vault) if row else None
+        return to_record(row, self._database.vault, self._codec) if row else None
 
     def is_due_to_stand_by(self, worker_id: UUID, model: str) -> bool:
         """Return True if an isolated response is queued and this worker must become idle for it.
@@ -182,14 +190,14 @@ class Claims:
         with self._database.statement(project_id) as connection:
             values = {"project_id": project_id, "id": response_id}
             row = connection.execute(_REQUEST_CANCEL, values).first()
-        return to_record(row, self._database.vault) if row else None
+        return to_record(row, self._database.vault, self._codec) if row else None
 
     def take_over(self, record: ResponseRecord) -> ResponseRecord | None:
         """Fence off the current attempt, to end the response in its place; None if it is stale."""
         with self._database.statement(record.project_id) as connection:
             values = {"project_id": record.project_id, "id": record.id, "attempt": record.attempt}
             row = connection.execute(_TAKE_OVER, values).first()
-        return to_record(row, self._database.vault) if row else None
+        return to_record(row, self._database.vault, self._codec) if row else None
 
 
 _project_of = attrgetter("project_id")
@@ -198,4 +206,4 @@ _project_of = attrgetter("project_id")
 def _checkpoint_of(row: Claim) -> bytes | None:
     if not isinstance(row, ResponseRecord) or not row.store or row.checkpoint is None:
         return None
-    return row.checkpoint.to_bytes()
+    return stored_checkpoint(row)

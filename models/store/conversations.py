@@ -11,7 +11,9 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.engine import Row
 
 from models.database.connection import Database
-from models.store.item_pages import MAX_BYTES, SIZE, ItemPages, bodies_of, within_limit
+from models.store.content.codec import CONVERSATION, METADATA, ContentCodec
+from models.store.content.row_cipher import as_json
+from models.store.item_pages import MAX_BYTES, SIZE, ItemPages, stored_items, within_limit
 
 MAX_ITEMS = 10_000
 """Maximum number of items read of one conversation, the newest."""
@@ -79,7 +81,9 @@ _USED_IDS = text("""
 """)
 
 _ITEMS = text(f"""
-    SELECT {within_limit("position DESC")} FROM (
+    SELECT CAST(:id AS uuid) AS owner_id, '{CONVERSATION}' AS place,
+           {within_limit("position DESC")}
+    FROM (
         SELECT position, body FROM conversation_items
         WHERE project_id = :project_id AND conversation_id = :id
         ORDER BY position DESC LIMIT {MAX_ITEMS}
@@ -102,9 +106,10 @@ class ConversationRecord:
 class Conversations:
     """Data access of conversations for the API."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, codec: ContentCodec) -> None:
         self._database = database
-        self.pages = ItemPages(database, is_input=False)
+        self._codec = codec
+        self.pages = ItemPages(database, codec, is_input=False)
 
     def create(
         self,
@@ -116,10 +121,10 @@ class Conversations:
         values = {
             "id": new.id,
             "project_id": new.project_id,
-            "metadata": orjson.dumps(new.metadata).decode(),
+            "metadata": self._encode_metadata(new.project_id, new.id, new.metadata),
             "created_at": new.created_at,
             "num_items": len(items),
-            "items": orjson.dumps(list(items)).decode(),
+            "items": as_json(self._codec.items_of_conversation(new.project_id, new.id, items)),
             "made_ids": list(made_ids),
         }
         with self._database.statement(new.project_id) as connection:
@@ -127,14 +132,15 @@ class Conversations:
 
     def get(self, project_id: str, conversation_id: UUID) -> ConversationRecord | None:
         """Return the conversation; None if unknown or of another project."""
-        return _to_record(self._execute(_GET, project_id, conversation_id))
+        return self._to_record(self._execute(_GET, project_id, conversation_id))
 
     def update(
         self, project_id: str, conversation_id: UUID, metadata: dict[str, str]
     ) -> ConversationRecord | None:
         """Replace the metadata; None if the conversation is unknown or of another project."""
-        encoded = orjson.dumps(metadata).decode()
-        return _to_record(self._execute(_UPDATE, project_id, conversation_id, metadata=encoded))
+        encoded = self._encode_metadata(project_id, conversation_id, metadata)
+        row = self._execute(_UPDATE, project_id, conversation_id, metadata=encoded)
+        return self._to_record(row)
 
     def delete(self, project_id: str, conversation_id: UUID) -> bool:
         """Delete a conversation and its items; False if a response is using it, or unknown."""
@@ -147,7 +153,8 @@ class Conversations:
         """
         values = {"project_id": project_id, "id": conversation_id}
         with self._database.statement(project_id) as connection:
-            return bodies_of(connection.execute(_ITEMS, values).all(), param="conversation")
+            rows = connection.execute(_ITEMS, values).all()
+        return self._codec.read_items(project_id, stored_items(rows, param="conversation"))
 
     def used_ids(self, project_id: str, conversation_id: UUID, item_ids: Sequence[str]) -> set[str]:
         """Return those of the ids that items of the conversation have."""
@@ -167,7 +174,8 @@ class Conversations:
         Returns False if a response is using it, if it is unknown, or if it would be too large.
         Raises `DuplicateKeyError` if it has an item with the id of one of them.
         """
-        encoded = orjson.dumps(list(items))
+        bodies = self._codec.items_of_conversation(project_id, conversation_id, items)
+        encoded = orjson.dumps(bodies)
         values = {
             "items": encoded.decode(),
             "num_items": len(items),
@@ -187,6 +195,14 @@ class Conversations:
         with self._database.statement(project_id) as connection:
             return connection.execute(statement, values).first()
 
+    def _encode_metadata(
+        self, project_id: str, conversation_id: UUID, metadata: dict[str, str]
+    ) -> str:
+        cipher = self._codec.conversation(project_id, conversation_id)
+        return as_json(cipher.write_json(METADATA, metadata) if metadata else {})
 
-def _to_record(row: Row[Any] | None) -> ConversationRecord | None:
-    return None if row is None else ConversationRecord(**row._mapping)
+    def _to_record(self, row: Row[Any] | None) -> ConversationRecord | None:
+        if row is None:
+            return None
+        metadata = self._codec.read_metadata_of_conversation(row.project_id, row.id, row.metadata)
+        return ConversationRecord(**{**row._mapping, "metadata": metadata})

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 from sqlalchemy import text
@@ -12,11 +13,13 @@ from sqlalchemy import text
 from models.database.connection import Database
 from models.responses.record import ResponseRecord
 from models.responses.status import CONTINUABLE, ResponseStatus, sources_of
+from models.store.content.codec import ERROR, EVENTS, ContentCodec, StoredItem
+from models.store.content.row_cipher import RowCipher, as_json
 from models.tables.webhook_delivery import GIVE_UP_H
 
 # Status, output, usage, events and webhook deliveries in one transaction, or nothing if the attempt
 # is stale. With a conversation, the turn is also appended to it and its lock is released.
-_FINISH = text("""
+_FINISH = """
     WITH finished AS (
         UPDATE responses
         SET status = :status, usage = :usage, error = :error, finished_at = :finished_at,
@@ -53,15 +56,7 @@ _FINISH = text("""
                turn.project_id, turn.body ->> 'id', turn.body,
                position(replace(CAST(turn.response_id AS text), '-', '')
                         IN turn.body ->> 'id') > 0
-        FROM (
-            SELECT extended.*, i.direction, i.position, i.body
-            FROM extended JOIN items i ON i.project_id = extended.project_id
-             AND i.response_id = extended.response_id AND i.direction = 'input'
-            UNION ALL
-            SELECT extended.*, 'output', item.position, item.body
-            FROM extended, json_array_elements(CAST(:output AS json))
-                WITH ORDINALITY AS item (body, position)
-        ) turn
+        FROM ({turn}) turn
         WHERE CAST(:is_continuable AS bool)
         ON CONFLICT DO NOTHING
     ), told AS (
@@ -74,6 +69,36 @@ _FINISH = text("""
           AND :event_type = ANY(e.event_types)
     )
     SELECT id FROM finished
+"""
+
+_FINISH_IN_CLEAR = text(
+    _FINISH.format(
+        turn="""
+            SELECT extended.*, i.direction, i.position, i.body
+            FROM extended JOIN items i ON i.project_id = extended.project_id
+             AND i.response_id = extended.response_id AND i.direction = 'input'
+            UNION ALL
+            SELECT extended.*, 'output', item.position, item.body
+            FROM extended, json_array_elements(CAST(:output AS json))
+                WITH ORDINALITY AS item (body, position)
+        """
+    )
+)
+
+# What is encrypted for a response is not what is encrypted for its conversation.
+_FINISH_WITH_TURN = text(
+    _FINISH.format(
+        turn="""
+            SELECT extended.*, '' AS direction, item.position, item.body
+            FROM extended, json_array_elements(CAST(:turn AS json))
+                WITH ORDINALITY AS item (body, position)
+        """
+    )
+)
+
+_INPUT = text("""
+    SELECT body, response_id AS owner_id, 'input ' || position AS place FROM items
+    WHERE project_id = :project_id AND response_id = :id AND direction = 'input' ORDER BY position
 """)
 
 # A process that ends a response in a worker's place increments the attempt first.
@@ -100,12 +125,13 @@ class TerminalRecord:
 class Finisher:
     """Final state transition of responses."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, codec: ContentCodec) -> None:
         self._database = database
+        self._codec = codec
 
     def finish(self, claimed: ResponseRecord, ending: TerminalRecord) -> bool:
         """End a response; False if the attempt is stale or the response has already ended."""
-        values = {
+        values: dict[str, Any] = {
             "project_id": claimed.project_id,
             "id": claimed.id,
             "attempt": claimed.attempt,
@@ -114,22 +140,46 @@ class Finisher:
             "event_type": f"response.{ending.status}",
             "give_up_h": GIVE_UP_H,
             "usage": _json_or_null(ending.usage),
-            "error": _json_or_null(ending.error),
+            "error": _json_or_null(self._encode_error(claimed, ending)),
             "incomplete_details": _json_or_null(ending.incomplete_details),
             "finished_at": ending.finished_at,
-            "output": orjson.dumps(list(ending.output)).decode(),
+            "output": as_json(self._codec.items_of_response(claimed, "output", ending.output)),
             "is_continuable": ending.status in CONTINUABLE,
             "num_events": len(ending.events),
-            "data": zlib.compress(b"\n".join(ending.events), level=1),
+            "data": RowCipher.of(claimed).write_bytes(
+                EVENTS, zlib.compress(b"\n".join(ending.events), level=1)
+            ),
         }
+        statement = _FINISH_IN_CLEAR
+        if claimed.conversation_id is not None and self._codec.encrypts:
+            statement = _FINISH_WITH_TURN
+            values["turn"] = self._encode_turn(claimed, claimed.conversation_id, ending)
         with self._database.statement(claimed.project_id) as connection:
-            return connection.execute(_FINISH, values).first() is not None
+            return connection.execute(statement, values).first() is not None
 
     def has_ended(self, claimed: ResponseRecord) -> bool:
         """Return True if this attempt has ended its response."""
         values = {"project_id": claimed.project_id, "id": claimed.id, "attempt": claimed.attempt}
         with self._database.statement(claimed.project_id) as connection:
             return connection.execute(_HAS_ENDED, values).first() is not None
+
+    def _encode_error(
+        self, claimed: ResponseRecord, ending: TerminalRecord
+    ) -> dict[str, Any] | None:
+        if ending.error is None:
+            return None
+        return self._codec.writer(claimed).write_json(ERROR, ending.error)
+
+    def _encode_turn(
+        self, claimed: ResponseRecord, conversation_id: UUID, ending: TerminalRecord
+    ) -> str:
+        """Return the items that the conversation gets, in the form to store there."""
+        project_id = claimed.project_id
+        with self._database.statement(project_id) as connection:
+            rows = connection.execute(_INPUT, {"project_id": project_id, "id": claimed.id}).all()
+        said = self._codec.read_items(project_id, (StoredItem(*row) for row in rows))
+        turn = [*said, *ending.output]
+        return as_json(self._codec.items_of_conversation(project_id, conversation_id, turn))
 
 
 def _json_or_null(value: dict[str, Any] | None) -> str | None:

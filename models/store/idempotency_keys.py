@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 
 from models.database.connection import Database
 from models.responses.record import ResponseRecord
+from models.store.content.codec import ContentCodec
 
 KEY_TTL_H = 24
 """Hours after which a key may be used for another request."""
@@ -49,23 +50,28 @@ class RequestKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyUse:
-    """Earlier use of a key: its response and the digest of its request."""
+    """Earlier use of a key: its response, and if the request was the same."""
 
     response_id: UUID
-    digest: bytes
+    is_same: bool
 
 
 class IdempotencyKeys:
     """Data access of idempotency keys, each of which belongs to one project."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, codec: ContentCodec) -> None:
         self._database = database
+        self._codec = codec
 
-    def find(self, project_id: str, key: str) -> KeyUse | None:
+    def find(self, project_id: str, asked: RequestKey) -> KeyUse | None:
         """Return the use of a key; None if it is unused or expired."""
+        keyed_digest = self._codec.keyed_digest(project_id, "request", asked.digest)
         with self._database.statement(project_id) as connection:
-            row = connection.execute(_FIND, {"project_id": project_id, "key": key}).first()
-        return KeyUse(**row._mapping) if row else None
+            row = connection.execute(_FIND, {"project_id": project_id, "key": asked.key}).first()
+        if row is None:
+            return None
+        is_same = row.digest in (asked.digest, keyed_digest)
+        return KeyUse(response_id=row.response_id, is_same=is_same)
 
     def expire(self) -> None:
         """Delete the expired keys of all projects."""

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Row
 
 from models.database.connection import Database
 from models.errors import ContextLengthExceededError
+from models.store.content.codec import CONVERSATION, ContentCodec, StoredItem
 
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes of items, as JSON, that one request reads, and that one conversation holds."""
@@ -19,6 +20,7 @@ SIZE = "octet_length(CAST(body AS text))"
 _CONVERSATION = "conversation_items WHERE project_id = :project_id AND conversation_id = :id"
 _INPUT = "items WHERE project_id = :project_id AND response_id = :id AND direction = 'input'"
 _FROM = {False: _CONVERSATION, True: _INPUT}
+_PLACE = {False: f"'{CONVERSATION}'", True: "'input ' || position"}
 
 
 class ItemsTooLargeError(ContextLengthExceededError):
@@ -48,25 +50,32 @@ def within_limit(order: str) -> str:
     return f"CASE WHEN {running} <= {MAX_BYTES} THEN body END AS body"
 
 
-def bodies_of(rows: Sequence[Row[Any]], *, param: str) -> list[dict[str, Any]]:
-    """Return the bodies of rows; raise `ItemsTooLargeError` if they exceed the limit."""
+def stored_items(rows: Sequence[Row[Any]], *, param: str) -> list[StoredItem]:
+    """Return the items of rows with `body`, `owner_id` and `place`.
+
+    Raises `ItemsTooLargeError` if they exceed the limit.
+    """
     if any(row.body is None for row in rows):
         raise ItemsTooLargeError(param=param)
-    return [row.body for row in rows]
+    return [StoredItem(row.body, row.owner_id, row.place) for row in rows]
 
 
 class ItemPages:
     """Pages of the items of one conversation, or of the input items of one response."""
 
-    def __init__(self, database: Database, *, is_input: bool) -> None:
+    def __init__(self, database: Database, codec: ContentCodec, *, is_input: bool) -> None:
         self._database = database
+        self._codec = codec
         self._position = text(
             f"SELECT position FROM {_FROM[is_input]} AND item_id = :item_id LIMIT 1"
         )
-        self._item = text(f"SELECT body FROM {_FROM[is_input]} AND item_id = :item_id LIMIT 1")
+        self._item = text(
+            f"SELECT body, {_PLACE[is_input]} AS place FROM {_FROM[is_input]}"
+            f" AND item_id = :item_id LIMIT 1"
+        )
         self._pages = {
             is_descending: text(f"""
-                SELECT {within_limit(f"position {order}")} FROM (
+                SELECT {_PLACE[is_input]} AS place, {within_limit(f"position {order}")} FROM (
                     SELECT position, body FROM {_FROM[is_input]}
                       AND position {later} COALESCE(:after, {first})
                     ORDER BY position {order} LIMIT :limit
@@ -84,8 +93,11 @@ class ItemPages:
             return None  # Postgres takes no such text
         values = {"project_id": project_id, "id": owner_id, "item_id": item_id}
         with self._database.statement(project_id) as connection:
-            found: dict[str, Any] | None = connection.execute(self._item, values).scalar()
-        return found
+            row = connection.execute(self._item, values).first()
+        if row is None:
+            return None
+        [item] = self._read(project_id, owner_id, [row])
+        return item
 
     def read(self, project_id: str, owner_id: UUID, query: PageQuery) -> StoredPage | None:
         """Return a page, shorter if its items exceed the limit; None if `after` is unknown."""
@@ -99,5 +111,12 @@ class ItemPages:
                     return None
             page = {**values, "after": after, "limit": query.limit + 1}
             rows = connection.execute(self._pages[query.is_descending], page).all()
-        items = [row.body for row in rows[: query.limit] if row.body is not None]
+        shown = [row for row in rows[: query.limit] if row.body is not None]
+        items = self._read(project_id, owner_id, shown)
         return StoredPage(items=items, has_more=len(rows) > len(items))
+
+    def _read(
+        self, project_id: str, owner_id: UUID, rows: Sequence[Row[Any]]
+    ) -> list[dict[str, Any]]:
+        stored = (StoredItem(row.body, owner_id, row.place) for row in rows)
+        return self._codec.read_items(project_id, stored)

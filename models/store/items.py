@@ -10,7 +10,8 @@ from sqlalchemy.engine import Row
 from models.database.connection import Database
 from models.errors import PreviousResponseNotFoundError
 from models.ids import parse_item_id, response_wire_id
-from models.store.item_pages import ItemPages, bodies_of, within_limit
+from models.store.content.codec import CONVERSATION, ContentCodec
+from models.store.item_pages import ItemPages, stored_items, within_limit
 
 MAX_CHAIN = 1000
 """Maximum number of responses in a chain of `previous_response_id`."""
@@ -22,32 +23,45 @@ _OTHER_CHOICE = "^[a-z]+_[0-9a-f]{32}_c[0-9]+_"
 # responses of their items: of their copies, those that were made here count.
 _MADE_ITEMS = text(f"""
     WITH found AS (
-        SELECT asked.id, i.body, i.response_id AS age
+        SELECT asked.id, i.body, i.response_id AS owner_id,
+               i.direction || ' ' || i.position AS place
         FROM unnest(CAST(:ids AS text[]), CAST(:owners AS uuid[])) AS asked (id, owner)
         JOIN items i ON i.project_id = :project_id AND i.response_id = asked.owner
          AND i.item_id = asked.id
         UNION ALL
-        SELECT item_id, body, conversation_id FROM conversation_items
+        SELECT item_id, body, conversation_id, '{CONVERSATION}' FROM conversation_items
         WHERE project_id = :project_id AND item_id = ANY(:ids) AND made_here
     ), first AS (
-        SELECT DISTINCT ON (id) id, body FROM found ORDER BY id, age
+        SELECT DISTINCT ON (id) * FROM found ORDER BY id, owner_id
     )
-    SELECT id, {within_limit("id")}, true AS is_unique FROM first
+    SELECT id, owner_id, place, {within_limit("id")}, true AS is_unique FROM first
 """)
 
-# Any client may give any other id to any number of items.
+# Any client may give any other id to any number of items. Encrypted ones are equal if their digests
+# are; there is one row for them, and one for those in the clear.
 _GIVEN_ITEMS = text(f"""
     WITH found AS (
-        SELECT item_id AS id, CAST(body AS text) COLLATE "C" AS body FROM items
-        WHERE project_id = :project_id AND item_id = ANY(:ids)
+        SELECT item_id AS id, body, response_id AS owner_id, direction || ' ' || position AS place
+        FROM items WHERE project_id = :project_id AND item_id = ANY(:ids)
         UNION ALL
-        SELECT item_id, CAST(body AS text) COLLATE "C" FROM conversation_items
+        SELECT item_id, body, conversation_id, '{CONVERSATION}' FROM conversation_items
         WHERE project_id = :project_id AND item_id = ANY(:ids)
+    ), compared AS (
+        SELECT id, is_encrypted, ARRAY[
+            CASE WHEN is_encrypted THEN body ->> 'eq' ELSE CAST(body AS text) END,
+            CAST(owner_id AS text), place, CASE WHEN is_encrypted THEN CAST(body AS text) END
+        ] COLLATE "C" AS item
+        FROM found CROSS JOIN LATERAL (
+            SELECT json_typeof(body -> 'enc') IS NOT DISTINCT FROM 'array' AS is_encrypted
+        ) form
     ), by_id AS (
-        SELECT id, CAST(min(body) AS json) AS body, min(body) = max(body) AS is_unique
-        FROM found GROUP BY id
+        SELECT id, min(item) AS item, (min(item))[1] = (max(item))[1] AS is_unique
+        FROM compared GROUP BY id, is_encrypted
+    ), chosen AS (
+        SELECT id, CAST(item[2] AS uuid) AS owner_id, item[3] AS place,
+               CAST(coalesce(item[4], item[1]) AS json) AS body, is_unique FROM by_id
     )
-    SELECT id, {within_limit("id")}, is_unique FROM by_id
+    SELECT id, owner_id, place, {within_limit("id")}, is_unique FROM chosen
 """)
 
 # Lateral sub-selects, one look-up per response: a join would scan all responses of the project.
@@ -65,7 +79,8 @@ _CHAIN = text(f"""
         ) earlier
         WHERE chain.age < :max_age
     )
-    SELECT chain.age, chain.previous_response_id, said.direction,
+    SELECT chain.age, chain.previous_response_id, said.direction, chain.id AS owner_id,
+           said.direction || ' ' || said.position AS place,
            {within_limit("chain.age, said.direction DESC, said.position DESC")}
     FROM chain LEFT JOIN LATERAL (
         SELECT i.body, i.direction, i.position FROM items i
@@ -99,9 +114,10 @@ class ChainBrokenError(PreviousResponseNotFoundError):
 class Items:
     """Read access to stored items for the API and the worker."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, codec: ContentCodec) -> None:
         self._database = database
-        self.input_pages = ItemPages(database, is_input=True)
+        self._codec = codec
+        self.input_pages = ItemPages(database, codec, is_input=True)
 
     def by_id(self, project_id: str, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the project's stored items with these ids, by id; unknown ids are left out.
@@ -119,10 +135,13 @@ class Items:
                 rows += connection.execute(_MADE_ITEMS, {"project_id": project_id, **values})
             if given:
                 rows += connection.execute(_GIVEN_ITEMS, {"project_id": project_id, "ids": given})
-        for row in rows:
-            if not row.is_unique:
+        found: dict[str, dict[str, Any]] = {}
+        items = self._codec.read_items(project_id, stored_items(rows, param="input"))
+        for row, item in zip(rows, items, strict=True):
+            if not row.is_unique or found.get(row.id, item) != item:
                 raise AmbiguousItemError(row.id)
-        return dict(zip((row.id for row in rows), bodies_of(rows, param="input"), strict=True))
+            found[row.id] = item
+        return found
 
     def of_chain(self, project_id: str, response_id: UUID) -> list[dict[str, Any]]:
         """Return input and output of a response and all before it, oldest first (§6).
@@ -137,4 +156,5 @@ class Items:
         if rows and rows[0].previous_response_id is not None:
             raise ChainBrokenError(rows[0].previous_response_id, rows[0].age + 1)
         said = [row for row in rows if row.direction is not None]
-        return bodies_of(said, param="previous_response_id")
+        stored = stored_items(said, param="previous_response_id")
+        return self._codec.read_items(project_id, stored)

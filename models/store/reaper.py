@@ -1,14 +1,17 @@
 """Statements of the maintenance loop: reclaim, count, expire."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import TextClause, text
 
 from models.database.connection import Database
+from models.errors import ContentDamagedError, ContentLockedError
 from models.ids import id_floor
 from models.responses.record import ResponseRecord
+from models.store.content.codec import ContentCodec
 from models.store.rows import COLUMNS, to_record
 
 MAX_CRASHES = 3
@@ -91,8 +94,9 @@ _WAITING_UNSTORED = text(f"""
 class Reaper:
     """Statements over all projects, for the elected maintenance loop."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, codec: ContentCodec) -> None:
         self._database = database
+        self._codec = codec
 
     def reclaim(self, suspects: Sequence[UUID] = ()) -> list[UUID]:
         """Put the responses of lost workers back into the queue; return their ids.
@@ -105,10 +109,17 @@ class Reaper:
             return list(connection.execute(_RECLAIM, values).scalars())
 
     def poisonous(self) -> list[ResponseRecord]:
-        """Return responses that have lost `MAX_CRASHES` workers and must fail."""
+        """Return responses that have lost `MAX_CRASHES` workers and must fail.
+
+        Without those whose content cannot be read: they wait for its key.
+        """
         with self._database.upkeep() as connection:
-            rows = connection.execute(_POISONOUS, {"max_crashes": MAX_CRASHES})
-            return [to_record(row, self._database.vault) for row in rows]
+            rows = connection.execute(_POISONOUS, {"max_crashes": MAX_CRASHES}).all()
+        records = []
+        for row in rows:
+            with suppress(ContentLockedError, ContentDamagedError):
+                records.append(to_record(row, self._database.vault, self._codec))
+        return records
 
     def num_queued(self) -> dict[str, int]:
         """Return the number of queued responses of each model."""
@@ -150,8 +161,8 @@ class Reaper:
     def waiting_unstored(self) -> list[ResponseRecord]:
         """Return the `store: false` responses that have not ended, in all projects."""
         with self._database.upkeep() as connection:
-            rows = connection.execute(_WAITING_UNSTORED)
-            return [to_record(row, self._database.vault) for row in rows]
+            rows = connection.execute(_WAITING_UNSTORED).all()
+        return [to_record(row, self._database.vault, self._codec) for row in rows]
 
     def forget_workers(self) -> None:
         """Delete workers whose lease expired over an hour ago and that have no running response."""

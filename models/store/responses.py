@@ -3,16 +3,17 @@
 import zlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-import orjson
 from sqlalchemy import Row, text
 
 from models.database.connection import Database
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
+from models.store.content.codec import PARAMETERS, ContentCodec
+from models.store.content.row_cipher import RowCipher, as_json
 from models.store.idempotency_keys import RequestKey, take_key
 from models.store.rows import (
     COLUMNS,
@@ -82,6 +83,17 @@ _MAX_JOINS = 3
 """Pairs of metadata that are looked up; of what has them, all pairs are compared."""
 _HAS_METADATA = "CAST(r.metadata AS jsonb) @> CAST(:metadata AS jsonb)"
 
+# Metadata is in the clear, or encrypted beside the digests of its pairs.
+_HAS_PAIR_OR_DIGEST = """
+    JOIN response_metadata {name} ON {name}.response_id = r.id
+     AND {name}.project_id = :project_id
+     AND {name}.pair IN (metadata_pair(:{name}_key, :{name}_value),
+                         metadata_pair(:{name}_digest_key, :{name}_digest_value))
+"""
+_HAS_METADATA_OR_DIGESTS = f"""
+    ({_HAS_METADATA} OR {_HAS_METADATA.replace(":metadata", ":digests")})
+"""
+
 _DELETE = text("""
     WITH deleted AS (
         DELETE FROM responses r
@@ -132,8 +144,13 @@ class ListFilter:
 class Responses:
     """Data access of responses for the API."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, codec: ContentCodec) -> None:
         self._database = database
+        self._codec = codec
+
+    def new_content_key(self, project_id: str, response_id: UUID) -> bytes | None:
+        """Return the key of the content of a new stored response; None if that is in the clear."""
+        return self._codec.new_key(project_id, response_id)
 
     def create(
         self, new: ResponseRecord, items: Sequence[dict[str, Any]], key: RequestKey | None = None
@@ -152,18 +169,19 @@ class Responses:
             "priority": new.priority,
             "previous_response_id": new.previous_response_id,
             "conversation_id": new.conversation_id,
-            "metadata": orjson.dumps(new.metadata).decode(),
-            "parameters": orjson.dumps(new.parameters).decode(),
+            "metadata": as_json(self._codec.metadata_of_response(new)),
+            "parameters": as_json(RowCipher.of(new).write_json(PARAMETERS, new.parameters)),
             "content_key": stored_content_key(new, self._database.vault),
             "tool_secrets": stored_tool_secrets(new, self._database.vault),
             "created_at": new.created_at,
-            "items": orjson.dumps(list(items)).decode(),
+            "items": as_json(self._codec.items_of_response(new, "input", items)),
         }
         if key is None:
             with self._database.statement(new.project_id) as connection:
                 return connection.execute(_CREATE, values).first() is not None
+        digest = self._codec.keyed_digest(new.project_id, "request", key.digest)
         with self._database.transaction(new.project_id) as connection:
-            take_key(connection, new, key)
+            take_key(connection, new, replace(key, digest=digest))
             if connection.execute(_CREATE, values).first() is not None:
                 return True
             connection.rollback()
@@ -174,7 +192,7 @@ class Responses:
         values = {"project_id": project_id, "id": response_id}
         with self._database.statement(project_id) as connection:
             row = connection.execute(_GET_UNSTORED, values).first()
-        return to_record(row, self._database.vault) if row else None
+        return to_record(row, self._database.vault, self._codec) if row else None
 
     def forget_key(self, project_id: str, response_id: UUID) -> None:
         """Erase the key of an unstored response's content."""
@@ -185,34 +203,31 @@ class Responses:
         """Return a stored response with its output; None if unknown or of another project."""
         with self._database.statement(project_id) as connection:
             row = connection.execute(_GET, {"project_id": project_id, "id": response_id}).first()
-        return to_record(row, self._database.vault) if row else None
+        return to_record(row, self._database.vault, self._codec) if row else None
 
     def list_responses(self, project_id: str, list_filter: ListFilter) -> list[ResponseRecord]:
         """Return the project's stored responses that pass the filter, ordered by creation."""
         where, values = "", {"project_id": project_id, "limit": list_filter.limit}
+        digests = self._codec.metadata_digests(project_id, list_filter.metadata)
         later, earlier = (">", "<") if list_filter.ascending else ("<", ">")
-        for name, condition, value in (
-            ("status", "r.status = :status", list_filter.status),
-            ("model", "r.model = :model", list_filter.model),
-            ("metadata", _HAS_METADATA, orjson.dumps(list_filter.metadata).decode()),
-            ("after", f"r.id {later} :after", list_filter.after),
-            ("before", f"r.id {earlier} :before", list_filter.before),
+        for condition, asked in (
+            ("r.status = :status", {"status": list_filter.status}),
+            ("r.model = :model", {"model": list_filter.model}),
+            _metadata_condition(list_filter.metadata, digests),
+            (f"r.id {later} :after", {"after": list_filter.after}),
+            (f"r.id {earlier} :before", {"before": list_filter.before}),
         ):
-            if value not in (None, "{}"):
+            if None not in asked.values():
                 where += f" AND {condition}"
-                values[name] = value
-        joins = ""
-        for number, (key, value) in enumerate([*list_filter.metadata.items()][:_MAX_JOINS]):
-            joins += _HAS_PAIR.format(name=f"pair{number}")
-            values |= {f"pair{number}_key": key, f"pair{number}_value": value}
+                values |= asked
+        joins, pairs = _metadata_joins(list_filter.metadata, digests)
+        values |= pairs
         order = "ASC" if list_filter.ascending != list_filter.is_backward else "DESC"
         parts = {"joins": joins, "where": where, "order": order}
         statement = _LIST.format(columns=COLUMNS, output=OUTPUT, **parts)
         with self._database.search(project_id) as connection:
-            records = [
-                to_record(row, self._database.vault)
-                for row in connection.execute(text(statement), values)
-            ]
+            rows = connection.execute(text(statement), values).all()
+        records = [to_record(row, self._database.vault, self._codec) for row in rows]
         return records[::-1] if list_filter.is_backward else records
 
     def delete(self, project_id: str, response_id: UUID) -> ResponseStatus | None:
@@ -231,7 +246,10 @@ class Responses:
         with self._database.statement(project_id) as connection:
             values = {"project_id": project_id, "id": response_id}
             data = connection.execute(_ARCHIVE, values).scalar()
-        return zlib.decompress(data).split(b"\n") if data is not None else None
+        if data is None:
+            return None
+        archive = self._codec.read_events(project_id, response_id, data)
+        return zlib.decompress(archive).split(b"\n")
 
     def statuses(self, keys: Sequence[tuple[str, UUID]]) -> dict[UUID, ResponseStatus]:
         """Return the status of each (project, response) that still exists.
@@ -251,3 +269,27 @@ class Responses:
         values = {"project_id": project_id, "ids": ids}
         with self._database.statement(project_id) as connection:
             return connection.execute(_STATUSES, values).all()
+
+
+def _metadata_condition(
+    metadata: dict[str, str], digests: dict[str, str]
+) -> tuple[str, dict[str, Any]]:
+    """Return the condition that a response has all pairs, or, if it is encrypted, all digests."""
+    if not digests:
+        return _HAS_METADATA, {"metadata": as_json(metadata) if metadata else None}
+    return _HAS_METADATA_OR_DIGESTS, {"metadata": as_json(metadata), "digests": as_json(digests)}
+
+
+def _metadata_joins(
+    metadata: dict[str, str], digests: dict[str, str]
+) -> tuple[str, dict[str, str]]:
+    """Return joins that find the responses with some of the pairs, and their values."""
+    joins = ""
+    values: dict[str, str] = {}
+    join = _HAS_PAIR_OR_DIGEST if digests else _HAS_PAIR
+    for number, pair in enumerate([*metadata.items()][:_MAX_JOINS]):
+        joins += join.format(name=f"pair{number}")
+        values |= {f"pair{number}_key": pair[0], f"pair{number}_value": pair[1]}
+    for number, pair in enumerate([*digests.items()][:_MAX_JOINS]):
+        values |= {f"pair{number}_digest_key": pair[0], f"pair{number}_digest_value": pair[1]}
+    return joins, values

@@ -11,6 +11,8 @@ from models.encryption.vault import SecretVault, VaultError, owner_of_response, 
 from models.responses.checkpoint import Checkpoint
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
+from models.store.content.codec import CHECKPOINT, ContentCodec
+from models.store.content.row_cipher import RowCipher
 
 COLUMNS = """
     r.id, r.project_id, r.model, r.status, r.background, r.store, r.attempt, r.priority,
@@ -42,13 +44,17 @@ def select_records(sql: str, *more: str) -> TextualSelect:
     return text(sql).columns(*map(column, (*_NAMES, *more)))
 
 
-def to_record(row: Any, vault: SecretVault) -> ResponseRecord:
-    """Convert a row selected with `COLUMNS`, and optionally `OUTPUT`, to a record."""
+def to_record(row: Any, vault: SecretVault, codec: ContentCodec) -> ResponseRecord:
+    """Convert a row selected with `COLUMNS`, and optionally `OUTPUT`, to a record.
+
+    It may need a connection to read a key of its content.
+    """
     fields = dict(row._mapping)
     if fields["content_key"] is not None:
         fields["content_key"] = _content_key(row.id, fields["content_key"], vault)
     if "tool_secrets" in fields:
         fields["tool_secrets"] = _tool_secrets(row.id, fields["tool_secrets"], vault)
+    fields = codec.read_fields(fields)
     if fields.get("checkpoint") is not None:
         fields["checkpoint"] = Checkpoint.from_bytes(fields["checkpoint"])
     return ResponseRecord(**{**fields, "status": ResponseStatus(fields["status"])})
@@ -64,7 +70,7 @@ def _content_key(response_id: UUID, stored: bytes, vault: SecretVault) -> bytes 
 
 def stored_content_key(record: ResponseRecord, vault: SecretVault) -> bytes | None:
     """Return the key of an unstored response's content in the form to store."""
-    if record.content_key is None:
+    if record.content_key is None or record.store:
         return None
     key = base64.b64encode(record.content_key).decode()
     return vault.encrypt(owner_of_response(record.id), key).encode()
@@ -81,6 +87,12 @@ def _tool_secrets(response_id: UUID, stored: bytes | None, vault: SecretVault) -
     except (VaultError, ValueError):
         return {}
     return secrets
+
+
+def stored_checkpoint(record: ResponseRecord) -> bytes:
+    """Return the checkpoint of a response in the form to store."""
+    assert record.checkpoint is not None
+    return RowCipher.of(record).write_bytes(CHECKPOINT, record.checkpoint.to_bytes())
 
 
 def stored_tool_secrets(record: ResponseRecord, vault: SecretVault) -> bytes | None:

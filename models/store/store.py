@@ -5,6 +5,7 @@ from pathlib import Path
 
 from models.database.connection import LIMIT_S, Database
 from models.database.secrets import Secrets
+from models.encryption.content_keys import ContentKeyring
 from models.encryption.vault import SecretVault
 from models.store.access.administration import ProjectAdministration
 from models.store.access.api_keys import ApiKeys
@@ -13,6 +14,9 @@ from models.store.access.projects import Projects
 from models.store.access.removal import Removals
 from models.store.checkpoints import Checkpoints
 from models.store.claims import Claims
+from models.store.content.codec import ContentCodec
+from models.store.content.data_keys import DataKeys
+from models.store.content.old_rows import OldContent
 from models.store.conversations import Conversations
 from models.store.finish import Finisher
 from models.store.idempotency_keys import IdempotencyKeys
@@ -30,6 +34,8 @@ class Store:
     """Data access objects of all tables, over one connection pool."""
 
     database: Database
+    data_keys: DataKeys
+    old_content: OldContent
     responses: Responses
     items: Items
     claims: Claims
@@ -58,36 +64,42 @@ class Store:
         pool_size: int = 16,
         limit_s: float = LIMIT_S,
         secret_file: Path | None = None,
+        content_keys_file: Path | None = None,
     ) -> "Store":
         """Create a store for the database at `url`; connections are opened when first needed.
 
         At `maintenance_url`, if given, is the same database for statements over all projects.
         `pool_size` is the maximum number of connections; `limit_s` is the statement timeout in
-        seconds. The secrets in the tables are encrypted with the key in `secret_file`, if given.
+        seconds. The secrets in the tables are encrypted with the key in `secret_file`, if given,
+        and content with keys that are encrypted with that in `content_keys_file`.
         """
         vault = SecretVault.load(secret_file)
         database = Database(
             url, upkeep_url=maintenance_url, pool_size=pool_size, limit_s=limit_s, vault=vault
         )
+        data_keys = DataKeys(database, ContentKeyring.load(content_keys_file))
+        codec = ContentCodec(data_keys)
         return cls(
             database=database,
-            responses=Responses(database),
-            items=Items(database),
-            claims=Claims(database),
-            finisher=Finisher(database),
+            data_keys=data_keys,
+            old_content=OldContent(database, codec),
+            responses=Responses(database, codec),
+            items=Items(database, codec),
+            claims=Claims(database, codec),
+            finisher=Finisher(database, codec),
             checkpoints=Checkpoints(database),
             workers=Workers(database),
-            reaper=Reaper(database),
+            reaper=Reaper(database, codec),
             projects=Projects(database),
             api_keys=ApiKeys(database),
             audit=AuditTrail(database),
             administration=ProjectAdministration(database),
             removals=Removals(database),
             partitions=Partitions(database),
-            conversations=Conversations(database),
+            conversations=Conversations(database, codec),
             webhooks=Webhooks(database),
             deliveries=Deliveries(database),
-            idempotency_keys=IdempotencyKeys(database),
+            idempotency_keys=IdempotencyKeys(database, codec),
             secrets=Secrets(database),
         )
 

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import redis
 
-from models.encryption.unstored import UnstoredCipher
+from models.encryption.response import ResponseCipher
 from models.outages import OutageLog
 from models.schemas.event_types import BaseEvent
 
@@ -99,7 +99,7 @@ class Append:
     first_sequence_number: int
     """Sequence number at which this response's log begins."""
     events: Sequence[LoggedEvent]
-    cipher: UnstoredCipher | None = None
+    cipher: ResponseCipher | None = None
     """Cipher of an unstored response; events of others are in the clear."""
 
 
@@ -111,7 +111,7 @@ def events_channel(response_id: UUID) -> str:
     return f"antiphon:events:{response_id.hex}"
 
 
-def parse_message(payload: bytes, cipher: UnstoredCipher | None = None) -> list[LoggedEvent]:
+def parse_message(payload: bytes, cipher: ResponseCipher | None = None) -> list[LoggedEvent]:
     """Return the events in one message of the channel; none for an empty one."""
     events = []
     for line in payload.split(b"\n") if payload else []:
@@ -181,7 +181,7 @@ class EventLog:
             self._client.connection_pool.disconnect()
 
     def read(
-        self, response_id: UUID, *, start: int, cipher: UnstoredCipher | None = None
+        self, response_id: UUID, *, start: int, cipher: ResponseCipher | None = None
     ) -> list[LoggedEvent]:
         """Return the logged events from sequence number `start` on, up to the first gap."""
         entries: Any = self._client.xrange(_log_key(response_id), min=f"{start + 1}-0")
@@ -189,7 +189,7 @@ class EventLog:
         return _parse_entries(pairs, start, cipher)
 
     def take_over(
-        self, response_id: UUID, attempt: int, *, start: int, cipher: UnstoredCipher | None = None
+        self, response_id: UUID, attempt: int, *, start: int, cipher: ResponseCipher | None = None
     ) -> list[LoggedEvent]:
         """Fence off every attempt older than `attempt`, then return the events as `read` does."""
         keys = (_log_key(response_id), _fence_key(response_id))
@@ -235,7 +235,7 @@ class EventLog:
 
 
 def _parse_entries(
-    entries: Iterable[tuple[bytes, Any]], start: int, cipher: UnstoredCipher | None
+    entries: Iterable[tuple[bytes, Any]], start: int, cipher: ResponseCipher | None
 ) -> list[LoggedEvent]:
     """Return the entries as events, up to the first missing sequence number."""
     events: list[LoggedEvent] = []
@@ -253,7 +253,7 @@ def _purpose(sequence_number: int) -> str:
     return f"event {sequence_number}"
 
 
-def _decrypt(cipher: UnstoredCipher | None, purpose: str, data: bytes) -> bytes | None:
+def _decrypt(cipher: ResponseCipher | None, purpose: str, data: bytes) -> bytes | None:
     return data if cipher is None else cipher.decrypt(purpose, data)
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 import redis
 
-from models.encryption.unstored import UnstoredCipher
+from models.encryption.response import ResponseCipher
 from models.responses.record import ResponseRecord
 
 UNSTORED_TTL_S = 600
@@ -56,7 +56,7 @@ class UnstoredContents:
         self.ended_ttl_s = ended_ttl_s
 
     def put(
-        self, cipher: UnstoredCipher, content: UnstoredContent, *, ttl_s: int = UNSTORED_TTL_S
+        self, cipher: ResponseCipher, content: UnstoredContent, *, ttl_s: int = UNSTORED_TTL_S
     ) -> None:
         """Keep a response's content until `forget`, for at most `ttl_s` seconds."""
         data = orjson.dumps(
@@ -69,11 +69,11 @@ class UnstoredContents:
             }
         )
         encrypted = cipher.encrypt(_PURPOSE, data)
-        self._client.set(_key(cipher.response_id), encrypted, ex=ttl_s)
+        self._client.set(_key(cipher.owner_id), encrypted, ex=ttl_s)
 
-    def get(self, cipher: UnstoredCipher) -> UnstoredContent | None:
+    def get(self, cipher: ResponseCipher) -> UnstoredContent | None:
         """Return a response's content; None if it has expired, or it or its key was lost."""
-        encrypted: Any = self._client.get(_key(cipher.response_id))
+        encrypted: Any = self._client.get(_key(cipher.owner_id))
         data = cipher.decrypt(_PURPOSE, encrypted) if encrypted is not None else None
         return UnstoredContent(**orjson.loads(data)) if data is not None else None
 
@@ -85,7 +85,7 @@ class UnstoredContents:
         if record.store:
             return record
         try:
-            content = self.get(UnstoredCipher.of(record))
+            content = self.get(ResponseCipher.of(record))
         except redis.RedisError:
             if record.is_temporary:
                 raise
@@ -117,7 +117,7 @@ class UnstoredContents:
         """
         head = orjson.dumps({"parameters": record.parameters, "metadata": record.metadata})
         data = zlib.compress(b"\n".join([head, *events]), level=1)
-        encrypted = UnstoredCipher.of(record).encrypt(_archive_purpose(record), data)
+        encrypted = ResponseCipher.of(record).encrypt(_archive_purpose(record), data)
         pipeline = self._client.pipeline()
         pipeline.hset(_archive_key(record.id), str(record.attempt), encrypted)
         pipeline.expire(_archive_key(record.id), self.ended_ttl_s)
@@ -129,7 +129,7 @@ class UnstoredContents:
         encrypted: Any = self._client.hget(_archive_key(record.id), str(record.attempt))
         if encrypted is None:
             return None
-        data = UnstoredCipher.of(record).decrypt(_archive_purpose(record), encrypted)
+        data = ResponseCipher.of(record).decrypt(_archive_purpose(record), encrypted)
         if data is None:
             return None
         head, *events = zlib.decompress(data).split(b"\n")

@@ -33,3 +33,5 @@ class Project(Base):
     """Time at which its deletion began."""
     erased_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     """Time at which nothing was left of it but this row, which keeps its id from a second use."""
+    data_key: Mapped[str | None] = mapped_column(Text)
+    """Key of the content at rest, encrypted with a key of the operator's; created at first use."""

@@ -84,7 +84,11 @@ def settings(app_url: str, maintenance_url: str, redis_url: str, tmp_path: Path)
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
     assert settings.database_url is not None
-    opened = Store.open(settings.database_url, maintenance_url=settings.database_maintenance_url)
+    opened = Store.open(
+        settings.database_url,
+        maintenance_url=settings.database_maintenance_url,
+        content_keys_file=settings.content_keys_file,
+    )
     yield opened
     opened.close()
 

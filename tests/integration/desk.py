@@ -1,6 +1,7 @@
 """Manual control of responses in the store: a worker's operations, one at a time."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +28,9 @@ class Desk:
     def create(self, text: str = "Hello.", **changes: Any) -> ResponseRecord:
         """Create a queued response with one input message."""
         new = stored_response(**changes)
+        if new.store:
+            key = self.store.responses.new_content_key(new.project_id, new.id)
+            new = replace(new, content_key=key)
         self.store.responses.create(new, [input_message(new.id, text)] if new.store else [])
         return new
 

@@ -51,7 +51,9 @@ def test_a_transaction_whose_line_is_cut_fails_as_one(database: tuple[Proxy, str
         proxy.cut()
         with pytest.raises(UnavailableError):
             store.responses.create(new, [], RequestKey(key="one", digest=b"one"))
-        assert store.idempotency_keys.find(new.project_id, "one") is None
+        assert (
+            store.idempotency_keys.find(new.project_id, RequestKey(key="one", digest=b"")) is None
+        )
     finally:
         store.close()
 

@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from models.store import item_pages
+from models.store.content.codec import ContentCodec
 from models.store.store import Store
 from tests.integration.api.requests import create, create_and_wait, error_of, parsed
 
@@ -113,7 +114,8 @@ def test_a_page_of_large_items_ends_at_the_limit(
     conversation = make_conversation(http, *(message(MIB, id=f"m{n}") for n in range(4)))
     store: Store = http.application.extensions["antiphon"].store
     monkeypatch.setattr(item_pages, "MAX_BYTES", 2 << 20)
-    pages = item_pages.ItemPages(store.database, is_input=False)
+    codec = ContentCodec(store.data_keys)
+    pages = item_pages.ItemPages(store.database, codec, is_input=False)
     record = store.conversations
     monkeypatch.setattr(record, "pages", pages)
 

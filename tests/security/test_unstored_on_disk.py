@@ -10,7 +10,7 @@ import redis
 from flask.testing import FlaskClient
 
 from cli.embedded import EmbeddedPostgres, EmbeddedValkey
-from models.encryption.unstored import UnstoredCipher, new_content_key
+from models.encryption.response import ResponseCipher, new_content_key
 from models.ids import new_id
 from models.streams.unstored import UnstoredContent, UnstoredContents
 from tests.integration.api.requests import create_and_wait, events, frames, parsed, text_of
@@ -142,11 +142,11 @@ def test_a_stored_response_has_no_key(http: FlaskClient, sql: RunSql, asked: str
 
 
 def test_content_without_its_key_is_lost(client: redis.Redis) -> None:
-    cipher = UnstoredCipher(new_id(), new_content_key())
+    cipher = ResponseCipher(new_id(), new_content_key())
     content = UnstoredContent(parameters={}, metadata={}, items=[{"type": "message"}])
     contents = UnstoredContents(client)
     contents.put(cipher, content)
 
     assert contents.get(cipher) == content
-    assert contents.get(UnstoredCipher(cipher.response_id, None)) is None
-    assert contents.get(UnstoredCipher(cipher.response_id, new_content_key())) is None
+    assert contents.get(ResponseCipher(cipher.owner_id, None)) is None
+    assert contents.get(ResponseCipher(cipher.owner_id, new_content_key())) is None

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from models.encryption.unstored import UnstoredCipher
+from models.encryption.response import ResponseCipher
 from models.errors import ContentLostError, PreviousResponseNotFoundError
 from models.ids import response_wire_id
 from models.responses.record import ResponseRecord
@@ -26,7 +26,7 @@ def load_input(
             return record, items
         # No items are added to a conversation while one of its responses runs.
         return record, store.conversations.items(record.project_id, record.conversation_id) + items
-    content = unstored.get(UnstoredCipher.of(record))
+    content = unstored.get(ResponseCipher.of(record))
     if content is None:
         return _without_content(record, store), []
     before: list[dict[str, Any]] = []

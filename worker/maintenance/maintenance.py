@@ -66,6 +66,7 @@ class Maintenance:
             maintenance_url=settings.database_maintenance_url,
             pool_size=2,
             secret_file=settings.secret_file,
+            content_keys_file=settings.content_keys_file,
         )
         self._client = connect(settings.redis_url)
         self._log = EventLog(self._client)

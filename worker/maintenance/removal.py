@@ -57,6 +57,7 @@ class ProjectRemoval:
             maintenance_url=settings.database_maintenance_url,
             pool_size=1,
             secret_file=settings.secret_file,
+            content_keys_file=settings.content_keys_file,
         )
         self._client = connect(settings.redis_url, max_connections=1)
         self._log = EventLog(self._client)

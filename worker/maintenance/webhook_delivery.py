@@ -46,6 +46,7 @@ class Deliverer:
             maintenance_url=settings.database_maintenance_url,
             pool_size=4,
             secret_file=settings.secret_file,
+            content_keys_file=settings.content_keys_file,
         )
         self._client = OutboundClient(Destinations(settings.webhook_networks))
         self._pace = Pace(settings.webhook_rate)

@@ -75,6 +75,7 @@ class Runtime:
             maintenance_url=settings.database_maintenance_url,
             pool_size=16,
             secret_file=settings.secret_file,
+            content_keys_file=settings.content_keys_file,
         )
         # A pool of its own: leases must be renewed even when all other connections are busy.
         self._lease_store = Store.open(

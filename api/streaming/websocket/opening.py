@@ -18,7 +18,7 @@ from api.streaming.websocket.contexts import ConnectionContexts, UnstoredContext
 from api.streaming.websocket.frames import FrameSocket, ReceivedMessage
 from models.access.caller import Caller
 from models.access.scopes import Scope
-from models.encryption.unstored import UnstoredCipher
+from models.encryption.response import ResponseCipher
 from models.errors import PreviousResponseNotFoundError, ResponseNotFoundError
 from models.ids import parse_response_id
 from models.responses.record import ResponseRecord
@@ -115,7 +115,7 @@ def keep_context(
         session.contexts.evict(stream_id, opened.previous)
         return
     services = session.services
-    content = None if record.store else services.unstored.get(UnstoredCipher.of(record))
+    content = None if record.store else services.unstored.get(ResponseCipher.of(record))
     if content is None:
         return
     before = None if content.has_context else record.previous_response_id

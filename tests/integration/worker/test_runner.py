@@ -6,7 +6,7 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
-from models.encryption.unstored import UnstoredCipher, new_content_key
+from models.encryption.response import ResponseCipher, new_content_key
 from models.errors import UnavailableError
 from models.ids import response_wire_id
 from models.responses.status import ResponseStatus
@@ -113,7 +113,7 @@ def test_the_content_of_what_is_not_stored_is_read_from_valkey(
     content = UnstoredContent(
         parameters=parameters, metadata={}, items=[input_message(new.id, "12345")]
     )
-    UnstoredContents(client).put(UnstoredCipher.of(new), content)
+    UnstoredContents(client).put(ResponseCipher.of(new), content)
     desk.store.responses.create(new, [])
 
     worker.run_queued().result()
@@ -128,7 +128,7 @@ def test_the_end_can_be_read_although_redis_has_lost_the_content(
     new = stored_response(
         store=False, background=False, parameters={}, content_key=new_content_key()
     )
-    cipher = UnstoredCipher.of(new)
+    cipher = ResponseCipher.of(new)
     parameters = {"temperature": 1.0, "top_p": 1.0}
     items = [input_message(new.id, "a")]
     content = UnstoredContent(parameters=parameters, metadata={}, items=items)

@@ -12,11 +12,13 @@ from models.responses.checkpoint import Checkpoint
 from models.responses.status import ResponseStatus
 from models.store.access.audit import AuditEntryRecord
 from models.store.access.removal import removed_tables
+from models.store.conversations import ConversationRecord
 from models.store.finish import TerminalRecord
+from models.store.idempotency_keys import RequestKey
 from models.store.item_pages import PageQuery
 from models.store.responses import ListFilter
 from models.store.store import Store
-from models.tables import Project
+from models.tables import DEFAULT_PROJECT, Project
 from tests.factories import input_message, output_message, stored_response
 from tests.integration.desk import Desk
 from tests.security.isolation.tenants import ENDPOINT, GIVEN_ID, KEY, METADATA, Tenant, api_key
@@ -44,7 +46,7 @@ def reach_for(store: Store, mine: str, theirs: Tenant) -> Iterator[Callable[[], 
         running, TerminalRecord(status=ResponseStatus.COMPLETED, finished_at=datetime.now(UTC))
     )
     yield lambda: store.finisher.has_ended(finished)
-    yield lambda: store.idempotency_keys.find(mine, KEY)
+    yield lambda: store.idempotency_keys.find(mine, RequestKey(key=KEY, digest=b""))
     yield lambda: store.projects.encryption_key(mine)
     yield lambda: store.projects.get(mine)
     yield lambda: store.api_keys.create(api_key(mine, "another-key"))
@@ -53,6 +55,8 @@ def reach_for(store: Store, mine: str, theirs: Tenant) -> Iterator[Callable[[], 
     yield lambda: store.removals.next_responses(mine, limit=10)
     yield lambda: store.removals.delete_responses(mine, [theirs.finished.id])
     yield lambda: store.reaper.expire_of_project(mine, created_before=datetime.now(UTC))
+    key, digest = api_key(mine, theirs.key_id), KeyDigest(b"1" * 32, "another pepper")
+    yield lambda: store.api_keys.renew_digest(key, digest)
     # The last one, because little of my own is left after it.
     yield lambda: store.removals.delete_rows(mine, removed_tables(Project.metadata), limit=10)
 
@@ -176,3 +180,21 @@ def _administer(store: Store) -> Iterator[Callable[[], object]]:
     yield lambda: store.removals.finish("fourth")
     yield lambda: store.audit.add(entry)
     yield lambda: store.audit.list_entries(limit=10)
+
+
+def keep_content(desk: Desk, rotating: Store) -> Iterator[Callable[[], object]]:
+    """Yield calls of every statement on content at rest, and on its keys.
+
+    `desk` encrypts content; `rotating` has a newer key before that one.
+    """
+    content, keys = desk.store.old_content, rotating.data_keys
+    conversation = ConversationRecord(
+        id=new_id(), project_id=DEFAULT_PROJECT, created_at=datetime.now(UTC)
+    )
+    desk.store.conversations.create(conversation, [])
+    running = desk.running(conversation_id=conversation.id)
+    yield lambda: desk.finish(running)
+    yield lambda: list(content.encrypt())
+    yield keys.rotate
+    yield lambda: keys.of(DEFAULT_PROJECT)
+    yield keys.check

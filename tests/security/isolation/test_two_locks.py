@@ -1,18 +1,23 @@
 """Two locks on each row, the statement's filter and Postgres' policy: each holds by itself."""
 
+import base64
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql as compose
 
 from cli.embedded.roles import APP, MAINTENANCE, OWNER
+from models.settings import Settings
 from models.store.store import Store
+from tests.content_keys import CONTENT_KEY, write_content_keys
 from tests.integration.conftest import RunSql
 from tests.integration.desk import Desk
-from tests.security.isolation.calls import keep_up, reach_for
+from tests.security.isolation.calls import keep_content, keep_up, reach_for
 from tests.security.isolation.statements import Statement, constants, record_all
 from tests.security.isolation.tenants import Tenant, settle
 
@@ -183,9 +188,29 @@ def test_every_statement_without_filters_and_policies_is_noticed(
             assert laboratory.leaks(statement, statement.without_filters()), statement.sql
 
 
-def test_every_statement_of_the_store_is_tried(statements: list[Statement], desk: Desk) -> None:
+def open_store(settings: Settings, content_keys_file: Path) -> Store:
+    assert settings.database_url is not None
+    return Store.open(
+        settings.database_url,
+        maintenance_url=settings.database_maintenance_url,
+        pool_size=2,
+        content_keys_file=content_keys_file,
+    )
+
+
+def test_every_statement_of_the_store_is_tried(
+    statements: list[Statement], desk: Desk, settings: Settings, tmp_path: Path
+) -> None:
     created = record_all([lambda: settle(desk, "third")])
+    with ExitStack() as stack:
+        path = write_content_keys(tmp_path)
+        keyed = stack.enter_context(closing(open_store(settings, path)))
+        other = base64.b64encode(b"n" * 32).decode()
+        path.write_text(f"{other}\n{CONTENT_KEY}\n")
+        rotating = stack.enter_context(closing(open_store(settings, path)))
+        path.write_text(f"{CONTENT_KEY}\n")
+        content = record_all(keep_content(Desk(keyed, desk.sql), rotating))
     upkeep = record_all(keep_up(desk))
 
-    executed = {statement.shape for statement in (*statements, *created, *upkeep)}
+    executed = {statement.shape for statement in (*statements, *created, *upkeep, *content)}
     assert [name for name, shape in constants().items() if shape not in executed] == []

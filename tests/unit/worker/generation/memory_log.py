@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 
 from models.encryption.cipher import ContentCipher, new_encryption_key
-from models.encryption.unstored import UnstoredCipher
+from models.encryption.response import ResponseCipher
 from models.profile.call_format import CallFormat
 from models.profile.thinking import KNOWN_TAGS, ThinkTags
 from models.recording.recorder import Recorder
@@ -77,7 +77,7 @@ class MemoryLog(EventLog):
         return AppendResult.OK
 
     def take_over(
-        self, response_id: UUID, attempt: int, *, start: int, cipher: UnstoredCipher | None = None
+        self, response_id: UUID, attempt: int, *, start: int, cipher: ResponseCipher | None = None
     ) -> list[LoggedEvent]:
         self._fences[response_id] = attempt
         return [event for event in self.events[response_id] if event.sequence_number >= start]
