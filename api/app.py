@@ -18,6 +18,7 @@ from api.http.forwarded import client_address
 from api.http.origins import install_origin_checks
 from api.http.strict_json import use_orjson
 from api.http.validation_errors import refuse
+from api.limits.answers import install_rate_headers
 from api.routes import (
     chat_completions,
     compact,
@@ -59,6 +60,7 @@ def create_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> 
     )
     install_admin_check(app, settings)
     install_auditing(app, app_services.store.audit, app_services.access_log)
+    install_rate_headers(app, app_services.limiter)
     app.register_api(responses.blueprint)
     app.register_api(compact.blueprint)
     app.register_api(chat_completions.blueprint)

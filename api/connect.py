@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from api.access.access_log import AccessLog
 from api.access.authenticator import Authenticator
+from api.access.door import Door
 from api.access.open_connections import OpenConnections
 from api.event_loop.loop import EventLoop
 from api.http.body_budget import BodyBudget
+from api.http.forwarded import TrustedProxies
+from api.limits.project_limiter import ProjectLimiter
+from api.limits.shared_streams import SharedStreams
 from api.services import Services
 from api.streaming.archives import Archives
 from api.streaming.broadcaster import Broadcaster
@@ -19,6 +24,8 @@ from api.validation.queue_limits import QueueLimiter
 from models.access.exposure import may_be_open
 from models.chat.template_encoder import load_encoder
 from models.encryption.cipher import ContentCipher
+from models.limits.exchange import Exchange
+from models.limits.windows import Windows
 from models.settings import Settings, SettingsError
 from models.store.store import Store
 from models.streams.connection import connect, connect_subscriber
@@ -29,6 +36,8 @@ from worker.queue import WakeQueue
 DEFAULT_ALIAS = "default"
 """Name by which clients may request the first of the served models."""
 _MIB = 1 << 20
+_LIMITS_TIMEOUT_S = 0.5
+"""Seconds for an answer about limits: without one, the process decides by itself."""
 
 
 def open_services(settings: Settings, timings: StreamTimings) -> Services:
@@ -44,6 +53,19 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
     unstored = UnstoredContents(client, ended_ttl_s=settings.unstored_seconds)
     loop = EventLoop(settings.api_threads)
     authenticator = Authenticator(store.api_keys, store.projects, may_be_open=may_be_open(settings))
+    limits_client = connect(settings.redis_url, timeout_s=_LIMITS_TIMEOUT_S)
+    shared_streams = SharedStreams(
+        Exchange(limits_client),
+        partial(_max_streams, authenticator),
+        lambda project_id: places.num_of_project(project_id),
+        authenticator.knows_limits,
+        num_processes=settings.api_processes,
+    )
+    windows = Windows(limits_client)
+    limiter = ProjectLimiter(windows, lambda: shared_streams.num_processes)
+    places = Places(
+        settings.api_streams, settings.api_client_streams, shared_streams.exceeded_limit
+    )
     subscriber = connect_subscriber(settings.redis_url)
     encoders = [load_encoder(model_settings) for model_settings in settings.split_by_model()]
     services = Services(
@@ -59,7 +81,11 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         authenticator=authenticator,
         open_connections=OpenConnections(loop, authenticator.valid_ids),
         access_log=AccessLog(store.api_keys, store.audit),
-        places=Places(settings.api_streams, settings.api_client_streams),
+        windows=windows,
+        limiter=limiter,
+        shared_streams=shared_streams,
+        door=Door(TrustedProxies(settings.trusted_proxies), authenticator, limiter.check),
+        places=places,
         body_budget=BodyBudget(settings.api_body_mib * _MIB),
         broadcaster=Broadcaster(subscriber, store.responses.statuses, loop, timings),
         wake_queue=WakeQueue(settings.redis_url),
@@ -75,10 +101,16 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
     )
     services.open_connections.start()
     services.access_log.start()
+    services.shared_streams.start()
     services.by_model.update(
         {encoder.model_id: replace(services, encoder=encoder) for encoder in encoders}
     )
     return services
+
+
+def _max_streams(authenticator: Authenticator, project_id: str) -> int | None:
+    project = authenticator.known_project(project_id)
+    return None if project is None else project.limits.max_streams
 
 
 def _aliases(settings: Settings, served: Sequence[str]) -> dict[str, str]:

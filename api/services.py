@@ -11,9 +11,12 @@ from flask import current_app
 from api.access.access_log import AccessLog
 from api.access.authenticator import Authenticator
 from api.access.current import current_caller
+from api.access.door import Door
 from api.access.open_connections import OpenConnections
 from api.event_loop.loop import EventLoop
 from api.http.body_budget import BodyBudget
+from api.limits.project_limiter import ProjectLimiter
+from api.limits.shared_streams import SharedStreams
 from api.streaming.archives import Archives
 from api.streaming.broadcaster import Broadcaster
 from api.streaming.client_disconnect import ClientGoneError, find_client_check
@@ -27,6 +30,7 @@ from models.chat.prompt import ChatEncoder
 from models.encryption.cipher import ContentCipher
 from models.errors import InvalidRequestError, ModelNotFoundError
 from models.grammars.isolation.pool import AbandonedError
+from models.limits.windows import Windows
 from models.settings import Settings
 from models.store.store import Store
 from models.streams.event_log import EventLog
@@ -54,6 +58,10 @@ class Services:
     authenticator: Authenticator
     open_connections: OpenConnections
     access_log: AccessLog
+    windows: Windows
+    limiter: ProjectLimiter
+    shared_streams: SharedStreams
+    door: Door
     places: Places
     body_budget: BodyBudget
     broadcaster: Broadcaster
@@ -118,6 +126,7 @@ class Services:
         """Stop the loop and every thread, and close every connection."""
         self.open_connections.stop()
         self.access_log.stop()
+        self.shared_streams.stop()
         self.loop.stop()
         self.broadcaster.stop()
         self.wake_queue.close()

@@ -5,6 +5,8 @@ The response body is `{"error": {"message", "type", "param", "code"}}`, always w
 clients, so it is part of the API. Errors of HTTP itself are in `api/http/protocol_errors.py`.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 MAX_MESSAGE_BYTES = 1000
@@ -19,8 +21,10 @@ class AppError(Exception):
     http_status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     default_code: ClassVar[str | None] = None
-    retry_after_s: ClassVar[int | None] = None
+    retry_after_s: int | None = None
     """Value of the `Retry-After` header, in seconds; None if a repetition would fail again."""
+    headers: Mapping[str, str] = MappingProxyType({})
+    """Further headers of the answer."""
 
     def __init__(
         self, message: str | None = None, *, param: str | None = None, code: str | None = None
@@ -226,12 +230,50 @@ class QueueFullError(AppError):
     retry_after_s = 10
 
 
+class RateLimitExceededError(AppError):
+    """The project has used its limit for this minute; try again later."""
+
+    http_status = 429
+    type = "too_many_requests"
+    default_code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, wait_ms: int, headers: Mapping[str, str]) -> None:
+        # Clients read a time out of messages as of OpenAI's: "Please try again in 1.2s".
+        super().__init__(f"{message} Please try again in {wait_ms / 1000:.3g}s.")
+        self.retry_after_s = max(1, -(-wait_ms // 1000))
+        self.headers = {"retry-after-ms": str(max(wait_ms, 1)), **headers}
+
+
+class InsufficientQuotaError(AppError):
+    """The project's limits do not allow this request, now or later."""
+
+    http_status = 429
+    type = "insufficient_quota"
+    default_code = "insufficient_quota"
+    headers: Mapping[str, str] = MappingProxyType({"x-should-retry": "false"})
+
+
 class OverloadedError(AppError):
     """The server has no room for this request now; try again."""
 
     http_status = 503
     default_code = "server_overloaded"
     retry_after_s = 2
+
+
+class ServerQueueFullError(OverloadedError):
+    """Too many responses of all projects wait to be generated; try again later."""
+
+    default_code = "queue_full"
+    retry_after_s = 10
+
+
+class TooManyBodyBytesError(OverloadedError):
+    """This client has too many bytes of request bodies in flight; try again."""
+
+    http_status = 429
+    type = "too_many_requests"
+    default_code = "too_many_body_bytes"
 
 
 class TooManyStreamsError(OverloadedError):

@@ -139,12 +139,13 @@ class Settings(BaseSettings):
     more may be open for other requests; beyond, those that wait longest for a request are
     closed."""
     api_client_streams: int = Field(2500, ge=1, le=100_000)
-    """How many of them one address may hold; an IPv6 network of 64 bits counts as one. Behind a
-    proxy all clients have its address, unless `ANTIPHON_TRUSTED_PROXIES` names it."""
+    """How many of them one API key may hold, or one address without a key; an IPv6 network of 64
+    bits counts as one. Behind a proxy all clients without a key have its address, unless
+    `ANTIPHON_TRUSTED_PROXIES` names it."""
     api_body_mib: int = Field(128, ge=64, le=1 << 20)
     """Memory of each of them for request bodies and WebSocket messages that are being received or
-    handled, MiB. Larger ones than 1 MiB take up to three quarters of it, those of one address half
-    of that."""
+    handled, MiB. Larger ones than 1 MiB take up to three quarters of it, those of one key half of
+    that. All of one key, or of one address without a key, take up to three quarters."""
     api_bound: bool = True
     """`true` binds each of these processes to one core, which makes it faster; on Linux only.
     `false` where cores are assigned by other means."""
@@ -159,9 +160,9 @@ class Settings(BaseSettings):
     OpenVINO; refused elsewhere. `auto`: the type of the computation."""
     max_queued: int = Field(20_000, ge=1)
     """Responses in the background that may wait in the queue, about, and as many in the foreground;
-    more are refused with a 429."""
+    more are refused with a 503."""
     max_queued_per_project: int = Field(10_000, ge=1)
-    """The same for one project."""
+    """The same for one project, unless it has a limit of its own; more are refused with a 429."""
     valkey_mib: int = Field(1024, ge=64)
     """Memory of the Valkey that `up` starts, MiB. When it is full, live events are missing until
     some have expired, `store: false` is refused with a 503, and nothing else is lost."""

@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 
 from api.access.failed_attempts import FailedAttempts
 from models.access.caller import Caller
 from models.access.digests import digest_of, is_current, matches
+from models.access.projects import ProjectLimits, ProjectRecord
 from models.access.tokens import Token, parse_token
 from models.errors import InvalidApiKeyError, UnavailableError
 from models.store.access.api_keys import ApiKeyRecord, ApiKeys
@@ -24,6 +25,7 @@ A revocation must hold within five seconds.
 """
 _MAX_KEYS = 10_000
 _SCHEME = "bearer"
+_NO_LIMITS = ProjectLimits()
 
 
 class Authenticator:
@@ -50,6 +52,12 @@ class Authenticator:
         self._found: TTLCache[str, tuple[ApiKeyRecord, Caller]] = TTLCache(
             _MAX_KEYS, cache_s, timer=clock
         )
+        self._projects_found: TTLCache[str, ProjectRecord] = TTLCache(
+            _MAX_KEYS, cache_s, timer=clock
+        )
+        # As they were last found, for limits, which need not know of revocations.
+        self._known: LRUCache[str, tuple[ApiKeyRecord, Caller]] = LRUCache(_MAX_KEYS)
+        self._known_projects: LRUCache[str, ProjectRecord] = LRUCache(_MAX_KEYS)
         self._open: TTLCache[None, Caller] = TTLCache(1, cache_s, timer=clock)
         self._open_before: Caller | None = None
         """Caller of an open server as it was last known; None once a key exists."""
@@ -86,6 +94,35 @@ class Authenticator:
             raise InvalidApiKeyError
         return renewed
 
+    def recognise(self, header: str | None) -> Caller | None:
+        """Return whom limits count a request for, without asking the store; None if unknown.
+
+        The key may have been revoked meanwhile, but its secret is right: nobody can use up what
+        another may do by naming its id.
+        """
+        token = _token_of(header) if self._needs_key else None
+        if token is None:
+            return None
+        with self._lock:
+            found = self._known.get(token.id)
+        return self._match(token, found)
+
+    def knows_limits(self) -> bool:
+        """Return True if a project that was found has any limit."""
+        with self._lock:
+            projects = list(self._known_projects.values())
+        return any(project.limits != _NO_LIMITS for project in projects)
+
+    def recent_project(self, project_id: str) -> ProjectRecord | None:
+        """Return a project if it was found within the last seconds."""
+        with self._lock:
+            return self._projects_found.get(project_id)
+
+    def known_project(self, project_id: str) -> ProjectRecord | None:
+        """Return a project as it was last found, without asking the store; None if never."""
+        with self._lock:
+            return self._known_projects.get(project_id)
+
     def is_open(self) -> bool:
         """Return True while no key exists; asks the store if that is not known any more."""
         return self._open_caller() is not None
@@ -102,6 +139,7 @@ class Authenticator:
         """Look everything up anew from now on."""
         with self._lock:
             self._found.clear()
+            self._projects_found.clear()
             self._open.clear()
 
     def _open_caller(self) -> Caller | None:
@@ -134,10 +172,14 @@ class Authenticator:
             return None
         project = self._projects.get(DEFAULT_PROJECT)
         assert project is not None, "migrations create the default project"
+        self._keep_project(project)
         return Caller(project=project)
 
     def _find(self, token: Token, address: str) -> Caller | None:
         found = self._find_key(token.id, address)
+        return self._match(token, found)
+
+    def _match(self, token: Token, found: tuple[ApiKeyRecord, Caller] | None) -> Caller | None:
         if found is None or not matches(token, found[0].digest, self._keys.vault):
             return None
         if not is_current(found[0].digest, self._keys.vault):
@@ -172,8 +214,14 @@ class Authenticator:
             return None
         found = key, Caller(project=project, key_id=key.id, scopes=key.scopes)
         with self._lock:
-            self._found[key_id] = found
+            self._found[key_id] = self._known[key_id] = found
+        self._keep_project(project)
         return found
+
+    def _keep_project(self, project: ProjectRecord) -> None:
+        with self._lock:
+            self._projects_found[project.project_id] = project
+            self._known_projects[project.project_id] = project
 
 
 def _token_of(header: str | None) -> Token | None:

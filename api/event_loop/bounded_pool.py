@@ -1,7 +1,7 @@
 """Executor that runs a bounded number of calls, not counting those that wait for other hosts."""
 
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,13 +25,17 @@ _current = _CurrentPool()
 
 
 class BoundedPool(Executor):
-    """Executor of which `max_running` calls run at a time; the others wait for their turn."""
+    """Executor of which `max_running` calls run at a time; the others wait for their turn.
+
+    Clients take turns: one that has sent a thousand requests delays another by one.
+    """
 
     def __init__(self, num_threads: int, name: str, *, max_running: int | None = None) -> None:
         """Create the pool; `max_running` is the number of threads unless it is given."""
         self._threads = ThreadPoolExecutor(num_threads + MAX_ELSEWHERE, name)
         self._lock = threading.Lock()
-        self._waiting: deque[Callable[[], object]] = deque()
+        self._waiting: OrderedDict[str, deque[Callable[[], object]]] = OrderedDict()
+        """Calls that wait, by client; the first client is next."""
         self._num_running = 0
         self._max_running = num_threads if max_running is None else max_running
 
@@ -42,19 +46,25 @@ class BoundedPool(Executor):
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
         """Run a function in a thread once it is its turn."""
+        return self.submit_for("", function, *args, **kwargs)
+
+    def submit_for(
+        self, client: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> "Future[T]":
+        """Run a function in a thread once it is the client's turn."""
         call = partial(function, *args, **kwargs)
         with self._lock:
             if self._num_running < self._max_running:
                 self._num_running += 1
                 return self._threads.submit(self._run, call)
             future: Future[T] = Future()
-            self._waiting.append(partial(_fulfil, future, call))
+            self._waiting.setdefault(client, deque()).append(partial(_fulfil, future, call))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Start all calls that wait, and wait for them."""
         with self._lock:
-            self._max_running = self._num_running + len(self._waiting)
+            self._max_running = self._num_running + sum(map(len, self._waiting.values()))
             self._start_some()
         self._threads.shutdown(wait, cancel_futures=cancel_futures)
 
@@ -73,7 +83,14 @@ class BoundedPool(Executor):
     def _start_some(self) -> None:
         while self._waiting and self._num_running < self._max_running:
             self._num_running += 1
-            self._threads.submit(self._run, self._waiting.popleft())
+            self._threads.submit(self._run, self._take_next())
+
+    def _take_next(self) -> Callable[[], object]:
+        client, calls = self._waiting.popitem(last=False)
+        call = calls.popleft()
+        if calls:
+            self._waiting[client] = calls
+        return call
 
     def _run(self, call: Callable[[], T]) -> T:
         _current.pool = self

@@ -19,7 +19,7 @@ class Outlet(Protocol):
 
     @property
     def client(self) -> str:
-        """Client as limits count it: its address, or its network."""
+        """Client as limits count it: its key, or its address or network if that is not known."""
 
     @property
     def is_dropped(self) -> bool:

@@ -37,9 +37,11 @@ class RequestPool(BoundedPool):
         self._next_look_at: float | None = None
         """Monotonic time of the next look at the loop; None while no call waits."""
 
-    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        """Run a function in a thread once it is its turn; call this in the event loop."""
-        future = super().submit(function, *args, **kwargs)
+    def submit_for(
+        self, client: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> "Future[T]":
+        """Run a function once it is the client's turn; call this in the event loop."""
+        future = super().submit_for(client, function, *args, **kwargs)
         if self._waiting and self._next_look_at is None:
             self._look_later()
         return future

@@ -2,8 +2,8 @@
 
 A body takes bytes of the budget as they arrive or are decompressed, and gives them back when its
 request has been answered. One that declares its size is refused at once if there is no room for it.
-Bodies of ordinary size are served from a part that large ones leave alone, and one client may take
-half of what large ones may.
+Bodies of ordinary size are served from a part that large ones leave alone. One client may take half
+of what large ones may, and three quarters of all.
 """
 
 import threading
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from models.errors import OverloadedError
+from models.errors import OverloadedError, TooManyBodyBytesError
 
 ORDINARY_BYTES = 1 << 20
 """Size up to which a body is ordinary."""
@@ -24,12 +24,14 @@ class BodyBudget:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._max_large_bytes = max_bytes * 3 // 4
-        self._max_client_bytes = self._max_large_bytes // 2
+        self._max_client_bytes = max_bytes * 3 // 4
+        self._max_large_client_bytes = self._max_large_bytes // 2
         self._lock = threading.Lock()
         self._num_bytes = 0
         self._num_large_bytes = 0
         self._num_large_returned = 0
         self._by_client: Counter[str] = Counter()
+        self._large_by_client: Counter[str] = Counter()
 
     @property
     def num_bytes(self) -> int:
@@ -65,17 +67,21 @@ class BodyBudget:
         """Return how many more bytes of large bodies there would be; raise if too many."""
         size = lease.num_bytes + num_bytes
         large = size - lease.num_large_bytes if size > ORDINARY_BYTES else 0
-        if self._is_exceeded(lease.client, num_bytes, large):
+        if self._is_exceeded(num_bytes, large):
             raise OverloadedError("Too many bytes of request bodies in flight; try again.")
+        if self._is_exceeded_by(lease.client, num_bytes, large):
+            raise TooManyBodyBytesError
         return large
 
-    def _is_exceeded(self, client: str, num_bytes: int, num_large_bytes: int) -> bool:
+    def _is_exceeded(self, num_bytes: int, num_large_bytes: int) -> bool:
         return self._num_bytes + num_bytes > self._max_bytes or (
+            num_large_bytes > 0 and self._num_large_bytes + num_large_bytes > self._max_large_bytes
+        )
+
+    def _is_exceeded_by(self, client: str, num_bytes: int, num_large_bytes: int) -> bool:
+        return self._by_client[client] + num_bytes > self._max_client_bytes or (
             num_large_bytes > 0
-            and (
-                self._num_large_bytes + num_large_bytes > self._max_large_bytes
-                or self._by_client[client] + num_large_bytes > self._max_client_bytes
-            )
+            and self._large_by_client[client] + num_large_bytes > self._max_large_client_bytes
         )
 
     def _add(self, lease: "BodyLease", num_bytes: int, num_large_bytes: int) -> None:
@@ -83,9 +89,14 @@ class BodyBudget:
         lease.num_large_bytes += num_large_bytes
         self._num_bytes += num_bytes
         self._num_large_bytes += num_large_bytes
-        self._by_client[lease.client] += num_large_bytes
-        if not self._by_client[lease.client]:
-            del self._by_client[lease.client]
+        _add_to(self._by_client, lease.client, num_bytes)
+        _add_to(self._large_by_client, lease.client, num_large_bytes)
+
+
+def _add_to(counter: Counter[str], client: str, number: int) -> None:
+    counter[client] += number
+    if not counter[client]:
+        del counter[client]
 
 
 class BodyLease:

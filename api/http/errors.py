@@ -33,6 +33,7 @@ def _answer(error: AppError) -> Response:
     response.status_code = error.http_status
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(error.retry_after_s)
+    response.headers.update(error.headers)
     if error.http_status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     if error.http_status == 426:

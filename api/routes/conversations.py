@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from api.access.current import current_caller
 from api.access.rights import check_references
+from api.limits.admission import admit_items
 from api.routes.item_pages import read_page, to_listed_item
 from api.routes.queries import IncludeQuery, ItemsQuery
 from api.services import Services, project_id, services
@@ -62,6 +63,7 @@ def create(body: CreateConversation) -> Response:
     """Create a conversation, with its first items if any are given."""
     app_services = services()
     items, made_ids = _prepare_items(app_services, body.items)
+    admit_items(app_services, current_caller().project, items)
     conversation = ConversationRecord(
         id=new_id(),
         project_id=project_id(),
@@ -116,6 +118,7 @@ def create_items(path: ConversationPath, body: CreateItems, query: IncludeQuery)
     app_services = services()
     conversation = find_conversation(app_services, project_id(), path.conversation_id)
     items, made_ids = _prepare_items(app_services, body.items)
+    admit_items(app_services, current_caller().project, items)
     if not _add_items(app_services, conversation, items, made_ids):
         raise _make_conflict_error(app_services, conversation)
     listed = [to_listed_item(item, query.include) for item in items]

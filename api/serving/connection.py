@@ -81,6 +81,7 @@ class Connection(asyncio.Protocol):
         "_request",
         "_server",
         "_transport",
+        "client",
         "is_dropped",
         "peers",
         "phase",
@@ -98,6 +99,8 @@ class Connection(asyncio.Protocol):
         self._is_streaming = False
         self._has_ended = False
         """True if the client will send nothing more."""
+        self.client = ""
+        """Client that the server counts it for: an address, or the key of its last request."""
         self.is_dropped = False
         self._began_at = time.monotonic()
         self.phase = Phase.HEAD

@@ -18,7 +18,7 @@ def error_headers(error: AppError) -> list[tuple[str, str]]:
     headers = [("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff")]
     if error.retry_after_s is not None:
         headers.append(("Retry-After", str(error.retry_after_s)))
-    return headers
+    return [*headers, *error.headers.items()]
 
 
 def error_body(error: AppError) -> bytes:

@@ -11,7 +11,7 @@ import h11
 from api.event_loop.loop_body import LoopBody, Receiver
 from api.http.body_budget import BodyLease
 from api.http.errors import as_app_error
-from api.http.forwarded import Source, client_network
+from api.http.forwarded import Source
 from api.http.protocol_errors import RequestTooLargeError
 from api.http.received_body import ReceivedBody
 from api.http.strict_json import MAX_BODY_BYTES
@@ -68,10 +68,16 @@ class Exchange:
     )
 
     def __init__(
-        self, connection: Wire, request: h11.Request, source: Source, lease: BodyLease
+        self,
+        connection: Wire,
+        request: h11.Request,
+        source: Source,
+        client: str,
+        lease: BodyLease,
     ) -> None:
+        """Begin to receive; limits count the request for `client`."""
         self.request = request
-        self.client = client_network(source.client)
+        self.client = client
         self._source = source
         self._connection = connection
         self._lease = lease

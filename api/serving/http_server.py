@@ -6,16 +6,17 @@ import socket
 import ssl
 import time
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import h11
 
+from api.access.door import Door
 from api.event_loop.loop import EventLoop
 from api.http.body_budget import ORDINARY_BYTES, BodyBudget, handling
-from api.http.forwarded import TrustedProxies, client_network
+from api.http.forwarded import client_network
 from api.http.origins import AllowedOrigins
 from api.http.strict_json import BODY_LEASE
 from api.serving.connection import RECEIVING, Connection, Phase
@@ -49,12 +50,12 @@ class HttpServer:
         budget: BodyBudget,
         limits: ServingLimits,
         origins: AllowedOrigins,
-        proxies: TrustedProxies,
+        door: Door,
     ) -> None:
         """Create a server of `app`; pages of `origins` may read what it answers without the app."""
         self.limits = limits
+        self._door = door
         self.origins = origins
-        self._proxies = proxies
         self._app = app
         self._loop = loop
         self._budget = budget
@@ -82,13 +83,8 @@ class HttpServer:
 
     def admit(self, connection: Connection) -> None:
         """Add a connection; raise an `AppError` if its client has too many of them."""
-        address = connection.peers.client[0]
-        client = client_network(address)
         self.connections.add(connection)
-        self._by_client[client] += 1
-        is_over = self._by_client[client] > self.limits.max_client_connections
-        if is_over and not self._proxies.trusts(address):
-            raise TooManyStreamsError("Too many connections of this client; close some.")
+        self._count(connection, client_network(connection.peers.client[0]))
         self._receiving[connection] = None
         if len(self.connections) > self.limits.max_connections:
             next(iter(self._receiving)).abort()
@@ -97,10 +93,7 @@ class HttpServer:
         """Remove a connection that is closed."""
         self.connections.discard(connection)
         self._receiving.pop(connection, None)
-        client = client_network(connection.peers.client[0])
-        self._by_client[client] -= 1
-        if not self._by_client[client]:
-            del self._by_client[client]
+        self._uncount(connection)
 
     def note_phase(self, connection: Connection) -> None:
         """Note that a connection has begun to wait, or no longer waits, for a request."""
@@ -112,9 +105,14 @@ class HttpServer:
 
     def begin(self, connection: Connection, request: h11.Request) -> Exchange:
         """Return the exchange of a request whose head has arrived."""
-        source = self._proxies.source(connection.peers.client[0], request.headers)
-        lease = self._budget.lease(client_network(source.client))
-        return Exchange(connection, request, source, lease)
+        entry = self._door.enter(connection.peers.client[0], request)
+        if entry.key_id is not None:
+            self._uncount(connection)
+            self._count(connection, entry.key_id)
+        if entry.refusal is not None:
+            raise entry.refusal
+        lease = self._budget.lease(entry.client)
+        return Exchange(connection, request, entry.source, entry.client, lease)
 
     def dispatch(self, connection: Connection, exchange: Exchange) -> None:
         """Run a request in a thread, and answer it in the loop."""
@@ -123,14 +121,32 @@ class HttpServer:
         if environ["PATH_INFO"] == _IMMEDIATE_PATH and exchange.num_body_bytes <= ORDINARY_BYTES:
             connection.respond(self._call(environ))
         else:
-            self._choose_pool(exchange, environ).submit(self._run, connection, environ)
+            self._submit(exchange, environ, partial(self._run, connection, environ))
 
-    def _choose_pool(self, exchange: Exchange, environ: dict[str, Any]) -> Executor:
+    def _submit(
+        self, exchange: Exchange, environ: dict[str, Any], run: Callable[[], object]
+    ) -> None:
         path = environ["PATH_INFO"]
         if exchange.num_body_bytes > ORDINARY_BYTES:
-            return self._loop.large
-        is_control = path in _CONTROL_PATHS or path.endswith("/cancel")
-        return self._loop.control if is_control else self._loop.requests
+            self._loop.large.submit(run)
+        elif path in _CONTROL_PATHS or path.endswith("/cancel"):
+            self._loop.control.submit(run)
+        else:
+            self._loop.requests.submit_for(exchange.client, run)
+
+    def _count(self, connection: Connection, client: str) -> None:
+        """Count a connection for a client; raise an `AppError` if that has too many of them."""
+        connection.client = client
+        self._by_client[client] += 1
+        is_over = self._by_client[client] > self.limits.max_client_connections
+        # A proxy keeps connections for any of its clients.
+        if is_over and not self._door.proxies.trusts(connection.peers.client[0]):
+            raise TooManyStreamsError("Too many connections of this client; close some.")
+
+    def _uncount(self, connection: Connection) -> None:
+        self._by_client[connection.client] -= 1
+        if not self._by_client[connection.client]:
+            del self._by_client[connection.client]
 
     def _run(self, connection: Connection, environ: dict[str, Any]) -> None:
         self._loop.call_soon(connection.respond, self._call(environ))

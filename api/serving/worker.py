@@ -7,7 +7,6 @@ from typing import Any
 
 from gunicorn.workers.base import Worker
 
-from api.http.forwarded import TrustedProxies
 from api.http.origins import AllowedOrigins
 from api.services import Services
 from api.serving.http_server import HttpServer
@@ -39,7 +38,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
             services.body_budget,
             make_limits(services.settings),
             AllowedOrigins.of(services.settings),
-            TrustedProxies(services.settings.trusted_proxies),
+            services.door,
         )
         server.start(self.sockets, load_tls_context(services.settings))
         while self.alive:

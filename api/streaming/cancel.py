@@ -35,7 +35,9 @@ def cancel(services: Services, record: ResponseRecord) -> None:
     if current is None or current.status is ResponseStatus.QUEUED:
         return
     if not services.loop.spawn(_ends_in_time(services, current)).result():
-        finalize_orphan(services.store, services.log, services.unstored, current, CANCELLED)
+        finalize_orphan(
+            services.store, services.log, services.unstored, services.windows, current, CANCELLED
+        )
 
 
 def request_cancel(services: Services, record: ResponseRecord) -> ResponseRecord | None:
@@ -47,7 +49,7 @@ def request_cancel(services: Services, record: ResponseRecord) -> ResponseRecord
     if current is None:
         return None
     if current.status is ResponseStatus.QUEUED and finalize_orphan(
-        services.store, services.log, services.unstored, current, CANCELLED
+        services.store, services.log, services.unstored, services.windows, current, CANCELLED
     ):
         return current
     try:

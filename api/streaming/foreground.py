@@ -50,7 +50,7 @@ class ForegroundAnswer(LoopBody):
         """Wait for the end and answer, unless the client leaves."""
         loop = self._services.loop
         try:
-            with self._services.places.reserve(outlet.client):
+            with self._services.places.reserve(outlet.client, self._record.project_id):
                 data = await self._wait()
         except asyncio.CancelledError:
             self.abandon()

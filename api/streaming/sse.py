@@ -92,7 +92,8 @@ class EventStream(LoopBody):
         """Send all events, unless the client leaves."""
         try:
             # Before anything is sent: a full server answers 503 instead of a broken stream.
-            with self._services.places.reserve(outlet.client):
+            project_id = self._tail.record.project_id
+            with self._services.places.reserve(outlet.client, project_id):
                 outlet.begin()
                 is_whole = await self._send_all(outlet)
         except asyncio.CancelledError:

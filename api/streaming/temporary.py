@@ -81,7 +81,9 @@ def _find_temporary(
     if content is not None:
         return replace(row, parameters=content.parameters, metadata=content.metadata)
     if row.status is ResponseStatus.QUEUED:
-        finalize_orphan(services.store, services.log, services.unstored, row, CONTENT_LOST)
+        finalize_orphan(
+            services.store, services.log, services.unstored, services.windows, row, CONTENT_LOST
+        )
     row = _find_temporary_row(services, project_id, response_id)
     if row is None or row.status in TERMINAL:
         return row and _with_archive(services, row)

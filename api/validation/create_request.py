@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from api.access.rights import check_rights
+from api.limits.admission import admit_response
 from api.services import Services
 from api.validation.calls import check_call_outputs
 from api.validation.compaction import num_prompt_tokens
@@ -71,13 +72,17 @@ def create_response(
     """
     if body.asks_for_stream_options and not body.stream:
         raise InvalidRequestError("stream_options needs stream to be true.", param="stream_options")
-    project_id = caller.project_id
-    services = services.for_model(body.model, caller.project)
-    services.queue_limiter.check(project_id, background=body.background)
+    project_id, project = caller.project_id, caller.project
+    services = services.for_model(body.model, project)
+    services.limiter.check(project)
+    services.queue_limiter.check(
+        project_id, background=body.background, max_of_project=project.limits.max_queued
+    )
     prepared = prepare(services, caller, body, inline_context)
     context, items, parameters = prepared.context, prepared.items, prepared.parameters
     readable = decrypt_items(services.cipher, project_id, context.items + items)
-    _check_length(services, num_prompt_tokens(services, parameters, readable))
+    num_tokens = num_prompt_tokens(services, parameters, readable)
+    _check_length(services, num_tokens)
     if grammar := grammar_of(parameters, param=body.grammar_param):
         services.check_grammar(grammar, param=body.grammar_param)
     check_calls(services, parameters)
@@ -105,7 +110,12 @@ def create_response(
         else new_content_key(),
         tool_secrets=tool_secrets(body),
     )
-    _store(services, record, context, items, key)
+    with ExitStack() as undo:
+        stored = items if body.store else ()
+        reservation = admit_response(services, project, parameters, num_tokens, stored)
+        undo.callback(services.limiter.cancel, project, reservation)
+        _store(services, replace(record, reservation=reservation), context, items, key)
+        undo.pop_all()
     services.queue_limiter.add(project_id, background=body.background)
     services.wake_queue.wake(record.model)
     return record

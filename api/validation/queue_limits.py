@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from models.errors import QueueFullError
+from models.errors import QueueFullError, ServerQueueFullError
 
 QueueKey = tuple[str, bool]
 """Project id, and True for responses in the background."""
@@ -45,8 +45,14 @@ class QueueLimiter:
         self._num_added: Counter[QueueKey] = Counter()
         """Responses created here since the last count began."""
 
-    def check(self, project_id: str, *, background: bool) -> None:
-        """Raise a 429 that names the limit if the queue has no room for another response."""
+    def check(
+        self, project_id: str, *, background: bool, max_of_project: int | None = None
+    ) -> None:
+        """Raise an error that names the limit if the queue has no room for another response.
+
+        It is a 429 if the project's part of it is full, and a 503 if the whole is.
+        `max_of_project` replaces the limit that all projects have.
+        """
         self._refresh()
         key = (project_id, background)
         with self._changing:
@@ -57,14 +63,19 @@ class QueueLimiter:
                 for (_, is_background), num in counts.items()
                 if is_background == background
             )
-        if num_of_project >= self._max_queued_per_project:
+        if max_of_project is not None and num_of_project >= max_of_project:
+            raise QueueFullError(
+                f"{num_of_project} responses of this project are queued, and it may have "
+                f"{max_of_project}; try again later."
+            )
+        if max_of_project is None and num_of_project >= self._max_queued_per_project:
             raise QueueFullError(
                 f"{num_of_project} responses of this project are queued, and "
                 f"ANTIPHON_MAX_QUEUED_PER_PROJECT is {self._max_queued_per_project}; "
                 "try again later."
             )
         if num_queued >= self._max_queued:
-            raise QueueFullError(
+            raise ServerQueueFullError(
                 f"{num_queued} responses are queued, and ANTIPHON_MAX_QUEUED is "
                 f"{self._max_queued}; try again later."
             )

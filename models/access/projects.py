@@ -60,6 +60,9 @@ class ProjectRecord:
     """Ids of the models that it may use; None for all that are served."""
     retention_days: float | None = None
     """Days that its finished responses are kept, if fewer than the server's."""
+    stored_bytes: int = 0
+    """Size of all that it stored when that was last measured, about."""
+    stored_measured_at: datetime | None = None
     created_at: datetime
     deleted_at: datetime | None = None
     """Time at which its deletion began."""

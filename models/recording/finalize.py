@@ -3,6 +3,8 @@
 import redis
 
 from models.errors import ContentLostError
+from models.limits.settlement import settle
+from models.limits.windows import Windows
 from models.recording.recorder import Recorder
 from models.responses.ending import EndingCause, failed_cause
 from models.responses.record import ResponseRecord
@@ -19,6 +21,7 @@ def finalize_orphan(
     store: Store,
     log: EventLog,
     unstored: UnstoredContents,
+    windows: Windows,
     orphan: ResponseRecord,
     cause: EndingCause,
 ) -> bool:
@@ -48,4 +51,5 @@ def finalize_orphan(
     is_finished = store.finisher.finish(record, ending)
     if is_finished:
         recorder.publish_end()
+        settle(windows, record, ending)
     return is_finished

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from models.ids import response_wire_id
+from models.limits.amounts import Reservation
 from models.responses.checkpoint import Checkpoint
 from models.responses.serializers import (
     serialise_cache_options,
@@ -46,6 +47,9 @@ class ResponseRecord:
     claimed. Those of an unstored response are with its content in Redis."""
     calls_begun: int = 0
     """Number of its MCP calls that earlier attempts may have made; read only when it is claimed."""
+    reservation: Reservation | None = None
+    """Tokens counted for it when it was accepted; None if its project has no such limits. Read only
+    when it is claimed."""
     previous_response_id: UUID | None = None
     conversation_id: UUID | None = None
     finished_at: datetime | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Row, text
 
 from models.database.connection import Database
@@ -35,10 +36,11 @@ _CREATE = text("""
     ), created AS (
         INSERT INTO responses (id, project_id, model, status, background, store, priority,
                                previous_response_id, conversation_id, metadata, parameters,
-                               content_key, tool_secrets, created_at)
+                               content_key, tool_secrets, created_at, reservation)
         SELECT :id, :project_id, :model, 'queued', :background, :store, :priority,
                :previous_response_id, :conversation_id, CAST(:metadata AS json),
-               CAST(:parameters AS json), :content_key, :tool_secrets, :created_at
+               CAST(:parameters AS json), :content_key, :tool_secrets, :created_at,
+               CAST(:reservation AS json)
         WHERE CAST(:conversation_id AS uuid) IS NULL OR EXISTS (SELECT FROM locked)
         RETURNING id, project_id
     ), written AS (
@@ -174,6 +176,7 @@ class Responses:
             "content_key": stored_content_key(new, self._database.vault),
             "tool_secrets": stored_tool_secrets(new, self._database.vault),
             "created_at": new.created_at,
+            "reservation": _reservation(new),
             "items": as_json(self._codec.items_of_response(new, "input", items)),
         }
         if key is None:
@@ -293,3 +296,9 @@ def _metadata_joins(
     for number, pair in enumerate([*digests.items()][:_MAX_JOINS]):
         values |= {f"pair{number}_digest_key": pair[0], f"pair{number}_digest_value": pair[1]}
     return joins, values
+
+
+def _reservation(new: ResponseRecord) -> str | None:
+    reservation = new.reservation
+    is_settled = reservation is not None and reservation.has_tokens
+    return orjson.dumps(reservation).decode() if is_settled else None

@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import TextualSelect, column, text
 
 from models.encryption.vault import SecretVault, VaultError, owner_of_response, owner_of_tools
+from models.limits.amounts import Reservation
 from models.responses.checkpoint import Checkpoint
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
@@ -21,7 +22,7 @@ COLUMNS = """
     r.finished_at, r.usage, r.error, r.incomplete_details
 """
 
-CLAIM_COLUMNS = COLUMNS + ", r.checkpoint, r.isolated, r.tool_secrets, r.calls_begun"
+CLAIM_COLUMNS = COLUMNS + ", r.checkpoint, r.isolated, r.tool_secrets, r.calls_begun, r.reservation"
 """Columns for the process that claims or takes over a response: more than readers get."""
 
 OUTPUT = """
@@ -57,6 +58,8 @@ def to_record(row: Any, vault: SecretVault, codec: ContentCodec) -> ResponseReco
     fields = codec.read_fields(fields)
     if fields.get("checkpoint") is not None:
         fields["checkpoint"] = Checkpoint.from_bytes(fields["checkpoint"])
+    if fields.get("reservation") is not None:
+        fields["reservation"] = Reservation(**fields["reservation"])
     return ResponseRecord(**{**fields, "status": ResponseStatus(fields["status"])})
 
 

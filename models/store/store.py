@@ -12,6 +12,7 @@ from models.store.access.api_keys import ApiKeys
 from models.store.access.audit import AuditTrail
 from models.store.access.projects import Projects
 from models.store.access.removal import Removals
+from models.store.access.sizes import Sizes
 from models.store.checkpoints import Checkpoints
 from models.store.claims import Claims
 from models.store.content.codec import ContentCodec
@@ -44,6 +45,7 @@ class Store:
     workers: Workers
     reaper: Reaper
     projects: Projects
+    sizes: Sizes
     api_keys: ApiKeys
     audit: AuditTrail
     administration: ProjectAdministration
@@ -91,6 +93,7 @@ class Store:
             workers=Workers(database),
             reaper=Reaper(database, codec),
             projects=Projects(database),
+            sizes=Sizes(database),
             api_keys=ApiKeys(database),
             audit=AuditTrail(database),
             administration=ProjectAdministration(database),

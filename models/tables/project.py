@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Float, Text, func, text
+from sqlalchemy import BigInteger, DateTime, Float, Text, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -29,6 +29,9 @@ class Project(Base):
     """Permissions that are set (`ProjectPermissions`)."""
     allowed_models: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     retention_days: Mapped[float | None] = mapped_column(Float)
+    stored_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    """Size of all that it stores, about; measured only if that is limited."""
+    stored_measured_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     """Time at which its deletion began."""
     erased_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

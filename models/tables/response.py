@@ -46,6 +46,8 @@ class Response(Base):
     """Headers and access tokens for MCP servers, encrypted; erased when the response ends."""
     calls_begun: Mapped[int] = mapped_column(server_default="0")
     """Number of its MCP calls that may have been made: none of them is made again."""
+    reservation: Mapped[dict[str, Any] | None]
+    """Tokens that its project has reserved for it (`Reservation`)."""
     previous_response_id: Mapped[UUID | None]
     conversation_id: Mapped[UUID | None]
     """Conversation that it continues and, unless it fails or is cancelled, appends to."""

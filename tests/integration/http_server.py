@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from flask_openapi3.openapi import OpenAPI
 
-from api.http.forwarded import TrustedProxies
 from api.http.origins import AllowedOrigins
 from api.services import Services
 from api.serving.http_server import HttpServer
@@ -26,8 +25,9 @@ def serving(
     services: Services = app.extensions["antiphon"]
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         origins = AllowedOrigins.of(services.settings)
-        proxies = TrustedProxies(services.settings.trusted_proxies)
-        server = HttpServer(app, services.loop, services.body_budget, limits, origins, proxies)
+        server = HttpServer(
+            app, services.loop, services.body_budget, limits, origins, services.door
+        )
         server.start([listener], tls)
         yield f"127.0.0.1:{listener.getsockname()[1]}"
         server.stop(grace_s=0.2)

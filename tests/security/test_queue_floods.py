@@ -29,6 +29,12 @@ def limit(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def refusal(limit: str) -> tuple[int, str]:
+    """Return status and type of the error: the client can help the one, and nobody the other."""
+    return (503, "server_error") if limit == "max_queued" else (429, "too_many_requests")
+
+
+@pytest.fixture
 def limited(settings: Settings, limit: str) -> Iterator[OpenAPI]:
     """Return an API that lets three responses wait."""
     with running_app(settings.model_copy(update={limit: 3})) as made:
@@ -47,16 +53,13 @@ def flooded(limited: OpenAPI, desk: Desk) -> FlaskClient:
 
 
 def test_a_request_beyond_the_limit_is_refused_by_its_name(
-    flooded: FlaskClient, limit: str, desk: Desk
+    flooded: FlaskClient, limit: str, refusal: tuple[int, str], desk: Desk
 ) -> None:
     answer = flooded.post("/v1/responses", json=_BODY)
 
-    assert answer.status_code == 429
+    assert (answer.status_code, error_of(answer)["type"]) == refusal
+    assert error_of(answer)["code"] == "queue_full"
     assert int(answer.headers["Retry-After"]) > 0
-    assert (error_of(answer)["type"], error_of(answer)["code"]) == (
-        "too_many_requests",
-        "queue_full",
-    )
     assert f"ANTIPHON_{limit.upper()} is 3" in error_of(answer)["message"]
     assert desk.sql("SELECT count(*) FROM responses") == [(6,)]
 
@@ -64,19 +67,21 @@ def test_a_request_beyond_the_limit_is_refused_by_its_name(
 @pytest.mark.parametrize(
     "changes", [{"background": False}, {"background": False, "store": False}, {"stream": True}]
 )
-def test_it_is_refused_however_it_is_asked(flooded: FlaskClient, changes: dict[str, bool]) -> None:
-    assert flooded.post("/v1/responses", json=_BODY | changes).status_code == 429
+def test_it_is_refused_however_it_is_asked(
+    flooded: FlaskClient, refusal: tuple[int, str], changes: dict[str, bool]
+) -> None:
+    assert flooded.post("/v1/responses", json=_BODY | changes).status_code == refusal[0]
 
 
 @pytest.mark.usefixtures("flooded")
-def test_it_is_refused_on_a_websocket(limited: OpenAPI) -> None:
+def test_it_is_refused_on_a_websocket(limited: OpenAPI, refusal: tuple[int, str]) -> None:
     with serving(limited) as address:
         socket = Client.connect(f"ws://{address}/v1/responses")
         socket.send(orjson.dumps({"type": "response.create", "input": "Hello."}).decode())
         frame = orjson.loads(socket.receive(timeout=10))
         socket.close()
 
-    assert (frame["status"], frame["error"]["code"]) == (429, "queue_full")
+    assert (frame["status"], frame["error"]["code"]) == (refusal[0], "queue_full")
 
 
 def test_a_repeated_request_finds_its_response_although_the_queue_is_full(

@@ -79,7 +79,7 @@ def test_streams_of_one_connection_leave_places_to_others(settings: Settings) ->
                 received += connection.recv(1 << 16)
 
             assert received.count(b"response.created") == places.num_taken == 6
-            with places.reserve("another client"):
+            with places.reserve("another client", "other"):
                 pass
         eventually(lambda: places.num_taken == 0)
 
@@ -225,7 +225,7 @@ def test_idle_websockets_leave_places_and_threads_to_others(settings: Settings) 
             connection.sendall(HANDSHAKE)
             read_head(connection)
             assert b"too_many_streams" in read_to_end(connection)
-        with places.reserve("another client"):
+        with places.reserve("another client", "other"):
             live = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
             assert status_of(ask(address, live)) == 200
     eventually(lambda: places.num_taken == 0)

@@ -6,6 +6,8 @@ import threading
 import redis
 
 from models.errors import AppError, UnavailableError
+from models.limits.settlement import settle
+from models.limits.windows import Windows
 from models.recording.recorder import Recorder
 from models.responses.ending import EndingCause, failed_cause
 from models.responses.record import ResponseRecord
@@ -32,11 +34,13 @@ class Finalizer:
         store: Store,
         log: EventLog,
         unstored: UnstoredContents,
+        windows: Windows,
         retrier: WriteRetrier,
     ) -> None:
         self._store = store
         self._log = log
         self._unstored = unstored
+        self._windows = windows
         self._retrier = retrier
 
     def finish(self, recorder: Recorder, cause: EndingCause) -> None:
@@ -48,11 +52,12 @@ class Finalizer:
             self._unstored.put_archive(record, ending.events)
         if self._commit(record, ending):
             self._publish(recorder)
+            settle(self._windows, record, ending)
             logger.info("response finished", extra={**record.log_fields, "status": cause.status})
         else:
             # The response was ended or claimed by another process.
             logger.info("end not written: the attempt is stale", extra=record.log_fields)
-            self._leave_to_other(record)
+            self._leave_to_other(record, ending)
 
     def fail(self, claimed: ResponseRecord, error: Exception) -> None:
         """End a response that could not be run; clients see no internal details."""
@@ -110,12 +115,13 @@ class Finalizer:
             pause.wait(self._retrier.retry_s)
             recorder.flush()
 
-    def _leave_to_other(self, record: ResponseRecord) -> None:
-        """Delete the log of a deleted response; wake the readers of any other to read the store."""
+    def _leave_to_other(self, record: ResponseRecord, ending: TerminalRecord) -> None:
+        """Clean up after a deleted response; wake the readers of any other to read the store."""
         try:
             if self._store.responses.statuses([(record.project_id, record.id)]):
                 self._log.wake_readers(record.id)
             else:
+                settle(self._windows, record, ending)
                 self._log.forget([record.id])
                 if not record.store:
                     self._unstored.forget(record.id)

@@ -15,6 +15,7 @@ from models.chat.render import encode_prompt
 from models.encryption.cipher import ContentCipher
 from models.encryption.items import decrypt_items
 from models.errors import ContentLostError, UnavailableError
+from models.limits.windows import Windows
 from models.recording.recorder import Recorder
 from models.responses.ending import EndingCause, failed_cause
 from models.responses.record import ResponseRecord
@@ -59,6 +60,7 @@ class RunnerServices:
     store: Store
     log: EventLog
     unstored: UnstoredContents
+    windows: Windows
     encoder: ChatEncoder
     tokenizer: Tokenizer
     running: RunningResponses
@@ -93,7 +95,9 @@ class Runner:
         )
         self._factory = GenerationFactory(encoder, services.tokenizer)
         self._compactor = Compactor(encoder, services.log, services.cipher)
-        self._finalizer = Finalizer(store, services.log, services.unstored, retrier)
+        self._finalizer = Finalizer(
+            store, services.log, services.unstored, services.windows, retrier
+        )
         self._web_searcher = WebSearcher(services.search, encoder)
         self._mcp = McpServices(
             client=services.mcp,

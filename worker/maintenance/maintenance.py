@@ -15,6 +15,7 @@ from pathlib import Path
 
 from models.database.refusal import exit_if_refused
 from models.errors import UnavailableError
+from models.limits.windows import Windows
 from models.logging import configure_logging
 from models.outages import OUTAGES, OutageLog
 from models.recording.finalize import finalize_orphan
@@ -71,6 +72,7 @@ class Maintenance:
         self._client = connect(settings.redis_url)
         self._log = EventLog(self._client)
         self._unstored = UnstoredContents(self._client, ended_ttl_s=settings.unstored_seconds)
+        self._windows = Windows(self._client)
         self._wake_queue = WakeQueue(settings.redis_url, max_waiting=max_waiting)
         self._pulse = pulse
         self._interval_s = interval_s
@@ -115,7 +117,9 @@ class Maintenance:
         if poisonous:
             self._client.ping()  # the streamed output is in Redis: it may be unreachable, not lost
         for record in poisonous:
-            if finalize_orphan(self._store, self._log, self._unstored, record, POISON):
+            if finalize_orphan(
+                self._store, self._log, self._unstored, self._windows, record, POISON
+            ):
                 logger.error("response given up", extra={"response_id": record.id.hex})
 
     def wake(self) -> None:

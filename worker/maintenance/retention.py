@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+from models.limits.windows import Windows
 from models.outages import OUTAGES, OutageLog
 from models.recording.finalize import CONTENT_LOST, finalize_orphan
 from models.responses.status import ResponseStatus
@@ -32,6 +33,8 @@ After an outage of Redis, the logs of responses deleted meanwhile stay no longer
 """
 UNSTORED = timedelta(seconds=UNSTORED_TTL_S)
 """Time after their end at which responses with `store: false` in the foreground are deleted."""
+MEASURE_RATIO = 20.0
+"""Pause between two measurements of all limited projects, as a multiple of the last one's time."""
 PAUSE_RATIO = 3.0
 """Pause between two batches of deletes, as a multiple of the last one's duration."""
 
@@ -63,11 +66,13 @@ class Retention:
         self._client = connect(settings.redis_url, max_connections=1)
         self._log = EventLog(self._client)
         self._unstored = UnstoredContents(self._client, ended_ttl_s=settings.unstored_seconds)
+        self._windows = Windows(self._client)
         self._retention = timedelta(days=settings.retention_days)
         self._audit_retention = timedelta(days=settings.audit_days)
         self._logs_interval_s = logs_interval_s
         self._pause_ratio = pause_ratio
         self._stopping = threading.Event()
+        self._measure_from = 0.0
         self._outages = {
             step.__name__: OutageLog(logger, f"retention step {step.__name__} failed")
             for step in self._steps
@@ -106,6 +111,7 @@ class Retention:
             self._expire_audit,
             self._forget_logs,
             self._tidy,
+            self._measure,
         )
 
     def _attempt(self, step: Callable[[], None]) -> None:
@@ -115,6 +121,18 @@ class Retention:
             self._outages[step.__name__].failed(error)
         else:
             self._outages[step.__name__].succeeded()
+
+    def _measure(self) -> None:
+        """Measure the projects whose size is limited, unless that was done and took long."""
+        began_at = time.monotonic()
+        if began_at < self._measure_from:
+            return
+        for project_id in self._store.sizes.limited():
+            self._store.sizes.measure(project_id)
+            if self._stopping.is_set():
+                return
+        ended_at = time.monotonic()
+        self._measure_from = ended_at + MEASURE_RATIO * (ended_at - began_at)
 
     def _add_months(self) -> None:
         if added := self._store.partitions.add(datetime.now(UTC)):
@@ -138,7 +156,7 @@ class Retention:
         for response_id in self._unstored.keep(list(temporary), QUEUED_TTL_S):
             record = temporary[response_id]
             if record.status is ResponseStatus.QUEUED and finalize_orphan(
-                self._store, self._log, self._unstored, record, CONTENT_LOST
+                self._store, self._log, self._unstored, self._windows, record, CONTENT_LOST
             ):
                 logger.warning("content lost", extra={"response_id": response_id.hex})
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from models.chat.scripted_encoder import ScriptedEncoder
 from models.chat.template_encoder import TemplateEncoder, load_encoder
 from models.encryption.cipher import ContentCipher
+from models.limits.windows import Windows
 from models.outages import OUTAGES, OutageLog
 from models.settings import Settings
 from models.store.claims import Claim
@@ -126,6 +127,7 @@ class Runtime:
                 store=self._store,
                 log=log,
                 unstored=UnstoredContents(client, ended_ttl_s=settings.unstored_seconds),
+                windows=Windows(client),
                 encoder=encoder,
                 tokenizer=tokenizer,
                 running=self._running,

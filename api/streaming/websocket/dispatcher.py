@@ -45,7 +45,8 @@ class Dispatcher:
         self._make_turn = make_turn
         self._socket = session.socket
         self._expires_at = time.monotonic() + session.services.timings.max_age_s
-        self._lanes = Lanes(partial(session.services.places.reserve, session.client))
+        take_place = session.services.places.reserve
+        self._lanes = Lanes(partial(take_place, session.client, session.caller.project_id))
 
     async def serve(self) -> None:
         """Act on events until the client disconnects, or the connection is too old."""

@@ -69,7 +69,7 @@ class WebSocketBody(LoopBody):
         ]
         outlet.upgrade(headers, socket.receive)
         try:
-            with self._services.places.reserve(outlet.client):
+            with self._services.places.reserve(outlet.client, self._caller.project_id):
                 await self._serve(socket, outlet.client)
         except OverloadedError as error:
             socket.send(format_error(error))

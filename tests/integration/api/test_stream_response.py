@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
 from api.streaming.timings import StreamTimings
+from models.limits.windows import Windows
 from models.profile.weights import SCRIPTED_MODEL
 from models.recording.finalize import finalize_orphan
 from models.recording.recorder import Recorder
@@ -258,7 +259,9 @@ def test_a_stream_that_has_shown_more_than_its_end_knows_of_says_so(
 
     client.flushall()
     cause = EndingCause(status=ResponseStatus.CANCELLED)
-    assert finalize_orphan(desk.store, log, UnstoredContents(client), worker.record, cause)
+    assert finalize_orphan(
+        desk.store, log, UnstoredContents(client), Windows(client), worker.record, cause
+    )
     *_, error, done = [*shown, *streamed]
 
     assert event_of(error)["error"]["code"] == "events_lost"
@@ -283,7 +286,9 @@ def test_a_foreground_request_gets_an_end_that_does_not_follow_on_its_events(
 
         client.flushall()
         cause = EndingCause(status=ResponseStatus.CANCELLED)
-        assert finalize_orphan(desk.store, log, UnstoredContents(client), claimed, cause)
+        assert finalize_orphan(
+            desk.store, log, UnstoredContents(client), Windows(client), claimed, cause
+        )
 
         answer = waiting.result()
 
@@ -350,7 +355,7 @@ def test_a_server_full_of_streams_refuses_more_and_takes_other_requests(
 
     with contextlib.ExitStack() as taken:
         for _ in range(24):
-            taken.enter_context(places.reserve("other"))
+            taken.enter_context(places.reserve("other", "other"))
         refused = stream(http, response["id"])
         assert fetch(http, response["id"])["status"] == "queued"
 
@@ -367,7 +372,7 @@ def test_nothing_runs_for_a_client_that_was_refused_a_place(
 
     with contextlib.ExitStack() as taken:
         for _ in range(24):
-            taken.enter_context(places.reserve("other"))
+            taken.enter_context(places.reserve("other", "other"))
         refused = http.post("/v1/responses", json={"input": "Hello.", "stream": is_stream})
 
     assert refused.status_code == 503

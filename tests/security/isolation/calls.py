@@ -49,6 +49,7 @@ def reach_for(store: Store, mine: str, theirs: Tenant) -> Iterator[Callable[[], 
     yield lambda: store.idempotency_keys.find(mine, RequestKey(key=KEY, digest=b""))
     yield lambda: store.projects.encryption_key(mine)
     yield lambda: store.projects.get(mine)
+    yield lambda: store.sizes.measure(mine)
     yield lambda: store.api_keys.create(api_key(mine, "another-key"))
     yield lambda: store.api_keys.list_keys(mine)
     yield lambda: store.api_keys.revoke(theirs.key_id, mine)
@@ -132,6 +133,7 @@ def keep_up(desk: Desk) -> Iterator[Callable[[], object]]:
     yield lambda: store.api_keys.revoke("unknown")
     yield from _administer(store)
     yield store.projects.num_queued
+    yield store.sizes.limited
     yield lambda: store.workers.renew(worker)
     yield lambda: store.workers.served_models(worker.project_id)
     yield lambda: store.claims.is_due_to_stand_by(worker.id, model)

@@ -215,7 +215,7 @@ def test_each_turn_that_runs_takes_a_place_of_its_client(
     assert places.num_taken == 1
     with contextlib.ExitStack() as taken:
         for _ in range(settings.api_streams - 2):
-            taken.enter_context(places.reserve("other"))
+            taken.enter_context(places.reserve("other", "other"))
         send(socket, stream_id="second")
         while receive(socket).get("stream_id") != "second":
             pass

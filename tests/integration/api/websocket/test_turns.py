@@ -304,7 +304,7 @@ def test_connections_take_the_places_of_streams(connect: Connect, app: OpenAPI) 
     places = app.extensions["antiphon"].places
     with contextlib.ExitStack() as taken:
         for _ in range(24):
-            taken.enter_context(places.reserve("other"))
+            taken.enter_context(places.reserve("other", "other"))
         socket = connect()
         answer = receive(socket)
 

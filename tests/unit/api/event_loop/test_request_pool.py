@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -90,6 +91,23 @@ def test_calls_wait_for_others_and_start_in_turn(
     assert [future.result(10) for future in futures] == list(range(MIN_RUNNING + 3))
     assert sorted(calls.started[:MIN_RUNNING]) == list(range(MIN_RUNNING))
     assert calls.started[MIN_RUNNING] == MIN_RUNNING
+
+
+def test_clients_take_turns(pool: RequestPool, calls: Calls) -> None:
+    for number in range(MIN_RUNNING + 3):
+        pool.submit_for("flood", calls.run, number)
+    pool.submit_for("other", calls.run, 100)
+    eventually(lambda: len(calls.started) == MIN_RUNNING)
+
+    for num_started in range(MIN_RUNNING + 1, MIN_RUNNING + 4):
+        calls.release(1)
+        eventually(partial(_are, calls, num_started))
+
+    assert calls.started[MIN_RUNNING:] == [MIN_RUNNING, 100, MIN_RUNNING + 1]
+
+
+def _are(calls: Calls, num_started: int) -> bool:
+    return len(calls.started) == num_started
 
 
 def test_more_run_while_the_loop_is_punctual(pool: RequestPool, calls: Calls, loop: Loop) -> None:

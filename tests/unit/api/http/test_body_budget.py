@@ -3,7 +3,7 @@
 import pytest
 
 from api.http.body_budget import ORDINARY_BYTES, BodyBudget
-from models.errors import OverloadedError
+from models.errors import OverloadedError, TooManyBodyBytesError
 
 _MIB = 1 << 20
 
@@ -11,12 +11,14 @@ _MIB = 1 << 20
 def test_bytes_that_are_released_can_be_taken_again() -> None:
     budget = BodyBudget(_MIB)
     for _ in range(3):
-        lease = budget.lease("a")
-        lease.grow(_MIB)
+        leases = [budget.lease(client) for client in ("a", "b")]
+        for lease in leases:
+            lease.grow(_MIB // 2)
         with pytest.raises(OverloadedError):
-            budget.lease("b").grow(1)
-        lease.release()
-        lease.release()
+            budget.lease("c").grow(1)
+        for lease in leases:
+            lease.release()
+            lease.release()
 
     assert budget.num_bytes == 0
 
@@ -24,12 +26,12 @@ def test_bytes_that_are_released_can_be_taken_again() -> None:
 def test_a_refused_share_takes_nothing() -> None:
     budget = BodyBudget(_MIB)
     lease = budget.lease("a")
-    lease.grow(_MIB - 1)
+    lease.grow(_MIB // 2 - 1)
 
     with pytest.raises(OverloadedError):
-        lease.grow(2)
+        lease.grow(_MIB)
 
-    assert budget.num_bytes == _MIB - 1
+    assert budget.num_bytes == _MIB // 2 - 1
     lease.grow(1)
 
 
@@ -64,6 +66,21 @@ def test_one_client_leaves_room_for_the_large_bodies_of_others() -> None:
         budget.lease("a").grow(2 * _MIB)
 
     budget.lease("b").grow(6 * _MIB)
+
+
+def test_one_client_leaves_room_for_the_ordinary_bodies_of_others() -> None:
+    budget = BodyBudget(8 * _MIB)
+    leases = [budget.lease("a") for _ in range(7)]
+    for lease in leases[:6]:
+        lease.grow(ORDINARY_BYTES)
+
+    with pytest.raises(TooManyBodyBytesError) as refused:
+        leases[6].grow(ORDINARY_BYTES)
+
+    assert refused.value.http_status == 429
+    budget.lease("b").grow(ORDINARY_BYTES)
+    leases[0].release()
+    leases[6].grow(ORDINARY_BYTES)
 
 
 def test_a_body_that_grows_large_counts_as_large_with_all_its_bytes() -> None:

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from api.validation.queue_limits import QueueKey, QueueLimiter
-from models.errors import QueueFullError, UnavailableError
+from models.errors import QueueFullError, ServerQueueFullError, UnavailableError
 
 
 class Queue:
@@ -48,8 +48,16 @@ def test_all_projects_together_have_a_limit() -> None:
     limits.check("d", background=True)
     limits.add("d", background=True)
 
-    with pytest.raises(QueueFullError, match="ANTIPHON_MAX_QUEUED is 10"):
+    with pytest.raises(ServerQueueFullError, match="ANTIPHON_MAX_QUEUED is 10"):
         limits.check("d", background=True)
+
+
+def test_a_limit_of_its_own_replaces_that_of_all_projects() -> None:
+    limits = limiter(Queue(a=5))
+
+    limits.check("a", background=True, max_of_project=6)
+    with pytest.raises(QueueFullError, match="it may have 5"):
+        limits.check("a", background=True, max_of_project=5)
 
 
 def test_jobs_leave_room_for_clients_that_wait() -> None:
