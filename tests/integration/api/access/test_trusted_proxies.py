@@ -211,4 +211,4 @@ def test_bytes_of_bodies_are_limited_by_the_client_behind_the_proxy(settings: Se
 def _is_refused(address: str, head: bytes) -> bool:
     with connected(address) as connection:
         connection.sendall(head)
-        return status_of(read_head(connection)) == 503
+        return status_of(read_head(connection)) == 429
