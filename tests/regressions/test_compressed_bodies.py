@@ -155,5 +155,5 @@ def test_a_compressed_body_draws_on_the_budget_of_the_server(
         error = orjson.loads(answer.read())["error"]
         connection.close()
 
-    assert (answer.status, error["code"]) == (503, "server_overloaded")
+    assert (answer.status, error["code"]) == (429, "too_many_body_bytes")
     eventually(lambda: app.extensions["antiphon"].body_budget.num_bytes == 0)
