@@ -43,7 +43,7 @@ def writer_name() -> str:
 def install() -> None:
     """Patch modules as they are imported from now on."""
     patches: dict[str, list[Patch]] = {
-        "models.database.connection": [_name_writer],
+        "models.database.pool": [_name_writer],
         "worker.engine.scripted": [_die, _hang],
         "worker.generation.emitter": [_fail_to_emit],
         "worker.process.heartbeat": [_stop_beating],
@@ -56,14 +56,14 @@ def install() -> None:
     sys.meta_path.insert(0, _PatchingFinder(patches))
 
 
-def _name_writer(db: Any) -> None:
-    create_engine = db.create_engine
+def _name_writer(pool: Any) -> None:
+    create_engine = pool.create_engine
 
     def create_named(url: str, *, connect_args: dict[str, object], **options: object) -> object:
         named = {**connect_args, "application_name": writer_name()}
         return create_engine(url, connect_args=named, **options)
 
-    db.create_engine = create_named
+    pool.create_engine = create_named
 
 
 def _die(scripted: Any) -> None:
