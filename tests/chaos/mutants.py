@@ -18,7 +18,8 @@ _CLOCK_AHEAD = "(now() + interval '1 hour')"
 def _end_unfenced(endings: Any) -> None:
     """Let a worker finish a response that another has taken over."""
     fence = "AND attempt = :attempt"
-    endings._FINISH = endings.text(_without(endings._FINISH.text, fence))
+    for name in ("_FINISH_IN_CLEAR", "_FINISH_WITH_TURN"):
+        setattr(endings, name, endings.text(_without(getattr(endings, name).text, fence)))
 
 
 def _hand_back_unfenced(claims: Any) -> None:
@@ -111,9 +112,9 @@ def _only_operational(connection: Any) -> None:
     _replace(connection, "is_value_error", lambda error: not isinstance(error, operational))
 
 
-def _keep_stale_sessions(connection: Any) -> None:
+def _keep_stale_sessions(pool: Any) -> None:
     """Keep the sessions of a server that is no longer the primary."""
-    _replace(connection, "is_session_stale", lambda error: False)
+    _replace(pool, "is_session_stale", lambda error: False)
 
 
 def _lose_threads(vital_thread: Any) -> None:
@@ -181,7 +182,7 @@ MUTANTS: dict[str, dict[str, Patch]] = {
     "database clock": {"models.store.workers": _by_host_clock},
     "sequence check": {"api.streaming.tail": _unchecked},
     "every error an outage": {"models.database.connection": _only_operational},
-    "new sessions": {"models.database.connection": _keep_stale_sessions},
+    "new sessions": {"models.database.pool": _keep_stale_sessions},
     "vital threads": {"models.vital_thread": _lose_threads},
     "true pulse": {"worker.process.watchdog": _always_beat},
     "patient consumer": {
