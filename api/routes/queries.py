@@ -69,14 +69,30 @@ class RetrieveQuery(IncludeQuery):
 class ListQuery(Query):
     """Query parameters for listing responses."""
 
-    status: ResponseStatus | None = None
+    status: list[ResponseStatus] = Field(default_factory=list, max_length=len(ResponseStatus))
+    """Statuses that a listed response may have, given once each or separated by commas."""
     model: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
     """Pairs that a listed response must have, each given as `metadata[key]=value`."""
+    since: int | None = Field(None, ge=0, le=1 << 33)
+    """Unix time of the oldest response."""
+    until: int | None = Field(None, ge=0, le=1 << 33)
+    """Unix time before which a response was created."""
+    id_prefix: str | None = Field(None, pattern=r"^(resp_)?[0-9a-f]{0,32}$")
+    """Beginning of the id, with or without `resp_`."""
     after: str | None = None
     before: str | None = None
     order: Literal["asc", "desc"] = "desc"
     limit: int = Field(20, ge=1, le=100)
+
+    @field_validator("status", mode="before")
+    @classmethod
+    def _split_statuses(cls, value: list[str]) -> list[str]:
+        given = [name for names in value for name in names.split(",")]
+        if not set(given) <= {status.value for status in ResponseStatus}:
+            message = f"each must be one of {', '.join(ResponseStatus)}"
+            raise PydanticCustomError("status", message, {"field": "status"})
+        return list(dict.fromkeys(given))
 
     @model_validator(mode="before")
     @classmethod

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
@@ -26,14 +27,14 @@ from api.validation.tools import search_warning
 from models.access.scopes import Scope
 from models.encryption.reasoning import ENCRYPTED_CONTENT, encrypt_items
 from models.errors import InvalidRequestError, ResponseNotFoundError
-from models.ids import parse_response_id
+from models.ids import RESPONSE_PREFIX, parse_response_id
 from models.responses.record import ResponseRecord, to_resource
 from models.responses.status import TERMINAL
 from models.schemas.compaction import InputTokens
 from models.schemas.pages import DeletedResponse, ItemPage, ResponsePage
 from models.schemas.request.create_response import CreateResponse
 from models.schemas.response import ResponseResource
-from models.store.responses import ListFilter
+from models.store.listing import ListFilter
 
 logger = logging.getLogger(__name__)
 
@@ -86,15 +87,18 @@ def count_input_tokens(body: CreateResponse) -> Response:
 def list_responses(query: ListQuery) -> Response:
     """List stored responses, newest first."""
     filters = ListFilter(
-        status=query.status,
+        statuses=tuple(query.status),
         model=query.model,
         metadata=query.metadata,
+        created_since=_moment(query.since),
+        created_before=_moment(query.until),
+        id_prefix=(query.id_prefix or "").removeprefix(RESPONSE_PREFIX),
         after=_cursor(query.after, "after"),
         before=_cursor(query.before, "before"),
         ascending=query.order == "asc",
         limit=query.limit + 1,
     )
-    found = services().store.responses.list_responses(project_id(), filters)
+    found = services().store.lists.read_page(project_id(), filters)
     has_more = len(found) > query.limit
     # When reading backwards, the surplus record is the first.
     records = found[-query.limit :] if filters.is_backward else found[: query.limit]
@@ -163,6 +167,10 @@ def list_input_items(path: ResponsePath, query: ItemsQuery) -> Response:
         else LoadedItems(load_items(app_services, record))
     )
     return _json(read_page(pages, record.project_id, record.id, query))
+
+
+def _moment(unix_s: int | None) -> datetime | None:
+    return None if unix_s is None else datetime.fromtimestamp(unix_s, UTC)
 
 
 def _cursor(wire_id: str | None, param: str) -> UUID | None:

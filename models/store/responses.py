@@ -1,9 +1,9 @@
-"""Responses, as the API uses them: create, read, list, delete."""
+"""Responses, as the API uses them: create, read, delete."""
 
 import zlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,6 @@ from models.store.content.row_cipher import RowCipher, as_json
 from models.store.idempotency_keys import RequestKey, take_key
 from models.store.rows import (
     COLUMNS,
-    OUTPUT,
     OUTPUT_OF_ID,
     select_records,
     stored_content_key,
@@ -70,32 +69,6 @@ _FORGET_KEY = text("""
     WHERE project_id = :project_id AND id = :id AND content_key IS NOT NULL
 """)
 
-_LIST = """
-    SELECT {columns}, {output} FROM responses r {joins}
-    WHERE r.project_id = :project_id AND r.store {where}
-    ORDER BY r.id {order} LIMIT :limit
-"""
-
-# A join: it returns the responses of a pair in order, so that only those of the page are read.
-_HAS_PAIR = """
-    JOIN response_metadata {name} ON {name}.response_id = r.id
-     AND {name}.project_id = :project_id AND {name}.pair = metadata_pair(:{name}_key, :{name}_value)
-"""
-_MAX_JOINS = 3
-"""Pairs of metadata that are looked up; of what has them, all pairs are compared."""
-_HAS_METADATA = "CAST(r.metadata AS jsonb) @> CAST(:metadata AS jsonb)"
-
-# Metadata is in the clear, or encrypted beside the digests of its pairs.
-_HAS_PAIR_OR_DIGEST = """
-    JOIN response_metadata {name} ON {name}.response_id = r.id
-     AND {name}.project_id = :project_id
-     AND {name}.pair IN (metadata_pair(:{name}_key, :{name}_value),
-                         metadata_pair(:{name}_digest_key, :{name}_digest_value))
-"""
-_HAS_METADATA_OR_DIGESTS = f"""
-    ({_HAS_METADATA} OR {_HAS_METADATA.replace(":metadata", ":digests")})
-"""
-
 _DELETE = text("""
     WITH deleted AS (
         DELETE FROM responses r
@@ -118,29 +91,6 @@ _ARCHIVE = text("""
 _STATUSES = text("""
     SELECT id, status FROM responses WHERE project_id = :project_id AND id = ANY(:ids)
 """)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListFilter:
-    """Filter of a list of a project's responses, newest first unless `ascending`.
-
-    `after` and `before` are ids, in the order of the list; with `before` alone, the list ends right
-    before that id.
-    """
-
-    status: ResponseStatus | None = None
-    model: str | None = None
-    metadata: dict[str, str] = field(default_factory=dict)
-    """Metadata pairs that a response must have."""
-    after: UUID | None = None
-    before: UUID | None = None
-    ascending: bool = False
-    limit: int = 20
-
-    @property
-    def is_backward(self) -> bool:
-        """True if the list is read backward, from its cursor towards its beginning."""
-        return self.before is not None and self.after is None
 
 
 class Responses:
@@ -208,31 +158,6 @@ class Responses:
             row = connection.execute(_GET, {"project_id": project_id, "id": response_id}).first()
         return to_record(row, self._database.vault, self._codec) if row else None
 
-    def list_responses(self, project_id: str, list_filter: ListFilter) -> list[ResponseRecord]:
-        """Return the project's stored responses that pass the filter, ordered by creation."""
-        where, values = "", {"project_id": project_id, "limit": list_filter.limit}
-        digests = self._codec.metadata_digests(project_id, list_filter.metadata)
-        later, earlier = (">", "<") if list_filter.ascending else ("<", ">")
-        for condition, asked in (
-            ("r.status = :status", {"status": list_filter.status}),
-            ("r.model = :model", {"model": list_filter.model}),
-            _metadata_condition(list_filter.metadata, digests),
-            (f"r.id {later} :after", {"after": list_filter.after}),
-            (f"r.id {earlier} :before", {"before": list_filter.before}),
-        ):
-            if None not in asked.values():
-                where += f" AND {condition}"
-                values |= asked
-        joins, pairs = _metadata_joins(list_filter.metadata, digests)
-        values |= pairs
-        order = "ASC" if list_filter.ascending != list_filter.is_backward else "DESC"
-        parts = {"joins": joins, "where": where, "order": order}
-        statement = _LIST.format(columns=COLUMNS, output=OUTPUT, **parts)
-        with self._database.search(project_id) as connection:
-            rows = connection.execute(text(statement), values).all()
-        records = [to_record(row, self._database.vault, self._codec) for row in rows]
-        return records[::-1] if list_filter.is_backward else records
-
     def delete(self, project_id: str, response_id: UUID) -> ResponseStatus | None:
         """Delete a response with its items and events; return its status.
 
@@ -272,30 +197,6 @@ class Responses:
         values = {"project_id": project_id, "ids": ids}
         with self._database.statement(project_id) as connection:
             return connection.execute(_STATUSES, values).all()
-
-
-def _metadata_condition(
-    metadata: dict[str, str], digests: dict[str, str]
-) -> tuple[str, dict[str, Any]]:
-    """Return the condition that a response has all pairs, or, if it is encrypted, all digests."""
-    if not digests:
-        return _HAS_METADATA, {"metadata": as_json(metadata) if metadata else None}
-    return _HAS_METADATA_OR_DIGESTS, {"metadata": as_json(metadata), "digests": as_json(digests)}
-
-
-def _metadata_joins(
-    metadata: dict[str, str], digests: dict[str, str]
-) -> tuple[str, dict[str, str]]:
-    """Return joins that find the responses with some of the pairs, and their values."""
-    joins = ""
-    values: dict[str, str] = {}
-    join = _HAS_PAIR_OR_DIGEST if digests else _HAS_PAIR
-    for number, pair in enumerate([*metadata.items()][:_MAX_JOINS]):
-        joins += join.format(name=f"pair{number}")
-        values |= {f"pair{number}_key": pair[0], f"pair{number}_value": pair[1]}
-    for number, pair in enumerate([*digests.items()][:_MAX_JOINS]):
-        values |= {f"pair{number}_digest_key": pair[0], f"pair{number}_digest_value": pair[1]}
-    return joins, values
 
 
 def _reservation(new: ResponseRecord) -> str | None:

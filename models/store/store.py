@@ -22,6 +22,7 @@ from models.store.conversations import Conversations
 from models.store.finish import Finisher
 from models.store.idempotency_keys import IdempotencyKeys
 from models.store.items import Items
+from models.store.listing import ResponseLists
 from models.store.partitions import Partitions
 from models.store.reaper import Reaper
 from models.store.responses import Responses
@@ -38,6 +39,7 @@ class Store:
     data_keys: DataKeys
     old_content: OldContent
     responses: Responses
+    lists: ResponseLists
     items: Items
     claims: Claims
     finisher: Finisher
@@ -86,6 +88,7 @@ class Store:
             data_keys=data_keys,
             old_content=OldContent(database, codec),
             responses=Responses(database, codec),
+            lists=ResponseLists(database, codec),
             items=Items(database, codec),
             claims=Claims(database, codec),
             finisher=Finisher(database, codec),

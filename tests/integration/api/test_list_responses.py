@@ -1,12 +1,14 @@
 """GET /v1/responses: filters, order and cursor pagination."""
 
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
 
-from models.ids import new_id, response_wire_id
+from models.ids import id_floor, new_id, response_wire_id
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from tests.integration.api.requests import create, create_and_wait, error_of, parsed
@@ -15,7 +17,7 @@ from tests.integration.in_process import InProcessWorker
 
 
 def list_page(http: FlaskClient, **query: Any) -> dict[str, Any]:
-    answer = http.get(f"/v1/responses?{urlencode(query)}")
+    answer = http.get(f"/v1/responses?{urlencode(query, doseq=True)}")
     assert answer.status_code == 200, answer.text
     page = parsed(answer)
     assert set(page) == {"object", "data", "first_id", "last_id", "has_more"}
@@ -139,6 +141,44 @@ def test_metadata_narrows_the_list(http: FlaskClient, desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
+def test_several_statuses_are_one_list_in_order(http: FlaskClient, desk: Desk, order: str) -> None:
+    both = ["queued,completed", ("queued", "completed")]
+    created = [desk.create() for _ in range(8)]
+    for record in created[::2]:
+        desk.sql("UPDATE responses SET status = 'completed' WHERE id = %s", record.id)
+    for record in created[1::4]:
+        desk.sql("UPDATE responses SET status = 'failed' WHERE id = %s", record.id)
+    listed = [record for number, record in enumerate(created) if number % 4 != 1]
+    expected = wire_ids(*listed) if order == "asc" else wire_ids(*listed[::-1])
+
+    for statuses in both:
+        assert walk(http, status=statuses, order=order, limit=2) == expected
+    backward = list_page(http, status=both[0], order=order, before=expected[4], limit=2)
+    assert (ids_of(backward), backward["has_more"]) == (expected[2:4], True)
+
+
+def test_times_narrow_the_list(http: FlaskClient, desk: Desk) -> None:
+    hours = [
+        UUID(int=id_floor(datetime.fromtimestamp(3600 * hour, UTC)).int + 1) for hour in (1, 2, 3)
+    ]
+    first, second, third = wire_ids(*(desk.create(id=of_hour) for of_hour in hours))
+
+    assert ids_of(list_page(http, since=7200)) == [third, second]
+    assert ids_of(list_page(http, until=7200)) == [first]
+    assert ids_of(list_page(http, since=3601, until=7201)) == [second]
+    assert ids_of(list_page(http, since=7201, until=7201)) == []
+
+
+def test_the_beginning_of_an_id_finds_it(http: FlaskClient, desk: Desk) -> None:
+    near, far = wire_ids(desk.create(id=UUID(int=0xAB << 120)), desk.create())
+
+    assert ids_of(list_page(http, id_prefix="resp_ab")) == [near]
+    assert ids_of(list_page(http, id_prefix=far.removeprefix("resp_"))) == [far]
+    assert ids_of(list_page(http, id_prefix="resp_ac")) == []
+    assert ids_of(list_page(http, id_prefix="resp_")) == [near, far]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
 def test_a_list_can_be_read_backwards(http: FlaskClient, desk: Desk, order: str) -> None:
     created = wire_ids(*(desk.create() for _ in range(5)))
     expected = created if order == "asc" else created[::-1]
@@ -204,6 +244,14 @@ def test_responses_of_another_project_are_not_listed(http: FlaskClient, desk: De
         ("limit", "ten"),
         ("order", "up"),
         ("status", "running"),
+        ("status", "queued,{x}"),
+        ("status", ""),
+        ("since", "yesterday"),
+        ("since", "-1"),
+        ("until", str(1 << 40)),
+        ("id_prefix", "msg_1"),
+        ("id_prefix", "resp_XYZ"),
+        ("id_prefix", "0" * 33),
         ("colour", "red"),
     ],
 )

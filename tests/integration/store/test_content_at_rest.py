@@ -22,7 +22,7 @@ from models.store.conversations import ConversationRecord
 from models.store.idempotency_keys import RequestKey
 from models.store.item_pages import PageQuery
 from models.store.items import AmbiguousItemError
-from models.store.responses import ListFilter
+from models.store.listing import ListFilter
 from models.store.store import Store
 from tests.content_keys import CONTENT_KEY, write_content_keys
 from tests.factories import input_message, output_message
@@ -153,7 +153,7 @@ def test_lists_are_filtered_by_metadata_also_of_rows_in_the_clear(
     encrypted = finished(desk, metadata={"a": "1", "c": "3"})
 
     def listed(**metadata: str) -> list[UUID]:
-        found = desk.store.responses.list_responses("default", ListFilter(metadata=metadata))
+        found = desk.store.lists.read_page("default", ListFilter(metadata=metadata))
         return [record.id for record in found]
 
     assert listed(a="1") == [encrypted.id, clear.id]
@@ -375,7 +375,7 @@ def test_old_rows_are_encrypted_once_their_responses_have_ended(
     assert found.error == {"code": "server_error", "message": CANARY}
     assert desk.store.responses.archived_events("default", ended.id) == _EVENTS
     assert desk.store.conversations.items("default", conversation_id) == [first, *turn]
-    listed = desk.store.responses.list_responses("default", ListFilter(metadata={CANARY: CANARY}))
+    listed = desk.store.lists.read_page("default", ListFilter(metadata={CANARY: CANARY}))
     assert len(listed) == 2
     assert desk.claim().id == running.id
 

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 
 from models.ids import new_id
 from models.responses.status import ResponseStatus
-from models.store.responses import ListFilter
+from models.store.listing import ListFilter
 from models.store.store import Store
 from tests.integration.desk import Desk
 
@@ -91,7 +91,7 @@ def test_rows_of_an_earlier_schema_are_read_and_worked_off(
     assert [item["id"] for item in found.output] == ["msg_1"]
     assert desk.store.responses.archived_events("default", finished) == _EVENTS
     assert list(desk.store.items.by_id("default", ["msg_1"])) == ["msg_1"]
-    listed = desk.store.responses.list_responses("default", ListFilter(metadata={"a": "b"}))
+    listed = desk.store.lists.read_page("default", ListFilter(metadata={"a": "b"}))
     assert [record.id for record in listed] == [finished]
     claimed = desk.claim()
     assert (claimed.id, claimed.attempt) == (queued, 1)

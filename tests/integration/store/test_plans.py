@@ -13,7 +13,7 @@ from sqlalchemy import text
 from cli.embedded.roles import APP, MAINTENANCE
 from models.database.connection import Database
 from models.ids import new_id
-from models.store.responses import ListFilter
+from models.store.listing import ListFilter
 from models.store.store import Store
 from models.tables import DEFAULT_PROJECT
 from tests.integration.conftest import RunSql
@@ -147,7 +147,7 @@ def test_responses_are_listed_by_their_metadata(explaining_desk: Desk, plan: Pla
         explaining_desk.create(metadata={"number": str(number % 2), "a": "b"})
     filters = ListFilter(metadata={"number": "1"}, limit=5)
 
-    found = explaining_desk.store.responses.list_responses(DEFAULT_PROJECT, filters)
+    found = explaining_desk.store.lists.read_page(DEFAULT_PROJECT, filters)
 
     assert len(found) == 5
     assert "pair = " in _conditions(plan(), "pair")

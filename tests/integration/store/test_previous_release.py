@@ -11,7 +11,7 @@ from models.database import pool
 from models.database.connection import Database
 from models.responses.status import ResponseStatus
 from models.store.item_pages import PageQuery
-from models.store.responses import ListFilter
+from models.store.listing import ListFilter
 from models.store.store import Store
 from models.tables import DEFAULT_PROJECT
 from tests.factories import output_message
@@ -54,11 +54,11 @@ def test_responses_are_created_claimed_and_finished(previous: Desk) -> None:
         assert [item["id"] for item in found.output] == [f"msg_{claimed.id.hex}_0"]
         assert store.responses.archived_events(DEFAULT_PROJECT, claimed.id) == [b"{}"]
         listed = ListFilter(metadata={"number": str(number)})
-        assert len(store.responses.list_responses(DEFAULT_PROJECT, listed)) == 1
+        assert len(store.lists.read_page(DEFAULT_PROJECT, listed)) == 1
         page = store.items.input_pages.read(DEFAULT_PROJECT, claimed.id, PageQuery(limit=5))
         assert page is not None
         assert len(page.items) == 1
-    assert len(store.responses.list_responses(DEFAULT_PROJECT, ListFilter())) == 8
+    assert len(store.lists.read_page(DEFAULT_PROJECT, ListFilter())) == 8
 
 
 def test_workers_keep_their_leases_and_lost_ones_are_noticed(previous: Desk) -> None:

@@ -8,7 +8,7 @@ from models.outages import StatementError
 from models.responses.status import ResponseStatus
 from models.store.item_pages import PageQuery
 from models.store.items import ChainBrokenError
-from models.store.responses import ListFilter
+from models.store.listing import ListFilter
 from models.store.store import Store
 from models.tables import DEFAULT_PROJECT
 from tests.factories import input_message, output_message, stored_response
@@ -50,7 +50,7 @@ def test_a_foreign_project_sees_nothing_of_a_response(desk: Desk) -> None:
     store = desk.store
 
     assert store.responses.get(ours, theirs.id) is None
-    assert store.responses.list_responses(ours, ListFilter()) == []
+    assert store.lists.read_page(ours, ListFilter()) == []
     page = store.items.input_pages.read(ours, theirs.id, PageQuery(limit=9))
     assert page is not None
     assert page.items == []
@@ -80,7 +80,7 @@ def test_a_response_that_is_not_stored_can_neither_be_read_nor_deleted(desk: Des
     unstored = desk.create(background=False, store=False, parameters={})
 
     assert desk.store.responses.get(DEFAULT_PROJECT, unstored.id) is None
-    assert desk.store.responses.list_responses(DEFAULT_PROJECT, ListFilter()) == []
+    assert desk.store.lists.read_page(DEFAULT_PROJECT, ListFilter()) == []
     assert desk.store.responses.delete(DEFAULT_PROJECT, unstored.id) is None
 
 
@@ -88,7 +88,7 @@ def test_a_temporary_response_is_in_no_list_and_can_be_deleted(desk: Desk) -> No
     temporary = desk.create(store=False, parameters={})
 
     assert desk.store.responses.get(DEFAULT_PROJECT, temporary.id) is None
-    assert desk.store.responses.list_responses(DEFAULT_PROJECT, ListFilter()) == []
+    assert desk.store.lists.read_page(DEFAULT_PROJECT, ListFilter()) == []
     assert desk.store.responses.delete(DEFAULT_PROJECT, temporary.id) == "queued"
 
 
@@ -106,20 +106,18 @@ def test_a_deleted_response_leaves_no_row_in_any_table(desk: Desk, sql: RunSql) 
 
 def test_lists_are_newest_first_unless_asked_otherwise(desk: Desk) -> None:
     created = [desk.create() for _ in range(3)]
-    list_responses = desk.store.responses.list_responses
+    read_page = desk.store.lists.read_page
 
-    assert list_responses(DEFAULT_PROJECT, ListFilter()) == created[::-1]
-    assert list_responses(DEFAULT_PROJECT, ListFilter(ascending=True)) == created
+    assert read_page(DEFAULT_PROJECT, ListFilter()) == created[::-1]
+    assert read_page(DEFAULT_PROJECT, ListFilter(ascending=True)) == created
 
 
 def test_lists_go_on_after_an_id_and_end_at_the_limit(desk: Desk) -> None:
     created = [desk.create() for _ in range(4)]
-    list_responses = desk.store.responses.list_responses
+    read_page = desk.store.lists.read_page
 
-    newest = list_responses(DEFAULT_PROJECT, ListFilter(after=created[3].id, limit=2))
-    oldest = list_responses(
-        DEFAULT_PROJECT, ListFilter(after=created[0].id, limit=2, ascending=True)
-    )
+    newest = read_page(DEFAULT_PROJECT, ListFilter(after=created[3].id, limit=2))
+    oldest = read_page(DEFAULT_PROJECT, ListFilter(after=created[0].id, limit=2, ascending=True))
 
     assert newest == [created[2], created[1]]
     assert oldest == [created[1], created[2]]
@@ -129,13 +127,13 @@ def test_lists_can_be_narrowed_to_a_status_and_a_model(desk: Desk) -> None:
     queued = desk.create()
     other = desk.create(model="other")
     running = desk.running(model="scripted")
-    list_responses = desk.store.responses.list_responses
+    read_page = desk.store.lists.read_page
 
-    in_progress = list_responses(DEFAULT_PROJECT, ListFilter(status=ResponseStatus.IN_PROGRESS))
+    in_progress = read_page(DEFAULT_PROJECT, ListFilter(statuses=(ResponseStatus.IN_PROGRESS,)))
 
     assert running.id == queued.id
     assert [record.id for record in in_progress] == [running.id]
-    assert list_responses(DEFAULT_PROJECT, ListFilter(model="other")) == [other]
+    assert read_page(DEFAULT_PROJECT, ListFilter(model="other")) == [other]
 
 
 def test_a_chain_of_three_turns_is_read_oldest_first(desk: Desk) -> None:

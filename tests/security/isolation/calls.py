@@ -16,7 +16,7 @@ from models.store.conversations import ConversationRecord
 from models.store.finish import TerminalRecord
 from models.store.idempotency_keys import RequestKey
 from models.store.item_pages import PageQuery
-from models.store.responses import ListFilter
+from models.store.listing import ListFilter
 from models.store.store import Store
 from models.tables import DEFAULT_PROJECT, Project
 from tests.factories import input_message, output_message, stored_response
@@ -71,11 +71,15 @@ def _reach_for_responses(store: Store, mine: str, theirs: Tenant) -> Iterator[Ca
     yield lambda: responses.forget_key(mine, theirs.temporary.id)
     yield lambda: responses.archived_events(mine, response_id)
     yield lambda: responses.statuses([(mine, response_id)])
-    yield lambda: responses.list_responses(mine, ListFilter())
-    yield lambda: responses.list_responses(mine, ListFilter(metadata=METADATA))
-    yield lambda: responses.list_responses(
-        mine, ListFilter(status=ResponseStatus.COMPLETED, model=theirs.finished.model)
+    yield lambda: store.lists.read_page(mine, ListFilter(), has_output=False)
+    yield lambda: store.lists.read_page(mine, ListFilter(metadata=METADATA))
+    yield lambda: store.lists.read_page(
+        mine, ListFilter(statuses=(ResponseStatus.COMPLETED,), model=theirs.finished.model)
     )
+    yield lambda: store.lists.read_page(
+        mine, ListFilter(statuses=(ResponseStatus.COMPLETED, ResponseStatus.QUEUED))
+    )
+    yield lambda: store.lists.read_page(mine, ListFilter(id_prefix=response_id.hex[:20]))
     yield lambda: responses.delete(mine, response_id)
 
 

@@ -61,6 +61,7 @@ ROUTES: dict[str, list[Callable[[Belongings], Request]]] = {
         lambda of: ("GET", f"/v1/responses?after={of.response}", None),
         lambda of: ("GET", f"/v1/responses?before={of.response}", None),
         lambda of: ("GET", "/v1/responses?metadata[secret]=theirs", None),
+        lambda of: ("GET", f"/v1/responses?id_prefix={of.response}", None),
     ],
     "responses.retrieve": [
         lambda of: ("GET", f"/v1/responses/{of.response}", None),
