@@ -13,6 +13,8 @@ from api.access.admin_hosts import install_admin_check
 from api.access.auditing import install_auditing
 from api.access.authentication import install_authentication
 from api.connect import open_services
+from api.dashboard import login
+from api.dashboard.responses import actions, detail_page, list_page
 from api.http.errors import install_error_handlers
 from api.http.forwarded import client_address
 from api.http.origins import install_origin_checks
@@ -37,6 +39,8 @@ from models.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+_DASHBOARD = (actions, detail_page, list_page, login)
+"""Modules whose views are those of the dashboard's one blueprint."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -56,7 +60,11 @@ def create_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> 
     app.after_request(_add_request_id)
     install_origin_checks(app, settings)
     install_authentication(
-        app, app_services.authenticator, app_services.open_connections, app_services.access_log
+        app,
+        app_services.authenticator,
+        app_services.sessions,
+        app_services.open_connections,
+        app_services.access_log,
     )
     install_admin_check(app, settings)
     install_auditing(app, app_services.store.audit, app_services.access_log)
@@ -73,6 +81,8 @@ def create_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> 
     app.register_blueprint(websocket.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(docs.blueprint)
+    for pages in {module.blueprint for module in _DASHBOARD}:
+        app.register_blueprint(pages)
     return app
 
 

@@ -8,6 +8,7 @@ from api.access.access_log import AccessLog
 from api.access.authenticator import Authenticator
 from api.access.door import Door
 from api.access.open_connections import OpenConnections
+from api.access.sessions import Sessions
 from api.event_loop.loop import EventLoop
 from api.http.body_budget import BodyBudget
 from api.http.forwarded import TrustedProxies
@@ -79,6 +80,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         unstored=unstored,
         loop=loop,
         authenticator=authenticator,
+        sessions=Sessions(authenticator, store.database.vault),
         open_connections=OpenConnections(loop, authenticator.valid_ids),
         access_log=AccessLog(store.api_keys, store.audit),
         windows=windows,

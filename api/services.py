@@ -13,6 +13,7 @@ from api.access.authenticator import Authenticator
 from api.access.current import current_caller
 from api.access.door import Door
 from api.access.open_connections import OpenConnections
+from api.access.sessions import Sessions
 from api.event_loop.loop import EventLoop
 from api.http.body_budget import BodyBudget
 from api.limits.project_limiter import ProjectLimiter
@@ -56,6 +57,7 @@ class Services:
     unstored: UnstoredContents
     loop: EventLoop
     authenticator: Authenticator
+    sessions: Sessions
     open_connections: OpenConnections
     access_log: AccessLog
     windows: Windows

@@ -1,7 +1,7 @@
 """Identifiers: time-ordered UUIDv7 in the database, prefixed hexadecimal digits in the API."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import uuid_utils.compat
@@ -32,6 +32,11 @@ def id_floor(moment: datetime) -> UUID:
     The first 48 bits of a UUIDv7 are the Unix time in milliseconds.
     """
     return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+def time_of_id(made: UUID) -> datetime:
+    """Return the time at which a UUIDv7 was made, to the millisecond."""
+    return datetime.fromtimestamp((made.int >> 80) / 1000, UTC)
 
 
 def response_wire_id(response_id: UUID) -> str:

@@ -21,6 +21,10 @@ ACTIONS = {
     "admin_projects.create": "project.create",
     "admin_projects.delete": "project.delete",
     "admin_projects.update": "project.update",
+    "dashboard.cancel_response": "response.cancel",
+    "dashboard.delete_response": "response.delete",
+    "dashboard.log_in": "session.begin",
+    "dashboard.retry_response": "response.retry",
     "webhook_deliveries.replay": "webhook_endpoint.replay",
     "webhook_deliveries.try_out": "webhook_endpoint.test",
     "webhooks.create": "webhook_endpoint.create",
@@ -89,6 +93,8 @@ def _write(trail: AuditTrail, entry: AuditEntryRecord) -> None:
 
 
 def _code_of(response: Response) -> str:
+    if (code := g.get("error_code")) is not None:
+        return str(code)
     body = response.get_json(silent=True) if response.is_json else None
     error = body.get("error") if isinstance(body, dict) else None
     return str((error or {}).get("code") or response.status_code)

@@ -8,7 +8,8 @@ from api.access.access_log import AccessLog
 from api.access.authenticator import Authenticator
 from api.access.current import current_caller
 from api.access.open_connections import OpenConnections, RevocableBody
-from api.access.route_scopes import PUBLIC, SCOPES
+from api.access.route_scopes import DASHBOARD, PUBLIC, SCOPES
+from api.access.sessions import Sessions
 from api.event_loop.loop_body import LoopBody
 from api.http.forwarded import client_address
 from models.access.caller import Caller
@@ -18,17 +19,22 @@ from models.errors import ForbiddenError
 def install_authentication(
     app: Flask,
     authenticator: Authenticator,
+    sessions: Sessions,
     connections: OpenConnections,
     access_log: AccessLog,
 ) -> None:
     """Refuse requests without a valid key of the needed scope; end answers of revoked keys."""
 
+    def identify() -> Caller:
+        if request.blueprint == DASHBOARD:
+            return sessions.authenticate(request, client_address())
+        return authenticator.authenticate(request.headers.get("Authorization"), client_address())
+
     def authenticate() -> None:
         # A preflight request of a browser has no credentials (Fetch standard).
         if request.endpoint in PUBLIC or request.method == "OPTIONS":
             return
-        caller = authenticator.authenticate(request.headers.get("Authorization"), client_address())
-        g.caller = caller
+        g.caller = caller = identify()
         if request.endpoint is not None:
             _check_scope(caller, request.endpoint)
         if caller.key_id is not None:

@@ -85,14 +85,16 @@ class Authenticator:
 
         Raises `InvalidApiKeyError` if its key is valid no longer.
         """
-        if caller.key_id is None:
-            renewed = self._open_caller()
-        else:
-            found = self._find_key(caller.key_id)
-            renewed = None if found is None else found[1]
+        key_id = caller.key_id
+        renewed = self._open_caller() if key_id is None else self.of_key(key_id)
         if renewed is None:
             raise InvalidApiKeyError
         return renewed
+
+    def of_key(self, key_id: str) -> Caller | None:
+        """Return the caller that a key stands for, as it is now; None if it is not valid."""
+        found = self._find_key(key_id)
+        return None if found is None else found[1]
 
     def recognise(self, header: str | None) -> Caller | None:
         """Return whom limits count a request for, without asking the store; None if unknown.

@@ -4,7 +4,19 @@ from models.access.scopes import Scope
 
 _READ, _WRITE = Scope.RESPONSES_READ, Scope.RESPONSES_WRITE
 
-PUBLIC = frozenset({"health.livez", "health.readyz"})
+DASHBOARD = "dashboard"
+"""Name of the blueprint of the dashboard, whose routes know sessions besides keys."""
+
+PUBLIC = frozenset(
+    {
+        "dashboard.home",
+        "dashboard.log_in",
+        "dashboard.show_login",
+        "dashboard.static",
+        "health.livez",
+        "health.readyz",
+    }
+)
 """Routes that need no key."""
 
 SCOPES: dict[str, Scope | None] = {
@@ -32,6 +44,16 @@ SCOPES: dict[str, Scope | None] = {
     "conversations.retrieve": Scope.CONVERSATIONS,
     "conversations.retrieve_item": Scope.CONVERSATIONS,
     "conversations.update": Scope.CONVERSATIONS,
+    "dashboard.cancel_response": _WRITE,
+    "dashboard.delete_response": _WRITE,
+    "dashboard.list_responses": _READ,
+    "dashboard.log_out": None,
+    "dashboard.poll_response": _READ,
+    "dashboard.poll_responses": _READ,
+    "dashboard.retry_response": _WRITE,
+    "dashboard.show_json": _READ,
+    "dashboard.show_response": _READ,
+    "dashboard.stream": _READ,
     "docs.docs": None,
     "docs.openapi": None,
     "docs.static": None,

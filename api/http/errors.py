@@ -19,16 +19,16 @@ WEBSOCKET_VERSION = "13"
 
 def install_error_handlers(app: Flask) -> None:
     """Register handlers that convert every exception raised by a view to an error response."""
-    app.register_error_handler(AppError, _answer)
-    app.register_error_handler(HTTPException, _answer_http)
-    app.register_error_handler(redis.RedisError, _answer_redis)
-    app.register_error_handler(Exception, _answer_unexpected)
+    app.register_error_handler(Exception, answer_error)
     install_outage_log(app)
 
 
+def answer_error(error: Exception) -> Response:
+    """Return the answer to a request whose view has raised an exception."""
+    return _answer_http(error) if isinstance(error, HTTPException) else _answer(as_app_error(error))
+
+
 def _answer(error: AppError) -> Response:
-    if isinstance(error, UnavailableError):
-        note_outage(error)
     response = jsonify(error.body())
     response.status_code = error.http_status
     if error.retry_after_s is not None:
@@ -59,14 +59,6 @@ def _answer_http(error: HTTPException) -> Response:
             response = _answer(refusal)
             response.status_code = error.code or 400
             return response
-
-
-def _answer_redis(error: redis.RedisError) -> Response:
-    return _answer(as_app_error(error))
-
-
-def _answer_unexpected(error: Exception) -> Response:
-    return _answer(as_app_error(error))
 
 
 def as_app_error(error: Exception) -> AppError:

@@ -156,7 +156,7 @@ def _add_page_headers(response: Response) -> Response:
     response.headers["X-Frame-Options"] = "DENY"
     if response.mimetype == "text/html":
         response.headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
-        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers.setdefault("Referrer-Policy", "no-referrer")
     return response
 
 

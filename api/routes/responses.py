@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
-import redis
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
@@ -16,7 +15,7 @@ from api.access.current import current_caller
 from api.routes.item_pages import LoadedItems, read_page
 from api.routes.queries import ItemsQuery, ListQuery, ResponsePath, RetrieveQuery
 from api.services import project_id, services
-from api.streaming.cancel import cancel, clean_up, request_cancel
+from api.streaming.cancel import cancel, clean_up, delete_response
 from api.streaming.event_names import read_naming
 from api.streaming.foreground import wait_foreground
 from api.streaming.sse import stream_events
@@ -140,20 +139,8 @@ def cancel_response(path: ResponsePath) -> Response:
 @blueprint.delete("/<string:response_id>", responses={200: DeletedResponse})
 def delete(path: ResponsePath) -> Response:
     """Delete a response, its items and its events; stop it if it runs."""
-    app_services = services()
-    record = _find_row(path.response_id)
-    if record.status not in TERMINAL:
-        request_cancel(app_services, record)
-    if app_services.store.responses.delete(record.project_id, record.id) is None:
+    if not delete_response(services(), _find_row(path.response_id)):
         raise ResponseNotFoundError(path.response_id)
-    try:
-        app_services.log.forget([record.id])
-        if not record.store:
-            app_services.unstored.forget(record.id)
-    except redis.RedisError as error:
-        # The store has deleted the response; retention will delete its log from Redis.
-        logger.warning("log not deleted", extra={"error": str(error)})
-    app_services.log.wake_readers(record.id)  # current readers then see that it is gone
     return _json(DeletedResponse(id=path.response_id))
 
 

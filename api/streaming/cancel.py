@@ -12,7 +12,7 @@ from models.errors import UnavailableError
 from models.recording.finalize import finalize_orphan
 from models.responses.ending import EndingCause
 from models.responses.record import ResponseRecord
-from models.responses.status import ResponseStatus
+from models.responses.status import TERMINAL, ResponseStatus
 from models.streams.cancel_channel import publish_cancel
 
 logger = logging.getLogger(__name__)
@@ -58,6 +58,26 @@ def request_cancel(services: Services, record: ResponseRecord) -> ResponseRecord
         # The worker reads the flag in the row with its next heartbeat.
         logger.warning("cancel message not published", extra={"error": str(error)})
     return services.store.claims.request_cancel(record.project_id, record.id)
+
+
+def delete_response(services: Services, record: ResponseRecord) -> bool:
+    """Delete a response, its items and its events; stop it if it runs.
+
+    Return False if it has been deleted meanwhile.
+    """
+    if record.status not in TERMINAL:
+        request_cancel(services, record)
+    if services.store.responses.delete(record.project_id, record.id) is None:
+        return False
+    try:
+        services.log.forget([record.id])
+        if not record.store:
+            services.unstored.forget(record.id)
+    except redis.RedisError as error:
+        # The store has deleted the response; retention will delete its log from Redis.
+        logger.warning("log not deleted", extra={"error": str(error)})
+    services.log.wake_readers(record.id)  # current readers then see that it is gone
+    return True
 
 
 def forget_unstored(services: Services, record: ResponseRecord) -> None:

@@ -8,6 +8,7 @@ _BANNER = """
 Antiphon is up.
 
   API    {url}/v1   ({access})
+  Web    {url}/   (dashboard)
   Docs   {url}/docs
   Model  {models}
   Files  {data_dir}

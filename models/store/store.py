@@ -19,6 +19,7 @@ from models.store.content.codec import ContentCodec
 from models.store.content.data_keys import DataKeys
 from models.store.content.old_rows import OldContent
 from models.store.conversations import Conversations
+from models.store.dashboard.progress import ProgressReader
 from models.store.finish import Finisher
 from models.store.idempotency_keys import IdempotencyKeys
 from models.store.items import Items
@@ -41,6 +42,7 @@ class Store:
     responses: Responses
     lists: ResponseLists
     items: Items
+    progress: ProgressReader
     claims: Claims
     finisher: Finisher
     checkpoints: Checkpoints
@@ -90,6 +92,7 @@ class Store:
             responses=Responses(database, codec),
             lists=ResponseLists(database, codec),
             items=Items(database, codec),
+            progress=ProgressReader(database),
             claims=Claims(database, codec),
             finisher=Finisher(database, codec),
             checkpoints=Checkpoints(database),

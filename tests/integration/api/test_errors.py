@@ -51,7 +51,7 @@ def refuse_items(sql: RunSql) -> Iterator[None]:
     sql("ALTER TABLE items DROP CONSTRAINT inner_detail")
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/response", "/v1/responses/", "/v2/responses"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/response", "/v1/responses/", "/v2/responses"])
 def test_an_unknown_address_is_not_found(http: FlaskClient, path: str) -> None:
     answer = http.get(path)
 

@@ -50,6 +50,34 @@ ROUTES: dict[str, list[Callable[[Belongings], Request]]] = {
     "conversations.update": [
         lambda of: ("POST", f"/v1/conversations/{of.conversation}", {"metadata": {"a": "b"}}),
     ],
+    "dashboard.cancel_response": [
+        lambda of: ("POST", f"/dashboard/responses/{of.response}/cancel", None),
+    ],
+    "dashboard.delete_response": [
+        lambda of: ("POST", f"/dashboard/responses/{of.response}/delete", None),
+    ],
+    "dashboard.list_responses": [
+        lambda of: ("GET", f"/dashboard/responses?after={of.response}", None),
+        lambda of: ("GET", "/dashboard/responses?meta=secret%3Dtheirs", None),
+    ],
+    "dashboard.poll_response": [
+        lambda of: ("GET", f"/dashboard/responses/{of.response}/summary", None),
+    ],
+    "dashboard.poll_responses": [
+        lambda of: ("GET", f"/dashboard/responses/rows?after={of.response}", None),
+    ],
+    "dashboard.retry_response": [
+        lambda of: ("POST", f"/dashboard/responses/{of.response}/retry", None),
+    ],
+    "dashboard.show_json": [
+        lambda of: ("GET", f"/dashboard/responses/{of.response}/json", None),
+    ],
+    "dashboard.show_response": [
+        lambda of: ("GET", f"/dashboard/responses/{of.response}", None),
+    ],
+    "dashboard.stream": [
+        lambda of: ("GET", f"/dashboard/responses/{of.response}/events", None),
+    ],
     "responses.cancel_response": [
         lambda of: ("POST", f"/v1/responses/{of.response}/cancel", None),
     ],
@@ -100,6 +128,7 @@ ROUTES: dict[str, list[Callable[[Belongings], Request]]] = {
 """Requests of each route that has an id in its path or query."""
 
 WITHOUT_IDS = {
+    "dashboard.log_out",
     "docs.docs",
     "docs.openapi",
     "docs.static",
@@ -139,7 +168,7 @@ OF_OPERATORS: dict[str, tuple[str, str]] = {
 }
 """Method and path of the routes of the admin API, which is about all projects."""
 
-_VARYING = {"x-request-id", "date"}
+_VARYING = {"x-request-id", "date", "set-cookie"}
 
 
 def snapshot(caller: Caller, of: Belongings) -> list[bytes]:
@@ -204,6 +233,6 @@ def test_its_owner_is_not_refused(
 ) -> None:
     """The requests above are refused for their ids alone."""
     # A test event cannot be delivered: nobody listens there.
-    expected = 400 if "/test" in make(theirs)[1] else 200
+    expected = {400} if "/test" in make(theirs)[1] else {200, 303}
 
-    assert them.ask(*make(theirs)).status_code == expected
+    assert them.ask(*make(theirs)).status_code in expected

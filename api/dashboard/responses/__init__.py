@@ -1,0 +1,1 @@
+"""Pages about responses: their list, one of them, and what people do with them."""

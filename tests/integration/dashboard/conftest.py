@@ -1,0 +1,57 @@
+"""Fixtures of the tests of the dashboard: a server with a secret file, and a browser's visitor."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from flask_openapi3.openapi import OpenAPI
+
+from models.access.scopes import Scope
+from models.settings import Settings
+from models.store.store import Store
+from models.tables import DEFAULT_PROJECT
+from tests.integration.dashboard.visitor import Visitor
+from tests.integration.keys import create_key
+
+LOOKS = frozenset({Scope.DASHBOARD, Scope.RESPONSES_READ})
+OPERATES = LOOKS | {Scope.RESPONSES_WRITE}
+
+SignIn = Callable[..., Visitor]
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    path = tmp_path / "secret"
+    path.write_text("a secret of the server\n")
+    return settings.model_copy(update={"secret_file": path})
+
+
+@pytest.fixture
+def key_store(settings: Settings) -> Iterator[Store]:
+    """Return a store that can create keys."""
+    assert settings.database_url is not None
+    url, path = settings.database_url, settings.secret_file
+    with closing(Store.open(url, pool_size=1, secret_file=path)) as store:
+        yield store
+
+
+@pytest.fixture
+def visitor(app: OpenAPI) -> Visitor:
+    """Return somebody who has not signed in."""
+    return Visitor(app.test_client())
+
+
+@pytest.fixture
+def sign_in(app: OpenAPI, key_store: Store) -> SignIn:
+    """Return a function that makes a visitor with a key of a project, and signs them in."""
+
+    def signed_in(
+        scopes: frozenset[Scope] = OPERATES, project_id: str = DEFAULT_PROJECT
+    ) -> Visitor:
+        made = Visitor(app.test_client())
+        answer = made.sign_in(create_key(key_store, project_id, scopes))
+        assert answer.status_code == 303, answer.text
+        return made
+
+    return signed_in
