@@ -69,3 +69,16 @@ def worker_identity(**changes: Any) -> WorkerIdentity:
         "pid": 1,
     }
     return WorkerIdentity(**fields | changes)
+
+
+def usage_of(
+    *, input_tokens: int = 0, cached_tokens: int = 0, output_tokens: int = 0
+) -> dict[str, Any]:
+    """Return a usage in its stored form."""
+    return {
+        "input_tokens": input_tokens,
+        "input_tokens_details": {"cached_tokens": cached_tokens},
+        "output_tokens": output_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": input_tokens + output_tokens,
+    }

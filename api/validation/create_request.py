@@ -35,6 +35,7 @@ from models.errors import (
 )
 from models.grammars.compile import grammar_of
 from models.ids import input_item_id, new_id
+from models.responses.end_user import end_user_of
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.schemas.request.create_response import CreateResponse
@@ -99,6 +100,7 @@ def create_response(
         attempt=0,
         priority=_PRIORITIES.get(parameters.service_tier or "", 0)
         + (0 if body.background else _AWAITED),
+        end_user=end_user_of(project_id, parameters),
         # Whole seconds, as clients see it: events derived from the row are the same each time.
         created_at=datetime.now(UTC).replace(microsecond=0),
         parameters=parameters.model_dump(exclude_none=True, by_alias=True),

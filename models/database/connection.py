@@ -42,6 +42,7 @@ def _by_value(kind: type[StrEnum]) -> Enum:
     )
 
 
+_JOIN_BY_HASH = text("SET LOCAL enable_nestloop = off")
 _PLAN_ANEW = text("SET LOCAL plan_cache_mode = force_custom_plan")
 
 
@@ -121,6 +122,18 @@ class Database:
         with _translate_errors(), self._upkeep_pool.statement(UPKEEP) as connection:
             if not connection.info.get(_MAY_UPKEEP):
                 _check_role(connection)
+            yield connection
+
+    @contextmanager
+    def upkeep_join(self) -> Iterator[Connection]:
+        """Provide a connection for such a statement that joins many rows; raises likewise.
+
+        Without statistics, of tables that are new, Postgres would join them by nested loops.
+        """
+        with _translate_errors(), self._upkeep_pool.transaction(UPKEEP) as connection:
+            if not connection.info.get(_MAY_UPKEEP):
+                _check_role(connection)
+            connection.execute(_JOIN_BY_HASH)
             yield connection
 
     @contextmanager

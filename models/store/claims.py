@@ -11,6 +11,8 @@ from sqlalchemy import text
 from models.database.connection import Database
 from models.responses.record import ResponseRecord
 from models.store.content.codec import ContentCodec
+from models.store.fairness.charges import CHARGE_FLOWS, CHARGED_BEFORE, cost_of
+from models.store.fairness.order import ANY_ELIGIBLE, START_FLOWS, fair_order
 from models.store.rows import (
     CLAIM_COLUMNS,
     COLUMNS,
@@ -19,50 +21,45 @@ from models.store.rows import (
     to_record,
 )
 
-# Fair scheduling: first the project with the fewest running responses, then of that project the
-# oldest response of its highest priority. Ties between projects are decided by lot: if the oldest
-# response won, a worker with room for one would always serve the project with the longest queue.
-# A worker without a lease gets none.
-# Sub-selects, not a join: Postgres may execute a join as a scan of all that is queued.
+# A claim reads flows and writes only to those that are new: it waits for no other claim, and none
+# waits for it. A worker without a lease gets none. Sub-selects, not a join: Postgres may execute a
+# join as a scan of all that is queued.
 _CLAIM = select_records(f"""
-    WITH running AS (
-        SELECT project_id, count(*) AS num FROM responses
-        WHERE status = 'in_progress' AND model = :model GROUP BY project_id
-    ), head AS (
-        SELECT p.project_id, oldest.id
-        FROM projects p CROSS JOIN LATERAL (
-            SELECT q.id FROM responses q
-            WHERE q.project_id = p.project_id AND q.model = :model AND q.status = 'queued'
-              AND CASE WHEN q.isolated THEN :is_idle ELSE NOT :stands_by END
-              AND (q.store OR NOT :only_stored)
-            ORDER BY q.priority DESC, q.id LIMIT 1 FOR UPDATE SKIP LOCKED
-        ) oldest
-    ), fairest AS (
-        SELECT head.project_id, head.id FROM head LEFT JOIN running USING (project_id)
-        ORDER BY coalesce(running.num, 0), random() LIMIT 1
+    WITH {fair_order(is_claim=True)}, {START_FLOWS}, fairest AS MATERIALIZED (
+        SELECT project_id, id FROM fair
+        UNION ALL SELECT project_id, id FROM ({ANY_ELIGIBLE}) unknown LIMIT 1
     )
     UPDATE responses r
     SET status = 'in_progress', attempt = r.attempt + 1, worker_id = :worker_id,
         started_at = coalesce(r.started_at, now())
     WHERE r.project_id = (SELECT project_id FROM fairest) AND r.id = (SELECT id FROM fairest)
-      AND r.model = :model AND r.status = 'queued'
+      AND r.status = 'queued'
       AND EXISTS (SELECT FROM workers w WHERE w.id = :worker_id AND w.lease_until > now())
     RETURNING {CLAIM_COLUMNS}
 """)
 
-_HAND_BACK = text("""
-    UPDATE responses r
-    SET status = 'queued', worker_id = NULL, checkpoint = coalesce(mine.checkpoint, r.checkpoint)
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:checkpoints AS bytea[]))
-         AS mine (id, attempt, checkpoint)
-    WHERE r.project_id = :project_id AND r.id = mine.id AND r.attempt = mine.attempt
-      AND r.status = 'in_progress'
-    RETURNING r.id
+# Tokens so far are charged, too.
+_HAND_BACK = text(f"""
+    WITH {CHARGED_BEFORE}), back AS (
+        UPDATE responses r
+        SET status = 'queued', worker_id = NULL,
+            checkpoint = coalesce(mine.checkpoint, r.checkpoint),
+            charged = greatest(r.charged, mine.cost)
+        FROM before
+        JOIN unnest(CAST(:ids AS uuid[]), CAST(:checkpoints AS bytea[]), CAST(:costs AS float[]))
+             AS mine (id, checkpoint, cost) ON mine.id = before.id
+        WHERE r.project_id = before.project_id AND r.id = before.id
+        RETURNING r.id, r.model, r.priority < 0 AS is_flex, r.project_id, r.end_user,
+                  r.charged - before.charged AS tokens
+    ), due AS (
+        SELECT *, CAST(NULL AS float) AS whole FROM back WHERE tokens > 0
+    ), {CHARGE_FLOWS}
+    SELECT id FROM back
 """)
 
 _STANDS_BY = text("""
     SELECT r.id FROM responses r
-    WHERE r.project_id IS NOT NULL AND r.model = :model AND r.status = 'queued' AND r.isolated
+    WHERE r.project_id IS NOT NULL AND r.status = 'queued' AND r.isolated
       AND :worker_id = (SELECT w.id FROM workers w
                         WHERE w.project_id IS NOT NULL AND w.model = :model
                           AND w.lease_until > now() ORDER BY w.id LIMIT 1)
@@ -75,7 +72,7 @@ _HAS_QUEUED = text("""
 """)
 
 _URGENT_PROJECTS = text("""
-    SELECT p.project_id FROM projects p WHERE EXISTS (
+    SELECT p.project_id FROM unnest(CAST(:project_ids AS text[])) AS p (project_id) WHERE EXISTS (
         SELECT FROM responses q
         WHERE q.project_id = p.project_id AND q.model = :model AND q.status = 'queued'
           AND q.priority > 1)
@@ -158,15 +155,17 @@ class Claims:
         with self._database.upkeep() as connection:
             return connection.execute(_HAS_QUEUED, {"model": model}).first() is not None
 
-    def urgent_projects(self, model: str) -> set[str]:
-        """Return the projects of which a response of the `priority` tier is queued for a model."""
+    def urgent_projects(self, model: str, project_ids: Iterable[str]) -> set[str]:
+        """Return those projects of which a `priority` response is queued for a model."""
+        values = {"model": model, "project_ids": list(project_ids)}
         with self._database.upkeep() as connection:
-            return set(connection.execute(_URGENT_PROJECTS, {"model": model}).scalars())
+            return set(connection.execute(_URGENT_PROJECTS, values).scalars())
 
     def hand_back(self, claims: Iterable[Claim]) -> set[UUID]:
         """Put running responses back into the queue; return the ids whose attempt was current.
 
-        The checkpoint of each is written too, if it has one and is not `store: false`.
+        The checkpoint of each is written too, if it has one and is not `store: false`; its usage so
+        far, if it has one, is charged to its flows.
         """
         by_project = groupby(sorted(claims, key=_project_of), key=_project_of)
         return {
@@ -181,6 +180,7 @@ class Claims:
             "ids": [row.id for row in rows],
             "attempts": [row.attempt for row in rows],
             "checkpoints": [_checkpoint_of(row) for row in rows],
+            "costs": [cost_of(row.usage) if isinstance(row, ResponseRecord) else 0 for row in rows],
         }
         with self._database.statement(project_id) as connection:
             return connection.execute(_HAND_BACK, values).scalars().all()

@@ -15,10 +15,12 @@ from models.responses.record import ResponseRecord
 from models.responses.status import CONTINUABLE, ResponseStatus, sources_of
 from models.store.content.codec import ERROR, EVENTS, ContentCodec, StoredItem
 from models.store.content.row_cipher import RowCipher, as_json
+from models.store.fairness.charges import CHARGE_FLOWS, cost_of
 from models.tables.webhook_delivery import GIVE_UP_H
 
-# Status, output, usage, events and webhook deliveries in one transaction, or nothing if the attempt
-# is stale. With a conversation, the turn is also appended to it and its lock is released.
+# Status, output, usage, charges, events and webhook deliveries in one transaction, or nothing if
+# the attempt is stale. With a conversation, the turn is also appended to it and its lock is
+# released.
 _FINISH = """
     WITH finished AS (
         UPDATE responses
@@ -27,7 +29,8 @@ _FINISH = """
             tool_secrets = NULL
         WHERE project_id = :project_id AND id = :id AND attempt = :attempt
           AND status = ANY(:sources)
-        RETURNING id, project_id, store, background, conversation_id
+        RETURNING id, project_id, store, background, conversation_id,
+                  model, priority < 0 AS is_flex, end_user, charged
     ), archived AS (
         INSERT INTO event_archives (response_id, project_id, num_events, data)
         SELECT id, project_id, :num_events, :data FROM finished WHERE store
@@ -67,12 +70,16 @@ _FINISH = """
         FROM finished JOIN webhook_endpoints e ON e.project_id = finished.project_id
         WHERE finished.background AND e.disabled_at IS NULL
           AND :event_type = ANY(e.event_types)
-    )
+    ), due AS (
+        SELECT model, is_flex, project_id, end_user, :cost - charged AS tokens, :cost AS whole
+        FROM finished WHERE :cost > charged
+    ), {charges}
     SELECT id FROM finished
 """
 
 _FINISH_IN_CLEAR = text(
     _FINISH.format(
+        charges=CHARGE_FLOWS,
         turn="""
             SELECT extended.*, i.direction, i.position, i.body
             FROM extended JOIN items i ON i.project_id = extended.project_id
@@ -81,18 +88,19 @@ _FINISH_IN_CLEAR = text(
             SELECT extended.*, 'output', item.position, item.body
             FROM extended, json_array_elements(CAST(:output AS json))
                 WITH ORDINALITY AS item (body, position)
-        """
+        """,
     )
 )
 
 # What is encrypted for a response is not what is encrypted for its conversation.
 _FINISH_WITH_TURN = text(
     _FINISH.format(
+        charges=CHARGE_FLOWS,
         turn="""
             SELECT extended.*, '' AS direction, item.position, item.body
             FROM extended, json_array_elements(CAST(:turn AS json))
                 WITH ORDINALITY AS item (body, position)
-        """
+        """,
     )
 )
 
@@ -140,6 +148,7 @@ class Finisher:
             "event_type": f"response.{ending.status}",
             "give_up_h": GIVE_UP_H,
             "usage": _json_or_null(ending.usage),
+            "cost": cost_of(ending.usage),
             "error": _json_or_null(self._encode_error(claimed, ending)),
             "incomplete_details": _json_or_null(ending.incomplete_details),
             "finished_at": ending.finished_at,

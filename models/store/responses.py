@@ -15,6 +15,7 @@ from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.store.content.codec import PARAMETERS, ContentCodec
 from models.store.content.row_cipher import RowCipher, as_json
+from models.store.fairness.charges import ENTER_FLOWS
 from models.store.idempotency_keys import RequestKey, take_key
 from models.store.rows import (
     COLUMNS,
@@ -27,7 +28,7 @@ from models.store.rows import (
 
 # One statement is one transaction: the row and its items are written together or not at all, and so
 # is the lock on its conversation, which is released when the response ends.
-_CREATE = text("""
+_CREATE = text(f"""
     WITH locked AS (
         UPDATE conversations SET running_id = :id
         WHERE project_id = :project_id AND id = :conversation_id AND running_id IS NULL
@@ -35,19 +36,19 @@ _CREATE = text("""
     ), created AS (
         INSERT INTO responses (id, project_id, model, status, background, store, priority,
                                previous_response_id, conversation_id, metadata, parameters,
-                               content_key, tool_secrets, created_at, reservation)
+                               content_key, tool_secrets, created_at, reservation, end_user)
         SELECT :id, :project_id, :model, 'queued', :background, :store, :priority,
                :previous_response_id, :conversation_id, CAST(:metadata AS json),
                CAST(:parameters AS json), :content_key, :tool_secrets, :created_at,
-               CAST(:reservation AS json)
+               CAST(:reservation AS json), :end_user
         WHERE CAST(:conversation_id AS uuid) IS NULL OR EXISTS (SELECT FROM locked)
-        RETURNING id, project_id
+        RETURNING id, project_id, model, priority, end_user
     ), written AS (
         INSERT INTO items (response_id, direction, position, project_id, body)
         SELECT created.id, 'input', item.position - 1, created.project_id, item.body
         FROM created, json_array_elements(CAST(:items AS json))
             WITH ORDINALITY AS item (body, position)
-    )
+    ), {ENTER_FLOWS}
     SELECT id FROM created
 """)
 
@@ -126,6 +127,7 @@ class Responses:
             "content_key": stored_content_key(new, self._database.vault),
             "tool_secrets": stored_tool_secrets(new, self._database.vault),
             "created_at": new.created_at,
+            "end_user": new.end_user,
             "reservation": _reservation(new),
             "items": as_json(self._codec.items_of_response(new, "input", items)),
         }

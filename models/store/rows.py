@@ -22,7 +22,10 @@ COLUMNS = """
     r.finished_at, r.usage, r.error, r.incomplete_details
 """
 
-CLAIM_COLUMNS = COLUMNS + ", r.checkpoint, r.isolated, r.tool_secrets, r.calls_begun, r.reservation"
+CLAIM_COLUMNS = f"""
+    {COLUMNS}, r.checkpoint, r.isolated, r.tool_secrets, r.calls_begun, r.reservation, r.end_user,
+    r.charged
+"""
 """Columns for the process that claims or takes over a response: more than readers get."""
 
 OUTPUT = """

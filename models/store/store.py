@@ -20,6 +20,7 @@ from models.store.content.data_keys import DataKeys
 from models.store.content.old_rows import OldContent
 from models.store.conversations import Conversations
 from models.store.dashboard.progress import ProgressReader
+from models.store.fairness.flows import Flows
 from models.store.finish import Finisher
 from models.store.idempotency_keys import IdempotencyKeys
 from models.store.items import Items
@@ -46,6 +47,7 @@ class Store:
     claims: Claims
     finisher: Finisher
     checkpoints: Checkpoints
+    flows: Flows
     workers: Workers
     reaper: Reaper
     projects: Projects
@@ -96,6 +98,7 @@ class Store:
             claims=Claims(database, codec),
             finisher=Finisher(database, codec),
             checkpoints=Checkpoints(database),
+            flows=Flows(database),
             workers=Workers(database),
             reaper=Reaper(database, codec),
             projects=Projects(database),

@@ -4,6 +4,7 @@ from models.tables.api_key import ApiKey
 from models.tables.audit_entry import AuditEntry
 from models.tables.conversation import Conversation, ConversationItem
 from models.tables.event_archive import EventArchive
+from models.tables.flow import ProjectFlow, UserFlow
 from models.tables.idempotency_key import IdempotencyKey
 from models.tables.item import Item
 from models.tables.project import DEFAULT_PROJECT, Project
@@ -23,8 +24,10 @@ __all__ = [
     "IdempotencyKey",
     "Item",
     "Project",
+    "ProjectFlow",
     "Response",
     "ResponseMetadata",
+    "UserFlow",
     "WebhookDelivery",
     "WebhookEndpoint",
     "Worker",

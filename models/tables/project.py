@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Float, Text, func, text
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Float, Text, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -38,3 +38,7 @@ class Project(Base):
     """Time at which nothing was left of it but this row, which keeps its id from a second use."""
     data_key: Mapped[str | None] = mapped_column(Text)
     """Key of the content at rest, encrypted with a key of the operator's; created at first use."""
+    weight: Mapped[float] = mapped_column(server_default=text("1"))
+    """Share of the tokens that it gets, relative to other projects that have responses queued."""
+
+    __table_args__ = (CheckConstraint("weight > 0", name="projects_weight_is_positive"),)

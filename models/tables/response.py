@@ -4,7 +4,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Index, LargeBinary, SmallInteger, Text, func, text
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    func,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.database.connection import Base
@@ -30,6 +40,10 @@ class Response(Base):
     priority: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     """Responses with higher priority are claimed first: twice the tier (-1 for `flex`, 1 for
     `priority`), and one more in the foreground."""
+    end_user: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    """Digest of who it is for, among the end users of the project; see `end_user_of`."""
+    charged: Mapped[float] = mapped_column(server_default=text("0"))
+    """Tokens of earlier attempts, and of this one, that its flows have been charged for."""
     attempt: Mapped[int] = mapped_column(server_default="0")
     """Number of claims; the fencing token of all later writes, so that stale workers fail."""
     num_crashes: Mapped[int] = mapped_column(server_default="0")
@@ -62,10 +76,11 @@ class Response(Base):
 
     __table_args__ = (
         Index(
-            "responses_queued",
+            "responses_queued_by_user",
             "model",
             "project_id",
             text("priority DESC"),
+            "end_user",
             "id",
             postgresql_where=text("status = 'queued'"),
         ),

@@ -57,7 +57,8 @@ _CHANGES = """
 """
 
 _ROWS = """
-    SELECT r.id, r.status, r.attempt, r.num_crashes, r.background, r.store, r.usage, r.metadata,
+    SELECT r.id, r.status, r.attempt, r.num_crashes, r.background, r.end_user, r.store, r.usage,
+           r.metadata,
            r.previous_response_id, extract(epoch FROM r.started_at)::float8 AS started_at,
            (SELECT coalesce(json_agg(i.body ORDER BY i.position), '[]') FROM items i
             WHERE i.response_id = r.id AND i.direction = 'output') AS output,
@@ -94,6 +95,7 @@ class Row:
     attempt: int
     num_crashes: int
     background: bool
+    end_user: int
     store: bool
     usage: dict[str, Any] | None
     metadata: dict[str, str]
@@ -182,6 +184,7 @@ def _row(row: dict[str, Any]) -> Row:
         attempt=row["attempt"],
         num_crashes=row["num_crashes"],
         background=row["background"],
+        end_user=row["end_user"],
         store=row["store"],
         usage=row["usage"],
         metadata=row["metadata"],

@@ -55,6 +55,7 @@ def row(**changes: Any) -> Row:
         "attempt": 1,
         "num_crashes": 0,
         "background": True,
+        "end_user": 0,
         "store": True,
         "usage": {"input_tokens": len("job 7"), "output_tokens": NUM_TOKENS},
         "metadata": {"job": "7", "post": "0"},

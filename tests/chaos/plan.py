@@ -34,6 +34,11 @@ class Job:
     """True if the same request is sent again with the same Idempotency-Key."""
 
     @property
+    def user(self) -> str:
+        """End user of whom it is: one of two, who take turns."""
+        return f"user {self.number % 2}"
+
+    @property
     def text(self) -> str:
         """Input of the request, which contains the job's number."""
         return f"{POISON} {self.number}" if self.is_poison else f"job {self.number}"

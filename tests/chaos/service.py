@@ -1,6 +1,7 @@
 """Invariants of order, deletion, idempotency, cleanup and return of service: I10 to I15."""
 
 from bisect import bisect_left, insort
+from collections import defaultdict
 from collections.abc import Iterator
 
 from tests.chaos.audit import is_left
@@ -16,8 +17,9 @@ _OURS = ("worker-", "maintenance", "api")
 def no_overtaking(history: History) -> Iterator[str]:
     """Yield responses that were overtaken by more later ones than all workers can run at a time.
 
-    Those in the foreground may overtake those in the background. Unstored responses are exempt:
-    their content is in Redis, and while that is down they wait.
+    Those of one end user, that is: end users take turns. Those in the foreground may overtake those
+    in the background. Unstored responses are exempt: their content is in Redis, and while that is
+    down they wait.
     """
     inserted = {
         change.response_id: change.at
@@ -29,14 +31,17 @@ def no_overtaking(history: History) -> Iterator[str]:
         for row in history.kept.rows.values()
         if row.started_at is not None and row.response_id in inserted
     ]
-    later_starts: dict[bool, list[float]] = {False: [], True: []}
+    later_starts: defaultdict[tuple[int, bool], list[float]] = defaultdict(list)
     for _, started_at, response_id in sorted(begun, reverse=True):
         row = history.kept.rows[response_id]
         overtaking = [True] if row.background else [True, False]
-        num_overtaking = sum(bisect_left(later_starts[one], started_at) for one in overtaking)
+        num_overtaking = sum(
+            bisect_left(later_starts[row.end_user, is_background], started_at)
+            for is_background in overtaking
+        )
         if row.store and num_overtaking > history.num_parallel:
             yield f"{response_id} was overtaken by {num_overtaking}"
-        insort(later_starts[row.background], started_at)
+        insort(later_starts[row.end_user, row.background], started_at)
 
 
 def deleted_is_gone(history: History) -> Iterator[str]:

@@ -326,3 +326,7 @@ def test_every_invariant_is_seen_broken() -> None:
 
 def test_what_a_client_waits_for_may_pass_what_is_in_the_background() -> None:
     assert not [name for name in check(overtaken(background=False)) if name.startswith("I10 ")]
+
+
+def test_another_end_user_may_overtake() -> None:
+    assert not [name for name in check(overtaken(end_user=1)) if name.startswith("I10 ")]

@@ -142,7 +142,7 @@ def http(app: OpenAPI) -> FlaskClient:
 @pytest.fixture
 def worker_timings() -> WorkerTimings:
     """Return timings of workers that stop at once, and start work only for wake-ups."""
-    return WorkerTimings(cancel_poll_s=0.02, poll_s=60)
+    return WorkerTimings(cancel_poll_s=0.02, poll_s=60, preempt_s=60)
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ class Desk:
         [[count]] = self.sql("SELECT num_crashes FROM responses WHERE id = %s", response.id)
         return int(count)
 
-    def add_project(self, project_id: str) -> str:
+    def add_project(self, project_id: str, *, weight: float = 1) -> str:
         """Add a project; return its id."""
-        self.sql("INSERT INTO projects (project_id) VALUES (%s)", project_id)
+        self.sql("INSERT INTO projects (project_id, weight) VALUES (%s, %s)", project_id, weight)
         return project_id

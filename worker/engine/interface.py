@@ -99,6 +99,8 @@ class GenerationRequest:
     """Salt of the prefix cache: prompt prefixes are shared among equal salts only."""
     images: Sequence[PromptImage] = ()
     """Images of the prompt, in the order of their tokens."""
+    fairness_key: str = ""
+    """Requests with different keys share the computation of prompts equally."""
 
 
 LOGPROB_FLOOR = -9999.0

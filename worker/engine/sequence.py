@@ -27,6 +27,7 @@ class Sequence:
         "blocks",
         "cache_salt",
         "digests",
+        "fairness_key",
         "forced_prefix",
         "id",
         "images",
@@ -51,6 +52,7 @@ class Sequence:
         self.id = request.sequence_id
         self.params = request.params
         self.cache_salt = request.cache_salt
+        self.fairness_key = request.fairness_key
         self.matcher = matcher
         self.penalties = penalties
         self.images = images

@@ -5,6 +5,7 @@ last token, then the task thread again.
 """
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -83,6 +84,13 @@ class Generation:
         """True if it must stop, even while it waits for the result of a call."""
         self.is_opening = False
         """True while calls are made that come before the first token."""
+        self._began_at: float | None = None
+        """Monotonic time of the first token of this attempt."""
+
+    @property
+    def run_s(self) -> float:
+        """Seconds since the first token of this attempt; 0 before it."""
+        return 0.0 if self._began_at is None else time.monotonic() - self._began_at
 
     @property
     def sequence_ids(self) -> list[str]:
@@ -115,6 +123,7 @@ class Generation:
         self.resume_logged(logged)
         if self._cause is None:
             self.resume_unlogged(unlogged)
+        self._began_at = None
         return self._cause is not None
 
     def resume_logged(self, tokens: Sequence[GeneratedToken]) -> bool:
@@ -177,6 +186,19 @@ class Generation:
         tokens = tuple(self._tokens[:num_tokens])
         checkpoint = Checkpoint(next_sequence_number=next_number, tokens=tokens)
         return replace(self.record, checkpoint=checkpoint)
+
+    def with_usage(self, record: ResponseRecord) -> ResponseRecord:
+        """Return a record of this response with its usage so far, if it has begun to generate."""
+        if not self.choices:
+            return record
+        return replace(record, usage=self.usage().model_dump())
+
+    def handed_back_record(self) -> ResponseRecord:
+        """Return the record to hand back: with its usage so far, and a checkpoint if there is one.
+
+        Call it once the response has stopped.
+        """
+        return self.with_usage(self.checkpointed_record() or self.record)
 
     def advance(self, delta: Delta) -> bool:
         """Process one delta; return True if no choice generates any more."""
@@ -258,6 +280,8 @@ class Generation:
         if delta.token_id is None:
             return
         self._tokens.append(GeneratedToken(number, delta.token_id))
+        if self._began_at is None:
+            self._began_at = time.monotonic()
         # Checkpoints hold no log probabilities: such a response is generated again from the start.
         self._can_be_replayed &= delta.logprobs is None
         if not self._has_open_messages:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -112,26 +112,43 @@ class RunningResponses:
             if not generation.is_released and (record := generation.checkpointed_record())
         ]
 
-    def release_flex(self, project_ids: Collection[str]) -> Generation | None:
-        """Stop and return the projects' latest response of the `flex` tier; None without one."""
+    def records(self) -> list[ResponseRecord]:
+        """Return the records of all running responses."""
         with self._changed:
-            running = self._running.values()
-            flex = [
+            return [generation.record for generation in self._running.values()]
+
+    def records_with_usage(self) -> list[ResponseRecord]:
+        """Return the records, with their usage so far, of all responses that generate."""
+        with self._changed:
+            running = list(self._running.values())
+        return [
+            generation.with_usage(generation.record)
+            for generation in running
+            if generation.run_s and not generation.is_released and not generation.is_over
+        ]
+
+    def preemptible(self) -> list[Generation]:
+        """Return the responses that can be put off, the youngest last."""
+        with self._changed:
+            return [
                 generation
-                for generation in running
-                if generation.record.priority < 0
-                and generation.record.project_id in project_ids
-                and not generation.is_released
+                for generation in self._running.values()
+                if not generation.is_released
                 and not generation.is_over
                 # A call would be made in vain.
                 and not generation.waiting
                 and not generation.is_opening
             ]
-        if not flex:
-            return None
-        flex[-1].is_released = True
-        self._abort_all(flex[-1])
-        return flex[-1]
+
+    def release(self, generation: Generation) -> bool:
+        """Stop a response, without ending it; return False if it has ended meanwhile."""
+        with self._changed:
+            is_running = self._running.get(generation.record.id) is generation
+            if not is_running or generation.is_over or generation.is_released:
+                return False
+            generation.is_released = True
+        self._abort_all(generation)
+        return True
 
     def release_all(self, *, is_lost: bool = False) -> list[Generation]:
         """Stop and return all generations, without ending them, for other workers to resume.

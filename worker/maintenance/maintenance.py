@@ -35,6 +35,10 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_S = 0.5
 """Seconds between two rounds."""
+FLOWS_S = 1.0
+"""Least time in seconds between two refreshes of the flows of fair queueing."""
+FLOWS_FACTOR = 10.0
+"""The same in durations of the last one, so that a long queue is not read all the time."""
 GRACE_S = 3.0
 """Seconds without reclaims after a database outage.
 
@@ -77,9 +81,10 @@ class Maintenance:
         self._pulse = pulse
         self._interval_s = interval_s
         self._reclaim_from = 0.0
+        self._flows_from = 0.0
         self._outages = {
             step: OutageLog(logger, f"maintenance step {step} failed")
-            for step in ("check_role", "reclaim", "wake")
+            for step in ("check_role", "reclaim", "wake", "refresh_flows")
         }
 
     def run(self, stopping: threading.Event) -> None:
@@ -89,6 +94,8 @@ class Maintenance:
             if time.monotonic() >= self._reclaim_from:
                 self._attempt(self.reclaim)
             self._attempt(self.wake)
+            if time.monotonic() >= self._flows_from:
+                self._attempt(self.refresh_flows)
 
     def close(self) -> None:
         """Close every connection."""
@@ -128,6 +135,13 @@ class Maintenance:
             missing = num_queued - self._client.llen(queue_name(model))
             if missing > 0:
                 self._wake_queue.wake(model, missing)
+
+    def refresh_flows(self) -> None:
+        """Let projects and end users without queued responses keep up with the others."""
+        began = time.monotonic()
+        self._store.flows.refresh()
+        ended = time.monotonic()
+        self._flows_from = max(began + FLOWS_S, ended + FLOWS_FACTOR * (ended - began))
 
     def _touch_pulse(self) -> None:
         if self._pulse is not None:

@@ -3,16 +3,13 @@
 Wake-ups keep the latency low; polling makes the worker independent of them.
 """
 
-import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 from models.background_thread import BackgroundThread
 from models.store.store import Store
 from worker.generation.registry import RunningResponses
-
-logger = logging.getLogger(__name__)
 
 
 class Poller:
@@ -54,10 +51,7 @@ class Poller:
         self._tasks.shutdown()
 
     def poll(self) -> None:
-        """Run queued responses if some were queued at the last poll too and this worker has room.
-
-        If it has none, preempt a `flex` response for a queued `priority` response of its project.
-        """
+        """Run queued responses if some were queued at the last poll, too, and there is room."""
         claims = self._store.claims
         self._running.is_standing_by = claims.is_due_to_stand_by(self._worker_id(), self._model)
         num_free = self._max_sequences - self._running.num_claims
@@ -67,18 +61,3 @@ class Poller:
             for _ in range(min(num_free, 8)):
                 self._tasks.submit(self._run_queued)
         self._was_queued = is_queued
-        if num_free <= 0 and (urgent := claims.urgent_projects(self._model)):
-            self._preempt_flex(urgent)
-
-    def _preempt_flex(self, project_ids: Collection[str]) -> None:
-        """Requeue a running `flex` response, between two tokens, in favour of a `priority` one.
-
-        Both are of one of these projects: tiers order the responses of one project. The task that
-        ran it then claims the next response in the fair order.
-        """
-        generation = self._running.release_flex(project_ids)
-        if generation is None:
-            return
-        generation.wait()
-        self._store.claims.hand_back([generation.checkpointed_record() or generation.record])
-        logger.info("response put off", extra={"response_id": generation.record.id.hex})

@@ -58,9 +58,7 @@ class Reconciler:
         released = self._running.release_all(is_lost=True)
         if released:
             logger.warning("responses released", extra={"count": len(released)})
-        self._to_hand_back += [
-            generation.checkpointed_record() or generation.record for generation in released
-        ]
+        self._to_hand_back += [generation.handed_back_record() for generation in released]
 
     def reconcile(self, rows: Sequence[ClaimedRow]) -> None:
         """Stop cancelled and overdue responses and hand back those that no task works on.

@@ -32,9 +32,11 @@ from worker.hosted.mcp.client import McpClient
 from worker.hosted.mcp.connection import McpTimeouts
 from worker.hosted.searxng import Searxng
 from worker.process.cancel_listener import CancelListener
+from worker.process.charger import Charger
 from worker.process.checkpointer import Checkpointer
 from worker.process.heartbeat import Heartbeat
 from worker.process.poller import Poller
+from worker.process.preemptor import Preemptor
 from worker.process.reconciler import Reconciler
 from worker.process.timings import WorkerTimings
 from worker.process.watchdog import Watchdog
@@ -151,6 +153,14 @@ class Runtime:
             worker_id=lambda: self._heartbeat.identity.id,
             interval_s=timings.poll_s,
         )
+        self._preemptor = Preemptor(
+            self._store,
+            self._running,
+            model=self.model_id,
+            max_sequences=settings.max_sequences,
+            timings=timings,
+        )
+        self._charger = Charger(self._store, self._running, interval_s=timings.charge_s)
 
     def start(self) -> None:
         """Start every thread.
@@ -166,6 +176,8 @@ class Runtime:
         self._heartbeat.start(self._reconciler.reconcile, self._reconciler.release_all)
         self._watchdog.start()
         self._poller.start(self.run_queued)
+        self._preemptor.start()
+        self._charger.start()
         logger.info("worker ready", extra={"model": self.model_id})
 
     def run_queued(self) -> None:
@@ -193,10 +205,7 @@ class Runtime:
             released = self._running.release_all()
             # They stop at the next engine step; the tokens of that step must be in the checkpoint.
             self._running.wait_empty(max(self._settings.drain_seconds, _STOP_S))
-            records = [
-                generation.checkpointed_record() or generation.record for generation in released
-            ]
-            self._hand_back(records)
+            self._hand_back([generation.handed_back_record() for generation in released])
 
     def _hand_back(self, records: Sequence[Claim]) -> None:
         try:
@@ -211,6 +220,8 @@ class Runtime:
     def stop(self) -> None:
         """Stop every thread and close every connection; call after `drain`."""
         self._watchdog.stop()
+        self._preemptor.stop()
+        self._charger.stop()
         self._poller.stop()
         self._engine.stop()
         self._emitter.stop()

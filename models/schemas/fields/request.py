@@ -37,8 +37,9 @@ TURN: FieldNotes = {
         "`disabled`: a prompt that is too long is refused; `auto`: see [below](#truncation)"
     ),
     "service_tier": honoured(
-        "within a project, `priority` is claimed before all others, `flex` after them, and within "
-        "a tier what a client waits for before what is in the background; `auto` means `default`; "
+        "within a project, `priority` is claimed before all others, and within a tier what a "
+        "client waits for before what is in the background; `flex` is claimed after everything "
+        "else, also of other projects; `auto` means `default`; "
         "`fast`, `scale` and `ultrafast` are treated as `default`; included in the response object"
     ),
     "max_tool_calls": honoured("an upper bound on the calls of a response"),
@@ -137,7 +138,8 @@ REASONING: FieldNotes = {
 HINTS: FieldNotes = {
     "client_metadata": no_effect("up to 64 pairs of strings; not stored"),
     "prompt_cache_key": honoured(
-        "prefixes of prompts are cached separately for each key; included in the response object"
+        "prefixes of prompts are cached separately for each key; names the end user if `user` does "
+        "not; included in the response object"
     ),
     "prompt_cache_retention": no_effect("included in the response object"),
     "prompt_cache_options": no_effect(
@@ -155,8 +157,14 @@ HINTS: FieldNotes = {
     "access_programs.cyber": no_effect("no ability of a model is withheld"),
     "image": no_effect("included in the response object"),
     "image.context_compression": refused("`auto` and `disabled` are accepted"),
-    "safety_identifier": no_effect("up to 128 characters; included in the response object"),
-    "user": no_effect("up to 64 characters; included in the response object"),
+    "safety_identifier": honoured(
+        "up to 128 characters; end users of a project [take turns](tenancy.md#fairness); included "
+        "in the response object"
+    ),
+    "user": honoured(
+        "up to 64 characters; names the end user if `safety_identifier` does not; included in the "
+        "response object"
+    ),
     "context_management": honoured("see [above](#counting-and-compacting)"),
     "context_management[].type": honoured("`compaction`"),
     "context_management[].compact_threshold": honoured(

@@ -44,6 +44,20 @@ def test_labels_are_stored_and_echoed(http: FlaskClient) -> None:
     assert "user" not in create(http)
 
 
+@pytest.mark.parametrize("store", [True, False])
+def test_an_end_user_is_stored_as_a_digest(http: FlaskClient, desk: Desk, store: bool) -> None:
+    for user in ("somebody", "somebody", "another"):
+        create(http, user=user, store=store)
+    create(http, store=store)
+
+    [one, same, other, nobody] = [
+        row[0] for row in desk.sql("SELECT end_user FROM responses ORDER BY id")
+    ]
+    assert one == same
+    assert len({one, other, nobody}) == 3
+    assert nobody == 0
+
+
 def test_a_cache_key_keeps_prefixes_apart() -> None:
     salts = [
         cache_salt("p", None),

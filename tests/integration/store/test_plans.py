@@ -52,6 +52,8 @@ def _explaining(database_url: str, role: str) -> str:
 @pytest.fixture
 def explaining_desk(database_url: str, sql: RunSql) -> Iterator[Desk]:
     """Yield a `Desk` whose connections log the plan of each executed statement."""
+    # Of what earlier tests have left, as autovacuum has seen it.
+    sql("DELETE FROM pg_statistic WHERE starelid >= 16384")
     urls = [_explaining(database_url, role) for role in (APP, MAINTENANCE)]
     with closing(Store.open(urls[0], maintenance_url=urls[1], pool_size=1)) as store:
         yield Desk(store, sql)

@@ -234,7 +234,7 @@ def test_a_drain_hands_the_summary_back(
 def test_a_summary_of_flex_is_put_off_for_what_is_urgent(
     http: FlaskClient, make_worker: MakeWorker, desk: Desk, worker_timings: WorkerTimings
 ) -> None:
-    make_worker(**_SLOW, max_sequences=1, timings=replace(worker_timings, poll_s=0.05))
+    make_worker(**_SLOW, max_sequences=1, timings=replace(worker_timings, preempt_s=0.05))
     response = create(http, input=SAID, service_tier="flex", **LIMIT)
     wait_for_summary(http, response["id"])
 

@@ -19,7 +19,7 @@ from models.store.item_pages import PageQuery
 from models.store.listing import ListFilter
 from models.store.store import Store
 from models.tables import DEFAULT_PROJECT, Project
-from tests.factories import input_message, output_message, stored_response
+from tests.factories import input_message, output_message, stored_response, usage_of
 from tests.integration.desk import Desk
 from tests.security.isolation.tenants import ENDPOINT, GIVEN_ID, KEY, METADATA, Tenant, api_key
 
@@ -39,6 +39,7 @@ def reach_for(store: Store, mine: str, theirs: Tenant) -> Iterator[Callable[[], 
     yield from _reach_for_conversations(store, mine, theirs)
     yield from _reach_for_webhooks(store, mine, theirs)
     yield lambda: store.checkpoints.begin_call(running, 1)
+    yield lambda: store.flows.charge(mine, [replace(running, usage=usage_of(input_tokens=9))])
     yield lambda: store.claims.hand_back([running])
     yield lambda: store.claims.request_cancel(mine, theirs.running.id)
     yield lambda: store.claims.take_over(running)
@@ -143,7 +144,10 @@ def keep_up(desk: Desk) -> Iterator[Callable[[], object]]:
     yield lambda: store.workers.served_models(worker.project_id)
     yield lambda: store.claims.is_due_to_stand_by(worker.id, model)
     yield lambda: store.claims.has_queued(model)
-    yield lambda: store.claims.urgent_projects(model)
+    yield lambda: store.claims.urgent_projects(model, [running.project_id])
+    yield lambda: store.flows.find_waiting(model)
+    yield lambda: (desk.create(), desk.sql("DELETE FROM user_flows"))
+    yield store.flows.refresh
     yield lambda: store.claims.claim(worker.id, model)
     yield lambda: store.checkpoints.write([running])
     yield store.reaper.reclaim

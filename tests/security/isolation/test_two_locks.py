@@ -31,6 +31,8 @@ TABLES = (
     "idempotency_keys",
     "webhook_endpoints",
     "webhook_deliveries",
+    "project_flows",
+    "user_flows",
     "projects",
     "api_keys",
 )

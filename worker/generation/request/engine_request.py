@@ -75,6 +75,7 @@ def engine_requests(
                     opens_reasoning=choice.opens_reasoning,
                 ),
                 cache_salt=cache_salt(generation.record.project_id, parameters.prompt_cache_key),
+                fairness_key=generation.record.project_id,
             )
         )
     return requests
@@ -90,6 +91,7 @@ def _warm_up_request(
         images=engine_images(prompt),
         params=SamplingParams(max_tokens=0),
         cache_salt=cache_salt(generation.record.project_id, parameters.prompt_cache_key),
+        fairness_key=generation.record.project_id,
     )
 
 

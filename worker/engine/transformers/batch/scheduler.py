@@ -8,13 +8,15 @@ from collections import deque
 from worker.engine.sequence import Sequence, SequenceStatus
 from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import Chunk
+from worker.engine.transformers.batch.prefill import PrefillTurns
 
 
 class Scheduler:
     """Scheduler with continuous batching, chunked prefill and preemption by recomputation.
 
-    A step has all decodes, then chunks of prompts up to the token budget. If blocks run out, the
-    youngest sequence returns to the head of the queue and is computed again later.
+    A step has all decodes, then chunks of prompts up to the token budget, which is shared among the
+    fairness keys of the requests. If blocks run out, the youngest sequence returns to the head of
+    the queue and is computed again later.
 
     A prompt shared by several sequences is computed once: the first is admitted, the others wait
     until they can share its blocks, and then compute only their last block. So the choices of one
@@ -27,6 +29,7 @@ class Scheduler:
         self._max_batch_tokens = max_batch_tokens
         self._max_running = max_sequences
         self._token_budget = max_batch_tokens
+        self._prefill_turns = PrefillTurns(pool.block_size)
         self.waiting: deque[Sequence] = deque()
         """Queue of sequences not in the batch."""
         self.running: list[Sequence] = []
@@ -108,9 +111,5 @@ class Scheduler:
         decodes = [Chunk(sequence, 1) for sequence in self.running if sequence.num_pending == 1]
         # At least a block, so that a batch full of decodes does not starve the oldest prompt.
         budget = max(self._token_budget - len(decodes), self._pool.block_size)
-        prefills = []
-        for sequence in self.running:
-            if sequence.num_pending > 1 and budget > 0:
-                prefills.append(Chunk(sequence, min(budget, sequence.num_pending)))
-                budget -= prefills[-1].num_tokens
-        return decodes + prefills
+        prompts = [sequence for sequence in self.running if sequence.num_pending > 1]
+        return decodes + self._prefill_turns.share(prompts, budget)

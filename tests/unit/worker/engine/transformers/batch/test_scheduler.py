@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,8 +20,8 @@ def scheduler_with(
     return scheduler, pool
 
 
-def sequence_of(name: str, num_tokens: int) -> Sequence:
-    return Sequence(greedy(name, [ord(name[0])] * num_tokens))
+def sequence_of(name: str, num_tokens: int, key: str = "") -> Sequence:
+    return Sequence(replace(greedy(name, [ord(name[0])] * num_tokens), fairness_key=key))
 
 
 def step(scheduler: Scheduler) -> dict[str, int]:
@@ -53,6 +55,33 @@ def test_a_batch_full_of_decodes_does_not_starve_a_prompt() -> None:
     scheduler.add(sequence_of("e", 20))
 
     assert step(scheduler)["e"] == BLOCK_SIZE
+
+
+def test_keys_share_the_tokens_of_prompts_and_one_leaves_what_it_does_not_need() -> None:
+    scheduler, _ = scheduler_with(max_batch_tokens=24)
+    for name, num_tokens, key in (("a", 60, "A"), ("b", 60, "A"), ("c", 60, "B"), ("d", 4, "C")):
+        scheduler.add(sequence_of(name, num_tokens, key))
+
+    assert step(scheduler) == {"d": 4, "a": 10, "c": 10}
+    assert sorted(step(scheduler).values()) == [1, 11, 12]
+
+
+def test_a_flood_of_prompts_of_one_key_does_not_hold_up_another() -> None:
+    scheduler, _ = scheduler_with(max_batch_tokens=16)
+    for name in "abcde":
+        scheduler.add(sequence_of(name, 40, "flood"))
+    step(scheduler)
+    scheduler.add(sequence_of("x", 8, "other"))
+
+    assert step(scheduler)["x"] == 8
+
+
+def test_keys_take_turns_if_there_are_more_than_blocks_in_the_budget() -> None:
+    scheduler, _ = scheduler_with(max_batch_tokens=BLOCK_SIZE)
+    for name in "abc":
+        scheduler.add(sequence_of(name, 40, name))
+
+    assert [step(scheduler) for _ in range(4)] == [{name: BLOCK_SIZE} for name in "abca"]
 
 
 def test_sequences_over_the_limit_wait_in_order() -> None:
@@ -95,16 +124,23 @@ def test_a_waiting_sequence_can_be_removed() -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(
-    sizes=st.lists(st.tuples(st.integers(1, 30), st.integers(1, 18)), min_size=1, max_size=10),
+    sizes=st.lists(
+        st.tuples(st.integers(1, 30), st.integers(1, 18), st.sampled_from("AB")),
+        min_size=1,
+        max_size=10,
+    ),
     num_blocks=st.integers(12, 30),
     max_sequences=st.integers(1, 6),
     max_batch_tokens=st.integers(1, 40),
 )
 def test_every_sequence_ends_and_every_block_comes_back(
-    sizes: list[tuple[int, int]], num_blocks: int, max_sequences: int, max_batch_tokens: int
+    sizes: list[tuple[int, int, str]], num_blocks: int, max_sequences: int, max_batch_tokens: int
 ) -> None:
     scheduler, pool = scheduler_with(num_blocks, max_sequences, max_batch_tokens)
-    left = [Sequence(greedy(str(i), [i] * n, m)) for i, (n, m) in enumerate(sizes)]
+    left = [
+        Sequence(replace(greedy(str(number), [number] * length, end), fairness_key=key))
+        for number, (length, end, key) in enumerate(sizes)
+    ]
     for sequence in left:
         scheduler.add(sequence)
 

@@ -1,0 +1,1 @@
+"""Fair queueing: the order of claims over projects, and over the end users of each project."""
