@@ -100,7 +100,7 @@ def create_response(
         attempt=0,
         priority=_PRIORITIES.get(parameters.service_tier or "", 0)
         + (0 if body.background else _AWAITED),
-        end_user=end_user_of(project_id, parameters),
+        end_user=end_user_of(project_id, parameters, services.store.database.vault),
         # Whole seconds, as clients see it: events derived from the row are the same each time.
         created_at=datetime.now(UTC).replace(microsecond=0),
         parameters=parameters.model_dump(exclude_none=True, by_alias=True),
