@@ -17,6 +17,14 @@ def _least(table: str, project: str, flex: str) -> str:
     """
 
 
+def _mean(table: str, project: str, flex: str) -> str:
+    """Return the mean estimate of flows, for one of which no response has ended as yet."""
+    return f"""
+    (SELECT avg(m.estimate) FROM {table} m
+     WHERE m.project_id {project} AND m.model = :model AND m.is_flex{flex} AND m.estimate > 0)
+    """
+
+
 def _projects(lot: str) -> str:
     return f"""
     running AS MATERIALIZED (
@@ -30,7 +38,10 @@ def _projects(lot: str) -> str:
                CASE WHEN is_flex THEN -32768 ELSE 0 END AS lowest,
                CASE WHEN is_flex THEN -1 ELSE 32767 END AS highest
         FROM (
-            SELECT f.project_id, f.is_flex, f.estimate, coalesce(run.num, 0) AS num, {lot} AS lot,
+            SELECT f.project_id, f.is_flex, coalesce(run.num, 0) AS num, {lot} AS lot,
+                   coalesce(nullif(f.estimate, 0),
+                            {_mean("project_flows", "IS NOT NULL", " IS NOT NULL")},
+                            0) AS estimate,
                    coalesce(f.virtual_start,
                             CASE WHEN f.is_flex
                                  THEN {_least("project_flows", "IS NOT NULL", "")}
@@ -53,7 +64,10 @@ def users_of_project(lot: str = "f.end_user") -> str:
     SELECT *, virtual_start + service AS virtual_time,
            virtual_start + service + num * estimate AS start_tag
     FROM (
-        SELECT f.end_user, f.estimate, coalesce(run.num, 0) AS num, {lot} AS lot,
+        SELECT f.end_user, coalesce(run.num, 0) AS num, {lot} AS lot,
+               coalesce(nullif(f.estimate, 0),
+                        {_mean("user_flows", "= p.project_id", " = p.is_flex")},
+                        0) AS estimate,
                coalesce(f.virtual_start,
                         {_least("user_flows", "= p.project_id", " = p.is_flex")},
                         0) AS virtual_start, f.service

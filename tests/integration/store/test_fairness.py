@@ -113,6 +113,20 @@ def test_a_project_that_is_new_comes_next_and_then_takes_turns(desk: Desk) -> No
     assert by_project(run_off(desk, worker, 19)) == pytest.approx({busy: 10, new: 9}, abs=1)
 
 
+def test_a_project_that_is_new_does_not_get_every_place_before_its_first_response_ends(
+    desk: Desk,
+) -> None:
+    busy, new = desk.add_project("busy"), desk.add_project("new")
+    queue(desk, 60, project_id=busy)
+    worker = desk.hire()
+    run_off(desk, worker, 30)
+    desk.claim(worker)
+
+    queue(desk, 20, project_id=new)
+
+    assert by_project(desk.claim(worker) for _ in range(7)) == {busy: 3, new: 4}
+
+
 def test_a_project_that_used_more_than_its_share_waits_while_others_are_queued(desk: Desk) -> None:
     spent, other = desk.add_project("spent"), desk.add_project("other")
     queue(desk, 10, project_id=spent)
