@@ -13,6 +13,7 @@ from models.responses.record import ResponseRecord
 from models.store.content.codec import ContentCodec
 from models.store.fairness.charges import CHARGE_FLOWS, CHARGED_BEFORE, cost_of
 from models.store.fairness.order import ANY_ELIGIBLE, START_FLOWS, fair_order
+from models.store.fairness.places import LIMITED_PROJECTS
 from models.store.rows import (
     CLAIM_COLUMNS,
     COLUMNS,
@@ -66,9 +67,12 @@ _STANDS_BY = text("""
     LIMIT 1
 """)
 
-_HAS_QUEUED = text("""
+_HAS_QUEUED = text(f"""
+    WITH {LIMITED_PROJECTS}
     SELECT id FROM responses
-    WHERE project_id IS NOT NULL AND model = :model AND status = 'queued' LIMIT 1
+    WHERE project_id IS NOT NULL AND model = :model AND status = 'queued'
+      AND project_id NOT IN (SELECT project_id FROM limited WHERE num_free = 0)
+    LIMIT 1
 """)
 
 _URGENT_PROJECTS = text("""
@@ -151,7 +155,7 @@ class Claims:
             return connection.execute(_STANDS_BY, values).first() is not None
 
     def has_queued(self, model: str) -> bool:
-        """Return True if a response of a model is queued."""
+        """Return True if a response of a model is queued, of a project that may run another."""
         with self._database.upkeep() as connection:
             return connection.execute(_HAS_QUEUED, {"model": model}).first() is not None
 

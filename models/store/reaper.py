@@ -12,6 +12,7 @@ from models.errors import ContentDamagedError, ContentLockedError
 from models.ids import id_floor
 from models.responses.record import ResponseRecord
 from models.store.content.codec import ContentCodec
+from models.store.fairness.places import LIMITED_PROJECTS
 from models.store.rows import COLUMNS, to_record
 
 MAX_CRASHES = 3
@@ -48,9 +49,14 @@ _FORGET_WORKERS = text("""
            AND r.status = 'in_progress')
 """)
 
-_QUEUED = text("""
-    SELECT model, count(*) AS num FROM responses
-    WHERE project_id IS NOT NULL AND status = 'queued' GROUP BY model
+_QUEUED = text(f"""
+    WITH {LIMITED_PROJECTS}, queued AS (
+        SELECT model, project_id, count(*) AS num FROM responses
+        WHERE project_id IS NOT NULL AND status = 'queued' GROUP BY model, project_id
+    )
+    SELECT q.model, CAST(sum(least(q.num, limited.num_free)) AS bigint) AS num
+    FROM queued q LEFT JOIN limited ON limited.project_id = q.project_id
+    GROUP BY q.model
 """)
 
 _HAVE_ENDED = text("""
@@ -122,7 +128,7 @@ class Reaper:
         return records
 
     def num_queued(self) -> dict[str, int]:
-        """Return the number of queued responses of each model."""
+        """Return the number of queued responses of each model, of those that may run now."""
         with self._database.upkeep() as connection:
             return {row.model: row.num for row in connection.execute(_QUEUED)}
 

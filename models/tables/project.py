@@ -3,7 +3,17 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Float, Text, func, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    DateTime,
+    Float,
+    Index,
+    Text,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -40,5 +50,17 @@ class Project(Base):
     """Key of the content at rest, encrypted with a key of the operator's; created at first use."""
     weight: Mapped[float] = mapped_column(server_default=text("1"))
     """Share of the tokens that it gets, relative to other projects that have responses queued."""
+    max_running: Mapped[int | None] = mapped_column(
+        BigInteger, Computed("CAST(limits ->> 'max_running' AS bigint)", persisted=True)
+    )
+    """The limit of that name, as claims read it."""
 
-    __table_args__ = (CheckConstraint("weight > 0", name="projects_weight_is_positive"),)
+    __table_args__ = (
+        CheckConstraint("weight > 0", name="projects_weight_is_positive"),
+        Index(
+            "projects_limited",
+            "project_id",
+            "max_running",
+            postgresql_where=text("max_running IS NOT NULL"),
+        ),
+    )

@@ -1,5 +1,6 @@
 """Manual control of responses in the store: a worker's operations, one at a time."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -82,7 +83,15 @@ class Desk:
         [[count]] = self.sql("SELECT num_crashes FROM responses WHERE id = %s", response.id)
         return int(count)
 
-    def add_project(self, project_id: str, *, weight: float = 1) -> str:
+    def add_project(
+        self, project_id: str, *, weight: float = 1, max_running: int | None = None
+    ) -> str:
         """Add a project; return its id."""
-        self.sql("INSERT INTO projects (project_id, weight) VALUES (%s, %s)", project_id, weight)
+        limits = {} if max_running is None else {"max_running": max_running}
+        self.sql(
+            "INSERT INTO projects (project_id, weight, limits) VALUES (%s, %s, CAST(%s AS json))",
+            project_id,
+            weight,
+            json.dumps(limits),
+        )
         return project_id

@@ -5,6 +5,8 @@ al., "Fairness in Serving Large Language Models", OSDI 2024. The start tag of a 
 is the flow's virtual time, and the estimated tokens of those that are running.
 """
 
+from models.store.fairness.places import LIMITED_PROJECTS, TAKE_PLACE
+
 _IN_ORDER = "start_tag, num, lot"
 """Ties go to the flow with fewer running responses, and are then decided by lot, in claims."""
 
@@ -27,11 +29,8 @@ def _mean(table: str, project: str, flex: str) -> str:
 
 def _projects(lot: str) -> str:
     return f"""
-    running AS MATERIALIZED (
-        SELECT project_id, end_user, priority < 0 AS is_flex, count(*) AS num
-        FROM responses
-        WHERE project_id IS NOT NULL AND status = 'in_progress' AND model = :model
-        GROUP BY project_id, end_user, priority < 0
+    {LIMITED_PROJECTS}, running AS (
+        SELECT project_id, end_user, is_flex, num FROM running_anywhere WHERE model = :model
     ), project_order AS (
         SELECT *, virtual_start + service AS virtual_time,
                virtual_start + service + num * estimate AS start_tag,
@@ -42,6 +41,7 @@ def _projects(lot: str) -> str:
                    coalesce(nullif(f.estimate, 0),
                             {_mean("project_flows", "IS NOT NULL", " IS NOT NULL")},
                             0) AS estimate,
+                   limited.max_running, coalesce(limited.num_free = 0, false) AS is_full,
                    coalesce(f.virtual_start,
                             CASE WHEN f.is_flex
                                  THEN {_least("project_flows", "IS NOT NULL", "")}
@@ -52,6 +52,7 @@ def _projects(lot: str) -> str:
                 SELECT project_id, is_flex, CAST(sum(num) AS bigint) AS num
                 FROM running GROUP BY project_id, is_flex
             ) run ON run.project_id = f.project_id AND run.is_flex = f.is_flex
+            LEFT JOIN limited ON limited.project_id = f.project_id
             WHERE f.project_id IS NOT NULL AND f.model = :model
         ) flow
     )
@@ -91,16 +92,18 @@ def fair_order(*, is_claim: bool) -> str:
     """Return expressions of a `WITH`, among them `fair`: the next response in the fair order.
 
     Responses of the `flex` tier come after those of all other projects. Then the project decides,
-    within it the highest priority, then the end user, then the age. A claim locks the row, and
-    passes over rows that another claim has locked.
+    within it the highest priority, then the end user, then the age. Projects that run as many as
+    they may are passed over. A claim locks the row, and passes over rows that another claim has
+    locked; those of a project with such a limit wait for each other, in `take_place`.
     """
     lock = "FOR UPDATE SKIP LOCKED" if is_claim else ""
+    place = TAKE_PLACE if is_claim else ""
     project_lot, user_lot = ("random()",) * 2 if is_claim else ("f.project_id", "f.end_user")
     return f"""
     {_projects(project_lot)}, fair AS (
         SELECT p.project_id, p.is_flex, p.num, p.start_tag,
                next.id, next.end_user, next.num AS user_num, next.start_tag AS user_start_tag
-        FROM (SELECT * FROM project_order ORDER BY is_flex, {_IN_ORDER}) p
+        FROM (SELECT * FROM project_order WHERE NOT is_full ORDER BY is_flex, {_IN_ORDER}) p
         CROSS JOIN LATERAL (
             SELECT q.priority FROM responses q
             WHERE q.project_id = p.project_id AND {_ELIGIBLE}
@@ -118,14 +121,17 @@ def fair_order(*, is_claim: bool) -> str:
             ) oldest
             ORDER BY u.start_tag, u.num, u.lot LIMIT 1
         ) next
+        {place}
         ORDER BY p.is_flex, p.start_tag, p.num, p.lot LIMIT 1
     )
     """
 
 
 # Rows that the previous release has written are not known to flows until maintenance has seen them.
+# Those of projects with a limit wait for it.
 ANY_ELIGIBLE = f"""
     SELECT q.project_id, q.id FROM responses q WHERE q.project_id IS NOT NULL AND {_ELIGIBLE}
+      AND NOT EXISTS (SELECT FROM limited WHERE limited.project_id = q.project_id)
     LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
