@@ -60,6 +60,8 @@ class ProjectRecord:
     """Ids of the models that it may use; None for all that are served."""
     retention_days: float | None = None
     """Days that its finished responses are kept, if fewer than the server's."""
+    weight: float = 1.0
+    """Share of the tokens that it gets, relative to other projects that have responses queued."""
     stored_bytes: int = 0
     """Size of all that it stored when that was last measured, about."""
     stored_measured_at: datetime | None = None

@@ -107,4 +107,5 @@ def to_resource(project: ProjectRecord) -> ProjectResource:
         permissions=project.permissions,
         allowed_models=None if models is None else list(models),
         retention_days=project.retention_days,
+        weight=project.weight,
     )

@@ -10,6 +10,7 @@ ProjectId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}
 """Id of a project: a slug that its operator has chosen, or `proj_…`, made here."""
 ModelId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 AllowedModels = Annotated[list[ModelId], Field(max_length=100, fail_fast=True)]
+Weight = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]
 RetentionDays = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
 
 

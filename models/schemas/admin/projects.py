@@ -5,7 +5,14 @@ from typing import Literal
 from pydantic import BaseModel
 
 from models.access.projects import ProjectLimits, ProjectPermissions, ProjectStatus
-from models.schemas.admin.bodies import AdminBody, AllowedModels, Name, ProjectId, RetentionDays
+from models.schemas.admin.bodies import (
+    AdminBody,
+    AllowedModels,
+    Name,
+    ProjectId,
+    RetentionDays,
+    Weight,
+)
 
 
 class ProjectPermissionChanges(AdminBody):
@@ -28,6 +35,9 @@ class CreateProject(AdminBody):
     """Ids of the models that it may use; null for all that are served."""
     retention_days: RetentionDays | None = None
     """Days that its finished responses are kept, if fewer than the server's."""
+    weight: Weight | None = None
+    """Share of the tokens that it gets, relative to other projects that have responses queued; null
+    for 1."""
 
 
 class UpdateProject(AdminBody):
@@ -38,6 +48,7 @@ class UpdateProject(AdminBody):
     permissions: ProjectPermissionChanges = ProjectPermissionChanges()
     allowed_models: AllowedModels | None = None
     retention_days: RetentionDays | None = None
+    weight: Weight | None = None
 
 
 class ProjectResource(BaseModel):
@@ -52,6 +63,7 @@ class ProjectResource(BaseModel):
     permissions: ProjectPermissions
     allowed_models: list[str] | None
     retention_days: float | None
+    weight: float
 
 
 class ProjectList(BaseModel):

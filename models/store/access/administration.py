@@ -12,9 +12,11 @@ from models.store.access.projects import PROJECT_COLUMNS, to_project
 from models.tables.project import DEFAULT_PROJECT
 
 _CREATE = text(f"""
-    INSERT INTO projects (project_id, name, limits, permissions, allowed_models, retention_days)
+    INSERT INTO projects (project_id, name, limits, permissions, allowed_models, retention_days,
+                          weight)
     VALUES (:project_id, :name, CAST(:limits AS json), CAST(:permissions AS json),
-            CAST(:allowed_models AS text[]), CAST(:retention_days AS float))
+            CAST(:allowed_models AS text[]), CAST(:retention_days AS float),
+            coalesce(CAST(:weight AS float), 1))
     ON CONFLICT DO NOTHING
     RETURNING {PROJECT_COLUMNS}
 """)
@@ -41,7 +43,8 @@ _UPDATE = text(f"""
         allowed_models = CASE WHEN :sets_models THEN CAST(:allowed_models AS text[])
                               ELSE allowed_models END,
         retention_days = CASE WHEN :sets_retention THEN CAST(:retention_days AS float)
-                              ELSE retention_days END
+                              ELSE retention_days END,
+        weight = CASE WHEN :sets_weight THEN coalesce(CAST(:weight AS float), 1) ELSE weight END
     WHERE project_id = :project_id AND deleted_at IS NULL
     RETURNING {PROJECT_COLUMNS}
 """)
@@ -94,6 +97,7 @@ class ProjectAdministration:
         more = {
             "sets_models": "allowed_models" in changes,
             "sets_retention": "retention_days" in changes,
+            "sets_weight": "weight" in changes,
         }
         return self._execute(_UPDATE, project_id, changes, more)
 
@@ -120,6 +124,7 @@ class ProjectAdministration:
             "permissions": orjson.dumps(fields.get("permissions") or {}).decode(),
             "allowed_models": fields.get("allowed_models"),
             "retention_days": fields.get("retention_days"),
+            "weight": fields.get("weight"),
             **more,
         }
         with self._database.management() as connection:

@@ -17,7 +17,7 @@ _ENCRYPTION_KEY = text("""
 
 PROJECT_COLUMNS = """
     project_id, name, limits, permissions, allowed_models, retention_days, created_at, deleted_at,
-    erased_at, stored_bytes, stored_measured_at
+    erased_at, stored_bytes, stored_measured_at, weight
 """
 
 _GET = text(f"SELECT {PROJECT_COLUMNS} FROM projects WHERE project_id = :project_id")
@@ -62,6 +62,7 @@ def to_project(row: Row[Any]) -> ProjectRecord:
         permissions=ProjectPermissions.model_validate(row.permissions),
         allowed_models=None if row.allowed_models is None else tuple(row.allowed_models),
         retention_days=row.retention_days,
+        weight=row.weight,
         stored_bytes=row.stored_bytes or 0,
         stored_measured_at=row.stored_measured_at,
         created_at=row.created_at,

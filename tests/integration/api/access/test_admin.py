@@ -67,6 +67,8 @@ def test_a_project_has_the_id_that_its_operator_chooses_and_once(admin: AdminCli
         ({"retention_days": 0}, "retention_days"),
         ({"allowed_models": [""]}, "allowed_models[0]"),
         ({"weights": 1}, "weights"),
+        ({"weight": 0}, "weight"),
+        ({"weight": 1000}, "weight"),
     ],
 )
 def test_what_is_not_valid_is_refused_by_name(
@@ -87,6 +89,7 @@ def test_an_update_changes_what_is_named(admin: AdminClient) -> None:
         permissions={"mcp": False},
         allowed_models=["one"],
         retention_days=3,
+        weight=2,
     )
 
     changed = admin.post("projects/a", limits={"max_queued": None, "max_streams": 7})
@@ -99,13 +102,16 @@ def test_an_update_changes_what_is_named(admin: AdminClient) -> None:
         ["one"],
         3,
     )
+    assert changed["weight"] == 2
     reset = admin.post(
         "projects/a",
         permissions={"mcp": None},
         allowed_models=None,
         retention_days=None,
+        weight=None,
         name="B",
     )
+    assert reset["weight"] == 1
     assert reset["permissions"] == UNCHANGED
     assert (reset["name"], reset["allowed_models"], reset["retention_days"]) == ("B", None, None)
 

@@ -90,6 +90,57 @@ def test_a_limit_that_is_no_number_is_refused(run: Run, change: str) -> None:
     assert "name=number" in result.stderr
 
 
+def test_a_project_is_changed_by_its_id_or_its_name(run: Run) -> None:
+    run("projects", "create", "Team A", "--id", "a", "--weight", "2")
+
+    changed = as_json(
+        run(
+            *("projects", "update", "Team A", "--name", "Team B", "--weight", "4"),
+            *("--max-running", "3", "--retention-days", "1.5", "--model", "one"),
+            *("--deny", "mcp", "--deny", "web_search", "--json"),
+        )
+    )
+
+    assert (changed["id"], changed["name"], changed["weight"]) == ("a", "Team B", 4)
+    assert (changed["limits"]["max_running"], changed["retention_days"]) == (3, 1.5)
+    assert changed["allowed_models"] == ["one"]
+    assert changed["permissions"] == {"web_search": False, "mcp": False, "image_urls": True}
+    reset = as_json(
+        run(
+            *("projects", "update", "a", "--max-running", "none", "--retention-days", "none"),
+            *("--model", "none", "--grant", "mcp", "--json"),
+        )
+    )
+    assert (reset["name"], reset["weight"]) == ("Team B", 4)
+    assert (reset["limits"]["max_running"], reset["retention_days"]) == (None, None)
+    assert reset["allowed_models"] is None
+    assert reset["permissions"] == {"web_search": False, "mcp": True, "image_urls": True}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        (["a"], 2, "Nothing to change"),
+        (["a", "--weight", "0"], 2, "--weight"),
+        (["a", "--max-running", "few"], 2, "--max-running few: it must be a number, or none"),
+        (["a", "--max-running", "0"], 1, "max_running"),
+        (["a", "--grant", "everything"], 2, "--grant"),
+        (["none", "--weight", "2"], 1, "Project with id 'none' not found."),
+        (["same", "--weight", "2"], 1, "Several projects have the name 'same': a, b."),
+    ],
+)
+def test_a_change_that_is_not_clear_is_refused(
+    run: Run, words: list[str], code: int, expected: str
+) -> None:
+    for project_id in ("a", "b"):
+        run("projects", "create", "same", "--id", project_id)
+
+    result = run("projects", "update", *words)
+
+    assert result.exit_code == code
+    assert expected in result.stderr
+
+
 def test_the_trail_is_shown_from_its_oldest_entry(run: Run) -> None:
     for name in ("a", "b"):
         run("projects", "create", "--id", name)
