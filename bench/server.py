@@ -40,6 +40,10 @@ class Server:
     database_url: str | None = None
     redis_url: str | None = None
     data_dir: Path | None = None
+    maintenance_url: str | None = None
+    """Address of the database for upkeep; like the next one, of a server started here."""
+    admin_url: str | None = None
+    """The same for a superuser, whom no policy restricts."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -104,6 +108,8 @@ def own_server(
             database_url=addresses["DATABASE_URL"],
             redis_url=addresses["REDIS_URL"],
             data_dir=data_dir,
+            maintenance_url=addresses["DATABASE_MAINTENANCE_URL"],
+            admin_url=addresses["DATABASE_ADMIN_URL"],
         )
     finally:
         process.send_signal(signal.SIGTERM)

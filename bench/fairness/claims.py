@@ -18,7 +18,8 @@ from models.tables import DEFAULT_PROJECT
 MODEL = "claimed by the benchmark"
 """Model that no worker of the server serves."""
 NUM_PLACES = 64
-"""Responses that run at a time."""
+"""Responses that a worker runs at a time."""
+NUM_WORKERS = 4
 _USAGE = {
     "input_tokens": 50,
     "input_tokens_details": {"cached_tokens": 0},
@@ -28,14 +29,16 @@ _USAGE = {
 }
 _QUEUE = """
     INSERT INTO responses (id, project_id, model, status, background, store, end_user)
-    SELECT CAST('01900000-0000-7000-8000-' || lpad(to_hex(%s + n), 12, '0') AS uuid),
-           'claims ' || n %% %s, %s, 'queued', true, true, n %% 3
+    SELECT CAST(%s || lpad(to_hex(n), 12, '0') AS uuid), 'claims ' || n %% %s, %s, 'queued',
+           true, true, n %% 3
     FROM generate_series(1, %s) n
 """
 
+_COUNT = "SELECT count(*) FROM responses WHERE model = %s AND status = 'queued'"
+
 
 def measure_claims(
-    tenants: Tenants, *, num_queued: int, num_projects: int, num_claims: int, num_threads: int
+    tenants: Tenants, *, num_queued: int, num_projects: int, num_claims: int, rounds: int
 ) -> list[Measure]:
     """Measure claims in a queue of so many responses and projects, by one and several workers."""
     tenants.sql("DELETE FROM responses WHERE model = %s", MODEL)
@@ -44,26 +47,42 @@ def measure_claims(
         " ON CONFLICT DO NOTHING",
         num_projects - 1,
     )
-    tenants.sql(_QUEUE, 0, num_projects, MODEL, num_queued)
-    tenants.sql("ANALYZE responses")
-    tenants.store.flows.refresh()
-    alone = _claims_s(tenants, num_claims)
-    with ThreadPoolExecutor(num_threads) as threads:
-        runs = threads.map(lambda _: _claims_s(tenants, num_claims // 2), range(num_threads))
-        together = [duration for run in runs for duration in run]
+    alone: list[list[float]] = []
+    together: list[list[float]] = []
+    for _ in range(rounds):
+        for measure, durations in ((_claims_s, alone), (_claims_of_several_s, together)):
+            _fill(tenants, num_queued, num_projects)
+            durations.append(measure(tenants, num_claims))
     shape = f"{num_queued} queued, projects: {num_projects}"
     return [
-        Measure(name=f"{shape}: claim p50, ms", rounds=[statistics.median(alone) * 1000]),
+        Measure(
+            name=f"{shape}: claim p50, ms",
+            rounds=[statistics.median(each) * 1000 for each in alone],
+        ),
         Measure(
             name=f"{shape}: claim p95, ms",
-            rounds=[percentile(alone, 95) * 1000],
+            rounds=[percentile(each, 95) * 1000 for each in alone],
             goal=Goal(at_most=10),
         ),
         Measure(
-            name=f"{shape}, {num_threads} workers at once: claim p95, ms",
-            rounds=[percentile(together, 95) * 1000],
+            name=f"{shape}, {NUM_WORKERS} workers at once: claim p95, ms",
+            rounds=[percentile(each, 95) * 1000 for each in together],
         ),
     ]
+
+
+def _fill(tenants: Tenants, num_queued: int, num_projects: int) -> None:
+    [[num_left]] = tenants.sql(_COUNT, MODEL)
+    prefix = f"{str(new_id())[:14]}7000-8000-"
+    tenants.sql(_QUEUE, prefix, num_projects, MODEL, num_queued - num_left)
+    tenants.sql("ANALYZE responses")
+    tenants.store.flows.refresh()
+
+
+def _claims_of_several_s(tenants: Tenants, num_claims: int) -> list[float]:
+    with ThreadPoolExecutor(NUM_WORKERS) as threads:
+        runs = threads.map(lambda _: _claims_s(tenants, num_claims // 2), range(NUM_WORKERS))
+        return [duration for run in runs for duration in run]
 
 
 def _claims_s(tenants: Tenants, num_claims: int) -> list[float]:

@@ -2,8 +2,10 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -23,6 +25,7 @@ from worker.queue import WakeQueue
 NUM_PLACES = 8
 """Responses that run at a time."""
 FIRST_TOKEN_TIMEOUT_S = 120.0
+_NUM_WRITERS = 8
 _MESSAGE = "Write a story about a lighthouse, its keeper and the sea."
 
 
@@ -73,6 +76,13 @@ class Tenants:
         """Wake workers."""
         self._wake_queue.wake(SCRIPTED_MODEL, count)
 
+    def queue_many(self, project_id: str, lengths: Iterable[int], *, end_user: int = 0) -> None:
+        """Queue a response of each length, on a few connections."""
+        write = partial(self.queue, project_id, end_user=end_user)
+        with ThreadPoolExecutor(_NUM_WRITERS) as threads:
+            for _ in threads.map(lambda num_tokens: write(num_tokens=num_tokens), lengths):
+                pass
+
     def first_token_s(self, project_id: str, *, end_user: int = 0) -> float:
         """Queue a short response; return the seconds to its first token, and wait for its end."""
         began = time.monotonic()
@@ -113,13 +123,21 @@ class Tenants:
 @contextlib.contextmanager
 def tenants_of(server: Server) -> Iterator[Tenants]:
     """Provide the tenants of a server that was started by `own_server`."""
-    assert server.database_url is not None
+    assert server.admin_url is not None
     assert server.redis_url is not None
-    url = Settings(database_url=server.database_url).database_url
-    assert url is not None
+    assert server.data_dir is not None
+    settings = Settings(
+        database_url=server.database_url, database_maintenance_url=server.maintenance_url
+    )
+    assert settings.database_url is not None
+    store = Store.open(
+        settings.database_url,
+        maintenance_url=settings.database_maintenance_url,
+        secret_file=server.data_dir / "secret",
+    )
     with (
-        contextlib.closing(Store.open(url, pool_size=4)) as store,
+        contextlib.closing(store),
         contextlib.closing(WakeQueue(server.redis_url)) as wake_queue,
         connect(server.redis_url) as client,
     ):
-        yield Tenants(store, wake_queue, client, server.database_url)
+        yield Tenants(store, wake_queue, client, server.admin_url)
