@@ -14,6 +14,7 @@ from api.access.auditing import install_auditing
 from api.access.authentication import install_authentication
 from api.connect import open_services
 from api.dashboard import login
+from api.dashboard.playground import page as playground
 from api.dashboard.responses import actions, detail_page, list_page
 from api.http.errors import install_error_handlers
 from api.http.forwarded import client_address
@@ -39,7 +40,7 @@ from models.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_DASHBOARD = (actions, detail_page, list_page, login)
+_DASHBOARD = (actions, detail_page, list_page, login, playground)
 """Modules whose views are those of the dashboard's one blueprint."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 

@@ -75,6 +75,9 @@ ROUTES: dict[str, list[Callable[[Belongings], Request]]] = {
     "dashboard.show_response": [
         lambda of: ("GET", f"/dashboard/responses/{of.response}", None),
     ],
+    "dashboard.show_playground": [
+        lambda of: ("GET", f"/dashboard/playground?from={of.response}", None),
+    ],
     "dashboard.stream": [
         lambda of: ("GET", f"/dashboard/responses/{of.response}/events", None),
     ],
@@ -140,6 +143,8 @@ WITHOUT_IDS = {
 """Routes that show what belongs to no project."""
 
 WITH_BODIES = {
+    "dashboard.check_request",
+    "dashboard.run_request",
     "chat_completions.create",
     "compact.compact_conversation",
     "conversations.create",

@@ -1,0 +1,1 @@
+"""Playground: a form for requests, made from the types that validate them."""
