@@ -63,9 +63,8 @@ chaos: $(VENV)/.dev ## 10,000 responses under faults, some 20 minutes; SEED=n fo
 chaos-mutants: $(VENV)/.dev ## Switch each guarantee off and see that the checker finds it
 	NIGHTLY=1 $(BIN)/python -m pytest tests/chaos/test_mutants.py
 
-nightly: $(VENV)/.dev ## What takes too long for every change: the mutants, kills of the real engine
-	NIGHTLY=1 $(BIN)/python -m pytest tests/chaos tests/acceptance/test_kills_of_the_real_engine.py \
-		tests/acceptance/test_custom_inputs.py tests/acceptance/clients/test_codex.py
+nightly: $(VENV)/.dev $(CLIENTS_VENV)/.installed $(NODE_MODULES) ## What takes too long for every change: tests marked `nightly`
+	NIGHTLY=1 $(BIN)/python -m pytest -m nightly
 
 guarantees: $(VENV)/.dev ## Measure every recovery of docs/guarantees.md
 	$(BIN)/python -m tests.chaos.measure
@@ -126,7 +125,7 @@ peers: peers-install ## Measure beside other servers and engines
 	$(BIN)/python -m bench.peers
 
 grammars: $(VENV)/.dev ## Hold the default weights to every kind of grammar, 200 seeds each: some minutes
-	GRAMMAR_SEEDS=200 $(BIN)/python -m pytest -s -k "obeys or patch" \
+	NIGHTLY=1 GRAMMAR_SEEDS=200 $(BIN)/python -m pytest -s -k "obeys or patch" \
 		tests/acceptance/test_default_weights.py tests/acceptance/test_custom_inputs.py
 
 compose-test: ## Build and start docker-compose.yml, run a response through it, tear it down

@@ -45,9 +45,7 @@ def ask(client: OpenAI, seed: int) -> tuple[str, str]:
     return str(response.status), call.input
 
 
-@pytest.mark.skipif(
-    {"NIGHTLY", "GRAMMAR_SEEDS"}.isdisjoint(os.environ), reason="a minute of both cores"
-)
+@pytest.mark.nightly
 @pytest.mark.timeout(TIMEOUT_S)
 def test_every_finished_patch_parses(server: AntiphonServer) -> None:
     # The same language: this parser takes no pattern that matches the empty text.

@@ -1,6 +1,5 @@
 """Twenty streams of the default weights whose worker is killed at random. `make nightly`."""
 
-import os
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +12,7 @@ from tests.acceptance.server import AntiphonServer
 from tests.chaos.journal import DELTA, Received, output_text
 from tests.chaos.web import PATH, Answer, Http
 
-pytestmark = [
-    pytest.mark.skipif("NIGHTLY" not in os.environ, reason="minutes"),
-    pytest.mark.timeout(900),
-]
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(900)]
 
 NUM_STREAMS = 20
 NUM_KILLS = 4

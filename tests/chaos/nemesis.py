@@ -51,12 +51,13 @@ class Nemesis:
         self._stopping.set()
         self.finish()
 
-    def finish(self) -> None:
-        """Run to the end of the schedule, then bring everything up again."""
+    def finish(self, *, heals: bool = True) -> None:
+        """Run to the end of the schedule, then bring everything up again, if it is to."""
         self._thread.join()
-        self._cluster.wake_all()
-        self._refusals.mend_all()
-        self._cluster.heal()
+        if heals:
+            self._cluster.wake_all()
+            self._refusals.mend_all()
+            self._cluster.heal()
         self.returns.join()
 
     def _run(self) -> None:

@@ -40,6 +40,8 @@ class Trial:
     """Prefix of the names of the faults to use, all if empty."""
     steps: tuple[Step, ...] | None = None
     """Steps of the nemesis; drawn from the seed if None."""
+    heals: bool = True
+    """False if what these steps stopped stays stopped until the end."""
     head_start_s: float = 0.0
     """Seconds between the start of the nemesis and that of the clients."""
     grace_s: float = 45.0
@@ -195,7 +197,7 @@ def _strike(cluster: Cluster, trial: Trial, phases: Phases) -> tuple[Driver, Nem
         nemesis.stop()
         driver.wait_until_all_begun()
     else:
-        nemesis.finish()
+        nemesis.finish(heals=trial.heals)
     phases.end("heal")
     driver.join(trial.grace_s)
     phases.end("last clients")

@@ -67,8 +67,9 @@ ORPHANS = _trial(
     ],
     settings=_SLOW,
     grace_s=40.0,  # a chain of four takes 24 s
+    heals=False,
 )
-"""A worker is killed while the supervisor is stopped, so that only its lease shows it."""
+"""A worker is killed while the supervisor is stopped for good, so that only its lease shows it."""
 
 STALE_EVENTS = _trial(60, [Step(at_s=0.5 * number, act="replay_events") for number in range(1, 12)])
 """Events of running streams are published a second time."""

@@ -1,6 +1,5 @@
 """The checker detects every guarantee that is switched off. `make nightly`."""
 
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,10 +19,8 @@ for name, patch in MUTANTS[sys.argv[1]].items():
     patch(importlib.import_module(name))
 """
 
-nightly = pytest.mark.skipif("NIGHTLY" not in os.environ, reason="half a minute each")
 
-
-@nightly
+@pytest.mark.nightly
 @pytest.mark.parametrize("mutant", CASES)
 def test_a_guarantee_switched_off_is_found(mutant: str) -> None:
     trial, invariant = CASES[mutant]
@@ -33,7 +30,7 @@ def test_a_guarantee_switched_off_is_found(mutant: str) -> None:
     assert any(name.startswith(f"{invariant} ") for name in outcome.breaks), outcome.report()
 
 
-@nightly
+@pytest.mark.nightly
 @pytest.mark.parametrize("faults", CONTROLS)
 def test_the_same_faults_break_nothing_else(faults: str) -> None:
     trial, mutant = CONTROLS[faults]

@@ -1,7 +1,6 @@
 """Codex CLI does a whole task: a shell command, a patch, a tool of an MCP server, an answer."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -54,10 +53,7 @@ def check_work(codex: Codex, answer: str) -> None:
     assert codex.notes.read_text() == "patched\n"
 
 
-nightly = pytest.mark.skipif("NIGHTLY" not in os.environ, reason="half a minute each")
-
-
-@pytest.mark.parametrize("websockets", [False, pytest.param(True, marks=nightly)])
+@pytest.mark.parametrize("websockets", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_a_whole_task(scripted: AntiphonServer, tmp_path: Path, *, websockets: bool) -> None:
     codex = begin(scripted, tmp_path, websockets=websockets)
 
@@ -66,7 +62,7 @@ def test_a_whole_task(scripted: AntiphonServer, tmp_path: Path, *, websockets: b
     check_work(codex, answer)
 
 
-@pytest.mark.parametrize("websockets", [pytest.param(False, marks=nightly), True])
+@pytest.mark.parametrize("websockets", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_the_same_with_the_worker_killed_in_the_middle(
     scripted: AntiphonServer, tmp_path: Path, *, websockets: bool
 ) -> None:
