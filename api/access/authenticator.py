@@ -58,7 +58,9 @@ class Authenticator:
         # As they were last found, for limits, which need not know of revocations.
         self._known: LRUCache[str, tuple[ApiKeyRecord, Caller]] = LRUCache(_MAX_KEYS)
         self._known_projects: LRUCache[str, ProjectRecord] = LRUCache(_MAX_KEYS)
-        self._open: TTLCache[None, Caller] = TTLCache(1, cache_s, timer=clock)
+        self._clock, self._cache_s = clock, cache_s
+        self._open: tuple[Caller, float] | None = None
+        """Caller of an open server, and the time until which it is taken as it was found."""
         self._open_before: Caller | None = None
         """Caller of an open server as it was last known; None once a key exists."""
         self._needs_key = not may_be_open
@@ -142,7 +144,7 @@ class Authenticator:
         with self._lock:
             self._found.clear()
             self._projects_found.clear()
-            self._open.clear()
+            self._open = None
 
     def _open_caller(self) -> Caller | None:
         """Return the caller of an open server; None if requests need a key.
@@ -152,10 +154,9 @@ class Authenticator:
         """
         if self._needs_key:
             return None
-        with self._lock:
-            caller = self._open.get(None)
-        if caller is not None:
-            return caller
+        found = self._open
+        if found is not None and self._clock() < found[1]:
+            return found[0]
         try:
             caller = self._look_up_open()
         except UnavailableError:
@@ -165,8 +166,7 @@ class Authenticator:
         self._needs_key = caller is None
         with self._lock:
             self._open_before = caller
-            if caller is not None:
-                self._open[None] = caller
+            self._open = None if caller is None else (caller, self._clock() + self._cache_s)
         return caller
 
     def _look_up_open(self) -> Caller | None:

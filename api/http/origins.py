@@ -6,6 +6,7 @@ A browser sends the name that its page was loaded from in `Host`, and the page's
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Self
 from urllib.parse import urlsplit
@@ -40,6 +41,21 @@ _PREFLIGHT_S = 600
 """Seconds for which a browser may remember the answer to a preflight request."""
 
 
+@lru_cache(maxsize=256)
+def _permits(names: tuple[str, ...], host: str, local_address: str | None) -> bool:
+    """Return True if a `Host` header is allowed; most requests of a process have the same one."""
+    name = _host_name(host)
+    if name is None:
+        return False
+    if ANY in names:
+        return True
+    address = _parse_address(name)
+    if address is None:
+        return host_is_trusted(name.removesuffix("."), [*_LOOPBACK_NAMES, *names])
+    named = {_parse_address(allowed) for allowed in (*names, local_address or "")}
+    return address.is_loopback or (not address.is_unspecified and address in named)
+
+
 @dataclass(frozen=True, slots=True)
 class AllowedHosts:
     """Names that `Host` may have: those of this machine, and those that the operator names."""
@@ -52,17 +68,7 @@ class AllowedHosts:
         Addresses of the loopback network and the address that the connection arrived at are always
         allowed: a rebound name is never one of them.
         """
-        name = _host_name(host)
-        if name is None:
-            return False
-        if ANY in self.names:
-            return True
-        address = _parse_address(name)
-        if address is None:
-            name = name.removesuffix(".")
-            return host_is_trusted(name, [*_LOOPBACK_NAMES, *self.names])
-        named = {_parse_address(allowed) for allowed in (*self.names, local_address or "")}
-        return address.is_loopback or (not address.is_unspecified and address in named)
+        return _permits(self.names, host, local_address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ def install_rate_headers(app: Flask, limiter: ProjectLimiter) -> None:
 
     def add(response: Response) -> Response:
         caller = g.get("caller")
-        if caller is not None:
-            response.headers.update(limiter.headers(caller.project))
+        if caller is not None and (headers := limiter.headers(caller.project)):
+            response.headers.update(headers)
         return response
 
     app.after_request(add)

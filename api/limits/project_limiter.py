@@ -65,13 +65,18 @@ class ProjectLimiter:
         self._lock = threading.Lock()
         self._seen: LRUCache[str, _Seen] = LRUCache(_MAX_PROJECTS)
 
+    @staticmethod
+    def limits(project: ProjectRecord) -> bool:
+        """Return True if requests of the project are counted."""
+        return has_rates(project.limits) or project.limits.max_stored_bytes is not None
+
     def admit(self, project: ProjectRecord, demand: Demand) -> Reservation | None:
         """Count a request; raise a 429 if its project has no room for it.
 
         Returns what was reserved; None, at no cost, for a project without such limits.
         """
         limits, room = project.limits, StoredRoom.of(project)
-        if not has_rates(limits) and room is None:
+        if not self.limits(project):
             return None
         self.check(project)
         _check_alone(limits, demand)
@@ -92,8 +97,10 @@ class ProjectLimiter:
 
     def check(self, project: ProjectRecord) -> None:
         """Raise a 429 if the project has used up its requests, as far as this process knows."""
+        if project.limits.requests_per_minute is None:
+            return
         seen = self._find(project.project_id)
-        if seen is None or project.limits.requests_per_minute is None:
+        if seen is None:
             return
         wait_ms = seen.refused_until_ms - self._now_ms()
         if wait_ms > 0:

@@ -9,11 +9,9 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Engine, ExceptionContext
 
 from models.database.address import sqlalchemy_url
-from models.database.reach import reach_parameters, with_reach
+from models.database.dialect import REACH, ReachDialect
 from models.database.sql_states import is_session_shared, is_session_stale
 from models.database.statement_timer import StatementTimer
-
-_REACH = "reach"
 
 _SESSION = """
     SELECT set_config('plan_cache_mode', 'force_generic_plan', false),
@@ -47,7 +45,7 @@ class ConnectionPool:
     def __init__(self, url: str, *, size: int, timer: StatementTimer) -> None:
         self._timer = timer
         self._engine: Engine = create_engine(
-            sqlalchemy_url(url),
+            sqlalchemy_url(url).set(drivername=ReachDialect.drivername),
             isolation_level="AUTOCOMMIT",
             # No transaction is left open, so a returned connection needs no rollback.
             pool_reset_on_return=None,
@@ -68,14 +66,13 @@ class ConnectionPool:
         """True if a pooler shares sessions, so that no prepared statement can be found again."""
         event.listen(self._engine, "connect", self._begin_session)
         event.listen(self._engine, "handle_error", self._replace_stale_sessions)
-        event.listen(self._engine, "before_cursor_execute", _set_reach, retval=True)
         self._transactional = self._engine.execution_options(isolation_level="READ COMMITTED")
 
     @contextmanager
     def statement(self, reach: str) -> Iterator[Connection]:
         """Provide a connection each of whose statements is a transaction."""
         with self._engine.connect() as connection, self._limit(connection):
-            connection.info[_REACH] = reach
+            connection.info[REACH] = reach
             yield connection
 
     @contextmanager
@@ -86,7 +83,7 @@ class ConnectionPool:
             self._limit(connection),
             connection.begin(),
         ):
-            connection.info[_REACH] = reach
+            connection.info[REACH] = reach
             yield connection
 
     def close(self) -> None:
@@ -108,14 +105,3 @@ class ConnectionPool:
     def _limit(self, connection: Connection) -> AbstractContextManager[None]:
         driver: Any = connection.connection.dbapi_connection
         return self._timer.limit(driver.fileno())
-
-
-def _set_reach(
-    connection: Connection,
-    _cursor: object,
-    statement: str,
-    parameters: Any,
-    _context: object,
-    _is_many: bool,
-) -> tuple[str, Any]:
-    return with_reach(statement), reach_parameters(parameters or {}, connection.info[_REACH])

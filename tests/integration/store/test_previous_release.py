@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from models.database import pool
+from models.database import dialect
 from models.database.connection import Database
 from models.responses.status import ResponseStatus
 from models.store.item_pages import PageQuery
@@ -26,8 +26,8 @@ def without_reach(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Execute statements as the previous release does; another project has rows by now."""
     desk.create(project_id=desk.add_project("other"))
     monkeypatch.setattr(Database, "upkeep", lambda database: database.statement(DEFAULT_PROJECT))
-    monkeypatch.setattr(pool, "with_reach", lambda statement: statement)
-    monkeypatch.setattr(pool, "reach_parameters", lambda parameters, _reach: parameters)
+    monkeypatch.setattr(dialect, "with_reach", lambda statement: statement)
+    monkeypatch.setattr(dialect, "reach_parameters", lambda parameters, _reach: parameters)
 
 
 @pytest.fixture(params=["app_url", "maintenance_url"])

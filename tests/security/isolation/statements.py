@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
-from sqlalchemy import Engine, TextClause, TextualSelect, event
+import psycopg
+from sqlalchemy import TextClause, TextualSelect
 
 import models.store
 
@@ -59,16 +61,16 @@ def recorded() -> Iterator[list[Statement]]:
     """Record every statement on rows that is executed inside the context."""
     statements: list[Statement] = []
 
-    def record(*arguments: Any) -> None:
-        _connection, _cursor, sql, parameters, *_ = arguments
-        if "statement_reach" in sql:
-            statements.append(Statement(sql, dict(parameters)))
+    execute = psycopg.Cursor.execute
 
-    event.listen(Engine, "after_cursor_execute", record)
-    try:
+    def record(cursor: Any, sql: Any, parameters: Any = None, **options: Any) -> Any:
+        result = execute(cursor, sql, parameters, **options)
+        if "statement_reach" in str(sql):
+            statements.append(Statement(sql, dict(parameters)))
+        return result
+
+    with patch.object(psycopg.Cursor, "execute", record):
         yield statements
-    finally:
-        event.remove(Engine, "after_cursor_execute", record)
 
 
 def record_all(calls: Iterable[Callable[[], object]]) -> list[Statement]:
