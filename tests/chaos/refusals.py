@@ -12,8 +12,8 @@ _END_OTHERS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE pid <> pg_backend_pid() AND application_name LIKE 'antiphon%'
 """
-# The role of the embedded server is a superuser, from whom nothing can be revoked: a trigger
-# answers in the place of the missing right, with the same error.
+# A trigger answers in the place of a missing right, with the same error, whatever the role: some
+# trials have the superuser's alone, from whom nothing can be revoked.
 _DENY = """
     CREATE OR REPLACE FUNCTION chaos_deny() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         RAISE EXCEPTION 'permission denied for table %', TG_TABLE_NAME
@@ -24,6 +24,19 @@ _DENY = """
     CREATE TRIGGER chaos_deny BEFORE INSERT OR UPDATE OR DELETE ON workers
         FOR EACH STATEMENT EXECUTE FUNCTION chaos_deny();
 """
+
+
+def _alter_roles(change: str) -> str:
+    """Return a statement that changes every role with which a process may connect."""
+    return f"""
+        DO $$ DECLARE role text; BEGIN
+            FOR role IN SELECT rolname FROM pg_roles WHERE rolcanlogin LOOP
+                EXECUTE format('ALTER ROLE %I {change}', role);
+            END LOOP;
+        END $$
+    """
+
+
 POOLER = "pgbouncer"
 """Name of the refusal in which the pooler is stopped; in trials with one."""
 OTHER_PASSWORD = "chaos"
@@ -81,12 +94,12 @@ POSTGRES: dict[str, PostgresRefusal] = {
             _READ_ONLY,
             _RELOAD,
             "SELECT pg_sleep(0.2)",
-            "ALTER ROLE CURRENT_USER SET default_transaction_read_only = off",
+            _alter_roles("SET default_transaction_read_only = off"),
         ),
         mend=(
             _READ_WRITE,
             _RELOAD,
-            "ALTER ROLE CURRENT_USER RESET default_transaction_read_only",
+            _alter_roles("RESET default_transaction_read_only"),
         ),
         ends_by_itself=True,
     ),
