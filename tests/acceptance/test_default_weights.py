@@ -110,6 +110,7 @@ def test_answers_are_those_of_generate_from_every_position(
     assert harness.run(*resumed) == [outputs[1][n:] for n in range(NUM_EQUAL)]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("dtype", LOSSES)
 def test_fewer_bits_lose_no_more_than_is_said(encoder: TemplateEncoder, dtype: Any) -> None:
     tokens = encoder.tokenizer.backend_tokenizer.encode(TEXT).ids

@@ -233,6 +233,7 @@ def test_no_dump_has_a_secret_or_content(run: Run) -> None:
     assert num_keys == 1
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("run", [False], indirect=True, ids=["without content keys"])
 def test_the_search_finds_content_that_is_in_the_clear(run: Run) -> None:
     texts = run.go()

@@ -132,6 +132,7 @@ def server(make_server: MakeServer, content_keys_file: Path) -> AntiphonServer:
     )
 
 
+@pytest.mark.nightly
 def test_a_secret_is_replaced_while_requests_are_answered(
     server: AntiphonServer, tmp_path: Path
 ) -> None:
@@ -176,6 +177,7 @@ def test_content_is_encrypted_and_its_key_replaced_while_requests_are_answered(
         requests.wait_for(20)
 
 
+@pytest.mark.nightly
 def test_a_server_does_not_start_without_the_key_of_its_content(
     server: AntiphonServer, content_keys_file: Path
 ) -> None:

@@ -144,7 +144,13 @@ def _distinct(receiver: Receiver) -> set[tuple[str, str]]:
     return {(got.path, got.headers["webhook-id"]) for got in receiver.received}
 
 
-@pytest.mark.parametrize("num_endpoints", [1, 3], ids=["one-endpoint", "three-endpoints"])
+@pytest.mark.parametrize(
+    "num_endpoints",
+    [
+        pytest.param(1, id="one-endpoint"),
+        pytest.param(3, id="three-endpoints", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_receiver_gets_no_more_than_the_rate_after_a_first_burst(
     desk: Desk, settings: Settings, receiver: Receiver, num_endpoints: int
 ) -> None:

@@ -17,21 +17,26 @@ FOLDER = Path(__file__).parent
 _CALL = {"name": "get_weather", "arguments": {"city": "Paris"}}
 _SCRIPT = f"<tool_call>\n{json.dumps(_CALL)}\n</tool_call>\fIt rains in Paris."
 
-CHATS = [
+DAILY = [
     "with_openai.py",
     "with_openai.mjs",
     "with_ai_sdk.mjs",
+    "with_llm.py",
+    "with_open_webui.py",
+]
+NIGHTLY = [
     "with_langchain.py",
     "with_langchain.mjs",
     "with_litellm.py",
-    "with_llm.py",
-    "with_open_webui.py",
     "with_pydantic_ai.py",
 ]
+"""Programs whose requests for Responses are sent for every change."""
+CHATS = [*DAILY, *(pytest.param(program, marks=pytest.mark.nightly) for program in NIGHTLY)]
 OBJECTS = [
-    *((program, "structured") for program in [*CHATS, "with_instructor.py"]),
+    *((program, "structured") for program in [*DAILY, "with_instructor.py"]),
     ("with_instructor.py", "partial"),
-    ("with_pydantic_ai.py", "native"),
+    *(pytest.param(program, "structured", marks=pytest.mark.nightly) for program in NIGHTLY),
+    pytest.param("with_pydantic_ai.py", "native", marks=pytest.mark.nightly),
 ]
 
 Run = Callable[[str, str], Any]

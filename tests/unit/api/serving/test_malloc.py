@@ -47,6 +47,7 @@ def test_large_blocks_are_given_back_again_and_again() -> None:
     assert grown_mib(_LARGE) <= 5
 
 
+@pytest.mark.nightly
 def test_pages_between_what_stays_are_given_back() -> None:
     assert grown_mib(_SMALL) <= 5
     assert grown_mib(_SMALL.replace("trim_heap()", "")) >= 20

@@ -38,6 +38,7 @@ def compiled(
     return kernels, capability, SHARED_BYTES[capability]
 
 
+@pytest.mark.nightly
 def test_every_kernel_compiles_and_fits(
     compiled: tuple[list[dict[str, Any]], int, int],
 ) -> None:

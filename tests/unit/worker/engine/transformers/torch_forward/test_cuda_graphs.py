@@ -263,6 +263,7 @@ def test_kernels_that_do_not_work_are_done_without(
     assert harness.run(greedy("it", [1, 2, 3], NUM_TOKENS)) == [oracle([1, 2, 3], NUM_TOKENS)]
 
 
+@pytest.mark.nightly
 def test_the_kernels_themselves_give_what_generate_gives(
     monkeypatch: pytest.MonkeyPatch, make_engine: EngineFactory, oracle: Oracle
 ) -> None:
