@@ -6,6 +6,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.conftest import MakeServer
 from tests.acceptance.server import ROOT, AntiphonServer
 
@@ -57,6 +59,7 @@ def test_a_server_listens_beyond_loopback_once_a_key_exists(make_server: MakeSer
         assert server.stop() == 0
 
 
+@pytest.mark.nightly
 def test_who_has_lost_the_key_makes_another_in_the_database(make_server: MakeServer) -> None:
     server = make_server()
     assert _run(server, "keys", "create").returncode == 0

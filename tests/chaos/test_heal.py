@@ -9,6 +9,7 @@ from tests.chaos.cluster import running
 from tests.chaos.nemesis import Nemesis
 
 
+@pytest.mark.nightly
 def test_a_stopped_part_is_continued() -> None:
     with running(num_workers=1) as cluster:
         cluster.signal("postgres", signal.SIGSTOP)

@@ -189,11 +189,18 @@ def retention(settings: Settings, maintenance_url: str) -> Iterator[Retention]:
         yield made
 
 
-@pytest.fixture
-def mcp_server(tmp_path: Path) -> Iterator[McpServerProcess]:
-    """Start an MCP server in a process of its own."""
-    with McpServerProcess(tmp_path) as started:
+@pytest.fixture(scope="session")
+def shared_mcp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[McpServerProcess]:
+    """Start an MCP server in a process of its own, which takes a second."""
+    with McpServerProcess(tmp_path_factory.mktemp("mcp")) as started:
         yield started
+
+
+@pytest.fixture
+def mcp_server(shared_mcp_server: McpServerProcess) -> McpServerProcess:
+    """Return an MCP server that has received no call."""
+    shared_mcp_server.renew()
+    return shared_mcp_server
 
 
 def with_database(settings: Settings, url: str) -> Settings:

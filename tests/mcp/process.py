@@ -14,6 +14,8 @@ from tests.polling import eventually
 
 PROGRAM = Path(__file__).with_name("tools_server.py")
 LABEL = "tools"
+_WAITING = {"wait", "watch"}
+"""Tools that answer when they are let go."""
 
 
 class McpServerProcess:
@@ -47,6 +49,15 @@ class McpServerProcess:
     def let_go(self) -> None:
         """Let the calls that wait be answered, and all later ones."""
         self._gate.touch()
+
+    def renew(self) -> None:
+        """Forget all calls, and be up: started again if it was killed or a call may still wait."""
+        if self._gate.exists() or not _WAITING.isdisjoint(self.calls):
+            self.kill()
+        for path in (self._journal, self._gate):
+            path.unlink(missing_ok=True)
+        if self._process is None:
+            self.start()
 
     def start(self) -> None:
         """Start and wait until it answers."""

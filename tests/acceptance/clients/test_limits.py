@@ -72,6 +72,7 @@ def test_the_retries_of_official_clients_succeed(
     assert result["seconds"] >= 1
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("windows")
 def test_four_processes_let_in_as_many_as_the_limit_together(limited: AntiphonServer) -> None:
     with ThreadPoolExecutor(8) as pool:

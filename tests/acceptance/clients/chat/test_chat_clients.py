@@ -17,26 +17,21 @@ FOLDER = Path(__file__).parent
 _CALL = {"name": "get_weather", "arguments": {"city": "Paris"}}
 _SCRIPT = f"<tool_call>\n{json.dumps(_CALL)}\n</tool_call>\fIt rains in Paris."
 
-DAILY = [
+CHATS = [
     "with_openai.py",
     "with_openai.mjs",
     "with_ai_sdk.mjs",
-    "with_llm.py",
-    "with_open_webui.py",
-]
-NIGHTLY = [
     "with_langchain.py",
     "with_langchain.mjs",
     "with_litellm.py",
+    "with_llm.py",
+    "with_open_webui.py",
     "with_pydantic_ai.py",
 ]
-"""Programs whose requests for Responses are sent for every change."""
-CHATS = [*DAILY, *(pytest.param(program, marks=pytest.mark.nightly) for program in NIGHTLY)]
 OBJECTS = [
-    *((program, "structured") for program in [*DAILY, "with_instructor.py"]),
+    *((program, "structured") for program in [*CHATS, "with_instructor.py"]),
     ("with_instructor.py", "partial"),
-    *(pytest.param(program, "structured", marks=pytest.mark.nightly) for program in NIGHTLY),
-    pytest.param("with_pydantic_ai.py", "native", marks=pytest.mark.nightly),
+    ("with_pydantic_ai.py", "native"),
 ]
 
 Run = Callable[[str, str], Any]
