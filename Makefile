@@ -83,8 +83,9 @@ format: $(VENV)/.dev ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(VENV)/.dev ## Write docs/settings.md and the fields of docs/protocol.md anew
+docs: $(VENV)/.dev ## Write docs/settings.md, docs/metrics.md and the fields of docs/protocol.md anew
 	$(BIN)/python antiphon settings > docs/settings.md
+	$(BIN)/python antiphon metrics > docs/metrics.md
 	$(BIN)/python antiphon fields docs/protocol.md
 
 types: $(VENV)/.dev ## Check types

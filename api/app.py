@@ -22,12 +22,14 @@ from api.http.origins import install_origin_checks
 from api.http.strict_json import use_orjson
 from api.http.validation_errors import refuse
 from api.limits.answers import install_rate_headers
+from api.metrics.http import NO_ROUTE, ROUTE
 from api.routes import (
     chat_completions,
     compact,
     conversations,
     docs,
     health,
+    metrics,
     models,
     responses,
     webhook_deliveries,
@@ -81,6 +83,7 @@ def create_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> 
         app.register_api(admin.blueprint)
     app.register_blueprint(websocket.blueprint)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(metrics.blueprint)
     app.register_blueprint(docs.blueprint)
     for pages in {module.blueprint for module in _DASHBOARD}:
         app.register_blueprint(pages)
@@ -88,8 +91,9 @@ def create_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> 
 
 
 def _assign_request_id() -> None:
-    """Use the client's `x-request-id` if it is valid, else generate an id."""
+    """Use the client's `x-request-id` if it is valid, else generate an id; note the route."""
     request_id = request.headers.get("x-request-id", "")
+    request.environ[ROUTE] = request.url_rule.rule if request.url_rule else NO_ROUTE
     g.request_id = request_id if _REQUEST_ID.fullmatch(request_id) else f"req_{uuid.uuid4().hex}"
     g.began_at = time.perf_counter()
 

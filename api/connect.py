@@ -14,6 +14,7 @@ from api.http.body_budget import BodyBudget
 from api.http.forwarded import TrustedProxies
 from api.limits.project_limiter import ProjectLimiter
 from api.limits.shared_streams import SharedStreams
+from api.metrics.collector import MetricsCollector
 from api.services import Services
 from api.streaming.archives import Archives
 from api.streaming.broadcaster import Broadcaster
@@ -27,6 +28,9 @@ from models.chat.template_encoder import load_encoder
 from models.encryption.cipher import ContentCipher
 from models.limits.exchange import Exchange
 from models.limits.windows import Windows
+from models.metrics.publisher import MetricPublisher
+from models.metrics.table import STREAM_CLIENTS
+from models.metrics.totals import GaugeValue, MetricTotals
 from models.settings import Settings, SettingsError
 from models.store.store import Store
 from models.streams.connection import connect, connect_subscriber
@@ -37,6 +41,7 @@ from worker.queue import WakeQueue
 DEFAULT_ALIAS = "default"
 """Name by which clients may request the first of the served models."""
 _MIB = 1 << 20
+_METRICS_TIMEOUT_S = 1.0
 _LIMITS_TIMEOUT_S = 0.5
 """Seconds for an answer about limits: without one, the process decides by itself."""
 
@@ -67,6 +72,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
     places = Places(
         settings.api_streams, settings.api_client_streams, shared_streams.exceeded_limit
     )
+    metrics_client = connect(settings.redis_url, timeout_s=_METRICS_TIMEOUT_S)
     subscriber = connect_subscriber(settings.redis_url)
     encoders = [load_encoder(model_settings) for model_settings in settings.split_by_model()]
     services = Services(
@@ -86,6 +92,14 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         windows=windows,
         limiter=limiter,
         shared_streams=shared_streams,
+        metrics=MetricsCollector(
+            MetricTotals(metrics_client),
+            store.queue,
+            [encoder.model_id for encoder in encoders],
+        ),
+        metric_publisher=MetricPublisher(
+            metrics_client, lambda: [GaugeValue(STREAM_CLIENTS, places.num_taken)]
+        ),
         door=Door(TrustedProxies(settings.trusted_proxies), authenticator, limiter.check),
         places=places,
         body_budget=BodyBudget(settings.api_body_mib * _MIB),
@@ -104,6 +118,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
     services.open_connections.start()
     services.access_log.start()
     services.shared_streams.start()
+    services.metric_publisher.start()
     services.by_model.update(
         {encoder.model_id: replace(services, encoder=encoder) for encoder in encoders}
     )

@@ -18,6 +18,7 @@ from api.event_loop.loop import EventLoop
 from api.http.body_budget import BodyBudget
 from api.limits.project_limiter import ProjectLimiter
 from api.limits.shared_streams import SharedStreams
+from api.metrics.collector import MetricsCollector
 from api.streaming.archives import Archives
 from api.streaming.broadcaster import Broadcaster
 from api.streaming.client_disconnect import ClientGoneError, find_client_check
@@ -32,6 +33,7 @@ from models.encryption.cipher import ContentCipher
 from models.errors import InvalidRequestError, ModelNotFoundError
 from models.grammars.isolation.pool import AbandonedError
 from models.limits.windows import Windows
+from models.metrics.publisher import MetricPublisher
 from models.settings import Settings
 from models.store.store import Store
 from models.streams.event_log import EventLog
@@ -63,6 +65,8 @@ class Services:
     windows: Windows
     limiter: ProjectLimiter
     shared_streams: SharedStreams
+    metrics: MetricsCollector
+    metric_publisher: MetricPublisher
     door: Door
     places: Places
     body_budget: BodyBudget
@@ -129,6 +133,7 @@ class Services:
         self.open_connections.stop()
         self.access_log.stop()
         self.shared_streams.stop()
+        self.metric_publisher.stop()
         self.loop.stop()
         self.broadcaster.stop()
         self.wake_queue.close()

@@ -117,6 +117,14 @@ def settings() -> None:
 
 
 @app.command()
+def metrics() -> None:
+    """Print the reference of all metrics as Markdown."""
+    from cli.commands.metrics import metrics_reference
+
+    typer.echo(metrics_reference(), nl=False)
+
+
+@app.command()
 def fields(
     page: Annotated[
         Path | None, typer.Argument(help="Page whose section of fields is written anew.")

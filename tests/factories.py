@@ -1,11 +1,11 @@
 """Factories of valid records for tests; every field can be overridden."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from models.ids import input_item_id, new_id
+from models.ids import id_floor, input_item_id, new_id
 from models.profile.weights import SCRIPTED_MODEL
 from models.recording.recorder import Recorder
 from models.responses.record import ResponseRecord
@@ -28,6 +28,12 @@ def stored_response(**changes: Any) -> ResponseRecord:
         "parameters": {"temperature": 1.0, "top_p": 1.0},
     }
     return ResponseRecord(**fields | changes)
+
+
+def id_made_before(seconds: float) -> UUID:
+    """Return an id that was made so long ago."""
+    floor = id_floor(datetime.now(UTC) - timedelta(seconds=seconds))
+    return UUID(int=floor.int | new_id().int & ((1 << 80) - 1))
 
 
 def input_message(response_id: UUID, text: str = "Hello.", position: int = 0) -> dict[str, Any]:

@@ -60,6 +60,7 @@ SCOPES: dict[str, Scope | None] = {
     "docs.docs": None,
     "docs.openapi": None,
     "docs.static": None,
+    "metrics.metrics": Scope.METRICS,
     "models.list_models": None,
     "models.retrieve_model": None,
     "responses.cancel_response": _WRITE,

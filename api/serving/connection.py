@@ -14,6 +14,7 @@ import h11
 from api.event_loop.loop_body import LoopBody, Receiver
 from api.http.origins import AllowedOrigins
 from api.http.protocol_errors import HeadTooLargeError, MalformedRequestError, RequestTimeoutError
+from api.metrics.http import NO_ROUTE, count_answer
 from api.serving.environ import Peers
 from api.serving.error_answer import format_error
 from api.serving.exchange import Exchange
@@ -310,6 +311,8 @@ class Connection(asyncio.Protocol):
         """Answer with an error of the server itself, and close."""
         if self._exchange is not None:
             self._exchange.cancel()
+        method = None if self._request is None else self._request.method
+        count_answer(method, NO_ROUTE, error.http_status)
         self.sender.write(format_error(error, self._request, self._server.origins))
         self._linger()
 

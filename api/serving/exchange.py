@@ -15,6 +15,7 @@ from api.http.forwarded import Source
 from api.http.protocol_errors import RequestTooLargeError
 from api.http.received_body import ReceivedBody
 from api.http.strict_json import MAX_BODY_BYTES
+from api.metrics.http import count_answer
 from api.serving.environ import Peers, make_environ
 from api.serving.error_answer import error_body, error_headers
 from api.serving.sender import Sender
@@ -167,6 +168,7 @@ class Exchange:
         assert self._answer is not None
         kept = [pair for pair in self._answer.headers if pair[0].lower() not in _HEADERS_OF_BODY]
         self._is_begun = True
+        count_answer(self.request.method, self._answer.route, HTTPStatus.SWITCHING_PROTOCOLS)
         self._connection.upgrade(
             h11.InformationalResponse(
                 status_code=101, headers=_encode([*headers, *kept]), reason=b"Switching Protocols"
@@ -199,11 +201,14 @@ class Exchange:
         kept = [pair for pair in self._answer.headers if pair[0].lower() not in _HEADERS_OF_BODY]
         names = {name.lower() for name, _ in kept}
         added = [pair for pair in error_headers(error) if pair[0].lower() not in names]
-        self._answer = Answer(str(error.http_status), [*kept, *added], error_body(error))
+        status, route = str(error.http_status), self._answer.route
+        self._answer = Answer(status, [*kept, *added], error_body(error), route)
         self.answer(error_body(error))
 
     def _start(self, status: int, headers: Sequence[tuple[str, str]], data: bytes = b"") -> None:
         self._is_begun = True
+        assert self._answer is not None
+        count_answer(self.request.method, self._answer.route, status)
         dated = [*headers, ("Date", formatdate(usegmt=True))]
         reason = _REASONS.get(status, "Error").encode()
         head = h11.Response(status_code=status, headers=_encode(dated), reason=reason)

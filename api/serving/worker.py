@@ -46,6 +46,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
                 self.notify()
             time.sleep(_PULSE_S)
         server.stop(self.cfg.graceful_timeout)
+        services.metric_publisher.stop()
 
 
 def make_limits(settings: Any) -> ServingLimits:

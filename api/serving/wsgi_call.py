@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from api.event_loop.loop_body import LoopBody
+from api.metrics.http import NO_ROUTE, ROUTE
 
 Headers = list[tuple[str, str]]
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -17,6 +18,8 @@ class Answer:
     status: str
     headers: Headers
     body: bytes | LoopBody
+    route: str = NO_ROUTE
+    """Pattern of the request's route."""
 
 
 def call_app(app: WsgiApp, environ: dict[str, Any]) -> Answer:
@@ -33,4 +36,4 @@ def call_app(app: WsgiApp, environ: dict[str, Any]) -> Answer:
         if hasattr(result, "close"):
             cast(Any, result).close()
     status, headers = begun[-1]
-    return Answer(status, headers, body)
+    return Answer(status, headers, body, environ.get(ROUTE, NO_ROUTE))

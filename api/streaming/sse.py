@@ -13,6 +13,8 @@ from api.streaming.keep_alive import KeepAlive
 from api.streaming.obfuscation import pad_event
 from api.streaming.tail import Tail, make_error_event
 from models.errors import AppError
+from models.metrics.recorder import RECORDER
+from models.metrics.table import STREAM_DROPPED, STREAM_RESUMES
 from models.responses.record import ResponseRecord
 from models.streams.event_log import LoggedEvent
 
@@ -62,6 +64,8 @@ def stream_events(
     Raises a 400 for names of events that the request asks for and nobody knows.
     """
     naming = read_naming(services.settings.reasoning_events)
+    if start:
+        RECORDER.count(STREAM_RESUMES)
     if is_padded is None:
         options = record.parameters.get("stream_options") or {}
         is_padded = options.get("include_obfuscation", True)
@@ -97,6 +101,7 @@ class EventStream(LoopBody):
                 outlet.begin()
                 is_whole = await self._send_all(outlet)
         except asyncio.CancelledError:
+            RECORDER.count(STREAM_DROPPED, "slow" if outlet.is_dropped else "left")
             self._end_early(outlet)
             raise
         except AppError:
@@ -132,6 +137,7 @@ class EventStream(LoopBody):
                     keep_alive.note_sent()
                     await self._send_batch(outlet, events)
         except AppError as error:
+            RECORDER.count(STREAM_DROPPED, "error")
             outlet.write(self._encoder.encode_error(error, self._tail.next_number) + _DONE)
             return False
         else:

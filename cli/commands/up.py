@@ -145,6 +145,7 @@ class _Startup:
         if settings.content_keys_file is not None:
             more["ANTIPHON_CONTENT_KEYS_FILE"] = str(settings.content_keys_file)
         self._env |= addresses
+        self._leases.redis_url = addresses["REDIS_URL"]
         self._leases.database_url = more["DATABASE_MAINTENANCE_URL"] = self._database_urls[
             MAINTENANCE
         ]

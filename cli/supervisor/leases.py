@@ -5,10 +5,15 @@ import signal
 import socket
 import threading
 import time
+from contextlib import suppress
 
 from cli.supervisor.processes import Program
+from models.metrics.publisher import MetricPublisher
+from models.metrics.recorder import MetricRecorder
+from models.metrics.table import LEASE_RECLAIMS
 from models.outages import OUTAGES
 from models.store.store import Store
+from models.streams.connection import connect
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +28,8 @@ class LeaseEnder:
     def __init__(self) -> None:
         self.database_url = ""
         """Address of the database for the maintenance role; set before workers are started."""
+        self.redis_url = ""
+        """Address of Redis, where reclaims are counted; set at the same time."""
 
     def on_death(self, program: Program, pid: int, returncode: int) -> None:
         """End a dead worker's leases and reclaim its responses; ignore any other child.
@@ -47,8 +54,18 @@ class LeaseEnder:
                 except OUTAGES:
                     time.sleep(_RETRY_S)
                     continue
+                self._count(len(reclaimed))
                 logger.info("leases of pid %d ended, %d responses reclaimed", pid, len(reclaimed))
                 return
             logger.warning("leases of pid %d left to run out: no database", pid)
         finally:
             store.close()
+
+    def _count(self, num_reclaimed: int) -> None:
+        """Publish how many responses were reclaimed; while Redis is away, they are not counted."""
+        if not num_reclaimed or not self.redis_url:
+            return
+        recorder = MetricRecorder()
+        recorder.count(LEASE_RECLAIMS, "died", amount=num_reclaimed)
+        with suppress(*OUTAGES), connect(self.redis_url, timeout_s=1) as client:
+            MetricPublisher(client, recorder=recorder).publish()

@@ -1,5 +1,6 @@
 """Pool of connections of one role to Postgres, and the sessions that they open."""
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -12,6 +13,8 @@ from models.database.address import sqlalchemy_url
 from models.database.dialect import REACH, ReachDialect
 from models.database.sql_states import is_session_shared, is_session_stale
 from models.database.statement_timer import StatementTimer
+from models.metrics.recorder import RECORDER
+from models.metrics.table import DB_POOL_WAIT
 
 _SESSION = """
     SELECT set_config('plan_cache_mode', 'force_generic_plan', false),
@@ -71,7 +74,7 @@ class ConnectionPool:
     @contextmanager
     def statement(self, reach: str) -> Iterator[Connection]:
         """Provide a connection each of whose statements is a transaction."""
-        with self._engine.connect() as connection, self._limit(connection):
+        with _connect(self._engine) as connection, self._limit(connection):
             connection.info[REACH] = reach
             yield connection
 
@@ -79,7 +82,7 @@ class ConnectionPool:
     def transaction(self, reach: str) -> Iterator[Connection]:
         """Provide a connection whose statements are one transaction."""
         with (
-            self._transactional.connect() as connection,
+            _connect(self._transactional) as connection,
             self._limit(connection),
             connection.begin(),
         ):
@@ -105,3 +108,11 @@ class ConnectionPool:
     def _limit(self, connection: Connection) -> AbstractContextManager[None]:
         driver: Any = connection.connection.dbapi_connection
         return self._timer.limit(driver.fileno())
+
+
+def _connect(engine: Engine) -> Connection:
+    began = time.monotonic()
+    try:
+        return engine.connect()
+    finally:
+        RECORDER.observe(DB_POOL_WAIT, time.monotonic() - began)

@@ -20,6 +20,8 @@ from models.grammars.json_schema.patterns import without_patterns
 from models.grammars.json_schema.prepare import prepare_schema
 from models.grammars.lark import LarkError, prepare_lark
 from models.grammars.repetitions import TooManyRepetitionsError, check_repetitions
+from models.metrics.recorder import RECORDER
+from models.metrics.table import GRAMMAR_REJECTS
 from models.schemas.request.formats import JsonObjectFormat, JsonSchemaFormat
 from models.schemas.request.grammars import (
     GRAMMAR_PARAM,
@@ -224,8 +226,9 @@ def _to_json(value: dict[str, Any]) -> str:
     return orjson.dumps(value).decode()
 
 
-def refusal(reason: str, param: str) -> InvalidRequestError:
-    """Return the error (HTTP 400) for the grammar or schema in the field `param`."""
+def refusal(reason: str, param: str, *, is_expensive: bool = False) -> InvalidRequestError:
+    """Return the error (HTTP 400) for the grammar or schema in the field `param`, and count it."""
+    RECORDER.count(GRAMMAR_REJECTS, "too_expensive" if is_expensive else "unusable")
     kind = "grammar" if param.startswith(GRAMMAR_PARAM) or param.endswith(INPUT_PARAM) else "schema"
     code = "invalid_grammar" if kind == "grammar" else "invalid_json_schema"
     return InvalidRequestError(f"Invalid {kind} for {param}: {reason}", param=param, code=code)

@@ -5,6 +5,7 @@ The compiler runs in a child process (`models/grammars/isolation/`): its limits 
 its work.
 """
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
@@ -19,8 +20,11 @@ from models.grammars.compile import refusal
 from models.grammars.isolation.pool import GrammarPool, Task, TooExpensiveError, shared_pool
 from models.grammars.isolation.tokenizer_file import TokenizerFile
 from models.grammars.tokenizer import TOKEN_SLICES, rename_special_tokens
+from models.metrics.recorder import RECORDER
+from models.metrics.table import GRAMMAR_COMPILE
 
 _MAX_CACHED = 1024
+_EXPENSIVE = "compiling it"
 _SMALL_GRAMMAR = '{"grammars":[{"lark_grammar":"start: /a/"}]}'
 
 
@@ -60,7 +64,7 @@ class GrammarChecker:
         grammars are being compiled.
         """
         if error := self.find_error(grammar, is_abandoned=is_abandoned):
-            raise refusal(error, param)
+            raise refusal(error, param, is_expensive=error.startswith(_EXPENSIVE))
 
     def find_error(self, grammar: str, *, is_abandoned: Callable[[], bool] = lambda: False) -> str:
         """Return why a grammar is unusable, or an empty string."""
@@ -68,6 +72,7 @@ class GrammarChecker:
         with self._lock:
             if key in self._errors:
                 return self._errors[key]
+        began = time.monotonic()
         try:
             error: str = self._pool.run(
                 Task(name="follow", grammar=grammar, tokenizer=self._tokenizer),
@@ -76,7 +81,9 @@ class GrammarChecker:
             )
         except TooExpensiveError as expense:
             # Not cached: how long it takes depends on the machine's other load, too.
-            return f"compiling it {expense}"
+            return f"{_EXPENSIVE} {expense}"
+        finally:
+            RECORDER.observe(GRAMMAR_COMPILE, time.monotonic() - began, "llguidance")
         with self._lock:
             self._errors[key] = error
         return error

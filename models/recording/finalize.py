@@ -5,6 +5,7 @@ import redis
 from models.errors import ContentLostError
 from models.limits.settlement import settle
 from models.limits.windows import Windows
+from models.metrics.measures import measure_end
 from models.recording.recorder import Recorder
 from models.responses.ending import EndingCause, failed_cause
 from models.responses.record import ResponseRecord
@@ -52,4 +53,5 @@ def finalize_orphan(
     if is_finished:
         recorder.publish_end()
         settle(windows, record, ending)
+        measure_end(record, ending)
     return is_finished

@@ -19,6 +19,8 @@ from models.events.item_state import ItemState, StreamState
 from models.events.resumable_writer import ResumableWriter
 from models.events.state_machine import EventMachine
 from models.ids import COMPACTION_PREFIX, choice_of
+from models.metrics.recorder import RECORDER
+from models.metrics.table import FENCED_WRITES
 from models.responses.ending import EndingCause
 from models.responses.record import ResponseRecord, opening_resource, running_resource, to_resource
 from models.responses.status import ResponseStatus
@@ -146,6 +148,7 @@ class Recorder:
                 self._num_logged = self._log_start
             case AppendResult.STALE:
                 self.is_stale = True
+                RECORDER.count(FENCED_WRITES, "events")
             case AppendResult.UNREACHABLE:
                 pass
 

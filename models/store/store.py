@@ -25,6 +25,7 @@ from models.store.finish import Finisher
 from models.store.idempotency_keys import IdempotencyKeys
 from models.store.items import Items
 from models.store.listing import ResponseLists
+from models.store.monitoring.queue import Queue
 from models.store.partitions import Partitions
 from models.store.reaper import Reaper
 from models.store.responses import Responses
@@ -50,6 +51,7 @@ class Store:
     flows: Flows
     workers: Workers
     reaper: Reaper
+    queue: Queue
     projects: Projects
     sizes: Sizes
     api_keys: ApiKeys
@@ -101,6 +103,7 @@ class Store:
             flows=Flows(database),
             workers=Workers(database),
             reaper=Reaper(database, codec),
+            queue=Queue(database),
             projects=Projects(database),
             sizes=Sizes(database),
             api_keys=ApiKeys(database),

@@ -223,6 +223,9 @@ class Engine(Protocol):
     def num_waiting(self) -> int:
         """Number of sequences submitted and not in the batch yet."""
 
+    def device_memory(self) -> tuple[str, int]:
+        """Return the type of its device, and the bytes that this process holds on it."""
+
 
 class Tokenizer(Protocol):
     """Decoding half of `tokenizers.Tokenizer`: ids to text."""

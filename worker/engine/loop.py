@@ -17,6 +17,7 @@ from worker.engine.interface import (
     GenerationRequest,
     StepListener,
 )
+from worker.engine.resident_memory import resident_bytes
 from worker.engine.sequence import Sequence, SequenceStatus
 
 logger = logging.getLogger(__name__)
@@ -121,6 +122,10 @@ class EngineLoop(ABC):
     def num_waiting(self) -> int:
         """Number of sequences submitted and not in the batch yet."""
         return max(0, len(self._live) - self.num_running)
+
+    def device_memory(self) -> tuple[str, int]:
+        """Return the type of its device, and the bytes that this process holds on it."""
+        return "cpu", resident_bytes()
 
     @abstractmethod
     def _prepare(self, request: GenerationRequest) -> Sequence:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import redis
 
+from models.metrics.measures import measure_claim
 from models.responses.record import ResponseRecord
 from models.store.claims import Claims
 from worker.generation.retry import WriteRetrier
@@ -66,6 +67,7 @@ class Claimer:
             with self._lock:
                 claimed = self._claim_next(worker_id)
                 if claimed is not None:
+                    measure_claim(claimed)
                     stack.enter_context(self._held.hold_claim(claimed))
                     if claimed.isolated:
                         stack.callback(self._end_isolation)

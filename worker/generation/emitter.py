@@ -2,6 +2,7 @@
 
 import logging
 import queue
+import time
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from models.streams.event_log import AppendResult, EventLog
 from models.vital_thread import VitalThread
 from worker.engine.interface import Delta
 from worker.generation.generation import Generation
+from worker.generation.step_meter import StepMeter
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +28,11 @@ class Emitter:
     meanwhile: waking a thread for each token would only contend for the interpreter lock.
     """
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, meter: StepMeter | None = None) -> None:
         self._log = log
-        self._steps: queue.SimpleQueue[list[Delta] | None] = queue.SimpleQueue()
+        self._meter = meter or StepMeter()
+        self._steps: queue.SimpleQueue[tuple[list[Delta], float] | None] = queue.SimpleQueue()
+        """Deltas of each step, and the monotonic time at which it ended."""
         self._generations: dict[str, Generation] = {}
         self._thread = VitalThread("emitter", self._run)
         self._abort: Callable[[str], None] = lambda _: None
@@ -47,21 +51,28 @@ class Emitter:
         """Take ownership of a generation, before it is submitted to the engine."""
         for sequence_id in generation.sequence_ids:
             self._generations[sequence_id] = generation
+        expected = [choice.sequence_id for choice in generation.choices if choice.is_generating]
+        self._meter.expect(generation, expected)
 
     def on_step(self, deltas: list[Delta]) -> None:
         """Queue the deltas of a step; the engine calls this on its own thread."""
-        self._steps.put(deltas)
+        self._steps.put((deltas, time.monotonic()))
 
     def _run(self) -> None:
-        while (deltas := self._steps.get()) is not None:
+        while (step := self._steps.get()) is not None:
+            deltas = self._measured(step)
             # Steps that have queued up meanwhile share one round trip.
             for _ in range(min(self._steps.qsize(), _MAX_MORE_STEPS)):
                 more = self._steps.get()
                 if more is None:
                     self.emit(deltas)
                     return
-                deltas = deltas + more
+                deltas = deltas + self._measured(more)
             self.emit(deltas)
+
+    def _measured(self, step: tuple[list[Delta], float]) -> list[Delta]:
+        self._meter.note_step(*step)
+        return step[0]
 
     def emit(self, deltas: list[Delta]) -> None:
         """Turn deltas into events and log them in one round trip, or in a few if they are many."""

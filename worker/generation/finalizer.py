@@ -8,6 +8,9 @@ import redis
 from models.errors import AppError, UnavailableError
 from models.limits.settlement import settle
 from models.limits.windows import Windows
+from models.metrics.measures import measure_end
+from models.metrics.recorder import RECORDER
+from models.metrics.table import FENCED_WRITES
 from models.recording.recorder import Recorder
 from models.responses.ending import EndingCause, failed_cause
 from models.responses.record import ResponseRecord
@@ -53,9 +56,11 @@ class Finalizer:
         if self._commit(record, ending):
             self._publish(recorder)
             settle(self._windows, record, ending)
+            measure_end(record, ending)
             logger.info("response finished", extra={**record.log_fields, "status": cause.status})
         else:
             # The response was ended or claimed by another process.
+            RECORDER.count(FENCED_WRITES, "end")
             logger.info("end not written: the attempt is stale", extra=record.log_fields)
             self._leave_to_other(record, ending)
 

@@ -82,6 +82,8 @@ class Generation:
         """True if it was stopped because it reached the maximum run time of a response."""
         self.is_interrupted = False
         """True if it must stop, even while it waits for the result of a call."""
+        self.is_first_token_due = recorder.is_logged
+        """True until its client could see a token, of this attempt or an earlier one."""
         self.is_opening = False
         """True while calls are made that come before the first token."""
         self._began_at: float | None = None
@@ -120,6 +122,7 @@ class Generation:
 
         `logged` are the tokens of events in the log, `unlogged` those that follow in a checkpoint.
         """
+        self.is_first_token_due &= not (logged or unlogged)
         self.resume_logged(logged)
         if self._cause is None:
             self.resume_unlogged(unlogged)

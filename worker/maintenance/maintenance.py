@@ -17,6 +17,9 @@ from models.database.refusal import exit_if_refused
 from models.errors import UnavailableError
 from models.limits.windows import Windows
 from models.logging import configure_logging
+from models.metrics.publisher import MetricPublisher
+from models.metrics.recorder import RECORDER
+from models.metrics.table import LEASE_RECLAIMS, POISONED, REPUBLISHED
 from models.outages import OUTAGES, OutageLog
 from models.recording.finalize import finalize_orphan
 from models.responses.ending import failed_cause
@@ -78,6 +81,7 @@ class Maintenance:
         self._unstored = UnstoredContents(self._client, ended_ttl_s=settings.unstored_seconds)
         self._windows = Windows(self._client)
         self._wake_queue = WakeQueue(settings.redis_url, max_waiting=max_waiting)
+        self._metrics = MetricPublisher(self._client)
         self._pulse = pulse
         self._interval_s = interval_s
         self._reclaim_from = 0.0
@@ -89,6 +93,7 @@ class Maintenance:
 
     def run(self, stopping: threading.Event) -> None:
         """Run rounds until `stopping` is set; a step that fails is retried in the next round."""
+        self._metrics.start()
         while not stopping.wait(self._interval_s):
             self._touch_pulse()
             if time.monotonic() >= self._reclaim_from:
@@ -99,6 +104,7 @@ class Maintenance:
 
     def close(self) -> None:
         """Close every connection."""
+        self._metrics.stop()
         self._wake_queue.close()
         self._store.close()
         self._client.close()
@@ -119,6 +125,7 @@ class Maintenance:
         """Requeue the responses of lost workers; fail those that have lost too many workers."""
         reclaimed = self._store.reaper.reclaim()
         if reclaimed:
+            RECORDER.count(LEASE_RECLAIMS, "expired", amount=len(reclaimed))
             logger.warning("responses reclaimed", extra={"count": len(reclaimed)})
         poisonous = self._store.reaper.poisonous()
         if poisonous:
@@ -127,6 +134,7 @@ class Maintenance:
             if finalize_orphan(
                 self._store, self._log, self._unstored, self._windows, record, POISON
             ):
+                RECORDER.count(POISONED)
                 logger.error("response given up", extra={"response_id": record.id.hex})
 
     def wake(self) -> None:
@@ -134,6 +142,7 @@ class Maintenance:
         for model, num_queued in self._store.reaper.num_queued().items():
             missing = num_queued - self._client.llen(queue_name(model))
             if missing > 0:
+                RECORDER.count(REPUBLISHED, amount=missing)
                 self._wake_queue.wake(model, missing)
 
     def refresh_flows(self) -> None:

@@ -15,6 +15,8 @@ from uuid import UUID
 from models.fetching.checked_backend import OutboundError
 from models.fetching.destinations import Destinations, UrlRefusedError
 from models.fetching.outbound_client import OutboundClient
+from models.metrics.recorder import RECORDER
+from models.metrics.table import WEBHOOK_DELIVERIES
 from models.outages import OUTAGES, OutageLog
 from models.settings import Settings
 from models.store.store import Store
@@ -147,11 +149,15 @@ class Deliverer:
         logger.info("webhook tried", extra={**_log_fields(delivery), "result": error or "accepted"})
         if status_code is not None and not error:
             deliveries.mark_delivered(delivery, status_code)
+            result = "delivered"
         elif status_code == GONE:
             deliveries.mark_gone(delivery, status_code=status_code, error=error)
+            result = "gone"
         else:
             delay_s = retry_delay_s(delivery.num_attempts)
             deliveries.mark_failed(delivery, status_code=status_code, error=error, delay_s=delay_s)
+            result = "failed"
+        RECORDER.count(WEBHOOK_DELIVERIES, result)
 
 
 def retry_delay_s(num_attempts: int) -> float:

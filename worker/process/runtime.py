@@ -11,6 +11,7 @@ from models.chat.scripted_encoder import ScriptedEncoder
 from models.chat.template_encoder import TemplateEncoder, load_encoder
 from models.encryption.cipher import ContentCipher
 from models.limits.windows import Windows
+from models.metrics.publisher import MetricPublisher
 from models.outages import OUTAGES, OutageLog
 from models.settings import Settings
 from models.store.claims import Claim
@@ -27,6 +28,7 @@ from worker.generation.registry import RunningResponses
 from worker.generation.request.images import image_sample
 from worker.generation.retry import WriteRetrier
 from worker.generation.runner import Runner, RunnerServices
+from worker.generation.step_meter import StepMeter
 from worker.generation.turn_loop import TurnLoop
 from worker.hosted.mcp.client import McpClient
 from worker.hosted.mcp.connection import McpTimeouts
@@ -34,6 +36,7 @@ from worker.hosted.searxng import Searxng
 from worker.process.cancel_listener import CancelListener
 from worker.process.charger import Charger
 from worker.process.checkpointer import Checkpointer
+from worker.process.gauges import WorkerGauges
 from worker.process.heartbeat import Heartbeat
 from worker.process.poller import Poller
 from worker.process.preemptor import Preemptor
@@ -91,7 +94,7 @@ class Runtime:
         # Its own connections: the emitter must not wait longer than this for a Redis that hangs.
         log = EventLog(connect(settings.redis_url, timeout_s=1))
         encoder = load_encoder(settings)
-        self._emitter = Emitter(log)
+        self._emitter = Emitter(log, StepMeter(encoder.model_id))
         self._engine, tokenizer = _make_engine(settings, encoder, self._emitter)
         self._running = RunningResponses()
         self._checkpointer = Checkpointer(
@@ -113,6 +116,10 @@ class Runtime:
             pulse=pulse,
             on_lease_ending=self._reconciler.release_all,
             on_end=self._abort_process,
+        )
+        self._metrics = MetricPublisher(
+            connect(settings.redis_url, timeout_s=1),
+            WorkerGauges(self._engine, encoder.model_id, name).measure,
         )
         self._cancel_listener = CancelListener(
             connect_subscriber(settings.redis_url), poll_s=timings.cancel_poll_s
@@ -178,6 +185,7 @@ class Runtime:
         self._poller.start(self.run_queued)
         self._preemptor.start()
         self._charger.start()
+        self._metrics.start()
         logger.info("worker ready", extra={"model": self.model_id})
 
     def run_queued(self) -> None:
@@ -228,6 +236,7 @@ class Runtime:
         self._checkpointer.stop()
         self._cancel_listener.stop()
         self._heartbeat.stop()
+        self._metrics.stop()
         self._mcp.close()
         self._wake_queue.close()
         self._store.close()

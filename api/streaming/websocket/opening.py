@@ -21,6 +21,8 @@ from models.access.scopes import Scope
 from models.encryption.response import ResponseCipher
 from models.errors import PreviousResponseNotFoundError, ResponseNotFoundError
 from models.ids import parse_response_id
+from models.metrics.recorder import RECORDER
+from models.metrics.table import STREAM_RESUMES
 from models.responses.record import ResponseRecord
 from models.schemas.request.create_response import CreateResponse
 from models.settings import EventNaming
@@ -99,6 +101,8 @@ def resume(session: Session, message: ReceivedMessage) -> OpenResponse:
     if record is None:
         raise ResponseNotFoundError(event.response_id)
     start = 0 if event.starting_after is None else event.starting_after + 1
+    if start:
+        RECORDER.count(STREAM_RESUMES)
     return OpenResponse(record=record, start=start, is_new=False)
 
 

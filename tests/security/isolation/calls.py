@@ -139,6 +139,8 @@ def keep_up(desk: Desk) -> Iterator[Callable[[], object]]:
     yield lambda: store.api_keys.revoke("unknown")
     yield from _administer(store)
     yield store.projects.num_queued
+    yield store.queue.states
+    yield store.queue.num_workers
     yield store.sizes.limited
     yield lambda: store.workers.renew(worker)
     yield lambda: store.workers.served_models(worker.project_id)

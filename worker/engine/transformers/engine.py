@@ -33,6 +33,7 @@ from worker.engine.sequence import Sequence
 from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import due_sequences
 from worker.engine.transformers.batch.scheduler import Scheduler
+from worker.engine.transformers.device import resolve_device
 from worker.engine.transformers.model_runner import ModelRunner
 
 
@@ -64,6 +65,12 @@ class TransformersEngine(EngineLoop):
     def context_length(self) -> int:
         """Largest number of tokens of one sequence, prompt included, that model and cache hold."""
         return self._runner.context_length
+
+    def device_memory(self) -> tuple[str, int]:
+        """Return the type of its device, and the bytes that this process holds on it."""
+        if resolve_device(self._config.device).type == "cuda":
+            return "cuda", torch.cuda.memory_reserved()
+        return super().device_memory()
 
     def _load_tokenizer(self) -> LLTokenizer:
         # Imported at the first grammar, because this import would delay the start.

@@ -1,0 +1,1 @@
+"""Metrics: what there is to measure, counted in every process and summed in Redis for /metrics."""

@@ -1,0 +1,1 @@
+"""Statements about the server as a whole, as numbers: for metrics."""
