@@ -4,6 +4,8 @@ FROM python:3.11-slim AS antiphon
 
 # An index of PyTorch builds, for another build than the default one; see deploy/README.md.
 ARG TORCH_INDEX_URL=""
+# requirements-otel.txt, to send traces.
+ARG REQUIREMENTS=requirements.txt
 
 RUN useradd --system --uid 10001 --home-dir /tmp --no-create-home antiphon \
  && install --directory --owner=antiphon /data
@@ -11,10 +13,10 @@ RUN useradd --system --uid 10001 --home-dir /tmp --no-create-home antiphon \
 WORKDIR /app
 
 # Before the code, so that a change of code does not install the dependencies again.
-COPY requirements.txt requirements-torch.txt ./
+COPY ${REQUIREMENTS} requirements-torch.txt ./
 RUN --mount=type=bind,source=deploy/wheels,target=/wheels \
     --mount=type=cache,target=/root/.cache/pip \
-    pip install --root-user-action=ignore --require-hashes --no-deps -r requirements.txt \
+    pip install --root-user-action=ignore --require-hashes --no-deps -r ${REQUIREMENTS} \
  && pip install --root-user-action=ignore --find-links /wheels \
     ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} -r requirements-torch.txt \
  && pip check

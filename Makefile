@@ -102,7 +102,8 @@ migration: $(VENV)/.dev ## Write a migration for changed tables: m="what it does
 
 pins: $(VENV)/.dev ## Write requirements*.txt anew for pyproject.toml; U=name to take its newest version
 	$(PINS) pyproject.toml -o requirements.txt
-	$(PINS) pyproject.toml --extra dev -o requirements-dev.txt
+	$(PINS) pyproject.toml --extra otel -o requirements-otel.txt
+	$(PINS) pyproject.toml --extra otel --extra dev -o requirements-dev.txt
 	$(UV_COMPILE) --override $(CLIENTS)/overrides.txt --no-emit-package pip \
 		--no-emit-package setuptools $(CLIENTS)/requirements.in -o $(CLIENTS)/requirements.txt
 

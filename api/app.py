@@ -20,6 +20,7 @@ from api.http.errors import install_error_handlers
 from api.http.forwarded import client_address
 from api.http.origins import install_origin_checks
 from api.http.strict_json import use_orjson
+from api.http.tracing import install_tracing
 from api.http.validation_errors import refuse
 from api.limits.answers import install_rate_headers
 from api.metrics.http import NO_ROUTE, ROUTE
@@ -61,6 +62,7 @@ def create_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> 
     install_error_handlers(app)
     app.before_request(_assign_request_id)
     app.after_request(_add_request_id)
+    install_tracing(app)
     install_origin_checks(app, settings)
     install_authentication(
         app,

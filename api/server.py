@@ -19,6 +19,7 @@ from models.logging import configure_logging
 from models.settings import Settings, SettingsError
 from models.store.store import Store
 from models.tls import load_tls_context
+from models.tracing.tracer import TRACER
 
 _SHARED_MEMORY = Path("/dev/shm")
 _GRACE_S = 5
@@ -56,6 +57,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Any:
         """Create the app; gunicorn calls this in every server process."""
         configure_logging(self._settings.log_level)
+        TRACER.turn_on(self._settings, "api")
         end_with_parent()
         app = create_app(self._settings)
         app.extensions["antiphon"].warm_up()

@@ -16,6 +16,7 @@ from cli.commands import audit, keys, projects, secrets, webhooks
 from models.encryption.content_keys import ContentKeyError, ContentKeyring
 from models.encryption.vault import SecretVault, VaultError
 from models.settings import Settings, SettingsError, load_settings
+from models.tracing.tracer import check_packages
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -235,9 +236,11 @@ def _connected_settings() -> Settings:
 
 def _settings() -> Settings:
     try:
-        return load_settings()
+        settings = load_settings()
+        check_packages(settings)
     except SettingsError as error:
         _fail(str(error), code=2)
+    return settings
 
 
 def _fail(message: str, *, code: int) -> NoReturn:

@@ -13,6 +13,7 @@ from typing import Any
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from models.errors import shorten
+from models.tracing.spans import current_span, trace_id_of
 
 MAX_VALUE_BYTES = 2000
 """Size of one value of a line."""
@@ -87,6 +88,8 @@ class JsonFormatter(OrjsonFormatter):
         moment = datetime.fromtimestamp(record.created, UTC)
         log_data["ts"] = moment.isoformat(timespec="milliseconds")
         super().add_fields(log_data, record, message_dict)
+        if "trace_id" not in log_data and (traceparent := current_span().traceparent):
+            log_data["trace_id"] = trace_id_of(traceparent)
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         """Shorten long values: records may quote what clients sent."""

@@ -129,6 +129,14 @@ class Settings(BaseSettings):
     redis_url: Annotated[str | None, Field(validation_alias="REDIS_URL")] = None
     """A Redis 7 or Valkey 8 or newer of yours, `redis://…`; `up` starts its own if this is not
     set."""
+    otlp_endpoint: Annotated[str | None, Field(validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")] = (
+        None
+    )
+    """Collector that [traces](operations.md#traces) are sent to, `http://…:4318`, as OTLP over
+    HTTP. Needs `pip install '.[otel]'`. The other variables of OpenTelemetry hold, too, such as
+    `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_TRACES_SAMPLER`."""
+    trace_content: bool = False
+    """`true` includes in traces what clients send and models write."""
     api_processes: int = Field(2, ge=1, le=64)
     """Processes of the API."""
     api_threads: int = Field(32, ge=4, le=10_000)
@@ -300,6 +308,15 @@ class Settings(BaseSettings):
         if not separator or scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
             raise ValueError("must be a postgresql:// URL")
         return f"postgresql+psycopg://{rest}"
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _collector(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must be an http:// or https:// URL")
+        return value
 
     @field_validator("redis_url")
     @classmethod

@@ -11,6 +11,7 @@ from celery import signals
 from models.database.refusal import exit_if_refused
 from models.logging import configure_logging
 from models.settings import Settings
+from models.tracing.tracer import TRACER
 from models.vital_thread import VitalThread
 from worker.process.consumer import PatientConsumer
 from worker.process.runtime import Runtime
@@ -31,6 +32,7 @@ def main(settings: Settings, name: str, pulse: Path | None = None) -> None:
     """
     configure_logging(settings.log_level)
     assert settings.redis_url is not None
+    TRACER.turn_on(settings, "worker")
     runtime = Runtime(settings, name, pulse)
     app = make_celery(settings.redis_url)
     app.conf.worker_consumer = PatientConsumer
@@ -61,6 +63,7 @@ def main(settings: Settings, name: str, pulse: Path | None = None) -> None:
         else:
             runtime.drain()
         runtime.stop()
+        TRACER.turn_off()
     if not is_stopping.is_set():
         logger.critical("celery ended by itself")
         sys.exit(EXIT_CONSUMER_LOST)

@@ -120,6 +120,7 @@ class Exchange:
             self._task = asyncio.get_running_loop().create_task(self._send(answer.body))
         else:
             self.answer(answer.body)
+            answer.span.end()
             self._connection.finish()
 
     def release_body(self) -> None:
@@ -139,6 +140,7 @@ class Exchange:
     def abandon(self, answer: Answer) -> None:
         """Do without the answer: the client left while a thread worked on it."""
         self.release_body()
+        answer.span.end()
         if isinstance(answer.body, LoopBody):
             answer.body.abandon()
 
@@ -169,6 +171,7 @@ class Exchange:
         kept = [pair for pair in self._answer.headers if pair[0].lower() not in _HEADERS_OF_BODY]
         self._is_begun = True
         count_answer(self.request.method, self._answer.route, HTTPStatus.SWITCHING_PROTOCOLS)
+        self._trace_status(HTTPStatus.SWITCHING_PROTOCOLS)
         self._connection.upgrade(
             h11.InformationalResponse(
                 status_code=101, headers=_encode([*headers, *kept]), reason=b"Switching Protocols"
@@ -190,6 +193,9 @@ class Exchange:
             await body.send(self)
         except Exception as error:
             self._fail(as_app_error(error))
+        finally:
+            assert self._answer is not None
+            self._answer.span.end()
         self._connection.finish()
 
     def _fail(self, error: AppError) -> None:
@@ -201,18 +207,27 @@ class Exchange:
         kept = [pair for pair in self._answer.headers if pair[0].lower() not in _HEADERS_OF_BODY]
         names = {name.lower() for name, _ in kept}
         added = [pair for pair in error_headers(error) if pair[0].lower() not in names]
-        status, route = str(error.http_status), self._answer.route
-        self._answer = Answer(status, [*kept, *added], error_body(error), route)
+        before = self._answer
+        self._answer = Answer(
+            str(error.http_status), [*kept, *added], error_body(error), before.route, before.span
+        )
         self.answer(error_body(error))
 
     def _start(self, status: int, headers: Sequence[tuple[str, str]], data: bytes = b"") -> None:
         self._is_begun = True
         assert self._answer is not None
         count_answer(self.request.method, self._answer.route, status)
+        self._trace_status(status)
         dated = [*headers, ("Date", formatdate(usegmt=True))]
         reason = _REASONS.get(status, "Error").encode()
         head = h11.Response(status_code=status, headers=_encode(dated), reason=reason)
         self._connection.send_head(head, data)
+
+    def _trace_status(self, status: int) -> None:
+        assert self._answer is not None
+        self._answer.span.set({"http.response.status_code": int(status)})
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._answer.span.fail(str(int(status)))
 
     def _check_size(self, num_bytes: int) -> None:
         if num_bytes > MAX_BODY_BYTES:

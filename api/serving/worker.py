@@ -13,6 +13,7 @@ from api.serving.http_server import HttpServer
 from api.serving.limits import ServingLimits
 from api.serving.malloc import return_large_blocks
 from models.tls import load_tls_context
+from models.tracing.tracer import TRACER
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class LoopWorker(Worker):  # type: ignore[misc]
             time.sleep(_PULSE_S)
         server.stop(self.cfg.graceful_timeout)
         services.metric_publisher.stop()
+        TRACER.turn_off()
 
 
 def make_limits(settings: Any) -> ServingLimits:

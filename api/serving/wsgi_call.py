@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from api.event_loop.loop_body import LoopBody
+from api.http.tracing import SPAN
 from api.metrics.http import NO_ROUTE, ROUTE
+from models.tracing.spans import NO_SPAN, Span
 
 Headers = list[tuple[str, str]]
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -20,6 +22,8 @@ class Answer:
     body: bytes | LoopBody
     route: str = NO_ROUTE
     """Pattern of the request's route."""
+    span: Span = NO_SPAN
+    """Span of the request, which ends with the answer."""
 
 
 def call_app(app: WsgiApp, environ: dict[str, Any]) -> Answer:
@@ -36,4 +40,5 @@ def call_app(app: WsgiApp, environ: dict[str, Any]) -> Answer:
         if hasattr(result, "close"):
             cast(Any, result).close()
     status, headers = begun[-1]
-    return Answer(status, headers, body, environ.get(ROUTE, NO_ROUTE))
+    span: Span = environ.get(SPAN, NO_SPAN)
+    return Answer(status, headers, body, environ.get(ROUTE, NO_ROUTE), span)

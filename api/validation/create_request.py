@@ -43,6 +43,7 @@ from models.schemas.request.parameters import GenerationParameters
 from models.store.idempotency_keys import RequestKey
 from models.streams.unstored import QUEUED_TTL_S, UNSTORED_TTL_S, UnstoredContent
 from models.tools.added_tools import with_added_tools
+from models.tracing.spans import current_span
 
 _PRIORITIES = {"flex": -2, "priority": 2}
 """Priority by service tier, 0 for all others; responses of higher priority are claimed first."""
@@ -111,6 +112,7 @@ def create_response(
         if body.store
         else new_content_key(),
         tool_secrets=tool_secrets(body),
+        traceparent=current_span().traceparent,
     )
     with ExitStack() as undo:
         stored = items if body.store else ()

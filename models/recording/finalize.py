@@ -13,6 +13,7 @@ from models.responses.status import ResponseStatus
 from models.store.store import Store
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
+from models.tracing.tracer import TRACER
 
 CONTENT_LOST = failed_cause(ContentLostError().message)
 """Failure recorded for a response whose content was lost while it waited."""
@@ -54,4 +55,11 @@ def finalize_orphan(
         recorder.publish_end()
         settle(windows, record, ending)
         measure_end(record, ending)
+        _trace_end(record, ending.status)
     return is_finished
+
+
+def _trace_end(record: ResponseRecord, status: ResponseStatus) -> None:
+    if record.traceparent is not None:
+        attributes = {"antiphon.status": status.value}
+        TRACER.start("finish", parent=record.traceparent, attributes=attributes).end()

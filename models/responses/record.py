@@ -19,6 +19,7 @@ from models.responses.serializers import (
 )
 from models.responses.status import ResponseStatus
 from models.schemas.response import ResponseResource, Usage
+from models.tracing.spans import trace_id_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,8 @@ class ResponseRecord:
     reservation: Reservation | None = None
     """Tokens counted for it when it was accepted; None if its project has no such limits. Read only
     when it is claimed."""
+    traceparent: str | None = None
+    """Place of its request in a trace; read only when it is claimed."""
     previous_response_id: UUID | None = None
     conversation_id: UUID | None = None
     finished_at: datetime | None = None
@@ -84,7 +87,10 @@ class ResponseRecord:
     @property
     def log_fields(self) -> dict[str, object]:
         """Fields of log lines about this attempt."""
-        return {"response_id": self.id.hex, "attempt": self.attempt}
+        fields: dict[str, object] = {"response_id": self.id.hex, "attempt": self.attempt}
+        if self.traceparent is not None:
+            fields["trace_id"] = trace_id_of(self.traceparent)
+        return fields
 
 
 def opening_resource(record: ResponseRecord) -> ResponseResource:

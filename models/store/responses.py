@@ -36,11 +36,12 @@ _CREATE = text(f"""
     ), created AS (
         INSERT INTO responses (id, project_id, model, status, background, store, priority,
                                previous_response_id, conversation_id, metadata, parameters,
-                               content_key, tool_secrets, created_at, reservation, end_user)
+                               content_key, tool_secrets, created_at, reservation, end_user,
+                               traceparent)
         SELECT :id, :project_id, :model, 'queued', :background, :store, :priority,
                :previous_response_id, :conversation_id, CAST(:metadata AS json),
                CAST(:parameters AS json), :content_key, :tool_secrets, :created_at,
-               CAST(:reservation AS json), :end_user
+               CAST(:reservation AS json), :end_user, :traceparent
         WHERE CAST(:conversation_id AS uuid) IS NULL OR EXISTS (SELECT FROM locked)
         RETURNING id, project_id, model, priority, end_user
     ), written AS (
@@ -129,6 +130,7 @@ class Responses:
             "created_at": new.created_at,
             "end_user": new.end_user,
             "reservation": _reservation(new),
+            "traceparent": new.traceparent,
             "items": as_json(self._codec.items_of_response(new, "input", items)),
         }
         if key is None:

@@ -24,7 +24,7 @@ COLUMNS = """
 
 CLAIM_COLUMNS = f"""
     {COLUMNS}, r.checkpoint, r.isolated, r.tool_secrets, r.calls_begun, r.reservation, r.end_user,
-    r.charged
+    r.charged, r.traceparent
 """
 """Columns for the process that claims or takes over a response: more than readers get."""
 

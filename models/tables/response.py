@@ -62,6 +62,8 @@ class Response(Base):
     """Number of its MCP calls that may have been made: none of them is made again."""
     reservation: Mapped[dict[str, Any] | None]
     """Tokens that its project has reserved for it (`Reservation`)."""
+    traceparent: Mapped[str | None] = mapped_column(Text)
+    """Place of its request in a trace; null if that is not traced."""
     previous_response_id: Mapped[UUID | None]
     conversation_id: Mapped[UUID | None]
     """Conversation that it continues and, unless it fails or is cancelled, appends to."""

@@ -18,7 +18,9 @@ from models.store.finish import TerminalRecord
 from models.store.store import Store
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
+from models.tracing.spans import measured
 from worker.generation.retry import WriteRetrier
+from worker.generation.tracing import trace_end
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +50,14 @@ class Finalizer:
 
     def finish(self, recorder: Recorder, cause: EndingCause) -> None:
         """Write the end of a response, unless the attempt is stale."""
+        with measured("finish"):
+            self._finish(recorder, cause)
+
+    def _finish(self, recorder: Recorder, cause: EndingCause) -> None:
         record = recorder.record
         recorder.flush()
         ending = recorder.finish(cause)
+        trace_end(record, ending)
         if record.is_temporary:
             self._unstored.put_archive(record, ending.events)
         if self._commit(record, ending):

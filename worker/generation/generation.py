@@ -84,6 +84,8 @@ class Generation:
         """True if it must stop, even while it waits for the result of a call."""
         self.is_first_token_due = recorder.is_logged
         """True until its client could see a token, of this attempt or an earlier one."""
+        self.first_token_ns = 0
+        """Unix time of the first token of the turn in progress; 0 before it."""
         self.is_opening = False
         """True while calls are made that come before the first token."""
         self._began_at: float | None = None
@@ -98,6 +100,11 @@ class Generation:
     def sequence_ids(self) -> list[str]:
         """Ids of its choices' current sequences in the engine."""
         return [choice.sequence_id for choice in self.choices]
+
+    @property
+    def num_generated(self) -> int:
+        """Number of tokens, given ones and notes included."""
+        return len(self._tokens)
 
     @property
     def waiting(self) -> list[Choice]:

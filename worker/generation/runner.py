@@ -1,6 +1,7 @@
 """Lifecycle of one response in the worker: claim → prompt → engine → events → end."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ from models.streams.unstored import UnstoredContents
 from models.tools.added_tools import with_added_tools
 from models.tools.choice import find_missing_tool
 from models.tools.mcp.servers import McpServers
+from models.tracing.gen_ai import input_content
+from models.tracing.spans import current_span, measured
+from models.tracing.tracer import TRACER
 from worker.engine.interface import Tokenizer
 from worker.generation.call_checkpoints import CallCheckpoints
 from worker.generation.claimer import Claimer
@@ -39,6 +43,7 @@ from worker.generation.load_input import load_input
 from worker.generation.output.validation import validated_cause
 from worker.generation.registry import RunningResponses
 from worker.generation.retry import WriteRetrier
+from worker.generation.tracing import traced_attempt
 from worker.hosted.between_turns import HostedCalls
 from worker.hosted.mcp.client import McpClient
 from worker.hosted.mcp.errors import AbandonedError
@@ -107,10 +112,12 @@ class Runner:
 
     def run_next(self, worker_id: UUID) -> bool:
         """Claim and run the next queued response in fair order; return False if there is none."""
+        began_ns = time.time_ns()
         with self._claimer.claim(worker_id) as claimed:
             if claimed is None:
                 return False
-            self._run_claimed(claimed)
+            with traced_attempt(claimed, began_ns):
+                self._run_claimed(claimed)
         return True
 
     def _run_claimed(self, claimed: ResponseRecord) -> None:
@@ -134,7 +141,8 @@ class Runner:
             self._finalizer.forget_unwanted(claimed)
 
     def _run(self, claimed: ResponseRecord) -> None:
-        record, items = load_input(claimed, self._services.store, self._services.unstored)
+        with measured("load"):
+            record, items = load_input(claimed, self._services.store, self._services.unstored)
         recorder, logged = Recorder.resume(record, self._services.log, self._services.cipher)
         unlogged = record.checkpoint.beyond(logged) if record.checkpoint else ()
         if record.cancel_requested and not unlogged:
@@ -158,7 +166,11 @@ class Runner:
             if fault is not None and not record.cancel_requested:
                 self._finalizer.finish(recorder, failed_cause(fault))
                 return
-            prompt = encode_prompt(self._services.encoder, parameters, [*kept, *opening.items])
+            with measured("prompt"):
+                given = [*kept, *opening.items]
+                prompt = encode_prompt(self._services.encoder, parameters, given)
+            if TRACER.includes_content:
+                current_span().set(input_content(record.parameters, given))
             generation = self._resume(recorder, opening, parameters, prompt, tokens)
             if generation is not None:
                 self._generate(generation, parameters, prompt, calls)

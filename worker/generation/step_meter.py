@@ -3,6 +3,7 @@
 Everything is counted once a step, never once a token.
 """
 
+import time
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -18,6 +19,7 @@ class Started(Protocol):
 
     record: ResponseRecord
     is_first_token_due: bool
+    first_token_ns: int
 
 
 class StepMeter:
@@ -55,6 +57,7 @@ class StepMeter:
             if started is None or delta.token_id is None:
                 continue
             num_first += 1
+            started.first_token_ns = started.first_token_ns or time.time_ns()
             if started.is_first_token_due:
                 started.is_first_token_due = False
                 RECORDER.observe(TTFT, age_s(started.record), self._model)

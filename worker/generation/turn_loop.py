@@ -1,15 +1,18 @@
 """Turns of a generation: a sequence of the engine, then the hosted calls that it ends with."""
 
 import logging
+import time
 
 from models.chat.prompt import ChatEncoder, EncodedPrompt
 from models.schemas.request.parameters import GenerationParameters
+from models.tracing.spans import measured
 from worker.engine.interface import Delta, Engine, FinishReason, GenerationRequest
 from worker.generation.call_checkpoints import CallCheckpoints
 from worker.generation.emitter import Emitter
 from worker.generation.generation import Generation
 from worker.generation.request.dry_breakers import DryBreakerCompiler
 from worker.generation.request.engine_request import engine_requests
+from worker.generation.tracing import trace_turn
 from worker.hosted.between_turns import HostedCalls
 
 logger = logging.getLogger(__name__)
@@ -55,7 +58,8 @@ class TurnLoop:
             generation.pause()
             # The client sees the whole call while it is made.
             generation.recorder.flush()
-            calls.run(generation, parameters, len(prompt))
+            with measured("hosted calls"):
+                calls.run(generation, parameters, len(prompt))
             if not generation.recorder.is_stale:
                 generation.recorder.flush()
                 self._checkpoints.save(generation)
@@ -67,10 +71,14 @@ class TurnLoop:
         requests = engine_requests(
             generation, parameters, prompt, breakers=self._breakers, encoder=self._encoder
         )
+        submitted_ns, num_before = time.time_ns(), generation.num_generated
+        generation.first_token_ns = 0
         self._emitter.add(generation)
         for request in requests:
             self._submit(generation, request)
         generation.wait()
+        num_tokens = generation.num_generated - num_before
+        trace_turn(submitted_ns, generation.first_token_ns, num_tokens)
         return bool(generation.waiting)
 
     def _submit(self, generation: Generation, request: GenerationRequest) -> None:

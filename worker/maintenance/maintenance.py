@@ -28,6 +28,7 @@ from models.store.store import Store
 from models.streams.connection import connect
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
+from models.tracing.tracer import TRACER
 from models.vital_thread import VitalThread
 from worker.maintenance.removal import ProjectRemoval
 from worker.maintenance.retention import Retention
@@ -174,6 +175,7 @@ def main(settings: Settings, pulse: Path | None = None) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    TRACER.turn_on(settings, "maintenance")
     maintenance = Maintenance(settings, pulse)
     with exit_if_refused():
         maintenance.check_role(stopping)
@@ -195,3 +197,4 @@ def main(settings: Settings, pulse: Path | None = None) -> None:
         stopping.set()
     for thread in threads:
         thread.join()
+    TRACER.turn_off()

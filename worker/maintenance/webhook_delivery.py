@@ -21,6 +21,8 @@ from models.outages import OUTAGES, OutageLog
 from models.settings import Settings
 from models.store.store import Store
 from models.store.webhooks.deliveries import TakenDelivery
+from models.tracing.spans import NO_SPAN, Attributes, Span
+from models.tracing.tracer import TRACER
 from models.webhooks.message import ended_event, sign, webhook_id
 from worker.maintenance.pace import Pace
 
@@ -117,7 +119,13 @@ class Deliverer:
         await asyncio.gather(*map(self._deliver, batch))
 
     async def _deliver(self, delivery: TakenDelivery) -> None:
+        span = _start_span(delivery)
         status_code, error = await self._send(delivery)
+        if status_code is not None:
+            span.set({"http.response.status_code": status_code})
+        if error:
+            span.fail(str(status_code or "not_sent"))
+        span.end()
         try:
             await asyncio.to_thread(self._record_result, delivery, status_code, error)
         except OUTAGES:
@@ -158,6 +166,18 @@ class Deliverer:
             deliveries.mark_failed(delivery, status_code=status_code, error=error, delay_s=delay_s)
             result = "failed"
         RECORDER.count(WEBHOOK_DELIVERIES, result)
+
+
+def _start_span(delivery: TakenDelivery) -> Span:
+    if delivery.traceparent is None:
+        return NO_SPAN
+    attributes: Attributes = {
+        "http.request.method": "POST",
+        "antiphon.attempt": delivery.num_attempts,
+    }
+    return TRACER.start(
+        "webhook", parent=delivery.traceparent, kind="client", attributes=attributes
+    )
 
 
 def retry_delay_s(num_attempts: int) -> float:

@@ -32,6 +32,7 @@ from models.errors import InvalidRequestError, OverloadedError
 from models.responses.record import ResponseRecord
 from models.schemas.request.create_response import CreateResponse
 from models.settings import EventNaming
+from models.tracing.spans import current_span, within
 
 blueprint = Blueprint("websocket", __name__)
 
@@ -57,6 +58,8 @@ class WebSocketBody(LoopBody):
         self._caller = caller
         self._key = key
         self._naming = naming
+        self._span = current_span()
+        """Span of the handshake, which ends with the connection."""
 
     async def send(self, outlet: Outlet) -> None:
         """Accept the connection and serve it until it ends."""
@@ -106,7 +109,8 @@ class WebSocketBody(LoopBody):
             context = Context(previous_id=previous_id, items=items, is_inline=True)
         # Its project may have changed since the handshake.
         caller = self._services.authenticator.renew(self._caller)
-        return create_response(self._services, caller, request, context)
+        with within(self._span):
+            return create_response(self._services, caller, request, context)
 
     def abandon(self) -> None:
         """Do nothing: no request has been received."""

@@ -57,7 +57,9 @@ _TAKE = text(f"""
       AND d.project_id = e.project_id AND d.status = 'pending'
     RETURNING d.response_id, d.endpoint_id, d.project_id, d.event_type, d.occurred_at,
               d.num_attempts, e.url, e.signing_secret,
-              CASE WHEN e.old_secret_until > now() THEN e.old_secret END AS old_secret
+              CASE WHEN e.old_secret_until > now() THEN e.old_secret END AS old_secret,
+              (SELECT r.traceparent FROM responses r
+               WHERE r.project_id = d.project_id AND r.id = d.response_id) AS traceparent
 """)
 
 _MINE = """
@@ -165,6 +167,8 @@ class TakenDelivery:
     url: str
     signing_secret: str
     old_secret: str | None
+    traceparent: str | None = None
+    """Place of the response's request in a trace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
