@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
         "_is_tls",
         "_num_ahead",
         "_receive",
+        "_refusal_delay_s",
         "_request",
         "_server",
         "_transport",
@@ -97,6 +98,7 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._receive: Receiver | None = None
         self._num_ahead = 0
+        self._refusal_delay_s = 0.0
         self._is_streaming = False
         self._has_ended = False
         """True if the client will send nothing more."""
@@ -180,6 +182,10 @@ class Connection(asyncio.Protocol):
     def has_left(self) -> bool:
         """Return True if the client has closed its side; any thread may ask."""
         return self._has_ended or self._transport.is_closing()
+
+    def refuse_after(self, seconds: float) -> None:
+        """Let the refusal of the current request be answered later."""
+        self._refusal_delay_s = seconds
 
     def respond(self, answer: Answer) -> None:
         """Send the app's answer to the current request."""
@@ -271,7 +277,7 @@ class Connection(asyncio.Protocol):
             is_head = error.error_status_hint == 431
             self._refuse(HeadTooLargeError() if is_head else _malformed(error))
         except AppError as error:
-            self._refuse(error)
+            self._refuse_in_time(error)
         else:
             self._await_more()
 
@@ -306,6 +312,19 @@ class Connection(asyncio.Protocol):
 
     def _frame(self, data: bytes) -> bytes:
         return (self._h11.send(h11.Data(data=data)) or b"") if data else b""
+
+    def _refuse_in_time(self, error: AppError) -> None:
+        """Answer with an error, at once unless it is to be later."""
+        if self._refusal_delay_s == 0.0:
+            self._refuse(error)
+            return
+        # Neither idle nor receiving: what the client sends meanwhile counts as ahead.
+        self._enter(Phase.ANSWER)
+        asyncio.get_running_loop().call_later(self._refusal_delay_s, self._refuse_if_open, error)
+
+    def _refuse_if_open(self, error: AppError) -> None:
+        if not self._transport.is_closing():
+            self._refuse(error)
 
     def _refuse(self, error: AppError) -> None:
         """Answer with an error of the server itself, and close."""

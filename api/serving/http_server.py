@@ -19,6 +19,7 @@ from api.http.body_budget import ORDINARY_BYTES, BodyBudget, handling
 from api.http.forwarded import client_network
 from api.http.origins import AllowedOrigins
 from api.http.strict_json import BODY_LEASE
+from api.limits.refusal_pace import RefusalPace
 from api.serving.connection import RECEIVING, Connection, Phase
 from api.serving.error_answer import error_body, error_headers
 from api.serving.exchange import Exchange
@@ -55,6 +56,7 @@ class HttpServer:
         """Create a server of `app`; pages of `origins` may read what it answers without the app."""
         self.limits = limits
         self._door = door
+        self._pace = RefusalPace()
         self.origins = origins
         self._app = app
         self._loop = loop
@@ -110,6 +112,7 @@ class HttpServer:
             self._uncount(connection)
             self._count(connection, entry.key_id)
         if entry.refusal is not None:
+            connection.refuse_after(self._pace.delay_s(entry.client))
             raise entry.refusal
         lease = self._budget.lease(entry.client)
         return Exchange(connection, request, entry.source, entry.client, lease)

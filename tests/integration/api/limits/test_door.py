@@ -64,6 +64,24 @@ def test_a_project_that_has_used_up_its_requests_is_refused_before_its_body(
     assert b"\r\nx-ratelimit-remaining-requests: 0\r\n" in answer
 
 
+def test_refusals_that_wait_are_answered(
+    monkeypatch: pytest.MonkeyPatch, address: str, http: FlaskClient, limit: Limit, token: Token
+) -> None:
+    use_up(http, limit, token)
+    monkeypatch.setattr("api.limits.refusal_pace.NUM_AT_ONCE", 0)
+
+    with connected(address) as patient, connected(address) as gone:
+        for connection in (patient, gone):
+            # More than one request: what comes behind the refused one is not answered.
+            connection.sendall(request(token) * 2)
+        gone.close()
+        answer = read_head(patient)
+
+    assert status_of(answer) == 429
+    assert b"Retry-After" in answer
+    assert status_of(ask(address, request(token))) == 429
+
+
 def test_a_repetition_is_let_in(
     address: str, http: FlaskClient, limit: Limit, token: Token
 ) -> None:
