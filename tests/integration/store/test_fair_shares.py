@@ -1,6 +1,5 @@
 """Properties of the fair order over random weights, lengths and arrivals, with a fake executor."""
 
-import os
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from models.responses.record import ResponseRecord
 from tests.integration.desk import Desk
 from tests.integration.store.fake_executor import FakeExecutor
 
-SEEDS = range(20 if "NIGHTLY" in os.environ else 2)
+SEEDS = (0, 1, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(2, 20)))
 WEIGHTS = (0.5, 1, 2, 4)
 NUM_PLACES = 6
 NUM_USERS = 2
