@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from bench.fairness.tenants import Tenants
 from bench.report import Goal, Measure, percentile
+from bench.server import BenchError
 from models.ids import new_id
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
@@ -20,6 +21,10 @@ MODEL = "claimed by the benchmark"
 NUM_PLACES = 64
 """Responses that a worker runs at a time."""
 NUM_WORKERS = 4
+NUM_WARM_UP = 20
+"""Claims that are not measured: the first ones prepare the statement."""
+RENEW_EVERY = 5
+"""Claims between two renewals of the lease, within which they must be made on a slow machine."""
 _USAGE = {
     "input_tokens": 50,
     "input_tokens_details": {"cached_tokens": 0},
@@ -93,20 +98,21 @@ def _claims_s(tenants: Tenants, num_claims: int) -> list[float]:
     tenants.store.workers.register(worker)
     held: deque[ResponseRecord] = deque()
     durations = []
-    for number in range(num_claims + 20):
-        if number % 20 == 0:
+    for number in range(num_claims + NUM_WARM_UP):
+        if number % RENEW_EVERY == 0:
             tenants.store.workers.renew(worker)
         began = time.perf_counter()
         claimed = tenants.store.claims.claim(worker.id, MODEL)
         durations.append(time.perf_counter() - began)
-        assert claimed is not None
+        if claimed is None:
+            raise BenchError("a claim found nothing")
         held.append(claimed)
         if len(held) >= NUM_PLACES:
             _finish(tenants, held.popleft())
     for claimed in held:
         _finish(tenants, claimed)
     tenants.store.workers.leave(worker)
-    return durations[20:]  # the first ones prepare the statement
+    return durations[NUM_WARM_UP:]
 
 
 def _finish(tenants: Tenants, claimed: ResponseRecord) -> None:
