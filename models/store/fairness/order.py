@@ -5,7 +5,7 @@ al., "Fairness in Serving Large Language Models", OSDI 2024. The start tag of a 
 is the flow's virtual time, and the estimated tokens of those that are running.
 """
 
-from models.store.fairness.places import LIMITED_PROJECTS, TAKE_PLACE
+from models.store.fairness.places import HAS_ROOM, RUNNING_ANYWHERE, TAKE_PLACE
 
 _IN_ORDER = "start_tag, num, lot"
 """Ties go to the flow with fewer running responses, and are then decided by lot, in claims."""
@@ -19,6 +19,12 @@ def _least(table: str, project: str, flex: str) -> str:
     """
 
 
+_LEAST_OF_PROJECTS = f"""
+    CASE WHEN f.is_flex THEN {_least("project_flows", "IS NOT NULL", "")}
+         ELSE {_least("project_flows", "IS NOT NULL", " = false")} END
+"""
+
+
 def _mean(table: str, project: str, flex: str) -> str:
     """Return the mean estimate of flows, for one of which no response has ended as yet."""
     return f"""
@@ -27,9 +33,22 @@ def _mean(table: str, project: str, flex: str) -> str:
     """
 
 
+def _num_running(*keys: str) -> str:
+    """Return the number of running responses of a flow `f`, which are few.
+
+    Not a join: it would compare each flow with each of them if there are no statistics.
+    """
+    ours = ", ".join(f"f.{key}" for key in keys)
+    equal = " AND ".join(f"run.{key} = f.{key}" for key in keys)
+    return f"""
+    CASE WHEN ({ours}) IN (SELECT {", ".join(keys)} FROM running)
+         THEN (SELECT CAST(sum(run.num) AS bigint) FROM running run WHERE {equal}) ELSE 0 END
+    """
+
+
 def _projects(lot: str) -> str:
     return f"""
-    {LIMITED_PROJECTS}, running AS (
+    {RUNNING_ANYWHERE}, running AS MATERIALIZED (
         SELECT project_id, end_user, is_flex, num FROM running_anywhere WHERE model = :model
     ), project_order AS (
         SELECT *, virtual_start + service AS virtual_time,
@@ -37,23 +56,14 @@ def _projects(lot: str) -> str:
                CASE WHEN is_flex THEN -32768 ELSE 0 END AS lowest,
                CASE WHEN is_flex THEN -1 ELSE 32767 END AS highest
         FROM (
-            SELECT f.project_id, f.is_flex, coalesce(run.num, 0) AS num, {lot} AS lot,
+            SELECT f.project_id, f.is_flex, {lot} AS lot,
+                   {_num_running("project_id", "is_flex")} AS num,
                    coalesce(nullif(f.estimate, 0),
                             {_mean("project_flows", "IS NOT NULL", " IS NOT NULL")},
                             0) AS estimate,
-                   limited.max_running, coalesce(limited.num_free = 0, false) AS is_full,
-                   coalesce(f.virtual_start,
-                            CASE WHEN f.is_flex
-                                 THEN {_least("project_flows", "IS NOT NULL", "")}
-                                 ELSE {_least("project_flows", "IS NOT NULL", " = false")} END,
-                            0) AS virtual_start,
-                   f.virtual_start IS NULL AS is_new, f.service
-            FROM project_flows f LEFT JOIN (
-                SELECT project_id, is_flex, CAST(sum(num) AS bigint) AS num
-                FROM running GROUP BY project_id, is_flex
-            ) run ON run.project_id = f.project_id AND run.is_flex = f.is_flex
-            LEFT JOIN limited ON limited.project_id = f.project_id
-            WHERE f.project_id IS NOT NULL AND f.model = :model
+                   coalesce(f.virtual_start, {_LEAST_OF_PROJECTS}, 0) AS virtual_start,
+                   f.service
+            FROM project_flows f WHERE f.project_id IS NOT NULL AND f.model = :model
         ) flow
     )
     """
@@ -65,16 +75,15 @@ def users_of_project(lot: str = "f.end_user") -> str:
     SELECT *, virtual_start + service AS virtual_time,
            virtual_start + service + num * estimate AS start_tag
     FROM (
-        SELECT f.end_user, coalesce(run.num, 0) AS num, {lot} AS lot,
+        SELECT f.end_user, {lot} AS lot,
+               {_num_running("project_id", "is_flex", "end_user")} AS num,
                coalesce(nullif(f.estimate, 0),
                         {_mean("user_flows", "= p.project_id", " = p.is_flex")},
                         0) AS estimate,
                coalesce(f.virtual_start,
                         {_least("user_flows", "= p.project_id", " = p.is_flex")},
                         0) AS virtual_start, f.service
-        FROM user_flows f LEFT JOIN running run
-          ON run.project_id = f.project_id AND run.is_flex = f.is_flex
-         AND run.end_user = f.end_user
+        FROM user_flows f
         WHERE f.project_id = p.project_id AND f.model = :model AND f.is_flex = p.is_flex
     ) flow
     """
@@ -103,7 +112,8 @@ def fair_order(*, is_claim: bool) -> str:
     {_projects(project_lot)}, fair AS (
         SELECT p.project_id, p.is_flex, p.num, p.start_tag,
                next.id, next.end_user, next.num AS user_num, next.start_tag AS user_start_tag
-        FROM (SELECT * FROM project_order WHERE NOT is_full ORDER BY is_flex, {_IN_ORDER}) p
+        FROM (SELECT * FROM project_order ORDER BY is_flex, {_IN_ORDER}) p
+        {HAS_ROOM}
         CROSS JOIN LATERAL (
             SELECT q.priority FROM responses q
             WHERE q.project_id = p.project_id AND {_ELIGIBLE}
@@ -131,32 +141,30 @@ def fair_order(*, is_claim: bool) -> str:
 # Those of projects with a limit wait for it.
 ANY_ELIGIBLE = f"""
     SELECT q.project_id, q.id FROM responses q WHERE q.project_id IS NOT NULL AND {_ELIGIBLE}
-      AND NOT EXISTS (SELECT FROM limited WHERE limited.project_id = q.project_id)
+      AND NOT EXISTS (SELECT FROM projects l
+                      WHERE l.project_id = q.project_id AND l.max_running IS NOT NULL)
     LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
 # Flows that have become active since the last claim keep the virtual time at which they did: of all
 # projects, and of the end users of the one that is next. Those that another claim has locked get it
-# from that.
+# from that. Rows are found by where they are: a join might compare each with each.
 START_FLOWS = f"""
     project_started AS (
-        UPDATE project_flows f SET virtual_start = o.virtual_start
-        FROM project_order o CROSS JOIN LATERAL (
-            SELECT l.project_id FROM project_flows l
-            WHERE l.model = :model AND l.is_flex = o.is_flex AND l.project_id = o.project_id
-              AND l.virtual_start IS NULL FOR UPDATE SKIP LOCKED
-        ) free
-        WHERE o.is_new AND f.model = :model AND f.is_flex = o.is_flex
-          AND f.project_id = o.project_id
+        UPDATE project_flows f SET virtual_start = coalesce({_LEAST_OF_PROJECTS}, 0)
+        WHERE f.project_id IS NOT NULL AND f.ctid = ANY(ARRAY(
+            SELECT l.ctid FROM project_flows l
+            WHERE l.project_id IS NOT NULL AND l.model = :model AND l.virtual_start IS NULL
+            FOR UPDATE SKIP LOCKED))
     ), user_started AS (
-        UPDATE user_flows f
-        SET virtual_start = coalesce({_least("user_flows", "= p.project_id", " = p.is_flex")}, 0)
-        FROM fair p CROSS JOIN LATERAL (
-            SELECT l.end_user FROM user_flows l
-            WHERE l.model = :model AND l.is_flex = p.is_flex AND l.project_id = p.project_id
-              AND l.virtual_start IS NULL FOR UPDATE SKIP LOCKED
-        ) free
-        WHERE f.model = :model AND f.is_flex = p.is_flex AND f.project_id = p.project_id
-          AND f.end_user = free.end_user
+        UPDATE user_flows f SET virtual_start = coalesce((
+            SELECT min(l.virtual_start + l.service)
+            FROM fair p JOIN user_flows l ON l.project_id = p.project_id AND l.is_flex = p.is_flex
+            WHERE l.model = :model), 0)
+        WHERE f.project_id IS NOT NULL AND f.ctid = ANY(ARRAY(
+            SELECT l.ctid
+            FROM fair p JOIN user_flows l ON l.project_id = p.project_id AND l.is_flex = p.is_flex
+            WHERE l.model = :model AND l.virtual_start IS NULL
+            FOR UPDATE OF l SKIP LOCKED))
     )
 """
