@@ -20,7 +20,8 @@ from models.tables.webhook_delivery import GIVE_UP_H
 
 # Status, output, usage, charges, events and webhook deliveries in one transaction, or nothing if
 # the attempt is stale. With a conversation, the turn is also appended to it and its lock is
-# released.
+# released. Postgres executes the expressions that the statement does not read last to first: the
+# charges, whose rows other ends wait for, are last.
 _FINISH = """
     WITH finished AS (
         UPDATE responses
@@ -31,7 +32,10 @@ _FINISH = """
           AND status = ANY(:sources)
         RETURNING id, project_id, store, background, conversation_id,
                   model, priority < 0 AS is_flex, end_user, charged
-    ), archived AS (
+    ), due AS (
+        SELECT model, is_flex, project_id, end_user, :cost - charged AS tokens, :cost AS whole
+        FROM finished WHERE :cost > charged
+    ), {charges}, archived AS (
         INSERT INTO event_archives (response_id, project_id, num_events, data)
         SELECT id, project_id, :num_events, :data FROM finished WHERE store
     ), written AS (
@@ -70,10 +74,7 @@ _FINISH = """
         FROM finished JOIN webhook_endpoints e ON e.project_id = finished.project_id
         WHERE finished.background AND e.disabled_at IS NULL
           AND :event_type = ANY(e.event_types)
-    ), due AS (
-        SELECT model, is_flex, project_id, end_user, :cost - charged AS tokens, :cost AS whole
-        FROM finished WHERE :cost > charged
-    ), {charges}
+    )
     SELECT id FROM finished
 """
 
