@@ -1,9 +1,11 @@
-"""Duration of claims with a long queue of many projects."""
+"""Duration of claims, and of ends, with a long queue of many projects."""
 
-import statistics
 import time
 from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from bench.fairness.tenants import Tenants
@@ -42,38 +44,48 @@ _QUEUE = """
 _COUNT = "SELECT count(*) FROM responses WHERE model = %s AND status = 'queued'"
 
 
+@dataclass
+class Durations:
+    """Seconds of claims, and of the statements that end responses."""
+
+    claims: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+
+
 def measure_claims(
     tenants: Tenants, *, num_queued: int, num_projects: int, num_claims: int, rounds: int
 ) -> list[Measure]:
-    """Measure claims in a queue of so many responses and projects, by one and several workers."""
+    """Measure claims in a queue of so many responses and projects, by one and several workers.
+
+    Ends of responses of one project wait for each other, which is seen where there is only one.
+    """
     tenants.sql("DELETE FROM responses WHERE model = %s", MODEL)
     tenants.sql(
         "INSERT INTO projects (project_id) SELECT 'claims ' || n FROM generate_series(0, %s) n"
         " ON CONFLICT DO NOTHING",
         num_projects - 1,
     )
-    alone: list[list[float]] = []
-    together: list[list[float]] = []
+    alone: list[Durations] = []
+    together: list[Durations] = []
     for _ in range(rounds):
-        for measure, durations in ((_claims_s, alone), (_claims_of_several_s, together)):
+        for measure, durations in ((_run, alone), (_run_several, together)):
             _fill(tenants, num_queued, num_projects)
             durations.append(measure(tenants, num_claims))
     shape = f"{num_queued} queued, projects: {num_projects}"
+    several = f"{shape}, {NUM_WORKERS} workers at once"
     return [
-        Measure(
-            name=f"{shape}: claim p50, ms",
-            rounds=[statistics.median(each) * 1000 for each in alone],
-        ),
-        Measure(
-            name=f"{shape}: claim p95, ms",
-            rounds=[percentile(each, 95) * 1000 for each in alone],
-            goal=Goal(at_most=10),
-        ),
-        Measure(
-            name=f"{shape}, {NUM_WORKERS} workers at once: claim p95, ms",
-            rounds=[percentile(each, 95) * 1000 for each in together],
-        ),
+        _measure(f"{shape}: claim p50, ms", [each.claims for each in alone], 50),
+        _measure(f"{shape}: claim p95, ms", [each.claims for each in alone], 95, Goal(at_most=10)),
+        _measure(f"{shape}: end p95, ms", [each.ends for each in alone], 95),
+        _measure(f"{several}: claim p95, ms", [each.claims for each in together], 95),
+        _measure(f"{several}: end p95, ms", [each.ends for each in together], 95),
     ]
+
+
+def _measure(
+    name: str, rounds: Sequence[Sequence[float]], percent: int, goal: Goal | None = None
+) -> Measure:
+    return Measure(name=name, rounds=[percentile(s, percent) * 1000 for s in rounds], goal=goal)
 
 
 def _fill(tenants: Tenants, num_queued: int, num_projects: int) -> None:
@@ -84,39 +96,50 @@ def _fill(tenants: Tenants, num_queued: int, num_projects: int) -> None:
     tenants.store.flows.refresh()
 
 
-def _claims_of_several_s(tenants: Tenants, num_claims: int) -> list[float]:
+def _run_several(tenants: Tenants, num_claims: int) -> Durations:
+    durations = Durations()
     with ThreadPoolExecutor(NUM_WORKERS) as threads:
-        runs = threads.map(lambda _: _claims_s(tenants, num_claims // 2), range(NUM_WORKERS))
-        return [duration for run in runs for duration in run]
+        for each in threads.map(lambda _: _run(tenants, num_claims // 2), range(NUM_WORKERS)):
+            durations.claims += each.claims
+            durations.ends += each.ends
+    return durations
 
 
-def _claims_s(tenants: Tenants, num_claims: int) -> list[float]:
+def _run(tenants: Tenants, num_claims: int) -> Durations:
     """Claim so many responses, and finish the oldest when all places are taken."""
     worker = WorkerIdentity(
         id=new_id(), project_id=DEFAULT_PROJECT, name="bench", model=MODEL, host="bench", pid=1
     )
     tenants.store.workers.register(worker)
     held: deque[ResponseRecord] = deque()
-    durations = []
+    durations = Durations()
     for number in range(num_claims + NUM_WARM_UP):
         if number % RENEW_EVERY == 0:
             tenants.store.workers.renew(worker)
-        began = time.perf_counter()
-        claimed = tenants.store.claims.claim(worker.id, MODEL)
-        durations.append(time.perf_counter() - began)
+        with _timing(durations.claims):
+            claimed = tenants.store.claims.claim(worker.id, MODEL)
         if claimed is None:
             raise BenchError("a claim found nothing")
         held.append(claimed)
         if len(held) >= NUM_PLACES:
-            _finish(tenants, held.popleft())
+            _finish(tenants, held.popleft(), durations)
     for claimed in held:
-        _finish(tenants, claimed)
+        _finish(tenants, claimed, durations)
     tenants.store.workers.leave(worker)
-    return durations[NUM_WARM_UP:]
+    del durations.claims[:NUM_WARM_UP], durations.ends[:NUM_WARM_UP]
+    return durations
 
 
-def _finish(tenants: Tenants, claimed: ResponseRecord) -> None:
+@contextmanager
+def _timing(durations: list[float]) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    durations.append(time.perf_counter() - began)
+
+
+def _finish(tenants: Tenants, claimed: ResponseRecord, durations: Durations) -> None:
     ending = TerminalRecord(
         status=ResponseStatus.COMPLETED, finished_at=datetime.now(UTC), usage=_USAGE
     )
-    assert tenants.store.finisher.finish(claimed, ending)
+    with _timing(durations.ends):
+        assert tenants.store.finisher.finish(claimed, ending)
