@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.unit.worker.engine.conftest import TOKEN_BYTES, VOCAB_SIZE, EngineFactory, Oracle
 from tests.unit.worker.engine.harness import Harness, greedy, sampled
@@ -207,3 +208,16 @@ def test_a_step_that_fails_ends_its_sequences_and_not_the_engine(
     assert harness.deltas["a"][-1].error == "RuntimeError: no memory"
     assert harness.reason("b") is FinishReason.ERROR
     assert harness.run(greedy("a again", prompts[0])) == [oracle(prompts[0], 12)]
+
+
+def test_memory_is_that_of_the_device_that_computes(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, resident = harness.engine.device_memory()
+    assert device == "cpu"
+    assert resident > 50 << 20  # torch alone takes more
+
+    cuda = torch.device("cuda")
+    monkeypatch.setattr("worker.engine.transformers.engine.resolve_device", lambda _: cuda)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 123)
+    assert harness.engine.device_memory() == ("cuda", 123)
