@@ -26,7 +26,7 @@ NODE_MODULES := $(if $(shell command -v npm),$(CLIENTS)/node_modules/.package-lo
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
 
-.PHONY: help up test test-others test-processes test-integration test-units fuzz chaos chaos-mutants nightly guarantees lint format types docs pins coverage check migrate migration bench peers-install peers grammars compose-test clean
+.PHONY: help up test test-others test-processes test-integration test-units fuzz chaos chaos-mutants nightly guarantees lint format types docs screenshots pins coverage check migrate migration bench peers-install peers grammars compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ docs: $(VENV)/.dev ## Write docs/settings.md, docs/metrics.md and the fields of 
 	$(BIN)/python antiphon settings > docs/settings.md
 	$(BIN)/python antiphon metrics > docs/metrics.md
 	$(BIN)/python antiphon fields docs/protocol.md
+
+screenshots: $(VENV)/.dev $(NODE_MODULES) ## Take the pictures of the dashboard in docs/images anew
+	$(BIN)/python -m tests.browser.screenshots
 
 types: $(VENV)/.dev ## Check types
 	$(BIN)/mypy

@@ -14,8 +14,9 @@ from api.access.auditing import install_auditing
 from api.access.authentication import install_authentication
 from api.connect import open_services
 from api.dashboard import login
+from api.dashboard.operations import keys_page, projects_page, server_pages, webhooks_page
 from api.dashboard.playground import page as playground
-from api.dashboard.responses import actions, detail_page, list_page
+from api.dashboard.responses import actions, bulk, chain_page, detail_page, list_page
 from api.http.errors import install_error_handlers
 from api.http.forwarded import client_address
 from api.http.origins import install_origin_checks
@@ -43,7 +44,19 @@ from models.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_DASHBOARD = (actions, detail_page, list_page, login, playground)
+_DASHBOARD = (
+    actions,
+    bulk,
+    chain_page,
+    detail_page,
+    keys_page,
+    list_page,
+    login,
+    playground,
+    projects_page,
+    server_pages,
+    webhooks_page,
+)
 """Modules whose views are those of the dashboard's one blueprint."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 

@@ -8,7 +8,7 @@ from api.http.origins import ANY, LOCAL_ADDRESS, AllowedHosts
 from models.errors import ForbiddenError
 from models.settings import Settings
 
-PATH = "/admin/"
+PATHS = ("/admin/", "/dashboard/admin/")
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host")
 
 
@@ -23,7 +23,7 @@ def install_admin_check(app: Flask, settings: Settings) -> None:
     named = AllowedHosts(settings.admin_hosts)
 
     def check() -> None:
-        if not request.path.startswith(PATH):
+        if not request.path.startswith(PATHS):
             return
         host = request.environ.get("HTTP_HOST", "localhost")
         is_of_loopback = AllowedHosts(()).permits(host)

@@ -55,6 +55,11 @@ def format_attribute(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
+def from_unix(seconds: float) -> datetime:
+    """Return the time that the API gives as a number."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
 def is_web_link(url: object) -> bool:
     """Return True for an address that may be a link: no script, and no file."""
     if not isinstance(url, str):
@@ -73,6 +78,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "duration": format_duration,
         "time": format_time,
         "time_attribute": format_attribute,
+        "from_unix": from_unix,
         "is_web_link": is_web_link,
     }
 )

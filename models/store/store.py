@@ -19,6 +19,7 @@ from models.store.content.codec import ContentCodec
 from models.store.content.data_keys import DataKeys
 from models.store.content.old_rows import OldContent
 from models.store.conversations import Conversations
+from models.store.dashboard.chains import Chains
 from models.store.dashboard.progress import ProgressReader
 from models.store.fairness.flows import Flows
 from models.store.finish import Finisher
@@ -45,6 +46,7 @@ class Store:
     lists: ResponseLists
     items: Items
     progress: ProgressReader
+    chains: Chains
     claims: Claims
     finisher: Finisher
     checkpoints: Checkpoints
@@ -97,6 +99,7 @@ class Store:
             lists=ResponseLists(database, codec),
             items=Items(database, codec),
             progress=ProgressReader(database),
+            chains=Chains(database),
             claims=Claims(database, codec),
             finisher=Finisher(database, codec),
             checkpoints=Checkpoints(database),

@@ -93,6 +93,12 @@ class Response(Base):
         ),
         Index("responses_by_project", "project_id", text("id DESC")),
         Index("responses_by_status", "project_id", "status", text("id DESC")),
+        Index(
+            "responses_by_previous",
+            "project_id",
+            "previous_response_id",
+            postgresql_where=text("previous_response_id IS NOT NULL"),
+        ),
         Index("responses_by_model", "project_id", "model", text("id DESC")),
         Index("responses_unstored", "id", postgresql_where=text("NOT store")),
         by_month("id"),

@@ -30,7 +30,12 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[AntiphonServer]:
     """Start a server with a scripted engine; without a browser it is not needed."""
-    settings = {"engine": "scripted", "script_interval_ms": str(STEP_MS), "api_processes": "1"}
+    settings = {
+        "engine": "scripted",
+        "script_interval_ms": str(STEP_MS),
+        "api_processes": "1",
+        "webhook_networks": "127.0.0.0/8",
+    }
     started = make_in(tmp_path_factory.mktemp("site") / "data", None, settings)
     started.start()
     yield started

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from api.http.origins import LOCAL_ADDRESS
 from models.access.tokens import Token
 
 _TOKEN = re.compile(r'<meta name="csrf-token" content="([^"]+)">')
@@ -19,6 +20,10 @@ class Visitor:
 
     http: FlaskClient
     base_url: str = "http://localhost"
+
+    def __post_init__(self) -> None:
+        """Connect from the server's own machine, as the pages of operators need."""
+        self.http.environ_base[LOCAL_ADDRESS] = "127.0.0.1"
 
     def open(self, path: str, **headers: str) -> TestResponse:
         """Go to a page."""

@@ -147,6 +147,16 @@ def test_a_chain_of_turns_is_looked_up_turn_by_turn(explaining_desk: Desk, plan:
         assert _num_rows_read(plan(), "i") == 2
 
 
+def test_a_tree_of_turns_is_looked_up_turn_by_turn(explaining_desk: Desk, plan: Planned) -> None:
+    turns = [explaining_desk.create()]
+    for _ in range(_NUM_PLANS):
+        turns.append(explaining_desk.create(previous_response_id=turns[-1].id))
+        explaining_desk.store.chains.around(turns[0].project_id, turns[0].id)
+
+        assert "Hash Join" not in plan()
+        assert "previous_response_id = " in _conditions(plan(), "project_id_previous_response_id")
+
+
 def _conditions(plan: str, index: str) -> str:
     """Return the conditions of the scans of an index, or of its partitions, that were executed."""
     scan = re.compile(

@@ -82,6 +82,8 @@ def _reach_for_responses(store: Store, mine: str, theirs: Tenant) -> Iterator[Ca
     )
     yield lambda: store.lists.read_page(mine, ListFilter(id_prefix=response_id.hex[:20]))
     yield lambda: store.progress.read(mine, response_id)
+    yield lambda: store.chains.around(mine, response_id)
+    yield lambda: store.chains.tree(mine, response_id)
     yield lambda: responses.delete(mine, response_id)
 
 

@@ -53,6 +53,10 @@ ROUTES: dict[str, list[Callable[[Belongings], Request]]] = {
     "dashboard.cancel_response": [
         lambda of: ("POST", f"/dashboard/responses/{of.response}/cancel", None),
     ],
+    "dashboard.confirm_bulk": [
+        lambda of: ("GET", f"/dashboard/bulk/delete?id={of.response}", None),
+        lambda of: ("GET", "/dashboard/bulk/cancel?meta=secret%3Dtheirs", None),
+    ],
     "dashboard.delete_response": [
         lambda of: ("POST", f"/dashboard/responses/{of.response}/delete", None),
     ],
@@ -66,8 +70,25 @@ ROUTES: dict[str, list[Callable[[Belongings], Request]]] = {
     "dashboard.poll_responses": [
         lambda of: ("GET", f"/dashboard/responses/rows?after={of.response}", None),
     ],
+    "dashboard.delete_webhook": [
+        lambda of: ("POST", f"/dashboard/webhooks/{of.webhook_endpoint}/delete", None),
+    ],
+    "dashboard.replay_webhook": [
+        lambda of: ("POST", f"/dashboard/webhooks/{of.webhook_endpoint}/replay", None),
+    ],
     "dashboard.retry_response": [
         lambda of: ("POST", f"/dashboard/responses/{of.response}/retry", None),
+    ],
+    "dashboard.show_chain": [
+        lambda of: ("GET", f"/dashboard/responses/{of.response}/chain", None),
+    ],
+    "dashboard.show_conversation": [
+        lambda of: ("GET", f"/dashboard/conversations/{of.conversation}", None),
+        lambda of: (
+            "GET",
+            f"/dashboard/conversations/{of.conversation}?after={of.conversation_item}",
+            None,
+        ),
     ],
     "dashboard.show_json": [
         lambda of: ("GET", f"/dashboard/responses/{of.response}/json", None),
@@ -78,8 +99,14 @@ ROUTES: dict[str, list[Callable[[Belongings], Request]]] = {
     "dashboard.show_playground": [
         lambda of: ("GET", f"/dashboard/playground?from={of.response}", None),
     ],
+    "dashboard.show_webhook": [
+        lambda of: ("GET", f"/dashboard/webhooks/{of.webhook_endpoint}", None),
+    ],
     "dashboard.stream": [
         lambda of: ("GET", f"/dashboard/responses/{of.response}/events", None),
+    ],
+    "dashboard.try_webhook": [
+        lambda of: ("POST", f"/dashboard/webhooks/{of.webhook_endpoint}/test", None),
     ],
     "responses.cancel_response": [
         lambda of: ("POST", f"/v1/responses/{of.response}/cancel", None),
@@ -132,6 +159,8 @@ ROUTES: dict[str, list[Callable[[Belongings], Request]]] = {
 
 WITHOUT_IDS = {
     "dashboard.log_out",
+    "dashboard.run_bulk",
+    "dashboard.show_webhooks",
     "docs.docs",
     "docs.openapi",
     "docs.static",
@@ -147,6 +176,7 @@ OF_ALL_PROJECTS = {"metrics.metrics"}
 
 WITH_BODIES = {
     "dashboard.check_request",
+    "dashboard.create_webhook",
     "dashboard.run_request",
     "chat_completions.create",
     "compact.compact_conversation",
@@ -158,23 +188,36 @@ WITH_BODIES = {
 }
 """Routes whose ids are in bodies and messages: `test_fields.py` and `test_websocket.py`."""
 
+_PAGES = "/dashboard/admin"
 OF_OPERATORS: dict[str, tuple[str, str]] = {
-    "admin_keys.create": ("POST", "keys"),
-    "admin_keys.list_keys": ("GET", "keys"),
-    "admin_keys.revoke": ("DELETE", "keys/0123456789"),
-    "admin_keys.rotate": ("POST", "keys/0123456789/rotate"),
-    "admin_limits.list_limits": ("GET", "limits"),
-    "admin_limits.retrieve": ("GET", "limits/default"),
-    "admin_limits.update": ("POST", "limits/default"),
-    "admin_operations.list_audit_entries": ("GET", "audit"),
-    "admin_operations.list_workers": ("GET", "workers"),
-    "admin_projects.create": ("POST", "projects"),
-    "admin_projects.delete": ("DELETE", "projects/default"),
-    "admin_projects.list_projects": ("GET", "projects"),
-    "admin_projects.retrieve": ("GET", "projects/default"),
-    "admin_projects.update": ("POST", "projects/default"),
+    "admin_keys.create": ("POST", "/admin/v1/keys"),
+    "admin_keys.list_keys": ("GET", "/admin/v1/keys"),
+    "admin_keys.revoke": ("DELETE", "/admin/v1/keys/0123456789"),
+    "admin_keys.rotate": ("POST", "/admin/v1/keys/0123456789/rotate"),
+    "admin_limits.list_limits": ("GET", "/admin/v1/limits"),
+    "admin_limits.retrieve": ("GET", "/admin/v1/limits/default"),
+    "admin_limits.update": ("POST", "/admin/v1/limits/default"),
+    "admin_operations.list_audit_entries": ("GET", "/admin/v1/audit"),
+    "admin_operations.list_workers": ("GET", "/admin/v1/workers"),
+    "admin_projects.create": ("POST", "/admin/v1/projects"),
+    "admin_projects.delete": ("DELETE", "/admin/v1/projects/default"),
+    "admin_projects.list_projects": ("GET", "/admin/v1/projects"),
+    "admin_projects.retrieve": ("GET", "/admin/v1/projects/default"),
+    "admin_projects.update": ("POST", "/admin/v1/projects/default"),
+    "dashboard.create_key": ("POST", f"{_PAGES}/keys"),
+    "dashboard.create_project": ("POST", f"{_PAGES}/projects"),
+    "dashboard.delete_project": ("POST", f"{_PAGES}/projects/default/delete"),
+    "dashboard.poll_workers": ("GET", f"{_PAGES}/workers/rows"),
+    "dashboard.revoke_key": ("POST", f"{_PAGES}/keys/0123456789/revoke"),
+    "dashboard.rotate_key": ("POST", f"{_PAGES}/keys/0123456789/rotate"),
+    "dashboard.show_audit": ("GET", f"{_PAGES}/audit"),
+    "dashboard.show_keys": ("GET", f"{_PAGES}/keys"),
+    "dashboard.show_project": ("GET", f"{_PAGES}/projects/default"),
+    "dashboard.show_projects": ("GET", f"{_PAGES}/projects"),
+    "dashboard.show_workers": ("GET", f"{_PAGES}/workers"),
+    "dashboard.update_project": ("POST", f"{_PAGES}/projects/default"),
 }
-"""Method and path of the routes of the admin API, which is about all projects."""
+"""Method and path of the routes of the admin API and its pages, which are about all projects."""
 
 _VARYING = {"x-request-id", "date", "set-cookie"}
 
@@ -217,7 +260,9 @@ def test_every_route_has_a_row(app: OpenAPI) -> None:
     of_keys = ROUTES.keys() | WITHOUT_IDS | WITH_BODIES
     assert routes - PUBLIC == of_keys | OF_OPERATORS.keys() | OF_ALL_PROJECTS
     with_path_ids = {
-        rule.endpoint for rule in app.url_map.iter_rules() if rule.arguments - {"filename", "model"}
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if rule.arguments - {"action", "filename", "model"}
     }
     assert with_path_ids <= ROUTES.keys() | OF_OPERATORS.keys()
     assert SCOPES.keys() == routes - PUBLIC

@@ -1,0 +1,41 @@
+"""Pages about workers and about the audit trail."""
+
+from flask import request
+
+from api.dashboard.blueprint import blueprint
+from api.dashboard.operations.answers import ADMIN_PATH, parse, read
+from api.dashboard.pages import render
+from api.routes.admin.operations import AuditQuery, list_audit_entries, list_workers
+from api.services import services
+
+_AUDIT_PAGE = 50
+
+
+@blueprint.get(f"{ADMIN_PATH}/workers")
+def show_workers() -> str:
+    """Show the workers, and the queue of each project."""
+    return render("workers.html", **_read_workers())
+
+
+@blueprint.get(f"{ADMIN_PATH}/workers/rows")
+def poll_workers() -> str:
+    """Return the part of the page that changes."""
+    return render("worker_rows.html", **_read_workers())
+
+
+@blueprint.get(f"{ADMIN_PATH}/audit")
+def show_audit() -> str:
+    """Show the audit trail, newest first."""
+    project_id, after = request.args.get("project_id", ""), request.args.get("after", "")
+    query = parse(AuditQuery, {"project_id": project_id, "after": after, "limit": _AUDIT_PAGE})
+    return render("audit.html", page=read(list_audit_entries(query)), project_id=project_id)
+
+
+def _read_workers() -> dict[str, object]:
+    queued = services().store.projects.num_queued()
+    projects = sorted({project_id for project_id, _ in queued})
+    queues = [
+        (project_id, queued.get((project_id, True), 0), queued.get((project_id, False), 0))
+        for project_id in projects
+    ]
+    return {"workers": read(list_workers())["data"], "queues": queues}

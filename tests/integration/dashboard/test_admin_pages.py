@@ -1,0 +1,148 @@
+"""Pages of operators: workers and queues, projects, keys and the audit trail."""
+
+import re
+
+import pytest
+from flask_openapi3.openapi import OpenAPI
+
+from models.access.scopes import ALL_SCOPES, Scope
+from models.store.store import Store
+from tests.integration.conftest import running_app
+from tests.integration.dashboard.conftest import OPERATES, SignIn
+from tests.integration.dashboard.visitor import BROWSER, Visitor
+from tests.integration.desk import Desk
+from tests.integration.keys import create_key
+
+ADMIN = "/dashboard/admin"
+PAGES = ("workers", "workers/rows", "projects", "projects/default", "keys", "audit")
+_KEY = re.compile(r'<code id="made">(sk-antiphon-[^<]+)</code>')
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_operators_alone_see_them(sign_in: SignIn, page: str) -> None:
+    assert sign_in(ALL_SCOPES).open(f"{ADMIN}/{page}").status_code == 200
+    operator = sign_in(OPERATES)
+    assert operator.open(f"{ADMIN}/{page}").status_code == 403
+    assert ADMIN not in operator.page("/dashboard/responses")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_they_are_where_the_admin_api_is(app: OpenAPI, page: str) -> None:
+    visitor = Visitor(app.test_client())
+
+    answer = visitor.open(f"{ADMIN}/{page}", **{"X-Forwarded-For": "203.0.113.7"})
+
+    assert answer.status_code == 403
+    assert "ANTIPHON_ADMIN_HOSTS" in answer.text
+
+
+def test_workers_and_queues_are_shown(visitor: Visitor, desk: Desk) -> None:
+    desk.running()
+    desk.create(project_id=desk.add_project("team-a"))
+    desk.create(project_id="team-a", background=False)
+
+    page = visitor.page(f"{ADMIN}/workers")
+
+    assert '<span class="status alive">' in page
+    assert re.search(
+        r'projects/team-a">team-a</a></td><td class="num">1</td><td class="num">1</td>', page
+    )
+    desk.lapse_leases()
+    assert '<span class="status lost">' in visitor.page(f"{ADMIN}/workers/rows")
+
+
+def test_without_a_worker_the_page_says_what_to_do(visitor: Visitor) -> None:
+    assert "./antiphon worker" in visitor.page(f"{ADMIN}/workers")
+
+
+def test_a_project_is_created_changed_and_deleted(visitor: Visitor, store: Store) -> None:
+    visitor.send(f"{ADMIN}/projects", id="team-a", name="Team <A>")
+    changed = visitor.send(f"{ADMIN}/projects/team-a", name="Team A", max_queued="7")
+
+    assert changed.location == f"{ADMIN}/projects/team-a"
+    project = store.administration.get("team-a")
+    assert project is not None
+    assert (project.name, project.limits.max_queued) == ("Team A", 7)
+    assert 'name="max_queued" value="7"' in visitor.page(f"{ADMIN}/projects/team-a")
+
+    visitor.send(f"{ADMIN}/projects/team-a", name="Team A", max_queued="")
+    visitor.send(f"{ADMIN}/projects/team-a/delete")
+
+    project = store.administration.get("team-a")
+    assert project is not None
+    assert (project.status, project.limits.max_queued) == ("deleting", None)
+    actions = [entry.action for entry in store.audit.list_entries(limit=10)]
+    assert actions == ["project.delete", "project.update", "project.update", "project.create"]
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+def test_a_limit_that_is_none_is_refused(visitor: Visitor, value: str) -> None:
+    answer = visitor.send(f"{ADMIN}/projects/default", max_queued=value)
+
+    assert answer.status_code == 400
+    assert "max_queued" in answer.text
+
+
+def test_a_key_is_shown_once_and_works(visitor: Visitor, app: OpenAPI, store: Store) -> None:
+    answer = visitor.http.post(
+        f"{ADMIN}/keys",
+        data={"csrf_token": visitor.token("/dashboard/responses"), "name": "<b>Ada</b>",
+              "project_id": "default", "scopes": ["dashboard", "admin", "responses:read"]},
+        headers=BROWSER,
+    )  # fmt: skip
+
+    found = _KEY.search(answer.text)
+    assert found
+    assert "&lt;b&gt;Ada&lt;/b&gt;" in answer.text
+    app.extensions["antiphon"].authenticator.forget()
+    assert visitor.open(f"{ADMIN}/keys").status_code == 401
+    signed_in = visitor.send("/dashboard/login", key=found[1])
+    assert signed_in.status_code == 303
+    page = visitor.page(f"{ADMIN}/keys")
+    assert found[1] not in page
+    assert "admin, dashboard, responses:read" in page
+    assert store.audit.list_entries(limit=9)[-1].action == "key.create"
+
+
+def test_keys_are_rotated_and_revoked(sign_in: SignIn, key_store: Store) -> None:
+    visitor = sign_in(ALL_SCOPES)
+    other = create_key(key_store, scopes=frozenset({Scope.RESPONSES_READ}))
+    token = visitor.token("/dashboard/responses")
+
+    rotated = visitor.http.post(
+        f"{ADMIN}/keys/{other.id}/rotate", data={"csrf_token": token}, headers=BROWSER
+    )
+    revoked = visitor.http.post(f"{ADMIN}/keys/{other.id}/revoke", data={"csrf_token": token})
+
+    assert _KEY.search(rotated.text)
+    assert revoked.status_code == 303
+    assert '<span class="status revoked">' in visitor.page(f"{ADMIN}/keys")
+
+
+def test_the_first_key_has_every_scope_by_default(visitor: Visitor) -> None:
+    page = visitor.page(f"{ADMIN}/keys")
+
+    assert page.count(" checked>") == len(Scope)
+    assert "the server is open" in page
+
+
+def test_without_a_secret_file_the_page_says_what_is_missing(app: OpenAPI) -> None:
+    settings = app.extensions["antiphon"].settings.model_copy(update={"secret_file": None})
+    with running_app(settings) as other:
+        visitor = Visitor(other.test_client())
+        answer = visitor.send(f"{ADMIN}/keys", scopes="admin")
+
+    assert answer.status_code == 400
+    assert "ANTIPHON_SECRET_FILE" in answer.text
+
+
+def test_the_audit_trail_is_paged_and_filtered(visitor: Visitor, desk: Desk) -> None:
+    for number in range(3):
+        visitor.send(f"{ADMIN}/projects", id=f"team-{number}")
+
+    page = visitor.page(f"{ADMIN}/audit?project_id=team-1")
+
+    assert "<code>team-1</code>" in page
+    assert "team-2" not in page
+    assert visitor.open(f"{ADMIN}/audit?after=nothing").status_code == 400
+    assert desk.sql("SELECT count(*) FROM audit_entries") == [(3,)]
