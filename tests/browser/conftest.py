@@ -15,9 +15,9 @@ STEP_MS = 80
 """Milliseconds that the scripted engine takes for a token: long enough to look at it."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Start the browser."""
+    """Start the browser, which ends with these tests: while it runs, so does a loop of asyncio."""
     path = find_chromium()
     if path is None:
         pytest.skip(ABSENT)
@@ -27,7 +27,7 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[AntiphonServer]:
     """Start a server with a scripted engine; without a browser it is not needed."""
     settings = {
