@@ -34,10 +34,9 @@ from api.routes import (
     metrics,
     models,
     responses,
-    webhook_deliveries,
-    webhook_endpoints,
 )
 from api.routes.admin import keys, limits, operations, projects
+from api.routes.webhooks import deliveries, endpoints
 from api.streaming.timings import StreamTimings
 from api.streaming.websocket import handshake as websocket
 from models.settings import Settings
@@ -92,8 +91,8 @@ def create_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> 
     app.register_api(chat_completions.blueprint)
     app.register_api(conversations.blueprint)
     app.register_api(models.blueprint)
-    app.register_api(webhook_endpoints.blueprint)
-    app.register_api(webhook_deliveries.blueprint)
+    app.register_api(endpoints.blueprint)
+    app.register_api(deliveries.blueprint)
     for admin in (projects, limits, keys, operations):
         app.register_api(admin.blueprint)
     app.register_blueprint(websocket.blueprint)

@@ -9,9 +9,8 @@ from api.access.sessions import PATH
 from api.dashboard.blueprint import blueprint
 from api.dashboard.operations.answers import parse, read
 from api.dashboard.pages import render
-from api.routes import webhook_deliveries as deliveries
-from api.routes import webhook_endpoints as endpoints
-from api.routes.webhook_lookup import DeliveriesQuery, EndpointPath, EndpointsQuery
+from api.routes.webhooks import deliveries, endpoints
+from api.routes.webhooks.lookup import DeliveriesQuery, EndpointPath, EndpointsQuery
 from models.schemas.webhooks import (
     CreateWebhookEndpoint,
     ReplayWebhookDeliveries,

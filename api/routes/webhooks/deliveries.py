@@ -9,7 +9,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
-from api.routes.webhook_lookup import DeliveriesQuery, EndpointPath, destinations
+from api.routes.webhooks.lookup import DeliveriesQuery, EndpointPath, destinations
 from api.services import project_id, services
 from models.errors import InvalidRequestError
 from models.fetching.checked_backend import OutboundError

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from api.access.auditing import audit_object
 from api.access.current import current_caller
-from api.routes.webhook_lookup import EndpointPath, EndpointsQuery, check_url
+from api.routes.webhooks.lookup import EndpointPath, EndpointsQuery, check_url
 from api.services import project_id, services
 from models.errors import InvalidRequestError, WebhookEndpointNotFoundError
 from models.ids import endpoint_wire_id, new_id, parse_endpoint_id

@@ -1,0 +1,1 @@
+"""Routes of webhooks: endpoints, and what was delivered to them."""
