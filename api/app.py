@@ -33,6 +33,7 @@ from api.routes import (
     health,
     metrics,
     models,
+    queue,
     responses,
 )
 from api.routes.admin import keys, limits, operations, projects
@@ -87,6 +88,7 @@ def create_app(settings: Settings, timings: StreamTimings = StreamTimings()) -> 
     install_auditing(app, app_services.store.audit, app_services.access_log)
     install_rate_headers(app, app_services.limiter)
     app.register_api(responses.blueprint)
+    app.register_api(queue.blueprint)
     app.register_api(compact.blueprint)
     app.register_api(chat_completions.blueprint)
     app.register_api(conversations.blueprint)

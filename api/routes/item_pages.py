@@ -74,6 +74,12 @@ def to_listed_item(item: dict[str, Any], include: Collection[str]) -> dict[str, 
     return listed
 
 
+def to_given_item(item: dict[str, Any]) -> dict[str, Any]:
+    """Return an item as a request may have it: without what was fetched for its URLs."""
+    lists = {name: item[name] for name in ("content", "output") if isinstance(item.get(name), list)}
+    return {**item, **{name: list(map(without_fetched, parts)) for name, parts in lists.items()}}
+
+
 def _to_listed_part(part: dict[str, Any], has_url: bool) -> dict[str, Any]:
     """Return a part with the fields that clients need to recognise an image."""
     if part.get("type") != "input_image":

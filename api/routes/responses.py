@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
+import orjson
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
 from api.access.current import current_caller
-from api.routes.item_pages import LoadedItems, read_page
+from api.routes.item_pages import LoadedItems, read_page, to_given_item
 from api.routes.queries import ItemsQuery, ListQuery, ResponsePath, RetrieveQuery
 from api.services import project_id, services
 from api.streaming.cancel import cancel, clean_up, delete_response
@@ -27,12 +28,13 @@ from models.access.scopes import Scope
 from models.encryption.reasoning import ENCRYPTED_CONTENT, encrypt_items
 from models.errors import InvalidRequestError, ResponseNotFoundError
 from models.ids import RESPONSE_PREFIX, parse_response_id
-from models.responses.record import ResponseRecord, to_resource
+from models.responses.record import ResponseRecord, to_request, to_resource
 from models.responses.status import TERMINAL
 from models.schemas.compaction import InputTokens
-from models.schemas.pages import DeletedResponse, ItemPage, ResponsePage
-from models.schemas.request.create_response import CreateResponse
+from models.schemas.pages import DeletedResponse, ItemPage, ResponsePage, StoredRequest
+from models.schemas.request.create_response import MAX_ITEMS, CreateResponse
 from models.schemas.response import ResponseResource
+from models.store.item_pages import PageQuery
 from models.store.listing import ListFilter
 
 logger = logging.getLogger(__name__)
@@ -158,6 +160,20 @@ def list_input_items(path: ResponsePath, query: ItemsQuery) -> Response:
 
 def _moment(unix_s: int | None) -> datetime | None:
     return None if unix_s is None else datetime.fromtimestamp(unix_s, UTC)
+
+
+@blueprint.get("/<string:response_id>/request", responses={200: StoredRequest})
+def retrieve_request(path: ResponsePath) -> Response:
+    """Return the body that asks for a stored response anew, also what its object does not show."""
+    record = _find(path.response_id)
+    if not record.store:
+        message = "The request of a response that is not stored is not kept."
+        raise InvalidRequestError(message, param="response_id")
+    pages, query = services().store.items.input_pages, PageQuery(limit=MAX_ITEMS)
+    page = pages.read(record.project_id, record.id, query)
+    assert page is not None  # only with `after` may it be
+    items = list(map(to_given_item, page.items))
+    return Response(orjson.dumps(to_request(record, items)), mimetype="application/json")
 
 
 def _cursor(wire_id: str | None, param: str) -> UUID | None:

@@ -1,11 +1,13 @@
 """The stored record of a response, and its conversion into the object that clients see."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from models.ids import response_wire_id
+from models.ids import conversation_wire_id, response_wire_id
 from models.limits.amounts import Reservation
 from models.responses.checkpoint import Checkpoint
 from models.responses.serializers import (
@@ -159,6 +161,34 @@ def to_resource(record: ResponseRecord) -> ResponseResource:
         user=parameters.get("user"),
         usage=Usage.model_validate(record.usage) if record.usage else None,
     )
+
+
+def to_request(record: ResponseRecord, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the body that asks for a response anew, with its input items.
+
+    Ids that were made here are left out: they are those of the earlier items. Secrets of tools are
+    not kept.
+    """
+    made = re.compile(rf"[a-z]+_{record.id.hex}_in[0-9]+")
+    given = [
+        {name: value for name, value in item.items() if name != "id" or not made.fullmatch(value)}
+        for item in items
+    ]
+    previous = record.previous_response_id
+    return {
+        **record.parameters,
+        "model": record.model,
+        "input": given,
+        "background": record.background,
+        "store": record.store,
+        **({"metadata": record.metadata} if record.metadata else {}),
+        **({"previous_response_id": response_wire_id(previous)} if previous else {}),
+        **(
+            {"conversation": conversation_wire_id(record.conversation_id)}
+            if record.conversation_id
+            else {}
+        ),
+    }
 
 
 def _unix_seconds(time: datetime | None) -> int:

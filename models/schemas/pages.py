@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from models.schemas.response import ResponseResource
 
@@ -34,6 +34,32 @@ class DeletedResponse(BaseModel):
     id: str
     object: Literal["response"] = "response"
     deleted: Literal[True] = True
+
+
+class StoredRequest(BaseModel):
+    """The body with which a stored response could be requested again."""
+
+    model: str
+    input: list[dict[str, Any]]
+
+    model_config = ConfigDict(extra="allow")
+
+
+class ModelQueueResource(BaseModel):
+    """What the project has waiting and running of one model."""
+
+    model: str
+    num_queued: int
+    num_in_progress: int
+    oldest_queued_seconds: float | None
+    """Seconds that the oldest queued response has waited; null if none waits."""
+
+
+class QueueList(BaseModel):
+    """Queues of the project, one for each model that it has unfinished responses of."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelQueueResource]
 
 
 class Capabilities(BaseModel):

@@ -49,6 +49,27 @@ _HAS_METADATA_OR_DIGESTS = f"""
 """
 
 
+_QUEUES = text("""
+    SELECT model, count(*) FILTER (WHERE status = 'queued') AS num_queued,
+           count(*) FILTER (WHERE status = 'in_progress') AS num_in_progress,
+           CAST(extract(epoch FROM now() - min(created_at) FILTER (WHERE status = 'queued'))
+                AS float) AS oldest_s
+    FROM responses WHERE project_id = :project_id AND status IN ('queued', 'in_progress')
+    GROUP BY model ORDER BY model
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelQueue:
+    """What a project has waiting and running of one model."""
+
+    model: str
+    num_queued: int
+    num_in_progress: int
+    oldest_s: float | None
+    """Seconds that the oldest queued response has waited; None if none waits."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListFilter:
     """Filter of a list of a project's responses, newest first unless `ascending`.
@@ -101,6 +122,12 @@ class ResponseLists:
             rows = connection.execute(text(sql), values).all()
         records = [to_record(row, self._database.vault, self._codec) for row in rows]
         return records[::-1] if list_filter.is_backward else records
+
+    def queues(self, project_id: str) -> list[ModelQueue]:
+        """Return what the project has waiting and running of each model, if it has any."""
+        with self._database.statement(project_id) as connection:
+            rows = connection.execute(_QUEUES, {"project_id": project_id}).all()
+        return [ModelQueue(**row._mapping) for row in rows]
 
     def _compose(
         self, project_id: str, list_filter: ListFilter, has_output: bool

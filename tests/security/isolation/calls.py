@@ -80,6 +80,7 @@ def _reach_for_responses(store: Store, mine: str, theirs: Tenant) -> Iterator[Ca
     yield lambda: store.lists.read_page(
         mine, ListFilter(statuses=(ResponseStatus.COMPLETED, ResponseStatus.QUEUED))
     )
+    yield lambda: store.lists.queues(mine)
     yield lambda: store.lists.read_page(mine, ListFilter(id_prefix=response_id.hex[:20]))
     yield lambda: store.progress.read(mine, response_id)
     yield lambda: store.chains.around(mine, response_id)

@@ -7,6 +7,8 @@ import pytest
 from flask_openapi3.openapi import OpenAPI
 
 from api.access.route_scopes import PUBLIC, SCOPES
+from tests.integration.api.requests import parsed
+from tests.integration.desk import Desk
 from tests.security.isolation.belongings import Belongings, Caller, nothing
 
 Request = tuple[str, str, Any]
@@ -126,6 +128,9 @@ ROUTES: dict[str, list[Callable[[Belongings], Request]]] = {
         lambda of: ("GET", f"/v1/responses/{of.response}?stream=true", None),
         lambda of: ("GET", f"/v1/responses/{of.response}?stream=true&starting_after=1", None),
     ],
+    "responses.retrieve_request": [
+        lambda of: ("GET", f"/v1/responses/{of.response}/request", None),
+    ],
     "webhook_deliveries.list_deliveries": [
         lambda of: ("GET", f"/v1/webhook_endpoints/{of.webhook_endpoint}/deliveries", None),
     ],
@@ -173,6 +178,9 @@ WITHOUT_IDS = {
 
 OF_ALL_PROJECTS = {"metrics.metrics"}
 """Routes that show sums over all projects to operators: `test_metrics.py`."""
+
+OF_PROJECTS = {"queue.list_queues": "/v1/queue"}
+"""Path of the routes that show what the project of the caller has, and name nothing of it."""
 
 WITH_BODIES = {
     "dashboard.check_request",
@@ -257,7 +265,7 @@ REQUESTS = {
 def test_every_route_has_a_row(app: OpenAPI) -> None:
     routes = {rule.endpoint for rule in app.url_map.iter_rules()}
 
-    of_keys = ROUTES.keys() | WITHOUT_IDS | WITH_BODIES
+    of_keys = ROUTES.keys() | WITHOUT_IDS | WITH_BODIES | OF_PROJECTS.keys()
     assert routes - PUBLIC == of_keys | OF_OPERATORS.keys() | OF_ALL_PROJECTS
     with_path_ids = {
         rule.endpoint
@@ -279,6 +287,16 @@ def test_an_id_of_another_project_is_answered_as_an_unknown_one(
     assert answer_to(us, make(theirs), theirs) == expected
 
     assert snapshot(them, theirs) == before
+
+
+@pytest.mark.parametrize("path", OF_PROJECTS.values(), ids=OF_PROJECTS)
+def test_what_another_project_has_is_not_shown(
+    us: Caller, them: Caller, desk: Desk, path: str
+) -> None:
+    desk.create()
+
+    assert parsed(them.ask("GET", path))["data"]
+    assert parsed(us.ask("GET", path))["data"] == []
 
 
 @pytest.mark.parametrize("make", REQUESTS.values(), ids=REQUESTS)
