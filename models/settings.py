@@ -1,6 +1,7 @@
 """All settings of the server, read once from the environment and passed to what needs them.
 
-No other module reads environment variables. docs/settings.md is generated from here by `make docs`.
+No other module of the server reads environment variables. docs/settings.md is generated from here
+by `make docs`.
 """
 
 import json

@@ -36,17 +36,23 @@ class Certificate:
 
 
 def make_certificate(
-    *names: str, issuer: Certificate | None = None, is_authority: bool = False
+    *names: str,
+    issuer: Certificate | None = None,
+    is_authority: bool = False,
+    valid: timedelta = _VALID,
 ) -> Certificate:
-    """Return a certificate for host names and addresses, self-signed unless there is an issuer."""
+    """Return a certificate for host names and addresses, self-signed unless there is an issuer.
+
+    It is valid for `valid` from now on; one that is negative has expired so long ago.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(
         issuer.name if issuer else name, name, key.public_key(), x509.random_serial_number()
-    ).not_valid_before(now - _VALID)
+    ).not_valid_before(now - _VALID - abs(valid))
     made = (
-        builder.not_valid_after(now + _VALID)
+        builder.not_valid_after(now + valid)
         .add_extension(x509.SubjectAlternativeName([*map(_general_name, names)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
         .sign(issuer.private_key if issuer else key, hashes.SHA256())

@@ -3,6 +3,9 @@
 import json
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
+
+_DATA_DIR = Path(__file__).parents[2] / ".antiphon"
 
 _BANNER = """
 Antiphon is up.
@@ -13,11 +16,15 @@ Antiphon is up.
   Model  {models}
   Files  {data_dir}
 
-Try it:
+Try it, in another terminal:
+{exports}
+  ./antiphon submit "Say hello in five words."
+  ./antiphon submit --background "Tell me about the sea."    then: ./antiphon wait ID
+  ./antiphon top                                             the queue, live
 
 {curl}
 
-Ctrl-C stops everything."""
+Ctrl-C stops everything. ./antiphon doctor says what is wrong, if something is."""
 
 
 _OPEN = "open: no key needed until one exists"
@@ -33,10 +40,12 @@ def render_banner(
     has_key: bool = False,
     is_on_loopback: bool = True,
 ) -> str:
-    """Return the banner, with a curl command that calls the first of the models as it stands.
+    """Return the banner, with commands that call the first of the models as they stand.
 
-    With a key, once one exists: the one in ANTIPHON_API_KEY.
+    With a key, once one exists: the one in ANTIPHON_API_KEY. Commands find the server by its data
+    folder, if that is the checkout's.
     """
+    exports = "" if Path(data_dir) == _DATA_DIR else f"\n  export ANTIPHON_BASE_URL={url}\n"
     access = _CLOSED if has_key else _OPEN_ON_LOOPBACK if is_on_loopback else _OPEN
     key = '-H "authorization: Bearer $ANTIPHON_API_KEY" ' if has_key else ""
     body = {"model": models[0], "input": "Say hello in five words.", "max_output_tokens": 50}
@@ -45,5 +54,10 @@ def render_banner(
         f"  -d {shlex.quote(json.dumps(body))}"
     )
     return _BANNER.format(
-        url=url, access=access, models=", ".join(models), data_dir=data_dir, curl=curl
+        url=url,
+        access=access,
+        models=", ".join(models),
+        data_dir=data_dir,
+        curl=curl,
+        exports=exports,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.commands.banner import render_banner
+from cli.commands.preflight import check_machine, warn_of_little_memory
 from cli.embedded import EmbeddedPostgres, EmbeddedValkey
 from cli.embedded.ports import is_free
 from cli.embedded.roles import APP, MAINTENANCE, OWNER, ROLES
@@ -60,10 +61,12 @@ def run(settings: Settings) -> None:
     """
     load_tls_context(settings)
     _refuse_without_keys(settings)
+    check_machine(settings)
     folder = RunFolder(settings.data_dir)
     with folder.lock():
         _check_port(settings)
         _log_to(folder.log_path("supervisor"))
+        warn_of_little_memory(settings)
         env = dict(os.environ) | {"ANTIPHON_DATA_DIR": str(settings.data_dir)}
         # For the workers alone: the API sees one project at a time.
         env.pop("DATABASE_MAINTENANCE_URL", None)
@@ -104,10 +107,10 @@ class _Startup:
         has_key = self._has_key()
         if not has_key and not may_be_open(self._settings):
             raise SettingsError(str(NoKeyError(self._settings.host)))
-        with self._console.step("loading the weights"):
+        models = [served_model_id(model) for model in self._settings.split_by_model()]
+        with self._console.step(f"loading the weights of {', '.join(models)}"):
             self._start_processes()
             self._supervisor.wait(lambda: is_api_ready(self._settings), max_crashes=_MAX_CRASHES)
-        models = [served_model_id(model) for model in self._settings.split_by_model()]
         data_dir = str(self._settings.data_dir)
         access = {"has_key": has_key, "is_on_loopback": is_loopback(self._settings.host)}
         self._console.say(render_banner(base_url(self._settings), models, data_dir, **access))
@@ -234,7 +237,8 @@ def _check_port(settings: Settings) -> None:
             continue
         raise SettingsError(
             f"ANTIPHON_PORT={settings.port}: another program listens on "
-            f"{settings.host}:{settings.port}"
+            f"{settings.host}:{settings.port}; stop it, or choose another port: "
+            f"ANTIPHON_PORT={settings.port + 1} ./antiphon up"
         )
 
 

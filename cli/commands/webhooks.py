@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-from cli.commands.client import ApiClient, Json, Key, Url, show
+from cli.client.api_client import ApiClient
+from cli.client.options import Json, Key, Url
+from cli.client.output import show
 
 app = typer.Typer(no_args_is_help=True, help="Who is told when a background response has ended.")
 

@@ -1,6 +1,7 @@
 """Address and readiness of the API of this machine."""
 
 import http.client
+import json
 import ssl
 
 from models.access.exposure import reachable_host
@@ -25,6 +26,19 @@ def is_api_ready(settings: Settings) -> bool:
         return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
+
+
+def readiness(settings: Settings) -> dict[str, bool] | None:
+    """Return what `/readyz` says of each part; None if what listens there is no API of ours."""
+    connection = _connect(settings)
+    try:
+        connection.request("GET", "/readyz")
+        answer = json.loads(connection.getresponse().read())
+        return {name: answer[name] for name in ("database", "redis", "worker")}
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return None
     finally:
         connection.close()
 

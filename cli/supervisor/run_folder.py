@@ -11,6 +11,19 @@ from cli.embedded.secret import write_private
 from cli.supervisor.log_files import MAX_BYTES, rotate
 
 
+def read_env(data_dir: Path) -> dict[str, str]:
+    """Return the addresses that a running supervisor has written to `run/env`; none if none runs.
+
+    It is readable by the owner of the processes only: to others none runs.
+    """
+    try:
+        lines = (data_dir / "run" / "env").read_text().splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition("=") for line in lines)
+    return {name: "".join(shlex.split(value)) for name, _, value in pairs}
+
+
 class AlreadyRunningError(Exception):
     """Another supervisor has locked the data folder."""
 
@@ -78,10 +91,11 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
     def _describe_owner(self) -> str:
-        pid, url = "unknown", ""
+        pid = "unknown"
         if (self._run / "supervisor.pid").exists():
             pid = (self._run / "supervisor.pid").read_text().strip()
-        if (self._run / "env").exists():
-            lines = (self._run / "env").read_text().splitlines()
-            url = "".join(f", {line[13:]}" for line in lines if line.startswith("ANTIPHON_URL="))
-        return f"already running (pid {pid}){url}"
+        url = read_env(self._run.parent).get("ANTIPHON_URL")
+        running = f"already running (pid {pid})" + (f", {url}" if url else "")
+        return (
+            f"{running}; use it, stop it (kill {pid}), or set ANTIPHON_DATA_DIR and ANTIPHON_PORT"
+        )

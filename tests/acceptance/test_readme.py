@@ -43,8 +43,9 @@ def test_every_block_is_run_here_or_known_to_be_run_elsewhere() -> None:
 
     assert {language for language, _ in BLOCKS} == {"sh", "python"}
     assert SHELL[0] == "make up"
-    assert set(SHELL) == {"make up", *curl, *RUN_ELSEWHERE}
-    assert len(README.splitlines()) <= 150
+    commands = [code for code in SHELL if code.startswith("./antiphon")]
+    assert set(SHELL) == {"make up", *curl, *commands, *RUN_ELSEWHERE}
+    assert len(README.splitlines()) <= 160
 
 
 def test_the_curl_answers(server: AntiphonServer) -> None:
@@ -56,6 +57,20 @@ def test_the_curl_answers(server: AntiphonServer) -> None:
 
     assert '"status":"completed"' in answer.stdout
     assert "Paris" in answer.stdout
+
+
+def test_the_commands_run(server: AntiphonServer) -> None:
+    [commands] = [code for code in SHELL if code.startswith("./antiphon")]
+    environment = os.environ | {"ANTIPHON_BASE_URL": server.url}
+
+    run = subprocess.run(
+        ["bash", "-ec", commands], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+
+    assert run.returncode == 0, run.stderr
+    *answer, submitted, listed = run.stdout.splitlines()
+    assert "".join(answer).strip()
+    assert listed.startswith(f"{submitted}\t")
 
 
 def test_the_python_blocks_run_one_after_the_other(server: AntiphonServer) -> None:

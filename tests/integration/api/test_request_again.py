@@ -36,14 +36,11 @@ _BODIES: list[dict[str, Any]] = [
         "parallel_tool_calls": False,
     },
     {
-        "input": "A person.",
-        "text": {
-            "format": {
-                "type": "json_schema",
-                "name": "person",
-                "schema": {"type": "object", "properties": {"b": {}, "a": {}}},
-            }
-        },
+        "input": "Briefly.",
+        "text": {"verbosity": "low"},
+        "service_tier": "flex",
+        "max_output_tokens": 9,
+        "reasoning": {"effort": "low"},
     },
 ]
 

@@ -252,5 +252,5 @@ def test_without_a_server_and_a_database_there_is_no_key(tmp_path: Path) -> None
     result = CliRunner().invoke(commands, ["keys", "create"], env=environment)
 
     assert result.exit_code == 2
-    assert "no answer from the server" in result.stderr
+    assert "no answer from http" in result.stderr
     assert "DATABASE_URL is not set" in result.stderr

@@ -1,5 +1,6 @@
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +37,21 @@ def test_the_banner_says_who_may_use_the_server(
 
     assert expected in banner
     assert ("Bearer $ANTIPHON_API_KEY" in banner) == has_key
+
+
+def test_the_banner_says_what_to_do_next() -> None:
+    banner = render_banner("http://127.0.0.1:8000", ["m"], "/data")
+
+    assert '\n  ./antiphon submit --background "' in banner
+    assert "./antiphon wait ID" in banner
+    assert "./antiphon doctor" in banner
+
+
+def test_a_server_that_commands_would_not_find_is_named_to_them() -> None:
+    own = str(Path(__file__).parents[4] / ".antiphon")
+
+    found = render_banner("http://127.0.0.1:8001", ["m"], own)
+    named = render_banner("http://127.0.0.1:8001", ["m"], "/elsewhere")
+
+    assert "export" not in found
+    assert "\n  export ANTIPHON_BASE_URL=http://127.0.0.1:8001\n" in named

@@ -1,12 +1,12 @@
 """Creation of API keys straight in the database: the first one, or one for who has lost theirs."""
 
-import shlex
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from cli.supervisor.run_folder import read_env
 from models.access.digests import NoSecretFileError
 from models.access.tokens import Token
 from models.encryption.vault import VaultError
@@ -64,14 +64,10 @@ def _connected(settings: Settings) -> Settings:
     """Return the settings with the addresses that a running `up` uses, unless they have others."""
     if settings.database_url is not None:
         return settings
-    path = settings.data_dir / "run" / "env"
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
+    found = read_env(settings.data_dir)
+    if not found:
         message = "DATABASE_URL is not set, and no server runs in ANTIPHON_DATA_DIR"
-        raise SettingsError(message) from None
-    pairs = (line.partition("=") for line in lines)
-    found = {name: "".join(shlex.split(value)) for name, _, value in pairs}
+        raise SettingsError(message)
     url = Settings(database_url=found["DATABASE_URL"]).database_url
     secret_file = settings.secret_file or found.get("ANTIPHON_SECRET_FILE")
     return settings.model_copy(

@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.commands.client import ApiClient, Json, Key, NoAnswerError, Url, fail, show
+from cli.client.api_client import ApiClient, NoAnswerError
+from cli.client.options import Json, Key, Url
+from cli.client.output import fail, show
 from models.access.scopes import Scope
-from models.tables import DEFAULT_PROJECT
 
 app = typer.Typer(no_args_is_help=True, help="Keys that clients send to this server.")
 
@@ -20,7 +21,7 @@ _NEW = ("id", "project_id", "key")
 @app.command()
 def create(  # noqa: PLR0913 - each is an option
     name: Annotated[str, typer.Argument(help="For people to tell it by.")] = "",
-    project: Annotated[str, typer.Option(help="Id of its project.")] = DEFAULT_PROJECT,
+    project: Annotated[str, typer.Option(help="Id of its project; else `default`.")] = "",
     scope: Annotated[
         list[Scope] | None, typer.Option(help="A right; else those that a client needs.")
     ] = None,
@@ -33,7 +34,7 @@ def create(  # noqa: PLR0913 - each is an option
     as_json: Json = False,
 ) -> None:
     """Create a key and show it, this once. From then on requests need a key."""
-    fields = {"name": name, "project_id": project, "expires_in_days": expires_in_days}
+    fields = {"name": name, "project_id": project or None, "expires_in_days": expires_in_days}
     body = fields | ({"scopes": [each.value for each in scope]} if scope else {})
     if database:
         show(_create_in_database(body), _NEW, as_json)
@@ -85,7 +86,7 @@ def rotate(
 
 
 def _create_in_database(body: dict[str, Any], *, otherwise: str = "") -> Any:
-    from cli.commands.database_keys import CannotCreateError, create_key
+    from cli.commands.admin.database_keys import CannotCreateError, create_key
 
     try:
         return create_key(body)

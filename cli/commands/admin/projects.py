@@ -6,8 +6,9 @@ from urllib.parse import quote
 
 import typer
 
-from cli.commands.client import ApiClient, Json, Key, Url, fail, show
-from models.access.projects import ProjectPermissions
+from cli.client.api_client import ApiClient
+from cli.client.options import Json, Key, Url
+from cli.client.output import fail, show
 
 app = typer.Typer(no_args_is_help=True, help="Who shares this server, and how much each may use.")
 
@@ -17,7 +18,14 @@ Weight = Annotated[
 ]
 ProjectId = Annotated[str, typer.Argument(help="Id of a project.")]
 
-Permission = StrEnum("Permission", list(ProjectPermissions.model_fields))  # type: ignore[misc]
+
+class Permission(StrEnum):
+    """Permission of a project; a test compares them with those of the server."""
+
+    WEB_SEARCH = "web_search"
+    MCP = "mcp"
+    IMAGE_URLS = "image_urls"
+
 
 _PATH = "/admin/v1/projects"
 _LIMITS = "/admin/v1/limits"

@@ -1,0 +1,48 @@
+"""Waiting for the end of responses by reading them again."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from cli.client.events import TERMINAL
+from cli.client.official import Api, RequestFailedError
+
+_FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 2.0
+
+
+class WaitTimeoutError(Exception):
+    """Raised if responses have not ended in time; it has their ids."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        super().__init__(*ids)
+        self.ids = ids
+
+
+def wait_for_end(
+    api: Api, ids: Sequence[str], timeout_s: float | None = None
+) -> Iterator[dict[str, Any] | RequestFailedError]:
+    """Yield each response when it has ended, or why it cannot be read.
+
+    Raises `WaitTimeoutError` after `timeout_s` seconds.
+    """
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    waiting, pause_s = list(dict.fromkeys(ids)), _FIRST_PAUSE_S
+    while waiting:
+        for response_id in list(waiting):
+            ended = _read(api, response_id)
+            if ended is not None:
+                waiting.remove(response_id)
+                yield ended
+        if waiting:
+            if deadline is not None and time.monotonic() + pause_s > deadline:
+                raise WaitTimeoutError(waiting)
+            time.sleep(pause_s)
+            pause_s = min(1.5 * pause_s, _MAX_PAUSE_S)
+
+
+def _read(api: Api, response_id: str) -> dict[str, Any] | RequestFailedError | None:
+    try:
+        response: dict[str, Any] = api.retrieve(response_id)
+    except RequestFailedError as error:
+        return error
+    return response if response["status"] in TERMINAL else None

@@ -1,0 +1,1 @@
+"""Commands for operators: projects, their keys, and the audit trail."""

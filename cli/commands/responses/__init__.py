@@ -1,0 +1,1 @@
+"""Commands on responses, one file for each group, through the API of a running server."""
