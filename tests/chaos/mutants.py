@@ -24,7 +24,7 @@ def _end_unfenced(endings: Any) -> None:
 
 def _hand_back_unfenced(claims: Any) -> None:
     """Let a worker hand back a response that another has taken over."""
-    fence = "AND r.attempt = mine.attempt"
+    fence = "AND r.attempt = held.attempt"
     claims._HAND_BACK = claims.text(_without(claims._HAND_BACK.text, fence))
 
 

@@ -9,7 +9,8 @@ from tests.chaos.history import History
 from worker.queue import VISIBILITY_S
 
 _FOR_EVER = -1
-_CELERYS_OWN = ("_kombu.", "unacked")
+_OF_NO_RESPONSE = ("_kombu.", "unacked", "antiphon:{metrics}:")
+"""Beginnings of the names of what Celery keeps, and of the metrics of all processes."""
 _RESTORED_WITHIN_S = 30.0
 _OURS = ("worker-", "maintenance", "api")
 
@@ -86,7 +87,7 @@ def nothing_left_over(history: History) -> Iterator[str]:
         if seconds > VISIBILITY_S + _RESTORED_WITHIN_S:
             yield f"a wake-up is unacknowledged for {seconds:.0f} s"
     for key, ttl_s in history.kept.redis_keys.items():
-        if key.startswith(_CELERYS_OWN):
+        if key.startswith(_OF_NO_RESPONSE):
             continue
         if ttl_s == _FOR_EVER:
             yield f"{key} stays for ever"

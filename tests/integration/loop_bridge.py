@@ -12,6 +12,7 @@ from api.event_loop.loop import EventLoop
 from api.event_loop.loop_body import LoopBody, Receiver
 from api.serving.error_answer import error_body, error_headers
 from api.serving.wsgi_call import Answer, Headers, WsgiApp, call_app
+from api.streaming.client_disconnect import CLIENT_HAS_LEFT
 from models.errors import AppError
 
 StartResponse = Callable[[str, Headers], object]
@@ -30,7 +31,7 @@ class _Bridge:
     def __call__(
         self, environ: dict[str, Any], start_response: StartResponse
     ) -> Iterable[bytes] | LoopBody:
-        if environ["SERVER_PROTOCOL"] == "HTTP/1.1" and "antiphon.local_address" in environ:
+        if CLIENT_HAS_LEFT in environ:
             return self._app(environ, start_response)  # of a real server
         answer = call_app(self._app, environ)
         if not isinstance(answer.body, LoopBody):

@@ -44,7 +44,9 @@ def request(address: str, method: str, path: str, body: object = None) -> int:
     with connect(address) as connection:
         headers = {"Content-Type": "application/json"}
         connection.request(method, path, json.dumps(body) if body else None, headers)
-        return connection.getresponse().status
+        answer = connection.getresponse()
+        answer.read()  # a stream whose client leaves is counted as such
+        return answer.status
 
 
 @moves(HTTP_REQUESTS)
