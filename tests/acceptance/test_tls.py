@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import httpx2
+import pytest
 from openai import OpenAI
 from simple_websocket import Client
 
@@ -13,6 +14,7 @@ from tests.acceptance.conftest import MakeServer
 from tests.certificates import TlsFiles
 
 
+@pytest.mark.nightly
 def test_official_clients_are_served_by_https_and_wss(
     make_server: MakeServer, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ def _post(server: AntiphonServer, path: str, body: object) -> str:
         return str(answer.read().decode())
 
 
+@pytest.mark.nightly
 def test_one_trace_leads_from_the_client_to_the_engine_and_the_webhook(
     traced: AntiphonServer, collector: Collector
 ) -> None:

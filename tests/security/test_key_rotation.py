@@ -159,6 +159,7 @@ def test_a_secret_is_replaced_while_requests_are_answered(
     assert peppers == [(vault.derive("api keys")[0].fingerprint,)]
 
 
+@pytest.mark.nightly
 def test_content_is_encrypted_and_its_key_replaced_while_requests_are_answered(
     server: AntiphonServer, content_keys_file: Path
 ) -> None:

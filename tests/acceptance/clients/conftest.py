@@ -6,6 +6,7 @@ NIGHTLY = {
     "with_langchain.mjs",
     "with_langchain.py",
     "with_litellm.py",
+    "with_open_responses.mjs",
     "with_pydantic_ai.py",
 }
 
