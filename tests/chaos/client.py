@@ -49,13 +49,16 @@ class Client:
                 self._look(record)
             else:
                 break
-        if job.stream and job.store and record.delete_asked_at is None:
+        if record.response_id and job.stream and job.store and record.delete_asked_at is None:
             self._look(record)
 
     def _post(self, record: Record, drops: list[int]) -> None:
         """Send the request until it is answered; a lost answer is retried with a new request."""
         num_posts = 0
-        while record.response_id is None and not self._is_over() and not record.bad_answers:
+        while record.response_id is None and not record.is_given_up:
+            if self._is_over():
+                record.bad_answers.append("not answered long after the last fault")
+                break
             body = _body(record, num_posts)
             num_posts += 1
             opened_at = time.monotonic()
@@ -86,7 +89,7 @@ class Client:
             self._take_id(record, answer.body)
             record.seen.append(seen_of(answer.body, time.monotonic(), "post"))
         else:
-            judge(record, answer)
+            record.is_given_up = not judge(record, answer)
 
     def _take_id(self, record: Record, body: dict[str, object]) -> None:
         record.response_id = str(body["id"])
@@ -144,6 +147,7 @@ class Client:
         """Handle the error event of a stream that cannot continue."""
         code = orjson.loads(event.data)["error"]["code"]
         if code == "service_unavailable" or (code == "events_lost" and not record.job.store):
+            record.is_given_up = code == "events_lost" and record.response_id is None
             self._wait()
         elif code == "response_not_found" and record.delete_asked_at is not None:
             record.deleted_at = record.deleted_at or event.at

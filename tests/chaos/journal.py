@@ -74,6 +74,11 @@ class Record:
     """Status codes of reads after the delete was answered."""
     ids_of_key: set[str] = field(default_factory=set)
     """All ids that were answered for its Idempotency-Key."""
+    is_given_up: bool = False
+    """True if it was not accepted, or its unstored content was lost before its id was known.
+
+    Its Idempotency-Key then gets the same answer for ever.
+    """
     bad_answers: list[str] = field(default_factory=list)
     """Answers that no fault can justify."""
 
