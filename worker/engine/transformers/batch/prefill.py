@@ -27,11 +27,10 @@ class PrefillTurns:
             by_key.setdefault(sequence.fairness_key, []).append(sequence)
         chunks: list[Chunk] = []
         keys = self._next_keys(list(by_key), max(1, budget // self._block_size))
-        for num_left in range(len(keys), 0, -1):
-            # The least need first, so that what it leaves is shared by all others.
-            key = min(keys, key=lambda key: sum(each.num_pending for each in by_key[key]))
-            keys.remove(key)
-            taken = _take(by_key[key], budget // num_left)
+        # The least need first, so that what it leaves is shared by all others.
+        keys.sort(key=lambda key: sum(each.num_pending for each in by_key[key]))
+        for num_before, key in enumerate(keys):
+            taken = _take(by_key[key], budget // (len(keys) - num_before))
             budget -= sum(chunk.num_tokens for chunk in taken)
             chunks += taken
         return chunks
