@@ -19,7 +19,7 @@ def admit_response(
     stored: Sequence[dict[str, Any]],
 ) -> Reservation | None:
     """Count a response, of which `stored` items are stored; raise a 429 if there is no room."""
-    if not services.limiter.limits(project):
+    if not services.limiter.is_counted(project):
         return None
     limit = 0 if parameters.is_warm_up else parameters.output_limit
     num_choices = parameters.num_choices

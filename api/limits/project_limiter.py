@@ -66,7 +66,7 @@ class ProjectLimiter:
         self._seen: LRUCache[str, _Seen] = LRUCache(_MAX_PROJECTS)
 
     @staticmethod
-    def limits(project: ProjectRecord) -> bool:
+    def is_counted(project: ProjectRecord) -> bool:
         """Return True if requests of the project are counted."""
         return has_rates(project.limits) or project.limits.max_stored_bytes is not None
 
@@ -75,9 +75,9 @@ class ProjectLimiter:
 
         Returns what was reserved; None, at no cost, for a project without such limits.
         """
-        limits, room = project.limits, StoredRoom.of(project)
-        if not self.limits(project):
+        if not self.is_counted(project):
             return None
+        limits, room = project.limits, StoredRoom.of(project)
         self.check(project)
         _check_alone(limits, demand)
         decision = self._decide(project.project_id, limits, demand, room)
