@@ -82,6 +82,15 @@ def settings(app_url: str, maintenance_url: str, redis_url: str, tmp_path: Path)
 
 
 @pytest.fixture
+def key_store(settings: Settings) -> Iterator[Store]:
+    """Return a store that can create keys."""
+    assert settings.database_url is not None
+    url, path = settings.database_url, settings.secret_file
+    with contextlib.closing(Store.open(url, pool_size=1, secret_file=path)) as store:
+        yield store
+
+
+@pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
     assert settings.database_url is not None
     opened = Store.open(

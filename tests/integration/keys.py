@@ -1,8 +1,11 @@
-"""API keys for tests."""
+"""API keys for tests, and what a server needs to have some."""
+
+from pathlib import Path
 
 from models.access.digests import digest_of
 from models.access.scopes import ALL_SCOPES, Scope
 from models.access.tokens import Token
+from models.settings import Settings
 from models.store.access.api_keys import ApiKeyRecord
 from models.store.store import Store
 from models.tables import DEFAULT_PROJECT
@@ -28,3 +31,10 @@ def create_key(
 def bearer(token: Token) -> dict[str, str]:
     """Return the header that sends a key."""
     return {"Authorization": f"Bearer {token.reveal()}"}
+
+
+def with_secret(settings: Settings, folder: Path) -> Settings:
+    """Return the settings with a secret file, under which keys are digested."""
+    path = folder / "secret"
+    path.write_text("a secret of the server\n")
+    return settings.model_copy(update={"secret_file": path})

@@ -1,7 +1,6 @@
 """Fixtures of the tests of the dashboard: a server with a secret file, and a browser's visitor."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from models.settings import Settings
 from models.store.store import Store
 from models.tables import DEFAULT_PROJECT
 from tests.integration.dashboard.visitor import Visitor
-from tests.integration.keys import create_key
+from tests.integration.keys import create_key, with_secret
 
 LOOKS = frozenset({Scope.DASHBOARD, Scope.RESPONSES_READ})
 OPERATES = LOOKS | {Scope.RESPONSES_WRITE}
@@ -22,18 +21,7 @@ SignIn = Callable[..., Visitor]
 
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
-    path = tmp_path / "secret"
-    path.write_text("a secret of the server\n")
-    return settings.model_copy(update={"secret_file": path})
-
-
-@pytest.fixture
-def key_store(settings: Settings) -> Iterator[Store]:
-    """Return a store that can create keys."""
-    assert settings.database_url is not None
-    url, path = settings.database_url, settings.secret_file
-    with closing(Store.open(url, pool_size=1, secret_file=path)) as store:
-        yield store
+    return with_secret(settings, tmp_path)
 
 
 @pytest.fixture

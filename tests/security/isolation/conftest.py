@@ -1,7 +1,5 @@
 """Two projects with a key each, and what one of them has."""
 
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +13,15 @@ from models.store.store import Store
 from models.tables import DEFAULT_PROJECT
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
-from tests.integration.keys import bearer, create_key
+from tests.integration.keys import bearer, create_key, with_secret
 from tests.polling import eventually
 from tests.security.isolation.belongings import Belongings, Caller
 
 
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
-    path = tmp_path / "secret"
-    path.write_text("a secret of the server\n")
     networks = Settings(webhook_networks="127.0.0.0/8").webhook_networks
-    return settings.model_copy(update={"secret_file": path, "webhook_networks": networks})
-
-
-@pytest.fixture
-def key_store(settings: Settings) -> Iterator[Store]:
-    """Return a store that can create keys."""
-    assert settings.database_url is not None
-    url, path = settings.database_url, settings.secret_file
-    with closing(Store.open(url, pool_size=1, secret_file=path)) as store:
-        yield store
+    return with_secret(settings, tmp_path).model_copy(update={"webhook_networks": networks})
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Fixtures of the tests of limits: an open server whose default project has some."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ from flask_openapi3.openapi import OpenAPI
 from api.services import Services
 from models.access.projects import ProjectLimits
 from models.settings import Settings
-from models.store.store import Store
 from models.tables import DEFAULT_PROJECT
 from tests.integration.conftest import RunSql
+from tests.integration.keys import with_secret
 
 Limit = Callable[..., None]
 """Function that sets limits of a project, which is the default one unless it is named."""
@@ -22,18 +21,7 @@ Limit = Callable[..., None]
 
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path) -> Settings:
-    path = tmp_path / "secret"
-    path.write_text("a secret of the server\n")
-    return settings.model_copy(update={"secret_file": path})
-
-
-@pytest.fixture
-def key_store(settings: Settings) -> Iterator[Store]:
-    """Return a store that can create keys."""
-    assert settings.database_url is not None
-    url, path = settings.database_url, settings.secret_file
-    with closing(Store.open(url, pool_size=1, secret_file=path)) as store:
-        yield store
+    return with_secret(settings, tmp_path)
 
 
 @pytest.fixture
