@@ -23,7 +23,7 @@ from models.store.listing import ListFilter
 MAX_AT_ONCE = 500
 """Responses that one request cancels or deletes."""
 _ACTIVE = tuple(status for status in ResponseStatus if status not in TERMINAL)
-_TIME = re.compile(r"[0-9]{9,12}(\.[0-9]{1,6})?")
+_TIME = re.compile(r"[0-9]{9,10}(\.[0-9]{1,6})?")
 _VERBS = {"cancel": "Cancel", "delete": "Delete"}
 
 

@@ -100,7 +100,7 @@ def test_a_response_in_the_foreground_is_left_to_its_client(visitor: Visitor, de
     assert desk.status(waiting) is ResponseStatus.QUEUED
 
 
-@pytest.mark.parametrize("until", ["", "soon", "1e9", "-5", "99999999999999999"])
+@pytest.mark.parametrize("until", ["", "soon", "1e9", "-5", "99999999999999999", "99999999999"])
 def test_without_a_count_nothing_is_done(visitor: Visitor, desk: Desk, until: str) -> None:
     queued = desk.create()
 
