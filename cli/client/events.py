@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cli.client.official import Api, RequestFailedError, path_of
+from cli.client.official import Api, path_of
+
+if TYPE_CHECKING:
+    from openai import APIError
 
 TERMINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
 """Statuses of a response that has ended."""
 _ENDS = frozenset(f"response.{end}" for end in TERMINAL)
+_AWAY = "service_unavailable"
+"""Code of the event `error` of a stream whose server has lost its database or its broker."""
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.2, 5.0
 PATIENCE_S = 60.0
 """Seconds for which a server that does not answer is tried again."""
@@ -38,7 +43,7 @@ class EventStream:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield the events; raise `RequestFailedError` if there can be no more of them."""
-        from openai import APIConnectionError, InternalServerError
+        from openai import APIError
 
         pause_s = _FIRST_PAUSE_S
         lost_at: float | None = None
@@ -49,11 +54,11 @@ class EventStream:
                     yield event
                 reason = "the stream ended early"
                 self._is_over = self._is_over or self._has_no_more()
-            except (APIConnectionError, InternalServerError) as error:
+            except APIError as error:
                 reason = str(error.__cause__ or error)
                 now = time.monotonic()
                 lost_at = lost_at or now
-                if now - lost_at > self._patience_s:
+                if not _may_pass(error) or now - lost_at > self._patience_s:
                     with self._api.explained():
                         raise
             if not self._is_over:
@@ -67,31 +72,30 @@ class EventStream:
 
     def _read(self) -> Iterator[dict[str, Any]]:
         """Yield the events of one connection."""
-        from openai import APIConnectionError, APIError, InternalServerError, Stream
+        from openai import Stream
 
         query: dict[str, Any] = {"stream": "true", "include_obfuscation": "false"}
         if self._next:
             query["starting_after"] = self._next - 1
-        try:
-            stream = self._api.client.get(
-                path_of(self._id),
-                cast_to=object,
-                options={"params": query},
-                stream=True,
-                stream_cls=Stream[object],
-            )
-            for event in stream:
-                assert isinstance(event, dict)
-                if event.get("type") == "error":
-                    raise RequestFailedError(str(event.get("message")))
-                self._next = event["sequence_number"] + 1
-                self._is_over = event["type"] in _ENDS
-                yield event
-        except (APIConnectionError, InternalServerError):
-            raise
-        except APIError:
-            with self._api.explained():
-                raise
+        stream = self._api.client.get(
+            path_of(self._id),
+            cast_to=object,
+            options={"params": query},
+            stream=True,
+            stream_cls=Stream[object],
+        )
+        for event in stream:
+            assert isinstance(event, dict)
+            self._next = event["sequence_number"] + 1
+            self._is_over = event["type"] in _ENDS
+            yield event
+
+
+def _may_pass(error: APIError) -> bool:
+    """Return True for a lost connection, a 5xx, or a stream that cannot continue for now."""
+    from openai import APIConnectionError, InternalServerError
+
+    return isinstance(error, APIConnectionError | InternalServerError) or error.code == _AWAY
 
 
 def text_of(event: dict[str, Any]) -> str:

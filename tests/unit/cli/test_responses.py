@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -213,8 +214,24 @@ def test_a_tail_beyond_the_end_prints_nothing(api: FakeApi) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
 
 
+def broken(code: str, message: str) -> dict[str, Any]:
+    """Return the event that ends a stream which cannot continue."""
+    return {"type": "error", "sequence_number": 1, "error": {"code": code, "message": message}}
+
+
+def test_a_stream_that_cannot_continue_for_now_is_resumed(api: FakeApi) -> None:
+    away = broken("service_unavailable", "The database is out of reach; try again.")
+    ended = Stream([*deltas("a", "b"), ending(2)][1:])
+    api.on("GET", "/v1/responses/resp_1", Stream([*deltas("a"), away]), ended)
+
+    result = api.run("tail", "resp_1", "--json")
+
+    numbers = [json.loads(line)["sequence_number"] for line in result.stdout.splitlines()]
+    assert (result.exit_code, numbers) == (0, [0, 1, 2])
+
+
 def test_a_response_that_is_deleted_meanwhile_ends_its_tail(api: FakeApi) -> None:
-    gone = {"type": "error", "sequence_number": 1, "message": "It was deleted.", "code": "x"}
+    gone = broken("response_not_found", "It was deleted.")
     api.on("GET", "/v1/responses/resp_1", Stream([*deltas("a"), gone]))
 
     result = api.run("tail", "resp_1")
