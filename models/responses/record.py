@@ -166,8 +166,8 @@ def to_resource(record: ResponseRecord) -> ResponseResource:
 def to_request(record: ResponseRecord, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the body that asks for a response anew, with its input items.
 
-    Ids that were made here are left out: they are those of the earlier items. Secrets of tools are
-    not kept.
+    Ids that were made here are left out: they are those of the earlier items. So are the options of
+    its stream, which the new one may not have. Secrets of tools are not kept.
     """
     made = re.compile(rf"[a-z]+_{record.id.hex}_in[0-9]+")
     given = [
@@ -175,8 +175,9 @@ def to_request(record: ResponseRecord, items: Sequence[dict[str, Any]]) -> dict[
         for item in items
     ]
     previous = record.previous_response_id
+    parameters = {k: value for k, value in record.parameters.items() if k != "stream_options"}
     return {
-        **record.parameters,
+        **parameters,
         "model": record.model,
         "input": given,
         "background": record.background,

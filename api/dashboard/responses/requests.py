@@ -14,7 +14,6 @@ from models.schemas.request.create_response import CreateResponse
 def request_of(record: ResponseRecord, items: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return the body that asks for the same in the background, with a short input as a text."""
     body = to_request(record, list(map(to_given_item, items)))
-    body.pop("stream_options", None)  # those of its stream, which this one may not have
     return body | {"input": _simplify(body["input"]), "background": True}
 
 

@@ -1,5 +1,6 @@
 """GET /v1/responses/{id}/request: the body that asks for a stored response anew."""
 
+import json
 from typing import Any
 
 import pytest
@@ -102,3 +103,15 @@ def test_an_unknown_response_has_no_request(http: FlaskClient) -> None:
     answer = http.get(f"/v1/responses/{response_wire_id(new_id())}/request")
 
     assert answer.status_code == 404
+
+
+@pytest.mark.usefixtures("worker")
+def test_the_request_of_a_stream_is_accepted_without_one(http: FlaskClient) -> None:
+    options = {"stream": True, "stream_options": {"include_obfuscation": False}}
+    streamed = http.post("/v1/responses", json={"input": "Hello.", **options})
+    response_id = json.loads(streamed.text.split("data: ")[1].split("\n")[0])["response"]["id"]
+
+    again = request_of(http, response_id)
+
+    assert "stream_options" not in again
+    assert create(http, **again)["status"] == "completed"
