@@ -1,5 +1,6 @@
 """Pages about responses in a real browser: live, by keyboard, for everyone, and against attacks."""
 
+import json
 import re
 from typing import Any
 
@@ -60,6 +61,38 @@ def test_output_is_followed_and_a_reload_goes_on_at_the_last_event(tab: Tab) -> 
     expect(output).to_have_text(re.compile("^This answer is scripted: .* is meant\\.\\s*$"))
     expect(page.locator("#summary .status")).to_have_text("completed")
     expect(page.locator("#actions")).not_to_contain_text("Cancel")
+
+
+def broken(code: str) -> str:
+    """Return a stream that has the first event, and cannot continue."""
+    queued = {"type": "response.queued", "sequence_number": 0, "response": {}}
+    error = {"type": "error", "sequence_number": 1, "error": {"code": code, "message": "Gone."}}
+    return "".join(
+        f"event: {each['type']}\ndata: {json.dumps(each)}\n\n" for each in (queued, error)
+    )
+
+
+def test_a_stream_that_cannot_continue_for_now_goes_on_at_the_event_that_is_missing(
+    tab: Tab,
+) -> None:
+    response_id = tab.create(input="Tell me.")
+    away = {"content_type": "text/event-stream", "body": broken("service_unavailable")}
+    tab.page.route(re.compile("/events$"), lambda route: route.fulfill(**away), times=1)
+
+    with tab.page.expect_request(re.compile(r"/events\?starting_after=0$")):
+        page = tab.open(f"{LIST}/{response_id}")
+
+    expect(page.locator("#summary .status")).to_have_text("completed")
+
+
+def test_a_stream_that_cannot_continue_says_so(tab: Tab) -> None:
+    response_id = tab.create(input="Tell me.")
+    lost = {"content_type": "text/event-stream", "body": broken("events_lost")}
+    tab.page.route(re.compile("/events$"), lambda route: route.fulfill(**lost), times=1)
+
+    page = tab.open(f"{LIST}/{response_id}")
+
+    expect(page.locator("[data-live-text]")).to_have_text("Gone.")
 
 
 def test_events_and_json_are_shown_on_demand(tab: Tab) -> None:

@@ -4,6 +4,8 @@
 import { isEnd, readEvents } from "./events.js";
 import { Transcript } from "./transcript.js";
 
+// Code of the event that ends a stream whose server has lost its database or its broker.
+const AWAY = "service_unavailable";
 const SAVE_MS = 500;
 const RETRY_MS = [500, 1000, 2000, 5000];
 const MAX_SAVED = 1_000_000;
@@ -54,6 +56,11 @@ class Tail {
     for (let tries = 0; ; tries += 1) {
       try {
         for await (const event of readEvents(this.url)) {
+          if (event.type === "error") {
+            // Its number is that of the event which could not be sent.
+            if (event.error.code === AWAY) break;
+            return this.say(event.error.message, true);
+          }
           tries = 0;
           this.take(event);
           if (isEnd(event)) return this.finish();
