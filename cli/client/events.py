@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from cli.client.official import Api, path_of
+from cli.client.official import PATIENCE_S, Api, path_of
 
 if TYPE_CHECKING:
     from openai import APIError
@@ -17,8 +17,6 @@ _ENDS = frozenset(f"response.{end}" for end in TERMINAL)
 _AWAY = "service_unavailable"
 """Code of the event `error` of a stream whose server has lost its database or its broker."""
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.2, 5.0
-PATIENCE_S = 60.0
-"""Seconds for which a server that does not answer is tried again."""
 
 
 class EventStream:

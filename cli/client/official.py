@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 60.0
 """Seconds without a byte after which a connection is lost: four times the keep-alive interval."""
+PATIENCE_S = 60.0
+"""Seconds for which a server that has answered before, and does not now, is tried again."""
 MAX_RETRIES = 1
 """Times that a request is sent again which was not answered, or answered 429 or 5xx."""
 
@@ -24,8 +26,10 @@ MAX_RETRIES = 1
 class RequestFailedError(Exception):
     """Raised if the server refuses or does not answer; the message, one line, names the fix."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, may_pass: bool = False) -> None:
+        """`may_pass` is True for an outage, as against a refusal."""
         super().__init__(clean_line(message))
+        self.may_pass = may_pass
 
 
 class Api:
@@ -36,6 +40,8 @@ class Api:
     ) -> None:
         self._target = resolve_target(base_url, api_key)
         self._client = _connect(self._target, max_retries)
+        self.has_answered = False
+        """True once the server has answered: until then, it may not be there at all."""
 
     @property
     def client(self) -> OpenAI:
@@ -78,10 +84,11 @@ class Api:
             yield
         except APIConnectionError as error:
             reason = str(error.__cause__ or error)
-            raise RequestFailedError(no_answer(self._target, reason)) from None
+            raise RequestFailedError(no_answer(self._target, reason), may_pass=True) from None
         except APIStatusError as error:
             body = error.body if isinstance(error.body, dict) else None
-            raise RequestFailedError(message_of(error.status_code, body)) from None
+            message, is_outage = message_of(error.status_code, body), error.status_code >= 500
+            raise RequestFailedError(message, may_pass=is_outage) from None
         except APIError as error:
             raise RequestFailedError(error.message) from None
 
@@ -90,6 +97,7 @@ class Api:
             answer = getattr(self._client, method)(path, cast_to=object, **more)
         if not isinstance(answer, dict):
             raise RequestFailedError(message_of(200, None))
+        self.has_answered = True
         return answer
 
 

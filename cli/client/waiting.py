@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cli.client.events import TERMINAL
-from cli.client.official import Api, RequestFailedError
+from cli.client.official import PATIENCE_S, Api, RequestFailedError
 
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 0.1, 2.0
 
@@ -23,13 +23,19 @@ def wait_for_end(
 ) -> Iterator[dict[str, Any] | RequestFailedError]:
     """Yield each response when it has ended, or why it cannot be read.
 
-    Raises `WaitTimeoutError` after `timeout_s` seconds.
+    An outage is waited out for `PATIENCE_S`. Raises `WaitTimeoutError` after `timeout_s` seconds.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     waiting, pause_s = list(dict.fromkeys(ids)), _FIRST_PAUSE_S
+    answered_at = time.monotonic()
     while waiting:
         for response_id in list(waiting):
             ended = _read(api, response_id)
+            is_away = api.has_answered and _is_outage(ended)
+            if is_away and time.monotonic() < answered_at + PATIENCE_S:
+                break
+            if not is_away:
+                answered_at = time.monotonic()
             if ended is not None:
                 waiting.remove(response_id)
                 yield ended
@@ -46,3 +52,7 @@ def _read(api: Api, response_id: str) -> dict[str, Any] | RequestFailedError | N
     except RequestFailedError as error:
         return error
     return response if response["status"] in TERMINAL else None
+
+
+def _is_outage(ended: dict[str, Any] | RequestFailedError | None) -> bool:
+    return isinstance(ended, RequestFailedError) and ended.may_pass

@@ -159,6 +159,39 @@ def test_waiting_for_one_that_fails_exits_with_1(api: FakeApi) -> None:
     assert as_json.exit_code == 1
 
 
+AWAY = Refusal(503, "The database is out of reach.", {"x-should-retry": "false"})
+
+
+def test_waiting_survives_an_outage(api: FakeApi) -> None:
+    api.on("GET", "/v1/responses/resp_1", response(status="queued"), AWAY, AWAY, response())
+
+    result = api.run("wait", "resp_1")
+
+    assert result.exit_code == 0, result.stderr
+    assert len(api.asked) == 4
+
+
+def test_an_outage_that_does_not_end_is_told_once_for_each(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "PATIENCE_S", 0.05)
+    for name in ("resp_1", "resp_2"):
+        api.on("GET", f"/v1/responses/{name}", response(name, "queued"), AWAY)
+
+    result = api.run("wait", "resp_1", "resp_2")
+
+    assert result.exit_code == 1
+    assert result.stderr.count("out of reach") == 2
+
+
+def test_a_server_that_never_answered_is_not_waited_for(api: FakeApi) -> None:
+    api.on("GET", "/v1/responses/resp_1", AWAY)
+
+    result = api.run("wait", "resp_1")
+
+    assert (result.exit_code, len(api.asked)) == (1, 1)
+
+
 def test_waiting_ends_in_time(api: FakeApi) -> None:
     api.on("GET", "/v1/responses/resp_1", response(status="in_progress"))
 
