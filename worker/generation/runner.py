@@ -69,6 +69,8 @@ class RunnerServices:
     encoder: ChatEncoder
     tokenizer: Tokenizer
     running: RunningResponses
+    wake: Callable[[], object]
+    """Wakes another worker, for a response that this one hands back."""
     retrier: WriteRetrier
     checkpoints: CallCheckpoints
     run_turns: RunTurns
@@ -282,8 +284,8 @@ class Runner:
     def _registered(self, generation: Generation) -> Iterator[bool]:
         """Register a generation as running; hand it back and yield False if the worker stops."""
         with self._services.running.registered(generation) as is_registered:
-            if not is_registered:
-                self._services.store.claims.hand_back([generation.record])
+            if not is_registered and self._services.store.claims.hand_back([generation.record]):
+                self._services.wake()
             yield is_registered
 
     def _finish(self, generation: Generation, parameters: GenerationParameters) -> None:

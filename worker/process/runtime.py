@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from models.chat.scripted_encoder import ScriptedEncoder
@@ -140,6 +141,7 @@ class Runtime:
                 encoder=encoder,
                 tokenizer=tokenizer,
                 running=self._running,
+                wake=partial(self._wake_queue.wake, encoder.model_id),
                 retrier=retrier,
                 checkpoints=checkpoints,
                 run_turns=turns.run,

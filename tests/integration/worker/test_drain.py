@@ -119,7 +119,7 @@ def test_nothing_is_claimed_after_the_drain(worker: InProcessWorker, desk: Desk)
 
 
 def test_a_claim_that_meets_the_drain_is_handed_back(
-    worker: InProcessWorker, desk: Desk, database_url: str
+    worker: InProcessWorker, desk: Desk, database_url: str, client: redis.Redis
 ) -> None:
     desk.create()
     with psycopg.connect(database_url) as other:
@@ -132,3 +132,4 @@ def test_a_claim_that_meets_the_drain_is_handed_back(
     task.result()
     found = desk.sql("SELECT status, attempt, num_crashes FROM responses")
     assert found == [("queued", 1, 0)]
+    assert client.llen(queue_name(SCRIPTED_MODEL)) == 1
