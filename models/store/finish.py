@@ -16,7 +16,7 @@ from models.responses.status import CONTINUABLE, ResponseStatus, sources_of
 from models.store.content.codec import ERROR, EVENTS, ContentCodec, StoredItem
 from models.store.content.row_cipher import RowCipher, as_json
 from models.store.fairness.charges import CHARGE_FLOWS, cost_of
-from models.tables.webhook_delivery import GIVE_UP_H
+from models.tables.webhooks.delivery import GIVE_UP_H
 
 # Status, output, usage, charges, events and webhook deliveries in one transaction, or nothing if
 # the attempt is stale. With a conversation, the turn is also appended to it and its lock is

@@ -10,8 +10,8 @@ from models.tables.item import Item
 from models.tables.project import DEFAULT_PROJECT, Project
 from models.tables.response import Response
 from models.tables.response_metadata import ResponseMetadata
-from models.tables.webhook_delivery import WebhookDelivery
-from models.tables.webhook_endpoint import WebhookEndpoint
+from models.tables.webhooks.delivery import WebhookDelivery
+from models.tables.webhooks.endpoint import WebhookEndpoint
 from models.tables.worker import Worker
 
 __all__ = [

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from models.database.connection import Database
 from models.store.webhooks.endpoints import decrypt_secrets
-from models.tables.webhook_delivery import GIVE_UP_H
+from models.tables.webhooks.delivery import GIVE_UP_H
 
 LEASE_S = 20.0
 """Seconds in which the result of a taken delivery must be recorded, or it is taken again."""
