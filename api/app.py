@@ -14,6 +14,7 @@ from api.access.auditing import install_auditing
 from api.access.authentication import install_authentication
 from api.connect import open_services
 from api.dashboard import login
+from api.dashboard.graphs import page as graphs
 from api.dashboard.operations import keys_page, projects_page, server_pages, webhooks_page
 from api.dashboard.playground import page as playground
 from api.dashboard.responses import actions, bulk, chain_page, detail_page, list_page
@@ -49,6 +50,7 @@ _DASHBOARD = (
     bulk,
     chain_page,
     detail_page,
+    graphs,
     keys_page,
     list_page,
     login,

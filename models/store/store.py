@@ -26,6 +26,7 @@ from models.store.finish import Finisher
 from models.store.idempotency_keys import IdempotencyKeys
 from models.store.items import Items
 from models.store.listing import ResponseLists
+from models.store.monitoring.minutes import Minutes
 from models.store.monitoring.queue import Queue
 from models.store.partitions import Partitions
 from models.store.reaper import Reaper
@@ -54,6 +55,7 @@ class Store:
     workers: Workers
     reaper: Reaper
     queue: Queue
+    minutes: Minutes
     projects: Projects
     sizes: Sizes
     api_keys: ApiKeys
@@ -107,6 +109,7 @@ class Store:
             workers=Workers(database),
             reaper=Reaper(database, codec),
             queue=Queue(database),
+            minutes=Minutes(database),
             projects=Projects(database),
             sizes=Sizes(database),
             api_keys=ApiKeys(database),

@@ -1,4 +1,4 @@
-"""Database tables, one module each. Every row names the project that owns it."""
+"""Database tables, one module each. Every row names the project that owns it, but for metrics."""
 
 from models.tables.api_key import ApiKey
 from models.tables.audit_entry import AuditEntry
@@ -7,6 +7,7 @@ from models.tables.event_archive import EventArchive
 from models.tables.flow import ProjectFlow, UserFlow
 from models.tables.idempotency_key import IdempotencyKey
 from models.tables.item import Item
+from models.tables.metric_minute import MetricMinute
 from models.tables.project import DEFAULT_PROJECT, Project
 from models.tables.response import Response
 from models.tables.response_metadata import ResponseMetadata
@@ -23,6 +24,7 @@ __all__ = [
     "EventArchive",
     "IdempotencyKey",
     "Item",
+    "MetricMinute",
     "Project",
     "ProjectFlow",
     "Response",

@@ -12,6 +12,8 @@ from tests.polling import eventually
 
 PAGES = (
     "/dashboard/admin/workers",
+    "/dashboard/admin/graphs",
+    "/dashboard/admin/graphs?view=table&span=1h",
     "/dashboard/admin/projects",
     "/dashboard/admin/projects/default",
     "/dashboard/admin/keys",
@@ -46,7 +48,7 @@ def test_workers_are_shown_as_they_work(tab: Tab) -> None:
 
 
 def test_a_project_is_made_and_deleted(tab: Tab) -> None:
-    page = tab.open(PAGES[1])
+    page = tab.open("/dashboard/admin/projects")
     page.get_by_label("Id").fill("browser-team")
     page.get_by_label("Name").fill("<b>Team</b>")
     page.get_by_role("button", name="Create").click()

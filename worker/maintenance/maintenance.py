@@ -30,6 +30,7 @@ from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
 from models.tracing.tracer import TRACER
 from models.vital_thread import VitalThread
+from worker.maintenance.minutes import MinuteWriter
 from worker.maintenance.removal import ProjectRemoval
 from worker.maintenance.retention import Retention
 from worker.maintenance.webhook_delivery import Deliverer
@@ -83,13 +84,14 @@ class Maintenance:
         self._windows = Windows(self._client)
         self._wake_queue = WakeQueue(settings.redis_url, max_waiting=max_waiting)
         self._metrics = MetricPublisher(self._client)
+        self._minutes = MinuteWriter(self._store, self._client)
         self._pulse = pulse
         self._interval_s = interval_s
         self._reclaim_from = 0.0
         self._flows_from = 0.0
         self._outages = {
             step: OutageLog(logger, f"maintenance step {step} failed")
-            for step in ("check_role", "reclaim", "wake", "refresh_flows")
+            for step in ("check_role", "reclaim", "wake", "refresh_flows", "write_minute")
         }
 
     def run(self, stopping: threading.Event) -> None:
@@ -102,6 +104,8 @@ class Maintenance:
             self._attempt(self.wake)
             if time.monotonic() >= self._flows_from:
                 self._attempt(self.refresh_flows)
+            if self._minutes.is_due():
+                self._attempt(self._minutes.write_minute)
 
     def close(self) -> None:
         """Close every connection."""

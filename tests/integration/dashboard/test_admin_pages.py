@@ -14,7 +14,10 @@ from tests.integration.desk import Desk
 from tests.integration.keys import create_key
 
 ADMIN = "/dashboard/admin"
-PAGES = ("workers", "workers/rows", "projects", "projects/default", "keys", "audit")
+PAGES = (
+    *("workers", "workers/rows", "graphs", "graphs/figures", "projects", "projects/default"),
+    *("keys", "audit"),
+)
 _KEY = re.compile(r'<code id="made">(sk-antiphon-[^<]+)</code>')
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from models.access.digests import KeyDigest
 from models.ids import new_id
+from models.metrics.readings import Reading
 from models.profile.weights import SCRIPTED_MODEL
 from models.responses.checkpoint import Checkpoint
 from models.responses.status import ResponseStatus
@@ -144,6 +145,8 @@ def keep_up(desk: Desk) -> Iterator[Callable[[], object]]:
     yield store.projects.num_queued
     yield store.queue.states
     yield store.queue.num_workers
+    yield lambda: store.minutes.write([Reading(model=model, num_queued=1, totals={})])
+    yield lambda: store.minutes.read(now, now, timedelta(minutes=1))
     yield store.sizes.limited
     yield lambda: store.workers.renew(worker)
     yield lambda: store.workers.served_models(worker.project_id)

@@ -11,6 +11,7 @@ import pytest
 from cli.embedded import EmbeddedPostgres
 from cli.embedded.roles import APP, MAINTENANCE, OWNER
 from models.database.connection import Base
+from models.metrics.readings import Reading
 from models.store.store import Store
 from models.tables import DEFAULT_PROJECT
 from tests.conftest import on_database
@@ -19,9 +20,9 @@ from tests.integration.desk import Desk
 from tests.security.isolation.tenants import Tenant, settle
 
 _SEES_NONE = ["items", "event_archives", "response_metadata", "conversations", "conversation_items"]
-_WITHOUT_POLICIES = {"workers"}
-"""Tables of the server itself, of no project's content."""
-_TABLES = sorted(Base.metadata.tables.keys() - _WITHOUT_POLICIES)
+_OF_NO_PROJECT = {"metric_minutes", "workers"}
+"""Tables of the server itself, of no project's content: no project has rows of its own in them."""
+_TABLES = sorted(Base.metadata.tables.keys() - _OF_NO_PROJECT)
 _MANAGED = ["api_keys", "audit_entries", "projects"]
 _UPKEPT = sorted(set(_TABLES) - {*_SEES_NONE})
 _UNPROTECTED = """
@@ -60,7 +61,7 @@ def projects_in(connection: psycopg.Connection, table: str) -> set[str]:
 def test_every_table_and_partition_has_policies_that_its_owner_cannot_escape(sql: RunSql) -> None:
     found = {name for (name,) in sql(_UNPROTECTED)}
 
-    assert found == {*_WITHOUT_POLICIES, "alembic_version"}
+    assert found == {*_OF_NO_PROJECT, "alembic_version"}
 
 
 @pytest.mark.usefixtures("tenants")
@@ -120,6 +121,22 @@ def test_no_row_is_given_to_another_project(connect: Any, role: str, table: str)
         connection.execute(f"UPDATE {table} SET project_id = 'two'".encode())
 
 
+def test_metrics_are_seen_by_operators_and_written_by_maintenance_alone(
+    connect: Any, store: Store
+) -> None:
+    store.minutes.write([Reading(model="m", num_queued=1, totals={})])
+    count = "SELECT count(*) FROM metric_minutes"
+
+    def seen(role: str, reach: str) -> int:
+        with connect(role, reach) as connection:
+            return int(connection.execute(count).fetchone()[0])
+
+    assert [seen(APP, "@"), seen(MAINTENANCE, "*")] == [1, 1]
+    assert [seen(APP, reach) for reach in ("*", "one", DEFAULT_PROJECT, "")] == [0, 0, 0, 0]
+    with connect(APP, "@") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("INSERT INTO metric_minutes VALUES (now(), 'm', now(), 1, '{}')")
+
+
 def test_partitions_of_a_new_month_have_the_policies(connect: Any, sql: RunSql) -> None:
     with connect(MAINTENANCE) as connection:
         [added] = connection.execute(
@@ -128,7 +145,7 @@ def test_partitions_of_a_new_month_have_the_policies(connect: Any, sql: RunSql) 
         ).fetchone()
         assert added
     try:
-        assert {name for (name,) in sql(_UNPROTECTED)} == {*_WITHOUT_POLICIES, "alembic_version"}
+        assert {name for (name,) in sql(_UNPROTECTED)} == {*_OF_NO_PROJECT, "alembic_version"}
     finally:
         sql("SELECT drop_month('2031_01')")
 

@@ -1,0 +1,1 @@
+"""Graphs of the last day: figures from the readings that maintenance writes, drawn as SVG."""
