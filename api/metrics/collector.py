@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from models.metrics.exposition import render
 from models.metrics.recorder import Series
@@ -66,6 +66,12 @@ class MetricsCollector:
             own = {Series(gauge.metric.name, gauge.labels): gauge.value for gauge in gauges}
             published = self._snapshot.gauges if is_redis_up else {}
             return render(Snapshot(self._snapshot.totals, {**published, **own}), accept)
+
+    def published(self) -> Mapping[Series, float]:
+        """Return the gauges of all processes that are alive; none while Redis is away."""
+        with self._lock:
+            is_known = self._attempt("redis", self._read_totals)
+            return self._snapshot.gauges if is_known else {}
 
     def _attempt(self, name: str, read: Callable[[], None]) -> bool:
         try:

@@ -93,6 +93,30 @@ LAST_TOKEN_AGE = gauge(
     "Seconds since the last step of a worker's engine that has something to generate; 0 if idle.",
     *("model", "host", "worker"),
 )
+WORKER_ROWS = gauge(
+    "antiphon_worker_rows", "Sequences in a worker's batch.", *("model", "host", "worker")
+)
+WORKER_PLACES = gauge(
+    "antiphon_worker_places",
+    "Largest number of sequences in a worker's batch.",
+    *("model", "host", "worker"),
+)
+WORKER_SPEED = gauge(
+    "antiphon_worker_tokens_per_second",
+    "Tokens per second that a worker has generated in the last ten seconds.",
+    *("model", "host", "worker"),
+)
+WORKER_CACHE_HITS = gauge(
+    "antiphon_worker_cache_hit_ratio",
+    "Share of the tokens of prompts that a worker's prefix cache had, in the last five minutes; "
+    "absent without prompts.",
+    *("model", "host", "worker"),
+)
+WORKER_DRAINING = gauge(
+    "antiphon_worker_draining",
+    "1 if a worker claims nothing more because it is being stopped, else 0.",
+    *("model", "host", "worker"),
+)
 VRAM_BYTES = gauge(
     "antiphon_vram_bytes",
     "Memory that a worker holds on its device: reserved on a GPU (`cuda`), resident on a CPU.",

@@ -64,7 +64,7 @@ class Generation:
         self._numbers: dict[str, int] = {}
         """Number of each choice, by the id of its current sequence."""
         self._index_sequences()
-        self._num_prompt_tokens = num_prompt_tokens
+        self.num_prompt_tokens = num_prompt_tokens
         self._tokens: list[GeneratedToken] = []
         """Tokens of all choices, in order of arrival, after the notes of what came before."""
         self._progress = (0, recorder.next_sequence_number)
@@ -269,8 +269,8 @@ class Generation:
         """Return the usage so far; the prompt and given tokens count once, as input."""
         num_given = sum(token.is_given and not token.is_of_note for token in self._tokens)
         return Usage.of(
-            input_tokens=self._num_prompt_tokens + num_given,
-            cached_tokens=min(self.choices[0].num_cached, self._num_prompt_tokens),
+            input_tokens=self.num_prompt_tokens + num_given,
+            cached_tokens=min(self.choices[0].num_cached, self.num_prompt_tokens),
             output_tokens=sum(not token.is_given for token in self._tokens),
             reasoning_tokens=sum(choice.num_reasoning_tokens for choice in self.choices),
         )

@@ -5,6 +5,7 @@ Everything is counted once a step, never once a token.
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from models.metrics.measures import age_s
@@ -20,6 +21,18 @@ class Started(Protocol):
     record: ResponseRecord
     is_first_token_due: bool
     first_token_ns: int
+    num_prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Tokens since the worker began."""
+
+    output: int = 0
+    prompt: int = 0
+    """Those of prompts whose first token has come."""
+    cached: int = 0
+    """Those of them that the prefix cache had."""
 
 
 class StepMeter:
@@ -28,6 +41,7 @@ class StepMeter:
     def __init__(self, model: str = "") -> None:
         self._model = model
         self._stepped_at = 0.0
+        self.work = Work()
         self._expected: dict[str, Started] = {}
         """Responses whose sequences have no token yet, by the ids of these."""
 
@@ -44,6 +58,7 @@ class StepMeter:
         num_first = self._note_first(deltas) if self._expected else 0
         if num_tokens:
             RECORDER.count(TOKENS, "output", self._model, amount=num_tokens)
+            self.work = replace(self.work, output=self.work.output + num_tokens)
         if num_tokens > num_first:
             interval_s = at - self._stepped_at
             RECORDER.observe(ITL, interval_s, self._model, times=num_tokens - num_first)
@@ -57,8 +72,16 @@ class StepMeter:
             if started is None or delta.token_id is None:
                 continue
             num_first += 1
+            self._note_prompt(started.num_prompt_tokens, delta.num_cached_tokens)
             started.first_token_ns = started.first_token_ns or time.time_ns()
             if started.is_first_token_due:
                 started.is_first_token_due = False
                 RECORDER.observe(TTFT, age_s(started.record), self._model)
         return num_first
+
+    def _note_prompt(self, num_tokens: int, num_cached: int) -> None:
+        self.work = replace(
+            self.work,
+            prompt=self.work.prompt + num_tokens,
+            cached=self.work.cached + min(num_cached, num_tokens),
+        )

@@ -95,7 +95,8 @@ class Runtime:
         # Its own connections: the emitter must not wait longer than this for a Redis that hangs.
         log = EventLog(connect(settings.redis_url, timeout_s=1))
         encoder = load_encoder(settings)
-        self._emitter = Emitter(log, StepMeter(encoder.model_id))
+        meter = StepMeter(encoder.model_id)
+        self._emitter = Emitter(log, meter)
         self._engine, tokenizer = _make_engine(settings, encoder, self._emitter)
         self._running = RunningResponses()
         self._checkpointer = Checkpointer(
@@ -120,7 +121,13 @@ class Runtime:
         )
         self._metrics = MetricPublisher(
             connect(settings.redis_url, timeout_s=1),
-            WorkerGauges(self._engine, encoder.model_id, name).measure,
+            WorkerGauges(
+                self._engine,
+                meter,
+                self._running,
+                (encoder.model_id, name),
+                num_places=settings.max_sequences,
+            ).measure,
         )
         self._cancel_listener = CancelListener(
             connect_subscriber(settings.redis_url), poll_s=timings.cancel_poll_s

@@ -4,6 +4,7 @@ from flask import request
 
 from api.dashboard.blueprint import blueprint
 from api.dashboard.operations.answers import ADMIN_PATH, parse, read
+from api.dashboard.operations.worker_figures import figures_of_worker
 from api.dashboard.pages import render
 from api.routes.admin.operations import AuditQuery, list_audit_entries, list_workers
 from api.services import services
@@ -38,4 +39,9 @@ def _read_workers() -> dict[str, object]:
         (project_id, queued.get((project_id, True), 0), queued.get((project_id, False), 0))
         for project_id in projects
     ]
-    return {"workers": read(list_workers())["data"], "queues": queues}
+    gauges = services().metrics.published()
+    workers = [
+        (worker, figures_of_worker(gauges, worker["model"], worker["host"], worker["name"]))
+        for worker in read(list_workers())["data"]
+    ]
+    return {"workers": workers, "queues": queues}

@@ -3,11 +3,23 @@
 import re
 
 import pytest
+import redis
 from flask_openapi3.openapi import OpenAPI
 
 from models.access.scopes import ALL_SCOPES, Scope
+from models.metrics.table import (
+    LAST_TOKEN_AGE,
+    WORKER_CACHE_HITS,
+    WORKER_DRAINING,
+    WORKER_PLACES,
+    WORKER_ROWS,
+    WORKER_SPEED,
+)
+from models.metrics.totals import GaugeValue, MetricTotals
+from models.profile.weights import SCRIPTED_MODEL
+from models.settings import Settings
 from models.store.store import Store
-from tests.integration.conftest import running_app
+from tests.integration.conftest import NO_REDIS, running_app
 from tests.integration.dashboard.conftest import OPERATES, SignIn
 from tests.integration.dashboard.visitor import BROWSER, Visitor
 from tests.integration.desk import Desk
@@ -52,6 +64,53 @@ def test_workers_and_queues_are_shown(visitor: Visitor, desk: Desk) -> None:
     )
     desk.lapse_leases()
     assert '<span class="status lost">' in visitor.page(f"{ADMIN}/workers/rows")
+
+
+def test_a_worker_has_the_figures_that_it_publishes(
+    visitor: Visitor, desk: Desk, client: redis.Redis
+) -> None:
+    worker = desk.hire(name="busy")
+    labels = (worker.model, worker.host, worker.name)
+    values = (
+        *((WORKER_ROWS, 3), (WORKER_PLACES, 8), (WORKER_SPEED, 41.5), (WORKER_CACHE_HITS, 0.666)),
+        *((LAST_TOKEN_AGE, 0.25), (WORKER_DRAINING, 1)),
+    )
+    gauges = [GaugeValue(metric, value, labels) for metric, value in values]
+    MetricTotals(client).publish(1, {}, gauges)
+
+    assert cells_of(visitor, "busy")[1:8] == [
+        *("draining", SCRIPTED_MODEL, "0", "3 of 8", "41.5", "67 %", "250 ms"),
+    ]
+
+
+def test_what_a_worker_does_not_say_is_unknown(
+    visitor: Visitor, desk: Desk, client: redis.Redis
+) -> None:
+    desk.hire(name="silent")
+    idle = desk.hire(name="idle")
+    labels = (idle.model, idle.host, idle.name)
+    MetricTotals(client).publish(
+        1, {}, [GaugeValue(LAST_TOKEN_AGE, 0, labels), GaugeValue(WORKER_ROWS, 0, labels)]
+    )
+
+    assert cells_of(visitor, "silent")[1:8] == ["alive", SCRIPTED_MODEL, "0", *["unknown"] * 4]
+    assert cells_of(visitor, "idle")[4:8] == ["0", "unknown", "unknown", "idle"]
+
+
+def test_while_redis_is_away_workers_are_shown_without_figures(
+    settings: Settings, desk: Desk
+) -> None:
+    desk.hire(name="silent")
+    with running_app(settings.model_copy(update=NO_REDIS)) as without_redis:
+        visitor = Visitor(without_redis.test_client())
+        assert cells_of(visitor, "silent")[4:8] == ["unknown"] * 4
+
+
+def cells_of(visitor: Visitor, worker: str) -> list[str]:
+    """Return the texts of the cells in the row of a worker."""
+    rows = visitor.page(f"{ADMIN}/workers").split("<tr>")
+    row = next(row for row in rows if row.startswith(f"<td>{worker}</td>"))
+    return [re.sub("<[^>]*>", "", cell) for cell in re.findall("<td[^>]*>(.*?)</td>", row)]
 
 
 def test_without_a_worker_the_page_says_what_to_do(visitor: Visitor) -> None:
