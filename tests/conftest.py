@@ -19,18 +19,25 @@ from cli.embedded.roles import OWNER
 from models.database.connection import Base
 from models.tables import DEFAULT_PROJECT
 from tests.acceptance.server import AntiphonServer, make_in
+from tests.compiled_routes import share_compiled_routes
 
 ROOT = Path(__file__).parents[1]
 _END_OTHERS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
+_EMPTY = (
+    "".join(f"DELETE FROM {table.name};" for table in reversed(Base.metadata.sorted_tables))
+    + f"INSERT INTO projects (project_id) VALUES ('{DEFAULT_PROJECT}')"
+)
 _numbers = itertools.count(1)
 
 for _name in [name for name in os.environ if name.startswith("ANTIPHON_")]:
     del os.environ[_name]
 for _name in ("DATABASE_URL", "DATABASE_MAINTENANCE_URL", "REDIS_URL"):
     os.environ.pop(_name, None)
+
+share_compiled_routes()
 
 # Without a GPU, GPU kernels run in Triton's interpreter. Triton reads this variable when it is
 # imported, which transformers does.
@@ -86,9 +93,7 @@ def database_url(migrated_url: str) -> str:
     with psycopg.connect(migrated_url, autocommit=True) as connection:
         # End connections left open by earlier tests, so that they hold no locks and write nothing.
         connection.execute(_END_OTHERS)
-        for table in reversed(Base.metadata.sorted_tables):
-            connection.execute(f"DELETE FROM {table.name}".encode())
-        connection.execute("INSERT INTO projects (project_id) VALUES (%s)", [DEFAULT_PROJECT])
+        connection.execute(_EMPTY.encode())
     return migrated_url
 
 

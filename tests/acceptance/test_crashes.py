@@ -64,7 +64,7 @@ def test_a_stream_goes_on_across_the_kill_of_its_worker(make_server: MakeServer)
     assert resumed.usage == whole.usage
 
 
-@pytest.mark.parametrize("store", [True, False])
+@pytest.mark.parametrize("store", [True, pytest.param(False, marks=pytest.mark.nightly)])
 def test_a_killed_worker_is_restarted_and_its_response_completes_once(
     make_server: MakeServer, store: bool
 ) -> None:
@@ -85,7 +85,10 @@ def test_a_killed_worker_is_restarted_and_its_response_completes_once(
     assert sum(event.type == "response.completed" for event in archived) == 1
 
 
-@pytest.mark.parametrize(("number", "within_s"), [(signal.SIGKILL, 2.0), (signal.SIGSTOP, 15.0)])
+@pytest.mark.parametrize(
+    ("number", "within_s"),
+    [(signal.SIGKILL, 2.0), pytest.param(signal.SIGSTOP, 15.0, marks=pytest.mark.nightly)],
+)
 def test_another_worker_goes_on_soon_after_one_is_lost(
     make_server: MakeServer, number: signal.Signals, within_s: float
 ) -> None:
@@ -145,6 +148,7 @@ def assert_all_complete(server: AntiphonServer, ids: list[str]) -> None:
         assert usage_of(response).output_tokens == 20
 
 
+@pytest.mark.nightly
 def test_a_restart_with_a_backlog_loses_nothing(make_server: MakeServer) -> None:
     server = make_server(max_sequences="4", script_interval_ms="20", drain_seconds="0.2")
     ids = submit_backlog(server, 40)
@@ -174,6 +178,7 @@ def kill_if_alive(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.nightly
 def test_a_second_start_on_the_same_folder_says_that_one_is_running(
     make_server: MakeServer,
 ) -> None:

@@ -37,6 +37,7 @@ def _smoke(server: AntiphonServer, key: str) -> int:
     return subprocess.run(command, env=environment, cwd=ROOT, timeout=60).returncode
 
 
+@pytest.mark.nightly
 def test_a_server_listens_beyond_loopback_once_a_key_exists(make_server: MakeServer) -> None:
     first = make_server()
     assert "open on loopback" in first.output

@@ -58,6 +58,7 @@ def killing(server: AntiphonServer, mcp: McpServerProcess, response_id: str) -> 
     thread.join()
 
 
+@pytest.mark.nightly
 def test_no_call_is_made_twice_and_the_answer_is_whole(
     make_server: MakeServer, mcp: McpServerProcess
 ) -> None:

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenTab
 from tests.browser.tab import Tab
-from tests.browser.test_responses import LIST, LOOKS
+from tests.browser.test_responses import EVERY_LOOK, LIST, LOOKS
 from tests.polling import eventually
 
 PAGES = (
@@ -23,7 +23,7 @@ PAGES = (
 )
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("look", EVERY_LOOK)
 def test_everyone_can_use_the_pages(open_tab: OpenTab, look: str) -> None:
     tab = open_tab(**LOOKS[look])
     for path in PAGES:

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenTab
 from tests.browser.tab import Tab
-from tests.browser.test_responses import ATTACK, LOOKS
+from tests.browser.test_responses import ATTACK, EVERY_LOOK, LOOKS
 
 PAGE = "/dashboard/playground"
 
@@ -113,7 +113,7 @@ def test_a_request_is_shown_as_programs_send_it(tab: Tab) -> None:
     assert "It's" in shown.stdout
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("look", EVERY_LOOK)
 def test_everyone_can_use_it(open_tab: OpenTab, look: str) -> None:
     tab = open_tab(**LOOKS[look])
     page = tab.open(PAGE)

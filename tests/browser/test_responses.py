@@ -17,6 +17,10 @@ LOOKS: dict[str, dict[str, Any]] = {
     "dark": {"color_scheme": "dark"},
     "narrow": {"viewport": {"width": 360, "height": 740}},
 }
+EVERY_LOOK = [
+    "light",
+    *(pytest.param(look, marks=pytest.mark.nightly) for look in ("dark", "narrow")),
+]
 
 
 def test_the_list_is_live_and_stays_where_it_is(tab: Tab) -> None:
@@ -184,7 +188,7 @@ def test_what_clients_write_is_text(tab: Tab) -> None:
     assert page.locator("img, main svg[onload], main script").count() == 0
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("look", EVERY_LOOK)
 def test_everyone_can_use_the_pages(open_tab: OpenTab, look: str) -> None:
     tab = open_tab(**LOOKS[look])
     response_id = tab.create(input="Look at me.", metadata={"team": "blue"})

@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 
 from models.errors import MAX_MESSAGE_BYTES
 
-NUM_INPUTS = int(os.environ.get("FUZZ_INPUTS", "1200"))
+NUM_INPUTS = int(os.environ.get("FUZZ_INPUTS", "600"))
 """Inputs of all generators together; `make fuzz` sets more."""
 SECONDS_PER_INPUT = 0.3
 """Limit of time of each of them, on average."""

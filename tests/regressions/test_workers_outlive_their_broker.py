@@ -94,7 +94,16 @@ def process(settings: Settings, sql: RunSql, tmp_path: Path) -> Iterator[WorkerP
         started.stop()
 
 
-@pytest.mark.parametrize("name", ["READONLY", "NOREPLICAS", "WRONGPASS", "max clients", "NOPERM"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "READONLY",
+        *(
+            pytest.param(name, marks=pytest.mark.nightly)
+            for name in ("NOREPLICAS", "WRONGPASS", "max clients", "NOPERM")
+        ),
+    ],
+)
 def test_it_polls_meanwhile_and_takes_wake_ups_after(
     process: WorkerProcess, http: FlaskClient, admin: redis.Redis, redis_url: str, name: str
 ) -> None:

@@ -154,6 +154,7 @@ def _create_roles(url: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
 
 
+@pytest.mark.nightly
 def test_the_roles_of_another_database_are_made_by_a_command(
     own_postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:

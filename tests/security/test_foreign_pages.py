@@ -169,6 +169,7 @@ def browse(*urls: str) -> dict[str, Any]:
     return {name: result for line in lines for name, result in line.items()}
 
 
+@pytest.mark.nightly
 def test_a_browser_keeps_foreign_pages_out(make_server: MakeServer, page_dir: Path) -> None:
     with serving_page(page_dir) as foreign, serving_page(page_dir) as allowed:
         server: AntiphonServer = make_server(allowed_origins=allowed)

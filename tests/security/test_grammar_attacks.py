@@ -179,6 +179,7 @@ def slow(number: int) -> dict[str, Any]:
     return across_branches(20 + number)
 
 
+@pytest.mark.nightly
 def test_neighbours_are_served_while_many_explode(server: AntiphonServer, family: Family) -> None:
     memory = family.memory()
 

@@ -3,11 +3,20 @@
 import pytest
 
 NIGHTLY = {
+    "with_agents.mjs",
+    "with_agents_websocket.mjs",
+    "with_agents_websocket.py",
+    "with_ai_sdk.mjs",
+    "with_instructor.py",
     "with_langchain.mjs",
     "with_langchain.py",
     "with_litellm.py",
+    "with_llm.py",
     "with_open_responses.mjs",
+    "with_open_webui.py",
     "with_pydantic_ai.py",
+    "with_retries.mjs",
+    "with_websocket.mjs",
 }
 
 

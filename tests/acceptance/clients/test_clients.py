@@ -166,6 +166,7 @@ def test_an_agent_that_thinks_and_calls_a_function(run: Run, program: str) -> No
     assert result["text"] == "It rains in Paris."
 
 
+@pytest.mark.nightly
 def test_the_background_mode_of_pydantic_ai(run: Run, server: AntiphonServer) -> None:
     result = run("with_pydantic_ai.py", "background")
 

@@ -62,7 +62,8 @@ def test_a_whole_task(scripted: AntiphonServer, tmp_path: Path, *, websockets: b
     check_work(codex, answer)
 
 
-@pytest.mark.parametrize("websockets", [pytest.param(False, marks=pytest.mark.nightly), True])
+@pytest.mark.nightly
+@pytest.mark.parametrize("websockets", [False, True])
 def test_the_same_with_the_worker_killed_in_the_middle(
     scripted: AntiphonServer, tmp_path: Path, *, websockets: bool
 ) -> None:

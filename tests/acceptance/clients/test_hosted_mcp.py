@@ -37,6 +37,7 @@ def results(tmp_path: Path, make_server: MakeServer) -> tuple[dict[str, Any], li
         return {name: result for line in lines for name, result in line.items()}, mcp.calls
 
 
+@pytest.mark.nightly
 def test_calls_are_made_approved_and_refused(
     results: tuple[dict[str, Any], list[str]],
 ) -> None:

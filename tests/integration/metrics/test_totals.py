@@ -3,6 +3,8 @@
 import pytest
 import redis
 from flask.testing import FlaskClient
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from models.metrics.publisher import MetricPublisher
 from models.metrics.recorder import INFINITY, SUM, MetricRecorder, Series
@@ -83,7 +85,7 @@ def test_a_publication_whose_answer_was_lost_is_counted_once(
 
 def test_counts_wait_while_redis_is_away(client: redis.Redis) -> None:
     recorder = MetricRecorder()
-    nowhere = redis.Redis(port=1)
+    nowhere = redis.Redis(port=1, retry=Retry(NoBackoff(), 0))
     unlucky = publisher(nowhere, recorder)
     for _ in range(2):
         recorder.count(POISONED)

@@ -172,12 +172,12 @@ def test_a_call_that_changes_nothing_is_made_again(
     ("owner", "name", "after", "output"),
     [
         # Before it is noted as begun: it has not been made.
-        (McpSession, "connect", False, "3"),
+        pytest.param(McpSession, "connect", False, "3", marks=pytest.mark.nightly),
         (Checkpoints, "begin_call", False, "3"),
         # After that, nobody knows; in the first case it was not made.
         (Checkpoints, "begin_call", True, None),
         (McpSession, "call", True, None),
-        (McpTools, "call", True, None),
+        pytest.param(McpTools, "call", True, None, marks=pytest.mark.nightly),
     ],
 )
 def test_a_worker_that_is_lost_at_any_step_makes_no_call_twice(  # noqa: PLR0913 - a table

@@ -1,7 +1,7 @@
 """Two locks on each row, the statement's filter and Postgres' policy: each holds by itself."""
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +37,16 @@ TABLES = (
     "api_keys",
 )
 MINE = "mine"
+
+
+def parameters(tables: Iterable[str]) -> list[object]:
+    """Return the tables as parameters of a test; most are tried by night."""
+    return [
+        table
+        if table in ("responses", "items", "projects")
+        else pytest.param(table, marks=pytest.mark.nightly)
+        for table in tables
+    ]
 
 
 @dataclass(frozen=True)
@@ -162,7 +172,7 @@ def test_a_statement_that_has_lost_a_filter_reaches_no_other_project(
     assert num_mutants > 80
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", parameters(TABLES))
 def test_a_table_that_has_lost_its_policies_is_filtered_by_every_statement(
     laboratory: Laboratory, statements: list[Statement], table: str
 ) -> None:
@@ -171,7 +181,7 @@ def test_a_table_that_has_lost_its_policies_is_filtered_by_every_statement(
 
 
 # The rows of `response_metadata` are joined to those of `responses`, which still have policies.
-@pytest.mark.parametrize("table", sorted({*TABLES} - {"response_metadata"}))
+@pytest.mark.parametrize("table", parameters(sorted({*TABLES} - {"response_metadata"})))
 def test_both_locks_lost_are_noticed(
     laboratory: Laboratory, statements: list[Statement], table: str
 ) -> None:

@@ -91,6 +91,7 @@ def test_it_does_once_a_key_exists_and_needs_it(settings: Settings, key_store: S
         assert status_of(port, token) == 200
 
 
+@pytest.mark.nightly
 def test_it_does_if_it_is_told_to_and_is_open_until_a_key_exists(
     settings: Settings, key_store: Store
 ) -> None:
@@ -103,6 +104,7 @@ def test_it_does_if_it_is_told_to_and_is_open_until_a_key_exists(
         assert status_of(port, token) == 200
 
 
+@pytest.mark.nightly
 def test_while_the_database_is_away_it_starts_and_lets_nobody_in(settings: Settings) -> None:
     away = settings.model_copy(update=NO_DATABASE)
 

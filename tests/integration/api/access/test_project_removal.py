@@ -223,6 +223,7 @@ def test_a_server_whose_last_keys_were_of_a_deleted_project_does_not_open(
     assert http.get("/v1/responses").status_code == 401
 
 
+@pytest.mark.nightly
 def test_a_removal_that_is_killed_goes_on_where_it_was(
     admin: AdminClient,
     removal_settings: Settings,

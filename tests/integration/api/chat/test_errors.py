@@ -10,6 +10,7 @@ import redis
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 
+from api.streaming.timings import StreamTimings
 from tests.integration.api.chat.completions import PATH, USER, chunk_of, post
 from tests.integration.api.requests import DONE, error_of, frames, parsed
 from tests.integration.conftest import MakeWorker, RunSql
@@ -102,6 +103,7 @@ def error_of_body(answer: Any) -> str:
     return message
 
 
+@pytest.mark.parametrize("stream_timings", [StreamTimings(keep_alive_s=0.05)])
 def test_a_stream_of_a_failed_completion_ends_with_its_error(http: FlaskClient, desk: Desk) -> None:
     answer = post(http, stream=True, store=True)
     desk.fail(desk.claim(), _FAILURE)
