@@ -18,6 +18,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-a
 	--python-version 3.11 $(U:%=--upgrade-package %)
 PINS := $(UV_COMPILE) -c requirements-torch.txt --no-emit-package torch
 PROCESSES := tests/acceptance tests/chaos tests/conformance/suite
+WORKERS := tests/integration/worker
 # What the client programs of the acceptance tests run in, apart from the server's own packages.
 CLIENTS := tests/acceptance/clients
 CLIENTS_VENV := .venv-clients
@@ -26,7 +27,7 @@ NODE_MODULES := $(if $(shell command -v npm),$(CLIENTS)/node_modules/.package-lo
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
 
-.PHONY: help up test test-others test-processes test-integration test-units fuzz chaos chaos-mutants nightly guarantees lint format types docs screenshots pins coverage check migrate migration bench peers-install peers grammars compose-test clean
+.PHONY: help up test test-others test-processes test-integration test-workers test-units fuzz chaos chaos-mutants nightly guarantees lint format types docs screenshots pins coverage check migrate migration bench peers-install peers grammars compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,8 +39,8 @@ test: $(VENV)/.dev $(CLIENTS_VENV)/.installed $(NODE_MODULES) ## Run the tests, 
 ifdef T
 	$(BIN)/python -m pytest $(T)
 else
-	@$(MAKE) --no-print-directory --keep-going --jobs=3 test-others test-processes test-integration \
-		test-units
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 test-processes test-others test-integration \
+		test-workers test-units
 endif
 
 # Most tests wait for servers half of the time, so that two cores run three groups, the longest first.
@@ -48,7 +49,11 @@ test-processes: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/processes $(PROCESSES)
 
 test-integration: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/integration tests/integration
+	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/integration tests/integration \
+		--ignore=$(WORKERS)
+
+test-workers: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/workers $(WORKERS)
 
 test-others: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/others tests --ignore=tests/unit \
