@@ -22,6 +22,7 @@ _CODES = {
     "greater_than_equal": "below_min_value",
     "less_than": "above_max_value",
     "less_than_equal": "above_max_value",
+    "too_far_ahead": "above_max_value",
 }
 """Error codes by pydantic's error type; those of wrong types are `invalid_type`, the rest
 `invalid_value`.

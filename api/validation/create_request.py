@@ -4,6 +4,7 @@ A request that passes is stored in one transaction, and only then is a worker wo
 not pass leaves nothing behind.
 """
 
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -104,6 +105,7 @@ def create_response(
         end_user=end_user_of(project_id, parameters, services.store.database.vault),
         # Whole seconds, as clients see it: events derived from the row are the same each time.
         created_at=datetime.now(UTC).replace(microsecond=0),
+        not_before=_not_before(body),
         parameters=parameters.model_dump(exclude_none=True, by_alias=True),
         metadata=body.metadata,
         previous_response_id=context.previous_id,
@@ -121,8 +123,16 @@ def create_response(
         _store(services, replace(record, reservation=reservation), context, items, key)
         undo.pop_all()
     services.queue_limiter.add(project_id, background=body.background)
-    services.wake_queue.wake(record.model)
+    if record.not_before is None:
+        services.wake_queue.wake(record.model)
     return record
+
+
+def _not_before(body: CreateResponse) -> datetime | None:
+    """Return the time before which a response is not started; None if it may be at once."""
+    if body.not_before is None or body.not_before <= time.time():
+        return None
+    return datetime.fromtimestamp(body.not_before, UTC)
 
 
 def prepare(

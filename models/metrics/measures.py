@@ -13,8 +13,13 @@ from models.store.finish import TerminalRecord
 
 
 def age_s(record: ResponseRecord) -> float:
-    """Return the seconds since a response was accepted; `created_at` has whole seconds alone."""
-    return max(0.0, time.time() - time_of_id(record.id).timestamp())
+    """Return the seconds since a response was accepted, or since its time (`not_before`).
+
+    The id has the former to a millisecond, `created_at` only whole seconds.
+    """
+    accepted_at = time_of_id(record.id)
+    since = max(accepted_at, record.not_before or accepted_at)
+    return max(0.0, time.time() - since.timestamp())
 
 
 def measure_claim(record: ResponseRecord) -> None:

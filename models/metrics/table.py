@@ -32,7 +32,8 @@ DEPENDENCY_UP = gauge(
 )
 QUEUE_WAIT = histogram(
     "antiphon_queue_wait_seconds",
-    "Seconds from the acceptance of a response to its first claim by a worker.",
+    "Seconds from the acceptance of a response, or from its `not_before`, to its first claim by a "
+    "worker.",
     "model",
     buckets=_LONG_S,
 )

@@ -61,6 +61,8 @@ class ResponseRecord:
     """Place of its request in a trace; read only when it is claimed."""
     previous_response_id: UUID | None = None
     conversation_id: UUID | None = None
+    not_before: datetime | None = None
+    """Time before which it is not claimed; None if it could be at once."""
     finished_at: datetime | None = None
     usage: dict[str, Any] | None = None
     error: dict[str, Any] | None = None

@@ -60,7 +60,7 @@ _HAND_BACK = text(f"""
 
 _STANDS_BY = text("""
     SELECT r.id FROM responses r
-    WHERE r.project_id IS NOT NULL AND r.status = 'queued' AND r.isolated
+    WHERE r.project_id IS NOT NULL AND r.status = 'queued' AND NOT r.deferred AND r.isolated
       AND :worker_id = (SELECT w.id FROM workers w
                         WHERE w.project_id IS NOT NULL AND w.model = :model
                           AND w.lease_until > now() ORDER BY w.id LIMIT 1)
@@ -70,7 +70,7 @@ _STANDS_BY = text("""
 _HAS_QUEUED = text(f"""
     WITH {LIMITED_PROJECTS}
     SELECT id FROM responses
-    WHERE project_id IS NOT NULL AND model = :model AND status = 'queued'
+    WHERE project_id IS NOT NULL AND model = :model AND status = 'queued' AND NOT deferred
       AND project_id NOT IN (SELECT project_id FROM limited WHERE num_free = 0)
     LIMIT 1
 """)
@@ -79,7 +79,7 @@ _URGENT_PROJECTS = text("""
     SELECT p.project_id FROM unnest(CAST(:project_ids AS text[])) AS p (project_id) WHERE EXISTS (
         SELECT FROM responses q
         WHERE q.project_id = p.project_id AND q.model = :model AND q.status = 'queued'
-          AND q.priority > 1)
+          AND NOT q.deferred AND q.priority > 1)
 """)
 
 _REQUEST_CANCEL = select_records(f"""

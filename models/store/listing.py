@@ -52,8 +52,8 @@ _HAS_METADATA_OR_DIGESTS = f"""
 _QUEUES = text("""
     SELECT model, count(*) FILTER (WHERE status = 'queued') AS num_queued,
            count(*) FILTER (WHERE status = 'in_progress') AS num_in_progress,
-           CAST(extract(epoch FROM now() - min(created_at) FILTER (WHERE status = 'queued'))
-                AS float) AS oldest_s
+           CAST(extract(epoch FROM now() - min(greatest(created_at, not_before))
+                            FILTER (WHERE status = 'queued' AND NOT deferred)) AS float) AS oldest_s
     FROM responses WHERE project_id = :project_id AND status IN ('queued', 'in_progress')
     GROUP BY model ORDER BY model
 """)
@@ -67,7 +67,7 @@ class ModelQueue:
     num_queued: int
     num_in_progress: int
     oldest_s: float | None
-    """Seconds that the oldest queued response has waited; None if none waits."""
+    """Seconds that the oldest queued response has waited; None if none does, but for its time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,8 @@ _FORGET_WORKERS = text("""
 _QUEUED = text(f"""
     WITH {LIMITED_PROJECTS}, queued AS (
         SELECT model, project_id, count(*) AS num FROM responses
-        WHERE project_id IS NOT NULL AND status = 'queued' GROUP BY model, project_id
+        WHERE project_id IS NOT NULL AND status = 'queued' AND NOT deferred
+        GROUP BY model, project_id
     )
     SELECT q.model, CAST(sum(least(q.num, limited.num_free)) AS bigint) AS num
     FROM queued q LEFT JOIN limited ON limited.project_id = q.project_id

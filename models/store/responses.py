@@ -37,13 +37,14 @@ _CREATE = text(f"""
         INSERT INTO responses (id, project_id, model, status, background, store, priority,
                                previous_response_id, conversation_id, metadata, parameters,
                                content_key, tool_secrets, created_at, reservation, end_user,
-                               traceparent)
+                               traceparent, not_before, deferred)
         SELECT :id, :project_id, :model, 'queued', :background, :store, :priority,
                :previous_response_id, :conversation_id, CAST(:metadata AS json),
                CAST(:parameters AS json), :content_key, :tool_secrets, :created_at,
-               CAST(:reservation AS json), :end_user, :traceparent
+               CAST(:reservation AS json), :end_user, :traceparent, :not_before,
+               CAST(:not_before AS timestamptz) IS NOT NULL
         WHERE CAST(:conversation_id AS uuid) IS NULL OR EXISTS (SELECT FROM locked)
-        RETURNING id, project_id, model, priority, end_user
+        RETURNING id, project_id, model, priority, end_user, deferred
     ), written AS (
         INSERT INTO items (response_id, direction, position, project_id, body)
         SELECT created.id, 'input', item.position - 1, created.project_id, item.body
@@ -131,6 +132,7 @@ class Responses:
             "end_user": new.end_user,
             "reservation": _reservation(new),
             "traceparent": new.traceparent,
+            "not_before": new.not_before,
             "items": as_json(self._codec.items_of_response(new, "input", items)),
         }
         if key is None:

@@ -19,7 +19,7 @@ COLUMNS = """
     r.id, r.project_id, r.model, r.status, r.background, r.store, r.attempt, r.priority,
     r.cancel_requested, r.content_key,
     r.created_at, r.parameters, r.metadata, r.previous_response_id, r.conversation_id,
-    r.finished_at, r.usage, r.error, r.incomplete_details
+    r.finished_at, r.usage, r.error, r.incomplete_details, r.not_before
 """
 
 CLAIM_COLUMNS = f"""

@@ -64,6 +64,10 @@ class Response(Base):
     """Tokens that its project has reserved for it (`Reservation`)."""
     traceparent: Mapped[str | None] = mapped_column(Text)
     """Place of its request in a trace; null if that is not traced."""
+    not_before: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    """Time before which it must not be claimed; null if it may be at once."""
+    deferred: Mapped[bool] = mapped_column(server_default=text("false"))
+    """True until maintenance has seen that its time has come: claims do not look at it."""
     previous_response_id: Mapped[UUID | None]
     conversation_id: Mapped[UUID | None]
     """Conversation that it continues and, unless it fails or is cancelled, appends to."""
@@ -85,6 +89,21 @@ class Response(Base):
             "end_user",
             "id",
             postgresql_where=text("status = 'queued'"),
+        ),
+        # What claims read: the same without what is deferred, however much that is.
+        Index(
+            "responses_claimable",
+            "model",
+            "project_id",
+            text("priority DESC"),
+            "end_user",
+            "id",
+            postgresql_where=text("status = 'queued' AND NOT deferred"),
+        ),
+        Index(
+            "responses_deferred",
+            "not_before",
+            postgresql_where=text("status = 'queued' AND deferred"),
         ),
         Index(
             "responses_in_progress",

@@ -567,6 +567,10 @@ ROWS: dict[str, Row] = {
                 {"service_tier": "default"},
             ),
             ({"background_options": {"continuation_id": "c"}}, {"service_tier": "default"}),
+            (
+                {"background": True, "background_options": {"not_before": 0}},
+                {"background": True},
+            ),
         ),
         refused=(
             (
@@ -582,6 +586,31 @@ ROWS: dict[str, Row] = {
                 },
                 "invalid_value",
                 "background_options.completion_window",
+            ),
+            (
+                {"background_options": {"not_before": 1}},
+                "invalid_value",
+                "background_options.not_before",
+            ),
+            (
+                {"background": True, "store": False, "background_options": {"not_before": 1}},
+                "invalid_value",
+                "background_options.not_before",
+            ),
+            (
+                {"background": True, "background_options": {"not_before": 1 << 33}},
+                "integer_above_max_value",
+                "background_options.not_before",
+            ),
+            (
+                {"background": True, "background_options": {"not_before": -1}},
+                "integer_below_min_value",
+                "background_options.not_before",
+            ),
+            (
+                {"background": True, "background_options": {"not_before": "tomorrow"}},
+                "invalid_type",
+                "background_options.not_before",
             ),
             (
                 {"background_options": {"completion_window": "1d"}},

@@ -24,6 +24,7 @@ from models.outages import OUTAGES, OutageLog
 from models.recording.finalize import finalize_orphan
 from models.responses.ending import failed_cause
 from models.settings import Settings
+from models.store.fairness.flows import MAX_RELEASED
 from models.store.store import Store
 from models.streams.connection import connect
 from models.streams.event_log import EventLog
@@ -91,7 +92,14 @@ class Maintenance:
         self._flows_from = 0.0
         self._outages = {
             step: OutageLog(logger, f"maintenance step {step} failed")
-            for step in ("check_role", "reclaim", "wake", "refresh_flows", "write_minute")
+            for step in (
+                "check_role",
+                "reclaim",
+                "release",
+                "wake",
+                "refresh_flows",
+                "write_minute",
+            )
         }
 
     def run(self, stopping: threading.Event) -> None:
@@ -101,6 +109,7 @@ class Maintenance:
             self._touch_pulse()
             if time.monotonic() >= self._reclaim_from:
                 self._attempt(self.reclaim)
+            self._attempt(self.release)
             self._attempt(self.wake)
             if time.monotonic() >= self._flows_from:
                 self._attempt(self.refresh_flows)
@@ -141,6 +150,11 @@ class Maintenance:
             ):
                 RECORDER.count(POISONED)
                 logger.error("response given up", extra={"response_id": record.id.hex})
+
+    def release(self) -> None:
+        """Let responses be claimed whose time has come; `wake` then finds them."""
+        while self._store.flows.release_due() == MAX_RELEASED:
+            pass
 
     def wake(self) -> None:
         """Send wake-ups for queued responses without one: lost with the broker, or never sent."""

@@ -35,9 +35,10 @@ def queue(at: Installation) -> Iterator[Finding]:
     _require_tables(at)
     rows = at.query(
         """
-        SELECT r.model, count(*), extract(epoch FROM now() - min(r.created_at))::float,
+        SELECT r.model, count(*),
+               extract(epoch FROM now() - min(greatest(r.created_at, r.not_before)))::float,
                EXISTS (SELECT FROM workers w WHERE w.model = r.model AND w.lease_until > now())
-        FROM responses r WHERE r.status = 'queued' GROUP BY r.model
+        FROM responses r WHERE r.status = 'queued' AND NOT r.deferred GROUP BY r.model
         """,
         upkeep=True,
     )

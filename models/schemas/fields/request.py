@@ -21,6 +21,10 @@ TURN: FieldNotes = {
     "background_options.completion_window": honoured(
         "`soonest` is the default; `2h` and `8h` need `background` and mean `service_tier: flex`"
     ),
+    "background_options.not_before": honoured(
+        "the Unix time before which it is not started, at most 30 days ahead; needs `background` "
+        "and `store`; see [below](#later)"
+    ),
     "background_options.continuation_id": no_effect("the order of the queue is the service tier's"),
     "stream": honoured("see [above](#events)"),
     "stream_options": honoured("needs `stream`"),

@@ -165,6 +165,20 @@ class CreateResponse(GenerationParameters):
         return self
 
     @model_validator(mode="after")
+    def _check_not_before(self) -> Self:
+        """Raise if a response is to start later that a client waits for, or that is not stored."""
+        if self.not_before is None:
+            return self
+        for needed, is_met in (("background", self.background), ("store", self.store)):
+            if not is_met:
+                raise PydanticCustomError(
+                    "conflicting_values",
+                    "it needs {needed} to be true",
+                    {"field": "background_options.not_before", "needed": needed},
+                )
+        return self
+
+    @model_validator(mode="after")
     def _check_logprobs(self) -> Self:
         """Raise if `logprobs` contradicts `top_logprobs` or `include`."""
         if self.logprobs is False and self.num_top_logprobs is not None:
@@ -221,6 +235,11 @@ class CreateResponse(GenerationParameters):
         )
         check_tools(self, may_bring_tools=has_context or brings)
         return self
+
+    @property
+    def not_before(self) -> int | None:
+        """Unix time before which it is not started."""
+        return self.background_options.not_before if self.background_options else None
 
     @property
     def grammar_param(self) -> str:

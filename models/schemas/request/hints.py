@@ -3,12 +3,17 @@
 They are stored with the response and shown again where its object has a place for them.
 """
 
+import time
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from models.schemas.strict import Duration, Hint, WireModel, refuse_values
+
+MAX_AHEAD_DAYS = 30
+"""Days for which a response may be deferred."""
+_DAY_S = 24 * 60 * 60
 
 CacheRetention = Literal["in_memory", "in-memory", "24h"]
 
@@ -49,10 +54,26 @@ class ImageOptions(WireModel):
     )
 
 
+def _refuse_far_future(unix_s: int) -> int:
+    latest = int(time.time()) + MAX_AHEAD_DAYS * _DAY_S
+    if unix_s > latest:
+        raise PydanticCustomError(
+            "too_far_ahead",
+            "it must be a Unix time at most {days} days ahead, now {latest}",
+            {"days": MAX_AHEAD_DAYS, "latest": latest},
+        )
+    return unix_s
+
+
+UnixSeconds = Annotated[int, Field(ge=0), AfterValidator(_refuse_far_future)]
+
+
 class BackgroundOptions(WireModel):
     """`background_options`: when a background response is to be complete."""
 
     completion_window: Literal["soonest", "2h", "8h"] | None = None
+    not_before: UnixSeconds | None = None
+    """Unix time before which it is not started."""
     continuation_id: Hint | None = None
 
     @property

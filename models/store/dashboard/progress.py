@@ -11,7 +11,7 @@ from models.ids import time_of_id
 
 _PROGRESS = text("""
     SELECT r.id, r.started_at, r.finished_at, r.attempt, r.num_crashes, r.isolated,
-           r.cancel_requested, r.worker_id, w.name AS worker_name
+           r.not_before, r.cancel_requested, r.worker_id, w.name AS worker_name
     FROM responses r LEFT JOIN workers w ON w.id = r.worker_id
     WHERE r.project_id = :project_id AND r.id = :id
 """)
@@ -28,6 +28,8 @@ class Progress:
     attempt: int
     num_crashes: int
     isolated: bool
+    not_before: datetime | None
+    """Time before which it is not claimed; None if it could be at once."""
     cancel_requested: bool
     worker_id: UUID | None
     worker_name: str | None
@@ -35,10 +37,12 @@ class Progress:
 
     @property
     def queued_s(self) -> float | None:
-        """Seconds for which it waited for its first claim; None while it waits."""
+        """Seconds from its acceptance, or `not_before`, to its first claim; None until then."""
         if self.started_at is None:
             return None
-        return max((self.started_at - time_of_id(self.id)).total_seconds(), 0.0)
+        accepted_at = time_of_id(self.id)
+        since = max(accepted_at, self.not_before or accepted_at)
+        return max((self.started_at - since).total_seconds(), 0.0)
 
     @property
     def running_s(self) -> float | None:

@@ -28,7 +28,7 @@ ENTER_FLOWS = f"""
     project_flow AS (
         INSERT INTO project_flows (model, is_flex, project_id)
         SELECT c.model, c.priority < 0, c.project_id FROM created c
-        WHERE NOT EXISTS (
+        WHERE NOT c.deferred AND NOT EXISTS (
             SELECT FROM project_flows f
             WHERE f.model = c.model AND f.is_flex = (c.priority < 0)
               AND f.project_id = c.project_id
@@ -38,7 +38,7 @@ ENTER_FLOWS = f"""
     ), user_flow AS (
         INSERT INTO user_flows (model, is_flex, project_id, end_user)
         SELECT c.model, c.priority < 0, c.project_id, c.end_user FROM created c
-        WHERE (SELECT count(*) FROM project_flow) >= 0 AND NOT EXISTS (
+        WHERE (SELECT count(*) FROM project_flow) >= 0 AND NOT c.deferred AND NOT EXISTS (
             SELECT FROM user_flows f
             WHERE f.model = c.model AND f.is_flex = (c.priority < 0)
               AND f.project_id = c.project_id AND f.end_user = c.end_user
@@ -46,7 +46,8 @@ ENTER_FLOWS = f"""
         ON CONFLICT (model, is_flex, project_id, end_user) DO UPDATE SET seen_at = now()
     )
 """
-"""Expressions of a `WITH` that make the flows of the row `created` known to claims."""
+"""Expressions of a `WITH` that make the flows of the row `created` known to claims, unless it is
+deferred."""
 
 _AVERAGE = f"""
     CASE WHEN excluded.estimate = 0 THEN f.estimate

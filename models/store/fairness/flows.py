@@ -14,6 +14,9 @@ KEPT_S = 5
 """Seconds for which the row of an idle flow is kept: a response that is being created counts on
 it, if it is fresh (`models.store.fairness.charges.FRESH_S`)."""
 
+MAX_RELEASED = 1000
+"""Deferred responses that one statement releases at most."""
+
 
 def _refresh_level(level: str, table: str, key: str, group: str) -> str:
     """Return expressions of a `WITH` that refresh the flows of a table, grouped by parents."""
@@ -67,14 +70,17 @@ _USER = f"{_PROJECT}, end_user"
 
 _KEYS_OF = """
     SELECT model, priority < 0 AS is_flex, project_id, end_user FROM responses
-    WHERE project_id IS NOT NULL AND status = '{status}'
+    WHERE project_id IS NOT NULL AND {condition}
     GROUP BY model, priority < 0, project_id, end_user
 """
 
-_QUEUED = f"queued AS MATERIALIZED ({_KEYS_OF.format(status='queued')})"
+_IS_WAITING = "status = 'queued' AND NOT deferred"
+_QUEUED = f"queued AS MATERIALIZED ({_KEYS_OF.format(condition=_IS_WAITING)})"
 
 _REFRESH = text(f"""
-    WITH {_QUEUED}, running AS MATERIALIZED ({_KEYS_OF.format(status="in_progress")}),
+    WITH {_QUEUED}, running AS MATERIALIZED (
+        {_KEYS_OF.format(condition="status = 'in_progress'")}
+    ),
     {_refresh_level("project", "project_flows", _PROJECT, "model, is_flex")},
     {_refresh_level("user", "user_flows", _USER, _PROJECT)}
     SELECT EXISTS (
@@ -91,6 +97,30 @@ _ADD = text(f"""
     INSERT INTO user_flows ({_USER}) SELECT {_USER} FROM queued
     WHERE (SELECT count(*) FROM project_flow) >= 0
     ORDER BY {_USER} ON CONFLICT DO NOTHING
+""")
+
+# What is locked is released the next time, unless it has been cancelled. Flows are entered in
+# order, as others do, so that none waits for another in a circle.
+_RELEASE = text(f"""
+    WITH due AS (
+        SELECT r.project_id, r.id FROM responses r
+        WHERE r.project_id IS NOT NULL AND r.status = 'queued' AND r.deferred
+          AND r.not_before <= now()
+        ORDER BY r.not_before LIMIT {MAX_RELEASED} FOR UPDATE SKIP LOCKED
+    ), released AS (
+        UPDATE responses r SET deferred = false FROM due
+        WHERE r.project_id = due.project_id AND r.id = due.id AND r.status = 'queued'
+        RETURNING r.model, r.priority < 0 AS is_flex, r.project_id, r.end_user
+    ), project_flow AS (
+        INSERT INTO project_flows ({_PROJECT}) SELECT DISTINCT {_PROJECT} FROM released
+        ORDER BY {_PROJECT} ON CONFLICT ({_PROJECT}) DO UPDATE SET seen_at = now()
+        RETURNING project_id
+    ), user_flow AS (
+        INSERT INTO user_flows ({_USER}) SELECT DISTINCT {_USER} FROM released
+        WHERE (SELECT count(*) FROM project_flow) >= 0
+        ORDER BY {_USER} ON CONFLICT ({_USER}) DO UPDATE SET seen_at = now()
+    )
+    SELECT count(*) FROM released
 """)
 
 # Rows that are locked will be charged the next time.
@@ -156,6 +186,14 @@ class Flows:
         if are_unknown:
             with self._database.upkeep() as connection:
                 connection.execute(_ADD)
+
+    def release_due(self) -> int:
+        """Let deferred responses be claimed whose time has come; return how many.
+
+        No more than `MAX_RELEASED` at a time.
+        """
+        with self._database.upkeep() as connection:
+            return int(connection.execute(_RELEASE).scalar_one())
 
     def charge(self, project_id: str, records: Sequence[ResponseRecord]) -> None:
         """Charge the flows of a project's running responses for their usage so far."""

@@ -91,7 +91,7 @@ def users_of_project(lot: str = "f.end_user") -> str:
 
 # Queued, and nothing keeps this worker from running it.
 _ELIGIBLE = """
-    q.model = :model AND q.status = 'queued'
+    q.model = :model AND q.status = 'queued' AND NOT q.deferred
     AND CASE WHEN q.isolated THEN :is_idle ELSE NOT :stands_by END
     AND (q.store OR NOT :only_stored)
 """

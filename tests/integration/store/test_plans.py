@@ -115,6 +115,24 @@ def test_a_claim_compares_no_flow_with_every_other(
         assert max(int(num) for num in re.findall(r"loops=(\d+)", plan())) <= _NUM_PLANS
 
 
+def test_a_claim_does_not_read_what_is_deferred(
+    explaining_desk: Desk, plan: Planned, sql: RunSql
+) -> None:
+    sql(
+        "INSERT INTO responses (id, project_id, model, status, background, store, priority,"
+        " not_before, deferred) SELECT gen_random_uuid(), 'default', %s, 'queued', true, true, 2,"
+        " now() + interval '1 day', true FROM generate_series(1, 500)",
+        SCRIPTED_MODEL,
+    )
+    worker = explaining_desk.hire()
+    for _ in range(_NUM_PLANS):
+        explaining_desk.create()
+        explaining_desk.claim(worker)
+
+        assert "Seq Scan on responses" not in plan()
+        assert _num_rows_read(plan(), "q") <= 3
+
+
 def test_an_end_writes_one_partition(explaining_desk: Desk, plan: Planned) -> None:
     worker = explaining_desk.hire()
     for _ in range(_NUM_PLANS):

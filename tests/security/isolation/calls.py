@@ -156,6 +156,7 @@ def keep_up(desk: Desk) -> Iterator[Callable[[], object]]:
     yield lambda: store.flows.find_waiting(model)
     yield lambda: (desk.create(), desk.sql("DELETE FROM user_flows"))
     yield store.flows.refresh
+    yield store.flows.release_due
     yield lambda: store.claims.claim(worker.id, model)
     yield lambda: store.checkpoints.write([running])
     yield store.reaper.reclaim
