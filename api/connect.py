@@ -86,7 +86,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         unstored=unstored,
         loop=loop,
         authenticator=authenticator,
-        sessions=Sessions(authenticator, store.database.vault),
+        sessions=Sessions(authenticator, store.database.vault, client),
         open_connections=OpenConnections(loop, authenticator.valid_ids),
         access_log=AccessLog(store.api_keys, store.audit),
         windows=windows,

@@ -29,6 +29,7 @@ ACTIONS = {
     "dashboard.delete_response": "response.delete",
     "dashboard.delete_webhook": "webhook_endpoint.delete",
     "dashboard.log_in": "session.begin",
+    "dashboard.log_out": "session.end",
     "dashboard.replay_webhook": "webhook_endpoint.replay",
     "dashboard.retry_response": "response.retry",
     "dashboard.revoke_key": "key.revoke",

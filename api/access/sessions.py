@@ -1,26 +1,33 @@
 """Sessions of the dashboard: a signed cookie that stands for an API key.
 
-Nothing is stored: a session is valid as long as its key is, and for half a day.
+Redis has the sessions that have begun and not ended, each for half a day. One that it does not
+have, because somebody has signed out or it was emptied, is none, whoever holds the cookie. A
+session is valid no longer than its key.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
+import redis
 from flask import Request
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
 from models.access.caller import Caller
 from models.encryption.vault import SecretVault
-from models.errors import InvalidApiKeyError
+from models.errors import InvalidApiKeyError, UnavailableError
 
 COOKIE = "antiphon_session"
 PATH = "/dashboard"
 """Path below which browsers send the cookies: never to the API."""
 SESSION_S = 12 * 3600
 _PURPOSE = "dashboard sessions"
-_NONCE_BYTES = 16
+_ID_BYTES = 16
+_ID, _KEY = "id", "key"
+_LIVE = "antiphon:session:"
+"""Beginning of the names, in Redis, of sessions that have not ended."""
 
 
 class KnownKeys(Protocol):
@@ -37,11 +44,15 @@ class KnownKeys(Protocol):
 
 
 class Sessions:
-    """Makes sessions for API keys, and finds the callers that they stand for."""
+    """Makes sessions for API keys, and finds the callers that they stand for.
 
-    def __init__(self, authenticator: KnownKeys, vault: SecretVault) -> None:
+    While Redis is away, all of it raises `UnavailableError`: no session counts unseen.
+    """
+
+    def __init__(self, authenticator: KnownKeys, vault: SecretVault, client: redis.Redis) -> None:
         self._authenticator = authenticator
         self._vault = vault
+        self._client = client
 
     def authenticate(self, request: Request, address: str) -> Caller:
         """Return the caller of a request for the dashboard.
@@ -59,22 +70,49 @@ class Sessions:
 
     def begin(self, key_id: str) -> str:
         """Return the cookie of a new session for a key."""
-        content = {"key": key_id, "nonce": secrets.token_urlsafe(_NONCE_BYTES)}
-        return str(_serializer(self._keys()).dumps(content))
+        session_id = secrets.token_urlsafe(_ID_BYTES)
+        with _within_reach():
+            self._client.set(_LIVE + session_id, key_id, ex=SESSION_S)
+        return str(_serializer(self._keys()).dumps({_KEY: key_id, _ID: session_id}))
+
+    def end(self, cookie: str) -> None:
+        """End a session for all who hold its cookie."""
+        if (content := self._read(cookie)) is not None:
+            with _within_reach():
+                self._client.delete(_LIVE + content[_ID])
 
     def _find(self, cookie: str) -> Caller | None:
+        content = self._read(cookie)
+        if content is None:
+            return None
+        with _within_reach():
+            is_live = self._client.exists(_LIVE + content[_ID])
+        return self._authenticator.of_key(content[_KEY]) if is_live else None
+
+    def _read(self, cookie: str) -> Mapping[str, str] | None:
+        """Return the content of a cookie that was made here; None of any other."""
         keys = self._keys()
         if not keys:
             return None
         try:
-            content = _serializer(keys).loads(cookie, max_age=SESSION_S)
+            content: Mapping[str, str] = _serializer(keys).loads(cookie, max_age=SESSION_S)
         except BadData:
             return None
-        return self._authenticator.of_key(content["key"])
+        # Earlier versions made cookies without an id.
+        return content if _ID in content else None
 
     def _keys(self) -> list[bytes]:
         """Return the keys that sign, oldest first; the last one signs new sessions."""
         return [derived.key for derived in reversed(self._vault.derive(_PURPOSE))]
+
+
+@contextmanager
+def _within_reach() -> Iterator[None]:
+    try:
+        yield
+    except redis.RedisError as error:
+        message = "Redis, which has the sessions of the dashboard, is out of reach; try again."
+        raise UnavailableError(message) from error
 
 
 def set_cookie(response: Response, name: str, value: str, *, is_secure: bool) -> None:

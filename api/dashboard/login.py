@@ -55,7 +55,8 @@ def log_in() -> BaseResponse:
 
 @blueprint.post(f"{PATH}/logout")
 def log_out() -> BaseResponse:
-    """End the session of this browser."""
+    """End the session, for this browser and for whoever else has its cookie."""
+    services().sessions.end(request.cookies.get(COOKIE, ""))
     answer = redirect(url_for("dashboard.show_login"), code=303)
     answer.delete_cookie(COOKIE, path=PATH)
     return answer

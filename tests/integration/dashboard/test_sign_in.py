@@ -3,15 +3,17 @@
 from collections.abc import Callable
 
 import pytest
+import redis
 from flask_openapi3.openapi import OpenAPI
+from werkzeug.test import TestResponse
 
-from api.access.sessions import COOKIE, SESSION_S
+from api.access.sessions import COOKIE, SESSION_S, Sessions, _serializer
 from models.access.scopes import ALL_SCOPES, DEFAULT_SCOPES, Scope
 from models.access.tokens import Token
 from models.settings import Settings
 from models.store.store import Store
 from tests.integration.api.requests import create, parsed
-from tests.integration.conftest import running_app
+from tests.integration.conftest import NO_REDIS, running_app
 from tests.integration.dashboard.conftest import LOOKS, OPERATES, SignIn
 from tests.integration.dashboard.visitor import BROWSER, Visitor
 from tests.integration.keys import bearer, create_key
@@ -168,14 +170,82 @@ def test_a_session_outlives_another_key_in_the_secret_file(
         assert elsewhere.open(LIST).status_code == 200
 
 
-def test_signing_out_ends_the_session_of_this_browser(sign_in: SignIn) -> None:
-    visitor = sign_in()
-
-    answer = visitor.http.post(
+def sign_out(visitor: Visitor) -> TestResponse:
+    return visitor.http.post(
         "/dashboard/logout", data={"csrf_token": visitor.token(LIST)}, headers=BROWSER
     )
 
+
+def thief_of(visitor: Visitor, app: OpenAPI) -> Visitor:
+    """Return somebody who has copied the cookie of a session."""
+    cookie = visitor.http.get_cookie(COOKIE, path="/dashboard")
+    assert cookie is not None
+    thief = Visitor(app.test_client())
+    thief.http.set_cookie(COOKIE, cookie.value, path="/dashboard")
+    return thief
+
+
+def test_signing_out_ends_the_session_wherever_its_cookie_is(
+    app: OpenAPI, sign_in: SignIn, key_store: Store
+) -> None:
+    visitor, other = sign_in(), sign_in()
+    thief = thief_of(visitor, app)
+    assert thief.open(LIST).status_code == 200
+
+    answer = sign_out(visitor)
+
     assert (answer.status_code, answer.location) == (303, "/dashboard/login")
+    assert visitor.open(LIST).status_code == 401
+    assert thief.open(LIST).status_code == 401
+    assert thief.open(f"{LIST}/rows").status_code == 401
+    assert other.open(LIST).status_code == 200
+    assert key_store.audit.list_entries(limit=1)[0].action == "session.end"
+
+
+def test_a_session_holds_in_all_processes_and_ends_in_all(
+    app: OpenAPI, sign_in: SignIn, settings: Settings
+) -> None:
+    visitor = sign_in()
+    with running_app(settings) as other:
+        elsewhere = thief_of(visitor, other)
+        assert elsewhere.open(LIST).status_code == 200
+
+        sign_out(elsewhere)
+
+    assert visitor.open(LIST).status_code == 401
+
+
+def test_a_session_that_redis_has_lost_is_over(sign_in: SignIn, client: redis.Redis) -> None:
+    visitor = sign_in()
+    [name] = client.keys("antiphon:session:*")
+    assert 0 < client.ttl(name) <= SESSION_S
+
+    client.flushall()
+
+    assert visitor.open(LIST).status_code == 401
+
+
+def test_while_redis_is_away_no_session_counts_and_none_begins(
+    sign_in: SignIn, key_store: Store, settings: Settings
+) -> None:
+    visitor, token = sign_in(), create_key(key_store)
+    with running_app(settings.model_copy(update=NO_REDIS)) as without_redis:
+        elsewhere = thief_of(visitor, without_redis)
+
+        assert elsewhere.open(LIST).status_code == 503
+        assert Visitor(without_redis.test_client()).sign_in(token).status_code == 503
+
+    assert visitor.open(LIST).status_code == 200
+
+
+def test_a_cookie_of_an_earlier_version_is_no_session(
+    app: OpenAPI, visitor: Visitor, key_store: Store
+) -> None:
+    token = create_key(key_store)
+    sessions: Sessions = app.extensions["antiphon"].sessions
+    cookie = str(_serializer(sessions._keys()).dumps({"key": token.id, "nonce": "n"}))
+    visitor.http.set_cookie(COOKIE, cookie, path="/dashboard")
+
     assert visitor.open(LIST).status_code == 401
 
 
