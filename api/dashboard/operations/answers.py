@@ -24,11 +24,15 @@ def read(answer: Response) -> dict[str, Any]:
 
 def parse(model: type[Model], fields: Mapping[str, Any]) -> Model:
     """Return a body or query of the API with those fields that are given."""
-    given = {name: value for name, value in fields.items() if value not in ("", None, [])}
+    return validate(model, {k: value for k, value in fields.items() if value not in ("", None, [])})
+
+
+def validate(model: type[Model], body: dict[str, Any]) -> Model:
+    """Return a body of the API; raise a 400 that names the first field that is wrong."""
     try:
-        return model.model_validate(given)
+        return model.model_validate(body)
     except ValidationError as error:
-        raise to_invalid_request(error, given) from None
+        raise to_invalid_request(error, body) from None
 
 
 def number(text: str) -> float | int | str:

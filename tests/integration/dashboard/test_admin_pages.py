@@ -1,11 +1,13 @@
 """Pages of operators: workers and queues, projects, keys and the audit trail."""
 
+import html
 import re
 
 import pytest
 import redis
 from flask_openapi3.openapi import OpenAPI
 
+from models.access.projects import ProjectLimits, ProjectPermissions
 from models.access.scopes import ALL_SCOPES, Scope
 from models.metrics.table import (
     LAST_TOKEN_AGE,
@@ -137,12 +139,99 @@ def test_a_project_is_created_changed_and_deleted(visitor: Visitor, store: Store
     assert actions == ["project.delete", "project.update", "project.update", "project.create"]
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
-def test_a_limit_that_is_none_is_refused(visitor: Visitor, value: str) -> None:
-    answer = visitor.send(f"{ADMIN}/projects/default", max_queued=value)
+def test_weight_limits_and_permissions_are_changed(visitor: Visitor, store: Store) -> None:
+    visitor.send(f"{ADMIN}/projects", id="team-a", name="Team A")
+    path = f"{ADMIN}/projects/team-a"
 
+    visitor.send(
+        path, weight="2.5", max_running="3", retention_days="7", web_search="denied",
+        allowed_models="one, other ,",
+    )  # fmt: skip
+
+    project = store.administration.get("team-a")
+    assert project is not None
+    assert (project.name, project.weight, project.retention_days) == ("Team A", 2.5, 7)
+    assert project.allowed_models == ("one", "other")
+    assert project.limits == ProjectLimits(max_running=3)
+    assert project.permissions == ProjectPermissions(web_search=False)
+    page = visitor.page(path)
+    assert 'name="weight" value="2.5"' in page
+    assert 'name="allowed_models" value="one, other"' in page
+    assert re.search(r'name="web_search">\s*<option>allowed</option>\s*<option selected>', page)
+
+    visitor.send(path, weight="", max_running="", retention_days="", allowed_models=" ")
+    project = store.administration.get("team-a")
+    assert project is not None
+    assert (project.weight, project.retention_days, project.allowed_models) == (1, None, None)
+    assert project.limits == ProjectLimits()
+    assert project.permissions == ProjectPermissions(web_search=False)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("max_queued", "0", "Invalid 'limits.max_queued': it must be at least 1"),
+        ("max_running", "-1", "Invalid 'limits.max_running': it must be at least 1"),
+        ("max_running", "many", "Invalid 'limits.max_running': it must be an integer"),
+        ("max_streams", "1.5", "'limits.max_streams': expected an integer"),
+        ("weight", "0", "Invalid 'weight': it must be at least 0.01"),
+        ("weight", "101", "Invalid 'weight': it must be at most 100"),
+        ("weight", "nan", "Invalid 'weight': it must be a finite number"),
+        ("retention_days", "0", "Invalid 'retention_days': it must be greater than 0"),
+        ("name", "x" * 129, "Invalid 'name': it must have at most 128 characters"),
+        ("allowed_models", f"a, {'x' * 257}", "Invalid 'allowed_models[1]': it must have at most"),
+        ("mcp", "perhaps", "'permissions.mcp': it must be true or false"),
+    ],
+)
+def test_a_wrong_value_is_named_beside_its_field_and_changes_nothing(
+    visitor: Visitor, store: Store, field: str, value: str, message: str
+) -> None:
+    before = store.administration.get("default")
+
+    fields = {"name": "Another", "max_files": "9"} | {field: value}
+    answer = visitor.send(f"{ADMIN}/projects/default", **fields)
+
+    page = html.unescape(answer.text)
     assert answer.status_code == 400
-    assert "max_queued" in answer.text
+    assert message in page
+    assert f'name="{field}" aria-invalid="true" aria-describedby="problem"' in page
+    assert 'name="max_files" value="9"' in page
+    assert store.administration.get("default") == before
+    assert [entry.result for entry in store.audit.list_entries(limit=1)] != ["ok"]
+
+
+def test_who_is_no_operator_changes_no_project(sign_in: SignIn, store: Store) -> None:
+    visitor = sign_in(OPERATES)
+
+    answer = visitor.http.post(
+        f"{ADMIN}/projects/default",
+        data={"csrf_token": visitor.token("/dashboard/responses"), "weight": "9"},
+        headers=BROWSER,
+    )
+
+    assert answer.status_code == 403
+    project = store.administration.get("default")
+    assert project is not None
+    assert project.weight == 1
+
+
+def test_a_form_of_another_page_changes_no_project(visitor: Visitor, store: Store) -> None:
+    visitor.page(f"{ADMIN}/projects/default")
+
+    answer = visitor.http.post(f"{ADMIN}/projects/default", data={"weight": "9"})
+
+    assert answer.status_code == 403
+    project = store.administration.get("default")
+    assert project is not None
+    assert project.weight == 1
+
+
+def test_a_project_that_is_deleted_has_no_form(visitor: Visitor) -> None:
+    visitor.send(f"{ADMIN}/projects", id="team-a")
+    visitor.send(f"{ADMIN}/projects/team-a/delete")
+
+    assert 'name="weight"' not in visitor.page(f"{ADMIN}/projects/team-a")
+    assert visitor.send(f"{ADMIN}/projects/team-a", weight="2").status_code == 404
 
 
 def test_a_key_is_shown_once_and_works(visitor: Visitor, app: OpenAPI, store: Store) -> None:
