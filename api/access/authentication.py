@@ -32,11 +32,12 @@ def install_authentication(
 
     def authenticate() -> None:
         # A preflight request of a browser has no credentials (Fetch standard).
-        if request.endpoint in PUBLIC or request.method == "OPTIONS":
+        endpoint = request.endpoint
+        if endpoint in PUBLIC or request.method == "OPTIONS":
             return
         g.caller = caller = identify()
-        if request.endpoint is not None:
-            _check_scope(caller, request.endpoint)
+        if endpoint is not None:
+            _check_scope(caller, endpoint)
         if caller.key_id is not None:
             access_log.note_use(caller.key_id)
 

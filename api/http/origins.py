@@ -138,21 +138,23 @@ def _install_cors(app: Flask, origins: AllowedOrigins) -> None:
 
 
 def _check_host(hosts: AllowedHosts) -> None:
-    host = request.environ.get("HTTP_HOST")
+    environ = request.environ
+    host = environ.get("HTTP_HOST")
     # A client of HTTP/1.0 may leave it out; no browser does.
-    if host is not None and not hosts.permits(host, request.environ.get(LOCAL_ADDRESS)):
+    if host is not None and not hosts.permits(host, environ.get(LOCAL_ADDRESS)):
         raise HostNotAllowedError(host)
 
 
 def _check_origin(origins: AllowedOrigins) -> None:
-    origin = request.headers.get("Origin")
+    environ = request.environ
+    origin = environ.get("HTTP_ORIGIN")
     if origin is not None:
-        if not origins.permits(origin, request.headers.get("Host", "")):
+        if not origins.permits(origin, environ.get("HTTP_HOST", "")):
             raise OriginNotAllowedError(origin)
         return
     # A page may embed addresses without sending its origin. A link that is followed is no harm.
-    is_embedded = request.headers.get("Sec-Fetch-Mode") != "navigate"
-    if is_embedded and request.headers.get("Sec-Fetch-Site") == "cross-site":
+    is_embedded = environ.get("HTTP_SEC_FETCH_MODE") != "navigate"
+    if is_embedded and environ.get("HTTP_SEC_FETCH_SITE") == "cross-site":
         raise OriginNotAllowedError("of another site")
 
 

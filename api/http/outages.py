@@ -29,7 +29,8 @@ def note_outage(error: Exception) -> None:
 
 
 def _note_answer(response: Response) -> Response:
-    log = current_app.extensions[_EXTENSION].get(f"{request.method} {request.endpoint}")
-    if log is not None and response.status_code < 500:
+    logs: dict[str, OutageLog] = current_app.extensions[_EXTENSION]
+    log = logs and logs.get(f"{request.method} {request.endpoint}")
+    if log and response.status_code < 500:
         log.succeeded()
     return response
