@@ -47,6 +47,19 @@ def test_workers_are_shown_as_they_work(tab: Tab) -> None:
     eventually(is_shown)
 
 
+@pytest.mark.nightly
+def test_the_graphs_of_a_running_server_have_figures_after_minutes(tab: Tab) -> None:
+    page = tab.open("/dashboard/admin/graphs?view=table&span=1h")
+    ended = page.locator("#graphs td:nth-child(8)")
+
+    def are_shown() -> bool:
+        tab.create()
+        page.evaluate("htmx.trigger(document.getElementById('graphs'), 'poll')")
+        return any(text != "0" for text in ended.all_inner_texts())
+
+    eventually(are_shown, within_s=200)
+
+
 def test_a_project_is_made_and_deleted(tab: Tab) -> None:
     page = tab.open("/dashboard/admin/projects")
     page.get_by_label("Id").fill("browser-team")

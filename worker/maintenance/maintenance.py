@@ -1,4 +1,4 @@
-"""The maintenance process: the reaper loop; deliveries, retention and removals have threads.
+"""The maintenance process: the reaper loop; all else that it does has threads.
 
 Any number of maintenance processes may run: each step is safe to run concurrently with itself, so
 no leader is elected.
@@ -85,7 +85,6 @@ class Maintenance:
         self._windows = Windows(self._client)
         self._wake_queue = WakeQueue(settings.redis_url, max_waiting=max_waiting)
         self._metrics = MetricPublisher(self._client)
-        self._minutes = MinuteWriter(self._store, self._client)
         self._pulse = pulse
         self._interval_s = interval_s
         self._reclaim_from = 0.0
@@ -113,8 +112,6 @@ class Maintenance:
             self._attempt(self.wake)
             if time.monotonic() >= self._flows_from:
                 self._attempt(self.refresh_flows)
-            if self._minutes.is_due():
-                self._attempt(self._minutes.write_minute)
 
     def close(self) -> None:
         """Close every connection."""
@@ -188,7 +185,7 @@ class Maintenance:
 
 
 def main(settings: Settings, pulse: Path | None = None) -> None:
-    """Run the maintenance loop, deliveries, retention and removals until SIGTERM or SIGINT."""
+    """Run the maintenance loop and the threads beside it until SIGTERM or SIGINT."""
     configure_logging(settings.log_level)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -198,13 +195,14 @@ def main(settings: Settings, pulse: Path | None = None) -> None:
     with exit_if_refused():
         maintenance.check_role(stopping)
     deliverer, retention = Deliverer(settings), Retention(settings)
-    removal = ProjectRemoval(settings)
+    removal, minutes = ProjectRemoval(settings), MinuteWriter(settings)
     threads = [
         VitalThread(name, partial(run, stopping), is_daemon=False)
         for name, run in (
             ("webhooks", deliverer.run),
             ("retention", retention.run),
             ("removal", removal.run),
+            ("minutes", minutes.run),
         )
     ]
     for thread in threads:

@@ -1,36 +1,61 @@
-"""Readings of metrics, which maintenance writes once a minute for the graphs of the dashboard."""
+"""Readings of metrics, which maintenance writes once a minute for the graphs of the dashboard.
 
-import time
+It has a thread of its own: nothing of it may delay the maintenance loop.
+"""
 
-import redis
+import logging
+import threading
+from collections import Counter
 
 from models.metrics.readings import take_readings
 from models.metrics.totals import MetricTotals
+from models.outages import OUTAGES, OutageLog
+from models.settings import Settings
 from models.store.store import Store
+from models.streams.connection import connect
+
+logger = logging.getLogger(__name__)
 
 
 class MinuteWriter:
-    """Writer of readings; of any number of processes, one writes each minute.
+    """Loop that writes readings; of any number of processes, one writes each minute.
 
     A minute in which none could read both Redis and Postgres stays without a reading.
     """
 
-    def __init__(self, store: Store, client: redis.Redis) -> None:
-        self._store = store
-        self._totals = MetricTotals(client)
-        self._next_at = 0.0
-        """Time by the monotonic clock at which the next minute begins."""
+    def __init__(self, settings: Settings) -> None:
+        """Open the connections."""
+        assert settings.database_url is not None
+        assert settings.redis_url is not None
+        self._store = Store.open(
+            settings.database_url,
+            maintenance_url=settings.database_maintenance_url,
+            pool_size=1,
+        )
+        self._client = connect(settings.redis_url, max_connections=1)
+        self._totals = MetricTotals(self._client)
+        self._outages = OutageLog(logger, "metrics of a minute not written")
 
-    def is_due(self) -> bool:
-        """Return True if a minute has begun since the last reading."""
-        return time.monotonic() >= self._next_at
+    def run(self, stopping: threading.Event) -> None:
+        """Write every minute until `stopping` is set."""
+        delay_s = 0.0
+        while not stopping.wait(delay_s):
+            try:
+                delay_s = self.write()
+            except OUTAGES as error:
+                delay_s = self._outages.failed(error)
+            else:
+                self._outages.succeeded()
 
-    def write_minute(self) -> None:
-        """Take the readings and write them; raises as the store and Redis do."""
+    def close(self) -> None:
+        """Close every connection."""
+        self._store.close()
+        self._client.close()
+
+    def write(self) -> float:
+        """Write this minute, unless that is done; return the seconds until the next one begins."""
         snapshot = self._totals.read()
-        queued: dict[str, int] = {}
+        queued: Counter[str] = Counter()
         for state in self._store.queue.states():
-            if state.status == "queued":
-                queued[state.model] = queued.get(state.model, 0) + state.num
-        seconds = self._store.minutes.write(take_readings(snapshot, queued))
-        self._next_at = time.monotonic() + seconds
+            queued[state.model] += state.num if state.status == "queued" else 0
+        return self._store.minutes.write(take_readings(snapshot, queued))

@@ -1,6 +1,7 @@
 """Readings at every minute: written once by any number of processes, kept for a day."""
 
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +19,6 @@ from models.store.store import Store
 from tests.integration.conftest import RunSql, with_database
 from tests.integration.desk import Desk
 from tests.polling import eventually
-from worker.maintenance.maintenance import Maintenance
 from worker.maintenance.minutes import MinuteWriter
 
 _ROWS = "SELECT model, num_queued, totals FROM metric_minutes ORDER BY minute, model"
@@ -27,8 +27,9 @@ _MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def writer(store: Store, client: redis.Redis) -> MinuteWriter:
-    return MinuteWriter(store, client)
+def writer(settings: Settings, maintenance_url: str) -> Iterator[MinuteWriter]:
+    with closing(MinuteWriter(with_database(settings, maintenance_url))) as made:
+        yield made
 
 
 def test_a_minute_has_the_totals_and_the_queue_of_each_model(
@@ -42,7 +43,7 @@ def test_a_minute_has_the_totals_and_the_queue_of_each_model(
     desk.create(project_id=desk.add_project("one"))
     desk.create(project_id=desk.add_project("another"))
 
-    writer.write_minute()
+    writer.write()
 
     assert sql(_ROWS) == [
         ("other", 0, {"ended": 1, "failed": 1}),
@@ -80,15 +81,6 @@ def test_the_first_reading_of_a_minute_stays(store: Store, sql: RunSql) -> None:
     assert 0 < seconds <= 60
 
 
-def test_a_writer_waits_for_the_next_minute(writer: MinuteWriter) -> None:
-    assert writer.is_due()
-    writer.write_minute()
-
-    assert not writer.is_due()
-    writer._next_at -= 61
-    assert writer.is_due()
-
-
 def test_readings_older_than_a_day_and_an_hour_are_deleted(store: Store, sql: RunSql) -> None:
     for age in ("24 h 58 min", "25 h 2 min"):
         store.minutes.write([Reading(model="m", num_queued=1, totals={})])
@@ -120,30 +112,27 @@ def test_a_step_has_its_first_reading_and_the_longest_queue_within(
     ]
 
 
-def test_maintenance_writes_readings_by_itself_and_survives_a_failure(
-    desk: Desk,
-    settings: Settings,
-    maintenance_url: str,
-    sql: RunSql,
-    monkeypatch: pytest.MonkeyPatch,
+def test_the_loop_writes_by_itself_survives_a_failure_and_waits_for_the_next_minute(
+    desk: Desk, writer: MinuteWriter, sql: RunSql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.create()
     write, failures = Minutes.write, [redis.ConnectionError()]
+    waits: list[float] = []
 
-    def fail_once(*arguments: object) -> float:
+    def fail_once(minutes: Minutes, readings: list[Reading]) -> float:
         if failures:
             raise failures.pop()
-        return write(*arguments)  # type: ignore[arg-type]
+        waits.append(write(minutes, readings))
+        return waits[-1]
 
     monkeypatch.setattr(Minutes, "write", fail_once)
     stopping = threading.Event()
-    changed = with_database(settings, maintenance_url)
-    with closing(Maintenance(changed, interval_s=0.02)) as maintenance:
-        thread = threading.Thread(target=maintenance.run, args=[stopping])
-        thread.start()
-        eventually(lambda: bool(sql(_ROWS)))
-        stopping.set()
-        thread.join()
+    thread = threading.Thread(target=writer.run, args=[stopping])
+    thread.start()
+    eventually(lambda: bool(sql(_ROWS)))
+    stopping.set()
+    thread.join()
 
     assert failures == []
     assert [(model, queued) for model, queued, _ in sql(_ROWS)][:1] == [(SCRIPTED_MODEL, 1)]
+    assert len(waits) <= 2
