@@ -15,6 +15,7 @@ from api.http.forwarded import TrustedProxies
 from api.limits.project_limiter import ProjectLimiter
 from api.limits.shared_streams import SharedStreams
 from api.metrics.collector import MetricsCollector
+from api.queueing.places import QueuePlaces
 from api.services import Services
 from api.streaming.archives import Archives
 from api.streaming.broadcaster import Broadcaster
@@ -26,6 +27,7 @@ from api.validation.queue_limits import QueueLimiter
 from models.access.exposure import may_be_open
 from models.chat.template_encoder import load_encoder
 from models.encryption.cipher import ContentCipher
+from models.forecast.published import PublishedForecasts
 from models.limits.exchange import Exchange
 from models.limits.windows import Windows
 from models.metrics.publisher import MetricPublisher
@@ -105,6 +107,12 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         body_budget=BodyBudget(settings.api_body_mib * _MIB),
         broadcaster=Broadcaster(subscriber, store.responses.statuses, loop, timings),
         wake_queue=WakeQueue(settings.redis_url),
+        queue_places=QueuePlaces(
+            store.forecasts,
+            PublishedForecasts(metrics_client),
+            is_on=settings.queue_places,
+            fresh_s=timings.queue_s,
+        ),
         encoder=encoders[0],
         aliases=_aliases(settings, [encoder.model_id for encoder in encoders]),
         cipher=ContentCipher(store.projects.encryption_key),

@@ -19,6 +19,7 @@ from api.http.body_budget import BodyBudget
 from api.limits.project_limiter import ProjectLimiter
 from api.limits.shared_streams import SharedStreams
 from api.metrics.collector import MetricsCollector
+from api.queueing.places import QueuePlaces
 from api.streaming.archives import Archives
 from api.streaming.broadcaster import Broadcaster
 from api.streaming.client_disconnect import ClientGoneError, find_client_check
@@ -72,6 +73,7 @@ class Services:
     body_budget: BodyBudget
     broadcaster: Broadcaster
     wake_queue: WakeQueue
+    queue_places: QueuePlaces
     encoder: ChatEncoder
     """Encoder of the model that a request names, or of the first served model."""
     cipher: ContentCipher

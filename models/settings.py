@@ -228,6 +228,9 @@ class Settings(BaseSettings):
     `response.reasoning_text.delta` and `.done`; `specification` as the specification does,
     `response.reasoning.delta` and `.done`. What is stored is the same; set it alike for all
     processes of the API. One request chooses by the header `Antiphon-Events`."""
+    queue_places: bool = True
+    """`true` tells clients where their queued responses are, and when they are expected to start
+    ([Waiting](protocol.md#waiting)); `false` leaves that out."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severe level that is logged."""
     script_tokens: int = Field(20, ge=1)

@@ -25,6 +25,8 @@ _LOOPBACK_NAMES = ("localhost", ".localhost")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _EXPOSED_HEADERS = [
     "x-request-id",
+    "Antiphon-Queue-Eta",
+    "Antiphon-Queue-Position",
     "Antiphon-Warning",
     "Retry-After",
     "Location",

@@ -13,6 +13,7 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
 from api.access.current import current_caller
+from api.queueing.answers import add_headers, to_notes
 from api.routes.item_pages import LoadedItems, read_page, to_given_item
 from api.routes.queries import ItemsQuery, ListQuery, ResponsePath, RetrieveQuery
 from api.services import project_id, services
@@ -69,7 +70,7 @@ def _create(body: CreateResponse) -> Response:
     if not is_new:
         return _repeat(body, record)
     if body.background:
-        return stream_events(app_services, record, start=0) if body.stream else _respond(record)
+        return stream_events(app_services, record, start=0) if body.stream else _accept(record)
     end = partial(clean_up, app_services, record)
     if body.stream:
         return stream_events(app_services, record, start=0, clean_up=end)
@@ -122,7 +123,11 @@ def retrieve(path: ResponsePath, query: RetrieveQuery) -> Response:
     if ENCRYPTED_CONTENT in query.include:
         output = encrypt_items(services().cipher, record.project_id, record.output)
         record = replace(record, output=output)
-    return _respond(record)
+    place = services().queue_places.find(record)
+    resource = to_resource(record).model_copy(update={"antiphon": to_notes(place)})
+    answer = _json(resource)
+    add_headers(answer, place)
+    return answer
 
 
 @blueprint.post("/<string:response_id>/cancel", responses={200: ResponseResource})
@@ -216,6 +221,17 @@ def _require(find: FindResponse, wire_id: str) -> ResponseRecord:
 
 def _respond(record: ResponseRecord) -> Response:
     return _json(to_resource(record))
+
+
+def _accept(record: ResponseRecord) -> Response:
+    """Answer with a new response in the background; its place comes from memory alone."""
+    app_services, answer = services(), _respond(record)
+    places = app_services.queue_places
+    places.add(record)
+    if places.is_due(record):
+        app_services.loop.run_later(places.refresh, record)
+    add_headers(answer, places.peek(record))
+    return answer
 
 
 def _json(answer: BaseModel) -> Response:

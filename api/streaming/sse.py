@@ -7,6 +7,7 @@ from typing import Protocol
 from flask import Response
 
 from api.event_loop.loop_body import CleanUp, LoopBody, Outlet, respond_with
+from api.queueing.announcer import PlaceAnnouncer
 from api.services import Services
 from api.streaming.event_names import read_naming
 from api.streaming.keep_alive import KeepAlive
@@ -20,6 +21,8 @@ from models.streams.event_log import LoggedEvent
 
 _KEEP_ALIVE = b": keep-alive\n\n"
 _DONE = b"data: [DONE]\n\n"
+_OPENING = ("response.created", "response.queued")
+"""Types of events that say nothing about the beginning of a response."""
 _PIECE_EVENTS = 64
 """Events that are written at once; the client is waited for after each piece."""
 
@@ -128,13 +131,26 @@ class EventStream(LoopBody):
 
     async def _send_all(self, outlet: Outlet) -> bool:
         """Send the events; return False if an error has ended them."""
-        keep_alive = KeepAlive(
-            self._services.timings.keep_alive_s, lambda: outlet.write(_KEEP_ALIVE)
+        timings, record = self._services.timings, self._tail.record
+        keep_alive = KeepAlive(timings.keep_alive_s, lambda: outlet.write(_KEEP_ALIVE))
+
+        def tell(comment: bytes) -> None:
+            keep_alive.note_sent()
+            outlet.write(comment)
+
+        announcer = PlaceAnnouncer(
+            self._services.queue_places,
+            self._services.loop,
+            record,
+            tell,
+            interval_s=timings.place_s,
         )
         try:
             async with aclosing(self._tail.follow()) as batches:
                 async for events in batches:
                     keep_alive.note_sent()
+                    if events[-1].type not in _OPENING:
+                        announcer.cancel()
                     await self._send_batch(outlet, events)
         except AppError as error:
             RECORDER.count(STREAM_DROPPED, "error")
@@ -144,6 +160,7 @@ class EventStream(LoopBody):
             outlet.write(_DONE)
             return True
         finally:
+            announcer.cancel()
             keep_alive.cancel()
 
     async def _send_batch(self, outlet: Outlet, events: list[LoggedEvent]) -> None:

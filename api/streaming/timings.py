@@ -9,6 +9,10 @@ class StreamTimings:
 
     keep_alive_s: float = 15.0
     """Time without an event after which a keep-alive comment is sent."""
+    place_s: float = 3.0
+    """Least time between two comments about the place of a queued response."""
+    queue_s: float = 2.0
+    """Least time between two reads of a project's queue, for the places of its responses."""
     watch_s: float = 1.0
     """Interval between two polls of the store for idle streams.
 

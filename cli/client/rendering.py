@@ -8,6 +8,7 @@ import typer
 from cli.client.bodies import iter_text
 from cli.client.clean_text import clean, clean_line
 from cli.client.output import note, print_json
+from cli.client.times import format_age
 
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input", "mcp_call": "arguments"}
 _BAD_ENDS = ("failed", "cancelled")
@@ -60,7 +61,19 @@ def summary_of(response: dict[str, Any]) -> str:
         parts.append(f"{usage['input_tokens']} tokens in, {usage['output_tokens']} out")
     if response.get("completed_at"):
         parts.append(f"{response['completed_at'] - response['created_at']} s")
+    if place := describe_place(response):
+        parts.append(place)
     return " · ".join(map(str, parts))
+
+
+def describe_place(response: dict[str, Any]) -> str:
+    """Return where a queued response is in the queue; nothing if the server does not say so."""
+    place = (response.get("antiphon") or {}).get("queue") or {}
+    position, eta_s = place.get("position"), place.get("eta_seconds")
+    parts = [] if position is None else [f"number {position} in the queue"]
+    if eta_s is not None:
+        parts.append(f"starts in about {format_age(eta_s)}")
+    return ", ".join(parts)
 
 
 def first_words(response: dict[str, Any], width: int = 50) -> str:

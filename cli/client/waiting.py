@@ -1,7 +1,7 @@
 """Waiting for the end of responses by reading them again."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from cli.client.events import TERMINAL
@@ -19,18 +19,22 @@ class WaitTimeoutError(Exception):
 
 
 def wait_for_end(
-    api: Api, ids: Sequence[str], timeout_s: float | None = None
+    api: Api,
+    ids: Sequence[str],
+    timeout_s: float | None = None,
+    on_wait: Callable[[dict[str, Any]], object] = lambda _: None,
 ) -> Iterator[dict[str, Any] | RequestFailedError]:
     """Yield each response when it has ended, or why it cannot be read.
 
-    An outage is waited out for `PATIENCE_S`. Raises `WaitTimeoutError` after `timeout_s` seconds.
+    An outage is waited out for `PATIENCE_S`. `on_wait` gets what is read of a response that has not
+    ended. Raises `WaitTimeoutError` after `timeout_s` seconds.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     waiting, pause_s = list(dict.fromkeys(ids)), _FIRST_PAUSE_S
     answered_at = time.monotonic()
     while waiting:
         for response_id in list(waiting):
-            ended = _read(api, response_id)
+            ended = _read(api, response_id, on_wait)
             is_away = api.has_answered and _is_outage(ended)
             if is_away and time.monotonic() < answered_at + PATIENCE_S:
                 break
@@ -46,12 +50,17 @@ def wait_for_end(
             pause_s = min(1.5 * pause_s, _MAX_PAUSE_S)
 
 
-def _read(api: Api, response_id: str) -> dict[str, Any] | RequestFailedError | None:
+def _read(
+    api: Api, response_id: str, on_wait: Callable[[dict[str, Any]], object]
+) -> dict[str, Any] | RequestFailedError | None:
     try:
         response: dict[str, Any] = api.retrieve(response_id)
     except RequestFailedError as error:
         return error
-    return response if response["status"] in TERMINAL else None
+    if response["status"] in TERMINAL:
+        return response
+    on_wait(response)
+    return None
 
 
 def _is_outage(ended: dict[str, Any] | RequestFailedError | None) -> bool:

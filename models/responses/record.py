@@ -38,9 +38,10 @@ class ResponseRecord:
     priority: int = 0
     """Order of claiming, highest first; derived from `service_tier`."""
     end_user: int = 0
-    """Digest of the end user, see `end_user_of`; read only when it is claimed, like `charged`."""
+    """Digest of the end user, see `end_user_of`."""
     charged: float = 0.0
-    """Tokens of earlier attempts that its flows have been charged for."""
+    """Tokens of earlier attempts that its flows have been charged for; read only when it is
+    claimed."""
     cancel_requested: bool = False
     created_at: datetime
     parameters: dict[str, Any]

@@ -53,6 +53,21 @@ class Usage(BaseModel):
         )
 
 
+class QueuePlaceResource(BaseModel):
+    """Place of a queued response."""
+
+    position: int | None
+    """1 for the next one of the queue; null before the time of `not_before`."""
+    eta_seconds: float | None
+    """Seconds until it is expected to start; null if that is not known."""
+
+
+class ServerNotes(BaseModel):
+    """What this server tells of a response beside the specification."""
+
+    queue: QueuePlaceResource
+
+
 class ResponseResource(BaseModel):
     """A response as clients see it. Sampling parameters are the values in effect, never null."""
 
@@ -93,3 +108,5 @@ class ResponseResource(BaseModel):
     user: str | None = Field(None, exclude_if=_is_none)
     truncation: Literal["auto", "disabled"]
     usage: Usage | None
+    antiphon: ServerNotes | None = Field(None, exclude_if=_is_none)
+    """Present while it is queued, where one response is read."""

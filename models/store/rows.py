@@ -19,11 +19,11 @@ COLUMNS = """
     r.id, r.project_id, r.model, r.status, r.background, r.store, r.attempt, r.priority,
     r.cancel_requested, r.content_key,
     r.created_at, r.parameters, r.metadata, r.previous_response_id, r.conversation_id,
-    r.finished_at, r.usage, r.error, r.incomplete_details, r.not_before
+    r.finished_at, r.usage, r.error, r.incomplete_details, r.not_before, r.end_user
 """
 
 CLAIM_COLUMNS = f"""
-    {COLUMNS}, r.checkpoint, r.isolated, r.tool_secrets, r.calls_begun, r.reservation, r.end_user,
+    {COLUMNS}, r.checkpoint, r.isolated, r.tool_secrets, r.calls_begun, r.reservation,
     r.charged, r.traceparent
 """
 """Columns for the process that claims or takes over a response: more than readers get."""

@@ -26,6 +26,7 @@ from models.store.finish import Finisher
 from models.store.idempotency_keys import IdempotencyKeys
 from models.store.items import Items
 from models.store.listing import ResponseLists
+from models.store.monitoring.forecasts import ForecastStates
 from models.store.monitoring.minutes import Minutes
 from models.store.monitoring.queue import Queue
 from models.store.partitions import Partitions
@@ -56,6 +57,7 @@ class Store:
     reaper: Reaper
     queue: Queue
     minutes: Minutes
+    forecasts: ForecastStates
     projects: Projects
     sizes: Sizes
     api_keys: ApiKeys
@@ -110,6 +112,7 @@ class Store:
             reaper=Reaper(database, codec),
             queue=Queue(database),
             minutes=Minutes(database),
+            forecasts=ForecastStates(database),
             projects=Projects(database),
             sizes=Sizes(database),
             api_keys=ApiKeys(database),

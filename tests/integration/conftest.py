@@ -25,6 +25,7 @@ from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from tests.integration.loop_bridge import bridge
 from tests.mcp.process import McpServerProcess
+from worker.maintenance.forecasts import ForecastPublisher
 from worker.maintenance.maintenance import Maintenance
 from worker.maintenance.retention import Retention
 from worker.process.timings import WorkerTimings
@@ -188,6 +189,13 @@ def maintenance(settings: Settings, maintenance_url: str) -> Iterator[Maintenanc
     """Return maintenance whose rounds the test runs."""
     changed = with_database(settings, maintenance_url)
     with contextlib.closing(Maintenance(changed, interval_s=0.02)) as made:
+        yield made
+
+
+@pytest.fixture
+def forecasts(settings: Settings, maintenance_url: str) -> Iterator[ForecastPublisher]:
+    """Return the publisher of forecasts, which the test has publish."""
+    with contextlib.closing(ForecastPublisher(with_database(settings, maintenance_url))) as made:
         yield made
 
 

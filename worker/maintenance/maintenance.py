@@ -31,6 +31,7 @@ from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
 from models.tracing.tracer import TRACER
 from models.vital_thread import VitalThread
+from worker.maintenance.forecasts import ForecastPublisher
 from worker.maintenance.minutes import MinuteWriter
 from worker.maintenance.removal import ProjectRemoval
 from worker.maintenance.retention import Retention
@@ -196,6 +197,7 @@ def main(settings: Settings, pulse: Path | None = None) -> None:
         maintenance.check_role(stopping)
     deliverer, retention = Deliverer(settings), Retention(settings)
     removal, minutes = ProjectRemoval(settings), MinuteWriter(settings)
+    forecasts = ForecastPublisher(settings)
     threads = [
         VitalThread(name, partial(run, stopping), is_daemon=False)
         for name, run in (
@@ -203,6 +205,7 @@ def main(settings: Settings, pulse: Path | None = None) -> None:
             ("retention", retention.run),
             ("removal", removal.run),
             ("minutes", minutes.run),
+            ("forecasts", forecasts.run),
         )
     ]
     for thread in threads:

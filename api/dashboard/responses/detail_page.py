@@ -13,6 +13,7 @@ from api.services import services
 from api.streaming.sse import stream_events
 from api.streaming.temporary import find_response, find_row, load_items
 from models.errors import ContentGoneError, InvalidRequestError
+from models.forecast.forecast import QueuePlace
 from models.ids import conversation_wire_id
 from models.responses.record import ResponseRecord, to_resource
 from models.responses.status import TERMINAL
@@ -30,6 +31,8 @@ class Detail:
     record: ResponseRecord
     resource: ResponseResource
     progress: Progress | None
+    place: QueuePlace | None
+    """Its place in the queue, while it is queued."""
 
     @property
     def id(self) -> str:
@@ -91,7 +94,8 @@ def stream(response_id: str) -> Response:
 
 def _make_detail(record: ResponseRecord) -> Detail:
     progress = services().store.progress.read(record.project_id, record.id)
-    return Detail(record=record, resource=to_resource(record), progress=progress)
+    place = services().queue_places.find(record)
+    return Detail(record=record, resource=to_resource(record), progress=progress, place=place)
 
 
 def _read_input(record: ResponseRecord) -> tuple[list[ItemView], bool]:

@@ -1,5 +1,6 @@
 """Following responses to their end: `antiphon wait` and `antiphon tail`."""
 
+import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -8,7 +9,17 @@ import typer
 from cli.client.clean_text import TextCleaner, clean_line
 from cli.client.options import Json, Key, ResponseId, ResponseIds, Url
 from cli.client.output import FAILED, fail, note, print_json, write
-from cli.client.rendering import describe_call, end_line, has_failed, print_ending, print_response
+from cli.client.rendering import (
+    describe_call,
+    describe_place,
+    end_line,
+    has_failed,
+    print_ending,
+    print_response,
+)
+
+_NOTE_S = 5.0
+"""Seconds between two notes about one response that waits."""
 
 
 def wait(
@@ -99,7 +110,7 @@ def wait_for(
 
     failed = False
     try:
-        for response in wait_for_end(api, ids, timeout_s):
+        for response in wait_for_end(api, ids, timeout_s, PlaceNotes().tell):
             if isinstance(response, Exception):
                 typer.echo(str(response), err=True)
                 failed = True
@@ -110,6 +121,22 @@ def wait_for(
         fail(f"not ended after {timeout_s:g} s: {' '.join(error.ids)}")
     if failed:
         raise typer.Exit(FAILED)
+
+
+class PlaceNotes:
+    """Notes for the person at the terminal of where queued responses are, some seconds apart."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[float, str]] = {}
+
+    def tell(self, response: dict[str, Any]) -> None:
+        """Say where a response is in the queue, if that has changed for some time."""
+        place, response_id = describe_place(response), response["id"]
+        told_at, told = self._told.get(response_id, (float("-inf"), ""))
+        now = time.monotonic()
+        if place and place != told and now - told_at >= _NOTE_S:
+            self._told[response_id] = now, place
+            note(f"{response_id}: {place}")
 
 
 class _TextPrinter:

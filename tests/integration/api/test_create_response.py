@@ -43,7 +43,7 @@ def test_a_background_response_is_answered_while_it_is_queued(
 
 
 _ONLY_IF_GIVEN = {
-    *("access_programs", "conversation", "image", "prompt_cache_options"),
+    *("access_programs", "antiphon", "conversation", "image", "prompt_cache_options"),
     *("prompt_cache_retention", "user"),
 }
 """Fields that are not in the specification, and absent unless the request has them."""

@@ -1,5 +1,6 @@
 """The page about one response: its items as text, its times, its events and its JSON."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.integration.dashboard.conftest import SignIn
 from tests.integration.dashboard.visitor import Visitor
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
+from worker.maintenance.forecasts import ForecastPublisher
 
 LIST = "/dashboard/responses"
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -36,6 +38,22 @@ def test_it_works(visitor: Visitor) -> None:
     assert '<span class="status completed">' in page
     assert "in-process" in page
     assert "data-live" not in page
+
+
+def test_a_queued_response_has_its_place(
+    visitor: Visitor, desk: Desk, forecasts: ForecastPublisher
+) -> None:
+    queued = desk.create(not_before=datetime.now(UTC) + timedelta(days=1))
+    ahead = desk.create()
+    forecasts.publish()
+
+    page = visitor.page(f"{LIST}/resp_{ahead.id.hex}")
+    later = visitor.page(f"{LIST}/resp_{queued.id.hex}/summary")
+
+    assert "<dt>Position</dt><dd>1</dd>" in page
+    assert "<dt>Not before</dt>" not in page
+    assert "<dt>Position</dt><dd>1</dd>" not in later
+    assert "<dt>Not before</dt>" in later
 
 
 def test_a_running_response_is_followed(visitor: Visitor, desk: Desk) -> None:

@@ -82,6 +82,7 @@ def _reach_for_responses(store: Store, mine: str, theirs: Tenant) -> Iterator[Ca
         mine, ListFilter(statuses=(ResponseStatus.COMPLETED, ResponseStatus.QUEUED))
     )
     yield lambda: store.lists.queues(mine)
+    yield lambda: store.forecasts.of_project(mine, theirs.finished.model)
     yield lambda: store.lists.read_page(mine, ListFilter(id_prefix=response_id.hex[:20]))
     yield lambda: store.progress.read(mine, response_id)
     yield lambda: store.chains.around(mine, response_id)
@@ -144,6 +145,7 @@ def keep_up(desk: Desk) -> Iterator[Callable[[], object]]:
     yield from _administer(store)
     yield store.projects.num_queued
     yield store.queue.states
+    yield store.forecasts.of_models
     yield store.queue.num_workers
     yield lambda: store.minutes.write([Reading(model=model, num_queued=1, totals={})])
     yield lambda: store.minutes.read(now, now, timedelta(minutes=1))

@@ -65,11 +65,13 @@ def settle(desk: Desk, project_id: str) -> Tenant:
         [{"type": "message", "id": GIVEN_ID, "role": "user", "content": word}],
     )
     temporary = replace(_respond(desk, project_id, word, store=False, content_key=b"k"), attempt=1)
+    running = _respond(desk, project_id, word)
+    desk.create(word, project_id=project_id)  # the last one: it stays queued
     return Tenant(
         project_id=project_id,
         word=word,
         finished=finished,
-        running=_respond(desk, project_id, word),
+        running=running,
         temporary=temporary,
         conversation_id=conversation_id,
         endpoint_id=endpoint_id,

@@ -130,8 +130,8 @@ class Laboratory:
 
 
 def _shown(row: Sequence[object]) -> str:
-    """Return a row without times, most of which are those of its reading."""
-    return str([value for value in row if not isinstance(value, datetime)])
+    """Return a row without times and ages, most of which are those of its reading."""
+    return str([value for value in row if not isinstance(value, datetime | float)])
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cli.client import events, waiting
-from cli.commands.responses import top
+from cli.client import events, rendering, waiting
+from cli.commands.responses import follow, top
 from tests.unit.cli.fake_api import Asked, FakeApi, Refusal, Stream, deltas, ending, response
 
 HOSTILE = ("He\x1b[3", "1mllo\x1b]0;ti", "tle\x07 \u202ethere\r", "\n\x9b2J!")
@@ -139,6 +139,25 @@ def test_waiting_prints_every_response_once_it_has_ended(api: FakeApi) -> None:
     result = api.run("wait", "resp_1", "resp_2", "resp_1")
 
     assert (result.exit_code, result.stdout) == (0, "Two.\nOne.\n")
+
+
+PLACE = {"queue": {"position": 7, "eta_seconds": 300.4}}
+
+
+@pytest.mark.parametrize("command", ["show", "wait"])
+def test_the_place_of_a_queued_response_is_told(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    notes: list[str] = []
+    monkeypatch.setattr(rendering, "note", notes.append)
+    monkeypatch.setattr(follow, "note", notes.append)
+    queued = response(status="queued", text="") | {"antiphon": PLACE}
+    api.on("GET", "/v1/responses/resp_1", queued, response(text="One."))
+
+    result = api.run(command, "resp_1")
+
+    assert result.exit_code == 0
+    assert "number 7 in the queue, starts in about 5m" in notes[0]
 
 
 def test_waiting_for_one_that_fails_exits_with_1(api: FakeApi) -> None:

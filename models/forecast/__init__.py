@@ -1,0 +1,1 @@
+"""Forecasts of when queued responses are claimed: their position in the queue, and their wait."""
