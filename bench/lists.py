@@ -23,6 +23,9 @@ import typer
 from bench.report import RESULTS, Circumstances, Goal, Measure, publish
 from cli.embedded import EmbeddedPostgres
 from cli.embedded.roles import APP, MAINTENANCE, OWNER
+from models.metrics.history import figures_of
+from models.metrics.readings import take_readings
+from models.metrics.totals import Snapshot
 from models.responses.status import ResponseStatus
 from models.store.listing import ListFilter
 from models.store.store import Store
@@ -73,15 +76,28 @@ def main(
         server = EmbeddedPostgres(Path(folder))
         with server:
             _fill(server, responses, projects)
-            url = server.url_of(APP)
-            with closing(Store.open(url, pool_size=1)) as store:
+            url, upkeep = server.url_of(APP), server.url_of(MAINTENANCE)
+            with closing(Store.open(url, maintenance_url=upkeep, pool_size=2)) as store:
                 measures = [
                     Measure(name=f"{name}, p95, ms", rounds=rounds, goal=Goal(at_most=_GOAL_MS))
-                    for name, read in _lists(store, projects).items()
+                    for name, read in (_lists(store, projects) | _graphs(store)).items()
                     for rounds in [_p95_of(read, times)]
                 ]
         server.discard()
     publish(f"Lists of {responses:,} responses", circumstances, measures, results)
+
+
+_FILL_MINUTES = """
+    INSERT INTO metric_minutes (minute, model, taken_at, num_queued, totals)
+    SELECT minute, model, minute + interval '0.2 s', mod(n, 50), (
+        SELECT json_object_agg(name, n * 7) FROM (
+            SELECT unnest(ARRAY['output', 'ended', 'failed']) AS name
+            UNION ALL SELECT 'wait ' || bound FROM generate_series(1, 15) bound
+            UNION ALL SELECT 'ttft ' || bound FROM generate_series(1, 16) bound) names)
+    FROM generate_series(1, 1500) n,
+         LATERAL (SELECT date_trunc('minute', now()) - n * interval '1 min' AS minute) t,
+         unnest(ARRAY['common', 'rare', 'new']) AS model
+"""
 
 
 def _fill(server: EmbeddedPostgres, num: int, projects: int) -> None:
@@ -109,6 +125,7 @@ def _fill(server: EmbeddedPostgres, num: int, projects: int) -> None:
                 "step": max(1, span_ms // num),
             }
             connection.execute(_FILL, values)
+        connection.execute(_FILL_MINUTES)
         connection.execute("VACUUM ANALYZE")
 
 
@@ -146,6 +163,27 @@ def _lists(store: Store, projects: int) -> dict[str, Callable[[], object]]:
         for name, more in filters.items()
     }
     return big | small | {"the queue": lambda: store.lists.queues("big")}
+
+
+def _graphs(store: Store) -> dict[str, Callable[[], object]]:
+    """Return what reads the figures of graphs of three models, and what writes a minute."""
+
+    def read(length: timedelta, step: timedelta) -> object:
+        seconds = int(step.total_seconds())
+        last = datetime.fromtimestamp(int(time.time()) // seconds * seconds, UTC)
+        rows = store.minutes.read(last - length, last, step)
+        return figures_of(rows, last - length, length // step, step)
+
+    def write() -> object:
+        queued = dict.fromkeys(("common", "rare", "new"), 0)
+        queued |= {state.model: state.num for state in store.queue.states()}
+        return store.minutes.write(take_readings(Snapshot(), queued))
+
+    return {
+        "graphs: 24 hours": lambda: read(timedelta(hours=24), timedelta(minutes=5)),
+        "graphs: 1 hour": lambda: read(timedelta(hours=1), timedelta(minutes=1)),
+        "graphs: the reading of a minute, written": write,
+    }
 
 
 def _reader(store: Store, project: Callable[[], str], asked: ListFilter) -> Callable[[], object]:
