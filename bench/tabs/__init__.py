@@ -1,0 +1,1 @@
+"""Cost of open tabs of the dashboard: tokens per second with and without their polling."""
