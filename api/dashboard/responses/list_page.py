@@ -71,11 +71,11 @@ def list_responses() -> str | Response:
         page, problem = Page(rows=[], filters=filters, is_first=True, next_after=""), error
     models = services().model_names(current_caller().project)
     choices = {"statuses": STATUS_NAMES, "ages": _AGES, "models": models}
-    body, seen = _render_rows(page)
+    seen = _digest(page)
     html = render(
         "responses.html",
         page=page,
-        rows=body,
+        rows=_render_rows(page, seen),
         seen=seen,
         problem=problem,
         filters=filters,
@@ -87,8 +87,9 @@ def list_responses() -> str | Response:
 @blueprint.get(f"{PATH}/responses/rows")
 def poll_responses() -> str | Response:
     """Return the rows of a page, or nothing at all if they are as they were `seen`."""
-    body, seen = _render_rows(_read_page(Filters.of(request.args)))
-    return Response(status=204) if request.args.get("seen") == seen else body
+    page = _read_page(Filters.of(request.args))
+    seen = _digest(page)
+    return Response(status=204) if request.args.get("seen") == seen else _render_rows(page, seen)
 
 
 def _read_page(filters: Filters) -> Page:
@@ -105,11 +106,14 @@ def _read_page(filters: Filters) -> Page:
     )
 
 
-def _render_rows(page: Page) -> tuple[str, str]:
-    """Return the rows, and a digest of what they show."""
+def _digest(page: Page) -> str:
+    """Return a digest of what the rows of a page show."""
     shown = [
         (row.id, row.record.status, row.record.attempt, int(row.duration_s) if row.is_active else 0)
         for row in page.rows
     ]
-    seen = hashlib.sha256(repr(shown).encode()).hexdigest()[:_SEEN_LENGTH]
-    return render("response_rows.html", page=page, seen=seen), seen
+    return hashlib.sha256(repr(shown).encode()).hexdigest()[:_SEEN_LENGTH]
+
+
+def _render_rows(page: Page, seen: str) -> str:
+    return render("response_rows.html", page=page, seen=seen)
