@@ -14,6 +14,7 @@ from api.access.current import current_caller
 from api.access.door import Door
 from api.access.open_connections import OpenConnections
 from api.access.sessions import Sessions
+from api.dashboard.shared_views import SharedViews
 from api.event_loop.loop import EventLoop
 from api.http.body_budget import BodyBudget
 from api.limits.project_limiter import ProjectLimiter
@@ -84,6 +85,8 @@ class Services:
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Ids of served models by their other names."""
     context_cache: ContextCache = field(default_factory=ContextCache)
+    shared_views: SharedViews[tuple[str, str]] = field(default_factory=SharedViews)
+    """Polled parts of the dashboard: what tells whether they have changed, and their HTML."""
 
     def for_model(self, model: str | None, project: ProjectRecord) -> "Services":
         """Return the services of the requested model.

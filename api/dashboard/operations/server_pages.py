@@ -20,8 +20,12 @@ def show_workers() -> str:
 
 @blueprint.get(f"{ADMIN_PATH}/workers/rows")
 def poll_workers() -> str:
-    """Return the part of the page that changes."""
-    return render("worker_rows.html", **_read_workers())
+    """Return the part of the page that changes, which is the same for all who may see it."""
+
+    def make() -> tuple[str, str]:
+        return "", render("worker_rows.html", **_read_workers())
+
+    return services().shared_views.get("workers", make)[1]
 
 
 @blueprint.get(f"{ADMIN_PATH}/audit")

@@ -87,9 +87,17 @@ def list_responses() -> str | Response:
 @blueprint.get(f"{PATH}/responses/rows")
 def poll_responses() -> str | Response:
     """Return the rows of a page, or nothing at all if they are as they were `seen`."""
+    asked = sorted((key, value) for key, value in request.args.items(multi=True) if key != "seen")
+    key = "responses", project_id(), request.host, *asked
+    seen, rows = services().shared_views.get(key, _poll_page)
+    return Response(status=204) if request.args.get("seen") == seen else rows
+
+
+def _poll_page() -> tuple[str, str]:
+    """Return a digest of the rows that are asked for, and the rows."""
     page = _read_page(Filters.of(request.args))
     seen = _digest(page)
-    return Response(status=204) if request.args.get("seen") == seen else _render_rows(page, seen)
+    return seen, _render_rows(page, seen)
 
 
 def _read_page(filters: Filters) -> Page:
