@@ -247,6 +247,7 @@ def test_top_shows_the_workers_until_q_is_typed(slow_server: AntiphonServer) -> 
     assert top.wait() == 0
 
 
+@pytest.mark.nightly
 def test_a_tail_survives_the_restart_of_the_api(slow_server: AntiphonServer) -> None:
     response_id = (
         slow_server.client().responses.create(model="default", input="Hi.", background=True).id

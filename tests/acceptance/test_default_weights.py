@@ -88,6 +88,7 @@ def ask(encoder: TemplateEncoder, question: str) -> list[int]:
     return encoder.encode(Prompt(instructions=None, items=[message]))
 
 
+@pytest.mark.nightly
 def test_answers_are_those_of_generate_from_every_position(
     encoder: TemplateEncoder, harness: Harness
 ) -> None:

@@ -73,6 +73,7 @@ def test_who_has_lost_the_key_makes_another_in_the_database(make_server: MakeSer
     assert len(listed.stdout.splitlines()) == 2, listed.stderr
 
 
+@pytest.mark.nightly
 def test_a_bootstrap_key_opens_a_new_server(make_server: MakeServer, tmp_path: Path) -> None:
     path = tmp_path / "key"
 

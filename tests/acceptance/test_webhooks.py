@@ -5,6 +5,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from tests.acceptance.conftest import MakeServer
 from tests.acceptance.server import ROOT, AntiphonServer
 from tests.integration.receiver import ALLOWED, Received, Receiver
@@ -19,6 +21,7 @@ def webhooks(server: AntiphonServer, *words: str) -> list[str]:
     return done.stdout.rstrip("\n").split("\t")
 
 
+@pytest.mark.nightly
 def test_every_end_is_told_also_when_the_deliverer_is_killed(make_server: MakeServer) -> None:
     server = make_server(webhook_networks=ALLOWED)
     client = server.client()

@@ -1,6 +1,7 @@
 """Fixtures of the integration tests: store, log, API and workers on real servers."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -194,8 +195,9 @@ def maintenance(settings: Settings, maintenance_url: str) -> Iterator[Maintenanc
 
 @pytest.fixture
 def forecasts(settings: Settings, maintenance_url: str) -> Iterator[ForecastPublisher]:
-    """Return the publisher of forecasts, which the test has publish."""
-    with contextlib.closing(ForecastPublisher(with_database(settings, maintenance_url))) as made:
+    """Return the publisher of forecasts, which the test has publish, every 2 s by its clock."""
+    changed, clock = with_database(settings, maintenance_url), itertools.count(0.0, 2.0)
+    with contextlib.closing(ForecastPublisher(changed, clock.__next__)) as made:
         yield made
 
 

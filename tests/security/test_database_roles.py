@@ -215,6 +215,7 @@ def scripted_server(tmp_path: Path) -> Iterator[AntiphonServer]:
     assert server.stop() == 0
 
 
+@pytest.mark.nightly
 def test_each_process_has_its_role_alone(scripted_server: AntiphonServer) -> None:
     answer = scripted_server.client().responses.create(model="default", input="Hello.")
     assert answer.status == "completed"

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 
 from models.forecast.forecast import forecast
 from models.forecast.published import LEAST_TTL_S, PublishedForecasts
@@ -27,7 +28,7 @@ INTERVAL_FACTOR = 10.0
 class ForecastPublisher:
     """Loop that measures what workers do, and publishes a forecast of each model's queue."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         """Open the connections."""
         assert settings.database_url is not None
         assert settings.redis_url is not None
@@ -38,6 +39,7 @@ class ForecastPublisher:
         )
         self._client = connect(settings.redis_url, max_connections=1)
         self._published = PublishedForecasts(self._client)
+        self._clock = clock
         self._meters: defaultdict[str, SpeedMeter] = defaultdict(SpeedMeter)
         self.outages = OutageLog(logger, "queue not forecast")
 
@@ -59,12 +61,12 @@ class ForecastPublisher:
 
     def publish(self) -> float:
         """Measure, and publish the forecast of each model; return the seconds until the next."""
-        began = time.monotonic()
+        began, at = time.monotonic(), self._clock()
         states = self._store.forecasts.of_models()
         interval_s = max(INTERVAL_S, INTERVAL_FACTOR * (time.monotonic() - began))
         for model, state in states.items():
             meter = self._meters[model]
-            meter.observe(began, state)
+            meter.observe(at, state)
             made = forecast(state, meter.speed())
             self._published.publish(model, made, ttl_s=max(LEAST_TTL_S, 3 * interval_s))
         return interval_s
