@@ -39,11 +39,11 @@ test: $(VENV)/.dev $(CLIENTS_VENV)/.installed $(NODE_MODULES) ## Run the tests, 
 ifdef T
 	$(BIN)/python -m pytest $(T)
 else
-	@$(MAKE) --no-print-directory --keep-going --jobs=4 test-processes test-others test-integration \
+	@$(MAKE) --no-print-directory --keep-going --jobs=5 test-processes test-others test-integration \
 		test-units test-workers
 endif
 
-# Most tests wait for servers half of the time, so that two cores run four groups, the longest first.
+# Most tests wait for servers half of the time, so that two cores run all five groups at once.
 # Each group has a process of its own, and does not inherit what the libraries of others left behind.
 test-processes: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/processes $(PROCESSES)

@@ -50,6 +50,7 @@ def generate(
     return events
 
 
+@pytest.mark.nightly
 def test_a_stream_goes_on_across_the_kill_of_its_worker(make_server: MakeServer) -> None:
     server = make_server(engine="transformers", dtype="float32")
     undisturbed = generate(server.client())

@@ -49,6 +49,7 @@ def test_transformers_gives_as_many_tokens_as_are_asked_for(folder: Path) -> Non
     assert speed > 0
 
 
+@pytest.mark.nightly
 def test_speeds_stand_beside_the_bound_and_beside_transformers(tmp_path: Path) -> None:
     results = tmp_path / "results.md"
 

@@ -30,6 +30,8 @@ NUM_CACHED = 128
 CACHE_BYTES = 1 << 22
 PROMPTS = [[(7 * n + 3 * size) % 120 for n in range(size)] for size in (60, 18, 1, 16)]
 SECOND_TURN = [5, 6, 7]
+BY_DAY = ("deepseek_v3", "gemma", "gpt2", "llama", "mistral", "mixtral", "phi3", "qwen2", "qwen3")
+"""Architectures that are tried with every change; the others by night."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,13 @@ def reference_of(config: PreTrainedConfig, folder: Path) -> Reference:
     return Reference(folder, answers, generated(model, follow_up, NUM_TOKENS))
 
 
-@pytest.fixture(scope="module", params=FULL_ATTENTION.values(), ids=list(FULL_ATTENTION))
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(config, id=name, marks=() if name in BY_DAY else pytest.mark.nightly)
+        for name, config in FULL_ATTENTION.items()
+    ],
+)
 def reference(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Reference:

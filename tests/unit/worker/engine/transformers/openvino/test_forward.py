@@ -163,6 +163,7 @@ def test_a_disk_that_is_full_costs_a_conversion_at_each_load(
     assert "the converted network is not kept" in caplog.text
 
 
+@pytest.mark.nightly
 def test_processes_that_start_together_convert_once(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", PREPARE, str(folder), str(tmp_path / "graphs")]
     pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
