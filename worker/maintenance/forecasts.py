@@ -12,10 +12,11 @@ from collections.abc import Callable
 from models.forecast.forecast import forecast
 from models.forecast.published import LEAST_TTL_S, PublishedForecasts
 from models.forecast.speed_meter import SpeedMeter
-from models.outages import OUTAGES, OutageLog
+from models.outages import OutageLog
 from models.settings import Settings
 from models.store.store import Store
 from models.streams.connection import connect
+from worker.maintenance.repetition import repeat
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +46,7 @@ class ForecastPublisher:
 
     def run(self, stopping: threading.Event) -> None:
         """Publish forecasts until `stopping` is set."""
-        delay_s = 0.0
-        while not stopping.wait(delay_s):
-            try:
-                delay_s = self.publish()
-            except OUTAGES as error:
-                delay_s = self.outages.failed(error)
-            else:
-                self.outages.succeeded()
+        repeat(self.publish, stopping, self.outages)
 
     def close(self) -> None:
         """Close every connection."""

@@ -92,14 +92,7 @@ class Maintenance:
         self._flows_from = 0.0
         self._outages = {
             step: OutageLog(logger, f"maintenance step {step} failed")
-            for step in (
-                "check_role",
-                "reclaim",
-                "release",
-                "wake",
-                "refresh_flows",
-                "write_minute",
-            )
+            for step in ("check_role", "reclaim", "release", "wake", "refresh_flows")
         }
 
     def run(self, stopping: threading.Event) -> None:

@@ -9,10 +9,11 @@ from collections import Counter
 
 from models.metrics.readings import take_readings
 from models.metrics.totals import MetricTotals
-from models.outages import OUTAGES, OutageLog
+from models.outages import OutageLog
 from models.settings import Settings
 from models.store.store import Store
 from models.streams.connection import connect
+from worker.maintenance.repetition import repeat
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +39,7 @@ class MinuteWriter:
 
     def run(self, stopping: threading.Event) -> None:
         """Write every minute until `stopping` is set."""
-        delay_s = 0.0
-        while not stopping.wait(delay_s):
-            try:
-                delay_s = self.write()
-            except OUTAGES as error:
-                delay_s = self._outages.failed(error)
-            else:
-                self._outages.succeeded()
+        repeat(self.write, stopping, self._outages)
 
     def close(self) -> None:
         """Close every connection."""
