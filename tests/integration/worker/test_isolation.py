@@ -1,6 +1,7 @@
 """Isolation: a response that may crash workers runs alone, and only in an idle worker."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from models.responses.status import ResponseStatus
@@ -15,8 +16,9 @@ _RUNNING = "SELECT id FROM responses WHERE status = 'in_progress'"
 
 def suspect(desk: Desk) -> Any:
     """Return a queued response that must run alone, older than any that the test adds."""
-    response = desk.create()
-    desk.sql("UPDATE responses SET isolated = true WHERE id = %s", response.id)
+    # Deferred until it is isolated: no worker can claim it in between.
+    response = desk.create(not_before=datetime.now(UTC) + timedelta(days=1))
+    desk.sql("UPDATE responses SET isolated = true, deferred = false WHERE id = %s", response.id)
     return response
 
 
@@ -58,6 +60,8 @@ def test_a_worker_that_is_never_idle_makes_room(
     eventually(lambda: desk.sql(_RUNNING) == [(busy.id,)])
     alone = suspect(desk)
     eventually(lambda: worker.runtime._running.is_standing_by)
+    # Claims are made one after the other: one that did not know yet has ended after this.
+    worker.run_queued().result()
     later = desk.create()
 
     worker.run_queued().result()

@@ -78,9 +78,12 @@ def eager(worker_timings: WorkerTimings) -> WorkerTimings:
 
 @pytest.fixture
 def fill(make_worker: MakeWorker, desk: Desk, eager: WorkerTimings) -> Fill:
-    """Return a function that starts a worker with so many places, and fills them."""
+    """Return a function that starts a worker with so many places, and fills them.
 
-    def start(num_places: int, num_tokens: int = 80) -> InProcessWorker:
+    All have run for long enough to be put off when it returns.
+    """
+
+    def start(num_places: int, num_tokens: int = 120) -> InProcessWorker:
         worker = make_worker(
             script_interval_ms=20,
             script_tokens=num_tokens,
@@ -89,8 +92,13 @@ def fill(make_worker: MakeWorker, desk: Desk, eager: WorkerTimings) -> Fill:
         )
         for _ in range(num_places):
             worker.run_queued()
-        query = "SELECT count(*) FROM responses WHERE status = 'in_progress'"
-        eventually(lambda: desk.sql(query) == [(num_places,)])
+        running = worker.runtime._running
+        eventually(
+            lambda: (
+                [each.run_s >= eager.preempt_run_s for each in running.preemptible()]
+                == [True] * num_places
+            )
+        )
         return worker
 
     return start
@@ -140,7 +148,7 @@ def test_a_project_with_nothing_running_gets_a_place_of_the_one_that_has_all(
     # The younger one, and either of the two that began at the same time may be that.
     assert sorted(attempts(desk, *greedy, other)) == [1, 1, 1, 2]
     for response in greedy:
-        check_events(desk, response, num_tokens=80)
+        check_events(desk, response, num_tokens=120)
     assert [desk.num_crashes(response) for response in greedy] == [0, 0, 0]
 
 
@@ -155,7 +163,7 @@ def test_an_end_user_with_nothing_running_gets_a_place_of_the_one_who_has_all(
     assert ended_first(desk, *greedy, other) == other.id
     assert sorted(attempts(desk, *greedy, other)) == [1, 1, 1, 2]
     for response in greedy:
-        check_events(desk, response, num_tokens=80)
+        check_events(desk, response, num_tokens=120)
 
 
 def test_flex_goes_first_whoever_has_most(fill: Fill, desk: Desk) -> None:
@@ -167,7 +175,7 @@ def test_flex_goes_first_whoever_has_most(fill: Fill, desk: Desk) -> None:
 
     assert ended_first(desk, *greedy, flex, other) == other.id
     assert attempts(desk, *greedy, flex, other) == [1, 1, 2, 1]
-    check_events(desk, flex, num_tokens=80)
+    check_events(desk, flex, num_tokens=120)
 
 
 def test_a_project_that_has_used_more_than_the_others_gets_no_place_of_theirs(
@@ -198,7 +206,7 @@ def test_places_of_projects_with_one_each_do_not_change_hands(fill: Fill, desk: 
 
 def test_a_single_place_changes_hands_ever_less_often(fill: Fill, desk: Desk) -> None:
     first = desk.create(project_id=desk.add_project("a"))
-    fill(1)
+    fill(1, num_tokens=80)
     second = desk.create(project_id=desk.add_project("b"))
 
     ended_first(desk, first, second)
