@@ -1,0 +1,1 @@
+"""Comparison of the engine with transformers on a tiny random network of each model family."""

@@ -1,0 +1,1 @@
+"""Model families, a table per group, a family per row."""
