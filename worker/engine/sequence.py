@@ -29,6 +29,7 @@ class Sequence:
         "digests",
         "fairness_key",
         "forced_prefix",
+        "has_long_positions",
         "id",
         "images",
         "matcher",
@@ -59,6 +60,8 @@ class Sequence:
         self.forced_prefix: ForcedPrefix | None = request.forced_prefix
         self.tokens = [*request.prompt, *request.generated]
         self.num_prompt = len(request.prompt)
+        self.has_long_positions = False
+        """True once it is longer than the length up to which the model has other positions."""
         self.num_computed = 0
         self.num_cached: int | None = None
         self.num_published = 0

@@ -55,6 +55,7 @@ class TransformersEngine(EngineLoop):
             BlockPool(self._runner.num_blocks, self._runner.block_size),
             max_sequences=config.max_sequences,
             max_batch_tokens=config.max_batch_tokens,
+            original_length=self._runner.original_length,
         )
         self._grammars = GrammarCompiler(
             self._load_tokenizer, config.grammar_limits, find_error=config.find_grammar_error

@@ -21,6 +21,8 @@ class Forward(Protocol):
     """Width of the logits."""
     eos_token_ids: frozenset[int]
     """End-of-sequence tokens of the network."""
+    original_length: int | None
+    """Number of tokens above which all positions of a sequence have other rotary factors."""
     context_length: int
     """Largest number of tokens of a sequence that both network and cache can hold."""
 

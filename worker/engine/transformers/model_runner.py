@@ -54,6 +54,11 @@ class ModelRunner:
         return self._compute.eos_token_ids
 
     @property
+    def original_length(self) -> int | None:
+        """Number of tokens above which all positions of a sequence have other rotary factors."""
+        return self._compute.original_length
+
+    @property
     def context_length(self) -> int:
         """Largest number of tokens of a sequence that both network and cache can hold."""
         return self._compute.context_length

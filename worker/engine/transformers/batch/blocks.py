@@ -118,10 +118,18 @@ class BlockPool:
             start = len(digests) * self.block_size
             end = start + self.block_size
             tokens = array("I", sequence.tokens[start:end])
-            parent = digests[-1] if digests else sequence.cache_salt
+            parent = digests[-1] if digests else self._root(sequence)
             chained = len(parent).to_bytes(4, "big") + parent + tokens.tobytes()
             for image in sequence.images:
                 if image.rows_within(start, end):
                     chained += image.digest
             digests.append(blake2b(chained, digest_size=_DIGEST_BYTES).digest())
         return digests[index]
+
+    @staticmethod
+    def _root(sequence: Sequence) -> bytes:
+        """Return the start of the chain of digests.
+
+        Keys with the rotary factors of long sequences are other ones.
+        """
+        return sequence.cache_salt + (b"long" if sequence.has_long_positions else b"")

@@ -9,6 +9,9 @@ from worker.engine.image_features import ImageRows
 from worker.engine.sequence import Sequence
 from worker.engine.transformers.batch.chunk import Chunk
 
+LONG_OFFSET = 1 << 24
+"""Number added to the positions of sequences that have the rotary factors of long ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -19,6 +22,8 @@ class Row:
     """Number of keys of the sequence, up to and including these tokens."""
     blocks: list[int]
     """Cache blocks that hold the keys."""
+    has_long_positions: bool = False
+    """True if the sequence has the rotary factors of long ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,16 @@ class Pack:
     """Index of the last token of each chunk that is its sequence's last, in batch order."""
     images: list[ImageRows]
     """Image tokens of the step, with their features."""
+
+    @property
+    def rotary_positions(self) -> list[int]:
+        """Positions, raised by `LONG_OFFSET` for sequences that have the factors of long ones."""
+        if not any(row.has_long_positions for row in self.rows):
+            return self.positions
+        offsets = [
+            LONG_OFFSET * row.has_long_positions for row in self.rows for _ in range(row.num_tokens)
+        ]
+        return [position + offset for position, offset in zip(self.positions, offsets, strict=True)]
 
 
 def pack(batch: list[Chunk], block_size: int) -> Pack:
@@ -73,7 +88,7 @@ def _num_keys(chunk: Chunk) -> int:
 def _row(chunk: Chunk, block_size: int) -> Row:
     num_keys = _num_keys(chunk)
     blocks = chunk.sequence.blocks[: -(-num_keys // block_size)]
-    return Row(chunk.num_tokens, num_keys, blocks)
+    return Row(chunk.num_tokens, num_keys, blocks, chunk.sequence.has_long_positions)
 
 
 def _image_rows(chunk: Chunk, place: int) -> list[ImageRows]:

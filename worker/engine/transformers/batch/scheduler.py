@@ -23,8 +23,17 @@ class Scheduler:
     response need no grouping here.
     """
 
-    def __init__(self, pool: BlockPool, *, max_sequences: int, max_batch_tokens: int) -> None:
+    def __init__(
+        self,
+        pool: BlockPool,
+        *,
+        max_sequences: int,
+        max_batch_tokens: int,
+        original_length: int | None = None,
+    ) -> None:
+        """Create a scheduler; `original_length` is that of the forward pass."""
         self._pool = pool
+        self._original_length = original_length
         self._max_sequences = max_sequences
         self._max_batch_tokens = max_batch_tokens
         self._max_running = max_sequences
@@ -37,6 +46,7 @@ class Scheduler:
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence, which must fit into the pool when it runs alone."""
+        sequence.has_long_positions = self._is_long(sequence)
         self.waiting.append(sequence)
 
     def remove(self, sequence: Sequence) -> None:
@@ -52,6 +62,7 @@ class Scheduler:
 
     def schedule(self) -> list[Chunk]:
         """Return the chunks of the next step; empty only if there is no sequence."""
+        self._restart_outgrown()
         self._grow_running()
         self._admit()
         return self._fill_budget()
@@ -75,6 +86,21 @@ class Scheduler:
         for chunk in batch:
             chunk.sequence.num_computed += chunk.num_tokens
             self._pool.publish(chunk.sequence)
+
+    def _is_long(self, sequence: Sequence) -> bool:
+        return self._original_length is not None and len(sequence.tokens) > self._original_length
+
+    def _restart_outgrown(self) -> None:
+        """Compute sequences anew that have become longer than the original length.
+
+        All of their keys change with the rotary factors.
+        """
+        for sequence in self.running:
+            if self._is_long(sequence) and not sequence.has_long_positions:
+                self._pool.release(sequence)
+                sequence.has_long_positions = True
+                sequence.digests.clear()
+                self._pool.adopt_prefix(sequence)
 
     def _grow_running(self) -> None:
         for sequence in list(self.running):

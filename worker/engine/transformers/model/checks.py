@@ -18,10 +18,6 @@ from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.torch_forward.attention import AttentionOptions, LayerShape
 
-# Their angles depend on the longest sequence of the batch, so other sequences in it would change
-# the results.
-_BATCH_DEPENDENT_ROPE = frozenset({"dynamic", "longrope"})
-
 # Minimum correlation of logits computed in two ways. It is low for 16-bit types, as their rounding
 # may route a token to another expert.
 _MIN_CORRELATION = {torch.float32: 0.9999}
@@ -67,13 +63,10 @@ def layer_shapes(model: Any) -> list[LayerShape]:
     """Return the KV-cache shape of each layer, in the order of the layers.
 
     Raises `UnsupportedModelError` for a model with a layer that bypasses transformers' attention
-    interface or does not attend to all preceding tokens, with rotary positions that depend on the
-    batch, or without a limit on the logits it computes.
+    interface or does not attend to all preceding tokens, or without a limit on the logits it
+    computes.
     """
     config = model.config.get_text_config()
-    rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type") in _BATCH_DEPENDENT_ROPE:
-        raise UnsupportedModelError(f"it has rotary positions of type {rope['rope_type']}")
     other_types = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
     if other_types:
         raise UnsupportedModelError(f"it has layers of type {', '.join(sorted(other_types))}")

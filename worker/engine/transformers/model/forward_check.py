@@ -68,14 +68,20 @@ def reference_logits(model: Any, batches: Batches) -> NDArray[Any]:
 
 @torch.inference_mode()
 def computed_logits(
-    forward: Callable[[Pack], Tensor], block_size: int, batches: Batches
+    forward: Callable[[Pack], Tensor],
+    block_size: int,
+    batches: Batches,
+    original_length: int | None = None,
 ) -> NDArray[Any]:
     """Return logits [positions, vocab] from `forward`, in the order of `reference_logits`.
 
     The cache of `forward` must have room for each group of prompts; its blocks are used from the
-    first on.
+    first on. `original_length` is that of the forward pass.
     """
-    return np.concatenate([_compute_batch(forward, block_size, batch) for batch in batches])
+    longest = original_length or max(len(prompt) for batch in batches for prompt in batch)
+    return np.concatenate(
+        [_compute_batch(forward, block_size, batch, longest) for batch in batches]
+    )
 
 
 def deviation(reference: NDArray[Any], computed: NDArray[Any]) -> Deviation:
@@ -97,10 +103,12 @@ def _make_prompt(length: int, vocab_size: int) -> list[int]:
 
 
 def _compute_batch(
-    forward: Callable[[Pack], Tensor], block_size: int, batch: list[list[int]]
+    forward: Callable[[Pack], Tensor], block_size: int, batch: list[list[int]], longest_short: int
 ) -> NDArray[Any]:
     pool = BlockPool(NUM_CACHED_TOKENS // block_size, block_size)
     sequences = [_make_sequence(number, prompt) for number, prompt in enumerate(batch)]
+    for sequence, prompt in zip(sequences, batch, strict=True):
+        sequence.has_long_positions = len(prompt) > longest_short
     rows: dict[str, list[NDArray[Any]]] = {sequence.id: [] for sequence in sequences}
     while running := [sequence for sequence in sequences if sequence.num_pending]:
         for sequence in running:

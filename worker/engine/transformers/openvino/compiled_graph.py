@@ -72,7 +72,7 @@ def step_inputs(packed: Pack) -> dict[str, NDArray[Any]]:
     rows = packed.rows
     return {
         "input_ids": np.array(packed.token_ids, np.int64),
-        "position_ids": np.array(packed.positions, np.int64),
+        "position_ids": np.array(packed.rotary_positions, np.int64),
         "sampled_rows": np.array(packed.sampled_rows, np.int64),
         "past_lens": _int32(row.num_keys - row.num_tokens for row in rows),
         "subsequence_begins": _int32(accumulate((row.num_tokens for row in rows), initial=0)),

@@ -8,6 +8,7 @@ from worker.engine.interface import EngineConfig
 from worker.engine.transformers.model.forward_check import check_prompts, reference_logits
 from worker.engine.transformers.model.loader import end_token_ids, load_network, text_config_name
 from worker.engine.transformers.model.memory import stored_dtype
+from worker.engine.transformers.model.positions import split_positions
 from worker.engine.transformers.openvino.network import Network
 from worker.engine.transformers.openvino.tracing import trace
 from worker.engine.transformers.openvino.upcast import compute_in_float32
@@ -35,6 +36,7 @@ def convert(config: EngineConfig) -> Network:
     model.set_attn_implementation("eager")
     reference = reference_logits(model, prompts)
     model.set_attn_implementation({text_config_name(model.config): ATTENTION_NAME})
+    original_length = split_positions(model)
     with suppress(ValueError):  # the network has no experts
         model.set_experts_implementation(_EXPERTS)
     return Network(
@@ -43,5 +45,6 @@ def convert(config: EngineConfig) -> Network:
         vocab_size=vocab_size,
         eos_token_ids=end_token_ids(model),
         max_positions=max_positions,
+        original_length=original_length,
         reference=reference,
     )

@@ -79,6 +79,7 @@ class OpenVinoForward:
         compiled.allocate(self.num_blocks)
         self.vocab_size = network.vocab_size
         self.eos_token_ids = network.eos_token_ids
+        self.original_length = network.original_length
         num_slots = self.num_blocks * self.block_size
         self.context_length = min(num_slots, network.max_positions or num_slots)
         self._images: ImageEncoder | None = None
@@ -231,9 +232,8 @@ def _compile_and_check(
     try:
         compiled = CompiledGraph(network.graph, execution)
         compiled.allocate(NUM_CACHED_TOKENS // compiled.block_size)
-        computed = computed_logits(
-            compiled, compiled.block_size, check_prompts(network.vocab_size, network.max_positions)
-        )
+        prompts = check_prompts(network.vocab_size, network.max_positions)
+        computed = computed_logits(compiled, compiled.block_size, prompts, network.original_length)
     except (RuntimeError, ValueError) as error:  # ValueError: a wrong number of logits
         raise GraphError(_summarize(error)) from error
     found = deviation(network.reference, computed)

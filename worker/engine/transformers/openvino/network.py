@@ -37,6 +37,8 @@ class Network:
     eos_token_ids: frozenset[int]
     max_positions: int | None
     """Longest sequence in tokens that the network has positions for, if its config states one."""
+    original_length: int | None
+    """Number of tokens above which all positions of a sequence have other rotary factors."""
     source: Any = field(repr=False)
     """Owner of the memory of the graph's constants: the model it was traced from, or None for a
     graph from a file. Must live as long as the graph, even once that is compiled."""

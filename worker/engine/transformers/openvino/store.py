@@ -17,7 +17,7 @@ from worker.engine.transformers.openvino.graph_file import read_graph, write_gra
 from worker.engine.transformers.openvino.network import Network
 from worker.engine.transformers.openvino.precision import Weights
 
-_FORMAT = 1
+_FORMAT = 2
 """Version of the files and of the conversion; networks of another are converted again."""
 _PACKAGES = ("openvino", "torch", "transformers")
 _CONFIGS = ("config.json", "generation_config.json")
@@ -53,6 +53,7 @@ def read_network(folder: Path) -> Network | None:
             vocab_size=int(manifest["vocab_size"]),
             eos_token_ids=frozenset(manifest["eos_token_ids"]),
             max_positions=manifest["max_positions"],
+            original_length=manifest["original_length"],
             reference=np.load(folder / _REFERENCE, allow_pickle=False),
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError):
@@ -75,6 +76,7 @@ def write_network(network: Network, folder: Path) -> None:
         "vocab_size": network.vocab_size,
         "eos_token_ids": sorted(network.eos_token_ids),
         "max_positions": network.max_positions,
+        "original_length": network.original_length,
         "sizes": sizes,
     }
     (temporary / _MANIFEST).write_text(json.dumps(manifest))

@@ -31,6 +31,7 @@ from worker.engine.transformers.model.forward_check import (
 )
 from worker.engine.transformers.model.loader import end_token_ids, load_model, text_config_name
 from worker.engine.transformers.model.memory import free_bytes
+from worker.engine.transformers.model.positions import positions_by_batch, split_positions
 from worker.engine.transformers.model.vision import (
     ImageEncoder,
     check_images,
@@ -75,6 +76,7 @@ class TorchForward:
         `ModelTooLargeError`.
         """
         self._model = load_model(config)
+        self.original_length = split_positions(self._model)
         self.block_size = BLOCK_SIZE
         text_config = self._model.config.get_text_config()
         layers = layer_shapes(self._model)
@@ -176,9 +178,11 @@ class TorchForward:
             prompts = [[prompt] for batch in prompts for prompt in batch]
         name = text_config_name(self._model.config)
         self._model.set_attn_implementation({name: "eager"})
-        reference = reference_logits(self._model, prompts)
+        with positions_by_batch(self._model):
+            reference = reference_logits(self._model, prompts)
         self._model.set_attn_implementation({name: ATTENTION_NAME})
-        found = deviation(reference, computed_logits(self, BLOCK_SIZE, prompts))
+        computed = computed_logits(self, BLOCK_SIZE, prompts, self.original_length)
+        found = deviation(reference, computed)
         if not found.correlation >= min_correlation(self._model.dtype):
             raise UnsupportedModelError(
                 f"its results differ from those of transformers ({found.correlation:.4f})"

@@ -108,7 +108,7 @@ def host_indices(packed: Pack, shape: StepShape, scratch_slot: int) -> Tensor:
     num_blocks = chain((len(row.blocks) for row in packed.rows), zeros)
     sections = [
         [*packed.token_ids, *zeros],
-        [*packed.positions, *zeros],
+        [*packed.rotary_positions, *zeros],
         [*packed.write_slots, *[scratch_slot] * num_missing],
         [*packed.sampled_rows, *[0] * (shape.num_sampled - len(packed.sampled_rows))],
         [*(row.num_keys for row in packed.rows), *zeros],

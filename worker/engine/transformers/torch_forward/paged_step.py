@@ -120,7 +120,7 @@ def paged_inputs(
     )
     return StepInputs(
         token_ids=torch.tensor([packed.token_ids], device=device),
-        positions=torch.tensor([packed.positions], device=device),
+        positions=torch.tensor([packed.rotary_positions], device=device),
         sampled_rows=torch.tensor(packed.sampled_rows, dtype=torch.long, device=device),
         attention=step,
     )

@@ -13,10 +13,18 @@ BLOCK_SIZE = 4
 
 
 def scheduler_with(
-    num_blocks: int = 100, max_sequences: int = 8, max_batch_tokens: int = 16
+    num_blocks: int = 100,
+    max_sequences: int = 8,
+    max_batch_tokens: int = 16,
+    original_length: int | None = None,
 ) -> tuple[Scheduler, BlockPool]:
     pool = BlockPool(num_blocks, BLOCK_SIZE)
-    scheduler = Scheduler(pool, max_sequences=max_sequences, max_batch_tokens=max_batch_tokens)
+    scheduler = Scheduler(
+        pool,
+        max_sequences=max_sequences,
+        max_batch_tokens=max_batch_tokens,
+        original_length=original_length,
+    )
     return scheduler, pool
 
 
@@ -185,3 +193,33 @@ def test_a_sequence_alone_is_computed_in_smaller_chunks_until_they_are_blocks() 
     scheduler.remove(long)
     scheduler.add(other)
     assert step(scheduler) == {"other": 16}
+
+
+def test_a_sequence_that_outgrows_the_original_length_is_computed_anew() -> None:
+    scheduler, pool = scheduler_with(original_length=10)
+    short, crossing = sequence_of("short", 3), sequence_of("crossing", 9)
+    scheduler.add(short)
+    scheduler.add(crossing)
+    step(scheduler)
+    assert step(scheduler) == {"short": 1, "crossing": 1}
+    assert not crossing.has_long_positions
+
+    assert step(scheduler) == {"short": 1, "crossing": 11}
+    assert (short.has_long_positions, crossing.has_long_positions) == (False, True)
+    assert step(scheduler) == {"short": 1, "crossing": 1}
+
+    scheduler.remove(short)
+    scheduler.remove(crossing)
+    assert pool.num_available == 100
+
+
+def test_blocks_of_short_and_of_long_sequences_are_not_shared() -> None:
+    scheduler, _ = scheduler_with(original_length=10)
+    for name, num_tokens, num_computed in (
+        *(("a short", 9, 9), ("a long one", 12, 12)),
+        *(("a short one again", 9, 1), ("a long one again", 12, 4)),
+    ):
+        sequence = sequence_of(name, num_tokens)
+        scheduler.add(sequence)
+        assert step(scheduler) == {name: num_computed}
+        scheduler.remove(sequence)

@@ -8,7 +8,6 @@ from transformers import (
     FalconConfig,
     Gemma2Config,
     Gemma3TextConfig,
-    LlamaConfig,
     MambaConfig,
     MistralConfig,
     Qwen3NextConfig,
@@ -28,7 +27,6 @@ BART: dict[str, Any] = {
     "decoder_attention_heads": 4,
 }
 _FULL = ["full_attention"] * 2
-DYNAMIC_ROPE: dict[str, Any] = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
 
 REFUSED = {
     "sliding layers": (Gemma3TextConfig(**SIZES, head_dim=16), "sliding_attention"),
@@ -47,7 +45,6 @@ REFUSED = {
         FalconConfig(vocab_size=128, hidden_size=32, num_hidden_layers=2, num_attention_heads=4),
         "antiphon_paged",
     ),
-    "positions of the whole batch": (LlamaConfig(**SIZES, rope_parameters=DYNAMIC_ROPE), "dynamic"),
     "positions of its own counting": (
         BartConfig(vocab_size=128, **BART, is_decoder=True, forced_eos_token_id=None),
         "depend on what else",
