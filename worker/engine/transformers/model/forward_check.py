@@ -3,10 +3,12 @@
 The reference is the plain network with transformers' attention, which computes each prompt alone.
 The forward pass computes the prompts as it would serve them: a short one, a long one in chunks, and
 several of different lengths in one batch, the last tokens of each one at a time, as in decoding.
-The logits at the ends of the prompts are compared. The reference logits of an OpenVINO graph,
-computed in float32, are stored with the graph.
+The long one exceeds any window or other border that the configuration names, up to `MAX_BORDER`,
+as a network's masks and positions may change there. The logits at the ends of the prompts are
+compared. The reference logits of an OpenVINO graph, computed in float32, are stored with the graph.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,10 +28,14 @@ from worker.engine.transformers.batch.packing import Pack, pack
 Batches = list[list[list[int]]]
 """Groups of prompts (token ids). The prompts of a group are computed together."""
 
-NUM_CACHED_TOKENS = 320
-"""Tokens of a cache that holds any group of check prompts, also in blocks of 32."""
+MAX_BORDER = 600
+"""Longest border that a prompt is made to cross; others would take too long at every load."""
 
-_PROMPT_LENGTHS = ((5,), (200,), (70, 35, 17))
+_SHORT_LENGTHS, _RAGGED_LENGTHS = (5,), (70, 35, 17)
+_LONG_LENGTH = 200
+_BORDER_NAMES = re.compile("window|chunk|top_?k|original_max_position|keep")
+_BLOCK_SLACK = 3 * 32
+"""Tokens by which blocks may exceed a group of prompts."""
 _CHUNK_TOKENS = 64
 _NUM_COMPARED = 4
 """Number of final positions of each prompt whose logits are compared."""
@@ -47,13 +53,36 @@ class Deviation:
     """Correlation of the logits at the position where it is lowest."""
 
 
-def check_prompts(vocab_size: int, max_positions: int | None) -> Batches:
-    """Return the check prompts for a network, cut to the number of positions it supports."""
-    longest = max_positions or NUM_CACHED_TOKENS
-    return [
-        [_make_prompt(min(length, longest), vocab_size) for length in lengths]
-        for lengths in _PROMPT_LENGTHS
+def check_length(config: Any) -> int:
+    """Return the length of the longest check prompt for a network with this configuration.
+
+    It exceeds every border that the language model's configuration names, up to `MAX_BORDER`.
+    """
+    values = config.get_text_config().to_dict()
+    borders = [
+        value
+        for name, value in values.items()
+        if _BORDER_NAMES.search(name) and isinstance(value, int) and value <= MAX_BORDER
     ]
+    return max(_LONG_LENGTH, max(borders, default=0) + _CHUNK_TOKENS // 2)
+
+
+def check_prompts(
+    vocab_size: int, max_positions: int | None, longest: int = _LONG_LENGTH
+) -> Batches:
+    """Return the check prompts for a network, cut to the number of positions it supports.
+
+    `longest` is the length of the longest one.
+    """
+    return [
+        [_make_prompt(min(length, max_positions or length), vocab_size) for length in lengths]
+        for lengths in (_SHORT_LENGTHS, (longest,), _RAGGED_LENGTHS)
+    ]
+
+
+def num_cached_tokens(batches: Batches) -> int:
+    """Return the tokens of a cache that holds any group of prompts, also in blocks of 32."""
+    return _BLOCK_SLACK + max(sum(map(len, batch)) for batch in batches)
 
 
 @torch.inference_mode()
@@ -105,7 +134,7 @@ def _make_prompt(length: int, vocab_size: int) -> list[int]:
 def _compute_batch(
     forward: Callable[[Pack], Tensor], block_size: int, batch: list[list[int]], longest_short: int
 ) -> NDArray[Any]:
-    pool = BlockPool(NUM_CACHED_TOKENS // block_size, block_size)
+    pool = BlockPool(num_cached_tokens([batch]) // block_size, block_size)
     sequences = [_make_sequence(number, prompt) for number, prompt in enumerate(batch)]
     for sequence, prompt in zip(sequences, batch, strict=True):
         sequence.has_long_positions = len(prompt) > longest_short

@@ -5,7 +5,11 @@ from contextlib import suppress
 import torch
 
 from worker.engine.interface import EngineConfig
-from worker.engine.transformers.model.forward_check import check_prompts, reference_logits
+from worker.engine.transformers.model.forward_check import (
+    check_length,
+    check_prompts,
+    reference_logits,
+)
 from worker.engine.transformers.model.loader import end_token_ids, load_network, text_config_name
 from worker.engine.transformers.model.memory import stored_dtype
 from worker.engine.transformers.model.positions import split_positions
@@ -32,7 +36,8 @@ def convert(config: EngineConfig) -> Network:
     vocab_size = int(text.vocab_size)
     positions = getattr(text, "max_position_embeddings", None)
     max_positions = int(positions) if positions else None
-    prompts = check_prompts(vocab_size, max_positions)
+    longest = check_length(model.config)
+    prompts = check_prompts(vocab_size, max_positions, longest)
     model.set_attn_implementation("eager")
     reference = reference_logits(model, prompts)
     model.set_attn_implementation({text_config_name(model.config): ATTENTION_NAME})
@@ -45,6 +50,7 @@ def convert(config: EngineConfig) -> Network:
         vocab_size=vocab_size,
         eos_token_ids=end_token_ids(model),
         max_positions=max_positions,
+        check_length=longest,
         original_length=original_length,
         reference=reference,
     )

@@ -16,11 +16,11 @@ from worker.engine.interface import (
 )
 from worker.engine.transformers.batch.packing import Pack
 from worker.engine.transformers.model.forward_check import (
-    NUM_CACHED_TOKENS,
     Deviation,
     check_prompts,
     computed_logits,
     deviation,
+    num_cached_tokens,
 )
 from worker.engine.transformers.model.memory import (
     check_fits,
@@ -231,8 +231,8 @@ def _compile_and_check(
 ) -> tuple[CompiledGraph, Deviation]:
     try:
         compiled = CompiledGraph(network.graph, execution)
-        compiled.allocate(NUM_CACHED_TOKENS // compiled.block_size)
-        prompts = check_prompts(network.vocab_size, network.max_positions)
+        prompts = check_prompts(network.vocab_size, network.max_positions, network.check_length)
+        compiled.allocate(num_cached_tokens(prompts) // compiled.block_size)
         computed = computed_logits(compiled, compiled.block_size, prompts, network.original_length)
     except (RuntimeError, ValueError) as error:  # ValueError: a wrong number of logits
         raise GraphError(_summarize(error)) from error

@@ -37,6 +37,8 @@ class Network:
     eos_token_ids: frozenset[int]
     max_positions: int | None
     """Longest sequence in tokens that the network has positions for, if its config states one."""
+    check_length: int
+    """Length of the longest prompt of the load check."""
     original_length: int | None
     """Number of tokens above which all positions of a sequence have other rotary factors."""
     source: Any = field(repr=False)

@@ -53,6 +53,7 @@ def read_network(folder: Path) -> Network | None:
             vocab_size=int(manifest["vocab_size"]),
             eos_token_ids=frozenset(manifest["eos_token_ids"]),
             max_positions=manifest["max_positions"],
+            check_length=manifest["check_length"],
             original_length=manifest["original_length"],
             reference=np.load(folder / _REFERENCE, allow_pickle=False),
         )
@@ -76,6 +77,7 @@ def write_network(network: Network, folder: Path) -> None:
         "vocab_size": network.vocab_size,
         "eos_token_ids": sorted(network.eos_token_ids),
         "max_positions": network.max_positions,
+        "check_length": network.check_length,
         "original_length": network.original_length,
         "sizes": sizes,
     }

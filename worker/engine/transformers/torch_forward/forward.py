@@ -24,6 +24,7 @@ from worker.engine.transformers.model.checks import (
     min_correlation,
 )
 from worker.engine.transformers.model.forward_check import (
+    check_length,
     check_prompts,
     computed_logits,
     deviation,
@@ -173,7 +174,8 @@ class TorchForward:
         Detects networks with attention masks of their own.
         """
         longest = min(self.context_length, self.num_blocks * BLOCK_SIZE // 4)
-        prompts = check_prompts(self.vocab_size, longest)
+        length = check_length(self._model.config)
+        prompts = check_prompts(self.vocab_size, longest, length)
         if self.num_blocks < _MIN_BATCH_CHECK_BLOCKS:
             prompts = [[prompt] for batch in prompts for prompt in batch]
         name = text_config_name(self._model.config)

@@ -10,9 +10,10 @@ from openvino import opset13 as ops
 
 from worker.engine.interface import EngineConfig
 from worker.engine.transformers.model.forward_check import (
-    NUM_CACHED_TOKENS,
+    Batches,
     check_prompts,
     computed_logits,
+    num_cached_tokens,
 )
 from worker.engine.transformers.openvino.compiled_graph import CompiledGraph
 from worker.engine.transformers.openvino.forward import prepare_network
@@ -49,16 +50,18 @@ def read(folder: Path) -> ReadNetwork:
 def compiled(network: Network, execution: Execution = EXACT) -> CompiledGraph:
     """Compile a network with a KV cache that holds the prompts of the forward check."""
     graph = CompiledGraph(network.graph, execution)
-    graph.allocate(NUM_CACHED_TOKENS // graph.block_size)
+    graph.allocate(num_cached_tokens(_prompts_for(network)) // graph.block_size)
     return graph
 
 
 def logits_of(network: Network, execution: Execution = EXACT) -> np.ndarray:
     """Return the graph's logits for the prompts of the forward check, [positions, vocab]."""
     graph = compiled(network, execution)
-    return computed_logits(
-        graph, graph.block_size, check_prompts(network.vocab_size, network.max_positions)
-    )
+    return computed_logits(graph, graph.block_size, _prompts_for(network))
+
+
+def _prompts_for(network: Network) -> Batches:
+    return check_prompts(network.vocab_size, network.max_positions, network.check_length)
 
 
 def matrices(network: Network) -> list[Any]:

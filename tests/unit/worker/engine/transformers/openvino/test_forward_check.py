@@ -1,6 +1,13 @@
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
+from transformers import LlamaConfig, MistralConfig
+from transformers.models.llama import modeling_llama
 
+from tests.unit.worker.engine.tiny_networks import SIZES, saved
 from tests.unit.worker.engine.transformers.openvino.conftest import (
     EXACT,
     ReadNetwork,
@@ -8,7 +15,14 @@ from tests.unit.worker.engine.transformers.openvino.conftest import (
     logits_of,
     with_weight,
 )
-from worker.engine.transformers.model.forward_check import check_prompts, computed_logits, deviation
+from worker.engine.interface import EngineConfig, UnsupportedModelError
+from worker.engine.transformers.model.forward_check import (
+    check_length,
+    check_prompts,
+    computed_logits,
+    deviation,
+)
+from worker.engine.transformers.model_runner import ModelRunner
 from worker.engine.transformers.openvino.forward import GraphError, _compile_and_check
 
 
@@ -52,6 +66,46 @@ def test_prompts_are_ragged_and_as_long_as_the_network_allows() -> None:
 
     assert sizes == [[5], [64], [64, 35, 17]]
     assert max(max(prompt) for batch in check_prompts(7, None) for prompt in batch) < 7
+
+
+def test_a_prompt_is_longer_than_any_border_that_the_configuration_names() -> None:
+    windows = MistralConfig(sliding_window=512)
+
+    assert check_length(LlamaConfig()) == 200
+    assert check_length(windows) > 512
+    assert check_length(MistralConfig(sliding_window=4096)) == 200
+    assert len(check_prompts(512, None, check_length(windows))[1][0]) == check_length(windows)
+
+
+@pytest.mark.parametrize("forward", ["openvino", "torch"])
+@pytest.mark.parametrize("border", [100, 300])
+def test_a_network_that_masks_more_than_it_says_is_refused(
+    border: int, forward: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Transformers' own attention then forgets all but the last tokens of long prompts."""
+    attend = modeling_llama.eager_attention_forward
+
+    def forgetful(*packed: Any, **options: Any) -> Any:
+        module, query, key, value, mask = packed
+        if key.shape[2] > border:
+            mask = mask.clone()
+            mask[..., -1:, : border // 2] = torch.finfo(mask.dtype).min
+        return attend(module, query, key, value, mask, **options)
+
+    window: dict[str, Any] = {"max_position_embeddings": 512, "keep_window_size": border}
+    saved(LlamaConfig(**SIZES, **window), tmp_path)
+    monkeypatch.setattr(modeling_llama, "eager_attention_forward", forgetful)
+
+    with pytest.raises(UnsupportedModelError, match="differ from those of transformers"):
+        ModelRunner(
+            EngineConfig(
+                folder=tmp_path,
+                kv_cache_bytes=1 << 22,
+                max_sequences=1,
+                dtype="float32",
+                forward=forward,
+            )
+        )
 
 
 def test_a_graph_gives_what_transformers_gives(read: ReadNetwork) -> None:
