@@ -62,7 +62,8 @@ def end_token_ids(model: Any) -> frozenset[int]:
     generation = model.generation_config
     ids = generation.eos_token_id if generation is not None else None
     if ids is None:
-        ids = model.config.get_text_config().eos_token_id
+        # Not every configuration of a language part has it.
+        ids = getattr(model.config.get_text_config(), "eos_token_id", None)
     if ids is None:
         return frozenset()
     return frozenset([ids] if isinstance(ids, int) else ids)
