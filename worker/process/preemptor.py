@@ -16,7 +16,8 @@ from worker.process.timings import WorkerTimings
 
 logger = logging.getLogger(__name__)
 
-MAX_DOUBLINGS = 5
+MAX_RUNS = 32
+"""Multiple of the shortest run after which a response may always be put off."""
 
 
 class Preemptor:
@@ -24,8 +25,9 @@ class Preemptor:
 
     A `flex` response yields to a queued `priority` response of its project at once, and to any
     other that is not `flex` after a wait. After a wait, too, a project or end user of whom nothing
-    runs gets the place of the youngest response of the one that has most places here. The response
-    is requeued, and its task then claims the next one in the fair order.
+    runs gets the place of a response of the one that has most places here: of those that have been
+    claimed least often, the youngest. The response is requeued, and its task then claims the next
+    one in the fair order.
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class Preemptor:
         victim = self._flex_for_priority(candidates) or self._victim_of_next(candidates)
         if victim is not None and self._running.release(victim):
             victim.wait()
+            # Whoever waits next, also if it is the same project again, waits for its own time.
+            self._waiting_since = (None, 0.0)
             self._store.claims.hand_back([victim.handed_back_record()])
             logger.info("response put off", extra={"response_id": victim.record.id.hex})
 
@@ -96,20 +100,23 @@ class Preemptor:
             # A summary would begin again.
             if each.recorder.is_logged and each.run_s >= self._needed_run_s(each.record)
         ]
+        # Each is put off about as often as the others, and may be again the sooner for it.
+        rested.sort(key=lambda each: -each.record.attempt)
         flex = [each for each in rested if each.record.priority < 0]
-        return flex[-1] if flex else self._youngest_of_largest(waiting, rested)
+        return flex[-1] if flex else self._last_of_largest(waiting, rested)
 
     def _needed_run_s(self, record: ResponseRecord) -> float:
-        """Return how long a response must have run: twice as long after each time it was put off.
+        """Return how long a response must have run: longer after each time that it was put off.
 
-        So each attempt makes progress, and a response is put off only a few times.
+        So each attempt makes more progress than the one before, and all that is computed again when
+        a response goes on stays within a small share of what it generates.
         """
-        return self._min_run_s * 2.0 ** min(record.attempt - 1, MAX_DOUBLINGS)
+        return self._min_run_s * min(record.attempt, MAX_RUNS)
 
-    def _youngest_of_largest(
+    def _last_of_largest(
         self, waiting: Waiting, candidates: Sequence[Generation]
     ) -> Generation | None:
-        """Return the youngest response of the rival with most places here; None without one.
+        """Return the last candidate of the rival with most places here; None without one.
 
         A rival has several places, or all that there are: else places would only change hands.
         """

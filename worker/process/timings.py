@@ -28,11 +28,11 @@ class WorkerTimings:
     """Time without claims of responses whose content is in Redis, after Redis was unreachable."""
     preempt_s: float = 0.25
     """Interval between two looks at what is queued while this worker has no room."""
-    preempt_after_s: float = 1.75
+    preempt_after_s: float = 1.4
     """Time for which a project or end user has nothing running before a response of another is put
     off for it."""
     preempt_run_s: float = 2.0
-    """Time from its first token for which a response runs before it is put off; it doubles each
-    time that it is claimed again."""
+    """Time from its first token for which a response runs before it is put off; so much longer
+    each time that it is claimed again."""
     charge_s: float = 5.0
     """Interval between two charges of the running responses for their tokens so far."""

@@ -92,16 +92,16 @@ def fill(make_worker: MakeWorker, desk: Desk, eager: WorkerTimings) -> Fill:
         )
         for _ in range(num_places):
             worker.run_queued()
-        running = worker.runtime._running
-        eventually(
-            lambda: (
-                [each.run_s >= eager.preempt_run_s for each in running.preemptible()]
-                == [True] * num_places
-            )
-        )
+        wait_for_runs(worker, num_places, eager.preempt_run_s)
         return worker
 
     return start
+
+
+def wait_for_runs(worker: InProcessWorker, num: int, run_s: float) -> None:
+    """Wait until so many responses run, each for so long at least."""
+    running = worker.runtime._running
+    eventually(lambda: [each.run_s >= run_s for each in running.preemptible()] == [True] * num)
 
 
 def attempts(desk: Desk, *responses: ResponseRecord) -> list[int]:
@@ -211,11 +211,24 @@ def test_a_single_place_changes_hands_ever_less_often(fill: Fill, desk: Desk) ->
 
     ended_first(desk, first, second)
 
-    # A run takes 0.2 s at first, then 0.4, 0.8 ...: the whole response is 1.6 s long.
+    # A run takes 0.2 s at first, then 0.4, 0.6 ...: the whole response is 1.6 s long.
     assert 2 <= attempts(desk, first)[0] <= 4
     assert attempts(desk, second)[0] <= 4
     for response in (first, second):
         check_events(desk, response, num_tokens=80)
+
+
+def test_those_that_were_put_off_least_often_are_next(fill: Fill, desk: Desk) -> None:
+    greedy = [desk.create() for _ in range(2)]
+    worker = fill(2, num_tokens=400)
+    project_id = desk.add_project("other")
+
+    for _ in range(2):
+        wait_for_runs(worker, 2, 0.5)
+        other = desk.create(project_id=project_id, **_SHORT)
+        eventually(partial(is_over, desk, other))
+
+    eventually(lambda: attempts(desk, *greedy) == [2, 2])
 
 
 def test_a_long_response_is_charged_while_it_runs(fill: Fill, desk: Desk) -> None:
