@@ -61,6 +61,7 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
     unstored = UnstoredContents(client, ended_ttl_s=settings.unstored_seconds)
     loop = EventLoop(settings.api_threads)
     authenticator = Authenticator(store.api_keys, store.projects, may_be_open=may_be_open(settings))
+    sessions = Sessions(authenticator, store.database.vault, client)
     limits_client = connect(settings.redis_url, timeout_s=_LIMITS_TIMEOUT_S)
     shared_streams = SharedStreams(
         Exchange(limits_client),
@@ -88,8 +89,8 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
         unstored=unstored,
         loop=loop,
         authenticator=authenticator,
-        sessions=Sessions(authenticator, store.database.vault, client),
-        open_connections=OpenConnections(loop, authenticator.valid_ids),
+        sessions=sessions,
+        open_connections=OpenConnections(loop, sessions.still_valid),
         access_log=AccessLog(store.api_keys, store.audit),
         windows=windows,
         limiter=limiter,

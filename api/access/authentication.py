@@ -7,7 +7,7 @@ from flask import Flask, Response, g, request
 from api.access.access_log import AccessLog
 from api.access.authenticator import Authenticator
 from api.access.current import current_caller
-from api.access.open_connections import OpenConnections, RevocableBody
+from api.access.open_connections import OpenConnections, Opener, RevocableBody
 from api.access.route_scopes import DASHBOARD, PUBLIC, SCOPES
 from api.access.sessions import Sessions
 from api.event_loop.loop_body import LoopBody
@@ -23,7 +23,7 @@ def install_authentication(
     connections: OpenConnections,
     access_log: AccessLog,
 ) -> None:
-    """Refuse requests without a valid key of the needed scope; end answers of revoked keys."""
+    """Refuse requests without a valid key of the needed scope; end what revoked keys have open."""
 
     def identify() -> Caller:
         if request.blueprint == DASHBOARD:
@@ -44,8 +44,9 @@ def install_authentication(
     def guard(response: Response) -> Response:
         body = cast(object, response.response)
         if isinstance(body, LoopBody):
-            key_id = current_caller().key_id
-            response.response = RevocableBody(body, key_id, connections)  # type: ignore[assignment]
+            caller = current_caller()
+            opener = Opener(caller.key_id, caller.session_id)
+            response.response = RevocableBody(body, opener, connections)  # type: ignore[assignment]
         return response
 
     app.before_request(authenticate)

@@ -6,8 +6,9 @@ session is valid no longer than its key.
 """
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 import redis
@@ -15,6 +16,7 @@ from flask import Request
 from itsdangerous import BadData, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
+from api.access.open_connections import Opener
 from models.access.caller import Caller
 from models.encryption.vault import SecretVault
 from models.errors import InvalidApiKeyError, UnavailableError
@@ -41,6 +43,9 @@ class KnownKeys(Protocol):
 
     def of_key(self, key_id: str) -> Caller | None:
         """Return the caller that a key stands for; None if it is not valid."""
+
+    def valid_ids(self, key_ids: Collection[str | None]) -> Collection[str | None]:
+        """Return those of some keys that are valid; None stands for none at all."""
 
 
 class Sessions:
@@ -81,13 +86,37 @@ class Sessions:
             with _within_reach():
                 self._client.delete(_LIVE + content[_ID])
 
+    def still_valid(self, openers: Collection[Opener]) -> set[Opener]:
+        """Return those openers whose key is valid and whose session has not ended.
+
+        While Redis is away, sessions count as not ended: nothing is streamed from it then.
+        """
+        valid = self._authenticator.valid_ids({opener.key_id for opener in openers})
+        ended = self._ended({opener.session_id for opener in openers if opener.session_id})
+        return {
+            opener
+            for opener in openers
+            if opener.key_id in valid and opener.session_id not in ended
+        }
+
+    def _ended(self, session_ids: Collection[str]) -> set[str]:
+        ordered = list(session_ids)
+        if not ordered:
+            return set()
+        try:
+            live = self._client.mget([_LIVE + session_id for session_id in ordered])
+        except redis.RedisError:
+            return set()
+        return {each for each, key_id in zip(ordered, live, strict=True) if key_id is None}
+
     def _find(self, cookie: str) -> Caller | None:
         content = self._read(cookie)
         if content is None:
             return None
         with _within_reach():
             is_live = self._client.exists(_LIVE + content[_ID])
-        return self._authenticator.of_key(content[_KEY]) if is_live else None
+        caller = self._authenticator.of_key(content[_KEY]) if is_live else None
+        return None if caller is None else replace(caller, session_id=content[_ID])
 
     def _read(self, cookie: str) -> Mapping[str, str] | None:
         """Return the content of a cookie that was made here; None of any other."""

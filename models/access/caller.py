@@ -14,6 +14,8 @@ class Caller:
     project: ProjectRecord
     key_id: str | None = None
     """None while the server is open, and needs no key."""
+    session_id: str | None = None
+    """Session of the dashboard that stands for the key; None for a key in a header."""
     scopes: frozenset[Scope] = ALL_SCOPES
 
     @property
