@@ -52,13 +52,14 @@ class BoundedPool(Executor):
         self, client: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> "Future[T]":
         """Run a function in a thread once it is the client's turn."""
-        call = partial(function, *args, **kwargs)
+        future: Future[T] = Future()
+        call = partial(_fulfil, future, partial(function, *args, **kwargs))
         with self._lock:
             if self._num_running < self._max_running:
                 self._num_running += 1
-                return self._threads.submit(self._run, call)
-            future: Future[T] = Future()
-            self._waiting.setdefault(client, deque()).append(partial(_fulfil, future, call))
+                self._threads.submit(self._run, call)
+            else:
+                self._waiting.setdefault(client, deque()).append(call)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -92,15 +93,22 @@ class BoundedPool(Executor):
             self._waiting[client] = calls
         return call
 
-    def _run(self, call: Callable[[], T]) -> T:
+    def _run(self, call: Callable[[], object]) -> None:
+        """Run a call, and then those that wait: to hand them to other threads would cost more."""
         _current.pool = self
-        try:
-            return call()
-        finally:
-            _current.pool = None
-            with self._lock:
-                self._num_running -= 1
-                self._start_some()
+        next_call: Callable[[], object] | None = call
+        while next_call is not None:
+            next_call()
+            next_call = self._go_on()
+        _current.pool = None
+
+    def _go_on(self) -> Callable[[], object] | None:
+        """Return the next call for the calling thread; None if its place is given up."""
+        with self._lock:
+            if self._waiting and self._num_running <= self._max_running:
+                return self._take_next()
+            self._num_running -= 1
+            return None
 
 
 @contextmanager
