@@ -1,18 +1,22 @@
 """Pictures of the dashboard for docs/images: `python -m tests.browser.screenshots`.
 
-A server with the default weights answers what it is asked, so that there is something to show.
+A server with the default weights answers what it is asked, so that there is something to show; only
+the day of the graphs is made up.
 """
 
 import re
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from openai import OpenAI
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.acceptance.server import ROOT, AntiphonServer, make_in
 from tests.browser.chromium import ABSENT, find_chromium
+from tests.browser.drawn_day import write_day
 from tests.polling import eventually
 
 _IMAGES = ROOT / "docs/images"
@@ -39,6 +43,7 @@ def main() -> None:
         server.start()
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         try:
+            _fill_graphs(server)
             _take_all(browser.new_page, server, _fill(server.client()))
         finally:
             browser.close()
@@ -70,6 +75,13 @@ def _fill(client: OpenAI) -> str:
     return made[0].id
 
 
+def _fill_graphs(server: AntiphonServer) -> None:
+    words = shlex.split((server.data_dir / "run" / "env").read_text())
+    address = dict(word.split("=", 1) for word in words)["DATABASE_ADMIN_URL"]
+    with psycopg.connect(address, autocommit=True) as connection:
+        write_day(connection.execute, "default")
+
+
 def _take_all(new_page: Any, server: AntiphonServer, response_id: str) -> None:
     looks = {"light": ("light", _WIDE), "dark": ("dark", _WIDE), "narrow": ("light", _NARROW)}
     for look, (scheme, size) in looks.items():
@@ -78,6 +90,7 @@ def _take_all(new_page: Any, server: AntiphonServer, response_id: str) -> None:
             "responses": "/dashboard/responses",
             "response": f"/dashboard/responses/{response_id}",
             "playground": f"/dashboard/playground?from={response_id}",
+            "graphs": "/dashboard/admin/graphs",
         }.items():
             page.goto(path)
             if name == "playground":
