@@ -94,9 +94,9 @@ class ConnectionPool:
         self._engine.dispose()
 
     def _begin_session(self, connection: psycopg.Connection[Any], _record: object) -> None:
-        if self._is_shared:
-            connection.prepare_threshold = None
         _prepare_session(connection)
+        # Planning takes longer than most statements: it is done once, and not the first five times.
+        connection.prepare_threshold = None if self._is_shared else 0
 
     def _replace_stale_sessions(self, context: ExceptionContext) -> None:
         """Make SQLAlchemy replace every connection of the pool after certain errors."""

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 
 from models.database.connection import Database
 from models.responses.record import ResponseRecord
@@ -16,6 +16,7 @@ from models.responses.status import ResponseStatus
 from models.store.content.codec import PARAMETERS, ContentCodec
 from models.store.content.row_cipher import RowCipher, as_json
 from models.store.fairness.charges import ENTER_FLOWS
+from models.store.fairness.recent_flows import RecentFlows
 from models.store.idempotency_keys import RequestKey, take_key
 from models.store.rows import (
     COLUMNS,
@@ -26,14 +27,15 @@ from models.store.rows import (
     to_record,
 )
 
-# One statement is one transaction: the row and its items are written together or not at all, and so
-# is the lock on its conversation, which is released when the response ends.
-_CREATE = text(f"""
-    WITH locked AS (
+_LOCKED = """
+    locked AS (
         UPDATE conversations SET running_id = :id
         WHERE project_id = :project_id AND id = :conversation_id AND running_id IS NULL
         RETURNING id
-    ), created AS (
+    ),
+"""
+_CREATED = """
+    created AS (
         INSERT INTO responses (id, project_id, model, status, background, store, priority,
                                previous_response_id, conversation_id, metadata, parameters,
                                content_key, tool_secrets, created_at, reservation, end_user,
@@ -43,16 +45,37 @@ _CREATE = text(f"""
                CAST(:parameters AS json), :content_key, :tool_secrets, :created_at,
                CAST(:reservation AS json), :end_user, :traceparent, :not_before,
                CAST(:not_before AS timestamptz) IS NOT NULL
-        WHERE CAST(:conversation_id AS uuid) IS NULL OR EXISTS (SELECT FROM locked)
+        {condition}
         RETURNING id, project_id, model, priority, end_user, deferred
     ), written AS (
         INSERT INTO items (response_id, direction, position, project_id, body)
         SELECT created.id, 'input', item.position - 1, created.project_id, item.body
         FROM created, json_array_elements(CAST(:items AS json))
             WITH ORDINALITY AS item (body, position)
-    ), {ENTER_FLOWS}
-    SELECT id FROM created
-""")
+    )
+"""
+
+
+def _creation(*, has_conversation: bool, enters_flows: bool) -> TextClause:
+    """Return the statement that creates a response; each part that it lacks is time saved.
+
+    One statement is one transaction: the row and its items are written together or not at all, and
+    so is the lock on its conversation, which is released when the response ends.
+    """
+    condition = "WHERE EXISTS (SELECT FROM locked)" if has_conversation else ""
+    return text(
+        f"WITH {_LOCKED if has_conversation else ''} {_CREATED.format(condition=condition)}"
+        f"{',' + ENTER_FLOWS if enters_flows else ''} SELECT id FROM created"
+    )
+
+
+_CREATE = {
+    (has_conversation, enters_flows): _creation(
+        has_conversation=has_conversation, enters_flows=enters_flows
+    )
+    for has_conversation in (False, True)
+    for enters_flows in (False, True)
+}
 
 _GET = select_records(
     f"""
@@ -102,6 +125,7 @@ class Responses:
     def __init__(self, database: Database, codec: ContentCodec) -> None:
         self._database = database
         self._codec = codec
+        self._recent_flows = RecentFlows()
 
     def new_content_key(self, project_id: str, response_id: UUID) -> bytes | None:
         """Return the key of the content of a new stored response; None if that is in the clear."""
@@ -115,7 +139,31 @@ class Responses:
         Returns False if its conversation is unknown or another response is using it. Raises
         `KeyTakenError` if the key is taken. In both cases nothing is stored.
         """
-        values = {
+        values = self._values_of(new, items)
+        enters_flows = new.not_before is None and not self._recent_flows.has(new)
+        statement = _CREATE[new.conversation_id is not None, enters_flows]
+        if key is None:
+            with self._database.statement(new.project_id) as connection:
+                is_created = connection.execute(statement, values).first() is not None
+        else:
+            is_created = self._create_with(key, new, statement, values)
+        if is_created and enters_flows:
+            self._recent_flows.add(new)
+        return is_created
+
+    def _create_with(
+        self, key: RequestKey, new: ResponseRecord, statement: TextClause, values: dict[str, Any]
+    ) -> bool:
+        digest = self._codec.keyed_digest(new.project_id, "request", key.digest)
+        with self._database.transaction(new.project_id) as connection:
+            take_key(connection, new, replace(key, digest=digest))
+            if connection.execute(statement, values).first() is not None:
+                return True
+            connection.rollback()
+        return False
+
+    def _values_of(self, new: ResponseRecord, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        return {
             "id": new.id,
             "project_id": new.project_id,
             "model": new.model,
@@ -135,16 +183,6 @@ class Responses:
             "not_before": new.not_before,
             "items": as_json(self._codec.items_of_response(new, "input", items)),
         }
-        if key is None:
-            with self._database.statement(new.project_id) as connection:
-                return connection.execute(_CREATE, values).first() is not None
-        digest = self._codec.keyed_digest(new.project_id, "request", key.digest)
-        with self._database.transaction(new.project_id) as connection:
-            take_key(connection, new, replace(key, digest=digest))
-            if connection.execute(_CREATE, values).first() is not None:
-                return True
-            connection.rollback()
-        return False
 
     def get_unstored(self, project_id: str, response_id: UUID) -> ResponseRecord | None:
         """Return the row, without content, of a `store: false` response; None if unknown."""

@@ -193,6 +193,22 @@ def test_what_flows_do_not_know_is_claimed_if_there_is_nothing_else(
     assert desk.claim().id == queued.id
 
 
+def test_flows_that_a_response_counts_on_in_vain_are_entered_by_the_next_refresh(
+    desk: Desk, sql: RunSql
+) -> None:
+    first = desk.create()
+    sql("DELETE FROM project_flows")
+    sql("DELETE FROM user_flows")
+    second = desk.create()
+    assert sql("SELECT 1 FROM project_flows") == []
+
+    desk.store.flows.refresh()
+
+    assert sql("SELECT project_id FROM project_flows") == [(DEFAULT_PROJECT,)]
+    assert sql("SELECT project_id FROM user_flows") == [(DEFAULT_PROJECT,)]
+    assert [each.id for each in run_off(desk, desk.hire(), 2)] == [first.id, second.id]
+
+
 def test_one_end_user_does_not_starve_another(desk: Desk) -> None:
     queue(desk, 50, end_user=1)
     queue(desk, 5, end_user=2)
