@@ -4,7 +4,7 @@ Loads torch, which transformers' processors import, but only for models that tak
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from cachetools import LRUCache
 
 from models.errors import InvalidRequestError
 from models.media.images import ImageFile, decode_image
+from models.media.processor_loading import load_processor
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +31,9 @@ class PreparedImage:
 
     digest: bytes
     text: str
-    """Text of the image in a prompt: `num_tokens` image tokens and the delimiters around them."""
+    """Text of the image in a prompt: its tokens and the delimiters around them."""
     num_tokens: int
+    """Number of tokens in it that the network replaces by features."""
     inputs: Mapping[str, Any]
     """Input arrays of the vision encoder, by name."""
 
@@ -52,11 +54,20 @@ class PlacedImage:
 class ImageReader:
     """Preprocessor of images, one at a time, with a cache of the latest."""
 
-    def __init__(self, processor: Any, max_cached_bytes: int = MAX_CACHED_BYTES) -> None:
-        """Create a reader; an image of more than `max_cached_bytes` is prepared each time."""
+    def __init__(
+        self,
+        processor: Any,
+        feature_token_ids: Collection[int],
+        max_cached_bytes: int = MAX_CACHED_BYTES,
+    ) -> None:
+        """Create a reader; an image of more than `max_cached_bytes` is prepared each time.
+
+        `feature_token_ids` are the tokens that the network replaces by features of an image.
+        """
         self._processor = processor
         self.image_token: str = processor.image_token
-        self.image_token_id: int = processor.image_token_id
+        """What chat templates write for an image, which may be another token."""
+        self.feature_token_ids = frozenset(feature_token_ids)
         self._lock = Lock()  # also bounds memory: decoded images are large
         self._cache: LRUCache[bytes, PreparedImage] = LRUCache(
             max_cached_bytes, getsizeof=lambda image: image.num_bytes
@@ -75,21 +86,25 @@ class ImageReader:
     def _prepare(self, file: ImageFile, param: str) -> PreparedImage:
         image = decode_image(file, param)
         try:
-            output = self._processor(
-                text=[self.image_token],
-                images=[image],
-                return_tensors="np",
-                return_text_replacement_offsets=True,
-            )
+            return self.prepare_decoded(image, file.digest)
         except ValueError as error:
             message = f"{param} cannot be prepared for this model: {error}"
             raise InvalidRequestError(message, param=param, code="invalid_image") from error
+
+    def prepare_decoded(self, image: Any, digest: bytes) -> PreparedImage:
+        """Preprocess a decoded image; raise `ValueError` if the processor refuses it."""
+        output = self._processor(
+            text=[self.image_token],
+            images=[image],
+            return_tensors="np",
+            return_text_replacement_offsets=True,
+        )
         [[replaced]] = output.pop("text_replacement_offsets")
         token_ids = output["input_ids"][0].tolist()
         return PreparedImage(
-            digest=file.digest,
+            digest=digest,
             text=replaced["replacement"],
-            num_tokens=token_ids.count(self.image_token_id),
+            num_tokens=sum(token in self.feature_token_ids for token in token_ids),
             inputs={name: array for name, array in output.items() if name not in _PROMPT_NAMES},
         )
 
@@ -114,7 +129,7 @@ class ImageReader:
 
     def place(self, token_ids: Sequence[int], images: Sequence[PreparedImage]) -> list[PlacedImage]:
         """Return the positions of each image's tokens in the encoded result of `expand`."""
-        positions = [n for n, token in enumerate(token_ids) if token == self.image_token_id]
+        positions = [n for n, token in enumerate(token_ids) if token in self.feature_token_ids]
         placed = []
         for image in images:
             placed.append(PlacedImage(image, positions[: image.num_tokens]))
@@ -130,15 +145,17 @@ def load_image_reader(folder: Path) -> ImageReader | None:
     names = ("processor_config.json", "preprocessor_config.json")
     if not any((folder / name).is_file() for name in names):
         return None
-    from transformers import AutoProcessor
+    from transformers import AutoConfig
 
-    loader: Any = AutoProcessor
     try:
-        processor = loader.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, backend="pil"
-        )
-    except (ImportError, OSError, ValueError) as error:
+        processor = load_processor(folder)
+        config: Any = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (ImportError, OSError, TypeError, ValueError) as error:
         logger.warning("no images: the processor cannot be loaded", extra={"error": str(error)})
         return None
-    has_images = hasattr(processor, "image_processor") and hasattr(processor, "image_token_id")
-    return ImageReader(processor) if has_images else None
+    has_images = hasattr(processor, "image_processor") and hasattr(processor, "image_token")
+    image_token_id = getattr(config, "image_token_id", None)
+    if not has_images or image_token_id is None:
+        return None
+    delimiters = getattr(config, "visual_indicator_token_ids", ())
+    return ImageReader(processor, (image_token_id, *delimiters))

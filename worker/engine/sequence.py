@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from worker.engine.interface import Delta, FinishReason, ForcedPrefix, GenerationRequest, Logprobs
 
 if TYPE_CHECKING:
-    from worker.engine.image_features import EncodedImage
+    from worker.engine.image_features import EncodedImage, GridPositions, PromptImages
     from worker.engine.sampling.grammar import Matcher
     from worker.engine.sampling.penalties import Penalties
 
@@ -29,6 +29,7 @@ class Sequence:
         "digests",
         "fairness_key",
         "forced_prefix",
+        "grid",
         "has_long_positions",
         "id",
         "images",
@@ -48,7 +49,7 @@ class Sequence:
         request: GenerationRequest,
         matcher: "Matcher | None" = None,
         penalties: "Penalties | None" = None,
-        images: "collections.abc.Sequence[EncodedImage]" = (),
+        images: "PromptImages | None" = None,
     ) -> None:
         self.id = request.sequence_id
         self.params = request.params
@@ -56,7 +57,8 @@ class Sequence:
         self.fairness_key = request.fairness_key
         self.matcher = matcher
         self.penalties = penalties
-        self.images = images
+        self.images: collections.abc.Sequence[EncodedImage] = images.images if images else ()
+        self.grid: GridPositions | None = images.grid if images else None
         self.forced_prefix: ForcedPrefix | None = request.forced_prefix
         self.tokens = [*request.prompt, *request.generated]
         self.num_prompt = len(request.prompt)

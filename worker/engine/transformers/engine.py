@@ -101,7 +101,7 @@ class TransformersEngine(EngineLoop):
             if request.grammar is None
             else self._grammars.matcher(request.grammar, request.json)
         )
-        images = self._runner.encode_images(request.images, request.cache_salt)
+        images = self._runner.encode_images(request.prompt, request.images, request.cache_salt)
         sequence = Sequence(request, matcher, Penalties.from_request(request), images)
         forced_prefix = request.forced_prefix.token_ids if request.forced_prefix else ()
         token_ids = [*sequence.tokens, *request.params.logit_bias, *forced_prefix]

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from worker.engine.image_features import EncodedImage
+from worker.engine.image_features import PromptImages
 from worker.engine.interface import PromptImage
 from worker.engine.transformers.batch.packing import Pack
 
@@ -33,8 +33,10 @@ class Forward(Protocol):
         logits.
         """
 
-    def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
-        """Return the features of a prompt's images, computed or from a cache.
+    def encode_images(
+        self, prompt: Sequence[int], images: Sequence[PromptImage], salt: bytes
+    ) -> PromptImages:
+        """Return the images of a prompt, computed or from a cache.
 
         Thread-safe. Raises `ValueError` if the network accepts no images, or not these.
         """

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.cpu_cores import num_cores
-from worker.engine.image_features import EncodedImage
+from worker.engine.image_features import PromptImages
 from worker.engine.interface import EngineConfig, PromptImage, UnsupportedModelError
 from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.batch.packing import pack
@@ -63,9 +63,11 @@ class ModelRunner:
         """Largest number of tokens of a sequence that both network and cache can hold."""
         return self._compute.context_length
 
-    def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
-        """Return the features of a prompt's images; see `Forward.encode_images`."""
-        return self._compute.encode_images(images, salt) if images else []
+    def encode_images(
+        self, prompt: Sequence[int], images: Sequence[PromptImage], salt: bytes
+    ) -> PromptImages | None:
+        """Return the images of a prompt, if it has any; see `Forward.encode_images`."""
+        return self._compute.encode_images(prompt, images, salt) if images else None
 
     @torch.inference_mode()
     def forward(self, batch: list[Chunk]) -> Tensor:

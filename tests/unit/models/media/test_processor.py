@@ -43,7 +43,7 @@ def test_images_stand_where_their_marks_were(reader: ImageReader) -> None:
     text = reader.expand("a<image>b<image>c", images)
     assert text == f"a{images[0].text}b{images[1].text}c"
 
-    token = reader.image_token_id
+    [token] = reader.feature_token_ids
     placed = reader.place([7, *[token] * 20, 7, *[token] * 10, 7, *[token] * 10], images)
     assert [list(image.positions) for image in placed] == [
         list(range(1, 21)),
@@ -64,7 +64,8 @@ def test_an_image_is_prepared_once(reader: ImageReader, monkeypatch: pytest.Monk
 
 
 def test_only_the_latest_images_are_remembered(reader: ImageReader) -> None:
-    reader = ImageReader(reader._processor, max_cached_bytes=prepare(reader, 0).num_bytes)
+    size = prepare(reader, 0).num_bytes
+    reader = ImageReader(reader._processor, reader.feature_token_ids, max_cached_bytes=size)
     first = prepare(reader, 0)
     prepare(reader, 1)
 

@@ -3,9 +3,10 @@
 All values are Python integers on the host; the forward passes build tensors from them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from worker.engine.image_features import ImageRows
+from worker.engine.image_features import GridRows, ImageRows
 from worker.engine.sequence import Sequence
 from worker.engine.transformers.batch.chunk import Chunk
 
@@ -32,7 +33,7 @@ class Pack:
 
     token_ids: list[int]
     positions: list[int]
-    """Position of each token in its sequence."""
+    """Position of each token in its sequence, as the network counts them: on the first axis."""
     write_slots: list[int]
     """Cache slot of each token's keys and values."""
     rows: list[Row]
@@ -42,6 +43,8 @@ class Pack:
     """Index of the last token of each chunk that is its sequence's last, in batch order."""
     images: list[ImageRows]
     """Image tokens of the step, with their features."""
+    grid: list[GridRows]
+    """Tokens of the step whose positions may differ between the axes (M-RoPE)."""
 
     @property
     def rotary_positions(self) -> list[int]:
@@ -63,11 +66,13 @@ def pack(batch: list[Chunk], block_size: int) -> Pack:
     positions: list[int] = []
     write_slots: list[int] = []
     images: list[ImageRows] = []
+    grid: list[GridRows] = []
     for chunk in decodes + prefills:
         sequence, start = chunk.sequence, chunk.sequence.num_computed
         images += _image_rows(chunk, len(token_ids))
+        grid += _grid_rows(chunk, len(token_ids))
         token_ids += sequence.tokens[start : start + chunk.num_tokens]
-        positions += range(start, start + chunk.num_tokens)
+        positions += _positions(sequence, start, start + chunk.num_tokens)
         write_slots += _slots(sequence, start, start + chunk.num_tokens, block_size)
         ends[sequence.id] = len(token_ids)
     return Pack(
@@ -78,6 +83,7 @@ def pack(batch: list[Chunk], block_size: int) -> Pack:
         num_decodes=len(decodes),
         sampled_rows=[ends[chunk.sequence.id] - 1 for chunk in batch if chunk.is_last],
         images=images,
+        grid=grid,
     )
 
 
@@ -98,8 +104,21 @@ def _image_rows(chunk: Chunk, place: int) -> list[ImageRows]:
     for image in chunk.sequence.images:
         if within := image.rows_within(start, start + chunk.num_tokens):
             places = [image.positions[row] - start + place for row in within]
-            rows.append(ImageRows(places, image.features[within.start : within.stop]))
+            taken = slice(within.start, within.stop)
+            deep = None if image.deep_features is None else image.deep_features[:, taken]
+            rows.append(ImageRows(places, image.features[taken], deep))
     return rows
+
+
+def _positions(sequence: Sequence, start: int, end: int) -> Iterable[int]:
+    return range(start, end) if sequence.grid is None else sequence.grid.first_axis(start, end)
+
+
+def _grid_rows(chunk: Chunk, place: int) -> list[GridRows]:
+    """Return the positions on all axes of a chunk whose first token has index `place`."""
+    start, grid = chunk.sequence.num_computed, chunk.sequence.grid
+    axes = None if grid is None else grid.all_axes(start, start + chunk.num_tokens)
+    return [] if axes is None else [GridRows(place, axes)]
 
 
 def _slots(sequence: Sequence, start: int, end: int, block_size: int) -> list[int]:

@@ -31,9 +31,8 @@ def load_model(config: EngineConfig) -> Any:
     check_fits(stored_weights_bytes(config.folder, dtype), cache_bytes, free_bytes(device))
     model = load_network(config, dtype, device)
     if config.dtype == "int8":
-        if text_config_name(model.config):
-            raise UnsupportedModelError("a network that takes images cannot be kept in int8")
-        quantize_linear_layers(model)
+        # A vision part stays as it is.
+        quantize_linear_layers(model, (model.get_decoder(), model.get_output_embeddings()))
     if device.type == "cuda":
         fuse_norms(model)
     return model

@@ -6,6 +6,7 @@ Works on tensors and transformers' vision models; image files are decoded elsewh
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -13,12 +14,13 @@ import torch
 from cachetools import LRUCache
 from torch import Tensor
 
-from worker.engine.image_features import EncodedImage, ImageRows
+from worker.engine.image_features import EncodedImage, PromptImages
 from worker.engine.interface import GenerationRequest, PromptImage, UnsupportedModelError
 from worker.engine.sequence import Sequence as Generation
 from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.model.checks import is_correlated
+from worker.engine.transformers.model.image_positions import grid_positions
 from worker.engine.transformers.model.loader import text_config_name
 from worker.engine.transformers.torch_forward.attention import ATTENTION_NAME
 
@@ -37,41 +39,78 @@ class ImageEncoder:
             raise UnsupportedModelError("it has no vision network")
         self._model = model
         self._lock = Lock()
-        self._cache: LRUCache[tuple[bytes, bytes], Tensor] = LRUCache(
+        self._cache: LRUCache[tuple[bytes, bytes], _Features] = LRUCache(
             FEATURE_CACHE_BYTES, getsizeof=lambda features: features.nbytes
         )
 
-    def encode(self, image: PromptImage, salt: bytes) -> EncodedImage:
-        """Return an image's features, computed or from the cache.
+    def encode(
+        self, prompt: Sequence[int], images: Sequence[PromptImage], salt: bytes
+    ) -> PromptImages:
+        """Return the images of a prompt, computed or from the cache.
 
         Cached features are shared among equal salts only. Safe to call from any thread. Raises
-        `ValueError` if the image has not as many features as tokens.
+        `ValueError` if an image has not as many features as tokens.
         """
+        encoded = [self._encode(image, prompt, salt) for image in images]
+        return PromptImages(encoded, grid_positions(self._model, prompt, images))
+
+    def _encode(self, image: PromptImage, prompt: Sequence[int], salt: bytes) -> EncodedImage:
         with self._lock:
             features = self._cache.get((salt, image.digest))
             if features is None:
                 features = self._compute(image)
                 with suppress(ValueError):  # larger than the cache
                     self._cache[salt, image.digest] = features
-        if len(features) != len(image.positions):
-            raise ValueError(f"{len(image.positions)} tokens for {len(features)} image features")
-        return EncodedImage(image.digest, image.positions, features)
+        rows = features.rows_of([prompt[position] for position in image.positions])
+        return EncodedImage(image.digest, image.positions, rows, features.deep)
 
     @torch.inference_mode()
-    def _compute(self, image: PromptImage) -> Tensor:
-        output = self._model.get_image_features(
-            **_move_to_device(image, self._model), return_dict=True
+    def _compute(self, image: PromptImage) -> "_Features":
+        model = self._model
+        output = model.get_image_features(**_move_to_device(image, model), return_dict=True)
+        deep = getattr(output, "deepstack_features", None)
+        delimiters = getattr(output, "visual_indicator_features", ())
+        ids = getattr(model.base_model, "visual_indicator_token_ids", ())
+        return _Features(
+            rows=_join(output.pooler_output).to(model.device, model.dtype),
+            deep=torch.stack([_join(level) for level in deep]).to(model.dtype) if deep else None,
+            delimiters=dict(zip(ids, delimiters, strict=True)),
         )
-        pooled = output.pooler_output
-        rows = torch.cat([features.flatten(0, -2) for features in pooled])
-        return rows.to(self._model.device, self._model.dtype)
 
 
-def place_images(embeddings: Tensor, images: Sequence[ImageRows]) -> None:
-    """Overwrite the embeddings of image tokens, in embeddings [tokens, hidden], with features."""
-    for image in images:
-        places = torch.tensor(image.places, device=embeddings.device)
-        embeddings.index_copy_(0, places, image.features)
+@dataclass(frozen=True, slots=True)
+class _Features:
+    """Output of the vision part for one image."""
+
+    rows: Tensor
+    """[features, hidden]."""
+    deep: Tensor | None
+    """[levels, features, hidden]; see `EncodedImage.deep_features`."""
+    delimiters: dict[int, Tensor]
+    """Features [hidden] of the tokens around and within images, by token id (Ovis 2)."""
+
+    @property
+    def nbytes(self) -> int:
+        return self.rows.nbytes + (0 if self.deep is None else self.deep.nbytes)
+
+    def rows_of(self, token_ids: Sequence[int]) -> Tensor:
+        """Return the features of an image's tokens; raise `ValueError` for too many or too few."""
+        num_tokens = sum(token_id not in self.delimiters for token_id in token_ids)
+        if num_tokens != len(self.rows):
+            raise ValueError(f"{num_tokens} tokens for {len(self.rows)} image features")
+        if num_tokens == len(token_ids):
+            return self.rows
+        rows = iter(self.rows)
+        found = [
+            self.delimiters[token_id] if token_id in self.delimiters else next(rows)
+            for token_id in token_ids
+        ]
+        return torch.stack([row.to(self.rows.dtype) for row in found])
+
+
+def _join(features: Tensor | Sequence[Tensor]) -> Tensor:
+    """Return the features of all parts of an image as [features, hidden]."""
+    return torch.cat([part.flatten(0, -2) for part in features])
 
 
 def check_images(
@@ -79,7 +118,7 @@ def check_images(
     forward: Callable[[list[Chunk]], Tensor],
     pool: BlockPool,
     sample: GenerationRequest,
-    images: Sequence[EncodedImage],
+    images: PromptImages,
     dtype: torch.dtype | None = None,
 ) -> None:
     """Raise `UnsupportedModelError` unless `forward` gives correct logits for a prompt with images.
@@ -92,7 +131,8 @@ def check_images(
     sequence = Generation(sample, images=images)
     if not pool.grow(sequence, len(sequence.tokens)):
         raise ValueError("kv_cache_bytes holds fewer tokens than one image has")
-    middle = images[0].positions[len(images[0].positions) // 2]
+    positions = images.images[0].positions
+    middle = positions[len(positions) // 2]
     logits = torch.empty(0)
     for end in (middle, len(sequence.tokens)):
         chunk = Chunk(sequence, end - sequence.num_computed)

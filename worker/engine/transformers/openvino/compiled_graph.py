@@ -1,6 +1,6 @@
 """Compiled graph with the KV cache that it reads and writes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from math import prod
 from typing import Any
@@ -11,13 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from worker.engine.image_features import ImageRows
+from worker.engine.image_features import ImageRows, place_positions
 from worker.engine.transformers.batch.packing import Pack
 from worker.engine.transformers.openvino.core import compile_model
-from worker.engine.transformers.openvino.network import CACHE_PREFIXES, IMAGE_INPUTS
+from worker.engine.transformers.openvino.network import (
+    CACHE_PREFIXES,
+    DEEP_INPUT,
+    IMAGE_INPUTS,
+)
 from worker.engine.transformers.openvino.precision import Execution
 
-_FEATURES = IMAGE_INPUTS[1]
+_FEATURES = (IMAGE_INPUTS[1], DEEP_INPUT)
 
 
 class CompiledGraph:
@@ -26,9 +30,15 @@ class CompiledGraph:
     def __init__(self, graph: openvino.Model, execution: Execution) -> None:
         compiled = compile_model(graph, execution.properties())
         self._request = compiled.create_infer_request()
-        sizes = [port.get_partial_shape() for port in compiled.inputs if _FEATURES in port.names]
-        self._hidden_size = sizes[0][1].get_length() if sizes else None
-        """Width of the embeddings of a network that takes images, else None."""
+        shapes = {
+            name: [size.get_length() if size.is_static else -1 for size in port.get_partial_shape()]
+            for port in compiled.inputs
+            for name in port.names
+        }
+        self._has_axes = len(shapes["position_ids"]) > 1
+        """True if the network takes positions on three axes."""
+        self._image_shapes = {name: shapes[name] for name in _FEATURES if name in shapes}
+        """Shapes of the features of a network that takes images, by input; -1 for tokens."""
         self._caches = {
             name: (port.get_element_type(), [size.get_length() for size in shape[1:]])
             for port in compiled.inputs
@@ -59,8 +69,11 @@ class CompiledGraph:
     def __call__(self, packed: Pack) -> Tensor:
         """Return float32 logits [sampled, vocab]; the next call overwrites them."""
         inputs = step_inputs(packed)
-        if self._hidden_size is not None:
-            inputs |= image_inputs(packed.images, self._hidden_size)
+        if self._has_axes:
+            axes = place_positions(torch.tensor([packed.rotary_positions]), packed.grid)
+            inputs["position_ids"] = axes[:, 0].numpy()
+        if self._image_shapes:
+            inputs |= image_inputs(packed.images, self._image_shapes)
         for name, numbers in inputs.items():
             self._request.set_tensor(name, openvino.Tensor(numbers))
         self._request.infer()
@@ -82,12 +95,26 @@ def step_inputs(packed: Pack) -> dict[str, NDArray[Any]]:
     }
 
 
-def image_inputs(images: Sequence[ImageRows], hidden_size: int) -> dict[str, NDArray[Any]]:
-    """Return the inputs of a graph for the images of a step; see `network.IMAGE_INPUTS`."""
+def image_inputs(
+    images: Sequence[ImageRows], shapes: Mapping[str, Sequence[int]]
+) -> dict[str, NDArray[Any]]:
+    """Return the inputs of a graph for the images of a step, given the shapes of its features.
+
+    See `network.IMAGE_INPUTS` and `network.DEEP_INPUT`.
+    """
     places = [place for image in images for place in image.places]
-    features = [image.features.float().numpy() for image in images]
-    joined = np.concatenate(features) if features else np.zeros((0, hidden_size), np.float32)
-    return dict(zip(IMAGE_INPUTS, (np.array(places, np.int64), joined), strict=True))
+    features = [image.features for image in images]
+    deep = [image.deep_features for image in images if image.deep_features is not None]
+    found = {IMAGE_INPUTS[1]: features, DEEP_INPUT: deep}
+    joined = {name: _join(found[name], shape) for name, shape in shapes.items()}
+    return {IMAGE_INPUTS[0]: np.array(places, np.int64), **joined}
+
+
+def _join(features: Sequence[Tensor], shape: Sequence[int]) -> NDArray[Any]:
+    """Return features in float32, joined along the axis of tokens, which is -1 in `shape`."""
+    if features:
+        return torch.cat(list(features), shape.index(-1)).float().numpy()
+    return np.zeros([max(size, 0) for size in shape], np.float32)
 
 
 def _int32(numbers: Iterable[int]) -> NDArray[Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from worker.engine.image_features import EncodedImage
+from worker.engine.image_features import PromptImages
 from worker.engine.interface import (
     BadCheckpointError,
     EngineConfig,
@@ -94,13 +94,13 @@ class OpenVinoForward:
         """Compute a step; see `Forward`."""
         return self._compiled(packed)
 
-    def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
-        """Return the features of a prompt's images; see `Forward`."""
-        if not images:
-            return []
+    def encode_images(
+        self, prompt: Sequence[int], images: Sequence[PromptImage], salt: bytes
+    ) -> PromptImages:
+        """Return the images of a prompt; see `Forward`."""
         if self._images is None:
             raise ValueError("this engine takes no images")
-        return [self._images.encode(image, salt) for image in images]
+        return self._images.encode(prompt, images, salt)
 
 
 def load_openvino_forward(

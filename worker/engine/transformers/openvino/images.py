@@ -28,7 +28,7 @@ def load_image_encoder(
     """
     model = load_network(config, torch.float32, torch.device("cpu"))
     encoder = ImageEncoder(model)
-    images = [encoder.encode(image, b"") for image in sample.images]
+    images = encoder.encode(sample.prompt, sample.images, b"")
     pool = BlockPool(num_blocks, block_size)
     # Any type but float32 rounds at least as much as bfloat16, even if computed in float32.
     dtype = torch.float32 if config.dtype == "float32" else torch.bfloat16

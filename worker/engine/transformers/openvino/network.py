@@ -17,11 +17,16 @@ INPUTS = (
     "max_context_len",
 )
 """Inputs of a graph besides the caches. In int64: tokens and positions [tokens], and the rows whose
-logits are computed [sampled]. In int32: the tokens that belong to each sequence, and its blocks."""
+logits are computed [sampled]. In int32: the tokens that belong to each sequence, and its blocks.
+Networks with M-RoPE take positions on three axes, [3, tokens]."""
 
 IMAGE_INPUTS = ("image_places", "image_features")
 """Additional inputs for a network that takes images: indices of the tokens that stand for images
 [image tokens], and the features that replace their embeddings [image tokens, hidden]."""
+
+DEEP_INPUT = "deep_features"
+"""Additional input for a network with DeepStack, after `IMAGE_INPUTS`: features that are added to
+the outputs of the first layers [levels, image tokens, hidden]."""
 
 CACHE_PREFIXES = ("key_cache.", "value_cache.")
 """Names of the inputs that hold a layer's keys and values, to be followed by the layer's number.

@@ -17,11 +17,19 @@ from openvino.frontend.pytorch import ConversionExtension
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
+from worker.engine.transformers.model.image_placement import ImagePlacement
+from worker.engine.transformers.model.image_positions import has_grid_positions
 from worker.engine.transformers.model.loader import text_config_name
-from worker.engine.transformers.openvino.network import CACHE_PREFIXES, IMAGE_INPUTS, INPUTS
+from worker.engine.transformers.openvino.network import (
+    CACHE_PREFIXES,
+    DEEP_INPUT,
+    IMAGE_INPUTS,
+    INPUTS,
+)
 from worker.engine.transformers.openvino.paged_attention import TracedAttention, extensions
 
 _TOKENS = (1, 2, 3, 4)
+_POSITIONS = "position_ids"
 _BLOCK_SIZE = 32
 """Block size of the CPU plugin in tokens, for the placeholder caches of tracing."""
 
@@ -33,6 +41,7 @@ class ForwardPass(nn.Module):
         super().__init__()
         self.model = model
         self.layers = nn.ModuleDict()
+        self.placement = ImagePlacement(model)
 
     def forward(  # noqa: PLR0913 - the inputs of the graph
         self,
@@ -47,6 +56,7 @@ class ForwardPass(nn.Module):
         caches: Sequence[Tensor],
         image_places: Tensor | None = None,
         image_features: Tensor | None = None,
+        deep_features: Tensor | None = None,
     ) -> Tensor:
         """Return float32 logits [sampled, vocab]."""
         layout = (
@@ -56,18 +66,14 @@ class ForwardPass(nn.Module):
             block_indices_begins,
             max_context_len,
         )
-        tokens = {"input_ids": input_ids[None]}
-        if image_places is not None and image_features is not None:
-            embeddings = self.model.get_input_embeddings()(input_ids)
-            placed = embeddings.clone().index_put_((image_places,), image_features)
-            tokens = {"inputs_embeds": placed[None]}
-        output = self.model(
-            **tokens,
-            position_ids=position_ids[None],
-            use_cache=False,
-            logits_to_keep=sampled_rows,
-            paged=TracedAttention(self.layers, caches, layout),
-        )
+        with self.placement.place(image_places, image_features, deep_features):
+            output = self.model(
+                input_ids=input_ids[None],
+                position_ids=position_ids.unsqueeze(-2),
+                use_cache=False,
+                logits_to_keep=sampled_rows,
+                paged=TracedAttention(self.layers, caches, layout),
+            )
         logits: Tensor = output.logits.squeeze(0)
         return logits.float()
 
@@ -85,6 +91,10 @@ def trace(model: Any) -> openvino.Model:
     if text_config_name(model.config):
         features = torch.zeros(2, text.hidden_size)
         example |= dict(zip(IMAGE_INPUTS, (torch.tensor([1, 2]), features), strict=True))
+    if has_grid_positions(model):
+        example[_POSITIONS] = example[_POSITIONS].repeat(3, 1)
+    if step.placement.num_levels:
+        example[DEEP_INPUT] = torch.zeros(step.placement.num_levels, 2, text.hidden_size)
     step(**example)  # adds the layers, so that tracing sees them as modules
     with warnings.catch_warnings():
         # torch warns of Python numbers that become constants; the load check detects wrong ones.
@@ -135,10 +145,15 @@ def _make_example(num_layers: int) -> dict[str, Any]:
 def _input_shapes(example: dict[str, Any], num_layers: int) -> dict[str, list[int]]:
     """Return the shapes of the inputs by name, in order; -1 for tokens, sequences and blocks."""
     shapes = {name: [-1] * example[name].ndim for name in INPUTS}
+    if example[_POSITIONS].ndim > 1:
+        shapes[_POSITIONS] = [len(example[_POSITIONS]), -1]
     caches = [f"{prefix}{layer}" for layer in range(num_layers) for prefix in CACHE_PREFIXES]
     shapes |= {name: [-1] * 4 for name in caches}
     if IMAGE_INPUTS[0] in example:
         shapes |= {name: [-1, *example[name].shape[1:]] for name in IMAGE_INPUTS}
+    if DEEP_INPUT in example:
+        levels, _, size = example[DEEP_INPUT].shape
+        shapes[DEEP_INPUT] = [levels, -1, size]
     return shapes
 
 

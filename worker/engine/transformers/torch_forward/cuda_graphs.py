@@ -71,7 +71,8 @@ class DecodeGraphs:
     def can_replay(self, packed: Pack) -> bool:
         """Return True if a graph covers the pack: rows of one token, not too many, no images."""
         num_rows = packed.num_decodes
-        return num_rows == len(packed.rows) <= max(self._replays) and not packed.images
+        has_images = bool(packed.images or packed.grid)
+        return num_rows == len(packed.rows) <= max(self._replays) and not has_images
 
     def logits(self, packed: Pack) -> Tensor:
         """Return the logits of the sampled rows; the next call overwrites them."""
@@ -138,6 +139,7 @@ _EMPTY_PACK = Pack(
     num_decodes=0,
     sampled_rows=[],
     images=[],
+    grid=[],
 )
 """Pack that graphs are captured with, padded to any size: it reads no keys, and writes to the
 scratch slot."""

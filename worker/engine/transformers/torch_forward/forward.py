@@ -6,11 +6,12 @@ are elsewhere.
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from worker.engine.image_features import EncodedImage, ImageRows
+from worker.engine.image_features import ImageRows, PromptImages, place_positions
 from worker.engine.interface import EngineConfig, PromptImage, UnsupportedModelError
 from worker.engine.sampling.device_copy import upload
 from worker.engine.transformers.batch.blocks import BlockPool
@@ -30,14 +31,11 @@ from worker.engine.transformers.model.forward_check import (
     deviation,
     reference_logits,
 )
+from worker.engine.transformers.model.image_placement import ImagePlacement
 from worker.engine.transformers.model.loader import end_token_ids, load_model, text_config_name
 from worker.engine.transformers.model.memory import free_bytes
 from worker.engine.transformers.model.positions import positions_by_batch, split_positions
-from worker.engine.transformers.model.vision import (
-    ImageEncoder,
-    check_images,
-    place_images,
-)
+from worker.engine.transformers.model.vision import ImageEncoder, check_images
 from worker.engine.transformers.torch_forward.attention import (
     ATTENTION_NAME,
     KeyValuePool,
@@ -95,31 +93,36 @@ class TorchForward:
         max_positions = getattr(text_config, "max_position_embeddings", None)
         self.context_length: int = min(num_slots, int(max_positions or num_slots))
         self._graphs: DecodeGraphs | None = None
+        self._placement = ImagePlacement(self._model)
         self._is_fused = has_fused_attention(self._model.device)
         self._check_attention()
         self._image_encoder: ImageEncoder | None = None
         if config.image_sample is not None:
             self._image_encoder = ImageEncoder(self._model)
             pool = BlockPool(self.num_blocks, BLOCK_SIZE)
-            encoded = self.encode_images(config.image_sample.images, b"")
-            check_images(self._model, self._compute, pool, config.image_sample, encoded)
+            sample = config.image_sample
+            encoded = self.encode_images(sample.prompt, sample.images, b"")
+            check_images(self._model, self._compute, pool, sample, encoded)
         if self._is_fused:
             self._capture_graphs(config.max_sequences)
 
-    def encode_images(self, images: Sequence[PromptImage], salt: bytes) -> list[EncodedImage]:
-        """Return the features of a prompt's images; see `Forward`."""
-        if not images:
-            return []
+    def encode_images(
+        self, prompt: Sequence[int], images: Sequence[PromptImage], salt: bytes
+    ) -> PromptImages:
+        """Return the images of a prompt; see `Forward`."""
         if self._image_encoder is None:
             raise ValueError("this engine takes no images")
-        return [self._image_encoder.encode(image, salt) for image in images]
+        return self._image_encoder.encode(prompt, images, salt)
 
     @torch.inference_mode()
     def __call__(self, packed: Pack) -> Tensor:
         """Compute a step; see `Forward`."""
         if self._graphs is not None and self._graphs.can_replay(packed):
             return self._graphs.logits(packed)
-        return self._logits(self._make_inputs(packed), packed.images)
+        inputs = self._make_inputs(packed)
+        if packed.grid:
+            inputs = replace(inputs, positions=place_positions(inputs.positions, packed.grid))
+        return self._logits(inputs, packed.images)
 
     def _compute(self, batch: list[Chunk]) -> Tensor:
         return self(pack(batch, BLOCK_SIZE))
@@ -133,24 +136,16 @@ class TorchForward:
         return fused_inputs(indices, shape, self._pool, BLOCK_SIZE)
 
     def _logits(self, inputs: StepInputs, images: Sequence[ImageRows] = ()) -> Tensor:
-        output = self._model(
-            **self._make_token_arguments(inputs, images),
-            position_ids=inputs.positions,
-            use_cache=False,
-            logits_to_keep=inputs.sampled_rows,
-            paged=inputs.attention,
-        )
+        with self._placement.place_images(images, inputs.token_ids.device):
+            output = self._model(
+                input_ids=inputs.token_ids,
+                position_ids=inputs.positions,
+                use_cache=False,
+                logits_to_keep=inputs.sampled_rows,
+                paged=inputs.attention,
+            )
         logits: Tensor = output.logits[0]
         return logits.float()
-
-    def _make_token_arguments(
-        self, inputs: StepInputs, images: Sequence[ImageRows]
-    ) -> dict[str, Tensor]:
-        if not images:
-            return {"input_ids": inputs.token_ids}
-        embeddings = self._model.get_input_embeddings()(inputs.token_ids)
-        place_images(embeddings[0], images)
-        return {"inputs_embeds": embeddings}
 
     def _check_attention(self) -> None:
         """Check the results, and disable fused attention if it fails.

@@ -4,7 +4,7 @@ Activations keep their type, and weights are converted to it before they are mul
 memory but no time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +16,18 @@ _SLICE_WEIGHTS = 1 << 20
 """Weights that are converted at a time on a CPU: 2 or 4 MB, which fit in its caches."""
 
 
-def quantize_linear_layers(model: nn.Module) -> None:
-    """Replace every linear layer, the output layer included, by an `Int8Linear`.
+def quantize_linear_layers(model: nn.Module, parts: Iterable[nn.Module] | None = None) -> None:
+    """Replace every linear layer in these parts of a model, or in all of it, by an `Int8Linear`.
 
-    Raises `UnsupportedModelError` for a model that has none. Embeddings stay as they are, even
-    those that share their weights with the output layer.
+    Raises `UnsupportedModelError` if there is none. Embeddings stay as they are, even those that
+    share their weights with the output layer.
     """
-    layers = [(name, module) for name, module in model.named_modules() if type(module) is nn.Linear]
+    within = {module for part in parts or (model,) for module in part.modules()}
+    layers = [
+        (name, module)
+        for name, module in model.named_modules()
+        if type(module) is nn.Linear and module in within
+    ]
     if not layers:
         raise UnsupportedModelError("it has no linear layers to keep in int8")
     for name, layer in layers:

@@ -1,24 +1,16 @@
 """Images in prompts, compared with the output of transformers' own networks."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 from PIL import Image
-from transformers import (
-    AutoModelForImageTextToText,
-    AutoProcessor,
-    GenerationConfig,
-    PreTrainedTokenizerFast,
-)
 
-from tests.tiny_vision import write_vision_model
-from tests.unit.worker.engine.conftest import TOKEN_BYTES, byte_tokenizer
+from tests.pictures import picture
+from tests.unit.worker.engine.conftest import TOKEN_BYTES
 from tests.unit.worker.engine.harness import Harness
+from tests.unit.worker.engine.vision_oracle import NUM_TOKENS, Vision, tiny_vision
 from worker.engine.interface import (
     EngineConfig,
     FinishReason,
@@ -26,74 +18,15 @@ from worker.engine.interface import (
     PromptImage,
     UnsupportedModelError,
 )
-from worker.engine.params import SamplingParams
 from worker.engine.transformers.engine import TransformersEngine
 from worker.engine.transformers.openvino.compiled_graph import image_inputs
-
-NUM_TOKENS = 12
-
-# Neither has types.
-_AutoProcessor: Any = AutoProcessor
-_GenerationConfig: Any = GenerationConfig
-
-
-class Vision:
-    """A tiny vision model: prompts for it, and the output of transformers for them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.processor = _AutoProcessor.from_pretrained(folder, backend="pil")
-        self.network: Any = AutoModelForImageTextToText.from_pretrained(folder)
-
-    def request(
-        self, name: str, text: str, *images: Image.Image, cache_salt: bytes = b""
-    ) -> GenerationRequest:
-        """Return a greedy request for a text with an `<image>` for each image."""
-        inputs = self._inputs(text, images)
-        tokens = inputs["input_ids"][0].tolist()
-        places = [at for at, token in enumerate(tokens) if token == self.processor.image_token_id]
-        prompt_images = []
-        for image in images:
-            own = dict(self._inputs("<image>", [image]))
-            taken = own.pop("input_ids")[0].tolist().count(self.processor.image_token_id)
-            own.pop("attention_mask")
-            digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-            prompt_images.append(PromptImage(digest=digest, positions=places[:taken], inputs=own))
-            places = places[taken:]
-        return GenerationRequest(
-            sequence_id=name,
-            prompt=tokens,
-            params=SamplingParams(max_tokens=NUM_TOKENS, temperature=0, ignore_eos=True),
-            images=prompt_images,
-            cache_salt=cache_salt,
-        )
-
-    def generate(self, text: str, *images: Image.Image) -> list[int]:
-        """Return the continuation by `model.generate`."""
-        inputs = {key: torch.as_tensor(value) for key, value in self._inputs(text, images).items()}
-        config = _GenerationConfig(max_new_tokens=NUM_TOKENS, do_sample=False, pad_token_id=0)
-        self.network.generation_config.eos_token_id = None
-        output = self.network.generate(**inputs, generation_config=config)
-        return list(output[0, inputs["input_ids"].shape[1] :].tolist())
-
-    def _inputs(self, text: str, images: Any) -> Any:
-        return self.processor(text=[text], images=list(images) or None, return_tensors="np")
-
 
 MakeVisionEngine = Callable[..., Harness]
 
 
-def picture(seed: int, width: int = 60, height: int = 40) -> Image.Image:
-    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(pixels)
-
-
-@pytest.fixture(scope="module", params=["llava", "idefics3"])
+@pytest.fixture(scope="module", params=["llava", "qwen3_vl"])
 def vision(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Vision:
-    wrap: Any = PreTrainedTokenizerFast
-    tokenizer = wrap(tokenizer_object=byte_tokenizer(), eos_token="<end>")
-    folder = tmp_path_factory.mktemp(request.param)
-    return Vision(write_vision_model(folder, tokenizer, request.param))
+    return tiny_vision(request.param, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture
@@ -232,12 +165,12 @@ def test_a_network_that_sees_images_otherwise_is_refused(
     vision: Vision, make_vision_engine: MakeVisionEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "worker.engine.transformers.torch_forward.forward.place_images",
-        lambda embeddings, images: None,
+        "worker.engine.transformers.model.image_placement.ImagePlacement._replace",
+        lambda placement, module, inputs, output: output,
     )
     monkeypatch.setattr(
         "worker.engine.transformers.openvino.compiled_graph.image_inputs",
-        lambda images, size: image_inputs([], size),
+        lambda images, shapes: image_inputs([], shapes),
     )
 
     with pytest.raises(UnsupportedModelError, match="way of its own"):
@@ -261,13 +194,8 @@ def test_a_text_model_takes_no_image_sample(folder: Path, vision: Vision, forwar
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
 def test_a_type_that_rounds_takes_images_too(
-    vision: Vision, make_vision_engine: MakeVisionEngine, forward: str, dtype: str
+    vision: Vision, make_vision_engine: MakeVisionEngine, dtype: str
 ) -> None:
-    if forward == "torch" and dtype == "int8":
-        with pytest.raises(UnsupportedModelError, match="images cannot be kept in int8"):
-            make_vision_engine(dtype=dtype)
-        return
-
     [answer] = make_vision_engine(dtype=dtype).run(vision.request("one", *PROMPTS["one"]))
 
     assert len(answer) == NUM_TOKENS

@@ -1,0 +1,79 @@
+"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL: positions on three axes, and features of deeper layers."""
+
+from typing import Any
+
+from tests.vision_families.family import Ids, VisionFamily
+
+_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+_IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
+_PATCHES = {"patch_size": 4, "temporal_patch_size": 2, "spatial_merge_size": 2}
+_IMAGE_PROCESSOR: dict[str, Any] = {
+    "image_processor_type": "Qwen2VLImageProcessor",
+    "patch_size": 4,
+    "temporal_patch_size": 2,
+    "merge_size": 2,
+    "size": {"shortest_edge": 256, "longest_edge": 1024},
+}
+
+
+def _family(name: str, model_type: str, processor: str, config: Any) -> VisionFamily:
+    def with_ids(text: dict[str, Any], ids: Ids) -> dict[str, Any]:
+        return {
+            "model_type": model_type,
+            "image_token_id": ids("<|image_pad|>"),
+            "video_token_id": ids("<|video_pad|>"),
+            "vision_start_token_id": ids("<|vision_start|>"),
+            "vision_end_token_id": ids("<|vision_end|>"),
+            **config(text),
+        }
+
+    return VisionFamily(
+        name=name,
+        image=_IMAGE,
+        tokens=_TOKENS,
+        config=with_ids,
+        image_processor=_IMAGE_PROCESSOR,
+        processor={"processor_class": processor},
+    )
+
+
+def _rope(*sections: int) -> dict[str, Any]:
+    return {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": list(sections)}
+
+
+def _qwen2(text: dict[str, Any]) -> dict[str, Any]:
+    vision = {"depth": 2, "embed_dim": 32, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 2}
+    return {
+        "text_config": text | {"rope_parameters": _rope(2, 3, 3)},
+        "vision_config": vision | _PATCHES | {"initializer_range": 0.2},
+    }
+
+
+def _qwen2_5(text: dict[str, Any]) -> dict[str, Any]:
+    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2}
+    windows = {"window_size": 16, "fullatt_block_indexes": [1], "out_hidden_size": 64}
+    return {
+        "text_config": text | {"rope_parameters": _rope(2, 3, 3)},
+        "vision_config": vision | windows | _PATCHES | {"initializer_range": 0.2},
+    }
+
+
+def _qwen3(text: dict[str, Any]) -> dict[str, Any]:
+    vision = {"depth": 3, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2}
+    deep = {
+        "out_hidden_size": 64,
+        "num_position_embeddings": 64,
+        "deepstack_visual_indexes": [0, 1],
+    }
+    sections = {"rope_parameters": _rope(4, 2, 2), "head_dim": 16, "num_hidden_layers": 3}
+    return {
+        "text_config": text | sections,
+        "vision_config": vision | deep | _PATCHES | {"initializer_range": 0.2},
+    }
+
+
+FAMILIES = (
+    _family("qwen2_vl", "qwen2_vl", "Qwen2VLProcessor", _qwen2),
+    _family("qwen2_5_vl", "qwen2_5_vl", "Qwen2_5_VLProcessor", _qwen2_5),
+    _family("qwen3_vl", "qwen3_vl", "Qwen3VLProcessor", _qwen3),
+)
