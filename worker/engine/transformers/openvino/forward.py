@@ -13,6 +13,7 @@ from worker.engine.interface import (
     EngineConfig,
     ModelTooLargeError,
     PromptImage,
+    UnsupportedModelError,
 )
 from worker.engine.transformers.batch.packing import Pack
 from worker.engine.transformers.model.forward_check import (
@@ -128,7 +129,10 @@ def load_openvino_forward(
         logger.warning("converting again: %s", error)
         network = prepare_network(config, force=True)
         compiled = _compile(config, network, execution, max_auto_divergence)
-    return OpenVinoForward(network, compiled, config)
+    try:
+        return OpenVinoForward(network, compiled, config)
+    except UnsupportedModelError as error:  # of images
+        raise GraphError(str(error)) from error
 
 
 def is_converted(config: EngineConfig) -> bool:

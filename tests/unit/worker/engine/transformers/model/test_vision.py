@@ -177,6 +177,24 @@ def test_a_network_that_sees_images_otherwise_is_refused(
         make_vision_engine()
 
 
+@pytest.mark.parametrize("forward", ["openvino"], indirect=True)
+def test_images_that_openvino_would_compute_wrongly_are_computed_in_torch(
+    vision: Vision,
+    make_vision_engine: MakeVisionEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(
+        "worker.engine.transformers.openvino.compiled_graph.image_inputs",
+        lambda images, shapes: image_inputs([], shapes),
+    )
+
+    [answer] = make_vision_engine(forward="auto").run(vision.request("one", *PROMPTS["one"]))
+
+    assert answer == vision.generate(*PROMPTS["one"])
+    assert "computing in torch: it sees images in a way of its own" in caplog.text
+
+
 def test_a_text_model_takes_no_image_sample(folder: Path, vision: Vision, forward: Any) -> None:
     sample = vision.request("sample", "<image>", picture(1))
     config = EngineConfig(
