@@ -8,6 +8,16 @@ _TOKENS = ("<|begin_of_image|>", "<|image|>", "<|end_of_image|>")
 _VIDEO_TOKENS = ("<|begin_of_video|>", "<|video|>", "<|end_of_video|>")
 
 
+_MIXTURE = {
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "first_k_dense_replace": 1,
+    "n_group": 1,
+    "topk_group": 1,
+}
+
+
 def _config(text: dict[str, Any], ids: Ids) -> dict[str, Any]:
     rope = {"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": 1.0}
     vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2}
@@ -27,12 +37,16 @@ def _config(text: dict[str, Any], ids: Ids) -> dict[str, Any]:
     }
 
 
-FAMILIES = (
-    VisionFamily(
-        name="glm4v",
+def _moe_config(text: dict[str, Any], ids: Ids) -> dict[str, Any]:
+    return _config(text | _MIXTURE, ids) | {"model_type": "glm4v_moe"}
+
+
+def _family(name: str, config: Any) -> VisionFamily:
+    return VisionFamily(
+        name=name,
         image="".join(_TOKENS),
         tokens=_TOKENS + _VIDEO_TOKENS,
-        config=_config,
+        config=config,
         image_processor={
             "image_processor_type": "Glm4vImageProcessor",
             "patch_size": 4,
@@ -41,5 +55,7 @@ FAMILIES = (
             "size": {"shortest_edge": 512, "longest_edge": 2048},
         },
         processor={"processor_class": "Glm4vProcessor"},
-    ),
-)
+    )
+
+
+FAMILIES = (_family("glm4v", _config), _family("glm4v_moe", _moe_config))

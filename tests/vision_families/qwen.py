@@ -72,8 +72,14 @@ def _qwen3(text: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _qwen3_moe(text: dict[str, Any]) -> dict[str, Any]:
+    mixture = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+    return _qwen3(text | mixture)
+
+
 FAMILIES = (
     _family("qwen2_vl", "qwen2_vl", "Qwen2VLProcessor", _qwen2),
     _family("qwen2_5_vl", "qwen2_5_vl", "Qwen2_5_VLProcessor", _qwen2_5),
     _family("qwen3_vl", "qwen3_vl", "Qwen3VLProcessor", _qwen3),
+    _family("qwen3_vl_moe", "qwen3_vl_moe", "Qwen3VLProcessor", _qwen3_moe),
 )

@@ -12,6 +12,7 @@ from tests.vision_families.table import FAMILIES
 
 NUM_TOKENS = {
     "glm4v": 12,
+    "glm4v_moe": 12,
     "idefics3": 20,
     "internvl": 12,
     "kimi_k25": 12,
@@ -23,6 +24,7 @@ NUM_TOKENS = {
     "qwen2_vl": 12,
     "qwen2_5_vl": 12,
     "qwen3_vl": 12,
+    "qwen3_vl_moe": 12,
     "smolvlm": 20,
 }
 
