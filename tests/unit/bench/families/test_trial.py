@@ -57,6 +57,7 @@ def test_a_refusal_is_told_from_an_error(tmp_path: Path) -> None:
     assert (found.outcome, found.text) == (Outcome.FAILED, "KeyError: 'no_such_type'")
 
 
+@pytest.mark.nightly
 def test_a_trial_that_does_not_end_in_time_fails() -> None:
     found = try_in_child(_LLAMA, 1, timeout_s=0.01)
 

@@ -37,7 +37,13 @@ CONFIGS = {
 }
 
 
-@pytest.fixture(scope="module", params=CONFIGS.values(), ids=list(CONFIGS))
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(CONFIGS["phi3"], id="phi3"),
+        pytest.param(CONFIGS["phimoe"], id="phimoe", marks=pytest.mark.nightly),
+    ],
+)
 def longrope(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Any]:
