@@ -161,8 +161,8 @@ class Settings(BaseSettings):
     max_sequences: int = Field(64, ge=1, le=4096)
     """Responses that one worker generates at a time."""
     kv_cache_gib: Amount = Field(2.0, gt=0)
-    """Memory of a worker for cached keys and values, GiB. On CUDA nine tenths of the free memory
-    are taken instead."""
+    """Memory of a worker for cached keys and values, and states of sequences, GiB. On CUDA nine
+    tenths of the free memory are taken instead."""
     kv_cache_dtype: Literal["auto", "int8"] = "auto"
     """Data type of cached keys and values. `int8` stores them in 8 bits with scales: three fifths
     of what they take in bfloat16, three tenths of float32, with the built-in weights. On CPUs, in

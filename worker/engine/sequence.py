@@ -21,7 +21,11 @@ class SequenceStatus(StrEnum):
 
 
 class Sequence:
-    """A sequence in an engine; its `blocks` and `digests` are managed by the block pool."""
+    """A sequence in an engine.
+
+    The block pool manages `blocks`, `digests`, `state_slot`, `snapshot` and `stops`: numbers of
+    tokens after which a step has to end, because the states at this point are of use to others.
+    """
 
     __slots__ = (
         "blocks",
@@ -40,7 +44,10 @@ class Sequence:
         "num_published",
         "params",
         "penalties",
+        "snapshot",
+        "state_slot",
         "status",
+        "stops",
         "tokens",
     )
 
@@ -68,6 +75,9 @@ class Sequence:
         self.num_cached: int | None = None
         self.num_published = 0
         self.blocks: list[int] = []
+        self.state_slot: int | None = None
+        self.snapshot: bytes | None = None
+        self.stops: list[int] = []
         self.digests: list[bytes] = []
         self.status = SequenceStatus.WAITING
 
@@ -88,6 +98,12 @@ class Sequence:
     def num_pending(self) -> int:
         """Number of tokens whose keys and values are still to be computed."""
         return len(self.tokens) - self.num_computed
+
+    @property
+    def num_until_stop(self) -> int:
+        """Number of pending tokens that may be computed in one step: up to the next stop."""
+        stops = (stop - self.num_computed for stop in self.stops if stop > self.num_computed)
+        return min(self.num_pending, next(stops, self.num_pending))
 
     @property
     def is_prompt_only(self) -> bool:

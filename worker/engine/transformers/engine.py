@@ -30,9 +30,9 @@ from worker.engine.sampling.logprobs import RawScores
 from worker.engine.sampling.penalties import Penalties, penalise
 from worker.engine.sampling.sampler import Draw, sample
 from worker.engine.sequence import Sequence
-from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import due_sequences
 from worker.engine.transformers.batch.scheduler import Scheduler
+from worker.engine.transformers.batch.state_blocks import make_block_pool
 from worker.engine.transformers.device import resolve_device
 from worker.engine.transformers.model_runner import ModelRunner
 
@@ -52,7 +52,7 @@ class TransformersEngine(EngineLoop):
         self._runner = ModelRunner(config)
         lower_priority(thread_ids() - other_threads)
         self._scheduler = Scheduler(
-            BlockPool(self._runner.num_blocks, self._runner.block_size),
+            make_block_pool(self._runner.num_blocks, self._runner.block_size, self._runner.states),
             max_sequences=config.max_sequences,
             max_batch_tokens=config.max_batch_tokens,
             original_length=self._runner.original_length,

@@ -8,6 +8,7 @@ from torch import Tensor
 from worker.engine.image_features import PromptImages
 from worker.engine.interface import PromptImage
 from worker.engine.transformers.batch.packing import Pack
+from worker.engine.transformers.batch.state_blocks import StateSlots
 
 
 class Forward(Protocol):
@@ -25,6 +26,10 @@ class Forward(Protocol):
     """Number of tokens above which all positions of a sequence have other rotary factors."""
     context_length: int
     """Largest number of tokens of a sequence that both network and cache can hold."""
+
+    @property
+    def states(self) -> StateSlots | None:
+        """States of the sequences, or None if the network keeps none."""
 
     def __call__(self, packed: Pack) -> Tensor:
         """Compute a step and return float32 logits [sampled, vocab].

@@ -11,10 +11,12 @@ from worker.engine.image_features import PromptImages
 from worker.engine.interface import EngineConfig, PromptImage, UnsupportedModelError
 from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.batch.packing import pack
+from worker.engine.transformers.batch.state_blocks import StateSlots
 from worker.engine.transformers.device import resolve_device
 from worker.engine.transformers.forward import Forward
 from worker.engine.transformers.malloc import keep_freed_memory
 from worker.engine.transformers.model.checkpoint import check_folder
+from worker.engine.transformers.model.layer_types import keeps_states
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,11 @@ class ModelRunner:
     def num_blocks(self) -> int:
         """Number of blocks in the cache."""
         return self._compute.num_blocks
+
+    @property
+    def states(self) -> StateSlots | None:
+        """States of the sequences, or None if the network keeps none."""
+        return self._compute.states
 
     @property
     def vocab_size(self) -> int:
@@ -82,15 +89,29 @@ class ModelRunner:
 def uses_openvino(config: EngineConfig) -> bool:
     """Return True if OpenVINO is the preferred backend for the network.
 
+    It is on CPUs, except for networks that keep a state per sequence, which only torch computes.
     Raises `UnsupportedModelError` if the configuration needs a feature of OpenVINO but excludes it,
-    by its device or backend.
+    by its device or backend, or for such a network.
     """
-    is_cpu = resolve_device(config.device).type == "cpu"
-    is_possible = is_cpu and config.forward != "torch"
-    if not is_possible and (reason := _find_openvino_setting(config)):
-        backend = "torch" if is_cpu else "a device other than a CPU"
-        raise UnsupportedModelError(f"{reason} is for OpenVINO on CPUs, not for {backend}")
-    return is_possible
+    obstacle = _find_obstacle(config)
+    if obstacle and (reason := _find_openvino_setting(config)):
+        raise UnsupportedModelError(f"{reason} is for OpenVINO on CPUs, not for {obstacle}")
+    return not obstacle
+
+
+def _find_obstacle(config: EngineConfig) -> str:
+    """Return what excludes OpenVINO, or an empty string."""
+    if resolve_device(config.device).type != "cpu":
+        return "a device other than a CPU"
+    if config.forward == "torch":
+        return "torch"
+    from worker.engine.transformers.openvino.forward import is_converted
+
+    # What has been converted keeps no states; transformers, which reads configurations, is slow to
+    # import.
+    if not is_converted(config) and keeps_states(config.folder):
+        return "a network that keeps a state per sequence"
+    return ""
 
 
 def _find_openvino_setting(config: EngineConfig) -> str:

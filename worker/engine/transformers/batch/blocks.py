@@ -20,6 +20,9 @@ class BlockPool:
     first) or held by at least one sequence. Only this class changes a sequence's `blocks`.
     """
 
+    can_repeat_steps = True
+    """True if a step that failed halfway can be repeated: it writes the same keys again."""
+
     def __init__(self, num_blocks: int, block_size: int) -> None:
         self.block_size = block_size
         # Last in, first out, so that memory is not touched before it is needed.
@@ -52,10 +55,7 @@ class BlockPool:
 
         At least one token remains to be computed, because its logits are needed.
         """
-        for index in range(self._num_shareable(sequence)):
-            block = self._blocks_by_digest.get(self._digest(sequence, index))
-            if block is None:
-                break
+        for block in self._find_prefix(sequence):
             self._idle.pop(block, None)
             self._num_holders[block] += 1
             sequence.blocks.append(block)
@@ -89,6 +89,16 @@ class BlockPool:
                 self._retire(block)
         sequence.blocks.clear()
         sequence.num_computed = sequence.num_published = 0
+
+    def _find_prefix(self, sequence: Sequence) -> list[int]:
+        """Return the cached blocks that hold the longest prefix of the sequence's tokens."""
+        found = []
+        for index in range(self._num_shareable(sequence)):
+            block = self._blocks_by_digest.get(self._digest(sequence, index))
+            if block is None:
+                break
+            found.append(block)
+        return found
 
     def _num_shareable(self, sequence: Sequence) -> int:
         return (len(sequence.tokens) - 1) // self.block_size

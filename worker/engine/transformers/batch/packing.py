@@ -25,6 +25,8 @@ class Row:
     """Cache blocks that hold the keys."""
     has_long_positions: bool = False
     """True if the sequence has the rotary factors of long ones."""
+    state_slot: int | None = None
+    """Slot of the sequence's states; None if the network keeps none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ def _num_keys(chunk: Chunk) -> int:
 def _row(chunk: Chunk, block_size: int) -> Row:
     num_keys = _num_keys(chunk)
     blocks = chunk.sequence.blocks[: -(-num_keys // block_size)]
-    return Row(chunk.num_tokens, num_keys, blocks, chunk.sequence.has_long_positions)
+    sequence = chunk.sequence
+    return Row(chunk.num_tokens, num_keys, blocks, sequence.has_long_positions, sequence.state_slot)
 
 
 def _image_rows(chunk: Chunk, place: int) -> list[ImageRows]:

@@ -49,6 +49,6 @@ def _take(sequences: list[Sequence], budget: int) -> list[Chunk]:
     for sequence in sequences:
         if budget <= 0:
             break
-        chunks.append(Chunk(sequence, min(budget, sequence.num_pending)))
+        chunks.append(Chunk(sequence, min(budget, sequence.num_until_stop)))
         budget -= chunks[-1].num_tokens
     return chunks

@@ -72,14 +72,20 @@ class Scheduler:
 
         Preempts the youngest sequence and lowers the limit on running sequences, or halves the
         token budget if only one is running. Returns False if the budget falls below a block.
-        Whenever a sequence ends, the limit rises by one and the token budget is restored.
+        Whenever a sequence ends, the limit rises by one and the token budget is restored. If a
+        failed step cannot be repeated, all sequences are computed again.
         """
-        if len(self.running) > 1:
+        is_alone = len(self.running) <= 1
+        if is_alone:
+            self._token_budget //= 2
+        else:
             self._preempt_youngest()
             self._max_running = len(self.running)
-            return True
-        self._token_budget //= 2
-        return self._token_budget >= self._pool.block_size
+        if is_alone and self._token_budget < self._pool.block_size:
+            return False
+        while self.running and not self._pool.can_repeat_steps:
+            self._preempt_youngest()
+        return True
 
     def advance(self, batch: list[Chunk]) -> None:
         """Record that the batch has been computed, and publish its full blocks."""

@@ -4,7 +4,7 @@ The checks run the loaded model; properties that a run does not reveal are read 
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -16,7 +16,14 @@ from worker.engine.params import SamplingParams
 from worker.engine.sequence import Sequence
 from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import Chunk
-from worker.engine.transformers.torch_forward.attention import AttentionOptions, LayerShape
+from worker.engine.transformers.torch_forward.attention import (
+    NO_KEYS,
+    AttentionOptions,
+    LayerShape,
+)
+
+_TYPES_WITHOUT_MIXER = frozenset({"mlp", "moe"})
+"""Types of layers in which tokens do not see each other."""
 
 # Minimum correlation of logits computed in two ways. It is low for 16-bit types, as their rounding
 # may route a token to another expert.
@@ -59,15 +66,18 @@ class PlainAttention:
         return output[0].transpose(0, 1)
 
 
-def layer_shapes(model: Any) -> list[LayerShape]:
+def layer_shapes(model: Any, mixer_layers: Collection[int] = ()) -> list[LayerShape]:
     """Return the KV-cache shape of each layer, in the order of the layers.
 
+    Layers that do not attend have no keys; `mixer_layers` are those that keep a state instead.
     Raises `UnsupportedModelError` for a model with a layer that bypasses transformers' attention
     interface or does not attend to all preceding tokens, or without a limit on the logits it
     computes.
     """
     config = model.config.get_text_config()
-    other_types = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
+    layer_types: list[str] = list(getattr(config, "layer_types", None) or ())
+    mixed = {kind for layer, kind in enumerate(layer_types) if layer in mixer_layers}
+    other_types = set(layer_types) - mixed - {"full_attention", *_TYPES_WITHOUT_MIXER}
     if other_types:
         raise UnsupportedModelError(f"it has layers of type {', '.join(sorted(other_types))}")
     if "logits_to_keep" not in inspect.signature(model.forward).parameters:
@@ -77,12 +87,14 @@ def layer_shapes(model: Any) -> list[LayerShape]:
         _compute_logits_alone(model, [0, 1], attention)
     except TypeError as error:
         raise UnsupportedModelError(f"it takes no further arguments: {error}") from error
-    if sorted(attention.layers) != list(range(config.num_hidden_layers)):
+    plain = {layer for layer, kind in enumerate(layer_types) if kind in _TYPES_WITHOUT_MIXER}
+    layers = range(config.num_hidden_layers)
+    if {*attention.layers, *mixer_layers, *plain} != set(layers):
         raise UnsupportedModelError(
-            f"{len(attention.layers)} of its {config.num_hidden_layers} layers attend through "
-            "transformers' attention interface; all must"
+            f"{len(attention.layers)} of its {len(layers)} layers attend through "
+            "transformers' attention interface; all must that keep no state"
         )
-    return [attention.layers[index] for index in range(len(attention.layers))]
+    return [attention.layers.get(layer, NO_KEYS) for layer in layers]
 
 
 def check_packing(

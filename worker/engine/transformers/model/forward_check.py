@@ -21,9 +21,9 @@ from torch import Tensor
 from worker.engine.interface import GenerationRequest
 from worker.engine.params import SamplingParams
 from worker.engine.sequence import Sequence
-from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import Chunk, due_sequences
 from worker.engine.transformers.batch.packing import Pack, pack
+from worker.engine.transformers.batch.state_blocks import StateSlots, make_block_pool
 
 Batches = list[list[list[int]]]
 """Groups of prompts (token ids). The prompts of a group are computed together."""
@@ -101,15 +101,16 @@ def computed_logits(
     block_size: int,
     batches: Batches,
     original_length: int | None = None,
+    states: StateSlots | None = None,
 ) -> NDArray[Any]:
     """Return logits [positions, vocab] from `forward`, in the order of `reference_logits`.
 
     The cache of `forward` must have room for each group of prompts; its blocks are used from the
-    first on. `original_length` is that of the forward pass.
+    first on. `original_length` and `states` are those of the forward pass.
     """
     longest = original_length or max(len(prompt) for batch in batches for prompt in batch)
     return np.concatenate(
-        [_compute_batch(forward, block_size, batch, longest) for batch in batches]
+        [_compute_batch(forward, block_size, batch, longest, states) for batch in batches]
     )
 
 
@@ -132,9 +133,13 @@ def _make_prompt(length: int, vocab_size: int) -> list[int]:
 
 
 def _compute_batch(
-    forward: Callable[[Pack], Tensor], block_size: int, batch: list[list[int]], longest_short: int
+    forward: Callable[[Pack], Tensor],
+    block_size: int,
+    batch: list[list[int]],
+    longest_short: int,
+    states: StateSlots | None,
 ) -> NDArray[Any]:
-    pool = BlockPool(num_cached_tokens([batch]) // block_size, block_size)
+    pool = make_block_pool(num_cached_tokens([batch]) // block_size, block_size, states)
     sequences = [_make_sequence(number, prompt) for number, prompt in enumerate(batch)]
     for sequence, prompt in zip(sequences, batch, strict=True):
         sequence.has_long_positions = len(prompt) > longest_short

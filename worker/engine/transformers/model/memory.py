@@ -6,6 +6,7 @@ Without it the kernel would kill the process during loading, or during the first
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,13 @@ _ITEM_BYTES |= {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 _CGROUP = Path("/sys/fs/cgroup")
 _GIB = 2**30
 
+_STATES_PER_SEQUENCE = 4
+"""A running sequence has one state, and leaves snapshots for those that begin as it does."""
+MIN_STATES = 3
+"""Least number of sequences with states: the check of a loaded model computes three together."""
+NUM_BLOCKS_WITHOUT_KEYS = 1 << 16
+"""Blocks of a network without keys, which need no memory but their bookkeeping."""
+
 
 def check_fits(weights_bytes: int, kv_cache_bytes: int, free_bytes: int) -> None:
     """Raise `ModelTooLargeError`, with all three sizes, unless weights and cache fit."""
@@ -28,6 +36,40 @@ def check_fits(weights_bytes: int, kv_cache_bytes: int, free_bytes: int) -> None
         f"{kv_cache_bytes / _GIB:.2f} GiB, but only {free_bytes / _GIB:.2f} GiB are free: "
         "take a smaller model or a smaller cache (ANTIPHON_KV_CACHE_GIB)"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSize:
+    """Contents of a cache."""
+
+    num_blocks: int
+    num_states: int
+    """Number of sequences and snapshots whose states it holds."""
+
+
+def divide_cache(
+    cache_bytes: int, *, block_bytes: int, state_bytes: int, max_sequences: int
+) -> CacheSize:
+    """Divide a cache between blocks of keys and values, and states of sequences.
+
+    `state_bytes` are those of one sequence, 0 if the network keeps none. States take no more than
+    half of the cache, or all if there are no keys, and no more than sequences and their snapshots
+    need. Raises `ModelTooLargeError` if that is too
+    little for the states of `MIN_STATES` sequences.
+    """
+    if not state_bytes:
+        return CacheSize(cache_bytes // block_bytes, 0)
+    share = cache_bytes // 2 if block_bytes else cache_bytes
+    num_states = min(share // state_bytes, max(_STATES_PER_SEQUENCE * max_sequences, MIN_STATES))
+    if num_states < MIN_STATES:
+        raise ModelTooLargeError(
+            f"the states of a sequence need {state_bytes / 2**20:.2f} MiB, and {share / 2**20:.2f} "
+            f"MiB of the cache have no room for {MIN_STATES} of them: take a larger cache "
+            "(ANTIPHON_KV_CACHE_GIB)"
+        )
+    if not block_bytes:
+        return CacheSize(NUM_BLOCKS_WITHOUT_KEYS, num_states)
+    return CacheSize((cache_bytes - num_states * state_bytes) // block_bytes, num_states)
 
 
 def stored_weights_bytes(folder: Path, dtype: torch.dtype | None) -> int:

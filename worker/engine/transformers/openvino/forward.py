@@ -91,6 +91,11 @@ class OpenVinoForward:
             blocks = self.num_blocks, self.block_size
             self._images = load_image_encoder(config, config.image_sample, compiled, *blocks)
 
+    @property
+    def states(self) -> None:
+        """Return None: a network with states is not converted."""
+        return None
+
     def __call__(self, packed: Pack) -> Tensor:
         """Compute a step; see `Forward`."""
         return self._compiled(packed)

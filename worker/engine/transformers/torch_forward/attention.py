@@ -64,6 +64,10 @@ class LayerShape:
     value_size: int
 
 
+NO_KEYS = LayerShape(0, 0, 0)
+"""Shape of a layer that does not attend."""
+
+
 class KeyValuePool:
     """Keys and values of every slot, for each layer: [heads, slots, size].
 

@@ -17,6 +17,7 @@ from worker.engine.sampling.device_copy import upload
 from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.batch.packing import Pack, pack
+from worker.engine.transformers.batch.state_blocks import make_block_pool
 from worker.engine.transformers.device import has_fused_attention
 from worker.engine.transformers.model.checks import (
     CHECK_LENGTHS,
@@ -33,7 +34,7 @@ from worker.engine.transformers.model.forward_check import (
 )
 from worker.engine.transformers.model.image_placement import ImagePlacement
 from worker.engine.transformers.model.loader import end_token_ids, load_model, text_config_name
-from worker.engine.transformers.model.memory import free_bytes
+from worker.engine.transformers.model.memory import divide_cache, free_bytes
 from worker.engine.transformers.model.positions import positions_by_batch, split_positions
 from worker.engine.transformers.model.vision import ImageEncoder, check_images
 from worker.engine.transformers.torch_forward.attention import (
@@ -47,7 +48,10 @@ from worker.engine.transformers.torch_forward.fused_step import (
     fused_inputs,
     host_indices,
 )
+from worker.engine.transformers.torch_forward.mixers import Mixers, StateRecorder, StateStep
 from worker.engine.transformers.torch_forward.paged_step import paged_inputs
+from worker.engine.transformers.torch_forward.shared_attention import number_shared_attention
+from worker.engine.transformers.torch_forward.states import StatePool, state_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +82,11 @@ class TorchForward:
         self.original_length = split_positions(self._model)
         self.block_size = BLOCK_SIZE
         text_config = self._model.config.get_text_config()
-        layers = layer_shapes(self._model)
+        number_shared_attention(self._model)
+        self._mixers = Mixers(self._model)
+        recorder = StateRecorder()
+        with self._mixers.computing(recorder):
+            layers = layer_shapes(self._model, self._mixers.layers)
         self.vocab_size = int(text_config.vocab_size)
         self.eos_token_ids = end_token_ids(self._model)
         token_bytes = self._model.dtype.itemsize * sum(
@@ -87,7 +95,16 @@ class TorchForward:
         cache_bytes = config.kv_cache_bytes
         if self._model.device.type == "cuda":
             cache_bytes = int(_GPU_CACHE_SHARE * free_bytes(self._model.device))
-        self.num_blocks = cache_bytes // (token_bytes * BLOCK_SIZE)
+        size = divide_cache(
+            cache_bytes,
+            block_bytes=token_bytes * BLOCK_SIZE,
+            state_bytes=state_bytes(recorder.shapes),
+            max_sequences=config.max_sequences,
+        )
+        self.num_blocks = size.num_blocks
+        self.states: StatePool | None = None
+        if recorder.shapes:
+            self.states = StatePool(recorder.shapes, size.num_states, self._model.device)
         num_slots = self.num_blocks * BLOCK_SIZE
         self._pool = KeyValuePool(layers, num_slots, self._model.dtype, self._model.device)
         max_positions = getattr(text_config, "max_position_embeddings", None)
@@ -99,11 +116,10 @@ class TorchForward:
         self._image_encoder: ImageEncoder | None = None
         if config.image_sample is not None:
             self._image_encoder = ImageEncoder(self._model)
-            pool = BlockPool(self.num_blocks, BLOCK_SIZE)
-            sample = config.image_sample
+            pool, sample = self._make_block_pool(), config.image_sample
             encoded = self.encode_images(sample.prompt, sample.images, b"")
             check_images(self._model, self._compute, pool, sample, encoded)
-        if self._is_fused:
+        if self._is_fused and self.states is None:
             self._capture_graphs(config.max_sequences)
 
     def encode_images(
@@ -122,7 +138,10 @@ class TorchForward:
         inputs = self._make_inputs(packed)
         if packed.grid:
             inputs = replace(inputs, positions=place_positions(inputs.positions, packed.grid))
-        return self._logits(inputs, packed.images)
+        if self.states is None:
+            return self._logits(inputs, packed.images)
+        with self._mixers.computing(StateStep(self.states, packed, self._model.device)):
+            return self._logits(inputs, packed.images)
 
     def _compute(self, batch: list[Chunk]) -> Tensor:
         return self(pack(batch, BLOCK_SIZE))
@@ -178,7 +197,7 @@ class TorchForward:
         with positions_by_batch(self._model):
             reference = reference_logits(self._model, prompts)
         self._model.set_attn_implementation({name: ATTENTION_NAME})
-        computed = computed_logits(self, BLOCK_SIZE, prompts, self.original_length)
+        computed = computed_logits(self, BLOCK_SIZE, prompts, self.original_length, self.states)
         found = deviation(reference, computed)
         if not found.correlation >= min_correlation(self._model.dtype):
             raise UnsupportedModelError(
@@ -186,8 +205,10 @@ class TorchForward:
             )
 
     def _check_packing(self, lengths: tuple[int, ...]) -> None:
-        pool = BlockPool(self.num_blocks, BLOCK_SIZE)
-        check_packing(self._model, self._compute, pool, lengths)
+        check_packing(self._model, self._compute, self._make_block_pool(), lengths)
+
+    def _make_block_pool(self) -> BlockPool:
+        return make_block_pool(self.num_blocks, BLOCK_SIZE, self.states)
 
     @torch.inference_mode()
     def _capture_graphs(self, max_sequences: int) -> None:

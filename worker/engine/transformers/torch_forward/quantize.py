@@ -12,6 +12,8 @@ from torch.nn.functional import linear
 
 from worker.engine.interface import UnsupportedModelError
 
+_READ_BY_NETWORKS = frozenset({"dt_proj"})
+"""Names of small layers that networks do not call: Mamba multiplies by their weights itself."""
 _SLICE_WEIGHTS = 1 << 20
 """Weights that are converted at a time on a CPU: 2 or 4 MB, which fit in its caches."""
 
@@ -20,13 +22,16 @@ def quantize_linear_layers(model: nn.Module, parts: Iterable[nn.Module] | None =
     """Replace every linear layer in these parts of a model, or in all of it, by an `Int8Linear`.
 
     Raises `UnsupportedModelError` if there is none. Embeddings stay as they are, even those that
-    share their weights with the output layer.
+    share their weights with the output layer, and so do layers whose weights a network reads by
+    itself.
     """
     within = {module for part in parts or (model,) for module in part.modules()}
     layers = [
         (name, module)
         for name, module in model.named_modules()
-        if type(module) is nn.Linear and module in within
+        if type(module) is nn.Linear
+        and module in within
+        and name.rpartition(".")[2] not in _READ_BY_NETWORKS
     ]
     if not layers:
         raise UnsupportedModelError("it has no linear layers to keep in int8")
@@ -43,6 +48,7 @@ class Int8Linear(nn.Module):
         weight = layer.weight.detach()
         self._weight = torch.empty_like(weight, dtype=torch.int8)
         self._scales = weight.new_empty(len(weight))
+        self.weight = weight.new_empty(0)  # of which some networks read the type and the device
         self._bias = None if layer.bias is None else layer.bias.detach()
         for outputs in self._slices():
             self._quantize(weight, outputs)

@@ -9,6 +9,7 @@ import torch
 
 from tests.unit.worker.engine.conftest import EngineFactory, Oracle
 from tests.unit.worker.engine.harness import greedy
+from tests.unit.worker.engine.state_architectures import WITH_STATES
 from tests.unit.worker.engine.tiny_architectures import JETMOE, REFUSED_BY_OPENVINO
 from tests.unit.worker.engine.tiny_networks import saved
 from worker.engine.interface import EngineConfig, UnsupportedModelError
@@ -114,6 +115,29 @@ def test_a_graph_that_gives_fewer_logits_than_are_due_is_not_served(tmp_path: Pa
     saved(JETMOE, tmp_path)
 
     assert type(load_forward(config_of(tmp_path))) is TorchForward
+
+
+def test_a_network_with_states_is_computed_by_torch_without_being_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted: list[EngineConfig] = []
+    monkeypatch.setattr(convert, "convert", converted.append)
+    saved(WITH_STATES["lfm2"], tmp_path)
+
+    assert type(load_forward(config_of(tmp_path))) is TorchForward
+    assert not converted
+
+
+@pytest.mark.parametrize(
+    "asked", [{"forward": "openvino"}, {"dtype": "int4"}, {"kv_cache_dtype": "int8"}], ids=str
+)
+def test_what_only_openvino_has_is_refused_for_a_network_with_states(
+    tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    saved(WITH_STATES["lfm2"], tmp_path)
+
+    with pytest.raises(UnsupportedModelError, match="not for a network that keeps a state"):
+        ModelRunner(config_of(tmp_path, **asked))
 
 
 def test_a_model_that_neither_computes_is_refused(tmp_path: Path) -> None:

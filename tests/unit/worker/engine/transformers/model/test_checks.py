@@ -8,9 +8,8 @@ from transformers import (
     FalconConfig,
     Gemma2Config,
     Gemma3TextConfig,
-    MambaConfig,
     MistralConfig,
-    Qwen3NextConfig,
+    ZayaConfig,
 )
 
 from tests.unit.worker.engine.tiny_networks import SIZES, saved
@@ -31,12 +30,8 @@ _FULL = ["full_attention"] * 2
 REFUSED = {
     "sliding layers": (Gemma3TextConfig(**SIZES, head_dim=16), "sliding_attention"),
     "softly capped scores": (Gemma2Config(**SIZES, head_dim=16, layer_types=_FULL), "softcap"),
-    "linear layers": (Qwen3NextConfig(**SIZES, head_dim=16, num_experts=4), "linear_attention"),
+    "mixers called in a way of their own": (ZayaConfig(**SIZES), "by position"),
     "sliding window": (MistralConfig(**SIZES, sliding_window=8), "sliding_window"),
-    "state space": (
-        MambaConfig(vocab_size=128, hidden_size=32, num_hidden_layers=2),
-        "linear_attention",
-    ),
     "own attention": (
         BloomConfig(vocab_size=128, hidden_size=32, n_layer=2, n_head=4),
         "0 of its 2 layers",

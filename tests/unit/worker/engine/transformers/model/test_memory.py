@@ -8,6 +8,8 @@ from safetensors.torch import save_file
 from tests.unit.worker.engine.conftest import EngineFactory
 from worker.engine.interface import EngineConfig, ModelTooLargeError
 from worker.engine.transformers.model.memory import (
+    CacheSize,
+    divide_cache,
     free_bytes,
     num_stored_weights,
     safetensors_header,
@@ -122,3 +124,22 @@ def test_random_weights_need_no_more_than_a_config(
     engine = make_engine(folder=tmp_path, has_random_weights=True).engine
 
     assert engine.context_length == 512
+
+
+def test_states_take_what_sequences_need_and_blocks_the_rest_of_a_cache() -> None:
+    assert divide_cache(1000, block_bytes=10, state_bytes=0, max_sequences=8) == CacheSize(100, 0)
+    assert divide_cache(1000, block_bytes=10, state_bytes=50, max_sequences=2) == CacheSize(60, 8)
+
+
+def test_states_take_at_most_half_of_a_cache_or_all_of_one_without_keys() -> None:
+    size = divide_cache(1000, block_bytes=10, state_bytes=100, max_sequences=8)
+    without_keys = divide_cache(1000, block_bytes=0, state_bytes=100, max_sequences=64)
+
+    assert size == CacheSize(50, 5)
+    assert without_keys.num_states == 10
+    assert without_keys.num_blocks > 1000
+
+
+def test_a_cache_without_room_for_three_states_is_refused_with_their_size() -> None:
+    with pytest.raises(ModelTooLargeError, match=r"a sequence need 512\.00 MiB.*ANTIPHON_KV_CACHE"):
+        divide_cache(2 << 30, block_bytes=1 << 20, state_bytes=1 << 29, max_sequences=1)

@@ -1,0 +1,56 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from worker.engine.interface import UnsupportedModelError
+from worker.engine.transformers.torch_forward.mixers import StateRecorder
+from worker.engine.transformers.torch_forward.states import MixerCache, StateName, StateShape
+
+TOKENS = torch.ones(1, 3, 8)
+
+
+def test_shapes_of_states_are_recorded_from_what_a_mixer_keeps() -> None:
+    def mix(tokens: Tensor, cache: MixerCache) -> Tensor:
+        cache.update_conv_state(tokens.transpose(1, 2), 5, conv_kernel_size=4)
+        cache.update_recurrent_state(tokens.new_zeros(1, 2, 4, dtype=torch.float64), 5)
+        return tokens
+
+    recorder = StateRecorder()
+    recorder.mix(5, mix, TOKENS)
+
+    convolution = StateShape((8, 4), torch.float32)
+    recurrent = StateShape((2, 4), torch.float64)
+    names = StateName(True, 0), StateName(False, 0)
+    assert recorder.shapes == {5: dict(zip(names, (convolution, recurrent), strict=True))}
+    assert (convolution.num_bytes, recurrent.num_bytes) == (8 * 4 * 4, 2 * 4 * 8)
+
+
+def test_a_mixer_that_needs_more_of_a_cache_is_refused_with_what_it_needs() -> None:
+    def mix(tokens: Tensor, cache: Any) -> Tensor:
+        cache.update_indexer(tokens)
+        return tokens
+
+    with pytest.raises(UnsupportedModelError, match=r"a cache of their own: .*update_indexer"):
+        StateRecorder().mix(0, mix, TOKENS)
+
+
+def test_a_mixer_that_returns_something_else_than_tokens_is_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match="return more"):
+        StateRecorder().mix(0, lambda tokens, cache: tokens.repeat(1, 1, 2), TOKENS)
+
+
+@pytest.mark.parametrize("num_tokens", [1, 2, 6])
+def test_a_convolution_sees_zeros_before_the_first_token(num_tokens: int) -> None:
+    cache = MixerCache({}, is_fresh=True)
+    inputs = torch.arange(1.0, 1 + num_tokens)[None, None]
+
+    first = cache.update_conv_state(inputs, 0, conv_kernel_size=4)
+    following = MixerCache(cache.states, is_fresh=False)
+    second = following.update_conv_state(torch.full((1, 1, 1), 9.0), 0, conv_kernel_size=4)
+
+    padded = [0.0] * max(0, 4 - num_tokens) + inputs.flatten().tolist()
+    assert first.flatten().tolist() == padded
+    assert second.flatten().tolist() == [*padded[-4:], 9.0]
+    assert following.states[StateName(True, 0)].flatten().tolist() == [*padded[-3:], 9.0]
