@@ -25,6 +25,8 @@ class VisionFamily:
     """Content of preprocessor_config.json."""
     processor: dict[str, Any]
     """Content of processor_config.json."""
+    in_openvino: bool = True
+    """False if torch computes it on CPUs, too."""
 
 
 VISION_SIZE: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL: positions on three axes, and features of deeper layers."""
+"""Qwen2-VL to Qwen3.5: positions on three axes and, in Qwen3-VL, features of deeper layers."""
 
 from typing import Any
 
@@ -16,7 +16,9 @@ _IMAGE_PROCESSOR: dict[str, Any] = {
 }
 
 
-def _family(name: str, model_type: str, processor: str, config: Any) -> VisionFamily:
+def _family(
+    name: str, model_type: str, processor: str, config: Any, *, in_openvino: bool = True
+) -> VisionFamily:
     def with_ids(text: dict[str, Any], ids: Ids) -> dict[str, Any]:
         return {
             "model_type": model_type,
@@ -34,6 +36,7 @@ def _family(name: str, model_type: str, processor: str, config: Any) -> VisionFa
         config=with_ids,
         image_processor=_IMAGE_PROCESSOR,
         processor={"processor_class": processor},
+        in_openvino=in_openvino,
     )
 
 
@@ -77,9 +80,27 @@ def _qwen3_moe(text: dict[str, Any]) -> dict[str, Any]:
     return _qwen3(text | mixture)
 
 
+def _qwen3_5(text: dict[str, Any]) -> dict[str, Any]:
+    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2}
+    merged = {"out_hidden_size": 64, "num_position_embeddings": 64}
+    linear = {
+        "layer_types": ["linear_attention", "full_attention"],
+        "linear_key_head_dim": 16,
+        "linear_value_head_dim": 16,
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 4,
+    }
+    rope = _rope(4, 2, 2) | {"partial_rotary_factor": 1.0}
+    return {
+        "text_config": text | linear | {"rope_parameters": rope, "head_dim": 16},
+        "vision_config": vision | merged | _PATCHES | {"initializer_range": 0.2},
+    }
+
+
 FAMILIES = (
     _family("qwen2_vl", "qwen2_vl", "Qwen2VLProcessor", _qwen2),
     _family("qwen2_5_vl", "qwen2_5_vl", "Qwen2_5_VLProcessor", _qwen2_5),
     _family("qwen3_vl", "qwen3_vl", "Qwen3VLProcessor", _qwen3),
+    _family("qwen3_5", "qwen3_5", "Qwen3VLProcessor", _qwen3_5, in_openvino=False),
     _family("qwen3_vl_moe", "qwen3_vl_moe", "Qwen3VLProcessor", _qwen3_moe),
 )

@@ -23,10 +23,12 @@ _GenerationConfig: Any = GenerationConfig
 class Vision:
     """A tiny vision model: requests for it, and the output of transformers for them."""
 
-    def __init__(self, folder: Path, image: str) -> None:
-        """`image` is how a text writes an image; the texts of requests have `<image>` instead."""
+    def __init__(self, folder: Path, family: str) -> None:
+        """Load the network of a family; texts of requests have `<image>` for an image."""
         self.folder = folder
-        self.image = image
+        self.family = family
+        self.image = FAMILIES[family].image
+        """Text of an image as the network knows it."""
         reader = load_image_reader(folder)
         assert reader is not None
         self.reader: ImageReader = reader
@@ -72,7 +74,7 @@ def tiny_vision(family: str, folder: Path, **text: Any) -> Vision:
     """Save a random network of a family, and return it as transformers loads it."""
     wrap: Any = PreTrainedTokenizerFast
     tokenizer = wrap(tokenizer_object=byte_tokenizer(), eos_token="<end>")
-    return Vision(write_vision_model(folder, tokenizer, family, **text), FAMILIES[family].image)
+    return Vision(write_vision_model(folder, tokenizer, family, **text), family)
 
 
 def _digest(image: Image.Image) -> bytes:

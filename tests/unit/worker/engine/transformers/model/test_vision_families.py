@@ -35,14 +35,14 @@ def answers(vision: Vision) -> dict[str, list[int]]:
     return {name: vision.generate(*prompt) for name, prompt in PROMPTS.items()}
 
 
-@pytest.fixture(params=["torch", pytest.param("openvino", marks=pytest.mark.nightly)])
-def forward(request: pytest.FixtureRequest) -> str:
-    """Return the name of the forward pass; `test_vision.py` tests OpenVINO for every change."""
-    return str(request.param)
+@pytest.fixture(params=["torch", pytest.param("auto", marks=pytest.mark.nightly)])
+def forward(request: pytest.FixtureRequest) -> Any:
+    """Return the setting of the forward pass; `test_vision.py` tests OpenVINO for every change."""
+    return request.param
 
 
 @pytest.fixture
-def harness(vision: Vision, forward: str) -> Iterator[Harness]:
+def harness(vision: Vision, forward: Any) -> Iterator[Harness]:
     """Start an engine whose steps have few tokens, so that images are computed in parts."""
     harness = Harness()
     config = EngineConfig(
@@ -52,7 +52,7 @@ def harness(vision: Vision, forward: str) -> Iterator[Harness]:
         max_batch_tokens=48,
         num_threads=1,
         dtype="float32",
-        forward=forward,  # type: ignore[arg-type]  # one of the two
+        forward=forward,
         graph_folder=vision.folder / "openvino",
         image_sample=vision.request("sample", "<image>?", picture(99, 7, 9)),
     )
@@ -73,6 +73,16 @@ def preempt_now_and_then(harness: Harness) -> list[str]:
 
     harness.on_step_hook = preempt
     return preempted
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("forward", ["auto"], indirect=True)
+def test_openvino_computes_the_families_that_it_can(vision: Vision, harness: Harness) -> None:
+    engine: Any = harness.engine
+
+    is_in_openvino = type(engine._runner._compute).__name__ == "OpenVinoForward"
+
+    assert is_in_openvino == FAMILIES[vision.family].in_openvino
 
 
 def test_prompts_are_continued_as_transformers_does(
