@@ -26,6 +26,8 @@ from models.profile.thinking import ThinkingStyle
 from models.profile.weights import Weights, locate_weights, served_model_id
 from models.settings import Settings
 
+_TEMPLATE_FILES = ("chat_template.json", "processor_config.json")
+"""Files that may have the chat template of a processor."""
 _CALL_MARK = "(the call)"
 """Placeholder of a tool call where only the text after the call is needed."""
 
@@ -38,14 +40,10 @@ class TemplateEncoder:
 
         `call_margin`, in logits, overrides that of the profile if it is not None.
         """
-        from transformers import PreTrainedTokenizerFast
-
         folder = weights.folder
         self.model_id = weights.model_id
         self.folder = folder
-        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
+        self.tokenizer = _load_tokenizer(folder)
         template = _template(self.tokenizer)
         control = ControlTokens(self.tokenizer.backend_tokenizer, template)
         self.mark = control.mark
@@ -171,6 +169,19 @@ def load_encoder(settings: Settings) -> TemplateEncoder | ScriptedEncoder:
             f"no weights in {weights.folder}; fetch them with: ./antiphon models pull"
         )
     return TemplateEncoder(weights, settings.call_margin)
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    """Load the tokenizer; vision models may have their chat template in a file of the processor."""
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
+    if not tokenizer.chat_template:
+        found = (_read_json(folder / name).get("chat_template") for name in _TEMPLATE_FILES)
+        tokenizer.chat_template = next(filter(None, found), None)
+    return tokenizer
 
 
 def _template(tokenizer: Any) -> str:

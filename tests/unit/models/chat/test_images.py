@@ -1,5 +1,7 @@
 """Prompts with images, as a vision model's template and processor make them."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +96,21 @@ def test_an_image_that_is_checked_is_not_prepared_again(
     )
 
     encoder.encode(Prompt(instructions=None, items=[user(image(9))]))
+
+
+@pytest.mark.parametrize("file", ["chat_template.json", "processor_config.json"])
+def test_the_template_may_be_in_a_file_of_the_processor(tmp_path: Path, file: str) -> None:
+    folder = write_vision_model(tmp_path, tiny_tokenizer(), "llava")
+    template = (folder / "chat_template.jinja").read_text()
+    (folder / "chat_template.jinja").unlink()
+    kept = folder / file
+    content = json.loads(kept.read_text()) if kept.exists() else {}
+    kept.write_text(json.dumps(content | {"chat_template": template}))
+
+    encoder = TemplateEncoder(Weights(model_id="tiny", source="folder", folder=folder))
+
+    [placed] = encoder.encode_media(Prompt(instructions=None, items=[user(image())])).images
+    assert len(placed.positions) == NUM_IMAGE_TOKENS
 
 
 def test_there_is_a_prompt_to_try_the_network_with(encoder: TemplateEncoder) -> None:
