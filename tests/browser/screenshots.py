@@ -40,9 +40,9 @@ def main() -> None:
     _IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         server = make_in(Path(folder) / "data", ROOT / ".antiphon/weights", {"api_processes": "1"})
-        server.start()
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         try:
+            server.start()
             _fill_graphs(server)
             _take_all(browser.new_page, server, _fill(server.client()))
         finally:
