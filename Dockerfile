@@ -1,5 +1,5 @@
 # One image for every process of Antiphon: `./antiphon api`, `worker`, `maintenance`, `migrate`;
-# and the same with a C compiler for workers on GPUs (`--target gpu`).
+# the same with a C compiler for workers on GPUs (`--target gpu`), and with vLLM (`--target vllm`).
 FROM python:3.11-slim AS antiphon
 
 # An index of PyTorch builds, for another build than the default one; see deploy/README.md.
@@ -46,6 +46,15 @@ USER root
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends gcc libc6-dev \
  && rm -rf /var/lib/apt/lists/*
+USER antiphon
+
+# Workers with vLLM, whose versions of some packages differ; it compiles, too.
+FROM gpu AS vllm
+USER root
+COPY requirements-vllm.txt ./
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --root-user-action=ignore --require-hashes --no-deps -r requirements-vllm.txt
+ENV ANTIPHON_ENGINE=vllm
 USER antiphon
 
 # What is built where no target is named.

@@ -23,17 +23,26 @@ WORKERS := tests/integration/worker
 CLIENTS := tests/acceptance/clients
 CLIENTS_VENV := .venv-clients
 NODE_MODULES := $(if $(shell command -v npm),$(CLIENTS)/node_modules/.package-lock.json)
+# What workers with vLLM run in, which needs other versions of some packages.
+VLLM_VENV := .venv-vllm
+PINS_VLLM := $(UV_COMPILE) -c requirements-torch.txt --override requirements-vllm-overrides.txt \
+	$(addprefix --no-emit-package ,torch openvino openvino-telemetry torchaudio torchcodec torchvision)
 # The addresses of a running `make up`, unless they are given.
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
 
-.PHONY: help up test test-others test-processes test-integration test-workers test-units fuzz chaos chaos-mutants nightly guarantees lint format types docs screenshots pins coverage check migrate migration bench peers-install peers grammars compose-test clean
+.PHONY: help up vllm-install test-vllm test test-others test-processes test-integration test-workers test-units fuzz chaos chaos-mutants nightly guarantees lint format types docs screenshots pins coverage check migrate migration bench peers-install peers grammars compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: $(VENV)/.runtime ## Start everything; Ctrl-C stops it
-	@exec ./antiphon up
+up: $(VENV)/.runtime $(if $(filter vllm,$(ENGINE)),$(VLLM_VENV)/.installed) ## Start everything; Ctrl-C stops it; ENGINE=vllm
+	@$(if $(ENGINE),ANTIPHON_ENGINE=$(ENGINE)) exec ./antiphon up
+
+vllm-install: $(VLLM_VENV)/.installed ## Install vLLM and what its workers need in .venv-vllm
+
+test-vllm: $(VLLM_VENV)/.installed ## Run the contract of engines with vLLM, in its environment
+	$(VLLM_VENV)/bin/python -m pytest -W ignore $(or $(T),tests/unit/worker/engine/contract)
 
 test: $(VENV)/.dev $(CLIENTS_VENV)/.installed $(NODE_MODULES) ## Run the tests, or those in T=path
 ifdef T
@@ -112,6 +121,7 @@ pins: $(VENV)/.dev ## Write requirements*.txt anew for pyproject.toml; U=name to
 	$(PINS) pyproject.toml -o requirements.txt
 	$(PINS) pyproject.toml --extra otel -o requirements-otel.txt
 	$(PINS) pyproject.toml --extra otel --extra dev -o requirements-dev.txt
+	$(PINS_VLLM) pyproject.toml requirements-vllm.in -o requirements-vllm.txt
 	$(UV_COMPILE) --override $(CLIENTS)/overrides.txt --no-emit-package pip \
 		--no-emit-package setuptools $(CLIENTS)/requirements.in -o $(CLIENTS)/requirements.txt
 
@@ -142,7 +152,7 @@ compose-test: ## Build and start docker-compose.yml, run a response through it, 
 	deploy/compose_test.sh
 
 clean: ## Remove what was made here, but no data
-	rm -rf $(VENV) $(CLIENTS_VENV) $(CLIENTS)/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(VLLM_VENV) $(CLIENTS_VENV) $(CLIENTS)/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.runtime: pyproject.toml requirements.txt requirements-torch.txt
@@ -152,6 +162,13 @@ $(VENV)/.runtime: pyproject.toml requirements.txt requirements-torch.txt
 	test -x $(BIN)/pip || '$(PYTHON)' -m venv $(VENV)
 	$(INSTALL_PINNED) requirements.txt
 	$(INSTALL_PROJECT)
+	@touch $@
+
+# pip would refuse versions that vLLM does not name, so that nothing is resolved here.
+$(VLLM_VENV)/.installed: requirements-vllm.txt requirements-torch.txt
+	test -x $(VLLM_VENV)/bin/pip || '$(PYTHON)' -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/pip --disable-pip-version-check install --require-hashes --no-deps -r requirements-vllm.txt
+	$(VLLM_VENV)/bin/pip --disable-pip-version-check install -r requirements-torch.txt
 	@touch $@
 
 $(CLIENTS_VENV)/.installed: $(CLIENTS)/requirements.txt

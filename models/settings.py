@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core.core_schema import ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from models.vllm_args import VllmArgs
 
 DEFAULT_MODEL = "SmolLM2-135M-Instruct"
 SECRETS_DIR = Path("/run/secrets")
@@ -22,6 +25,15 @@ EventNaming = Literal["openai", "specification"]
 HostName = Annotated[str, Field(pattern=r"^(\*|[^\s/,@*]+)$")]
 HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e\x80-\xff\t]*$")]
 Origin = Annotated[str, Field(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^\s/,@*]+)$")]
+
+
+_NOT_OF_VLLM = {
+    "dtype": ("int8", "int4"),
+    "forward": ("openvino", "torch"),
+    "quantization": ("int8",),
+    "kv_cache_dtype": ("int8",),
+}
+"""Values that mean something to our own engine alone, by setting."""
 
 
 class McpServer(BaseModel):
@@ -104,8 +116,13 @@ class Settings(BaseSettings):
     one machine that are started otherwise need it."""
     quantization: Literal["none", "int8"] = "none"
     """`int8` is the older name of `ANTIPHON_DTYPE=int8`, and takes precedence over it."""
-    engine: Literal["transformers", "scripted"] = "transformers"
-    """`scripted` answers with fixed words at a fixed rate, without weights: for load tests."""
+    engine: Literal["transformers", "vllm", "scripted"] = "transformers"
+    """`transformers`: our own. `vllm` computes with [vLLM](engine.md#which-engine), on one or many
+    GPUs: `make up ENGINE=vllm`. `scripted` answers with fixed words at a fixed rate, without
+    weights: for load tests. The same for API and workers."""
+    vllm_args: Annotated[VllmArgs, NoDecode] = VllmArgs()
+    """Arguments of vLLM, as JSON: `{"tensor_parallel_size": 4}`; see
+    [Arguments of vLLM](engine.md#arguments-of-vllm). The same for API and workers."""
     workers: int = Field(1, ge=1, le=64)
     """Worker processes that `up` starts for each model; each loads the weights."""
     database_url: Annotated[str | None, Field(validation_alias="DATABASE_URL")] = None
@@ -283,10 +300,21 @@ class Settings(BaseSettings):
             raise ValueError("must be alias=model, separated by commas, each alias once")
         return aliases
 
-    @field_validator("mcp_servers", mode="before")
+    @field_validator("engine", "kv_cache_dtype")
     @classmethod
-    def _servers(cls, value: object) -> object:
-        """Parse JSON; an empty text names no server."""
+    def _only_ours(cls, value: str, info: ValidationInfo) -> str:
+        """Refuse what only our own engine has, where vLLM computes."""
+        engine = info.data.get("engine", value)
+        if engine == "vllm":
+            for name, values in _NOT_OF_VLLM.items():
+                if (value if name == info.field_name else info.data.get(name)) in values:
+                    raise ValueError(f"ANTIPHON_{name.upper()} is not for ANTIPHON_ENGINE=vllm")
+        return value
+
+    @field_validator("vllm_args", "mcp_servers", mode="before")
+    @classmethod
+    def _json(cls, value: object) -> object:
+        """Parse JSON; an empty text names nothing."""
         if not isinstance(value, str):
             return value
         try:
@@ -355,5 +383,7 @@ def _describe(error: object) -> str:
     variable = name if name.isupper() else f"ANTIPHON_{name.upper()}"
     # A URL may contain a password, and a server's headers a token.
     is_secret = variable.endswith(("_URL", "_SERVERS"))
-    shown = variable if is_secret else f"{variable}={error['input']!r}"
+    inner = [key for key in error["loc"][1:] if isinstance(key, str)]
+    named = ": ".join([variable, *inner[:1]])
+    shown = variable if is_secret else f"{named}={error['input']!r}"
     return f"{shown}: {error['msg']}"

@@ -69,6 +69,8 @@ def _shown(variable: str, value: Any) -> str | None:
         return None
     if variable == "ANTIPHON_MCP_SERVERS":
         return ", ".join(f"{label}={server.url}" for label, server in value.items())
+    if variable == "ANTIPHON_VLLM_ARGS":
+        return str(value) or None
     if variable.endswith("_URL"):
         return _without_password(str(value))
     if isinstance(value, dict):

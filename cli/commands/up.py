@@ -17,6 +17,7 @@ from cli.embedded.ports import is_free
 from cli.embedded.roles import APP, MAINTENANCE, OWNER, ROLES
 from cli.embedded.secret import load_or_create_secret
 from cli.supervisor.console import StepConsole
+from cli.supervisor.interpreters import worker_python
 from cli.supervisor.leases import LeaseEnder
 from cli.supervisor.processes import Program
 from cli.supervisor.readiness import base_url, is_api_ready
@@ -62,6 +63,7 @@ def run(settings: Settings) -> None:
     load_tls_context(settings)
     _refuse_without_keys(settings)
     check_machine(settings)
+    worker_python(settings)
     folder = RunFolder(settings.data_dir)
     with folder.lock():
         _check_port(settings)
@@ -193,8 +195,11 @@ class _Startup:
             name = f"worker-{number}"
             arguments = ("worker", "--name", name, "--model", model)
             program = self._program_with_pulse(name, *arguments, stop_s=stop_s)
+            argv = (worker_python(self._settings), *program.argv[1:])
             upkeep = {"DATABASE_MAINTENANCE_URL": self._database_urls[MAINTENANCE]}
-            self._supervisor.start(replace(program, env=_HUGE_PAGES | self._env | upkeep))
+            self._supervisor.start(
+                replace(program, argv=argv, env=_HUGE_PAGES | self._env | upkeep)
+            )
         maintenance = self._program_with_pulse("maintenance", "maintenance")
         self._supervisor.start(self._as_role(MAINTENANCE, maintenance))
         self._supervisor.start(self._program("api", "api", stop_s=_API_STOP_S))

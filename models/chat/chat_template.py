@@ -12,6 +12,7 @@ from models.settings import SettingsError
 
 Message = dict[str, Any]
 
+_REASONING_NAMES = ("reasoning_content", "thinking", "reasoning")
 _REFUSALS = (
     *(TemplateError, ArithmeticError, AttributeError, LookupError),
     *(RecursionError, TypeError, ValueError),
@@ -113,10 +114,7 @@ class ChatTemplate:
     def _render(
         self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] | None, **keywords: Any
     ) -> str:
-        from transformers.utils.chat_template_utils import (
-            _alias_reasoning_fields,
-            _compile_jinja_template,
-        )
+        from transformers.utils.chat_template_utils import _compile_jinja_template
 
         source = self._tokenizer.get_chat_template(None, tools)
         if source not in self._compiled:
@@ -125,7 +123,7 @@ class ChatTemplate:
             self._compiled[source] = template
         return self._compiled[source].render(
             **self._special_tokens,
-            messages=_alias_reasoning_fields(list(map(_plain, messages))),
+            messages=[_with_reasoning_names(_plain(message)) for message in messages],
             tools=tools,
             documents=None,
             add_generation_prompt=True,
@@ -141,6 +139,19 @@ def _plain(message: Message) -> Message:
             part | {"image": ""} if "image" in part else part for part in plain["content"]
         ]
     return plain
+
+
+def _with_reasoning_names(message: Message) -> Message:
+    """Return the message with its reasoning under the names that templates read.
+
+    transformers does the same, but not in the version of vLLM's environment.
+    """
+    reasoning = next(
+        (message[name] for name in _REASONING_NAMES if message.get(name) is not None), None
+    )
+    if reasoning is None:
+        return message
+    return {"thinking": reasoning, **message, "reasoning_content": reasoning}
 
 
 def _parts(content: str) -> list[dict[str, str]]:

@@ -17,6 +17,11 @@ from models.chat.prompt import EncodedPrompt, Prompt
 from models.chat.prompt_tokenizer import PromptTokenizer
 from models.chat.scripted_encoder import ScriptedEncoder
 from models.chat.visible_tokens import show_tokens
+from models.engine_capabilities import (
+    ALL_CAPABILITIES,
+    EngineCapabilities,
+    engine_capabilities,
+)
 from models.media.images import gradient_url, read_image_part
 from models.media.processor import load_image_reader
 from models.profile.call_format import CallFormat
@@ -35,10 +40,17 @@ _CALL_MARK = "(the call)"
 class TemplateEncoder:
     """`ChatEncoder` that uses the chat template and tokenizer of the weights."""
 
-    def __init__(self, weights: Weights, call_margin: float | None = None) -> None:
+    def __init__(
+        self,
+        weights: Weights,
+        call_margin: float | None = None,
+        *,
+        capabilities: EngineCapabilities = ALL_CAPABILITIES,
+    ) -> None:
         """Load tokenizer, template and profile; raise `SettingsError` if one of them is not valid.
 
-        `call_margin`, in logits, overrides that of the profile if it is not None.
+        `call_margin`, in logits, overrides that of the profile if it is not None. `capabilities`
+        are those of the engine that generates.
         """
         folder = weights.folder
         self.model_id = weights.model_id
@@ -57,11 +69,11 @@ class TemplateEncoder:
         }
         show_tokens(self.tokenizer, [*(self.think_tags or ()), *self.profile.call_format.marks])
         config = _text_config(folder)
-        self.context_length = int(config["max_position_embeddings"])
+        self.context_length = capabilities.limit(int(config["max_position_embeddings"]))
         self.vocab_size = int(config.get("vocab_size") or len(self.tokenizer))
         tokenizer = PromptTokenizer(control, self.model_id, self.context_length)
         self._tokenise = tokenizer.encode
-        self._images = load_image_reader(folder)
+        self._images = load_image_reader(folder) if capabilities.reads_images else None
         self._template = ChatTemplate(
             self.tokenizer, control, self.model_id, tokenizer.check_characters
         )
@@ -168,7 +180,9 @@ def load_encoder(settings: Settings) -> TemplateEncoder | ScriptedEncoder:
         raise FileNotFoundError(
             f"no weights in {weights.folder}; fetch them with: ./antiphon models pull"
         )
-    return TemplateEncoder(weights, settings.call_margin)
+    return TemplateEncoder(
+        weights, settings.call_margin, capabilities=engine_capabilities(settings)
+    )
 
 
 def _load_tokenizer(folder: Path) -> Any:

@@ -23,8 +23,8 @@ from models.grammars.isolation.bounds import GRAMMAR_LIMITS
 from models.grammars.tokenizer import grammar_tokenizer
 from models.profile.weights import locate_weights
 from models.settings import Settings
+from tests.unit.worker.engine.contract.test_grammar_kinds import KINDS, NUM_FREE, request_of
 from tests.unit.worker.engine.harness import Harness, greedy
-from tests.unit.worker.engine.sampling.test_grammar_kinds import KINDS, NUM_FREE, request_of
 from tests.unit.worker.engine.tiny_networks import generated
 from worker.engine.interface import EngineConfig, FinishReason
 from worker.engine.transformers.engine import TransformersEngine

@@ -8,12 +8,21 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.acceptance.server import AntiphonServer
+from tests.acceptance.server import ROOT, AntiphonServer
 from tests.chaos.journal import DELTA, Received, output_text
 from tests.chaos.web import PATH, Answer, Http
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(900)]
 
+ENGINES = (
+    "transformers",
+    pytest.param(
+        "vllm",
+        marks=pytest.mark.skipif(
+            not (ROOT / ".venv-vllm" / ".installed").exists(), reason="vLLM is not installed"
+        ),
+    ),
+)
 NUM_STREAMS = 20
 NUM_KILLS = 4
 NUM_TOKENS = 40
@@ -72,10 +81,11 @@ def told(events: list[Received]) -> tuple[str, str, int]:
     return response["status"], output_text(response), response["usage"]["output_tokens"]
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 def test_streams_are_whole_and_their_texts_as_if_nothing_had_happened(
-    make_server: Callable[..., AntiphonServer], capsys: pytest.CaptureFixture[str]
+    make_server: Callable[..., AntiphonServer], capsys: pytest.CaptureFixture[str], engine: str
 ) -> None:
-    server = make_server(engine="transformers", dtype="float32")
+    server = make_server(engine=engine, dtype="float32")
     seed = random.randrange(2**31)
     dice = random.Random(seed)
     size = NUM_STREAMS // NUM_KILLS
@@ -90,5 +100,6 @@ def test_streams_are_whole_and_their_texts_as_if_nothing_had_happened(
         assert [event.number for event in events] == list(range(len(events))), seed
     same = [told(ours) == told(known) for ours, known in zip(disturbed, undisturbed, strict=True)]
     with capsys.disabled():
-        print(f"\nseed {seed}: {sum(same)} of {len(same)} streams equal across {NUM_KILLS} kills")
+        equal = f"{sum(same)} of {len(same)} streams equal across {NUM_KILLS} kills"
+        print(f"\n{engine}, seed {seed}: {equal}")
     assert all(same), seed

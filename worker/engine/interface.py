@@ -142,7 +142,7 @@ StepListener = Callable[[list[Delta]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """Configuration of a `TransformersEngine`: the model to load and the limits."""
+    """Configuration of a `TransformersEngine` or `VllmEngine`: the model to load and the limits."""
 
     folder: Path
     """Folder with config.json, safetensors and tokenizer files."""
@@ -172,6 +172,8 @@ class EngineConfig:
     """`models.grammars.tokenizer.grammar_tokenizer`; None if no request has a grammar."""
     find_grammar_error: GrammarCheck = lambda grammar: ""
     """Check of each grammar before it is compiled in this process: limits do not bound that."""
+    vllm_args: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of vLLM by name, over those that follow from the other fields."""
     image_sample: GenerationRequest | None = None
     """Prompt with an image to check the loaded model with; None if images are not accepted."""
 

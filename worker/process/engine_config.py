@@ -30,5 +30,6 @@ def engine_config(
         num_threads=settings.threads,
         grammar_limits=GRAMMAR_LIMITS,
         make_grammar_tokenizer=grammar_tokenizer,
+        vllm_args=settings.vllm_args.given,
         image_sample=image_sample,
     )

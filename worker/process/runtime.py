@@ -21,7 +21,7 @@ from models.streams.connection import connect, connect_subscriber
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
 from models.tools.mcp.servers import McpServers
-from worker.engine.interface import Engine, Tokenizer
+from worker.engine.interface import Engine, EngineConfig, StepListener, Tokenizer
 from worker.engine.scripted import ScriptedEngine, ScriptedTokenizer
 from worker.generation.call_checkpoints import CallCheckpoints
 from worker.generation.emitter import Emitter
@@ -273,9 +273,8 @@ def _make_engine(
             text=settings.script_text,
         )
         return scripted_engine, ScriptedTokenizer()
-    # Imported here: only the real engine needs torch, and grammar libraries import much of it.
+    # Imported here: only real engines need torch, and grammar libraries import much of it.
     from models.grammars.validate import GrammarChecker
-    from worker.engine.transformers.engine import TransformersEngine
     from worker.process.engine_config import engine_config
 
     checker = GrammarChecker(encoder.tokenizer, leniency=_GRAMMAR_LENIENCY)
@@ -284,4 +283,16 @@ def _make_engine(
         engine_config(settings, encoder.folder, image_sample(encoder)),
         find_grammar_error=checker.find_error,
     )
-    return TransformersEngine(config, on_step=emitter.on_step), encoder.tokenizer.backend_tokenizer
+    engine = _load_engine(settings, config, emitter.on_step)
+    return engine, encoder.tokenizer.backend_tokenizer
+
+
+def _load_engine(settings: Settings, config: EngineConfig, on_step: StepListener) -> Engine:
+    # Each is imported only where it runs: their environments differ.
+    if settings.engine == "vllm":
+        from worker.engine.vllm.engine import VllmEngine
+
+        return VllmEngine(config, on_step)
+    from worker.engine.transformers.engine import TransformersEngine
+
+    return TransformersEngine(config, on_step)

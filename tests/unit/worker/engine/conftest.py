@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import flask
 import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -21,7 +22,7 @@ from models.grammars.isolation.bounds import GRAMMAR_LIMITS
 from models.grammars.tokenizer import grammar_tokenizer
 from tests.tiny_llama import tiny_llama
 from tests.unit.worker.engine.harness import Harness
-from worker.engine.interface import EngineConfig
+from worker.engine.interface import Engine, EngineConfig, StepListener
 from worker.engine.transformers.engine import TransformersEngine
 
 # Threads that wait for each other on busy cores cost more time than they save.
@@ -30,8 +31,8 @@ torch.set_num_threads(1)
 VOCAB_SIZE = 512
 EOS = 256
 
-# Two layers with two key heads of size 16 in float32, for keys and for values.
-TOKEN_BYTES = 2 * 2 * 16 * 4 * 2
+# Two layers with two key heads of size 32 in float32, for keys and for values.
+TOKEN_BYTES = 2 * 2 * 32 * 4 * 2
 """Bytes of one token in the KV cache. Blocks have 16 tokens in torch and 32 in OpenVINO."""
 
 EngineFactory = Callable[..., Harness]
@@ -52,7 +53,8 @@ def byte_tokenizer() -> Tokenizer:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Save a random Llama; return its folder."""
     torch.manual_seed(0)
-    config = tiny_llama(vocab_size=VOCAB_SIZE, eos_token_id=EOS)
+    # The smallest heads that vLLM computes on CPUs.
+    config = tiny_llama(vocab_size=VOCAB_SIZE, eos_token_id=EOS, head_dim=32)
     path = tmp_path_factory.mktemp("tiny-llama")
     LlamaForCausalLM(config).save_pretrained(path)
     wrap: Any = PreTrainedTokenizerFast
@@ -99,6 +101,18 @@ def forward(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def load_engine(forward: str, config: EngineConfig, on_step: StepListener) -> Engine:
+    """Load a network into our own engine, or into that over vLLM."""
+    if forward != "vllm":
+        return TransformersEngine(config, on_step)
+    from worker.engine.vllm.engine import VllmEngine
+
+    # When vLLM loads a model, it looks at all objects of all modules, also at Flask's proxies of
+    # the current request.
+    with flask.Flask("none").test_request_context():
+        return VllmEngine(config, on_step)
+
+
 @pytest.fixture
 def make_engine(folder: Path, forward: str) -> Iterator[EngineFactory]:
     """Start engines on the tiny network; keywords override the configuration."""
@@ -109,11 +123,14 @@ def make_engine(folder: Path, forward: str) -> Iterator[EngineFactory]:
         settings |= {"kv_cache_bytes": 4096 * TOKEN_BYTES}
         settings |= {"grammar_limits": GRAMMAR_LIMITS, "dtype": "float32", "num_threads": 1}
         settings |= {"make_grammar_tokenizer": grammar_tokenizer}
-        settings |= {"forward": forward, **overrides}
+        if forward == "vllm":
+            settings |= {"vllm_args": {"block_size": 32}, **overrides}
+        else:
+            settings |= {"forward": forward, **overrides}
         # Beside the weights, so that tests on the same weights convert them once.
         config = EngineConfig(**{"graph_folder": settings["folder"] / "openvino", **settings})
         harness = Harness()
-        harness.engine = TransformersEngine(config, harness.on_step)
+        harness.engine = load_engine(forward, config, harness.on_step)
         harness.engine.start()
         harnesses.append(harness)
         return harness

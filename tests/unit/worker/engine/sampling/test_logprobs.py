@@ -1,5 +1,4 @@
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +8,8 @@ from hypothesis import strategies as st
 from llguidance import grammar_from
 
 from tests.unit.worker.engine.conftest import TOKEN_BYTES, EngineFactory
-from tests.unit.worker.engine.harness import Harness, sampled
-from worker.engine.interface import LOGPROB_FLOOR, Delta, Logprobs
+from tests.unit.worker.engine.harness import sampled
+from worker.engine.interface import LOGPROB_FLOOR, Logprobs
 from worker.engine.sampling.logprobs import RawScores
 from worker.engine.sampling.sampler import NO_TOKEN
 
@@ -75,41 +74,6 @@ def test_a_row_without_a_token_has_none() -> None:
     assert logprobs_of(raw, [None]) == [None]
 
 
-KINDS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "greedy": {"temperature": 0},
-    "hot and cut": {"temperature": 1.7, "top_k": 40, "top_p": 0.9, "min_p": 0.01},
-    "biased": {"logit_bias": {7: 9.0, 8: -100.0}},
-    "penalised": {"frequency_penalty": 2.0, "presence_penalty": 1.0, "repetition_penalty": 1.5},
-}
-
-
-@pytest.mark.parametrize("asked", KINDS.values(), ids=KINDS)
-def test_they_are_those_of_the_network_whatever_decides_the_draw(
-    harness: Harness, prompts: Prompts, network: Any, asked: dict[str, Any]
-) -> None:
-    prompt = prompts[2]
-
-    [tokens] = harness.run(sampled("it", prompt, 5, num_top_logprobs=5, **asked))
-
-    expected = logits_after_each(network, prompt, tokens)
-    for delta, scores in zip(harness.deltas["it"], expected, strict=True):
-        check(delta, scores, num_top=5)
-
-
-def test_a_grammar_changes_the_draw_and_not_the_log_probabilities(
-    harness: Harness, prompts: Prompts, network: Any
-) -> None:
-    request = sampled("it", prompts[2], 5, num_top_logprobs=3, grammar=DIGITS)
-
-    [tokens] = harness.run(request)
-
-    expected = logits_after_each(network, prompts[2], tokens)
-    for delta, scores in zip(harness.deltas["it"], expected, strict=True):
-        check(delta, scores, num_top=3)
-    assert harness.deltas["it"][0].logprobs.drawn < -1  # type: ignore[union-attr]
-
-
 def test_asking_changes_no_token_of_any_row_also_when_rows_are_preempted(
     make_engine: EngineFactory, prompts: Prompts
 ) -> None:
@@ -127,19 +91,3 @@ def test_asking_changes_no_token_of_any_row_also_when_rows_are_preempted(
     assert preempted
     assert all(delta.logprobs is None for delta in tight.deltas["0"])
     assert [len(delta.logprobs.top) for delta in tight.deltas["2"] if delta.logprobs] == [2] * 40
-
-
-@torch.inference_mode()
-def logits_after_each(network: Any, prompt: list[int], tokens: list[int]) -> np.ndarray:
-    """Return the logits that each token is drawn from, [tokens, vocab]."""
-    ids = torch.tensor([[*prompt, *tokens]])
-    logits: np.ndarray = network(ids).logits[0, len(prompt) - 1 : -1].numpy()
-    return logits
-
-
-def check(delta: Delta, scores: np.ndarray, num_top: int) -> None:
-    assert delta.token_id is not None
-    assert delta.logprobs is not None
-    drawn, top = by_definition(scores, delta.token_id, num_top)
-    assert delta.logprobs.drawn == pytest.approx(drawn, abs=1e-3)
-    assert [value for _, value in delta.logprobs.top] == pytest.approx(top, abs=1e-3)

@@ -65,7 +65,9 @@ def scores_by_definition(logits: np.ndarray, asked: GenerationRequest) -> np.nda
     return scores
 
 
-def is_right(token: int | None, scores: np.ndarray, asked: GenerationRequest) -> bool:
+def is_right(
+    token: int | None, scores: np.ndarray, asked: GenerationRequest, tolerance: float = TOLERANCE
+) -> bool:
     """Return True if the row's uniform number lies in the token's interval."""
     params = asked.params
     if params.temperature == 0:
@@ -76,7 +78,7 @@ def is_right(token: int | None, scores: np.ndarray, asked: GenerationRequest) ->
         ends = dict(enumerate(np.cumsum(weights / weights.sum()).tolist()))
     starts = dict(zip(ends, [0.0, *ends.values()], strict=False))
     u = uniform(params.seed, len(asked.generated))
-    return token in ends and starts[token] - TOLERANCE <= u <= ends[token] + TOLERANCE
+    return token in ends and starts[token] - tolerance <= u <= ends[token] + tolerance
 
 
 @settings(deadline=None, max_examples=300)

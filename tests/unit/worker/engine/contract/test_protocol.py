@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.unit.worker.engine.conftest import EngineFactory
+from tests.unit.worker.engine.contract.engines import ENGINES
 from tests.unit.worker.engine.harness import DEADLINE_S, Harness, greedy
 from worker.engine.interface import Delta, EngineStoppedError, FinishReason, RequestTooLargeError
 from worker.engine.scripted import ScriptedEngine
@@ -22,9 +23,9 @@ def scripted(max_sequences: int) -> Harness:
     return harness
 
 
-@pytest.fixture(params=["openvino", "torch", "scripted"])
+@pytest.fixture(params=[*ENGINES, "scripted"])
 def forward(request: pytest.FixtureRequest) -> str:
-    """Return the name of the forward pass; the scripted engine has none."""
+    """Return the name of what computes; in the scripted engine nothing does."""
     return str(request.param)
 
 

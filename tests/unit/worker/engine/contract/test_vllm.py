@@ -1,0 +1,128 @@
+"""What only the engine over vLLM does: its errors, its processes, and its own preemption."""
+
+import json
+import shutil
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.polling import eventually
+from tests.unit.worker.engine.conftest import TOKEN_BYTES, EngineFactory, Oracle
+from tests.unit.worker.engine.harness import Harness, greedy, sampled
+from worker.engine.interface import (
+    EngineStoppedError,
+    FinishReason,
+    ModelTooLargeError,
+    PromptImage,
+    UnsupportedModelError,
+)
+
+pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed")
+
+Prompts = list[list[int]]
+
+
+@pytest.fixture
+def forward() -> str:
+    return "vllm"
+
+
+def test_a_row_without_finite_scores_fails_alone(
+    harness: Harness, oracle: Oracle, prompts: Prompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from worker.engine.vllm.drawer import TokenDrawer
+    from worker.engine.vllm.row import Row
+
+    draw = TokenDrawer._draw
+
+    def poison_the_second(self: Any, scores: torch.Tensor, rows: list[Row]) -> list[int]:
+        for index, row in enumerate(rows):
+            if row.sequence_id == "1":
+                scores[index] = float("nan")
+        return draw(self, scores, rows)
+
+    monkeypatch.setattr(TokenDrawer, "_draw", poison_the_second)
+    outputs = harness.run(*(greedy(str(i), p) for i, p in enumerate(prompts[:2])))
+
+    assert harness.reason("1") is FinishReason.ERROR
+    assert harness.deltas["1"][-1].error == "no token has a finite score"
+    assert outputs == [oracle(prompts[0], 12), []]
+
+
+def test_a_step_that_fails_loses_the_engine_and_ends_no_sequence(
+    harness: Harness, prompts: Prompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("the device is gone")
+
+    engine: Any = harness.engine
+    monkeypatch.setattr(engine._engine, "step", fail)
+    engine.submit(greedy("a", prompts[0]))
+
+    eventually(lambda: engine.is_lost)
+    assert harness.steps == []
+    with pytest.raises(EngineStoppedError):
+        engine.submit(greedy("b", prompts[0]))
+
+
+def test_the_death_of_one_of_its_processes_loses_the_engine(harness: Harness) -> None:
+    engine: Any = harness.engine
+    assert not engine.is_lost
+
+    engine._lose()
+
+    assert engine.is_lost
+
+
+def test_sequences_that_vllm_puts_off_get_what_they_get_alone(
+    make_engine: EngineFactory, prompts: Prompts
+) -> None:
+    """Run three answers of 80 tokens in a cache of 192 tokens."""
+    asked: dict[str, Any] = {"frequency_penalty": 0.5, "temperature": 0.9}
+    requests = [sampled(str(n), prompts[0][n : n + 20], n, 60, **asked) for n in range(3)]
+    roomy = make_engine().run(*requests)
+    tight = make_engine(kv_cache_bytes=192 * TOKEN_BYTES)
+
+    assert tight.run(*requests) == roomy
+    assert _num_preempted(tight) > 0
+
+
+def _num_preempted(harness: Harness) -> int:
+    """Return how many steps lacked a running sequence, after it had begun."""
+    ends = {name: deltas[-1] for name, deltas in harness.deltas.items()}
+    begun: set[str] = set()
+    missing = 0
+    for deltas in harness.steps:
+        names = {delta.sequence_id for delta in deltas}
+        missing += bool(begun - names)
+        begun |= names
+        begun -= {delta.sequence_id for delta in deltas if delta is ends[delta.sequence_id]}
+    return missing
+
+
+def test_images_are_refused(harness: Harness) -> None:
+    image = PromptImage(digest=b"1", positions=[0], inputs={})
+
+    with pytest.raises(ValueError, match="images are not supported"):
+        harness.engine.submit(replace(greedy("it", [1, 2]), images=[image]))
+
+
+def test_a_model_that_vllm_does_not_know_is_refused_with_its_reason(
+    make_engine: EngineFactory, folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config |= {"architectures": ["NobodyForCausalLM"], "model_type": "nobody"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+
+    with pytest.raises((UnsupportedModelError, ValueError), match="nobody"):
+        make_engine(folder=tmp_path)
+
+
+def test_a_cache_without_room_for_a_token_is_refused(make_engine: EngineFactory) -> None:
+    with pytest.raises(ModelTooLargeError):
+        make_engine(kv_cache_bytes=8 * TOKEN_BYTES)

@@ -1,0 +1,79 @@
+"""One model over two processes of vLLM, on CPUs. `NIGHTLY=1 make test-vllm`."""
+
+import multiprocessing
+import os
+import signal
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+from llguidance import grammar_from
+
+from tests.polling import eventually
+from tests.unit.worker.engine.conftest import EngineFactory
+from tests.unit.worker.engine.harness import Harness, greedy, sampled
+from worker.engine.interface import FinishReason, GenerationRequest
+
+pytestmark = [
+    pytest.mark.nightly,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed"),
+]
+
+NUM_TOKENS = 24
+TWO: dict[str, Any] = {"block_size": 32, "tensor_parallel_size": 2}
+
+Prompts = list[list[int]]
+
+
+@pytest.fixture
+def forward() -> str:
+    return "vllm"
+
+
+def mixed(prompts: Prompts) -> list[GenerationRequest]:
+    digits = grammar_from("regex", "[0-9]{12}")
+    return [
+        *(greedy(f"greedy {n}", prompt, NUM_TOKENS) for n, prompt in enumerate(prompts)),
+        *(sampled(f"sampled {n}", prompt, n, NUM_TOKENS) for n, prompt in enumerate(prompts)),
+        sampled("grammar", prompts[0], 3, NUM_TOKENS, grammar=digits),
+        sampled("penalised", prompts[0], 3, NUM_TOKENS, frequency_penalty=1.0),
+    ]
+
+
+def test_two_processes_draw_what_one_draws(make_engine: EngineFactory, prompts: Prompts) -> None:
+    alone = make_engine().run(*mixed(prompts))
+
+    shared = make_engine(vllm_args=TWO).run(*mixed(prompts))
+
+    assert shared == alone
+
+
+def test_a_grammar_that_fails_in_them_ends_its_own_sequence(
+    make_engine: EngineFactory, prompts: Prompts
+) -> None:
+    exploding = grammar_from("regex", "b{30}(a{1,300}){99,300}")
+    harness = make_engine(vllm_args=TWO)
+
+    _, free = harness.run(
+        sampled("bad", prompts[0], 1, 300, grammar=exploding), greedy("free", prompts[1], 40)
+    )
+
+    assert harness.reason("bad") is FinishReason.ERROR
+    assert harness.deltas["bad"][-1].error
+    assert len(free) == 40
+
+
+def test_the_death_of_one_loses_the_engine_and_ends_no_sequence(
+    make_engine: EngineFactory, prompts: Prompts
+) -> None:
+    harness: Harness = make_engine(vllm_args=TWO)
+    harness.engine.submit(greedy("it", prompts[0], 400))
+    harness.wait_until(lambda: len(harness.tokens("it")) > 3)
+
+    rank = multiprocessing.active_children()[0]
+    assert rank.pid is not None
+    os.kill(rank.pid, signal.SIGKILL)
+
+    eventually(lambda: harness.engine.is_lost, within_s=30)
+    assert harness.reason("it") is None

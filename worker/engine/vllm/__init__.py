@@ -1,0 +1,1 @@
+"""Engine over vLLM, which computes the logits; our sampling draws every token from them."""

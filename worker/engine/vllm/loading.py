@@ -1,0 +1,125 @@
+"""Start of vLLM's engine in this process, from our configuration."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoConfig, GenerationConfig
+
+from worker.engine.cpu_cores import num_cores
+from worker.engine.interface import EngineConfig, ModelTooLargeError, UnsupportedModelError
+from worker.engine.params import MAX_TOP_LOGPROBS
+from worker.engine.transformers.device import resolve_device, resolve_dtype
+from worker.engine.vllm.drawing import CONFIG_KEY, DrawingSetup
+from worker.engine.vllm.versions import is_cpu_build
+
+if TYPE_CHECKING:
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+_VARIABLES = {
+    # Its core runs on our engine thread; ranks of a model that is shared out are processes.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    # The runner whose logits processors see every token that was drawn before.
+    "VLLM_USE_V2_MODEL_RUNNER": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_CONFIGURE_LOGGING": "0",
+    # Threads keep the cores that the operator gave the process.
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "HF_HUB_OFFLINE": "1",
+}
+_DRAWER = "worker.engine.vllm.drawer:TokenDrawer"
+_EXTENSION = "worker.engine.vllm.extension.DrawerExtension"
+_TOO_LARGE = (
+    *("KV cache", "memory for the cache blocks", "Available memory", "Free memory"),
+    "not enough GPU memory",  # on CPUs, too
+)
+
+
+def load_vllm(config: EngineConfig, setup: DrawingSetup) -> "LLMEngine":
+    """Load the weights into an engine of vLLM that draws by our sampling.
+
+    Raises `UnsupportedModelError` with vLLM's reason, and `ModelTooLargeError`.
+    """
+    for name, value in _variables(config).items():
+        os.environ.setdefault(name, value)
+    torch.set_num_threads(config.num_threads or num_cores())
+    arguments = _arguments(config, setup)
+    if arguments.get("enforce_eager"):
+        _compile_nothing()
+    from vllm import EngineArgs
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+    try:
+        return LLMEngine.from_engine_args(EngineArgs(**arguments))
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise ModelTooLargeError(f"vLLM: {error}") from error
+    except (ValueError, NotImplementedError, ImportError, RuntimeError) as error:
+        if any(words in str(error) for words in _TOO_LARGE):
+            raise ModelTooLargeError(f"vLLM: {error}") from error
+        raise UnsupportedModelError(f"vLLM cannot run it: {error}") from error
+
+
+def end_token_ids(folder: Path) -> list[int]:
+    """Return the end-of-sequence tokens by the generation config, or else the model's."""
+    ids = None
+    if (folder / "generation_config.json").is_file():
+        ids = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
+    if ids is None:
+        config: Any = AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        # Not every configuration of a language part has it.
+        ids = getattr(config.get_text_config(), "eos_token_id", None)
+    if ids is None:
+        return []
+    return [ids] if isinstance(ids, int) else sorted(ids)
+
+
+def _compile_nothing() -> None:
+    """Keep torch from compiling what vLLM marks for it even so, as a part of log probabilities.
+
+    Compiling one takes a compiler, and up to a minute, during which all rows wait.
+    """
+    import torch._dynamo.config
+
+    os.environ["TORCH_COMPILE_DISABLE"] = "1"  # in processes that vLLM starts
+    torch._dynamo.config.disable = True
+
+
+def _variables(config: EngineConfig) -> dict[str, str]:
+    variables = _VARIABLES | {"OMP_NUM_THREADS": str(config.num_threads or num_cores())}
+    if is_cpu_build():
+        # Else it looks for a distribution `vllm` with `cpu` in its version.
+        variables["VLLM_TARGET_DEVICE"] = "cpu"
+    return variables
+
+
+def _arguments(config: EngineConfig, setup: DrawingSetup) -> dict[str, Any]:
+    """Return the arguments of `EngineArgs`: ours, the operator's, and those that must hold."""
+    device = resolve_device(config.device)
+    ours: dict[str, Any] = {
+        "dtype": str(resolve_dtype(config.dtype, device)).removeprefix("torch."),
+        "max_model_len": -1,
+        "max_num_seqs": config.max_sequences,
+        "enable_prefix_caching": True,
+    }
+    if device.type == "cpu":
+        # Compiling takes a C++ compiler, and minutes at the first start.
+        ours |= {"enforce_eager": True, "kv_cache_memory_bytes": config.kv_cache_bytes}
+    fixed = {
+        "model": str(config.folder),
+        "trust_remote_code": False,
+        "skip_tokenizer_init": True,
+        "language_model_only": True,
+        "generation_config": "vllm",
+        "disable_log_stats": True,
+        # A step begins only when the tokens of the one before are known.
+        "async_scheduling": False,
+        "logprobs_mode": "raw_logprobs",
+        "max_logprobs": MAX_TOP_LOGPROBS,
+        "logits_processors": [_DRAWER],
+        "worker_extension_cls": _EXTENSION,
+        "additional_config": {CONFIG_KEY: setup.to_json()},
+    }
+    return ours | dict(config.vllm_args) | fixed
