@@ -22,7 +22,7 @@ from bench.peers.measure import PeerResult, Plan, measure
 from bench.peers.peer import Isa, Peer, Precision, Setup
 from bench.peers.servers.llama_cpp import LlamaCpp
 from bench.peers.servers.openvino_genai import OpenVinoGenAi
-from bench.peers.servers.ours import Antiphon
+from bench.peers.servers.ours import Antiphon, AntiphonWithVllm
 from bench.peers.servers.transformers_serve import TransformersServe
 from bench.peers.servers.vllm import Vllm
 from bench.peers.table import table
@@ -31,7 +31,10 @@ from bench.report import RESULTS, Circumstances, Grid, publish_grids
 from bench.server import BenchError
 
 OURS = Antiphon()
-PEERS: tuple[Peer, ...] = (OURS, Vllm(), TransformersServe(), LlamaCpp(), OpenVinoGenAi())
+PEERS: tuple[Peer, ...] = (
+    *(OURS, AntiphonWithVllm(), Vllm()),
+    *(TransformersServe(), LlamaCpp(), OpenVinoGenAi()),
+)
 _NAMES = ", ".join(peer.name for peer in PEERS)
 _WEIGHTS = Path(".antiphon/weights/SmolLM2-135M-Instruct")
 _PRECISIONS = [Precision.BFLOAT16, Precision.INT8, Precision.INT4]

@@ -18,6 +18,9 @@ class Antiphon:
     is_over_http = True
     formats: Mapping[Precision, str] = {precision: precision.value for precision in Precision}
     avx2_note = "its products, by the environment of oneDNN; not norms and attention"
+    _engine = "transformers"
+    _more: Mapping[str, str] = {}
+    """More settings of ours."""
 
     def version(self) -> str:
         """Return nothing: the commit is published with the circumstances of the run."""
@@ -27,10 +30,11 @@ class Antiphon:
     def start(self, setup: Setup) -> Iterator[HttpRunner]:
         """Start a server with a database of its own."""
         settings = {
-            "ANTIPHON_ENGINE": "transformers",
+            "ANTIPHON_ENGINE": self._engine,
             "ANTIPHON_MODEL": setup.weights.name,
             "ANTIPHON_DTYPE": setup.precision.value,
             "ANTIPHON_THREADS": str(setup.num_threads),
+            **self._more,
         }
         with own_server(settings | isa_variables(setup.isa), setup.weights.parent) as server:
             yield HttpRunner(
@@ -40,6 +44,22 @@ class Antiphon:
                 body=_body,
                 read=responses_answer,
             )
+
+
+class AntiphonWithVllm(Antiphon):
+    """Our server with the engine over vLLM, after `make vllm-install`."""
+
+    name = "ours with vLLM"
+    formats: Mapping[Precision, str] = {
+        Precision.FLOAT32: "float32",
+        Precision.BFLOAT16: "bfloat16",
+    }
+    _engine = "vllm"
+    # As vLLM alone: compiled, with its context and memory.
+    _more: Mapping[str, str] = {
+        "ANTIPHON_VLLM_ARGS": '{"enforce_eager": false, "max_model_len": 4096}',
+        "ANTIPHON_KV_CACHE_GIB": "1",
+    }
 
 
 def _body(prompt: str, num_tokens: int) -> dict[str, Any]:
