@@ -6,8 +6,8 @@ from api.services import Services
 from models.access.projects import ProjectPermissions
 from models.errors import InvalidRequestError, PermissionMissingError
 from models.grammars.arguments import arguments_schema
+from models.grammars.calls.tool_calls import calls_grammar
 from models.grammars.compile import INPUT_PARAM, input_grammar, schema_grammar
-from models.grammars.tool_calls import calls_grammar
 from models.schemas.request.create_response import CreateResponse
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.request.tools import AllowedTools, NamespaceTool

@@ -1,16 +1,18 @@
 """Conversion of items to chat template messages: text, reasoning, tool calls, tool outputs."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import orjson
 
+from models.chat.native.calls import for_template
+from models.chat.native.harmony import for_harmony, move_thoughts
 from models.chat.prompt import Prompt
 from models.encryption.reasoning import attach_reasoning
 from models.media.images import read_image_part
 from models.media.processor import ImageReader
+from models.profile.formats.named_json.harmony import HARMONY
 from models.profile.profile import Profile
 from models.profile.thinking import ThinkingStyle
 from models.schemas.items import parts_text
@@ -28,8 +30,6 @@ from models.tools.web_search import messages_of
 
 Message = dict[str, Any]
 
-_MISTRAL_ID_LENGTH = 9
-
 
 def to_messages(
     prompt: Prompt,
@@ -44,17 +44,19 @@ def to_messages(
     tool calls and their outputs are written as text. `mark` is applied to what clients did not
     write (models/chat/control_tokens.py).
     """
-    messages = _convert_items(prompt, profile, thinking, images, mark)
+    is_harmony = is_native(prompt, profile) and profile.call_format == HARMONY
+    messages = _convert_items(prompt, profile, thinking, images, mark, is_harmony=is_harmony)
     tool_text = prompt.tool_prompt
     if is_native(prompt, profile):
-        messages = [_for_template(message, profile) for message in messages]
+        messages = for_template(messages, profile.call_format)
     else:
         messages = calls_as_text(messages, mark)
         functions = tools_prompt(prompt.tools, mark) if prompt.tools else None
         tool_text = "\n\n".join(filter(None, (functions, tool_text)))
     for text in filter(None, (tool_text, prompt.instructions)):
         messages.insert(0, {"role": "system", "content": text})
-    return _join_leading_system(messages)
+    messages = _join_leading_system(messages)
+    return for_harmony(messages) if is_harmony else messages
 
 
 def is_native(prompt: Prompt, profile: Profile) -> bool:
@@ -82,11 +84,15 @@ def _convert_items(
     thinking: ThinkingStyle,
     images: ImageReader | None,
     mark: Callable[[str], str],
+    *,
+    is_harmony: bool,
 ) -> list[Message]:
     """Convert items to messages; join consecutive text and calls of the assistant into one."""
     messages: list[Message] = []
     names: dict[str, str] = {}
     items = _with_hosted(attach_reasoning(as_functions(prompt.items)), mark)
+    if is_harmony:
+        items = move_thoughts(items)
     num_earlier = last_user_position(items) if prompt.keeps_reasoning else 0
     for position, item in enumerate(items):
         with_reasoning = (
@@ -127,9 +133,12 @@ def _calling_message(
     profile: Profile,
     with_reasoning: Callable[[Message, str | None], Message],
 ) -> Message:
-    """Return the message to add a call to; Llama's templates allow one call per message."""
+    """Return the message to add a call to; some templates allow one call per message."""
     last = messages[-1] if messages else {}
-    is_full = profile.call_style == "llama" and "tool_calls" in last
+    call_format = profile.call_format
+    is_full = call_format.takes_one_call and "tool_calls" in last
+    if call_format == HARMONY and last.get("content"):
+        is_full = True
     if last.get("role") != "assistant" or reasoning or is_full:
         message: Message = {"role": "assistant", "content": ""}
         messages.append(with_reasoning(message, reasoning))
@@ -203,34 +212,6 @@ def _part(part: dict[str, Any], images: ImageReader) -> dict[str, Any]:
 def _role(role: str) -> str:
     """Map `developer` to `system`, the older name that chat templates support."""
     return "system" if role == "developer" else role
-
-
-def _for_template(message: Message, profile: Profile) -> Message:
-    """Return a message as templates with tools take it.
-
-    An earlier call of a custom tool becomes one of a function. Ids of calls are shortened for
-    Mistral's templates, which require nine letters or digits.
-    """
-    shorten = _shorten if profile.call_style == "mistral" else str
-    if "tool_call_id" in message:
-        return message | {"tool_call_id": shorten(message["tool_call_id"])}
-    if "tool_calls" in message:
-        calls = [
-            {"id": shorten(call["id"]), "type": "function", "function": _function(call)}
-            for call in message["tool_calls"]
-        ]
-        return message | {"tool_calls": calls}
-    return message
-
-
-def _function(call: dict[str, Any]) -> dict[str, Any]:
-    if call["type"] == "function":
-        return dict(call["function"])
-    return {"name": call["custom"]["name"], "arguments": {"input": call["custom"]["input"]}}
-
-
-def _shorten(call_id: str) -> str:
-    return hashlib.sha256(call_id.encode()).hexdigest()[:_MISTRAL_ID_LENGTH]
 
 
 def _join_leading_system(messages: list[Message]) -> list[Message]:

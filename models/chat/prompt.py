@@ -1,14 +1,14 @@
 """Types of prompts and the interface of the encoders that turn them into tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from models.media.processor import PlacedImage
-from models.profile.call_format import CallFormat
+from models.profile.formats.call_format import CallFormat
 from models.profile.profile import Profile
 from models.profile.sampling_defaults import SamplingDefaults
-from models.profile.thinking import ThinkTags
+from models.profile.thinking import AnswerTags, ThinkTags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,13 @@ class ChatEncoder(Protocol):
     """Types of content parts that the model accepts besides text."""
     think_tags: ThinkTags | None
     """Delimiters of the model's reasoning; None if it is not known to reason."""
+    answer_tags: AnswerTags | None
+    """Delimiters of its answers; None if it writes none."""
+    special_ids: Mapping[str, int]
+    """Ids of the tokens that grammars have to name by their ids, by their texts.
+
+    Text that a grammar allows never contains one of them.
+    """
     profile: Profile
     """Format in which the model is shown functions and calls them."""
     tokenizer: Any

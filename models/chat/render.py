@@ -12,7 +12,7 @@ from models.chat.prompt import ChatEncoder, EncodedPrompt, Prompt
 from models.chat.truncation import fit, room_for_prompt
 from models.schemas.items import CALL_OF_OUTPUT
 from models.schemas.request.parameters import GenerationParameters
-from models.tools.choice import call_rule
+from models.tools.choice import call_rule, needs_generic
 from models.tools.prompt import chat_tools
 from models.tools.search_choice import offered_search
 from models.tools.web_search import tool_prompt
@@ -36,7 +36,7 @@ def encode_prompt(
         effort=parameters.effort,
         keeps_reasoning=context == "all_turns",
         tools=chat_tools(rule.shown, describes_parameters=encoder.profile.describes_parameters),
-        is_generic=rule.is_generic,
+        is_generic=needs_generic(parameters, encoder.profile),
         tool_prompt=tool_prompt(search, encoder.mark) if search else None,
     )
     if parameters.truncation != "auto":

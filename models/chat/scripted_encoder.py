@@ -1,11 +1,14 @@
 """Prompt encoder of the scripted engine, whose tokens are bytes."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from models.chat.messages import to_messages
 from models.chat.prompt import EncodedPrompt, Prompt
 from models.chat.prompt_tokenizer import PromptTooLongError
-from models.profile.call_format import CallFormat
+from models.profile.formats.call_format import CallFormat
+from models.profile.formats.table import find_format
 from models.profile.profile import Profile
 from models.profile.sampling_defaults import SamplingDefaults
 from models.profile.thinking import ThinkingStyle
@@ -29,13 +32,16 @@ class ScriptedEncoder:
     sampling = SamplingDefaults()
     media: frozenset[str] = frozenset()
     tokenizer = None
+    special_ids: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, model_id: str = SCRIPTED_MODEL, script: str = "") -> None:
         """Create the encoder; `script` is the engine's output if it is not the default words."""
         self.model_id = model_id
         self._thinking = ThinkingStyle(script)
         self.think_tags = self._thinking.tags
-        self.profile = Profile()
+        self.answer_tags = self._thinking.answer_tags
+        found = find_format(script)
+        self.profile = Profile(own_style=found.style if found else None)
 
     def opener_ids(self, call_format: CallFormat) -> list[int]:
         """Return the bytes of the opener."""
@@ -64,7 +70,9 @@ class ScriptedEncoder:
 
     def encode_media(self, prompt: Prompt) -> EncodedPrompt:
         """Encode a prompt like `encode`; images are not supported."""
-        return EncodedPrompt(token_ids=self.encode(prompt))
+        token_ids = self.encode(prompt)
+        opens_reasoning = self._thinking.opens_reasoning(bytes(token_ids).decode())
+        return EncodedPrompt(token_ids=token_ids, opens_reasoning=opens_reasoning)
 
     def encode_result(self, result: str, effort: str | None) -> list[int]:
         """Return the bytes of the result between two line breaks."""

@@ -4,6 +4,7 @@ The API counts tokens with it before it accepts a request; the worker generates 
 not import torch, and imports transformers, which takes seconds, only when an encoder is created.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from models.chat.messages import content_parts, is_native, to_messages
 from models.chat.prompt import EncodedPrompt, Prompt
 from models.chat.prompt_tokenizer import PromptTokenizer
 from models.chat.scripted_encoder import ScriptedEncoder
-from models.chat.visible_tokens import show_tokens
+from models.chat.visible_tokens import is_special_in_grammars, show_tokens
 from models.engine_capabilities import (
     ALL_CAPABILITIES,
     EngineCapabilities,
@@ -24,7 +25,7 @@ from models.engine_capabilities import (
 )
 from models.media.images import gradient_url, read_image_part
 from models.media.processor import load_image_reader
-from models.profile.call_format import CallFormat
+from models.profile.formats.call_format import CallFormat
 from models.profile.profile import read_profile
 from models.profile.sampling_defaults import of_generation_config
 from models.profile.thinking import ThinkingStyle
@@ -61,13 +62,19 @@ class TemplateEncoder:
         self.mark = control.mark
         self._thinking = ThinkingStyle(template, self.tokenizer.get_added_vocab(), self.mark)
         self.think_tags = self._thinking.tags
+        self.answer_tags = self._thinking.answer_tags
         self.profile = read_profile(folder, weights.model_id, template, call_margin)
-        self._special_ids = {
-            token.content: token_id
-            for token_id, token in self.tokenizer.added_tokens_decoder.items()
-            if token.special
+        added = self.tokenizer.added_tokens_decoder.items()
+        self._own_special_ids = {
+            token.content: token_id for token_id, token in added if token.special
         }
-        show_tokens(self.tokenizer, [*(self.think_tags or ()), *self.profile.call_format.marks])
+        self.special_ids: Mapping[str, int] = {
+            token.content: token_id
+            for token_id, token in added
+            if token.special or is_special_in_grammars(token.content)
+        }
+        delimiters = [*(self.think_tags or ()), *(self.answer_tags or ())]
+        show_tokens(self.tokenizer, [*delimiters, self.profile.call_format.text])
         config = _text_config(folder)
         self.context_length = capabilities.limit(int(config["max_position_embeddings"]))
         self.vocab_size = int(config.get("vocab_size") or len(self.tokenizer))
@@ -129,11 +136,8 @@ class TemplateEncoder:
         return self._tokenise(self.mark(call_format.opener) or '{"name": "')
 
     def special_id(self, text: str) -> int | None:
-        """Return the id of `text` if the weights' own tokenizer marks it as a special token.
-
-        The engine's tokenizer does the same, so ordinary text never contains that token.
-        """
-        return self._special_ids.get(text)
+        """Return the id of the special token whose text is `text`; None if there is none."""
+        return self._own_special_ids.get(text)
 
     def check_part(self, part: dict[str, Any], param: str) -> None:
         """Prepare an image, which validates it; the prompt then uses the cached result."""

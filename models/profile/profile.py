@@ -3,26 +3,23 @@
 `profile.json` in the folder of the weights overrides the detected values (docs/operations.md).
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from models.profile.call_format import CALL_FORMATS, GENERIC, CallFormat, CallStyle
+from models.profile.formats.call_format import CallFormat
+from models.profile.formats.table import (
+    CALL_FORMATS,
+    GENERIC,
+    describes_tools,
+    find_format,
+    generic_beside,
+)
 from models.profile.sampling_defaults import SamplingDefaults
 from models.settings import DEFAULT_MODEL, SettingsError
 
 FILE_NAME = "profile.json"
-
-_MARKS: tuple[tuple[str, CallStyle], ...] = (
-    ("[TOOL_CALLS]", "mistral"),
-    ("<tool_call>", "hermes"),
-    ("python_tag", "llama"),
-    ("ipython", "llama"),
-)
-_OTHER_MARKS = ("<function=", "<|tool_call", "[ARGS]", "<|channel|>", "<arg_key>")
-"""Marks of call formats that are not supported; such weights use the generic format."""
 
 _KNOWN: dict[str, dict[str, Any]] = {
     DEFAULT_MODEL: {
@@ -43,7 +40,10 @@ class Profile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    call_style: CallStyle = GENERIC.style
+    call_style: str = GENERIC.style
+    """Name of the format of tool calls."""
+    own_style: str | None = None
+    """Format in which calls are read, too, though the template does not describe tools."""
     takes_tools: bool = False
     """True if the chat template writes tools and calls; otherwise they are written as text."""
     call_margin: float = Field(0.0, ge=0, le=100, allow_inf_nan=False)
@@ -77,10 +77,19 @@ class Profile(BaseModel):
     sampling: SamplingDefaults = SamplingDefaults()
     """Values for fields that a request leaves out; they override `generation_config.json`."""
 
+    @field_validator("call_style", "own_style")
+    @classmethod
+    def _check_style(cls, style: str | None) -> str | None:
+        if style is not None and style not in CALL_FORMATS:
+            raise ValueError(f"call_style is none of {', '.join(CALL_FORMATS)}")
+        return style
+
     @property
     def call_format(self) -> CallFormat:
         """Text format of the tool calls."""
-        return CALL_FORMATS[self.call_style]
+        if self.call_style != GENERIC.style or self.takes_tools:
+            return CALL_FORMATS[self.call_style]
+        return GENERIC if self.own_style is None else generic_beside(self.own_style)
 
 
 def read_profile(
@@ -108,13 +117,12 @@ def read_profile(
 
 def profile_of(template: str, model_id: str = "") -> Profile:
     """Detect the profile of the weights from their chat template."""
-    style = next((style for mark, style in _MARKS if mark in template), None)
-    is_other = any(mark in template for mark in _OTHER_MARKS)
-    takes_tools = (
-        style is not None and not is_other and re.search(r"\btools\b", template) is not None
-    )
+    found = find_format(template)
+    own_style = None if found is None else found.style
+    takes_tools = own_style is not None and describes_tools(template)
     return Profile(
-        call_style=style if style and takes_tools else GENERIC.style,
+        call_style=own_style if own_style and takes_tools else GENERIC.style,
+        own_style=None if takes_tools else own_style,
         takes_tools=takes_tools,
         **_KNOWN.get(model_id, {}),
     )

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from models.profile.call_format import GENERIC, CallFormat
+from models.grammars.calls.argument_types import is_exact
+from models.profile.formats.call_format import CallFormat
+from models.profile.formats.table import GENERIC
 from models.profile.profile import Profile
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.request.tools import AllowedTools, NamedChoice, ToolChoice
@@ -130,8 +132,20 @@ def is_named_by(choice: NamedChoice | McpChoice, tool: ModelFunction) -> bool:
 
 def format_of(parameters: GenerationParameters, profile: Profile) -> CallFormat:
     """Return the text format of calls: that of the weights, unless tools need the generic one."""
-    is_generic = offered_search(parameters) is not None or call_rule(parameters).is_generic
-    return GENERIC if is_generic else profile.call_format
+    return GENERIC if needs_generic(parameters, profile) else profile.call_format
+
+
+def needs_generic(parameters: GenerationParameters, profile: Profile) -> bool:
+    """Return True if tools and calls must be written in the generic format.
+
+    The formats of weights have no web searches and no custom tools, and some of them cannot express
+    what the schema of a strict function asks for.
+    """
+    rule = call_rule(parameters)
+    if offered_search(parameters) is not None or rule.is_generic:
+        return True
+    notation = profile.call_format.arguments
+    return not all(is_exact(tool.parameters or {}, notation) for tool in rule.tools if tool.strict)
 
 
 def _chosen(choice: ToolChoice | None) -> tuple[list[NamedChoice | McpChoice] | None, str]:

@@ -6,9 +6,9 @@ a grammar ends with the output; one that may be any text ends at the closing tag
 
 import orjson
 
-from models.profile.call_format import GENERIC
+from models.profile.formats.json_in_tags.hermes import HERMES
 
-CLOSER = GENERIC.closer
+CLOSER = HERMES.closer
 """Text after an input that may be any text."""
 
 

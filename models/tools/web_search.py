@@ -12,10 +12,10 @@ from typing import Any
 
 import orjson
 
-from models.profile.call_format import GENERIC
+from models.profile.formats.json_in_tags.hermes import HERMES
 from models.schemas.tools.web_search import WebSearchTool
 
-CALL_OPENER, CALL_CLOSER = GENERIC.opener, GENERIC.closer.strip()
+CALL_OPENER, CALL_CLOSER = HERMES.opener, HERMES.closer.strip()
 NAME = "web_search"
 MAX_QUERY = 1000
 ARGUMENTS: dict[str, Any] = {

@@ -3,11 +3,13 @@
 from collections import Counter
 
 from models.chat.prompt import ChatEncoder, EncodedPrompt
+from models.grammars.calls.argument_types import argument_types
+from models.profile.formats.call_format import CallFormat, JsonArguments
 from models.recording.recorder import Recorder
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.tools.call_items import HostedType
 from models.schemas.tools.mcp import MAX_CALLS
-from models.tools.choice import call_rule, format_of
+from models.tools.choice import CallRule, call_rule, format_of
 from models.tools.mcp.functions import has_mcp
 from models.tools.search_choice import offered_search
 from models.tools.web_search import SOURCES
@@ -15,6 +17,7 @@ from worker.engine.interface import Tokenizer
 from worker.generation.generation import Generation
 from worker.generation.output.logprobs import LogprobFormatter
 from worker.generation.output.rules import PLAIN_RULES, OutputRules
+from worker.parsing.arguments.reader import ArgumentTypes
 from worker.parsing.text_pipeline import TextPipeline
 from worker.parsing.turns import TurnFormat
 
@@ -64,11 +67,14 @@ class GenerationFactory:
     ) -> TextPipeline:
         rule = call_rule(parameters)
         can_call = rule.tools or offered_search(parameters)
+        call_format = format_of(parameters, self._encoder.profile) if can_call else None
         turn_format = TurnFormat(
             think_tags=self._encoder.think_tags,
-            call_format=format_of(parameters, self._encoder.profile) if can_call else None,
+            answer_tags=self._encoder.answer_tags,
+            call_format=call_format,
             functions=frozenset(rule.by_name),
             inputs=rule.input_ends,
+            types=_types(rule, call_format),
         )
         return TextPipeline(
             self._tokenizer,
@@ -76,6 +82,14 @@ class GenerationFactory:
             turn_format,
             opens_reasoning=prompt.opens_reasoning,
         )
+
+
+def _types(rule: CallRule, call_format: CallFormat | None) -> dict[str, ArgumentTypes]:
+    """Return the types of the functions' arguments, unless all calls that are read show them."""
+    forms = (call_format, *call_format.also) if call_format else ()
+    if all(isinstance(form.arguments, JsonArguments) for form in forms):
+        return {}
+    return {name: argument_types(tool.parameters or {}) for name, tool in rule.by_name.items()}
 
 
 def output_rules(parameters: GenerationParameters) -> OutputRules:

@@ -23,12 +23,16 @@ class ReasoningParser:
     The texts of the segments add up to the text that was added, less what is still buffered.
     """
 
-    def __init__(self, tags: ThinkTags | None, *, is_open: bool = False) -> None:
+    def __init__(
+        self, tags: ThinkTags | None, *, is_open: bool = False, answer_opener: str = ""
+    ) -> None:
         """Create a parser for one turn; without tags all text is answer.
 
-        `is_open`: the prompt ends within reasoning, so that no opening tag is generated.
+        `is_open`: the prompt ends within reasoning, so that no opening tag need be generated.
+        There is no reasoning all the same if the turn begins with `answer_opener`.
         """
         self._tags = tags or ThinkTags("", "")
+        self._answer_opener = answer_opener
         self._buffer = ""
         self._state = _State.START if tags else _State.ANSWER
         if tags and is_open:
@@ -60,9 +64,7 @@ class ReasoningParser:
             case _State.START:
                 return self._parse_opener(segments)
             case _State.OPENED:
-                self._emit(segments, Kind.TAG, self._num_leading_spaces())
-                self._state = _State.REASONING if self._buffer else _State.OPENED
-                return bool(self._buffer)
+                return self._parse_opened(segments)
             case _State.REASONING:
                 return self._parse_until_closer(segments)
             case _State.ANSWER:
@@ -81,6 +83,21 @@ class ReasoningParser:
         self._emit(segments, self._kind_of_space(), num_space)
         self._state = _State.ANSWER
         return True
+
+    def _parse_opened(self, segments: list[Segment]) -> bool:
+        if self._answer_opener:
+            openers = (self._answer_opener, self._tags.opener)
+            rest = self._buffer.lstrip()
+            if not any(rest.startswith(opener) for opener in openers) and any(
+                opener.startswith(rest) for opener in openers
+            ):
+                return False
+            if rest.startswith(openers):
+                self._state, self._answer_opener = _State.START, ""
+                return True
+        self._emit(segments, Kind.TAG, self._num_leading_spaces())
+        self._state = _State.REASONING if self._buffer else _State.OPENED
+        return bool(self._buffer)
 
     def _parse_until_closer(self, segments: list[Segment]) -> bool:
         closer = self._tags.closer

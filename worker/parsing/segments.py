@@ -26,12 +26,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Generated text of one kind."""
+    """Generated text of one kind; `ARGUMENTS` and `CALL_END` may have none."""
 
     kind: Kind
     text: str
     name: str = ""
     """Name of the function, for `CALL_BEGIN`."""
+    json: str | None = None
+    """JSON that `ARGUMENTS` stand for; None if they are written as clients get them."""
 
 
 class SegmentParser(Protocol):

@@ -39,6 +39,8 @@ class ConfirmedText(NamedTuple):
     """End of the segment in the text of the sequence, in characters."""
     name: str = ""
     """Name of the function, for `CALL_BEGIN`."""
+    json: str | None = None
+    """Arguments as clients get them; None if the text is them."""
 
 
 class Detokenizer:
@@ -154,7 +156,7 @@ class TextPipeline(Detokenizer):
             kind, text = segment.kind, segment.text
             if kind is not Kind.ANSWER:
                 self._confirm(confirmed, Kind.ANSWER, self._stop_matcher.flush())
-                self._confirm(confirmed, kind, text, segment.name)
+                self._confirm_segment(confirmed, segment)
                 continue
             shown, is_stopped = self._stop_matcher.add(text)
             self._confirm(confirmed, kind, shown)
@@ -162,9 +164,12 @@ class TextPipeline(Detokenizer):
                 return confirmed, True
         return confirmed, False
 
-    def _confirm(
-        self, confirmed: list[ConfirmedText], kind: Kind, text: str, name: str = ""
-    ) -> None:
+    def _confirm(self, confirmed: list[ConfirmedText], kind: Kind, text: str) -> None:
         if text:
             self._num_confirmed += len(text)
-            confirmed.append(ConfirmedText(kind, text, self._num_confirmed, name))
+            confirmed.append(ConfirmedText(kind, text, self._num_confirmed))
+
+    def _confirm_segment(self, confirmed: list[ConfirmedText], segment: Segment) -> None:
+        kind, text, name, json = segment.kind, segment.text, segment.name, segment.json
+        self._num_confirmed += len(text)
+        confirmed.append(ConfirmedText(kind, text, self._num_confirmed, name, json))

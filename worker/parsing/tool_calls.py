@@ -1,18 +1,21 @@
 """Incremental parser that separates tool calls from the answer around them; does no I/O.
 
-A function call is emitted as it is generated, its arguments in pieces. Any other call, one of the
-server's tools or one in another notation, is emitted whole, tags included.
+A function call is emitted as it is generated, its arguments in pieces. One that deviates from its
+format is emitted once it is whole; one of the server's tools is emitted whole, tags included.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
 
-from models.profile.call_format import GENERIC, CallFormat
-from worker.parsing.call_patterns import call_patterns
-from worker.parsing.json_object import JsonObjectScanner
+from models.profile.formats.call_format import CallFormat
+from models.profile.formats.json_in_tags.hermes import HERMES
+from worker.parsing.arguments.json_reader import JsonReader
+from worker.parsing.arguments.make_reader import make_reader
+from worker.parsing.arguments.reader import ArgumentsReader, ArgumentTypes
+from worker.parsing.call_forms import CallForm, call_forms, find_start, may_begin, num_held
 from worker.parsing.segments import Kind, Segment, partial_tag_length
+from worker.parsing.whole_calls import parse_function_calls
 
 MAX_CALL = 8192
 """Most characters that are buffered until they are known to be a call; longer text is not one."""
@@ -34,31 +37,34 @@ class ToolCallParser:
 
     def __init__(
         self,
-        call_format: CallFormat = GENERIC,
+        call_format: CallFormat = HERMES,
         functions: Collection[str] = (),
         inputs: Mapping[str, str] = MappingProxyType({}),
+        types: Mapping[str, ArgumentTypes] = MappingProxyType({}),
     ) -> None:
         """Create a parser; a call that names none of these is a whole call or an answer.
 
         `inputs` are custom tools, with the text that ends their input; with an empty text, the
-        input goes on to the end.
+        input goes on to the end. `types` are those of the arguments of each function.
         """
-        self._format = call_format
-        self._patterns = call_patterns(call_format)
+        self._forms = call_forms(call_format)
+        self._form = self._forms[0]
+        """Format of the current call."""
         self._functions = frozenset(functions)
         self._inputs = inputs
+        self._types = types
         self._input_end = ""
         self._buffer = ""
         self._state = _State.TEXT
         self._has_answer = False
         """True if there was answer text since the beginning, or since the last call."""
-        self._scanner = JsonObjectScanner()
+        self._reader: ArgumentsReader = JsonReader()
 
     def add(self, text: str) -> list[Segment]:
         """Add text and return the segments that have become certain."""
         self._buffer += text
         segments: list[Segment] = []
-        while self._buffer and self._advance(segments):
+        while (self._buffer or self._state is _State.TAIL) and self._advance(segments):
             pass
         return segments
 
@@ -68,11 +74,12 @@ class ToolCallParser:
         match self._state:
             case _State.INPUT:
                 self._emit(segments, Kind.ARGUMENTS, len(self._buffer))
-            case _State.TAIL:
-                self._emit(segments, Kind.CALL_END, len(self._buffer))
-            case _State.BETWEEN:
+            case _State.ARGUMENTS | _State.BETWEEN:
                 self._emit(segments, Kind.SPACE, len(self._buffer))
-            case _:
+            case _State.TAIL:
+                self._emit(segments, Kind.SPACE, len(self._buffer))
+                segments.append(Segment(Kind.CALL_END, ""))
+            case _State.TEXT:
                 kind = Kind.SPACE if self._is_cut_off_call() else Kind.ANSWER
                 self._emit(segments, kind, len(self._buffer))
         return segments
@@ -83,10 +90,7 @@ class ToolCallParser:
             case _State.TEXT:
                 return self._parse_text(segments)
             case _State.ARGUMENTS:
-                end = self._scanner.find_end(self._buffer)
-                self._emit(segments, Kind.ARGUMENTS, len(self._buffer) if end is None else end)
-                self._state = _State.ARGUMENTS if end is None else _State.TAIL
-                return True
+                return self._parse_arguments(segments)
             case _State.INPUT:
                 return self._parse_input(segments)
             case _State.TAIL:
@@ -95,56 +99,57 @@ class ToolCallParser:
                 return self._parse_between(segments)
 
     def _parse_text(self, segments: list[Segment]) -> bool:
-        start = self._find_start()
-        if start is None:
-            num_certain = len(self._buffer) - partial_tag_length(self._buffer, self._format.opener)
-            if not self._has_answer and not self._buffer[:num_certain].strip():
-                return False
-            self._emit_answer(segments, num_certain)
+        start, forms = find_start(self._buffer, self._forms, has_answer=self._has_answer)
+        if not forms:
+            num_certain = len(self._buffer) - num_held(self._buffer, self._forms)
+            if self._has_answer or self._buffer[:num_certain].strip():
+                self._emit_answer(segments, num_certain)
             return False
         self._emit_answer(segments, start)
-        if self._begin_call(segments, is_first=True):
+        if any(self._begin_call(segments, form, is_first=True) for form in forms):
             return True
-        if self._may_begin_call() and len(self._buffer) <= MAX_CALL:
+        if self._may_begin(forms) and len(self._buffer) <= MAX_CALL:
             return False
-        return self._parse_whole_call(segments)
-
-    def _find_start(self) -> int | None:
-        """Return the position in the buffer at which a call may begin; None if there is none."""
-        if self._format.opener:
-            start = self._buffer.find(self._format.opener)
-            return start if start >= 0 else None
-        num_space = len(self._buffer) - len(self._buffer.lstrip())
-        return num_space if not self._has_answer and self._buffer[num_space:][:1] == "{" else None
-
-    def _may_begin_call(self) -> bool:
-        patterns = [self._patterns.first, *([self._patterns.first_custom] if self._inputs else [])]
-        return any(_is_partial(pattern.match(self._buffer, partial=True)) for pattern in patterns)
+        return self._parse_whole_call(segments, forms)
 
     def _is_cut_off_call(self) -> bool:
         """Return True if the buffer can only be the beginning of a call."""
-        mark = self._format.opener or '"name"'
-        return (
-            bool(self._functions or self._inputs)
-            and mark in self._buffer
-            and self._may_begin_call()
-        )
+        _, forms = find_start(self._buffer, self._forms, has_answer=self._has_answer)
+        marked = [form for form in forms if form.is_marked(self._buffer)]
+        return bool(self._functions or self._inputs) and self._may_begin(marked)
 
-    def _begin_call(self, segments: list[Segment], *, is_first: bool) -> bool:
+    def _may_begin(self, forms: Iterable[CallForm]) -> bool:
+        return may_begin(self._buffer, forms, has_inputs=bool(self._inputs))
+
+    def _begin_call(self, segments: list[Segment], form: CallForm, *, is_first: bool) -> bool:
         """Emit the beginning of a call if all of it is buffered; return True if it was."""
-        patterns = self._patterns
+        patterns = form.patterns
         found = (patterns.first if is_first else patterns.again).match(self._buffer)
         if found is not None and found["name"] in self._functions:
-            self._emit(segments, Kind.CALL_BEGIN, found.end(), found["name"])
-            self._state, self._scanner = _State.ARGUMENTS, JsonObjectScanner()
+            name = found["name"]
+            self._emit(segments, Kind.CALL_BEGIN, found.end(), name)
+            self._state, self._form = _State.ARGUMENTS, form
+            self._reader = make_reader(form.call_format.arguments, self._types.get(name, {}))
             return True
         custom = patterns.first_custom if is_first else patterns.again_custom
         found = custom.match(self._buffer) if self._inputs else None
         if found is None or found["name"] not in self._inputs:
             return False
         self._emit(segments, Kind.CALL_BEGIN, found.end(), found["name"])
-        self._state, self._input_end = _State.INPUT, self._inputs[found["name"]]
+        self._state, self._form = _State.INPUT, form
+        self._input_end = self._inputs[found["name"]]
         return True
+
+    def _parse_arguments(self, segments: list[Segment]) -> bool:
+        length, json, is_done = self._reader.read(self._buffer)
+        if json:
+            text, self._buffer = self._buffer[:length], self._buffer[length:]
+            segments.append(Segment(Kind.ARGUMENTS, text, json=None if json == text else json))
+        else:
+            self._emit(segments, Kind.SPACE, length)
+        if is_done:
+            self._state = _State.TAIL
+        return is_done or length > 0
 
     def _parse_input(self, segments: list[Segment]) -> bool:
         """Emit the input of a custom tool, and its end if it is buffered."""
@@ -158,40 +163,67 @@ class ToolCallParser:
         self._emit(segments, Kind.ARGUMENTS, num_certain)
         return False
 
-    def _parse_whole_call(self, segments: list[Segment]) -> bool:
+    def _parse_whole_call(self, segments: list[Segment], forms: list[CallForm]) -> bool:
         """Emit a call that is not streamed, or as answer an opener that begins no call."""
-        opener, closer = self._format.opener, self._format.closer.strip()
-        if not opener or not closer:
-            self._emit_answer(segments, len(opener) or len(self._buffer))
+        form = next((form for form in forms if form.opener and form.section_end), None)
+        if form is None:
+            opener = next((form.opener for form in forms if form.opener), "")
+            self._emit_answer(segments, len(opener) or 1)
             return bool(self._buffer)
-        end = self._buffer.find(closer)
+        end = self._buffer.find(form.section_end, len(form.opener))
         if end < 0 and len(self._buffer) <= MAX_CALL:
             return False
-        if 0 <= end <= MAX_CALL:
-            self._emit(segments, Kind.CALL, end + len(closer))
-        else:
-            self._emit_answer(segments, len(opener))
+        length = end + len(form.section_end)
+        if not 0 <= end <= MAX_CALL or not self._emit_whole_call(segments, form, length):
+            self._emit_answer(segments, len(form.opener))
         return True
 
+    def _emit_whole_call(self, segments: list[Segment], form: CallForm, length: int) -> bool:
+        """Emit a call that is not in the form of its format; return False if it is none."""
+        if form.call_format.style == HERMES.style:
+            self._emit(segments, Kind.CALL, length)
+            return True
+        inner = self._buffer[len(form.opener) : length].removesuffix(form.section_end)
+        calls = parse_function_calls(inner, self._functions)
+        for number, call in enumerate(calls):
+            self._emit(segments, Kind.SPACE, length if number == 0 else 0)
+            segments.append(Segment(Kind.CALL_BEGIN, "", call.name))
+            segments.append(Segment(Kind.ARGUMENTS, "", json=call.arguments))
+            segments.append(Segment(Kind.CALL_END, ""))
+        self._has_answer &= not calls
+        return bool(calls)
+
     def _parse_tail(self, segments: list[Segment]) -> bool:
-        found = self._patterns.tail.match(self._buffer, partial=True)
-        is_incomplete = found is not None and found.partial and len(self._buffer) <= MAX_CALL
-        if is_incomplete:
-            return False
-        length = found.end() if found is not None else len(self._buffer)
-        self._emit(segments, Kind.CALL_END, length)
+        """Skip what follows the arguments, up to the end of the call or the next opener."""
+        end_text, opener = self._form.call_end, self._form.opener
+        if not end_text:
+            return self._end_call(segments, 0, 0)
+        end, again = self._buffer.find(end_text), self._buffer.find(opener) if opener else -1
+        if end >= 0 and not 0 <= again < end:
+            return self._end_call(segments, end, len(end_text))
+        if again >= 0:
+            return self._end_call(segments, again, 0)
+        held = (partial_tag_length(self._buffer, text) for text in (end_text, opener))
+        self._emit(segments, Kind.SPACE, len(self._buffer) - max(held))
+        return False
+
+    def _end_call(self, segments: list[Segment], num_skipped: int, length: int) -> bool:
+        text = self._buffer[: num_skipped + length]
+        segments.append(Segment(Kind.CALL_END, text))
+        self._buffer = self._buffer[len(text) :]
         self._state, self._has_answer = _State.BETWEEN, False
         return True
 
     def _parse_between(self, segments: list[Segment]) -> bool:
-        if self._begin_call(segments, is_first=False):
+        if self._begin_call(segments, self._form, is_first=False):
             return True
-        customs = [self._patterns.again_custom] if self._inputs else []
-        for pattern in (self._patterns.again, *customs, self._patterns.end):
+        patterns = self._form.patterns
+        customs = [patterns.again_custom] if self._inputs else []
+        for pattern in (patterns.again, *customs, patterns.end):
             found = pattern and pattern.match(self._buffer, partial=True)
             if found and found.partial and len(self._buffer) <= MAX_CALL:
                 return False
-            if found and pattern is self._patterns.end:
+            if found and pattern is patterns.end:
                 self._emit(segments, Kind.SPACE, found.end())
                 break
         self._state = _State.TEXT
@@ -208,8 +240,3 @@ class ToolCallParser:
         if length:
             segments.append(Segment(kind, self._buffer[:length], name))
             self._buffer = self._buffer[length:]
-
-
-def _is_partial(found: Any) -> bool:
-    """Return True if a match needs more text."""
-    return found is not None and bool(found.partial)

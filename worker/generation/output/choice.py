@@ -216,7 +216,7 @@ class Choice:
             case Kind.CALL_BEGIN:
                 self._apply(self._calls.begin(text.name))
             case Kind.ARGUMENTS:
-                self._calls.add_arguments(text.text)
+                self._calls.add_arguments(text.text if text.json is None else text.json)
             case Kind.CALL_END:
                 self._apply(self._calls.end())
 

@@ -5,10 +5,12 @@ from math import inf
 
 from models.chat.prompt import ChatEncoder, EncodedPrompt
 from models.grammars.after_reasoning import allow_reasoning
+from models.grammars.calls.tool_calls import calls_grammar, search_grammar
 from models.grammars.compile import grammar_of
 from models.grammars.outputs import requested_constraint
-from models.grammars.tool_calls import calls_grammar, search_grammar
-from models.profile.thinking import is_reasoning_enabled
+from models.profile.formats.call_format import JsonArguments
+from models.profile.formats.named_json.harmony import HARMONY
+from models.profile.thinking import HARMONY_TAGS, is_reasoning_enabled
 from models.responses.record import ResponseRecord
 from models.responses.tokens import split_last_turn
 from models.schemas.request.parameters import GenerationParameters
@@ -112,16 +114,31 @@ def turn_grammar(
         # If calls are optional, the text before them is unconstrained, reasoning included.
         is_free = grammar is None and not rule.is_forced
         grammar = calls_grammar(parameters, encoder, turn=turn)
-        if is_free:
+        is_whole = format_of(parameters, encoder.profile) == HARMONY
+        if is_whole or (is_free and not _are_special(encoder)):
             return grammar
     elif can_search and offered_search(parameters) is not None:
         if must_search(parameters) and turn == 0:
-            grammar = search_grammar(None)
+            grammar = search_grammar(None, encoder.special_ids)
         elif grammar is not None:
-            grammar = search_grammar(grammar)
-    if grammar and encoder.think_tags and is_reasoning_enabled(parameters.effort):
-        return allow_reasoning(grammar, encoder.think_tags, is_open=opens_reasoning)
+            grammar = search_grammar(grammar, encoder.special_ids)
+    tags = encoder.think_tags
+    # gpt-oss reasons at every effort, and writes the channel of its answers.
+    if grammar and tags and (is_reasoning_enabled(parameters.effort) or tags == HARMONY_TAGS):
+        return allow_reasoning(
+            grammar,
+            tags,
+            is_open=opens_reasoning,
+            answer_tags=encoder.answer_tags,
+            special_ids=encoder.special_ids,
+        )
     return grammar
+
+
+def _are_special(encoder: ChatEncoder) -> bool:
+    """Return True if reasoning or answers begin with special tokens, which text never contains."""
+    tags = (*(encoder.think_tags or ()), *(encoder.answer_tags or ()))
+    return any(token in tag for tag in tags for token in encoder.special_ids)
 
 
 def find_json(
@@ -129,9 +146,15 @@ def find_json(
 ) -> JsonOutput | None:
     """Return where the output of `turn_grammar` is JSON; None if it is not, or nobody knows where.
 
-    The calls of the Llama style begin like text that may be anything.
+    The calls of the Llama style begin like text that may be anything, and those of gpt-oss end with
+    tokens that end its reasoning, too.
     """
     rule = call_rule(parameters)
+    if encoder.think_tags == HARMONY_TAGS:
+        return None
+    is_json = isinstance(format_of(parameters, encoder.profile).arguments, JsonArguments)
+    if rule.tools and not is_json:
+        return None
     language, _ = requested_constraint(parameters) or (None, "")
     is_forced = rule.is_forced and turn == 0
     if rule.tools and language is None and not is_forced:
@@ -143,6 +166,9 @@ def find_json(
         return None
     if encoder.think_tags and is_reasoning_enabled(parameters.effort):
         opener, closer = encoder.think_tags
+        end = encoder.special_id(closer)
+        if end is not None:
+            return JsonOutput(begins_free=True, closer=end)
         return JsonOutput(begins_free=opens_reasoning, opener=opener, closer=closer)
     return JsonOutput()
 

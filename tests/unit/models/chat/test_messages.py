@@ -1,5 +1,8 @@
 """Functions, calls and outputs in prompts: through the chat template, or described in text."""
 
+# The full-width characters are those of the tokens.
+# ruff: noqa: RUF001
+
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,8 @@ import pytest
 
 from models.chat.render import encode_prompt
 from models.chat.template_encoder import TemplateEncoder
-from models.grammars.tool_calls import calls_grammar
+from models.grammars.calls.tool_calls import calls_grammar
+from models.profile.formats.table import CALL_FORMATS, GENERIC
 from models.profile.profile import profile_of, read_profile
 from models.schemas.request.parameters import GenerationParameters
 from models.settings import DEFAULT_MODEL, SettingsError
@@ -109,8 +113,9 @@ def test_arguments_that_are_no_json_are_shown_as_they_are(tmp_path: Path) -> Non
         ("{% if tools %}<tool_call>", "hermes", True),
         ("{% if tools %}[TOOL_CALLS]", "mistral", True),
         ("{% if tools %}<|python_tag|>", "llama", True),
-        ("{% if tools %}<tool_call><function=", "hermes", False),
-        ("{% if tools %}[TOOL_CALLS]name[ARGS]", "hermes", False),
+        ("{% if tools %}<tool_call><function=", "qwen_coder", True),
+        ("{% if tools %}[TOOL_CALLS]name[ARGS]", "mistral_args", True),
+        ("<tool_call><function=", "hermes", False),
     ],
 )
 def test_a_profile_is_read_off_the_template(template: str, style: str, takes_tools: bool) -> None:
@@ -128,7 +133,9 @@ def test_the_file_counts_before_the_template_and_the_setting_before_both(tmp_pat
     assert read_profile(tmp_path, "m", "", 1.0).call_margin == 1
 
 
-@pytest.mark.parametrize("text", ["{", '{"colour": 1}', '{"call_margin": -1}'])
+@pytest.mark.parametrize(
+    "text", ["{", '{"colour": 1}', '{"call_margin": -1}', '{"call_style": "morse"}']
+)
 def test_a_file_that_is_no_profile_stops_the_start(tmp_path: Path, text: str) -> None:
     (tmp_path / "profile.json").write_text(text)
 
@@ -146,6 +153,30 @@ def test_mistral_takes_short_ids(tmp_path: Path) -> None:
 
     assert len(set(ids)) == 1
     assert len(ids[0]) == 9
+
+
+def test_kimi_reads_names_in_ids_and_deepseek_takes_arguments_as_text(tmp_path: Path) -> None:
+    kimi = "{% if tools %}<|tool_call_begin|>{% endif %}{% for m in messages %}"
+    kimi += (
+        "{{ m.tool_call_id }}{% for c in m.tool_calls or [] %}{{ c.id }}={% endfor %}{% endfor %}"
+    )
+    deepseek = "{% if tools %}<｜tool▁calls▁begin｜>{% endif %}{% for m in messages %}"
+    deepseek += "{% for c in m.tool_calls or [] %}{{ '+' + c.function.arguments }}{% endfor %}"
+    deepseek += "{% endfor %}"
+
+    ids = render(make_encoder(tmp_path / "kimi", kimi), [CALL, OUTPUT])
+    arguments = render(make_encoder(tmp_path / "deepseek", deepseek), [CALL, OUTPUT])
+
+    assert ids.endswith("functions.f:0=functions.f:0")
+    assert arguments.endswith('+{"a":1}')
+
+
+def test_a_format_is_read_where_the_template_describes_no_tools() -> None:
+    profile = profile_of("{{ '<｜tool▁calls▁begin｜>' + message.tool_calls }}")
+
+    assert (profile.call_style, profile.takes_tools) == ("hermes", False)
+    assert CALL_FORMATS["deepseek_v31"] in profile.call_format.also
+    assert profile.call_format.opener == GENERIC.opener
 
 
 def test_the_profile_of_small_weights_bounds_their_calls(tmp_path: Path) -> None:

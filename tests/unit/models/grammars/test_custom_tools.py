@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from models.errors import InvalidRequestError
+from models.grammars.calls.tool_calls import tool_grammar
 from models.grammars.compile import input_grammar
-from models.grammars.tool_calls import tool_grammar
-from models.profile.call_format import GENERIC
+from models.profile.formats.table import GENERIC
 from models.profile.profile import Profile
 from models.schemas.request.parameters import GenerationParameters
 from models.schemas.tools.custom import GrammarInput

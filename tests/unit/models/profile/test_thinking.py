@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from models.profile.thinking import KNOWN_TAGS, ThinkingStyle
+from models.profile.thinking import (
+    HARMONY_TAGS,
+    KNOWN_ANSWER_TAGS,
+    KNOWN_TAGS,
+    ThinkingStyle,
+)
 
 QWEN = "{% if enable_thinking is defined and enable_thinking is false %}{% endif %}"
 GPT_OSS = "{% if reasoning_effort is not defined %}{% set reasoning_effort = 'medium' %}{% endif %}"
@@ -74,6 +79,8 @@ def test_without_reasoning_a_message_stays_as_it_is() -> None:
         ("{{ m.content.split('</think>')[-1] }}", (), 0),
         ("", ("[THINK]", "[/THINK]"), 4),
         ("", ("<end>",), None),
+        ("", ("<|end|>", "<|close|>think<|sep|>"), None),
+        ("<think>", ("[THINK]", "[/THINK]"), 0),
     ],
 )
 def test_tags_are_known_from_the_template_or_the_tokens(
@@ -104,3 +111,44 @@ def test_reasoning_that_is_kept_survives_a_template_that_cuts_it_off() -> None:
     assert style.restore_tags(usual).strip() == "a"
     assert style.restore_tags(kept) == "<think>\nHm.\n</think>\n\na"
     assert style.with_kept_reasoning({"content": "a"}, None) == {"content": "a"}
+
+
+def test_gpt_oss_is_known_by_its_channels_and_reads_kept_reasoning_in_messages() -> None:
+    style = ThinkingStyle("<|start|>assistant<|channel|>final<|message|>{{ message.thinking }}")
+    kept = style.with_kept_reasoning({"content": "a"}, "Hm.")["content"]
+    calling = style.with_kept_reasoning({"content": ""}, "Hm.")["content"]
+
+    assert style.tags == HARMONY_TAGS
+    assert style.restore_tags(f"<|start|>assistant<|channel|>final<|message|>{kept}<|end|>") == (
+        "<|start|>assistant<|channel|>analysis<|message|>Hm.<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>a<|end|>"
+    )
+    assert style.restore_tags(f"{HARMONY_TAGS.opener}{calling}<|end|>") == (
+        "<|channel|>analysis<|message|>Hm.<|end|>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("template", "number"),
+    [
+        ("<think> <answer>", 1),
+        ("<|START_THINKING|> <|START_RESPONSE|>", 2),
+        ("<|open|> <|sep|> <|close|>", 3),
+        ("<think>", None),
+        ("<answer>", None),
+    ],
+)
+def test_tags_around_answers_are_those_of_models_that_reason(
+    template: str, number: int | None
+) -> None:
+    expected = None if number is None else KNOWN_ANSWER_TAGS[number]
+
+    assert ThinkingStyle(template).answer_tags == expected
+
+
+def test_kimi_k3_reasons_unless_its_answer_has_begun() -> None:
+    style = ThinkingStyle("<|open|> <|sep|> <|close|>")
+
+    assert style.opens_reasoning("<|open|>think<|sep|>")
+    assert style.opens_reasoning("")
+    assert not style.opens_reasoning("<|open|>response<|sep|>")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.grammars.tool_calls import search_grammar
+from models.grammars.calls.tool_calls import search_grammar
 from models.schemas.tools.web_search import UserLocation, WebSearchTool
 from models.tools.citations import Citations
 from models.tools.web_search import (

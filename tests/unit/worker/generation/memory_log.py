@@ -9,7 +9,7 @@ import orjson
 
 from models.encryption.cipher import ContentCipher, new_encryption_key
 from models.encryption.response import ResponseCipher
-from models.profile.call_format import CallFormat
+from models.profile.formats.call_format import CallFormat
 from models.profile.thinking import KNOWN_TAGS, ThinkTags
 from models.recording.recorder import Recorder
 from models.responses.record import ResponseRecord
@@ -39,9 +39,11 @@ class Thinking:
     functions: frozenset[str] = frozenset()
     inputs: Mapping[str, str] = field(default_factory=dict)
     rules: OutputRules = PLAIN_RULES
+    turn_format: TurnFormat | None = None
+    """Format of the turns, if it is not made of the others."""
 
     def pipeline(self, tokenizer: Tokenizer, stop: Sequence[str]) -> TextPipeline:
-        turn_format = TurnFormat(
+        turn_format = self.turn_format or TurnFormat(
             think_tags=self.tags,
             call_format=self.call_format,
             functions=self.functions,

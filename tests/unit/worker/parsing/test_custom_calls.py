@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.profile.call_format import GENERIC
+from models.profile.formats.table import GENERIC
 from worker.parsing.segments import Kind
 from worker.parsing.tool_calls import ToolCallParser
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.profile.call_format import GENERIC
+from models.profile.formats.table import GENERIC
 from models.profile.thinking import KNOWN_TAGS
 from worker.parsing.segments import Kind
 from worker.parsing.tool_calls import MAX_CALL

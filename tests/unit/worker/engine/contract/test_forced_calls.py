@@ -3,8 +3,8 @@
 import json
 from dataclasses import replace
 
-from models.grammars.tool_calls import tool_grammar
-from models.profile.call_format import GENERIC
+from models.grammars.calls.tool_calls import tool_grammar
+from models.profile.formats.table import GENERIC
 from models.schemas.request.parameters import GenerationParameters
 from models.tools.choice import call_rule
 from tests.unit.worker.engine.conftest import byte_tokenizer

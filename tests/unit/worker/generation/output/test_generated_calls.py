@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from models.profile.call_format import GENERIC
+from models.profile.formats.table import GENERIC
 from models.responses.status import ResponseStatus
 from models.tools.model_function import ModelFunction
 from tests.factories import stored_response

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from models.profile.call_format import GENERIC
+from models.profile.formats.table import GENERIC
 from models.responses.status import ResponseStatus
 from models.schemas.tools.custom import GrammarInput, TextInput
 from models.tools.choice import CallRule

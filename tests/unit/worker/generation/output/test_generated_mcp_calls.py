@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from models.profile.call_format import GENERIC
+from models.profile.formats.table import GENERIC
 from models.responses.status import ResponseStatus
 from models.schemas.tools.call_items import HostedType
 from models.tools.mcp.results import McpResult, result_text

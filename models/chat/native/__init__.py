@@ -1,0 +1,1 @@
+"""Messages as the chat templates of single model families take them."""

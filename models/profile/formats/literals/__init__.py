@@ -1,0 +1,1 @@
+"""Formats in which a call reads like one of a programming language."""

@@ -1,0 +1,1 @@
+"""Formats in which a call is the function's name, followed by the arguments in JSON."""

@@ -1,0 +1,1 @@
+"""Formats in which each argument has tags of its own."""
