@@ -3,10 +3,12 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from threading import Condition
+from typing import Any
 
 from worker.engine.interface import Delta, EngineConfig, FinishReason, GenerationRequest
 from worker.engine.params import SamplingParams
 from worker.engine.transformers.engine import TransformersEngine
+from worker.engine.transformers.model.memory import MIN_STATES, NUM_BLOCKS_WITHOUT_KEYS
 
 _DEADLINE_S = 120.0
 _STEPS_BETWEEN = 3
@@ -37,10 +39,22 @@ class Driver:
         forward = type(self._engine._runner._compute)
         return "OpenVINO" if ".openvino." in forward.__module__ else "torch"
 
-    @property
-    def context_length(self) -> int:
-        """Largest number of tokens of a sequence."""
-        return self._engine.context_length
+    def cache_bytes_for(self, num_tokens: int, cache_bytes: int) -> int | None:
+        """Return the bytes of a cache for so many tokens, if this engine's has `cache_bytes`.
+
+        They leave room for the states of three sequences or more. Returns None for a network that
+        keeps states and no keys.
+        """
+        runner: Any = self._engine._runner
+        num_cached = int(runner.num_blocks * runner.block_size)
+        if (states := runner.states) is None:
+            return cache_bytes * num_tokens // num_cached
+        if runner.num_blocks == NUM_BLOCKS_WITHOUT_KEYS:
+            return None
+        slot_bytes, num_slots = int(states.slot_bytes), int(states.num_slots)
+        keys_bytes = cache_bytes - num_slots * slot_bytes
+        few = -(-keys_bytes * num_tokens // num_cached)
+        return few + min(max(few // slot_bytes, MIN_STATES), num_slots) * slot_bytes
 
     def run(
         self, requests: Sequence[GenerationRequest], late: Sequence[GenerationRequest] = ()

@@ -14,7 +14,6 @@ from bench.families.hollow import hollow_copy
 from bench.families.network import load_reference, save_network
 from bench.families.oracle import Oracle
 from bench.families.result import Outcome, Result
-from bench.families.sizes import MAX_POSITIONS
 from worker.engine.interface import EngineConfig, UnsupportedModelError
 
 SHORT_TYPES = ("bfloat16", "int8")
@@ -73,10 +72,10 @@ class Trial:
         prompts = Prompts(random.Random(f"prompts {self._seed} {self._family.name}"))
         comparison = Comparison(oracle, prompts, self._findings)
         comparison.run(driver)
-        if driver.context_length >= MAX_POSITIONS:  # no keys that fill the cache
+        few = driver.cache_bytes_for(_FEW_TOKENS, _CACHE_BYTES)
+        if few is None:
             self._findings.remarks.append("never short of blocks")
             return
-        few = _CACHE_BYTES * _FEW_TOKENS // driver.context_length
         with self._engine(kv_cache_bytes=few, max_batch_tokens=24, **settings) as tight:
             comparison.run_preempted(tight)
 

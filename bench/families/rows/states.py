@@ -31,7 +31,7 @@ STATES = Group(
         Family("Ling 2.5, Ring 2.5", "bailing_hybrid", _HYBRID | _ALL_HEADS),
         Family("Mamba 2", "mamba2", {"num_heads": 4}),
         Family("Jamba", "jamba", {"attn_layer_period": 2, "attn_layer_offset": 1}),
-        Family("MiniMax-01", "minimax", _HYBRID),
+        Family("MiniMax-01", "minimax", _HYBRID | {"sliding_window": None}),
         Family("Zamba 2", "zamba2", {"layers_block_type": ["mamba", "hybrid"]}),
         Family("Falcon-Mamba", "falcon_mamba"),
     ),

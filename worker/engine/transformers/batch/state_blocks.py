@@ -42,6 +42,8 @@ class StateBlockPool(BlockPool):
             return super().grow(sequence, num_tokens, spare=spare)
         if not (self._free_slots or self._snapshots):
             return False
+        if not self._has_states_of_prefix(sequence):
+            super().release(sequence)
         if not super().grow(sequence, num_tokens, spare=spare):
             return False
         sequence.state_slot = self._allocate_slot(sequence)
@@ -102,6 +104,11 @@ class StateBlockPool(BlockPool):
         assert sequence.state_slot is not None
         self._states.copy(sequence.state_slot, slot)
         self._snapshots[digest] = slot
+
+    def _has_states_of_prefix(self, sequence: Sequence) -> bool:
+        """Return False if the snapshot was overwritten that the adopted prefix ends with."""
+        num_tokens = sequence.num_computed
+        return not num_tokens or self._digest_before(sequence, num_tokens) in self._snapshots
 
     def _allocate_slot(self, sequence: Sequence) -> int:
         """Return a slot with the states after the sequence's prefix, if it has adopted one."""

@@ -52,24 +52,25 @@ def divide_cache(
 ) -> CacheSize:
     """Divide a cache between blocks of keys and values, and states of sequences.
 
-    `state_bytes` are those of one sequence, 0 if the network keeps none. States take no more than
-    half of the cache, or all if there are no keys, and no more than sequences and their snapshots
-    need. Raises `ModelTooLargeError` if that is too
-    little for the states of `MIN_STATES` sequences.
+    `state_bytes` are those of one sequence, 0 if the network keeps none. States take what sequences
+    and their snapshots need, but no more than half of the cache, or all if there are no keys. Only
+    those of `MIN_STATES` sequences take more. Raises `ModelTooLargeError` if that leaves no room
+    for two blocks.
     """
     if not state_bytes:
         return CacheSize(cache_bytes // block_bytes, 0)
     share = cache_bytes // 2 if block_bytes else cache_bytes
-    num_states = min(share // state_bytes, max(_STATES_PER_SEQUENCE * max_sequences, MIN_STATES))
-    if num_states < MIN_STATES:
+    num_states = min(share // state_bytes, _STATES_PER_SEQUENCE * max_sequences)
+    num_states = max(num_states, MIN_STATES)
+    bytes_left = cache_bytes - num_states * state_bytes
+    if bytes_left < 2 * block_bytes:
         raise ModelTooLargeError(
-            f"the states of a sequence need {state_bytes / 2**20:.2f} MiB, and {share / 2**20:.2f} "
-            f"MiB of the cache have no room for {MIN_STATES} of them: take a larger cache "
+            f"the states of {MIN_STATES} sequences need {MIN_STATES * state_bytes / 2**20:.2f} "
+            f"MiB, and the cache has {cache_bytes / 2**20:.2f} MiB: take a larger cache "
             "(ANTIPHON_KV_CACHE_GIB)"
         )
-    if not block_bytes:
-        return CacheSize(NUM_BLOCKS_WITHOUT_KEYS, num_states)
-    return CacheSize((cache_bytes - num_states * state_bytes) // block_bytes, num_states)
+    num_blocks = bytes_left // block_bytes if block_bytes else NUM_BLOCKS_WITHOUT_KEYS
+    return CacheSize(num_blocks, num_states)
 
 
 def stored_weights_bytes(folder: Path, dtype: torch.dtype | None) -> int:

@@ -112,6 +112,8 @@ class StatePool:
 
     def __init__(self, shapes: LayerStates, num_slots: int, device: torch.device) -> None:
         self.num_slots = num_slots
+        self.slot_bytes = state_bytes(shapes)
+        """Bytes of the states of one sequence."""
         self._layers = {
             layer: {
                 # Not cleared, as no slot is read before it is written.

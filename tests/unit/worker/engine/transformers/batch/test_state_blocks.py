@@ -162,6 +162,21 @@ def test_the_last_snapshot_hands_its_slot_to_the_sequence_that_goes_on_from_it()
     assert second.state_slot != first.state_slot
 
 
+def test_a_prefix_whose_snapshot_was_overwritten_is_computed_again() -> None:
+    engine = Engine(num_slots=2)
+    [before] = engine.run([1] * 6)
+    pool, following = engine.pool, Sequence(greedy("following", before.tokens[:14]))
+    pool.adopt_prefix(following)
+    assert following.num_computed == 12
+    others = [Sequence(greedy(str(number), [number] * 3)) for number in range(2)]
+    assert all(pool.grow(other, 3) for other in others)
+    pool.release(others[0])
+
+    assert pool.grow(following, 14)
+
+    assert following.num_computed == 0
+
+
 def test_a_failed_step_computes_all_sequences_again() -> None:
     engine = Engine(num_slots=8)
     sequences = [engine.submit([number] * 6) for number in range(3)]

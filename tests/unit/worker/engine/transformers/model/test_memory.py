@@ -140,6 +140,15 @@ def test_states_take_at_most_half_of_a_cache_or_all_of_one_without_keys() -> Non
     assert without_keys.num_blocks > 1000
 
 
-def test_a_cache_without_room_for_three_states_is_refused_with_their_size() -> None:
-    with pytest.raises(ModelTooLargeError, match=r"a sequence need 512\.00 MiB.*ANTIPHON_KV_CACHE"):
-        divide_cache(2 << 30, block_bytes=1 << 20, state_bytes=1 << 29, max_sequences=1)
+def test_states_of_three_sequences_may_take_more_than_half_of_a_cache() -> None:
+    size = divide_cache(1000, block_bytes=10, state_bytes=300, max_sequences=8)
+
+    assert size == CacheSize(10, 3)
+
+
+@pytest.mark.parametrize("block_bytes", [0, 1 << 20])
+def test_a_cache_without_room_for_three_states_is_refused_with_their_size(
+    block_bytes: int,
+) -> None:
+    with pytest.raises(ModelTooLargeError, match=r"need 1536\.00 MiB.*ANTIPHON_KV_CACHE"):
+        divide_cache(1 << 30, block_bytes=block_bytes, state_bytes=1 << 29, max_sequences=1)
