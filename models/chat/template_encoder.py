@@ -60,10 +60,13 @@ class TemplateEncoder:
         template = _template(self.tokenizer)
         control = ControlTokens(self.tokenizer.backend_tokenizer, template)
         self.mark = control.mark
-        self._thinking = ThinkingStyle(template, self.tokenizer.get_added_vocab(), self.mark)
+        vocabulary = self.tokenizer.get_added_vocab()
+        self._thinking = ThinkingStyle(template, vocabulary, self.mark)
         self.think_tags = self._thinking.tags
         self.answer_tags = self._thinking.answer_tags
-        self.profile = read_profile(folder, weights.model_id, template, call_margin)
+        self.profile = read_profile(
+            folder, weights.model_id, template, call_margin, vocabulary=vocabulary
+        )
         added = self.tokenizer.added_tokens_decoder.items()
         self._own_special_ids = {
             token.content: token_id for token_id, token in added if token.special

@@ -3,6 +3,7 @@
 `profile.json` in the folder of the weights overrides the detected values (docs/operations.md).
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -93,14 +94,19 @@ class Profile(BaseModel):
 
 
 def read_profile(
-    folder: Path, model_id: str, template: str, call_margin: float | None = None
+    folder: Path,
+    model_id: str,
+    template: str,
+    call_margin: float | None = None,
+    *,
+    vocabulary: Collection[str] = (),
 ) -> Profile:
     """Return the profile detected from the template, updated by `profile.json` in the folder.
 
-    `call_margin`, in logits, overrides both if it is not None. Raises `SettingsError` for an
-    invalid `profile.json`.
+    `vocabulary` has the texts of the tokenizer's added tokens. `call_margin`, in logits, overrides
+    both if it is not None. Raises `SettingsError` for an invalid `profile.json`.
     """
-    profile = profile_of(template, model_id)
+    profile = profile_of(template, model_id, vocabulary)
     path = folder / FILE_NAME
     if path.is_file():
         try:
@@ -115,11 +121,16 @@ def read_profile(
     return profile
 
 
-def profile_of(template: str, model_id: str = "") -> Profile:
-    """Detect the profile of the weights from their chat template."""
+def profile_of(template: str, model_id: str = "", vocabulary: Collection[str] = ()) -> Profile:
+    """Detect the profile of the weights from their chat template.
+
+    A template need not show the format of calls for which the tokenizer has tokens.
+    """
     found = find_format(template)
     own_style = None if found is None else found.style
     takes_tools = own_style is not None and describes_tools(template)
+    if found is None and (found := find_format("\n".join(vocabulary))) is not None:
+        own_style = found.style
     return Profile(
         call_style=own_style if own_style and takes_tools else GENERIC.style,
         own_style=None if takes_tools else own_style,

@@ -179,6 +179,13 @@ def test_a_format_is_read_where_the_template_describes_no_tools() -> None:
     assert profile.call_format.opener == GENERIC.opener
 
 
+def test_a_format_is_read_of_which_the_tokenizer_alone_knows() -> None:
+    profile = profile_of("{{ tools }}", vocabulary=["<|tool|>", "<|tool_call|>"])
+
+    assert (profile.call_style, profile.takes_tools) == ("hermes", False)
+    assert CALL_FORMATS["phi"] in profile.call_format.also
+
+
 def test_the_profile_of_small_weights_bounds_their_calls(tmp_path: Path) -> None:
     encoder = make_encoder(tmp_path, PLAIN)
     parameters = GenerationParameters.model_validate({"tools": [TOOL]})

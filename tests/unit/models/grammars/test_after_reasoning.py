@@ -4,12 +4,19 @@ import llguidance
 import pytest
 
 from models.grammars.after_reasoning import allow_reasoning
-from models.profile.thinking import KNOWN_TAGS, ThinkTags
+from models.profile.thinking import (
+    HARMONY_TAGS,
+    KNOWN_ANSWER_TAGS,
+    KNOWN_TAGS,
+    AnswerTags,
+    ThinkTags,
+)
 from tests.unit.models.grammars.test_compile import accepts, grammar_from
 
 SCHEMA = grammar_from({"type": "array", "items": {"type": "integer"}})
 REGEX = llguidance.LLMatcher.grammar_from_regex("a+")
 TAGS = KNOWN_TAGS[0]
+_THOUGHT = "<|channel|>analysis<|message|>Hm.<|end|>"
 
 
 @pytest.mark.parametrize(
@@ -50,3 +57,26 @@ def test_a_grammar_that_refers_to_others_by_name_still_finds_them() -> None:
     )
 
     assert accepts(allow_reasoning(grammar, TAGS, is_open=False), "<think>a</think>yyxz")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_allowed"),
+    [
+        ("<|channel|>final<|message|>aa", True),
+        (f"{_THOUGHT}<|start|>assistant<|channel|>final<|message|>a", True),
+        (_THOUGHT, False),
+        ("<|channel|>final<|message|>b", False),
+        ("aa", False),
+    ],
+)
+def test_an_answer_of_gpt_oss_stands_in_its_final_message(text: str, *, is_allowed: bool) -> None:
+    assert accepts(allow_reasoning(REGEX, HARMONY_TAGS, is_open=False), text) is is_allowed
+
+
+@pytest.mark.parametrize("tags", KNOWN_ANSWER_TAGS)
+def test_an_answer_may_stand_between_tags(tags: AnswerTags) -> None:
+    grammar = allow_reasoning(REGEX, TAGS, is_open=False, answer_tags=tags)
+
+    for answer in (f"{tags.opener}\na\n{tags.closer}", f"{tags.opener}a", "a"):
+        assert accepts(grammar, f"<think>x</think>{answer}")
+    assert not accepts(grammar, f"<think>x</think>{tags.opener}b{tags.closer}")
