@@ -18,6 +18,7 @@ from cli.client.output import fail
 from cli.commands import config, doctor, secrets, webhooks, weights
 from cli.commands.admin import audit, keys, projects
 from cli.commands.responses import chat, follow, stored, submit, top
+from cli.doctor.weights_files import find_fault
 
 if TYPE_CHECKING:
     from models.settings import Settings
@@ -130,12 +131,14 @@ def worker(
     if not chosen:
         known = ", ".join(settings.model for settings in served)
         fail(f"--model {model} is none of the served models: {known}", code=2)
-    from worker.engine.interface import ModelTooLargeError, UnsupportedModelError
+    if fault := find_fault(chosen[0]):
+        fail(fault, code=2)
     from worker.main import main
+    from worker.process.loading import LoadError
 
     try:
         main(chosen[0], name or socket.gethostname(), pulse)
-    except (ModelTooLargeError, UnsupportedModelError) as error:
+    except LoadError as error:
         fail(f"{chosen[0].model} cannot be served: {error}", code=2)
 
 

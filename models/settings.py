@@ -95,13 +95,16 @@ class Settings(BaseSettings):
     """Folder of all data; see [Files](operations.md#files)."""
     model: str = Field(DEFAULT_MODEL, min_length=1)
     """Served model: the built-in default, a Hugging Face id (`owner/name`, `owner/name@revision`),
-    a folder, or a `.gguf` file."""
+    a folder, also one of a LoRA adapter, or a `.gguf` file; see [engine.md](engine.md)."""
     model_aliases: Annotated[dict[str, str], NoDecode] = {}
     """Other names of served models, separated by commas: `gpt-5.5=SmolLM2-135M-Instruct`, for
     clients that know only the names of their own catalogue. `default` names the first model."""
     more_models: str = ""
     """Models served besides it, separated by commas. Each has workers and a queue of its own;
     requests name theirs in `model`."""
+    chat_template: Path | None = None
+    """File with a chat template (Jinja) for served weights that bring none: base models, which
+    continue text, are refused without. Read at the start, by API and workers alike."""
     dtype: Literal["auto", "float32", "bfloat16", "int8", "int4"] = "auto"
     """Data type of the computation (`float32`, `bfloat16`) or of the stored weights (`int8`,
     `int4`); see [engine.md](engine.md). `auto`: bfloat16 on CUDA, the faster of both on a CPU."""
@@ -267,6 +270,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "data_dir",
+        "chat_template",
         "secret_file",
         "content_keys_file",
         "bootstrap_key_file",

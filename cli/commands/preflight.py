@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from cli.doctor.checks import machine
 from cli.doctor.finding import Finding, NotApplicable
 from cli.doctor.installation import Installation
+from cli.doctor.weights_files import find_fault
 from models.settings import Settings, SettingsError
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,13 @@ def check_machine(settings: Settings) -> None:
         raise SettingsError(one_line(machine.little_room(settings.data_dir)))
     if settings.database_url is None:
         _check_postgres_version(settings)
+
+
+def check_weights(settings: Settings) -> None:
+    """Raise `SettingsError` for a model on this machine that cannot be served."""
+    for model in settings.split_by_model():
+        if fault := find_fault(model):
+            raise SettingsError(fault)
 
 
 def warn_of_little_memory(settings: Settings) -> None:

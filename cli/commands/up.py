@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.commands.banner import render_banner
-from cli.commands.preflight import check_machine, warn_of_little_memory
+from cli.commands.preflight import check_machine, check_weights, warn_of_little_memory
 from cli.embedded import EmbeddedPostgres, EmbeddedValkey
 from cli.embedded.ports import is_free
 from cli.embedded.roles import APP, MAINTENANCE, OWNER, ROLES
@@ -64,6 +64,7 @@ def run(settings: Settings) -> None:
     _refuse_without_keys(settings)
     check_machine(settings)
     worker_python(settings)
+    check_weights(settings)
     folder = RunFolder(settings.data_dir)
     with folder.lock():
         _check_port(settings)

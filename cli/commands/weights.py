@@ -43,7 +43,8 @@ def pull(
     chosen = [settings.model_copy(update={"model": model})] if model else settings.split_by_model()
     # Libraries read this on import; their progress bars would mix with ours.
     os.environ["TQDM_DISABLE"] = "1"
-    from worker.weights.fetch import WeightsError, prepare_graph, prepare_weights
+    from worker.weights.errors import WeightsError
+    from worker.weights.fetch import prepare_graph, prepare_weights
 
     console = StepConsole(Console())
     try:
@@ -58,25 +59,30 @@ def pull(
 @app.command()
 def check(
     model: Annotated[
-        str, typer.Argument(help="owner/name[@revision], or a .gguf file; else all that is served.")
+        str, typer.Argument(help="owner/name[@revision], or a folder; else all that is served.")
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Check that the weights on this machine are whole; exit with 1 if some are not."""
-    from cli.doctor.weights_files import find_fault
-    from models.profile.weights import locate_weights
+    """Tell if models can be served here, how, and what is wrong; exit with 1 if one cannot.
+
+    Reads configuration and headers, no weights, and of a model on the hub the small files alone.
+    """
+    from cli.commands.judgements import as_row, print_judgement
+    from worker.weights.judge import judge
 
     settings = local_settings()
     chosen = [settings.model_copy(update={"model": model})] if model else settings.split_by_model()
-    found = [locate_weights(model_settings) for model_settings in chosen]
-    rows = [
-        {"model": weights.model_id, "folder": str(weights.folder), "fault": find_fault(weights)}
-        for weights in found
-    ]
+    os.environ["TQDM_DISABLE"] = "1"
+    from worker.weights.errors import HubError
+
+    try:
+        found = [judge(model_settings) for model_settings in chosen]
+    except HubError as error:
+        fail(str(error))
     if as_json:
-        print_json({"object": "list", "data": rows})
+        print_json({"object": "list", "data": [as_row(judgement) for judgement in found]})
     else:
-        cells = [(row["model"], row["fault"] or "whole", row["folder"]) for row in rows]
-        print_table(("model", "state", "folder"), cells)
-    if any(row["fault"] for row in rows):
+        for judgement in found:
+            print_judgement(judgement)
+    if any(judgement.faults for judgement in found):
         raise typer.Exit(FAILED)

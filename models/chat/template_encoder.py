@@ -30,10 +30,14 @@ from models.profile.profile import read_profile
 from models.profile.sampling_defaults import of_generation_config
 from models.profile.thinking import ThinkingStyle
 from models.profile.weights import Weights, locate_weights, served_model_id
-from models.settings import Settings
+from models.settings import Settings, SettingsError
 
 _TEMPLATE_FILES = ("chat_template.json", "processor_config.json")
 """Files that may have the chat template of a processor."""
+_CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
+"""Names of the context length in config.json; those but the first are of older families."""
+_CONTEXT = 1 << 17
+"""Context length in tokens of networks that have no limit; the cache of a worker limits it."""
 _CALL_MARK = "(the call)"
 """Placeholder of a tool call where only the text after the call is needed."""
 
@@ -46,17 +50,21 @@ class TemplateEncoder:
         weights: Weights,
         call_margin: float | None = None,
         *,
+        other_template: Path | None = None,
         capabilities: EngineCapabilities = ALL_CAPABILITIES,
     ) -> None:
         """Load tokenizer, template and profile; raise `SettingsError` if one of them is not valid.
 
-        `call_margin`, in logits, overrides that of the profile if it is not None. `capabilities`
-        are those of the engine that generates.
+        `call_margin`, in logits, overrides that of the profile if it is not None; `other_template`
+        is a file with the chat template of weights that bring none. `capabilities` are those of the
+        engine that generates.
         """
         folder = weights.folder
         self.model_id = weights.model_id
         self.folder = folder
         self.tokenizer = _load_tokenizer(folder)
+        if not self.tokenizer.chat_template and other_template is not None:
+            self.tokenizer.chat_template = _read_template(other_template)
         template = _template(self.tokenizer)
         control = ControlTokens(self.tokenizer.backend_tokenizer, template)
         self.mark = control.mark
@@ -79,7 +87,7 @@ class TemplateEncoder:
         delimiters = [*(self.think_tags or ()), *(self.answer_tags or ())]
         show_tokens(self.tokenizer, [*delimiters, self.profile.call_format.text])
         config = _text_config(folder)
-        self.context_length = capabilities.limit(int(config["max_position_embeddings"]))
+        self.context_length = capabilities.limit(_context_length(config))
         self.vocab_size = int(config.get("vocab_size") or len(self.tokenizer))
         tokenizer = PromptTokenizer(control, self.model_id, self.context_length)
         self._tokenise = tokenizer.encode
@@ -188,7 +196,10 @@ def load_encoder(settings: Settings) -> TemplateEncoder | ScriptedEncoder:
             f"no weights in {weights.folder}; fetch them with: ./antiphon models pull"
         )
     return TemplateEncoder(
-        weights, settings.call_margin, capabilities=engine_capabilities(settings)
+        weights,
+        settings.call_margin,
+        other_template=settings.chat_template,
+        capabilities=engine_capabilities(settings),
     )
 
 
@@ -211,6 +222,18 @@ def _template(tokenizer: Any) -> str:
     if isinstance(template, dict):
         return str(template.get("tool_use") or template.get("default") or "")
     return template or ""
+
+
+def _read_template(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"ANTIPHON_CHAT_TEMPLATE: {error}") from None
+
+
+def _context_length(config: dict[str, Any]) -> int:
+    """Return the length that a language model was trained for; not all name it."""
+    return int(next((config[name] for name in _CONTEXT_NAMES if config.get(name)), _CONTEXT))
 
 
 def _text_config(folder: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Location and public name of the served model's weights; loads nothing and imports no torch."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ class Weights:
     """Served model: its public id and the folder that its files are in, or will be fetched to."""
 
     model_id: str
-    source: Literal["builtin", "folder", "gguf", "hub"]
+    source: Literal["builtin", "folder", "gguf", "hub", "lora"]
     folder: Path
     """Folder of safetensors, configuration and tokenizer files; the API reads no safetensors."""
 
@@ -33,11 +34,18 @@ def served_model_id(settings: Settings) -> str:
 
 
 def locate_weights(settings: Settings) -> Weights:
-    """Resolve `ANTIPHON_MODEL`: the default, a folder, a .gguf file or a Hugging Face model id."""
+    """Resolve `ANTIPHON_MODEL`: the default, a folder, a .gguf file or a Hugging Face model id.
+
+    The folder of a LoRA adapter stands for the one that it is merged into.
+    """
     path = Path(settings.model).expanduser()
     store = settings.data_dir / "weights"
     if settings.model == DEFAULT_MODEL:
         return Weights(model_id=DEFAULT_MODEL, source="builtin", folder=store / DEFAULT_MODEL)
+    if (path / "adapter_config.json").is_file():
+        name = path.resolve().name
+        merged = store / f"{name}.{_digest_of_adapter(path)}"
+        return Weights(model_id=name, source="lora", folder=merged)
     if path.is_dir():
         return Weights(model_id=path.resolve().name, source="folder", folder=path.resolve())
     if path.suffix == ".gguf":
@@ -45,3 +53,13 @@ def locate_weights(settings: Settings) -> Weights:
     return Weights(
         model_id=settings.model, source="hub", folder=store / settings.model.replace("/", "--")
     )
+
+
+def _digest_of_adapter(folder: Path) -> str:
+    """Return digits that change with the adapter, which may be trained on in the same folder."""
+    digest = hashlib.sha256((folder / "adapter_config.json").read_bytes())
+    weights = folder / "adapter_model.safetensors"
+    if weights.is_file():
+        state = weights.stat()
+        digest.update(f"{state.st_size} {state.st_mtime_ns}".encode())
+    return digest.hexdigest()[:12]

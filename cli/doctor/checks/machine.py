@@ -117,13 +117,16 @@ def weights(at: Installation) -> Iterator[Finding]:
         raise NotApplicable("the scripted engine has none")
     for settings in at.settings.split_by_model():
         located = locate_weights(settings)
-        if fault := find_fault(located):
-            fix = "./antiphon models pull"
-            if located.is_ready and located.source != "folder":
-                fix = f"remove {located.folder}, then ./antiphon models pull"
-            elif located.source == "folder":
-                fix = f"copy the missing files into {located.folder}"
-            yield Finding(f"weights of {located.model_id}: {fault}", fix)
+        fix = "./antiphon models pull"
+        if not located.is_ready and located.source != "folder":
+            problem = f"weights of {located.model_id}: they are not in {located.folder}"
+            yield Finding(problem, fix)
+        elif fault := find_fault(settings):
+            if located.source == "folder":
+                fix = f"mend {located.folder}, or name another model: ANTIPHON_MODEL"
+            else:
+                fix = f"remove {located.folder}, then {fix}"
+            yield Finding(fault, fix)
 
 
 def _weights_gib(settings: object) -> float:

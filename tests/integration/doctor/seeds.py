@@ -132,13 +132,13 @@ def missing_weights(at: Scene) -> dict[str, Any]:
     return {"engine": "transformers"}
 
 
-@seed("weights", "has 36 of 42 bytes", "copy the missing files")
+@seed("weights", "has 61 of 67 bytes", "or name another model")
 def truncated_weights(at: Scene) -> dict[str, Any]:
     folder = at.folder / "model"
     folder.mkdir()
-    for name in ("config.json", "tokenizer.json"):
-        (folder / name).write_text("{}")
-    header = b'{"w":{"data_offsets":[0,6]}}'
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    (folder / "tokenizer.json").write_text('{"model": {}}')
+    header = b'{"w":{"dtype":"U8","shape":[6],"data_offsets":[0,6]}}'
     (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     return {"engine": "transformers", "model": str(folder)}
 

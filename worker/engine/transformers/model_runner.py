@@ -9,14 +9,13 @@ from torch import Tensor
 from worker.engine.cpu_cores import num_cores
 from worker.engine.image_features import PromptImages
 from worker.engine.interface import EngineConfig, PromptImage, UnsupportedModelError
+from worker.engine.transformers.backend import find_openvino_setting, uses_openvino
 from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.batch.packing import pack
 from worker.engine.transformers.batch.state_blocks import StateSlots
-from worker.engine.transformers.device import resolve_device
 from worker.engine.transformers.forward import Forward
 from worker.engine.transformers.malloc import keep_freed_memory
 from worker.engine.transformers.model.checkpoint import check_folder
-from worker.engine.transformers.model.layer_types import keeps_states
 
 logger = logging.getLogger(__name__)
 
@@ -86,43 +85,6 @@ class ModelRunner:
         return self._compute(pack(batch, self._compute.block_size))
 
 
-def uses_openvino(config: EngineConfig) -> bool:
-    """Return True if OpenVINO is the preferred backend for the network.
-
-    It is on CPUs, except for networks that keep a state per sequence, which only torch computes.
-    Raises `UnsupportedModelError` if the configuration needs a feature of OpenVINO but excludes it,
-    by its device or backend, or for such a network.
-    """
-    obstacle = _find_obstacle(config)
-    if obstacle and (reason := _find_openvino_setting(config)):
-        raise UnsupportedModelError(f"{reason} is for OpenVINO on CPUs, not for {obstacle}")
-    return not obstacle
-
-
-def _find_obstacle(config: EngineConfig) -> str:
-    """Return what excludes OpenVINO, or an empty string."""
-    if resolve_device(config.device).type != "cpu":
-        return "a device other than a CPU"
-    if config.forward == "torch":
-        return "torch"
-    from worker.engine.transformers.openvino.forward import is_converted
-
-    # What has been converted keeps no states; transformers, which reads configurations, is slow to
-    # import.
-    if not is_converted(config) and keeps_states(config.folder):
-        return "a network that keeps a state per sequence"
-    return ""
-
-
-def _find_openvino_setting(config: EngineConfig) -> str:
-    """Return the setting that only OpenVINO supports, or an empty string."""
-    if config.forward == "openvino":
-        return "ANTIPHON_FORWARD=openvino"
-    if config.dtype == "int4":
-        return "ANTIPHON_DTYPE=int4"
-    return "ANTIPHON_KV_CACHE_DTYPE=int8" if config.kv_cache_dtype == "int8" else ""
-
-
 def load_forward(config: EngineConfig) -> Forward:
     """Load the forward pass: OpenVINO's on CPUs, torch's on other devices.
 
@@ -140,7 +102,7 @@ def load_forward(config: EngineConfig) -> Forward:
     try:
         return load_openvino_forward(config)
     except GraphError as error:
-        if _find_openvino_setting(config):
+        if find_openvino_setting(config):
             raise UnsupportedModelError(f"OpenVINO cannot compute it: {error}") from error
         logger.warning("computing in torch: %s", error)
         return _load_torch_forward(config)

@@ -13,7 +13,7 @@ from models.chat.template_encoder import TemplateEncoder, load_encoder
 from models.errors import InvalidRequestError
 from models.profile.weights import Weights
 from models.schemas.request.parameters import GenerationParameters
-from models.settings import Settings
+from models.settings import Settings, SettingsError
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer
 
 _SHOW_ALL = (
@@ -205,3 +205,39 @@ def test_the_weights_that_are_there_are_loaded(tmp_path: Path) -> None:
     encoder = load_encoder(Settings(model=str(tmp_path)))
 
     assert encoder.model_id == tmp_path.name
+
+
+@pytest.mark.parametrize(
+    ("config", "context_length"),
+    [
+        ({"max_position_embeddings": 256}, 256),
+        ({"n_positions": 1024}, 1024),
+        ({"model_type": "mamba"}, 1 << 17),
+    ],
+)
+def test_a_network_need_not_say_how_long_its_context_is(
+    tmp_path: Path, config: dict[str, Any], context_length: int
+) -> None:
+    assert make_encoder(tmp_path, config=config).context_length == context_length
+
+
+@pytest.mark.parametrize(("own", "prompt"), [("", "(b)"), ("{{ messages[0].content }}", "b")])
+def test_a_template_of_the_settings_serves_weights_that_bring_none(
+    tmp_path: Path, own: str, prompt: str
+) -> None:
+    make_encoder(tmp_path, own)
+    template = tmp_path / "other.jinja"
+    template.write_text("({{ messages[0].content }})")
+
+    encoder = load_encoder(Settings(model=str(tmp_path), chat_template=template))
+
+    assert isinstance(encoder, TemplateEncoder)
+    assert render(encoder, message("user", "b")) == prompt
+
+
+def test_a_template_of_the_settings_that_cannot_be_read_names_its_variable(tmp_path: Path) -> None:
+    make_encoder(tmp_path, "")
+    settings = Settings(model=str(tmp_path), chat_template=tmp_path / "none.jinja")
+
+    with pytest.raises(SettingsError, match=r"ANTIPHON_CHAT_TEMPLATE: .*none\.jinja"):
+        load_encoder(settings)

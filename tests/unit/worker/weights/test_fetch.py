@@ -5,15 +5,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import torch
 
-from models.profile.weights import locate_weights
+from models.profile.weights import Weights, locate_weights
 from models.settings import Settings
 from tests.tiny_model import save_tiny_model
 from worker.engine.transformers.openvino.forward import GraphError
 from worker.weights import fetch
-from worker.weights.fetch import WeightsError, prepare_graph, prepare_weights
+from worker.weights.errors import WeightsError
+from worker.weights.fetch import prepare_graph, prepare_weights
 from worker.weights.huggingface import Advance
+from worker.weights.sources import Step
 
 
 def ignore_progress(num_done: int, num_total: int) -> None:
@@ -47,9 +48,9 @@ def test_of_two_that_prepare_at_a_time_one_converts_and_the_other_waits(
     calls = []
     second_is_started = threading.Event()
 
-    def convert(file: Path, folder: Path, dtype: torch.dtype) -> None:
+    def convert(settings: Settings, weights: Weights, folder: Path, step: Step) -> None:
         second_is_started.wait(5)
-        calls.append(file)
+        calls.append(settings.model)
         folder.mkdir()
         (folder / "config.json").write_text("{}")
 

@@ -1,114 +1,165 @@
-"""Downloads over HTTP from a fake Hugging Face hub with the part of its protocol they need."""
+"""Downloads over HTTP from a fake Hugging Face hub: the small files are judged first."""
 
-import hashlib
-import json
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
-from huggingface_hub import snapshot_download
 
-from worker.weights.huggingface import HubError, fetch_from_hub
+from models.profile.weights import locate_weights
+from models.settings import Settings
+from tests.unit.worker.weights.fake_hub import COMMIT, FILES, serving
+from tests.unit.worker.weights.test_fetch import show_nothing
+from worker.weights import room
+from worker.weights.errors import HubError, WeightsError
+from worker.weights.fetch import prepare_weights
+from worker.weights.huggingface import fetch_small_files, fetch_weights, look_up
+from worker.weights.judge import judge
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-FILES = {
-    "config.json": b"{}",
-    "model.safetensors": b"w" * 3_000_000,
-    "tokenizer.json": b"{}",
-    "chat_template.jinja": b"",
-    "pytorch_model.bin": b"pickled",
-    "modeling.py": b"executable",
-    "onnx/model.onnx": b"another format",
-}
-
-
-class FakeHub(BaseHTTPRequestHandler):
-    """Hub with a repository, `owner/tiny`, with a branch `main`, and one without safetensors."""
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_HEAD(self) -> None:
-        self._answer()
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
-
-    def _answer(self) -> None:
-        path = self.path.partition("?")[0]
-        for name in ("tiny", "pickled"):
-            repository = f"owner/{name}"
-            if path in (f"/api/models/{repository}/revision/{r}" for r in ("main", COMMIT)):
-                self._send(json.dumps(self._info(repository)).encode())
-                return
-            if path == f"/api/models/{repository}/tree/{COMMIT}":
-                self._send(json.dumps(self._tree(repository)).encode())
-                return
-            if path.startswith(f"/{repository}/resolve/{COMMIT}/"):
-                self._send(FILES[path.partition(f"{COMMIT}/")[2]])
-                return
-        self.send_error(404)
-
-    def _info(self, repository: str) -> dict[str, object]:
-        files = [{"rfilename": file["path"]} for file in self._tree(repository)]
-        return {"id": repository, "sha": COMMIT, "siblings": files}
-
-    def _tree(self, repository: str) -> list[dict[str, object]]:
-        is_whole = repository.endswith("tiny")
-        return [
-            {"type": "file", "path": name, "size": len(content), "oid": "0" * 40}
-            for name, content in FILES.items()
-            if is_whole or not name.endswith("safetensors")
-        ]
-
-    def _send(self, content: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("ETag", f'"{hashlib.sha1(content).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
+SMALL = {"config.json", "tokenizer.json", "chat_template.jinja"}
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make the Hugging Face library use the fake hub."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), FakeHub) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        ours = partial(snapshot_download, endpoint=address)
-        monkeypatch.setattr("worker.weights.huggingface.snapshot_download", ours)
-        yield
-        server.shutdown()
-        thread.join()
+def paths(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Return the paths that the fake hub is asked for."""
+    with serving(monkeypatch) as asked:
+        yield asked
 
 
-@pytest.mark.usefixtures("hub")
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_file()}
+
+
+def weights_asked_for(paths: list[str]) -> list[str]:
+    return [path for path in paths if path.endswith(".safetensors")]
+
+
+def settings_of(model: str, tmp_path: Path, **more: Any) -> Settings:
+    return Settings(model=model, data_dir=tmp_path, kv_cache_gib=0.01, **more)
+
+
 @pytest.mark.parametrize("model", ["owner/tiny", f"owner/tiny@{COMMIT}", "owner/tiny@main"])
-def test_a_model_is_fetched_without_what_can_be_executed(model: str, tmp_path: Path) -> None:
+def test_a_model_is_fetched_without_what_can_be_executed(
+    paths: list[str], model: str, tmp_path: Path
+) -> None:
+    settings = settings_of(model, tmp_path)
+    weights = locate_weights(settings)
+
+    prepare_weights(settings, weights, show_nothing)
+
+    assert names(weights.folder) == SMALL | {"model.safetensors"}
+    assert (weights.folder / "model.safetensors").read_bytes() == FILES["model.safetensors"]
+
+
+def test_progress_is_that_of_the_weights(paths: list[str], tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
+    model = look_up("owner/tiny")
 
-    fetch_from_hub(model, tmp_path, lambda done, total: steps.append((done, total)))
+    checkpoint = fetch_small_files(model, tmp_path)
 
-    found = {path.name for path in tmp_path.iterdir() if path.is_file()}
-    assert found == {"config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"}
-    assert (tmp_path / "model.safetensors").read_bytes() == FILES["model.safetensors"]
-    assert steps[-1][0] == steps[-1][1] > 3_000_000
+    assert not weights_asked_for(paths)
+    assert names(tmp_path) == SMALL
+    assert checkpoint.sizes["model.safetensors"] == 3_000_000
+    assert "onnx/model.onnx" not in checkpoint.sizes
+
+    fetch_weights(model, tmp_path, ["model.safetensors"], lambda *step: steps.append(step))
+
+    assert steps[-1] == (3_000_000, 3_000_000)
 
 
-@pytest.mark.usefixtures("hub")
 @pytest.mark.parametrize("model", ["owner/none", "owner/tiny@no-such-revision"])
-def test_what_is_not_there_is_named(model: str, tmp_path: Path) -> None:
+def test_what_is_not_there_is_named(paths: list[str], model: str) -> None:
     with pytest.raises(HubError, match=f"{model} cannot be fetched"):
-        fetch_from_hub(model, tmp_path, lambda done, total: None)
+        look_up(model)
 
 
-@pytest.mark.usefixtures("hub")
-def test_a_model_of_pickled_weights_only_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HubError, match="no safetensors"):
-        fetch_from_hub("owner/pickled", tmp_path, lambda done, total: None)
+@pytest.mark.parametrize("model", ["/no/such/folder", "./model", "~/model", "a/b/c"])
+def test_a_folder_that_is_not_there_is_no_name_of_the_hub(model: str) -> None:
+    with pytest.raises(HubError, match=f"there is no folder {model}"):
+        look_up(model)
+
+
+def test_a_hub_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(monkeypatch):
+        pass
+
+    # The library still asks the server, which is gone.
+    with pytest.raises(HubError, match=r"owner/tiny cannot be fetched: .*refused"):
+        look_up("owner/tiny")
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        ("owner/pickled", "it has pickled weights only"),
+        ("owner/gptq", "its weights are quantised by GPTQ, which is not supported"),
+        ("owner/base", "it has no chat template, so it is a base model"),
+        ("owner/ranker", "it is a reranker"),
+    ],
+)
+def test_a_model_that_is_not_served_is_refused_before_its_weights_are_fetched(
+    paths: list[str], model: str, problem: str, tmp_path: Path
+) -> None:
+    settings = settings_of(model, tmp_path)
+
+    with pytest.raises(WeightsError, match=f"{model} cannot be served: {problem}"):
+        prepare_weights(settings, locate_weights(settings), show_nothing)
+
+    assert not weights_asked_for(paths)
+    assert not list((tmp_path / "weights").glob(".*.partial"))
+
+
+def test_a_base_model_is_fetched_with_a_template_of_the_settings(
+    paths: list[str], tmp_path: Path
+) -> None:
+    template = tmp_path / "chat.jinja"
+    template.write_text("{{ messages }}")
+    settings = settings_of("owner/base", tmp_path, chat_template=template)
+
+    prepare_weights(settings, locate_weights(settings), show_nothing)
+
+    assert locate_weights(settings).is_ready
+
+
+@pytest.mark.parametrize(
+    ("name", "amount", "problem"),
+    [
+        ("total_cpu_bytes", 1 << 20, "need 0.01 GiB, and the machine has 0.00 GiB"),
+        ("free_disk_bytes", 1 << 20, "its files have 0.00 GiB, and 0.00 GiB are free on the disk"),
+    ],
+)
+def test_what_does_not_fit_is_not_fetched(
+    paths: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    amount: int,
+    problem: str,
+) -> None:
+    monkeypatch.setattr(room, name, lambda *_: amount)
+    settings = settings_of("owner/tiny", tmp_path)
+
+    with pytest.raises(WeightsError, match=problem):
+        prepare_weights(settings, locate_weights(settings), show_nothing)
+
+    assert not weights_asked_for(paths)
+
+
+def test_a_model_of_the_hub_is_judged_without_its_weights(paths: list[str], tmp_path: Path) -> None:
+    found = judge(settings_of("owner/tiny", tmp_path))
+
+    assert found.faults == []
+    assert found.facts["stored_bytes"] == 3_000_000
+    assert found.facts["num_weights"] == 1_500_000
+    assert found.facts["reasoning"] == "<think>"
+    assert not weights_asked_for(paths)
+    assert not (tmp_path / "weights").exists()
+
+
+def test_a_model_of_the_hub_is_refused_by_its_quantisation(
+    paths: list[str], tmp_path: Path
+) -> None:
+    found = judge(settings_of("owner/gptq", tmp_path))
+
+    assert [fault.check for fault in found.faults] == ["quantization"]
+    assert not weights_asked_for(paths)

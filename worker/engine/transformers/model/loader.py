@@ -6,16 +6,26 @@ Only safetensors files are read, and no code from the folder is executed.
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
+from worker.engine.checkpoint.files import Checkpoint
 from worker.engine.interface import BadCheckpointError, EngineConfig, UnsupportedModelError
 from worker.engine.transformers.device import resolve_device, resolve_dtype
-from worker.engine.transformers.model.checkpoint import check_loaded
+from worker.engine.transformers.model.load_report import check_loaded
 from worker.engine.transformers.model.memory import check_fits, free_bytes, stored_weights_bytes
+from worker.engine.transformers.model.skeleton import check_tensors
 from worker.engine.transformers.torch_forward.attention import ATTENTION_NAME, register_attention
 from worker.engine.transformers.torch_forward.fused_norm import fuse_norms
 from worker.engine.transformers.torch_forward.quantize import quantize_linear_layers
+
+CONFIG_ERRORS = (
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError),
+    *(RuntimeError, StrictDataclassError, TypeError, ValueError),
+)
+"""Errors of transformers for a configuration that it does not understand."""
+_MAX_MESSAGE = 300
 
 
 def load_model(config: EngineConfig) -> Any:
@@ -51,8 +61,8 @@ def load_network(config: EngineConfig, dtype: torch.dtype, device: torch.device)
             model = _instantiate(config, model_config, dtype)
     except (SafetensorError, OSError) as error:
         raise BadCheckpointError(f"its files cannot be read: {error}") from error
-    except (ImportError, KeyError, ValueError) as error:
-        raise UnsupportedModelError(f"transformers cannot load it so: {error!r}") from error
+    except CONFIG_ERRORS as error:
+        raise UnsupportedModelError(f"transformers cannot load it: {one_line(error)}") from error
     return model.to(device).eval()
 
 
@@ -69,12 +79,12 @@ def end_token_ids(model: Any) -> frozenset[int]:
 
 
 def _instantiate(config: EngineConfig, model_config: Any, dtype: torch.dtype) -> Any:
-    text_config = text_config_name(model_config)
+    loader = network_loader(model_config)
     # Only the language model uses our attention; a vision network keeps its own.
-    loader: Any = AutoModelForImageTextToText if text_config else AutoModelForCausalLM
-    attention = {text_config: ATTENTION_NAME}
+    attention = {text_config_name(model_config): ATTENTION_NAME}
     if config.has_random_weights:
         return loader.from_config(model_config, dtype=dtype, attn_implementation=attention)
+    check_tensors(Checkpoint.of_folder(config.folder), loader, model_config)
     model, report = loader.from_pretrained(
         config.folder,
         dtype=dtype,
@@ -88,6 +98,17 @@ def _instantiate(config: EngineConfig, model_config: Any, dtype: torch.dtype) ->
     )
     check_loaded(report, model.state_dict().keys())
     return model
+
+
+def network_loader(config: Any) -> Any:
+    """Return the class of transformers that loads networks with this configuration."""
+    return AutoModelForImageTextToText if text_config_name(config) else AutoModelForCausalLM
+
+
+def one_line(error: BaseException) -> str:
+    """Return the type and message of an error in one line of at most 300 characters."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= _MAX_MESSAGE else f"{text[: _MAX_MESSAGE - 1]}…"
 
 
 def text_config_name(config: Any) -> str:

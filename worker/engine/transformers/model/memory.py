@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from worker.engine.checkpoint.files import Checkpoint
+from worker.engine.checkpoint.weight_files import read_files
 from worker.engine.interface import ModelTooLargeError
 
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
@@ -114,9 +116,13 @@ def safetensors_header(file: Path) -> dict[str, Any]:
 
 
 def _stored_tensors(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield the type and the size in bytes of each tensor in a folder."""
-    for file in folder.glob("*.safetensors"):
-        for tensor in safetensors_header(file).values():
+    """Yield the type and the size in bytes of each tensor in a folder that is read.
+
+    A folder may have its weights twice, in files that no index names.
+    """
+    checkpoint = Checkpoint.of_folder(folder)
+    for name in read_files(checkpoint) or checkpoint.weight_files:
+        for tensor in safetensors_header(folder / name).values():
             start, end = tensor["data_offsets"]
             yield tensor["dtype"], end - start
 
@@ -133,6 +139,16 @@ def free_cpu_bytes() -> int:
     lines = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else []
     available = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
     return min([*available, *_container_bytes()], default=1 << 62)
+
+
+def total_cpu_bytes() -> int:
+    """Return the bytes of memory of the machine, or that its container may use."""
+    lines = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else []
+    totals = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal")]
+    limit = _CGROUP / "memory.max"
+    if limit.exists() and (text := limit.read_text().strip()) != "max":
+        totals.append(int(text))
+    return min(totals, default=1 << 62)
 
 
 def _container_bytes() -> list[int]:

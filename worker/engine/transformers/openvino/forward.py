@@ -41,6 +41,7 @@ from worker.engine.transformers.openvino.precision import (
     weights_of,
 )
 from worker.engine.transformers.openvino.store import (
+    is_converted,
     lock_folder,
     network_folder,
     read_network,
@@ -138,11 +139,6 @@ def load_openvino_forward(
         return OpenVinoForward(network, compiled, config)
     except UnsupportedModelError as error:  # of images
         raise GraphError(str(error)) from error
-
-
-def is_converted(config: EngineConfig) -> bool:
-    """Return True if the converted network is on disk."""
-    return config.graph_folder is not None and network_folder(config, weights_of(config)).exists()
 
 
 def prepare_network(config: EngineConfig, *, force: bool = False) -> Network:

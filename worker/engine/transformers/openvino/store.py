@@ -15,7 +15,7 @@ from worker.engine.interface import EngineConfig
 from worker.engine.transformers.model.memory import safetensors_header
 from worker.engine.transformers.openvino.graph_file import read_graph, write_graph
 from worker.engine.transformers.openvino.network import Network
-from worker.engine.transformers.openvino.precision import Weights
+from worker.engine.transformers.openvino.precision import Weights, weights_of
 
 _FORMAT = 3
 """Version of the files and of the conversion; networks of another are converted again."""
@@ -29,6 +29,11 @@ def network_folder(config: EngineConfig, kind: Weights) -> Path:
     """Return the folder, existing or not, of a configuration's network for a kind of weights."""
     assert config.graph_folder is not None
     return config.graph_folder / f"{kind}-{_fingerprint(config)}"
+
+
+def is_converted(config: EngineConfig) -> bool:
+    """Return True if the converted network is on disk."""
+    return config.graph_folder is not None and network_folder(config, weights_of(config)).exists()
 
 
 @contextmanager

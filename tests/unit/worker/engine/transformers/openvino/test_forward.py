@@ -15,11 +15,10 @@ from worker.engine.interface import EngineConfig
 from worker.engine.transformers.openvino import convert, forward
 from worker.engine.transformers.openvino.forward import (
     GraphError,
-    is_converted,
     load_openvino_forward,
     prepare_network,
 )
-from worker.engine.transformers.openvino.store import network_folder
+from worker.engine.transformers.openvino.store import is_converted, network_folder
 
 PREPARE = """
 import logging, sys

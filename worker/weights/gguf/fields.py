@@ -1,0 +1,90 @@
+"""Fields of config.json that follow from the metadata of a GGUF file, common to most networks."""
+
+from typing import Any
+
+from worker.engine.interface import BadCheckpointError
+from worker.weights.gguf.file import GgufFile
+from worker.weights.gguf.rope import rope_parameters
+
+Fields = dict[str, Any]
+
+THETA = 10_000.0
+"""Base of the frequencies of rotary positions where the metadata has none."""
+
+
+def require(file: GgufFile, key: str) -> Any:
+    """Return an entry of the metadata; raise `BadCheckpointError` if there is none."""
+    if (value := file.get(key)) is None:
+        raise BadCheckpointError(f"its metadata has no {file.architecture}.{key}")
+    return value
+
+
+def size_fields(file: GgufFile) -> Fields:
+    """Return sizes, heads and tokens, under the names that most configurations use."""
+    num_heads = require(file, "attention.head_count")
+    fields = {
+        "vocab_size": file.tensors["token_embd.weight"].shape[0],
+        "hidden_size": require(file, "embedding_length"),
+        "num_hidden_layers": require(file, "block_count") - file.get("nextn_predict_layers", 0),
+        "num_attention_heads": num_heads,
+        "num_key_value_heads": file.get("attention.head_count_kv") or num_heads,
+        "max_position_embeddings": require(file, "context_length"),
+        "head_dim": head_size(file),
+        "tie_word_embeddings": "output.weight" not in file.tensors,
+        **token_fields(file),
+    }
+    if (size := file.get("feed_forward_length")) is not None:
+        fields["intermediate_size"] = size
+    for key in ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"):
+        if (epsilon := file.get(key)) is not None:
+            fields["rms_norm_eps" if "rms" in key else "layer_norm_eps"] = float(epsilon)
+    return fields
+
+
+def token_fields(file: GgufFile) -> Fields:
+    """Return the ids of special tokens; those that end a turn end an answer as well."""
+    names = {"bos": "bos_token_id", "pad": "padding_token_id"}
+    fields = {
+        f"{name}_token_id": file.metadata.get(f"tokenizer.ggml.{key}")
+        for name, key in names.items()
+    }
+    ends = [file.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")]
+    found = list(dict.fromkeys(end for end in ends if end is not None))
+    return fields | {"eos_token_id": found[0] if len(found) == 1 else found or None}
+
+
+def head_size(file: GgufFile) -> int:
+    """Return the numbers of a head's keys; without an entry, heads share the hidden size."""
+    size = file.get("attention.key_length")
+    heads = require(file, "attention.head_count")
+    return int(size or require(file, "embedding_length") // heads)
+
+
+def rope_fields(file: GgufFile) -> Fields:
+    """Return the parameters of rotary positions, all or a part of each head."""
+    size = head_size(file)
+    rotary = int(file.get("rope.dimension_count", size))
+    parameters = rope_parameters(file, rotary, THETA)
+    if rotary != size:
+        parameters["partial_rotary_factor"] = rotary / size
+    return {"rope_parameters": parameters}
+
+
+def expert_fields(file: GgufFile, *, count: str = "num_experts") -> Fields:
+    """Return the number of experts, of which how many compute a token, and their sizes."""
+    fields = {
+        count: require(file, "expert_count"),
+        "num_experts_per_tok": require(file, "expert_used_count"),
+    }
+    sizes = {
+        "moe_intermediate_size": "expert_feed_forward_length",
+        "shared_expert_intermediate_size": "expert_shared_feed_forward_length",
+    }
+    return fields | {
+        name: value for name, key in sizes.items() if (value := file.get(key)) is not None
+    }
+
+
+def has_tensor(file: GgufFile, name: str) -> bool:
+    """Return True if the first layer has a tensor of this name."""
+    return f"blk.0.{name}" in file.tensors

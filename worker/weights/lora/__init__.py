@@ -1,0 +1,1 @@
+"""Adapters (LoRA): checked, and merged into the model that they were trained for."""
