@@ -27,6 +27,8 @@ class Row:
     """True if the sequence has the rotary factors of long ones."""
     state_slot: int | None = None
     """Slot of the sequence's states; None if the network keeps none."""
+    num_generated: int = 0
+    """Number of these tokens, the last ones, that are no part of the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,14 @@ def _row(chunk: Chunk, block_size: int) -> Row:
     num_keys = _num_keys(chunk)
     blocks = chunk.sequence.blocks[: -(-num_keys // block_size)]
     sequence = chunk.sequence
-    return Row(chunk.num_tokens, num_keys, blocks, sequence.has_long_positions, sequence.state_slot)
+    return Row(
+        chunk.num_tokens,
+        num_keys,
+        blocks,
+        sequence.has_long_positions,
+        sequence.state_slot,
+        min(chunk.num_tokens, max(0, num_keys - sequence.num_prompt)),
+    )
 
 
 def _image_rows(chunk: Chunk, place: int) -> list[ImageRows]:

@@ -19,6 +19,8 @@ class StateSlots(Protocol):
 
     num_slots: int
     """Number of sequences whose states it has room for, snapshots included."""
+    reuses_answers: bool
+    """False if the states after an answer differ from those after the same tokens in a prompt."""
 
     def copy(self, source: int, target: int) -> None:
         """Copy the states in one slot to another."""
@@ -69,7 +71,7 @@ class StateBlockPool(BlockPool):
         digest = self._digest_before(sequence, num_tokens)
         if num_tokens in sequence.stops:
             self._keep(sequence, digest, replaced=None)
-        elif not sequence.num_pending:
+        elif not sequence.num_pending and self._states.reuses_answers:
             self._keep(sequence, digest, replaced=sequence.snapshot)
             sequence.snapshot = digest
 
@@ -85,8 +87,11 @@ class StateBlockPool(BlockPool):
         length = len(found)
         while length and self._digest(sequence, length - 1) not in self._snapshots:
             length -= 1
+        num_tokens = len(sequence.tokens) if self._states.reuses_answers else sequence.num_prompt
+        # Two tokens are left: a single one would be computed as if it were generated.
+        last = (num_tokens - 2) // self.block_size
         # What several prompts begin with is known by the blocks that one of them has left.
-        ends = {len(found), self._num_shareable(sequence)}
+        ends = {min(len(found), last), last}
         sequence.stops = [end * self.block_size for end in sorted(ends) if end > length]
         return found[:length]
 

@@ -104,7 +104,12 @@ class TorchForward:
         self.num_blocks = size.num_blocks
         self.states: StatePool | None = None
         if recorder.shapes:
-            self.states = StatePool(recorder.shapes, size.num_states, self._model.device)
+            self.states = StatePool(
+                recorder.shapes,
+                size.num_states,
+                self._model.device,
+                reuses_answers=self._mixers.are_even,
+            )
         num_slots = self.num_blocks * BLOCK_SIZE
         self._pool = KeyValuePool(layers, num_slots, self._model.dtype, self._model.device)
         max_positions = getattr(text_config, "max_position_embeddings", None)

@@ -6,9 +6,9 @@ of their sequences, single tokens in one batch and longer chunks one by one.
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
 from typing import Any, Protocol
 
 import torch
@@ -27,8 +27,12 @@ from worker.engine.transformers.torch_forward.states import (
 _CACHE_CALLS = frozenset({"update_conv_state", "update_recurrent_state", "set_linear_cache"})
 """Methods of a cache that only mixers with states call."""
 
-Mixer = Callable[[Tensor, MixerCache], Tensor]
-"""A layer's mixer: it maps [rows, tokens, size] and the states of the rows to the same shape."""
+Mixer = Callable[[Tensor, MixerCache, bool], Tensor]
+"""A layer's mixer: it maps [rows, tokens, size] and the states of the rows to the same shape.
+
+The last argument is True for tokens that are generated, not given."""
+
+_NO_LIMIT = (0.0, float("inf"))
 
 
 class MixerStep(Protocol):
@@ -44,11 +48,15 @@ class Mixers:
     def __init__(self, model: Any) -> None:
         self._step: MixerStep | None = None
         self.layers: set[int] = set()
+        self.are_even = True
+        """False if tokens of a prompt are computed otherwise than single ones, as transformers does
+        where a configuration limits the steps of time of Mamba 2."""
         for module in model.modules():
             if _keeps_states(module):
                 self.layers.add(module.layer_idx)
                 forward = forward_from_state(module)
-                module.forward = partial(self._forward, module.layer_idx, forward)
+                module.forward = partial(self._forward, module, forward)
+                self.are_even &= tuple(getattr(module, "time_step_limit", _NO_LIMIT)) == _NO_LIMIT
 
     @contextmanager
     def computing(self, step: MixerStep) -> Iterator[None]:
@@ -61,7 +69,7 @@ class Mixers:
 
     def _forward(  # the parameters are those of transformers' mixers
         self,
-        layer: int,
+        module: Any,
         mixer: Callable[..., Any],
         hidden_states: Tensor,
         *arguments: Any,
@@ -74,15 +82,16 @@ class Mixers:
             return mixer(hidden_states, cache=cache, **options)
         others: list[Any] = []
 
-        def mix(rows: Tensor, states: MixerCache) -> Tensor:
+        def mix(rows: Tensor, states: MixerCache, is_generated: bool) -> Tensor:
             nonlocal others
-            output = mixer(rows, cache=states, **options)
+            with _without_limit(module) if is_generated and not self.are_even else nullcontext():
+                output = mixer(rows, cache=states, **options)
             if isinstance(output, tuple):
                 output, *others = output
             mixed: Tensor = output
             return mixed
 
-        mixed = self._step.mix(layer, mix, hidden_states)
+        mixed = self._step.mix(module.layer_idx, mix, hidden_states)
         return (mixed, *others) if others else mixed
 
 
@@ -99,7 +108,7 @@ class StateRecorder:
         """
         cache = MixerCache({}, is_fresh=True)
         try:
-            output = mixer(hidden_states, cache)
+            output = mixer(hidden_states, cache, False)
         except (AttributeError, TypeError) as error:
             raise UnsupportedModelError(f"its mixers use a cache of their own: {error}") from error
         if output.shape != hidden_states.shape:
@@ -111,44 +120,78 @@ class StateRecorder:
         return output
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Consecutive tokens of one sequence, at `start:end` of the pack."""
+
+    start: int
+    end: int
+    slot: int
+    is_first: bool
+    """True if the sequence begins with them."""
+    is_generated: bool
+
+
 class StateStep:
     """Mixers of one packed batch: the rows of each sequence, and the slot of its states."""
 
     def __init__(self, pool: StatePool, packed: Pack, device: torch.device) -> None:
         self._pool = pool
-        # A single row needs no copy of its states.
-        num_joined = packed.num_decodes if packed.num_decodes > 1 else 0
-        joined = packed.rows[:num_joined]
+        num_begun = sum(row.num_keys > 1 for row in packed.rows[: packed.num_decodes])
+        # A single row needs no copy of its states, and one that begins has none.
+        num_joined = num_begun if num_begun > 1 else 0
+        self._first = packed.num_decodes - num_begun
+        joined = packed.rows[self._first : self._first + num_joined]
         self._joined_slots = _as_tensor([row.state_slot for row in joined], device)
-        ends = accumulate(row.num_tokens for row in packed.rows)
-        self._others = list(zip(packed.rows, ends, strict=True))[num_joined:]
-        if begins := [row.state_slot for row in joined if row.num_keys == 1]:
-            pool.clear(_as_tensor(begins, device))
+        parts = list(_split_rows(packed.rows, is_even=pool.reuses_answers))
+        self._before = [part for part in parts if part.end <= self._first]
+        self._after = [part for part in parts if part.start >= self._first + num_joined]
 
     def mix(self, layer: int, mixer: Mixer, hidden_states: Tensor) -> Tensor:
         """Map packed tokens [1, tokens, size] to the same shape."""
-        outputs = []
+        outputs = [self._mix_alone(layer, mixer, hidden_states, part) for part in self._before]
         if num_joined := len(self._joined_slots):
-            rows = hidden_states[:, :num_joined].transpose(0, 1)
+            rows = hidden_states[:, self._first : self._first + num_joined].transpose(0, 1)
             outputs.append(self._mix_joined(layer, mixer, rows).transpose(0, 1))
-        for row, end in self._others:
-            tokens = hidden_states[:, end - row.num_tokens : end]
-            outputs.append(self._mix_alone(layer, mixer, tokens, row))
+        outputs += [self._mix_alone(layer, mixer, hidden_states, part) for part in self._after]
         return torch.cat(outputs, dim=1)
 
     def _mix_joined(self, layer: int, mixer: Mixer, rows: Tensor) -> Tensor:
         cache = MixerCache(self._pool.gather(layer, self._joined_slots), is_fresh=False)
-        output = mixer(rows, cache)
+        output = mixer(rows, cache, True)
         self._pool.scatter(layer, self._joined_slots, cache.states)
         return output
 
-    def _mix_alone(self, layer: int, mixer: Mixer, tokens: Tensor, row: Row) -> Tensor:
-        assert row.state_slot is not None
-        is_first = row.num_keys == row.num_tokens
-        cache = MixerCache(self._pool.view(layer, row.state_slot), is_fresh=is_first)
-        output = mixer(tokens, cache)
-        self._pool.write(layer, row.state_slot, cache.states)
+    def _mix_alone(self, layer: int, mixer: Mixer, hidden_states: Tensor, part: _Part) -> Tensor:
+        cache = MixerCache(self._pool.view(layer, part.slot), is_fresh=part.is_first)
+        output = mixer(hidden_states[:, part.start : part.end], cache, part.is_generated)
+        self._pool.write(layer, part.slot, cache.states)
         return output
+
+
+def _split_rows(rows: list[Row], *, is_even: bool) -> Iterator[_Part]:
+    """Yield the rows in order; where networks are not even, prompt and answer one by one."""
+    start = 0
+    for row in rows:
+        assert row.state_slot is not None
+        num_given = 0 if is_even else row.num_tokens - row.num_generated
+        end, is_first = start + row.num_tokens, row.num_keys == row.num_tokens
+        if num_given > 0:
+            yield _Part(start, start + num_given, row.state_slot, is_first, False)
+        if num_given < row.num_tokens:
+            is_first = is_first and not num_given
+            yield _Part(start + num_given, end, row.state_slot, is_first, bool(row.num_generated))
+        start = end
+
+
+@contextmanager
+def _without_limit(module: Any) -> Iterator[None]:
+    """Compute chunks within the context as single tokens are: with steps of time of any size."""
+    limit, module.time_step_limit = module.time_step_limit, _NO_LIMIT
+    try:
+        yield
+    finally:
+        module.time_step_limit = limit
 
 
 def _as_tensor(slots: list[int | None], device: torch.device) -> Tensor:

@@ -110,8 +110,17 @@ class MixerCache:
 class StatePool:
     """States of all sequences: for each layer and name a tensor [slots, ...]."""
 
-    def __init__(self, shapes: LayerStates, num_slots: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        shapes: LayerStates,
+        num_slots: int,
+        device: torch.device,
+        *,
+        reuses_answers: bool = True,
+    ) -> None:
+        """Allocate the slots; see `StateSlots` for the attributes."""
         self.num_slots = num_slots
+        self.reuses_answers = reuses_answers
         self.slot_bytes = state_bytes(shapes)
         """Bytes of the states of one sequence."""
         self._layers = {
@@ -128,12 +137,6 @@ class StatePool:
         for states in self._layers.values():
             for state in states.values():
                 state[target].copy_(state[source])
-
-    def clear(self, slots: Tensor) -> None:
-        """Set the states in some slots to those before the first token, which are zeros."""
-        for states in self._layers.values():
-            for state in states.values():
-                state.index_fill_(0, slots, 0)
 
     def gather(self, layer: int, slots: Tensor) -> States:
         """Return copies of a layer's states in some slots."""

@@ -23,6 +23,7 @@ class States:
 
     def __init__(self, num_slots: int) -> None:
         self.num_slots = num_slots
+        self.reuses_answers = True
         self.seen: list[list[int]] = [[-1]] * num_slots
 
     def copy(self, source: int, target: int) -> None:
@@ -110,6 +111,16 @@ def test_a_second_turn_goes_on_after_the_last_full_block_of_the_first() -> None:
     [second] = engine.run([*known, 8, 9])
 
     assert second.num_cached == (6 + NUM_TOKENS - 1) // BLOCK_SIZE * BLOCK_SIZE
+
+
+def test_a_second_turn_goes_on_within_the_first_prompt_if_answers_have_other_states() -> None:
+    engine = Engine(num_slots=4)
+    engine.states.reuses_answers = False
+    [first] = engine.run([1, 2, 3, 4, 5, 6])
+
+    [second] = engine.run([*first.tokens, 8, 9])
+
+    assert second.num_cached == 4
 
 
 def test_the_same_prompt_goes_on_after_its_own_last_full_block() -> None:
