@@ -19,6 +19,7 @@ from rich.table import Table
 from bench.families.catalogue import GROUPS, families_named
 from bench.families.child import try_in_child
 from bench.families.page import group_grid, summary_grid, write_section
+from bench.families.record import append_result, read_results
 from bench.families.result import Result
 from bench.report import Circumstances, Grid
 
@@ -35,24 +36,33 @@ def main(
     ] = [],  # noqa: B006 - typer reads it
     timeout_s: Annotated[float, typer.Option(help="Seconds for one family.")] = 240,
     page: Annotated[Path, typer.Option(help="Page whose tables are written.")] = PAGE,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of results: those in it are tried again only if --only names them."
+        ),
+    ] = None,
 ) -> None:
     """Try the families one after the other, and print the tables."""
     seed = secrets.randbelow(10**6) if seed is None else seed
     circumstances = Circumstances.now(f"python -m bench.families --seed {seed}")
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
-    results: dict[str, Result] = {}
+    results = read_results(record) if record else {}
     for family in families_named(only):
-        result = try_in_child(family, seed, timeout_s)
-        results[family.name] = result
+        if family.name in results and not only:
+            continue
+        result = results[family.name] = try_in_child(family, seed, timeout_s)
         console.print(escape(_line(result)), highlight=False, soft_wrap=True)
+        if record:
+            append_result(record, result)
     for group in GROUPS:
         _print(console, group.title, group_grid(group, results))
     _print(console, "Summary", summary_grid(GROUPS, results))
-    console.print(f"seed {seed}")
-    if not only:
-        write_section(
-            page, GROUPS, results, f"Last run: {', '.join(circumstances.lines[:1])}, seed {seed}."
-        )
+    seeds = ", ".join(str(each) for each in sorted({it.seed for it in results.values()}))
+    console.print(f"seed {seeds}")
+    if all(family.name in results for family in families_named([])):
+        line = f"Last run: {circumstances.lines[0]}, seed {seeds}."
+        write_section(page, GROUPS, results, line)
     raise typer.Exit(code=int(any(result.is_wrong for result in results.values())))
 
 

@@ -29,11 +29,11 @@ def try_in_child(family: Family, seed: int, timeout_s: float) -> Result:
         sender.close()
         try:
             if not receiver.poll(timeout_s):
-                return _failure(family, f"no end within {timeout_s:.0f} s")
+                return _failure(family, seed, f"no end within {timeout_s:.0f} s")
             result: Result = receiver.recv()
             child.join(_JOIN_S)
         except EOFError:
-            return _failure(family, "its process died")
+            return _failure(family, seed, "its process died")
         else:
             return result
         finally:
@@ -41,8 +41,8 @@ def try_in_child(family: Family, seed: int, timeout_s: float) -> Result:
             child.join()
 
 
-def _failure(family: Family, text: str) -> Result:
-    return Result(family.name, Outcome.FAILED, text)
+def _failure(family: Family, seed: int, text: str) -> Result:
+    return Result(family.name, Outcome.FAILED, text, seed=seed)
 
 
 def _run(family: Family, seed: int, folder: Path, sender: Connection) -> None:

@@ -38,6 +38,7 @@ class Result:
     """Number of different tokens in all answers."""
     remarks: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    seed: int = 0
 
     @property
     def is_wrong(self) -> bool:

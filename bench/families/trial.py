@@ -34,7 +34,7 @@ class Trial:
         self._parent = folder
         self._folder = folder / "network"
         self._hollow = folder / "hollow"
-        self._result = Result(family.name, Outcome.EXACT)
+        self._result = Result(family.name, Outcome.EXACT, seed=seed)
         self._findings = Findings()
 
     def run(self) -> Result:
