@@ -25,7 +25,14 @@ STATES = Group(
         Family("Falcon-H1", "falcon_h1"),
         Family("LFM2", "lfm2", _CONVOLUTIONS),
         Family("LFM2 MoE", "lfm2_moe", _CONVOLUTIONS),
-        Family("LFM3", "lfm3"),
+        Family(
+            "LFM3",
+            "lfm3",
+            {
+                "layer_types": ["conv", "full_attention", "sliding_attention"],
+                "num_hidden_layers": 3,
+            },
+        ),
         Family("Bamba", "bamba", {"attn_layer_indices": [1]}),
         Family("OLMo hybrid", "olmo_hybrid", _HYBRID),
         Family("Ling 2.5, Ring 2.5", "bailing_hybrid", _HYBRID | _ALL_HEADS),
