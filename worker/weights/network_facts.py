@@ -11,7 +11,7 @@ from worker.engine.checkpoint.examine import Fault
 from worker.engine.checkpoint.files import CONFIG, Checkpoint
 from worker.engine.checkpoint.headers import ITEM_BITS
 from worker.engine.checkpoint.quantizations import find_quantization
-from worker.engine.checkpoint.tokenizer import read_template
+from worker.engine.checkpoint.tokenizer import read_added_tokens, read_template
 from worker.engine.checkpoint.weight_files import read_files, read_tensors
 from worker.engine.interface import BadCheckpointError, ModelTooLargeError, UnsupportedModelError
 from worker.engine.transformers.backend import uses_openvino
@@ -56,10 +56,10 @@ def _config_facts(config: Any) -> dict[str, Any]:
 
 
 def _text_facts(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return how the model writes calls and reasoning, by its chat template."""
-    template = read_template(checkpoint)
-    profile = profile_of(template, checkpoint.name)
-    tags = ThinkingStyle(template).tags
+    """Return how the model writes calls and reasoning, by its chat template and its tokens."""
+    template, tokens = read_template(checkpoint), read_added_tokens(checkpoint)
+    profile = profile_of(template, checkpoint.name, tokens)
+    tags = ThinkingStyle(template, tokens).tags
     return {
         "has_chat_template": bool(template),
         "takes_tools": profile.takes_tools,

@@ -64,6 +64,14 @@ def read_template(checkpoint: Checkpoint) -> str:
     return _read_text(checkpoint.other_template) if checkpoint.other_template else ""
 
 
+def read_added_tokens(checkpoint: Checkpoint) -> list[str]:
+    """Return the texts of the tokens that are matched whole, such as delimiters of calls."""
+    content = checkpoint.read_json(_TOKENIZER) if _TOKENIZER in checkpoint.sizes else {}
+    added = content.get("added_tokens")
+    tokens = added if isinstance(added, list) else []
+    return [str(token.get("content")) for token in tokens if isinstance(token, dict)]
+
+
 def _read_text(file: Path) -> str:
     try:
         return file.read_text("utf-8")

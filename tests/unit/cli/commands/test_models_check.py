@@ -91,6 +91,17 @@ def test_as_json_it_has_all_facts(folder: Path, invoke: Invoke) -> None:
     }
 
 
+def test_reasoning_may_show_in_the_tokens_alone(folder: Path, invoke: Invoke) -> None:
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["added_tokens"] += [{"content": "<think>"}, {"content": "</think>"}]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+    result = invoke("models", "check", folder)
+
+    assert "  reasoning: between <think> tags" in result.stdout
+
+
 def test_a_model_that_lacks_what_only_its_network_shows_is_refused(
     folder: Path, invoke: Invoke
 ) -> None:
