@@ -16,9 +16,9 @@ from worker.engine.checkpoint.weight_files import read_files, read_tensors
 from worker.engine.interface import BadCheckpointError, ModelTooLargeError, UnsupportedModelError
 from worker.engine.transformers.backend import uses_openvino
 from worker.engine.transformers.device import resolve_device, resolve_dtype
-from worker.engine.transformers.model.loader import text_config_name
 from worker.engine.transformers.model.memory import check_fits, free_bytes
 from worker.engine.transformers.model.network_check import check_network
+from worker.engine.transformers.text_config import text_config_name
 from worker.process.engine_config import engine_config
 
 _NAMES: dict[type[Exception], str] = {BadCheckpointError: "tensors", ModelTooLargeError: "memory"}

@@ -32,7 +32,9 @@ def find_lacking_layers(checkpoint: Checkpoint, config: Mapping[str, Any]) -> It
     except BadCheckpointError:  # reported by the check of the files
         return
     lacking = [name for stack in _stacks(_EXPERT, tensors).items() for name in _experts(*stack)]
-    if not lacking:
+    text = config.get("text_config") or config
+    # With shared keys, the last layers have none of their own.
+    if not lacking and not text.get("num_kv_shared_layers"):
         lacking = [name for stack in _stacks(_LAYER, tensors).items() for name in _layers(*stack)]
     if lacking:
         yield f"it lacks {name_some(lacking, 'tensors')}, unlike its other layers or experts"

@@ -47,6 +47,26 @@ _ONE_WINDOW = {
     "sliding_window": WINDOW,
 }
 
+_SHARED_KEYS = {
+    "num_hidden_layers": 4,
+    "layer_types": ["sliding_attention", "full_attention"] * 2,
+    "sliding_window": WINDOW,
+    "num_kv_shared_layers": 2,
+}
+"""The last two layers attend to the keys of the first two."""
+_GEMMA4 = {
+    **_HEADS,
+    **_UNTIED,
+    "vocab_size_per_layer_input": 128,
+    "hidden_size_per_layer_input": 8,
+    "final_logit_softcapping": 30.0,
+}
+_GEMMA3N = {
+    **_GEMMA4,
+    "laurel_rank": 8,
+    "activation_sparsity_pattern": [0.5, 0.0, 0.0, 0.0],
+}
+
 
 def _config(model_type: str, *parts: dict[str, Any], **own: Any) -> PreTrainedConfig:
     merged = dict(SIZES)
@@ -109,26 +129,52 @@ FULL_ATTENTION: dict[str, PreTrainedConfig] = {
 
 WITH_WINDOWS: dict[str, PreTrainedConfig] = {
     "cohere2": _config("cohere2", _UNTIED, _ONE_WINDOW),
+    "cohere2_moe": _config("cohere2_moe", _UNTIED, _HEADS, _EXPERTS, _ONE_WINDOW),
+    "cwm": _config("cwm", _HEADS, _ONE_WINDOW, bos_token_id=0),
     "exaone4": _config("exaone4", _ONE_WINDOW),
+    "exaone_moe": _config("exaone_moe", _HEADS, _EXPERTS, _ONE_WINDOW),
     "gemma3_text": _config("gemma3_text", _HEADS, _UNTIED, _ONE_WINDOW),
-    "gemma4_text": _config(
-        "gemma4_text", _HEADS, _UNTIED, _ONE_WINDOW, vocab_size_per_layer_input=128
-    ),
+    "gemma3n_text": _config("gemma3n_text", _GEMMA3N, _SHARED_KEYS),
+    "gemma4_text": _config("gemma4_text", _GEMMA4, _ONE_WINDOW),
+    "gemma4_text with shared keys": _config("gemma4_text", _GEMMA4, _SHARED_KEYS),
     "gpt_oss": _config("gpt_oss", _HEADS, _LOCAL_EXPERTS, _ONE_WINDOW),
+    "granite_swa": _config("granite_swa", _HEADS, _ONE_WINDOW),
+    "laguna": _config("laguna", _HEADS, _EXPERTS, _ONE_WINDOW, shared_expert_intermediate_size=32),
+    "mimo_v2_flash": _config("mimo_v2_flash", _ROUTED_EXPERTS, _ONE_WINDOW, v_head_dim=8, **_HEADS),
+    "ministral": _config("ministral", _HEADS, _ONE_WINDOW),
     "mistral": _config("mistral", sliding_window=WINDOW),
     "mixtral": _config("mixtral", _LOCAL_EXPERTS, sliding_window=WINDOW),
     "olmo3": _config("olmo3", _ONE_WINDOW),
     "phi3": _config("phi3", sliding_window=WINDOW),
+    "phimoe": _config("phimoe", _LOCAL_EXPERTS, sliding_window=WINDOW),
     "qwen2": _config("qwen2", use_sliding_window=True, sliding_window=WINDOW, max_window_layers=1),
     "starcoder2": _config("starcoder2", _UNTIED, sliding_window=WINDOW),
 }
-"""Configurations that only OpenVINO computes: with sliding windows; gpt_oss also with sinks."""
+"""Configurations with sliding windows, some also with sinks, that both forward passes compute."""
+
+ONLY_IN_TORCH: dict[str, PreTrainedConfig] = {
+    "afmoe": _config("afmoe", _HEADS, _EXPERTS, _ONE_WINDOW, num_dense_layers=1),
+    "gemma2": _config("gemma2", _HEADS, _UNTIED, _ONE_WINDOW, attn_logit_softcapping=2.0),
+    "llama4_text": _config(
+        "llama4_text",
+        _HEADS,
+        _LOCAL_EXPERTS,
+        intermediate_size_mlp=64,
+        layer_types=["chunked_attention", "full_attention"],
+        no_rope_layers=[1, 0],
+        attention_chunk_size=WINDOW,
+        floor_scale=WINDOW,
+        attn_scale=0.5,
+    ),
+    "vaultgemma": _config("vaultgemma", _HEADS, _UNTIED, _ONE_WINDOW, attn_logit_softcapping=2.0),
+}
+"""Configurations that OpenVINO cannot compute: with capped scores, chunks, or positions of their
+own counting; its results for afmoe differ."""
 
 REFUSED_BY_OPENVINO: dict[str, tuple[PreTrainedConfig, str]] = {
-    "afmoe": (_config("afmoe", _HEADS, _EXPERTS, _ALL_FULL, num_dense_layers=1), "differ"),
-    "diffllama": (_config("diffllama"), "differ"),
-    "gemma2": (_config("gemma2", _HEADS), "softcap"),
-    "phimoe with a window": (_config("phimoe", _LOCAL_EXPERTS, sliding_window=WINDOW), "differ"),
+    "afmoe": (ONLY_IN_TORCH["afmoe"], "differ"),
+    "gemma2": (ONLY_IN_TORCH["gemma2"], "softcap"),
+    "llama4_text": (ONLY_IN_TORCH["llama4_text"], "counts positions"),
     "stablelm": (_config("stablelm"), "does not hand keyword arguments down"),
 }
 """Configurations that OpenVINO refuses, with the reason."""

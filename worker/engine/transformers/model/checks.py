@@ -5,22 +5,28 @@ The checks run the loaded model; properties that a run does not reveal are read 
 
 import inspect
 from collections.abc import Callable, Collection
+from collections.abc import Sequence as Many
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad
 
 from worker.engine.interface import GenerationRequest, UnsupportedModelError
 from worker.engine.params import SamplingParams
 from worker.engine.sequence import Sequence
 from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import Chunk
+from worker.engine.transformers.model.layer_probe import probe_layers
 from worker.engine.transformers.torch_forward.attention import (
     NO_KEYS,
     AttentionOptions,
     LayerShape,
 )
+from worker.engine.transformers.torch_forward.gathered.dense import attend_queries
+
+_ATTENTION_TYPES = frozenset({"full_attention", "sliding_attention", "chunked_attention"})
+"""Types of layers whose keys and values are cached."""
 
 _TYPES_WITHOUT_MIXER = frozenset({"mlp", "moe"})
 """Types of layers in which tokens do not see each other."""
@@ -38,32 +44,22 @@ tokens, and the third is a single token."""
 
 
 class PlainAttention:
-    """Causal attention without a KV cache that records the shape of each calling layer."""
+    """Attention of a prompt without a KV cache."""
 
-    def __init__(self) -> None:
-        self.layers: dict[int, LayerShape] = {}
+    def __init__(self, layers: Many[LayerShape]) -> None:
+        self._layers = layers
 
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
     ) -> Tensor:
-        """Attend causally over the given tokens.
-
-        Raises `UnsupportedModelError` for options that the torch forward pass does not support.
-        """
-        if options.window is not None:
-            raise UnsupportedModelError("its attention uses sliding_window")
+        """Attend over the given tokens."""
+        positions = torch.arange(query.shape[1], device=query.device)
+        mask = self._layers[layer].visibility.mask(positions, positions)
         if options.sinks is not None:
-            raise UnsupportedModelError("its attention uses s_aux")
-        self.layers[layer] = LayerShape(key.shape[0], key.shape[-1], value.shape[-1])
-        output = scaled_dot_product_attention(
-            query[None],
-            key[None],
-            value[None],
-            is_causal=True,
-            scale=options.scale,
-            enable_gqa=True,
-        )
-        return output[0].transpose(0, 1)
+            key, value = (pad(each, (0, 0, 0, 1)) for each in (key, value))
+            mask = pad(mask, (0, 1), value=True)
+        # Some models divide the output into views.
+        return attend_queries(query, key, value, mask, options).contiguous()
 
 
 def layer_shapes(model: Any, mixer_layers: Collection[int] = ()) -> list[LayerShape]:
@@ -71,34 +67,35 @@ def layer_shapes(model: Any, mixer_layers: Collection[int] = ()) -> list[LayerSh
 
     Layers that do not attend have no keys; `mixer_layers` are those that keep a state instead.
     Raises `UnsupportedModelError` for a model with a layer that bypasses transformers' attention
-    interface or does not attend to all preceding tokens, or without a limit on the logits it
-    computes.
+    interface or has a mask of its own, or without a limit on the logits it computes.
     """
     config = model.config.get_text_config()
     layer_types: list[str] = list(getattr(config, "layer_types", None) or ())
     mixed = {kind for layer, kind in enumerate(layer_types) if layer in mixer_layers}
-    other_types = set(layer_types) - mixed - {"full_attention", *_TYPES_WITHOUT_MIXER}
+    other_types = set(layer_types) - mixed - _ATTENTION_TYPES - _TYPES_WITHOUT_MIXER
     if other_types:
         raise UnsupportedModelError(f"it has layers of type {', '.join(sorted(other_types))}")
     if "logits_to_keep" not in inspect.signature(model.forward).parameters:
         raise UnsupportedModelError("it cannot limit which logits it computes")
-    attention = PlainAttention()
+    found = probe_layers(model)
+    numbers = range(config.num_hidden_layers)
+    layers = [found.get(layer, NO_KEYS) for layer in numbers]
     try:
-        _compute_logits_alone(model, [0, 1], attention)
+        _compute_logits_alone(model, [0, 1], PlainAttention(layers))
     except TypeError as error:
         raise UnsupportedModelError(f"it takes no further arguments: {error}") from error
     plain = {layer for layer, kind in enumerate(layer_types) if kind in _TYPES_WITHOUT_MIXER}
-    layers = range(config.num_hidden_layers)
-    if {*attention.layers, *mixer_layers, *plain} != set(layers):
+    if {*found, *mixer_layers, *plain} != set(numbers):
         raise UnsupportedModelError(
-            f"{len(attention.layers)} of its {len(layers)} layers attend through "
+            f"{len(found)} of its {len(numbers)} layers attend through "
             "transformers' attention interface; all must that keep no state"
         )
-    return [attention.layers.get(layer, NO_KEYS) for layer in layers]
+    return layers
 
 
 def check_packing(
     model: Any,
+    layers: Many[LayerShape],
     forward: Callable[[list[Chunk]], Tensor],
     pool: BlockPool,
     lengths: tuple[int, ...],
@@ -120,7 +117,7 @@ def check_packing(
         for chunk in batch:
             chunk.sequence.num_computed += chunk.num_tokens
     for sequence, logits in zip(sequences, packed, strict=True):
-        alone = _compute_logits_alone(model, sequence.tokens, PlainAttention())
+        alone = _compute_logits_alone(model, sequence.tokens, PlainAttention(layers))
         if not is_correlated(logits, alone, model.dtype):
             raise UnsupportedModelError("its results depend on what else is in the batch")
 
@@ -151,7 +148,8 @@ def _compute_logits_alone(model: Any, tokens: list[int], attention: PlainAttenti
         input_ids=torch.tensor([tokens], device=model.device),
         position_ids=torch.arange(len(tokens), device=model.device)[None],
         use_cache=False,
-        logits_to_keep=1,
+        # As a tensor: for a number, Gemma 4 would drop queries before its last layers.
+        logits_to_keep=torch.tensor([len(tokens) - 1], device=model.device),
         paged=attention,
     )
     logits: Tensor = output.logits[0, -1]

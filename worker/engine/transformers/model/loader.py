@@ -16,6 +16,7 @@ from worker.engine.transformers.device import resolve_device, resolve_dtype
 from worker.engine.transformers.model.load_report import check_loaded
 from worker.engine.transformers.model.memory import check_fits, free_bytes, stored_weights_bytes
 from worker.engine.transformers.model.skeleton import check_tensors
+from worker.engine.transformers.text_config import text_config_name
 from worker.engine.transformers.torch_forward.attention import ATTENTION_NAME, register_attention
 from worker.engine.transformers.torch_forward.fused_norm import fuse_norms
 from worker.engine.transformers.torch_forward.quantize import quantize_linear_layers
@@ -109,13 +110,3 @@ def one_line(error: BaseException) -> str:
     """Return the type and message of an error in one line of at most 300 characters."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return text if len(text) <= _MAX_MESSAGE else f"{text[: _MAX_MESSAGE - 1]}…"
-
-
-def text_config_name(config: Any) -> str:
-    """Return the attribute of a config that holds the language model's config.
-
-    Returns "" if the config is itself that of the language model.
-    """
-    text = config.get_text_config()
-    names = (name for name in config.sub_configs if getattr(config, name, None) is text)
-    return next(names, "")

@@ -21,7 +21,7 @@ from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.model.checks import is_correlated
 from worker.engine.transformers.model.image_positions import grid_positions
-from worker.engine.transformers.model.loader import text_config_name
+from worker.engine.transformers.text_config import text_config_name
 from worker.engine.transformers.torch_forward.attention import ATTENTION_NAME
 
 FEATURE_CACHE_BYTES = 128 << 20

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from worker.engine.image_features import ImageRows, place_positions
-from worker.engine.transformers.batch.packing import Pack
+from worker.engine.transformers.batch.packing import Pack, Row
 from worker.engine.transformers.openvino.core import compile_model
 from worker.engine.transformers.openvino.network import (
     CACHE_PREFIXES,
     DEEP_INPUT,
     IMAGE_INPUTS,
+    layout_inputs,
 )
 from worker.engine.transformers.openvino.precision import Execution
+from worker.engine.transformers.torch_forward.attention import Visibility
 
 _FEATURES = (IMAGE_INPUTS[1], DEEP_INPUT)
 
@@ -48,6 +50,14 @@ class CompiledGraph:
         }
         """Type, and shape of a block [heads, tokens, size], by name of the input. An 8-bit block
         also holds scales: of values for each token, of keys for each channel, as further tokens."""
+        self._windows = [
+            0 if not suffix else int(suffix)
+            for port in compiled.inputs
+            for name in port.names
+            for stem, _, suffix in [name.partition(".")]
+            if stem == layout_inputs(0)[0]
+        ]
+        """Windows of the graph's layers, 0 for those that attend to all keys."""
         first_values = next(name for name in self._caches if name.startswith(CACHE_PREFIXES[1]))
         self.block_size: int = self._caches[first_values][1][1]
         """Tokens per block, which the plugin chooses."""
@@ -68,7 +78,7 @@ class CompiledGraph:
 
     def __call__(self, packed: Pack) -> Tensor:
         """Return float32 logits [sampled, vocab]; the next call overwrites them."""
-        inputs = step_inputs(packed)
+        inputs = step_inputs(packed, self.block_size, self._windows)
         if self._has_axes:
             axes = place_positions(torch.tensor([packed.rotary_positions]), packed.grid)
             inputs["position_ids"] = axes[:, 0].numpy()
@@ -80,19 +90,38 @@ class CompiledGraph:
         return torch.from_numpy(self._request.get_output_tensor(0).data)
 
 
-def step_inputs(packed: Pack) -> dict[str, NDArray[Any]]:
-    """Return the inputs of a graph for a step; see `network.INPUTS`."""
-    rows = packed.rows
-    return {
+def step_inputs(packed: Pack, block_size: int, windows: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """Return the inputs of a graph for a step; see `network.INPUTS` and `layout_inputs`."""
+    begins = accumulate((row.num_tokens for row in packed.rows), initial=0)
+    inputs = {
         "input_ids": np.array(packed.token_ids, np.int64),
         "position_ids": np.array(packed.rotary_positions, np.int64),
         "sampled_rows": np.array(packed.sampled_rows, np.int64),
-        "past_lens": _int32(row.num_keys - row.num_tokens for row in rows),
-        "subsequence_begins": _int32(accumulate((row.num_tokens for row in rows), initial=0)),
-        "block_indices": _int32(block for row in rows for block in row.blocks),
-        "block_indices_begins": _int32(accumulate((len(row.blocks) for row in rows), initial=0)),
-        "max_context_len": np.array(max(row.num_keys for row in rows), np.int32),
+        "subsequence_begins": _int32(begins),
     }
+    for window in windows:
+        layout = _make_layout(packed.rows, block_size, window)
+        inputs |= dict(zip(layout_inputs(window), layout, strict=True))
+    return inputs
+
+
+def _make_layout(rows: Sequence[Row], block_size: int, window: int) -> list[NDArray[Any]]:
+    """Return where the keys lie, without the blocks of which no query of a row sees a key.
+
+    A sequence seems to begin with its first block, which changes nothing: positions were used
+    before, and windows count back from the query.
+    """
+    visibility = Visibility(window=window or None)
+    nums_past = [row.num_keys - row.num_tokens for row in rows]
+    skipped = [visibility.first_key(num_past) // block_size for num_past in nums_past]
+    pairs = list(zip(rows, skipped, strict=True))
+    blocks = [row.blocks[first:] for row, first in pairs]
+    return [
+        _int32(row.num_keys - row.num_tokens - first * block_size for row, first in pairs),
+        _int32(block for table in blocks for block in table),
+        _int32(accumulate((len(table) for table in blocks), initial=0)),
+        np.array(max(row.num_keys - first * block_size for row, first in pairs), np.int32),
+    ]
 
 
 def image_inputs(

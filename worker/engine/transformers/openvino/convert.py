@@ -10,12 +10,13 @@ from worker.engine.transformers.model.forward_check import (
     check_prompts,
     reference_logits,
 )
-from worker.engine.transformers.model.loader import end_token_ids, load_network, text_config_name
+from worker.engine.transformers.model.loader import end_token_ids, load_network
 from worker.engine.transformers.model.memory import stored_dtype
 from worker.engine.transformers.model.positions import split_positions
 from worker.engine.transformers.openvino.network import Network
-from worker.engine.transformers.openvino.tracing import trace
+from worker.engine.transformers.openvino.tracing import plan_memory, trace
 from worker.engine.transformers.openvino.upcast import compute_in_float32
+from worker.engine.transformers.text_config import text_config_name
 from worker.engine.transformers.torch_forward.attention import ATTENTION_NAME
 
 _EXPERTS = "grouped_mm"
@@ -32,6 +33,8 @@ def convert(config: EngineConfig) -> Network:
     dtype = torch.bfloat16 if config.has_random_weights else stored_dtype(config.folder)
     model = load_network(config, dtype, torch.device("cpu"))
     compute_in_float32(model)
+    # First, as it is quick to find that torch has to compute the model.
+    plan = plan_memory(model)
     text = model.config.get_text_config()
     vocab_size = int(text.vocab_size)
     positions = getattr(text, "max_position_embeddings", None)
@@ -45,7 +48,7 @@ def convert(config: EngineConfig) -> Network:
     with suppress(ValueError):  # the network has no experts
         model.set_experts_implementation(_EXPERTS)
     return Network(
-        graph=trace(model),
+        graph=trace(model, plan),
         source=model,
         vocab_size=vocab_size,
         eos_token_ids=end_token_ids(model),

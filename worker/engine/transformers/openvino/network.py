@@ -6,19 +6,22 @@ from typing import Any
 import openvino
 from numpy.typing import NDArray
 
-INPUTS = (
-    "input_ids",
-    "position_ids",
-    "sampled_rows",
-    "past_lens",
-    "subsequence_begins",
-    "block_indices",
-    "block_indices_begins",
-    "max_context_len",
-)
-"""Inputs of a graph besides the caches. In int64: tokens and positions [tokens], and the rows whose
-logits are computed [sampled]. In int32: the tokens that belong to each sequence, and its blocks.
+INPUTS = ("input_ids", "position_ids", "sampled_rows", "subsequence_begins")
+"""Inputs of a graph besides caches and layouts. In int64: tokens and positions [tokens], and the
+rows whose logits are computed [sampled]. In int32: the tokens that belong to each sequence.
 Networks with M-RoPE take positions on three axes, [3, tokens]."""
+
+_LAYOUT = ("past_lens", "block_indices", "block_indices_begins", "max_context_len")
+"""Inputs in int32 that say which blocks hold the keys of each sequence."""
+
+
+def layout_inputs(window: int) -> tuple[str, ...]:
+    """Return the names of the layout of layers with a window, which has only its blocks; 0: all.
+
+    The first of them is also how a graph is known to have such layers.
+    """
+    return tuple(f"{name}.{window}" for name in _LAYOUT) if window else _LAYOUT
+
 
 IMAGE_INPUTS = ("image_places", "image_features")
 """Additional inputs for a network that takes images: indices of the tokens that stand for images

@@ -4,7 +4,7 @@ While a model is traced, a `LayerAttention` replaces the attention of each layer
 makes the converter put a `PagedAttention` node there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from openvino.frontend.pytorch import ConversionExtension, ModuleExtension
 from openvino.op import _PagedAttentionExtension
 from torch import Tensor, nn
 
+from worker.engine.transformers.openvino.network import CACHE_PREFIXES, layout_inputs
 from worker.engine.transformers.torch_forward.attention import AttentionOptions
 
 _OPERATOR = "antiphon::paged_attention"
@@ -67,16 +68,40 @@ class LayerAttention(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """Inputs of the graph that each layer reads, by number of the layer."""
+
+    windows: Mapping[int, int]
+    """Tokens that the queries of a layer attend to; 0 for all."""
+    owners: Mapping[int, int]
+    """Layer that has the caches: another one, if the layer has no keys of its own (Gemma 3n)."""
+
+    @property
+    def sizes(self) -> list[int]:
+        """Windows of the network, each of which has its own layout."""
+        return sorted(set(self.windows.values()))
+
+    def cache_inputs(self) -> list[str]:
+        """Return the names of the caches."""
+        owners = sorted(set(self.owners.values()))
+        return [f"{prefix}{owner}" for owner in owners for prefix in CACHE_PREFIXES]
+
+    def inputs(self) -> list[str]:
+        """Return the names of caches and layouts."""
+        return self.cache_inputs() + [name for size in self.sizes for name in layout_inputs(size)]
+
+
+@dataclass(frozen=True, slots=True)
 class TracedAttention:
     """Implementation of `AttentionStep` for a forward pass that is being traced."""
 
     layers: nn.ModuleDict
     """Placeholders by layer number. Missing ones are added, so the model must run once before it
     is traced."""
-    caches: Sequence[Tensor]
-    """Key cache and value cache of each layer in turn."""
-    layout: Sequence[Tensor]
-    """Input `past_lens` and those after it in `network.INPUTS`."""
+    plan: MemoryPlan
+    inputs: Mapping[str, Tensor]
+    """Caches and layouts by name."""
+    subsequence_begins: Tensor
 
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions
@@ -88,15 +113,17 @@ class TracedAttention:
                 num_query_heads=query.shape[0],
                 sizes=sizes,
                 scale=options.scale or query.shape[2] ** -0.5,
-                window=options.window or 0,
+                window=self.plan.windows[layer],
                 sinks=_as_array(options.sinks),
             )
             self.layers[str(layer)] = LayerAttention(layer, shape)
         module: Any = self.layers[str(layer)]
-        caches = self.caches[2 * layer : 2 * layer + 2]
-        output = module(
-            _flatten_heads(query), _flatten_heads(key), _flatten_heads(value), *caches, *self.layout
-        )
+        owner = self.plan.owners[layer]
+        caches = [self.inputs[f"{prefix}{owner}"] for prefix in CACHE_PREFIXES]
+        names = layout_inputs(self.plan.windows[layer])
+        past_lens, *blocks = (self.inputs[name] for name in names)
+        heads = (_flatten_heads(each) for each in (query, key, value))
+        output = module(*heads, *caches, past_lens, self.subsequence_begins, *blocks)
         result: Tensor = output.reshape(-1, query.shape[0], value.shape[2])
         return result
 

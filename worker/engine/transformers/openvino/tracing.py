@@ -17,16 +17,23 @@ from openvino.frontend.pytorch import ConversionExtension
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
+from worker.engine.interface import UnsupportedModelError
 from worker.engine.transformers.model.image_placement import ImagePlacement
 from worker.engine.transformers.model.image_positions import has_grid_positions
-from worker.engine.transformers.model.loader import text_config_name
+from worker.engine.transformers.model.layer_probe import probe_layers
 from worker.engine.transformers.openvino.network import (
     CACHE_PREFIXES,
     DEEP_INPUT,
     IMAGE_INPUTS,
     INPUTS,
 )
-from worker.engine.transformers.openvino.paged_attention import TracedAttention, extensions
+from worker.engine.transformers.openvino.paged_attention import (
+    MemoryPlan,
+    TracedAttention,
+    extensions,
+)
+from worker.engine.transformers.text_config import text_config_name
+from worker.engine.transformers.torch_forward.positions import counts_positions
 
 _TOKENS = (1, 2, 3, 4)
 _POSITIONS = "position_ids"
@@ -37,70 +44,82 @@ _BLOCK_SIZE = 32
 class ForwardPass(nn.Module):
     """Module that is traced: packed tokens in, logits of the sampled rows out."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, plan: MemoryPlan) -> None:
         super().__init__()
         self.model = model
         self.layers = nn.ModuleDict()
         self.placement = ImagePlacement(model)
+        self._plan = plan
 
     def forward(  # noqa: PLR0913 - the inputs of the graph
         self,
         input_ids: Tensor,
         position_ids: Tensor,
         sampled_rows: Tensor,
-        past_lens: Tensor,
         subsequence_begins: Tensor,
-        block_indices: Tensor,
-        block_indices_begins: Tensor,
-        max_context_len: Tensor,
-        caches: Sequence[Tensor],
+        memory: Sequence[Tensor],
         image_places: Tensor | None = None,
         image_features: Tensor | None = None,
         deep_features: Tensor | None = None,
     ) -> Tensor:
-        """Return float32 logits [sampled, vocab]."""
-        layout = (
-            past_lens,
-            subsequence_begins,
-            block_indices,
-            block_indices_begins,
-            max_context_len,
-        )
+        """Return float32 logits [sampled, vocab]; `memory` is in the order of the plan's inputs."""
+        inputs = dict(zip(self._plan.inputs(), memory, strict=True))
         with self.placement.place(image_places, image_features, deep_features):
             output = self.model(
                 input_ids=input_ids[None],
                 position_ids=position_ids.unsqueeze(-2),
                 use_cache=False,
                 logits_to_keep=sampled_rows,
-                paged=TracedAttention(self.layers, caches, layout),
+                paged=TracedAttention(self.layers, self._plan, inputs, subsequence_begins),
             )
         logits: Tensor = output.logits.squeeze(0)
         return logits.float()
 
 
+def plan_memory(model: Any) -> MemoryPlan:
+    """Return which caches and layouts the layers of a model read.
+
+    Raises `UnsupportedModelError` for a model with a layer that `PagedAttention` does not compute.
+    """
+    if counts_positions(model):
+        raise UnsupportedModelError("it counts positions itself, which a graph has as constants")
+    layers = probe_layers(model)
+    if any(layer.is_capped for layer in layers.values()):
+        raise UnsupportedModelError("its attention uses softcap, which PagedAttention has not")
+    if any(layer.visibility.chunk is not None for layer in layers.values()):
+        raise UnsupportedModelError("its attention uses chunks, which PagedAttention has not")
+    return MemoryPlan(
+        windows={number: layer.visibility.window or 0 for number, layer in layers.items()},
+        owners={
+            number: number if layer.source is None else layer.source
+            for number, layer in layers.items()
+        },
+    )
+
+
 @torch.inference_mode()
-def trace(model: Any) -> openvino.Model:
+def trace(model: Any, plan: MemoryPlan) -> openvino.Model:
     """Convert a model to a graph that shares the model's weights instead of copying them.
 
-    Raises any error of transformers, torch or the converter for a model that cannot be traced.
+    `plan` is that of `plan_memory`. Raises any error of transformers, torch or the converter for a
+    model that cannot be traced.
     """
-    step = ForwardPass(model).eval()
-    text = model.config.get_text_config()
-    num_layers = int(text.num_hidden_layers)
-    example = _make_example(num_layers)
+    step = ForwardPass(model, plan).eval()
+    example = _make_example(plan)
+    hidden_size = model.config.get_text_config().hidden_size
     if text_config_name(model.config):
-        features = torch.zeros(2, text.hidden_size)
+        features = torch.zeros(2, hidden_size)
         example |= dict(zip(IMAGE_INPUTS, (torch.tensor([1, 2]), features), strict=True))
     if has_grid_positions(model):
         example[_POSITIONS] = example[_POSITIONS].repeat(3, 1)
     if step.placement.num_levels:
-        example[DEEP_INPUT] = torch.zeros(step.placement.num_levels, 2, text.hidden_size)
+        example[DEEP_INPUT] = torch.zeros(step.placement.num_levels, 2, hidden_size)
     step(**example)  # adds the layers, so that tracing sees them as modules
     with warnings.catch_warnings():
         # torch warns of Python numbers that become constants; the load check detects wrong ones.
         warnings.simplefilter("ignore")
         graph = _convert(step, example)
-    _set_inputs(graph, _input_shapes(example, num_layers))
+    _set_inputs(graph, _input_shapes(example, plan))
     return graph
 
 
@@ -123,7 +142,7 @@ def _histogram(context: Any) -> list[Any]:
     return [ops.reduce_sum(ones, ops.constant(np.int32(0)), keep_dims=False).output(0)]
 
 
-def _make_example(num_layers: int) -> dict[str, Any]:
+def _make_example(plan: MemoryPlan) -> dict[str, Any]:
     def int32(*values: int) -> Tensor:
         return torch.tensor(values, dtype=torch.int32)
 
@@ -132,23 +151,21 @@ def _make_example(num_layers: int) -> dict[str, Any]:
         torch.tensor(_TOKENS),
         torch.arange(size),
         torch.tensor([size - 1]),
-        int32(0),
         int32(0, size),
-        int32(0),
-        int32(0, 1),
-        torch.tensor(size, dtype=torch.int32),
     )
-    caches = tuple(torch.zeros(1, 1, _BLOCK_SIZE, 4) for _ in range(2 * num_layers))
-    return dict(zip(INPUTS, inputs, strict=True)) | {"caches": caches}
+    caches = [torch.zeros(1, 1, _BLOCK_SIZE, 4) for _ in plan.cache_inputs()]
+    layout = int32(0), int32(0), int32(0, 1), torch.tensor(size, dtype=torch.int32)
+    memory = (*caches, *(tensor.clone() for _ in plan.sizes for tensor in layout))
+    return dict(zip(INPUTS, inputs, strict=True)) | {"memory": memory}
 
 
-def _input_shapes(example: dict[str, Any], num_layers: int) -> dict[str, list[int]]:
+def _input_shapes(example: dict[str, Any], plan: MemoryPlan) -> dict[str, list[int]]:
     """Return the shapes of the inputs by name, in order; -1 for tokens, sequences and blocks."""
     shapes = {name: [-1] * example[name].ndim for name in INPUTS}
     if example[_POSITIONS].ndim > 1:
         shapes[_POSITIONS] = [len(example[_POSITIONS]), -1]
-    caches = [f"{prefix}{layer}" for layer in range(num_layers) for prefix in CACHE_PREFIXES]
-    shapes |= {name: [-1] * 4 for name in caches}
+    memory = zip(plan.inputs(), example["memory"], strict=True)
+    shapes |= {name: [-1] * tensor.ndim for name, tensor in memory}
     if IMAGE_INPUTS[0] in example:
         shapes |= {name: [-1, *example[name].shape[1:]] for name in IMAGE_INPUTS}
     if DEEP_INPUT in example:

@@ -15,10 +15,42 @@ from worker.engine.interface import UnsupportedModelError
 ATTENTION_NAME = "antiphon_paged"
 
 _NUM_SCRATCH_SLOTS = 16
-"""Scratch slots, of which one is used. With 16 of them, heads stay a multiple of 16 numbers apart,
+"""Scratch slots, of which two are used. With 16 of them, heads stay a multiple of 16 numbers apart,
 which lets kernels load wide words."""
 
-_UNSUPPORTED_OPTIONS = ("softcap", "position_bias")
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """Keys that the queries of a layer attend to: all up to themselves, or only the latest."""
+
+    window: int | None = None
+    """Number of keys that a query attends to, its own included; None: all."""
+    chunk: int | None = None
+    """Size of the chunks that a sequence is divided into, if queries attend only within their own
+    (Llama 4)."""
+
+    def first_key(self, position: int) -> int:
+        """Return the position of the first key that the query at `position` attends to."""
+        if self.window is not None:
+            return max(0, position - self.window + 1)
+        return 0 if self.chunk is None else position // self.chunk * self.chunk
+
+    def hides_any(self, num_keys: int) -> bool:
+        """Return True if some query of a sequence of `num_keys` tokens does not see its start."""
+        return self.first_key(num_keys - 1) > 0
+
+    def mask(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Return [queries, keys], True where a query attends to a key; takes their positions."""
+        queries = queries[:, None]
+        visible = keys <= queries
+        if self.window is not None:
+            visible &= keys > queries - self.window
+        if self.chunk is not None:
+            visible &= keys >= queries // self.chunk * self.chunk
+        return visible
+
+
+ALL_KEYS = Visibility()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +59,10 @@ class AttentionOptions:
 
     scale: float | None = None
     """Factor of the scores; None: one over the square root of the head size."""
-    window: int | None = None
-    """Tokens that a query attends to, itself included; None: all up to itself."""
+    softcap: float | None = None
+    """Limit of the scores, which a tanh keeps within it (Gemma 2); None: no limit."""
     sinks: Tensor | None = None
-    """[query heads]: attention sinks, logits in each head's softmax that have no value."""
+    """[query heads]: logits in each head's softmax that have no value (gpt-oss)."""
 
 
 class AttentionStep(Protocol):
@@ -57,11 +89,22 @@ class StepInputs:
 
 @dataclass(frozen=True, slots=True)
 class LayerShape:
-    """Shape of the keys and values of one token in one layer of the pool."""
+    """Keys and values of one token in a layer of the pool, and how queries attend to them."""
 
     num_heads: int
     key_size: int
     value_size: int
+    visibility: Visibility = ALL_KEYS
+    is_capped: bool = False
+    """True if the layer has a `softcap`."""
+    has_sinks: bool = False
+    source: int | None = None
+    """Number of the layer whose keys and values this one attends to, if it has none of its own."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Return True if the fused kernels compute the layer's attention."""
+        return self.visibility == ALL_KEYS and not self.is_capped and not self.has_sinks
 
 
 NO_KEYS = LayerShape(0, 0, 0)
@@ -79,16 +122,22 @@ class KeyValuePool:
     ) -> None:
         self.scratch_slot = num_slots
         """Slot outside all blocks, which the padding rows of a batch write to."""
+        self.zero_slot = num_slots + 1
+        """Slot outside all blocks whose keys and values are zero."""
+        self.visibility = [layer.visibility for layer in layers]
         num_slots += _NUM_SCRATCH_SLOTS
-        # Not cleared, as it is never read before it is written: untouched pages cost no memory.
-        self.keys = [
-            torch.empty(layer.num_heads, num_slots, layer.key_size, dtype=dtype, device=device)
-            for layer in layers
-        ]
-        self.values = [
-            torch.empty(layer.num_heads, num_slots, layer.value_size, dtype=dtype, device=device)
-            for layer in layers
-        ]
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+        for layer in layers:
+            for tensors, size in ((self.keys, layer.key_size), (self.values, layer.value_size)):
+                if layer.source is not None:
+                    tensors.append(tensors[layer.source])
+                    continue
+                # Not cleared, as no slot is read before it is written, but the one of zeros:
+                # untouched pages cost no memory.
+                shape = (layer.num_heads, num_slots, size)
+                tensors.append(torch.empty(shape, dtype=dtype, device=device))
+                tensors[-1][:, self.zero_slot] = 0
 
 
 def _attention(  # noqa: PLR0913 - the signature is transformers'
@@ -100,23 +149,23 @@ def _attention(  # noqa: PLR0913 - the signature is transformers'
     scaling: float | None = None,
     dropout: float = 0.0,
     *,
-    sliding_window: int | None = None,
+    softcap: float | None = None,
     s_aux: Tensor | None = None,
+    position_bias: Tensor | None = None,
     paged: AttentionStep | None = None,
-    **options: Any,
+    **_: Any,
 ) -> tuple[Tensor, None]:
     if paged is None:
         raise UnsupportedModelError("it does not hand keyword arguments down to its attention")
     # transformers' masks are None here (see `register_attention`).
     if attention_mask is not None:
         raise UnsupportedModelError("its attention has a mask of its own")
-    for name in _UNSUPPORTED_OPTIONS:
-        if options.get(name) is not None:
-            raise UnsupportedModelError(f"its attention uses {name}")
+    if position_bias is not None:
+        raise UnsupportedModelError("its attention uses position_bias")
     # `squeeze` instead of an index, which would copy in a traced graph.
     packed = query.squeeze(0), key.squeeze(0), value.squeeze(0)
-    layer_options = AttentionOptions(scaling, sliding_window, s_aux)
-    output = paged.attend(module.layer_idx, *packed, layer_options)
+    options = AttentionOptions(scaling, softcap, s_aux)
+    output = paged.attend(module.layer_idx, *packed, options)
     return output[None], None
 
 

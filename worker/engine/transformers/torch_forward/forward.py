@@ -33,10 +33,11 @@ from worker.engine.transformers.model.forward_check import (
     reference_logits,
 )
 from worker.engine.transformers.model.image_placement import ImagePlacement
-from worker.engine.transformers.model.loader import end_token_ids, load_model, text_config_name
+from worker.engine.transformers.model.loader import end_token_ids, load_model
 from worker.engine.transformers.model.memory import divide_cache, free_bytes
 from worker.engine.transformers.model.positions import positions_by_batch, split_positions
 from worker.engine.transformers.model.vision import ImageEncoder, check_images
+from worker.engine.transformers.text_config import text_config_name
 from worker.engine.transformers.torch_forward.attention import (
     ATTENTION_NAME,
     KeyValuePool,
@@ -48,8 +49,9 @@ from worker.engine.transformers.torch_forward.fused_step import (
     fused_inputs,
     host_indices,
 )
+from worker.engine.transformers.torch_forward.gathered.paged_step import paged_inputs
 from worker.engine.transformers.torch_forward.mixers import Mixers, StateRecorder, StateStep
-from worker.engine.transformers.torch_forward.paged_step import paged_inputs
+from worker.engine.transformers.torch_forward.positions import PositionCache, counts_positions
 from worker.engine.transformers.torch_forward.shared_attention import number_shared_attention
 from worker.engine.transformers.torch_forward.states import StatePool, state_bytes
 
@@ -86,11 +88,14 @@ class TorchForward:
         self._mixers = Mixers(self._model)
         recorder = StateRecorder()
         with self._mixers.computing(recorder):
-            layers = layer_shapes(self._model, self._mixers.layers)
+            layers = self._layers = layer_shapes(self._model, self._mixers.layers)
+        self._counts_positions = counts_positions(self._model)
         self.vocab_size = int(text_config.vocab_size)
         self.eos_token_ids = end_token_ids(self._model)
         token_bytes = self._model.dtype.itemsize * sum(
-            layer.num_heads * (layer.key_size + layer.value_size) for layer in layers
+            layer.num_heads * (layer.key_size + layer.value_size)
+            for layer in layers
+            if layer.source is None
         )
         cache_bytes = config.kv_cache_bytes
         if self._model.device.type == "cuda":
@@ -116,7 +121,7 @@ class TorchForward:
         self.context_length: int = min(num_slots, int(max_positions or num_slots))
         self._graphs: DecodeGraphs | None = None
         self._placement = ImagePlacement(self._model)
-        self._is_fused = has_fused_attention(self._model.device)
+        self._is_fused = self._can_fuse()
         self._check_attention()
         self._image_encoder: ImageEncoder | None = None
         if config.image_sample is not None:
@@ -167,9 +172,24 @@ class TorchForward:
                 use_cache=False,
                 logits_to_keep=inputs.sampled_rows,
                 paged=inputs.attention,
+                **self._make_position_arguments(inputs),
             )
         logits: Tensor = output.logits[0]
         return logits.float()
+
+    def _make_position_arguments(self, inputs: StepInputs) -> dict[str, PositionCache]:
+        return {"cache": PositionCache(inputs.positions[0])} if self._counts_positions else {}
+
+    def _can_fuse(self) -> bool:
+        """Return True if the device has fused kernels and they compute every layer."""
+        if not has_fused_attention(self._model.device):
+            return False
+        others = [number for number, layer in enumerate(self._layers) if not layer.is_plain]
+        if others:
+            reason = "windows, chunks, sinks or capped scores"
+            facts = {"reason": reason, "layers": len(others)}
+            logger.warning("attending without fused kernels", extra=facts)
+        return not others
 
     def _check_attention(self) -> None:
         """Check the results, and disable fused attention if it fails.
@@ -210,7 +230,7 @@ class TorchForward:
             )
 
     def _check_packing(self, lengths: tuple[int, ...]) -> None:
-        check_packing(self._model, self._compute, self._make_block_pool(), lengths)
+        check_packing(self._model, self._layers, self._compute, self._make_block_pool(), lengths)
 
     def _make_block_pool(self) -> BlockPool:
         return make_block_pool(self.num_blocks, BLOCK_SIZE, self.states)

@@ -82,7 +82,7 @@ class FusedStep:
     ) -> Tensor:
         """Write the new keys and values to the pool, then attend over the pool.
 
-        Networks with sliding windows or attention sinks were refused at load (`model.checks`).
+        All layers are plain (`LayerShape.is_plain`), so there are no options but the scale.
         """
         keys, values = self.pool.keys[layer], self.pool.values[layer]
         keys.index_copy_(1, self.write_slots, key)

@@ -2,10 +2,11 @@
 
 Tiny random networks. Each runs once through the difficult cases: prompts of various lengths, some
 submitted late, prefilled in chunks, short of blocks so that sequences are preempted; then, with
-more room, a second turn that shares the blocks of the first, several answers to one prompt, and a
-resume at every position.
+more room, a prompt of 300 tokens, a second turn that shares the blocks of the first, several
+answers to one prompt, and a resume at every position.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.unit.worker.engine.conftest import EngineFactory
 from tests.unit.worker.engine.harness import Harness, greedy
 from tests.unit.worker.engine.tiny_architectures import (
     FULL_ATTENTION,
+    ONLY_IN_TORCH,
     REFUSED_BY_OPENVINO,
     WITH_WINDOWS,
 )
@@ -29,9 +31,12 @@ NUM_CACHED = 128
 """Tokens that the smaller KV cache holds: too few for the first two prompts with their answers."""
 CACHE_BYTES = 1 << 22
 PROMPTS = [[(7 * n + 3 * size) % 120 for n in range(size)] for size in (60, 18, 1, 16)]
+LONG_PROMPT = [(11 * n * n + 5) % 120 for n in range(300)]
 SECOND_TURN = [5, 6, 7]
 BY_DAY = ("deepseek_v3", "gemma", "gpt2", "llama", "mistral", "mixtral", "phi3", "qwen2", "qwen3")
 """Architectures that are tried with every change; the others by night."""
+WINDOWS_BY_DAY = ("gemma3_text", "gemma4_text with shared keys", "gpt_oss", "mistral")
+TORCH_BY_DAY = ("gemma2", "llama4_text")
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Reference:
     folder: Path
     answers: list[list[int]]
     second_answer: list[int]
+    long_answer: list[int]
 
     @property
     def follow_up(self) -> list[int]:
@@ -51,16 +57,23 @@ def reference_of(config: PreTrainedConfig, folder: Path) -> Reference:
     model = saved(config, folder)
     answers = [generated(model, prompt, NUM_TOKENS) for prompt in PROMPTS]
     follow_up = [*PROMPTS[0], *answers[0], *SECOND_TURN]
-    return Reference(folder, answers, generated(model, follow_up, NUM_TOKENS))
+    return Reference(
+        folder=folder,
+        answers=answers,
+        second_answer=generated(model, follow_up, NUM_TOKENS),
+        long_answer=generated(model, LONG_PROMPT, NUM_TOKENS),
+    )
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(config, id=name, marks=() if name in BY_DAY else pytest.mark.nightly)
-        for name, config in FULL_ATTENTION.items()
-    ],
-)
+def _by_day(configs: dict[str, PreTrainedConfig], by_day: Sequence[str]) -> list[Any]:
+    """Return the configurations as parameters of tests, all others than `by_day` nightly."""
+    return [
+        pytest.param(config, id=name, marks=() if name in by_day else pytest.mark.nightly)
+        for name, config in configs.items()
+    ]
+
+
+@pytest.fixture(scope="module", params=_by_day(FULL_ATTENTION, BY_DAY))
 def reference(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Reference:
@@ -73,9 +86,22 @@ def test_an_architecture_gets_what_generate_gives(
     check(reference, make_engine)
 
 
-@pytest.mark.parametrize("forward", ["openvino"])
-@pytest.mark.parametrize("config", WITH_WINDOWS.values(), ids=list(WITH_WINDOWS))
+@pytest.fixture(scope="module", params=_by_day(WITH_WINDOWS, WINDOWS_BY_DAY))
+def reference_with_windows(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Reference:
+    return reference_of(request.param, tmp_path_factory.mktemp("network"))
+
+
 def test_layers_with_windows_get_what_generate_gives(
+    reference_with_windows: Reference, make_engine: EngineFactory
+) -> None:
+    check(reference_with_windows, make_engine)
+
+
+@pytest.mark.parametrize("forward", ["torch"])
+@pytest.mark.parametrize("config", _by_day(ONLY_IN_TORCH, TORCH_BY_DAY))
+def test_torch_computes_what_openvino_has_no_operation_for(
     config: PreTrainedConfig, tmp_path: Path, make_engine: EngineFactory
 ) -> None:
     check(reference_of(config, tmp_path), make_engine)
@@ -107,6 +133,7 @@ def check(reference: Reference, make_engine: EngineFactory) -> None:
 
     assert _with_late_ones(tight) == reference.answers
     assert preempted
+    assert roomy.run(greedy("long", LONG_PROMPT, NUM_TOKENS)) == [reference.long_answer]
     _check_shared_prefixes(roomy, reference)
     _check_resumes(roomy, reference)
 

@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from worker.engine.transformers.torch_forward.decode_padded import PaddedDecodes
+from worker.engine.transformers.torch_forward.attention import AttentionOptions
+from worker.engine.transformers.torch_forward.gathered.decode_padded import KeyRange, PaddedDecodes
 
 BLOCK_SIZE = 4
 NUM_BLOCKS = 300
 LENGTHS = [1, 3, 4, 9, 130, 700]
 CPU = torch.device("cpu")
+PLAIN = AttentionOptions()
 EXACT = {torch.float32: 3e-6, torch.bfloat16: 2e-2}
 
 
@@ -26,6 +28,11 @@ def tables_of(lengths: list[int]) -> list[list[int]]:
     """Return block tables with blocks from all over the pool, without duplicates."""
     left = iter(torch.randperm(NUM_BLOCKS).tolist())
     return [[next(left) for _ in range(-(-length // BLOCK_SIZE))] for length in lengths]
+
+
+def decodes_of(tables: list[list[int]], lengths: list[int]) -> PaddedDecodes:
+    rows = [KeyRange(table, 0, length) for table, length in zip(tables, lengths, strict=True)]
+    return PaddedDecodes(rows, BLOCK_SIZE, CPU)
 
 
 def pool(num_heads: int, size: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -63,7 +70,7 @@ def test_every_row_attends_over_its_own_keys(
     keys, values = pool(num_heads, size, dtype), pool(num_heads, value_size, dtype)
     query = torch.randn(len(LENGTHS), num_heads * group, size).to(dtype)
 
-    output = PaddedDecodes(tables, LENGTHS, BLOCK_SIZE, CPU).attend(query, keys, values, scale)
+    output = decodes_of(tables, LENGTHS).attend(query, keys, values, AttentionOptions(scale))
 
     exact = expected(query, keys, values, tables, LENGTHS, scale or size**-0.5)
     torch.testing.assert_close(output.double(), exact, rtol=0, atol=EXACT[dtype])
@@ -74,7 +81,7 @@ def test_scores_far_apart_neither_overflow_nor_mix() -> None:
     keys, values = pool(1, 8), pool(1, 8)
     query = torch.randn(1, 2, 8) * 1e4
 
-    output = PaddedDecodes([table], [6], BLOCK_SIZE, CPU).attend(query, keys, values, None)
+    output = decodes_of([table], [6]).attend(query, keys, values, PLAIN)
 
     exact = expected(query, keys, values, [table], [6], 8**-0.5)
     torch.testing.assert_close(output.double(), exact, rtol=0, atol=1e-5)
@@ -85,11 +92,11 @@ def test_what_is_not_finite_stays_in_its_row(poison: float) -> None:
     lengths = [5, 6, 11]
     tables = tables_of(lengths)
     keys, values, query = pool(2, 8), pool(2, 8), torch.randn(3, 4, 8)
-    clean = PaddedDecodes(tables, lengths, BLOCK_SIZE, CPU).attend(query, keys, values, None)
+    clean = decodes_of(tables, lengths).attend(query, keys, values, PLAIN)
     keys[:, tables[1][0] * BLOCK_SIZE] = poison
     values[:, tables[1][0] * BLOCK_SIZE] = poison
 
-    output = PaddedDecodes(tables, lengths, BLOCK_SIZE, CPU).attend(query, keys, values, None)
+    output = decodes_of(tables, lengths).attend(query, keys, values, PLAIN)
 
     assert not output[1].isfinite().all()
     assert output[[0, 2]].equal(clean[[0, 2]])
@@ -101,7 +108,7 @@ def test_a_single_key_that_is_not_a_number_is_not_hidden(position: int) -> None:
     keys, values, query = pool(1, 8), pool(1, 8), torch.randn(1, 2, 8)
     keys[0, table[position // BLOCK_SIZE] * BLOCK_SIZE + position % BLOCK_SIZE] = float("nan")
 
-    output = PaddedDecodes([table], [6], BLOCK_SIZE, CPU).attend(query, keys, values, None)
+    output = decodes_of([table], [6]).attend(query, keys, values, PLAIN)
 
     assert output.isnan().all()
 
@@ -110,7 +117,7 @@ def test_a_row_reads_only_slots_of_its_own_blocks() -> None:
     lengths = [3, 9, 14]
     tables = tables_of(lengths)
 
-    [group] = PaddedDecodes(tables, lengths, BLOCK_SIZE, CPU).groups
+    [group] = decodes_of(tables, lengths).groups
 
     for table, length, slots, mask in zip(
         tables, lengths, group.slots, group.mask[:, 0, 0], strict=True
@@ -122,6 +129,6 @@ def test_a_row_reads_only_slots_of_its_own_blocks() -> None:
 def test_a_long_row_does_not_widen_the_short_ones() -> None:
     lengths = [5, 130, 600]
 
-    decodes = PaddedDecodes(tables_of(lengths), lengths, BLOCK_SIZE, CPU)
+    decodes = decodes_of(tables_of(lengths), lengths)
 
     assert [group.slots.shape for group in decodes.groups] == [(1, 5), (1, 130), (1, 600)]

@@ -6,9 +6,13 @@ from worker.engine.sequence import Sequence
 from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.batch.packing import Pack, Row, pack
-from worker.engine.transformers.torch_forward.attention import KeyValuePool, LayerShape
-from worker.engine.transformers.torch_forward.decode_padded import PaddedDecodes
-from worker.engine.transformers.torch_forward.paged_step import PagedStep, paged_inputs
+from worker.engine.transformers.torch_forward.attention import (
+    KeyValuePool,
+    LayerShape,
+    Visibility,
+)
+from worker.engine.transformers.torch_forward.gathered.decode_padded import PaddedDecodes
+from worker.engine.transformers.torch_forward.gathered.paged_step import PagedStep, paged_inputs
 
 BLOCK_SIZE = 4
 
@@ -34,8 +38,9 @@ def test_rows_of_one_token_attend_together(device: str) -> None:
     step = paged_inputs(result, tensors, BLOCK_SIZE, torch.device(device)).attention
 
     assert isinstance(step, PagedStep)
-    assert isinstance(step.decodes, PaddedDecodes)
-    assert step.decodes.num_rows == 2
+    decodes = step.layouts.find(Visibility()).decodes
+    assert isinstance(decodes, PaddedDecodes)
+    assert decodes.num_rows == 2
 
 
 def test_decodes_lie_in_order_of_length() -> None:

@@ -5,10 +5,8 @@ import pytest
 from transformers import (
     BartConfig,
     BloomConfig,
+    DogeConfig,
     FalconConfig,
-    Gemma2Config,
-    Gemma3TextConfig,
-    MistralConfig,
     ZayaConfig,
 )
 
@@ -25,13 +23,10 @@ BART: dict[str, Any] = {
     "encoder_attention_heads": 4,
     "decoder_attention_heads": 4,
 }
-_FULL = ["full_attention"] * 2
 
 REFUSED = {
-    "sliding layers": (Gemma3TextConfig(**SIZES, head_dim=16), "sliding_attention"),
-    "softly capped scores": (Gemma2Config(**SIZES, head_dim=16, layer_types=_FULL), "softcap"),
+    "a mask of its own": (DogeConfig(**SIZES), "a mask of its own"),
     "mixers called in a way of their own": (ZayaConfig(**SIZES), "by position"),
-    "sliding window": (MistralConfig(**SIZES, sliding_window=8), "sliding_window"),
     "own attention": (
         BloomConfig(vocab_size=128, hidden_size=32, n_layer=2, n_head=4),
         "0 of its 2 layers",

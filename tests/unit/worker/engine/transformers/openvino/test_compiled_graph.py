@@ -37,7 +37,9 @@ def step_of(*prompts: tuple[list[int], int], block_size: int = BLOCK_SIZE) -> Pa
 def test_a_step_says_what_each_sequence_has_and_where_its_blocks_lie() -> None:
     packed = step_of(([1, 2, 3, 4, 5, 6], 2), ([7, 8, 9], 2))
 
-    inputs = {name: numbers.tolist() for name, numbers in step_inputs(packed).items()}
+    inputs = {
+        name: numbers.tolist() for name, numbers in step_inputs(packed, BLOCK_SIZE, [0]).items()
+    }
 
     # The row of one token comes first.
     assert inputs["input_ids"] == [9, 3, 4, 5, 6]
@@ -50,13 +52,29 @@ def test_a_step_says_what_each_sequence_has_and_where_its_blocks_lie() -> None:
     assert inputs["max_context_len"] == 6
 
 
+def test_layers_with_a_window_get_no_blocks_before_it() -> None:
+    packed = step_of((list(range(12)), 9), (list(range(12)), 11), ([1, 2], 1))
+
+    inputs = {name: each.tolist() for name, each in step_inputs(packed, BLOCK_SIZE, [0, 5]).items()}
+
+    short, one, several = (row.blocks for row in packed.rows)
+    assert inputs["past_lens"] == [1, 11, 9]
+    assert inputs["block_indices"] == [*short, *one, *several]
+    # The queries at positions 11 and 9 see keys from positions 7 and 5 on.
+    assert inputs["past_lens.5"] == [1, 7, 5]
+    assert inputs["block_indices.5"] == [*short, *one[1:], *several[1:]]
+    assert inputs["block_indices_begins.5"] == [0, 1, 3, 5]
+    assert inputs["max_context_len.5"] == 8
+    assert inputs["subsequence_begins"] == [0, 1, 2, 5]
+
+
 def test_inputs_have_the_types_that_the_plugin_wants() -> None:
-    inputs = step_inputs(step_of(([1, 2, 3], 0)))
+    inputs = step_inputs(step_of(([1, 2, 3], 0)), BLOCK_SIZE, [0, 2])
 
     is_long = {name for name, numbers in inputs.items() if numbers.dtype == np.int64}
     assert is_long == {"input_ids", "position_ids", "sampled_rows"}
     assert {inputs[name].dtype for name in set(inputs) - is_long} == {np.dtype(np.int32)}
-    assert inputs["max_context_len"].shape == ()
+    assert inputs["max_context_len"].shape == inputs["max_context_len.2"].shape == ()
 
 
 def test_logits_reach_the_sampler_without_a_copy(read: ReadNetwork) -> None:
