@@ -21,7 +21,7 @@ def write_day(run_sql: Callable[..., Any], model: str) -> None:
     """Write the readings of a model's last 24 hours, without those that are there."""
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     for minute, (num_queued, totals) in enumerate(_readings(random.Random(17))):
-        at = now - timedelta(minutes=_MINUTES - minute)
+        at = now - timedelta(minutes=_MINUTES - 1 - minute)
         run_sql(_ADD, [at, model, at, num_queued, json.dumps(totals)])
 
 
