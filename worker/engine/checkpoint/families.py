@@ -18,6 +18,7 @@ REFUSED = {
     "mistral_large4_text": _SPARSE,
     "minimax_m3_vl": _SPARSE,
     "minimax_m3_vl_text": _SPARSE,
+    "llama4": "transformers fails in its forward pass; its text alone (llama4_text) runs",
     "diffllama": "its attention is a difference of two",
     "recurrent_gemma": _RECURRENT,
     "rwkv": _RECURRENT,

@@ -166,6 +166,7 @@ def test_other_names_and_tasks_are_those_of_language_models(
     ("config", "reason"),
     [
         ({"model_type": "deepseek_v32"}, "the family deepseek_v32 are not supported: .*indexer"),
+        ({"model_type": "llama4"}, "the family llama4 are not supported: transformers fails"),
         ({"text_config": {"model_type": "mistral_large4_text"}}, "mistral_large4_text .*indexer"),
         ({"index_topk": 2048}, "indexer .index_topk in config.json"),
         ({"model_type": "rwkv"}, "rwkv are not supported: it is a recurrent network"),
