@@ -44,6 +44,7 @@ def write_vision_model(
     family = FAMILIES[kind]
     tokenizer.add_special_tokens({"additional_special_tokens": list(family.tokens)})
     tokenizer.chat_template = _CHAT_TEMPLATE.replace("IMAGE", family.image)
+    tokenizer.pad_token = tokenizer.eos_token
     end = tokenizer.eos_token_id
     ending = {"eos_token_id": end, "pad_token_id": end, "vocab_size": len(tokenizer)}
     ids: Any = tokenizer.convert_tokens_to_ids

@@ -20,10 +20,16 @@ class EncodedImage:
     """[positions, hidden]: rows that replace the embeddings of those tokens."""
     deep_features: Tensor | None = None
     """[levels, positions, hidden]: rows to add to the outputs of the first layers (DeepStack)."""
+    is_whole: bool = False
+    """True if its tokens attend to each other, so that one step must compute all of them."""
 
     def rows_within(self, start: int, end: int) -> range:
         """Return the rows of `features` whose tokens lie in `start:end` of the prompt."""
         return range(bisect_left(self.positions, start), bisect_left(self.positions, end))
+
+    def is_cut(self, position: int) -> bool:
+        """Return True if some of its tokens are before `position`, and some are not."""
+        return self.positions[0] < position <= self.positions[-1]
 
 
 @dataclass(frozen=True, slots=True)

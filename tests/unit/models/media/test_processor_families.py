@@ -11,6 +11,9 @@ from tests.unit.models.tiny_tokenizer import tiny_tokenizer
 from tests.vision_families.table import FAMILIES
 
 NUM_TOKENS = {
+    "gemma3": 16,
+    "gemma4": 60,
+    "gemma4_small": 60,
     "glm4v": 12,
     "glm4v_moe": 12,
     "idefics3": 20,

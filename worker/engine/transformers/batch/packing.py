@@ -29,6 +29,9 @@ class Row:
     """Slot of the sequence's states; None if the network keeps none."""
     num_generated: int = 0
     """Number of these tokens, the last ones, that are no part of the prompt."""
+    image_ends: list[int] | None = None
+    """For each token, the end of the keys that it attends to where the tokens of an image attend to
+    each other; None if the row has none of an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,21 @@ def _row(chunk: Chunk, block_size: int) -> Row:
         sequence.has_long_positions,
         sequence.state_slot,
         min(chunk.num_tokens, max(0, num_keys - sequence.num_prompt)),
+        _image_ends(chunk),
     )
+
+
+def _image_ends(chunk: Chunk) -> list[int] | None:
+    start, end = chunk.sequence.num_computed, _num_keys(chunk)
+    images = [image for image in chunk.sequence.images if image.is_whole]
+    within = [image for image in images if image.rows_within(start, end)]
+    if not within:
+        return None
+    ends = list(range(start + 1, end + 1))
+    for image in within:
+        for row in image.rows_within(start, end):
+            ends[image.positions[row] - start] = image.positions[-1] + 1
+    return ends
 
 
 def _image_rows(chunk: Chunk, place: int) -> list[ImageRows]:

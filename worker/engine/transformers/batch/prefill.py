@@ -49,6 +49,19 @@ def _take(sequences: list[Sequence], budget: int) -> list[Chunk]:
     for sequence in sequences:
         if budget <= 0:
             break
-        chunks.append(Chunk(sequence, min(budget, sequence.num_until_stop)))
+        num_tokens = min(budget, sequence.num_until_stop)
+        chunks.append(Chunk(sequence, _whole_images(sequence, num_tokens)))
         budget -= chunks[-1].num_tokens
     return chunks
+
+
+def _whole_images(sequence: Sequence, num_tokens: int) -> int:
+    """Return a number of tokens that cuts no image which one step must compute.
+
+    The chunk ends before such an image or, if it would be empty, after it, whatever the budget.
+    """
+    start, end = sequence.num_computed, sequence.num_computed + num_tokens
+    for image in sequence.images:
+        if image.is_whole and image.is_cut(end):
+            end = image.positions[0] if image.positions[0] > start else image.positions[-1] + 1
+    return end - start

@@ -6,6 +6,7 @@ The checks run the loaded model; properties that a run does not reveal are read 
 import inspect
 from collections.abc import Callable, Collection
 from collections.abc import Sequence as Many
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from worker.engine.sequence import Sequence
 from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.model.layer_probe import probe_layers
+from worker.engine.transformers.model.layer_types import two_way_layers
 from worker.engine.transformers.torch_forward.attention import (
     NO_KEYS,
     AttentionOptions,
@@ -80,6 +82,9 @@ def layer_shapes(model: Any, mixer_layers: Collection[int] = ()) -> list[LayerSh
     found = probe_layers(model)
     numbers = range(config.num_hidden_layers)
     layers = [found.get(layer, NO_KEYS) for layer in numbers]
+    for index in two_way_layers(model):
+        visibility = replace(layers[index].visibility, is_two_way=True)
+        layers[index] = replace(layers[index], visibility=visibility)
     try:
         _compute_logits_alone(model, [0, 1], PlainAttention(layers))
     except TypeError as error:

@@ -1,6 +1,7 @@
 """Types of a network's layers, read from its configuration before any weights are."""
 
 from pathlib import Path
+from typing import Any
 
 _TYPES_WITH_STATE = frozenset({"linear_attention", "conv", "hybrid", "mamba"})
 """Types of layers with a mixer that keeps a state per sequence."""
@@ -19,3 +20,16 @@ def keeps_states(folder: Path) -> bool:
     except (OSError, ValueError, KeyError):
         return False
     return not _TYPES_WITH_STATE.isdisjoint(getattr(config, "layer_types", None) or ())
+
+
+def two_way_layers(model: Any) -> frozenset[int]:
+    """Return the layers in which a token of an image attends to all tokens of the image (Gemma)."""
+    text = model.config.get_text_config()
+    layers = range(text.num_hidden_layers)
+    match model.config.model_type:
+        case "gemma3":
+            return frozenset(layers)
+        case "gemma4" if text.use_bidirectional_attention == "vision":
+            return frozenset(n for n in layers if text.layer_types[n] == "sliding_attention")
+        case _:
+            return frozenset()

@@ -21,6 +21,7 @@ from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.model.checks import is_correlated
 from worker.engine.transformers.model.image_positions import grid_positions
+from worker.engine.transformers.model.layer_types import two_way_layers
 from worker.engine.transformers.text_config import text_config_name
 from worker.engine.transformers.torch_forward.attention import ATTENTION_NAME
 
@@ -38,6 +39,7 @@ class ImageEncoder:
         if not hasattr(model, "get_image_features"):
             raise UnsupportedModelError("it has no vision network")
         self._model = model
+        self._are_whole = bool(two_way_layers(model))
         self._lock = Lock()
         self._cache: LRUCache[tuple[bytes, bytes], _Features] = LRUCache(
             FEATURE_CACHE_BYTES, getsizeof=lambda features: features.nbytes
@@ -62,7 +64,7 @@ class ImageEncoder:
                 with suppress(ValueError):  # larger than the cache
                     self._cache[salt, image.digest] = features
         rows = features.rows_of([prompt[position] for position in image.positions])
-        return EncodedImage(image.digest, image.positions, rows, features.deep)
+        return EncodedImage(image.digest, image.positions, rows, features.deep, self._are_whole)
 
     @torch.inference_mode()
     def _compute(self, image: PromptImage) -> "_Features":
@@ -131,8 +133,8 @@ def check_images(
     sequence = Generation(sample, images=images)
     if not pool.grow(sequence, len(sequence.tokens)):
         raise ValueError("kv_cache_bytes holds fewer tokens than one image has")
-    positions = images.images[0].positions
-    middle = positions[len(positions) // 2]
+    first = images.images[0]
+    middle = first.positions[0 if first.is_whole else len(first.positions) // 2]
     logits = torch.empty(0)
     for end in (middle, len(sequence.tokens)):
         chunk = Chunk(sequence, end - sequence.num_computed)

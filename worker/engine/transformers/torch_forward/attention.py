@@ -28,6 +28,8 @@ class Visibility:
     chunk: int | None = None
     """Size of the chunks that a sequence is divided into, if queries attend only within their own
     (Llama 4)."""
+    is_two_way: bool = False
+    """True if the tokens of an image attend to all of the image, later ones included (Gemma)."""
 
     def first_key(self, position: int) -> int:
         """Return the position of the first key that the query at `position` attends to."""
@@ -39,10 +41,13 @@ class Visibility:
         """Return True if some query of a sequence of `num_keys` tokens does not see its start."""
         return self.first_key(num_keys - 1) > 0
 
-    def mask(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Return [queries, keys], True where a query attends to a key; takes their positions."""
+    def mask(self, queries: Tensor, keys: Tensor, ends: Tensor | None = None) -> Tensor:
+        """Return [queries, keys], True where a query attends to a key; takes their positions.
+
+        `ends` are the ends of the keys that the queries attend to, by default after themselves.
+        """
         queries = queries[:, None]
-        visible = keys <= queries
+        visible = keys < (queries + 1 if ends is None else ends[:, None])
         if self.window is not None:
             visible &= keys > queries - self.window
         if self.chunk is not None:

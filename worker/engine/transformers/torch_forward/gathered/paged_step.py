@@ -5,7 +5,7 @@ with windows, chunks, sinks or capped scores. Keys and values of decode rows are
 (`decode_padded`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Protocol
 
@@ -69,6 +69,7 @@ class KeyLayouts:
         self._device = device
         self._zero_slot = zero_slot
         self._max_keys = max(row.num_keys for row in packed.rows)
+        self._has_images = any(row.image_ends is not None for row in packed.rows)
         self._layouts: dict[tuple[Visibility, bool], KeyLayout] = {}
 
     def find(self, visibility: Visibility, *, has_sinks: bool = False) -> KeyLayout:
@@ -76,7 +77,9 @@ class KeyLayouts:
         # Layers that would hide a key only of a longer sequence share the layout without hidden
         # keys.
         if not visibility.hides_any(self._max_keys):
-            visibility = ALL_KEYS
+            visibility = replace(ALL_KEYS, is_two_way=visibility.is_two_way)
+        if not self._has_images:
+            visibility = replace(visibility, is_two_way=False)
         kind = visibility, has_sinks
         if kind not in self._layouts:
             self._layouts[kind] = self._make(*kind)
@@ -98,9 +101,11 @@ class KeyLayouts:
     ) -> PrefillChunk:
         num_past = row.num_keys - row.num_tokens
         slots, mask = self._slots(keys), None
-        if num_past or sink_slot is not None or visibility.hides_any(row.num_keys):
+        ends = torch.tensor(row.image_ends) if visibility.is_two_way and row.image_ends else None
+        is_causal = ends is None and sink_slot is None and not num_past
+        if not is_causal or visibility.hides_any(row.num_keys):
             queries = torch.arange(num_past, row.num_keys)
-            mask = visibility.mask(queries, torch.arange(keys.first, keys.end))
+            mask = visibility.mask(queries, torch.arange(keys.first, keys.end), ends)
         if sink_slot is not None and mask is not None:
             slots, mask = pad(slots, (0, 1), value=sink_slot), pad(mask, (0, 1), value=True)
         return PrefillChunk(
