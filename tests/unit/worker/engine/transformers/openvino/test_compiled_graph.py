@@ -16,8 +16,8 @@ from worker.engine.transformers.openvino.compiled_graph import CompiledGraph, st
 from worker.engine.transformers.openvino.precision import Execution
 
 BLOCK_SIZE = 4
-NUMBERS_PER_TOKEN = 2 * 2 * 16 * 2
-"""KV cache blocks of two layers with two key heads of size 16, keys and values."""
+NUMBERS_PER_TOKEN = 2 * 2 * 32 * 2
+"""KV cache blocks of two layers with two key heads of size 32, keys and values."""
 
 
 def running(pool: BlockPool, tokens: list[int], num_computed: int) -> Sequence:
