@@ -147,8 +147,8 @@ SPOILT: dict[str, tuple[Change, str]] = {
     **{
         method: (quantised(method), f"quantised by {name}, which is not supported")
         for method, name in {
-            "gptq": "GPTQ",
-            "awq": "AWQ",
+            "hqq": "HQQ",
+            "torchao": "torchao",
             "exl3": "EXL3",
             "modelopt": "ModelOpt",
             "compressed-tensors": "compressed-tensors",

@@ -36,12 +36,13 @@ class Quantization:
 
 QUANTIZATIONS = (
     Quantization("fp8", "FP8", "dequantised"),
-    Quantization("mxfp4", "MXFP4", "dequantised"),
+    Quantization("mxfp4", "MXFP4", "packed"),
     Quantization("bitnet", "BitNet", "computed"),
-    Quantization("gptq", "GPTQ"),
-    Quantization("awq", "AWQ"),
-    Quantization("compressed-tensors", "compressed-tensors W4A16", variant="pack-quantized"),
-    Quantization("compressed-tensors", "compressed-tensors FP8", variant="float-quantized"),
+    Quantization("gptq", "GPTQ", "packed"),
+    Quantization("awq", "AWQ", "packed"),
+    Quantization("compressed-tensors", "compressed-tensors W4A16", "packed", "pack-quantized"),
+    Quantization("compressed-tensors", "compressed-tensors FP8", "dequantised", "float-quantized"),
+    Quantization("compressed-tensors", "compressed-tensors FP8", "dequantised", "naive-quantized"),
     Quantization("compressed-tensors", "compressed-tensors INT8", variant="int-quantized"),
     Quantization("compressed-tensors", "compressed-tensors NVFP4", variant="nvfp4*"),
     Quantization("compressed-tensors", "compressed-tensors MXFP4", variant="mxfp4*"),

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from bench.families.hollow import hollow_copy
-from worker.engine.transformers.model.memory import num_stored_weights
+from worker.engine.transformers.model.quantized.footprint import footprint
 
 
 def test_a_hollow_copy_has_the_configuration_and_weights_that_are_not_there(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_a_hollow_copy_has_the_configuration_and_weights_that_are_not_there(tmp_
 
     assert {file.name for file in hollow.iterdir()} == {"config.json", "model.safetensors"}
     assert json.loads((hollow / "config.json").read_text()) == {"model_type": "llama"}
-    assert num_stored_weights(hollow) == 1 << 38
+    assert footprint(hollow).num_plain == 1 << 38
     weights = (hollow / "model.safetensors").stat()
     assert weights.st_size > 1 << 40
     assert weights.st_blocks * 512 < 1 << 20

@@ -34,11 +34,11 @@ FILES = {
     "onnx/model.onnx": b"another format",
 }
 WITHOUT_WEIGHTS = {name: data for name, data in FILES.items() if not name.endswith("safetensors")}
-_GPTQ = CONFIG | {"quantization_config": {"quant_method": "gptq", "bits": 4}}
+_HQQ = CONFIG | {"quantization_config": {"quant_method": "hqq"}}
 REPOSITORIES = {
     "owner/tiny": FILES,
     "owner/pickled": WITHOUT_WEIGHTS,
-    "owner/gptq": FILES | {"config.json": json.dumps(_GPTQ).encode()},
+    "owner/hqq": FILES | {"config.json": json.dumps(_HQQ).encode()},
     "owner/base": {name: data for name, data in FILES.items() if name != "chat_template.jinja"},
     "owner/ranker": FILES,
 }

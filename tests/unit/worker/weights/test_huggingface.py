@@ -92,7 +92,7 @@ def test_a_hub_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch)
     ("model", "problem"),
     [
         ("owner/pickled", "it has pickled weights only"),
-        ("owner/gptq", "its weights are quantised by GPTQ, which is not supported"),
+        ("owner/hqq", "its weights are quantised by HQQ, which is not supported"),
         ("owner/base", "it has no chat template, so it is a base model"),
         ("owner/ranker", "it is a reranker"),
     ],
@@ -159,7 +159,7 @@ def test_a_model_of_the_hub_is_judged_without_its_weights(paths: list[str], tmp_
 def test_a_model_of_the_hub_is_refused_by_its_quantisation(
     paths: list[str], tmp_path: Path
 ) -> None:
-    found = judge(settings_of("owner/gptq", tmp_path))
+    found = judge(settings_of("owner/hqq", tmp_path))
 
     assert [fault.check for fault in found.faults] == ["quantization"]
     assert not weights_asked_for(paths)

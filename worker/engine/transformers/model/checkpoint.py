@@ -5,6 +5,7 @@ from pathlib import Path
 from worker.engine.checkpoint.examine import NETWORK_CHECKS, examine
 from worker.engine.checkpoint.files import Checkpoint
 from worker.engine.interface import BadCheckpointError
+from worker.engine.transformers.model.quantized.footprint import footprint
 
 
 def check_folder(folder: Path) -> None:
@@ -14,3 +15,4 @@ def check_folder(folder: Path) -> None:
     """
     for fault in examine(Checkpoint.of_folder(folder), NETWORK_CHECKS):
         raise BadCheckpointError(fault.problem)
+    footprint(folder)  # looks at the tensors of every quantised weight

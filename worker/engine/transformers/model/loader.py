@@ -3,6 +3,7 @@
 Only safetensors files are read, and no code from the folder is executed.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -14,7 +15,10 @@ from worker.engine.checkpoint.files import Checkpoint
 from worker.engine.interface import BadCheckpointError, EngineConfig, UnsupportedModelError
 from worker.engine.transformers.device import resolve_device, resolve_dtype
 from worker.engine.transformers.model.load_report import check_loaded
-from worker.engine.transformers.model.memory import check_fits, free_bytes, stored_weights_bytes
+from worker.engine.transformers.model.memory import check_fits, free_bytes
+from worker.engine.transformers.model.quantized.footprint import footprint
+from worker.engine.transformers.model.quantized.formats import folder_format
+from worker.engine.transformers.model.quantized.load import load_quantized, move_packed
 from worker.engine.transformers.model.skeleton import check_tensors
 from worker.engine.transformers.text_config import text_config_name
 from worker.engine.transformers.torch_forward.attention import ATTENTION_NAME, register_attention
@@ -39,8 +43,16 @@ def load_model(config: EngineConfig) -> Any:
     dtype = resolve_dtype(config.dtype, device)
     # On a GPU the KV cache is sized after loading, by the memory that the weights leave.
     cache_bytes = 0 if device.type == "cuda" else config.kv_cache_bytes
-    check_fits(stored_weights_bytes(config.folder, dtype), cache_bytes, free_bytes(device))
+    weights = footprint(config.folder)
+    weights_bytes = weights.num_bytes(dtype.itemsize)
+    check_fits(weights_bytes, cache_bytes, free_bytes(device))
+    if weights.num_quantized and config.dtype == "int8":
+        raise UnsupportedModelError("its weights are quantised already: set ANTIPHON_DTYPE=auto")
     model = load_network(config, dtype, device)
+    if weights.num_quantized:
+        with suppress(ValueError):  # the network has no experts
+            # One expert after the other, so that no more of them are dequantised at a time.
+            model.set_experts_implementation("eager")
     if config.dtype == "int8":
         # A vision part stays as it is.
         quantize_linear_layers(model, (model.get_decoder(), model.get_output_embeddings()))
@@ -64,6 +76,7 @@ def load_network(config: EngineConfig, dtype: torch.dtype, device: torch.device)
         raise BadCheckpointError(f"its files cannot be read: {error}") from error
     except CONFIG_ERRORS as error:
         raise UnsupportedModelError(f"transformers cannot load it: {one_line(error)}") from error
+    move_packed(model, device)
     return model.to(device).eval()
 
 
@@ -86,17 +99,24 @@ def _instantiate(config: EngineConfig, model_config: Any, dtype: torch.dtype) ->
     if config.has_random_weights:
         return loader.from_config(model_config, dtype=dtype, attn_implementation=attention)
     check_tensors(Checkpoint.of_folder(config.folder), loader, model_config)
-    model, report = loader.from_pretrained(
-        config.folder,
-        dtype=dtype,
-        local_files_only=True,
-        use_safetensors=True,
-        trust_remote_code=False,
-        attn_implementation=attention,
+    settings = {
+        "dtype": dtype,
+        "attn_implementation": attention,
         # Reported as well, and then refused.
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-    )
+        "ignore_mismatched_sizes": True,
+    }
+    form = folder_format(config.folder)
+    if form is not None:
+        model, report = load_quantized(loader, config.folder, form, model_config, **settings)
+    else:
+        model, report = loader.from_pretrained(
+            config.folder,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **settings,
+        )
     check_loaded(report, model.state_dict().keys())
     return model
 

@@ -16,8 +16,7 @@ from worker.engine.checkpoint.files import Checkpoint
 from worker.engine.checkpoint.weight_files import read_files
 from worker.engine.interface import ModelTooLargeError
 
-_ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
-_ITEM_BYTES |= {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+_FULL_TYPES = frozenset({"F64", "F32", "F16", "BF16"})
 _CGROUP = Path("/sys/fs/cgroup")
 _GIB = 2**30
 
@@ -75,31 +74,20 @@ def divide_cache(
     return CacheSize(num_blocks, num_states)
 
 
-def stored_weights_bytes(folder: Path, dtype: torch.dtype | None) -> int:
-    """Return the bytes of all weights in a folder of safetensors once they are of `dtype`.
-
-    None counts them in the types they are stored in.
-    """
-    total = 0
-    for name, num_bytes in _stored_tensors(folder):
-        scale = dtype.itemsize / _ITEM_BYTES.get(name, 1) if dtype else 1
-        total += int(num_bytes * scale)
-    return total
-
-
-def num_stored_weights(folder: Path) -> int:
-    """Return the number of weights in a folder of safetensors."""
-    return sum(size // _ITEM_BYTES.get(name, 1) for name, size in _stored_tensors(folder))
+def stored_bytes(folder: Path) -> int:
+    """Return the bytes of all weights in a folder of safetensors as they are stored."""
+    return sum(num_bytes for _, num_bytes in _stored_tensors(folder))
 
 
 def stored_dtype(folder: Path) -> torch.dtype:
-    """Return the type that most bytes of weights in a folder are stored in.
+    """Return the type that most bytes of weights in a folder are stored in, of full weights.
 
     Returns float32 for any type but bfloat16 and float16.
     """
     sizes: Counter[str] = Counter()
     for name, num_bytes in _stored_tensors(folder):
-        sizes[name] += num_bytes
+        if name in _FULL_TYPES:
+            sizes[name] += num_bytes
     most = max(sizes, key=sizes.__getitem__, default="")
     return {"BF16": torch.bfloat16, "F16": torch.float16}.get(most, torch.float32)
 

@@ -1,6 +1,7 @@
 """Conversion of a folder of weights to a network for OpenVINO."""
 
 from contextlib import suppress
+from typing import Any
 
 import torch
 
@@ -13,7 +14,10 @@ from worker.engine.transformers.model.forward_check import (
 from worker.engine.transformers.model.loader import end_token_ids, load_network
 from worker.engine.transformers.model.memory import stored_dtype
 from worker.engine.transformers.model.positions import split_positions
+from worker.engine.transformers.model.quantized.load import dequantize_packed
 from worker.engine.transformers.openvino.network import Network
+from worker.engine.transformers.openvino.packed_weights import insert_packed, replace_by_zeros
+from worker.engine.transformers.openvino.store import converts_to_full
 from worker.engine.transformers.openvino.tracing import plan_memory, trace
 from worker.engine.transformers.openvino.upcast import compute_in_float32
 from worker.engine.transformers.text_config import text_config_name
@@ -30,8 +34,9 @@ def convert(config: EngineConfig) -> Network:
     Takes as much memory as the stored weights, and a layer in float32. Raises any error of
     transformers, torch or OpenVINO for a model that cannot be traced.
     """
-    dtype = torch.bfloat16 if config.has_random_weights else stored_dtype(config.folder)
-    model = load_network(config, dtype, torch.device("cpu"))
+    model = load_network(config, _dtype(config), torch.device("cpu"))
+    if converts_to_full(config):
+        dequantize_packed(model)
     compute_in_float32(model)
     # First, as it is quick to find that torch has to compute the model.
     plan = plan_memory(model)
@@ -42,13 +47,16 @@ def convert(config: EngineConfig) -> Network:
     longest = check_length(model.config)
     prompts = check_prompts(vocab_size, max_positions, longest)
     model.set_attn_implementation("eager")
+    _set_experts(model, "eager")  # dequantises one expert after the other
     reference = reference_logits(model, prompts)
     model.set_attn_implementation({text_config_name(model.config): ATTENTION_NAME})
     original_length = split_positions(model)
-    with suppress(ValueError):  # the network has no experts
-        model.set_experts_implementation(_EXPERTS)
+    _set_experts(model, _EXPERTS)
+    placeholders = replace_by_zeros(model)
+    graph = trace(model, plan)
+    insert_packed(graph, placeholders)
     return Network(
-        graph=trace(model, plan),
+        graph=graph,
         source=model,
         vocab_size=vocab_size,
         eos_token_ids=end_token_ids(model),
@@ -57,3 +65,15 @@ def convert(config: EngineConfig) -> Network:
         original_length=original_length,
         reference=reference,
     )
+
+
+def _dtype(config: EngineConfig) -> torch.dtype:
+    if config.has_random_weights:
+        return torch.bfloat16
+    is_exact = converts_to_full(config) and config.dtype == "float32"
+    return torch.float32 if is_exact else stored_dtype(config.folder)
+
+
+def _set_experts(model: Any, implementation: str) -> None:
+    with suppress(ValueError):  # the network has no experts
+        model.set_experts_implementation(implementation)

@@ -26,9 +26,11 @@ from worker.engine.transformers.model.forward_check import (
 from worker.engine.transformers.model.memory import (
     check_fits,
     free_cpu_bytes,
-    num_stored_weights,
-    stored_weights_bytes,
+    stored_bytes,
 )
+from worker.engine.transformers.model.quantized.footprint import footprint
+from worker.engine.transformers.model.quantized.format import Format
+from worker.engine.transformers.model.quantized.formats import folder_format
 from worker.engine.transformers.model.vision import ImageEncoder
 from worker.engine.transformers.openvino.compiled_graph import CompiledGraph
 from worker.engine.transformers.openvino.compress import compress_weights
@@ -41,6 +43,7 @@ from worker.engine.transformers.openvino.precision import (
     weights_of,
 )
 from worker.engine.transformers.openvino.store import (
+    converts_to_full,
     is_converted,
     lock_folder,
     network_folder,
@@ -118,10 +121,11 @@ def load_openvino_forward(
     Raises `GraphError` for a network that cannot be converted or whose results differ from those of
     transformers, `UnsupportedModelError` and `ModelTooLargeError`.
     """
-    execution = choose_execution(config)
+    form = _packed_format(config)
+    execution = choose_execution(config, 0 if form is None else form.group_size)
     kind = weights_of(config)
     bytes_per_weight = BYTES_PER_WEIGHT[execution.precision if kind == "full" else kind]
-    weights_bytes = int(num_stored_weights(config.folder) * bytes_per_weight)
+    weights_bytes = footprint(config.folder).num_converted_bytes(bytes_per_weight)
     check_fits(weights_bytes, config.kv_cache_bytes, free_cpu_bytes())
     # Quantized weights are made from the full ones, if those are on disk.
     was_stored = is_converted(config) or is_converted(replace(config, dtype="auto"))
@@ -141,14 +145,23 @@ def load_openvino_forward(
         raise GraphError(str(error)) from error
 
 
+def _packed_format(config: EngineConfig) -> Format | None:
+    """Return the format of weights that stay quantised; None if they are not or do not."""
+    form = folder_format(config.folder)
+    return None if form is None or form.conversion == "full" else form
+
+
 def prepare_network(config: EngineConfig, *, force: bool = False) -> Network:
     """Return the network from disk, or convert it and store it there.
 
-    `force` converts even if the network is on disk. Raises `GraphError`. Safe to call from several
-    processes: one converts, the others wait. If nothing can be written, the network is converted at
-    every load.
+    `force` converts even if the network is on disk. Raises `GraphError`, and
+    `UnsupportedModelError` if weights that are quantised were to be quantised again. Safe to call
+    from several processes: one converts, the others wait. If nothing can be written, the network is
+    converted at every load.
     """
     kind = weights_of(config)
+    if kind != "full" and _packed_format(config) is not None:
+        raise UnsupportedModelError("its weights are quantised already: set ANTIPHON_DTYPE=auto")
     if config.graph_folder is None:
         return _convert(config, kind)
     folder = network_folder(config, kind)
@@ -191,7 +204,9 @@ def _convert(config: EngineConfig, kind: Weights, *, force: bool = False) -> Net
 
 def _convert_full(config: EngineConfig) -> Network:
     # Tracing and writing take as much memory again as the weights.
-    needed = 2 * stored_weights_bytes(config.folder, None)
+    needed = 2 * stored_bytes(config.folder)
+    if converts_to_full(config):  # from 8 bits to 32 or 16
+        needed *= 4 if config.dtype == "float32" else 2
     if needed > (free := free_cpu_bytes()):
         raise GraphError(f"converting takes {needed >> 20} MiB, and {free >> 20} are free")
     from worker.engine.transformers.openvino.convert import convert
@@ -209,11 +224,13 @@ def _compile(
     reason = GraphError("it was not tried")
     for attempt in _list_executions(config, execution):
         try:
-            compiled, found = _compile_and_check(network, attempt, weights_of(config))
+            kind = "int8" if _rounds_activations(config, attempt) else weights_of(config)
+            compiled, found = _compile_and_check(network, attempt, kind)
         except GraphError as error:
             reason = error
             continue
-        is_auto = config.dtype == "auto" and attempt.precision != "f32"
+        is_rounded = attempt.precision != "f32" or _rounds_activations(config, attempt)
+        is_auto = config.dtype == "auto" and is_rounded
         if not is_auto or found.divergence <= max_auto_divergence:
             facts = {"precision": attempt.precision, "weights": weights_of(config)}
             logger.info("compiled", extra=facts | {"divergence": round(found.divergence, 6)})
@@ -226,9 +243,18 @@ def _list_executions(config: EngineConfig, execution: Execution) -> Iterator[Exe
     if weights_of(config) != "full":
         # Not every processor can multiply 8-bit activations.
         yield replace(execution, activation_group=0)
-    elif config.dtype == "auto" and execution.precision != "f32":
+        return
+    execution = replace(execution, activation_group=0)
+    if _packed_format(config) is not None:
+        yield execution
+    if config.dtype == "auto" and execution.precision != "f32":
         cache_precision = "u8" if execution.cache_precision == "u8" else "f32"
         yield replace(execution, precision="f32", cache_precision=cache_precision)
+
+
+def _rounds_activations(config: EngineConfig, execution: Execution) -> bool:
+    """Return True if activations are rounded to 8 bits for products with quantised weights."""
+    return bool(execution.activation_group) and _packed_format(config) is not None
 
 
 def _compile_and_check(

@@ -63,13 +63,21 @@ def weights_of(config: EngineConfig) -> Weights:
     return config.dtype if config.dtype in ("int8", "int4") else "full"
 
 
-def choose_execution(config: EngineConfig) -> Execution:
-    """Return an execution in the configured precision, or else in the fastest one here."""
+def choose_execution(config: EngineConfig, group_size: int = 0) -> Execution:
+    """Return an execution in the configured precision, or else in the fastest one here.
+
+    `group_size` is the number of inputs that share a scale in weights that are quantised in the
+    checkpoint, and 0 if there are no such groups.
+    """
     num_threads = config.num_threads or num_cores()
     requested = {"float32": "f32", "bfloat16": "bf16"}.get(config.dtype)
     precision = requested or fastest_precision(num_threads)
     cache_precision = "u8" if config.kv_cache_dtype == "int8" else precision
-    group = GROUP_SIZE if config.dtype == "int4" else ACTIVATION_GROUP
+    group = min(ACTIVATION_GROUP, group_size or ACTIVATION_GROUP)
+    if config.dtype == "int4":
+        group = GROUP_SIZE
+    elif requested:
+        group = 0  # exact, as nobody asked for less
     return Execution(precision, cache_precision, num_threads, group)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from worker.engine.interface import EngineConfig
 from worker.engine.transformers.model.memory import safetensors_header
+from worker.engine.transformers.model.quantized.formats import folder_format
 from worker.engine.transformers.openvino.graph_file import read_graph, write_graph
 from worker.engine.transformers.openvino.network import Network
 from worker.engine.transformers.openvino.precision import Weights, weights_of
@@ -95,6 +96,12 @@ def write_network(network: Network, folder: Path) -> None:
             shutil.rmtree(other, ignore_errors=True)
 
 
+def converts_to_full(config: EngineConfig) -> bool:
+    """Return True for quantised weights of a kind that OpenVINO has to be given in full."""
+    form = folder_format(config.folder)
+    return form is not None and form.conversion == "full"
+
+
 def _fingerprint(config: EngineConfig) -> str:
     """Return a hash of the weights, the model's configuration and the versions of packages.
 
@@ -103,6 +110,8 @@ def _fingerprint(config: EngineConfig) -> str:
     """
     digest = blake2b(digest_size=10)
     digest.update(repr((_FORMAT, [version(name) for name in _PACKAGES])).encode())
+    if converts_to_full(config):
+        digest.update(b"float32" if config.dtype == "float32" else b"as stored")
     for name in _CONFIGS:
         file = config.folder / name
         digest.update(file.read_bytes() if file.exists() else b"none")

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
+from worker.engine.transformers.model.quantized.weight import PackedWeight
+
 _HALF_TYPES = (torch.bfloat16, torch.float16)
 
 
@@ -29,8 +31,12 @@ def compute_in_float32(model: nn.Module) -> None:
 
 
 def _convert_numbers(module: nn.Module, excluded: str = "") -> None:
-    for name, parameter in module.named_parameters(recurse=False):
-        if name != excluded and parameter.dtype in _HALF_TYPES:
+    for name, parameter in list(module.named_parameters(recurse=False)):
+        if name == excluded or parameter.dtype not in _HALF_TYPES:
+            continue
+        if isinstance(parameter, PackedWeight):
+            setattr(module, name, nn.Parameter(parameter.float(), requires_grad=False))
+        else:
             parameter.data = parameter.data.float()
     for name, buffer in module.named_buffers(recurse=False):
         if buffer.dtype in _HALF_TYPES:

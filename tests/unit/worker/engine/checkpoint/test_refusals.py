@@ -91,7 +91,7 @@ def test_a_quantisation_that_is_not_read_is_refused_by_its_name(folder: Path, me
 
     assert len(problems) == 1
     assert method in problems[0].lower()
-    assert "not supported (supported are BitNet, " in problems[0]
+    assert "not supported (supported are AWQ, " in problems[0]
 
 
 KINDS: dict[str, tuple[dict[str, Any], str]] = {

@@ -11,11 +11,11 @@ from worker.engine.transformers.model.memory import (
     CacheSize,
     divide_cache,
     free_bytes,
-    num_stored_weights,
     safetensors_header,
+    stored_bytes,
     stored_dtype,
-    stored_weights_bytes,
 )
+from worker.engine.transformers.model.quantized.footprint import footprint
 from worker.engine.transformers.model_runner import ModelRunner
 
 
@@ -29,17 +29,17 @@ def mixed(tmp_path: Path) -> Path:
 
 
 def test_weights_are_counted_in_the_type_they_will_have(folder: Path) -> None:
-    full = stored_weights_bytes(folder, torch.float32)
+    found = footprint(folder)
 
-    assert full == stored_weights_bytes(folder, None)
-    assert stored_weights_bytes(folder, torch.bfloat16) == full // 2
-    assert full == pytest.approx((folder / "model.safetensors").stat().st_size, rel=0.05)
+    assert found.num_bytes(4) == stored_bytes(folder)
+    assert found.num_bytes(2) == stored_bytes(folder) // 2
 
 
 def test_weights_are_counted_whatever_their_types(mixed: Path) -> None:
-    assert num_stored_weights(mixed) == 24 + 5 + 2
-    assert stored_weights_bytes(mixed, None) == 24 * 2 + 5 * 4 + 2
-    assert stored_weights_bytes(mixed, torch.float32) == 31 * 4
+    (mixed / "config.json").write_text("{}")
+
+    assert footprint(mixed).num_plain == 24 + 5 + 2
+    assert stored_bytes(mixed) == 24 * 2 + 5 * 4 + 2
 
 
 def test_a_header_has_the_tensors_and_nothing_else(mixed: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_header_has_the_tensors_and_nothing_else(mixed: Path) -> None:
         ({torch.bfloat16: 20, torch.float32: 9}, torch.bfloat16),
         ({torch.bfloat16: 16, torch.float32: 9}, torch.float32),
         ({torch.float16: 1}, torch.float16),
-        ({torch.int8: 9, torch.bfloat16: 1}, torch.float32),
+        ({torch.int8: 9, torch.bfloat16: 1}, torch.bfloat16),
         ({}, torch.float32),
     ],
     ids=str,
@@ -113,7 +113,7 @@ def test_openvino_counts_weights_as_it_will_keep_them(
     with pytest.raises(ModelTooLargeError):
         ModelRunner(config)
 
-    assert counted == [int(num_stored_weights(folder) * bytes_per_weight)]
+    assert counted == [int(footprint(folder).num_plain * bytes_per_weight)]
 
 
 def test_random_weights_need_no_more_than_a_config(
