@@ -24,6 +24,8 @@ def _mistral(model_type: str, **changes: Any) -> dict[str, Any]:
     return {"model_type": model_type, "sliding_window": None, **changes}
 
 
+_GEMMA4: dict[str, Any] = _ALTERNATING | {"global_head_dim": 32, "pad_token_id": 0}
+
 IMAGES = Group(
     "With a vision part, as text models",
     (
@@ -63,7 +65,7 @@ IMAGES_AND_WINDOWS = Group(
     "With a vision part and windows or states",
     (
         _family("Gemma 3 4B, 12B, 27B", "gemma3", _ALTERNATING, mm_tokens_per_image=4),
-        _family("Gemma 4", "gemma4", _ALTERNATING | {"global_head_dim": 32}, audio_config=None),
+        _family("Gemma 4", "gemma4", _GEMMA4, audio_config=None),
         _family("Llama 4", "llama4", _CHUNKED),
         _family("Qwen 3.5", "qwen3_5", {"layer_types": ["linear_attention", "full_attention"]}),
     ),
