@@ -19,7 +19,10 @@ class Proxy:
         """Set while data is forwarded; if cleared, connections stall but stay open."""
         self.flows.set()
         self.swallows: bytes | None = None
-        """Content of the next request to swallow: the server gets it, the client no answer."""
+        """Content of the next request to swallow: the server gets it, the client no answer.
+
+        A statement of Postgres that is only prepared is answered; its first execution is not.
+        """
 
     @property
     def port(self) -> int:
@@ -67,13 +70,22 @@ class Proxy:
         far.sendall(data)
 
     def _forward(self, source: socket.socket, sink: socket.socket) -> None:
+        is_prepared = False
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self.flows.wait()
-                if self.swallows is not None and self.swallows in data:
+                if is_prepared or (self.swallows is not None and self.swallows in data):
                     self.swallows = None
-                    self._swallow(data, source, sink)
-                    return
+                    if is_prepared or not _only_prepares(data):
+                        self._swallow(data, source, sink)
+                        return
+                    is_prepared = True
                 sink.sendall(data)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
+
+
+def _only_prepares(data: bytes) -> bool:
+    """Return True for a Parse message with nothing but Sync behind it (protocol of Postgres)."""
+    length = int.from_bytes(data[1:5])
+    return data[:1] == b"P" and data[1 + length :][:1] == b"S"
