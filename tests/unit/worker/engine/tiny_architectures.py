@@ -103,7 +103,12 @@ FULL_ATTENTION: dict[str, PreTrainedConfig] = {
     "hunyuan_v1_dense": _config("hunyuan_v1_dense", _HEADS),
     "llama": _config("llama"),
     "llama4_text": _config(
-        "llama4_text", _HEADS, _LOCAL_EXPERTS, _ALL_FULL, intermediate_size_mlp=64
+        "llama4_text",
+        _HEADS,
+        _LOCAL_EXPERTS,
+        _ALL_FULL,
+        intermediate_size_mlp=64,
+        attn_temperature_tuning=False,
     ),
     "minimax_m2": _config("minimax_m2", _HEADS, _LOCAL_EXPERTS),
     "mistral": _config("mistral", sliding_window=None),
