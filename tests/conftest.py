@@ -7,6 +7,7 @@ import itertools
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 import redis
 
 from cli.embedded import EmbeddedPostgres, EmbeddedValkey
+from cli.embedded.clusters import remove_clusters
 from cli.embedded.roles import OWNER
 from models.database.connection import Base
 from models.tables import DEFAULT_PROJECT
@@ -52,6 +54,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("nightly"):
             item.add_marker(pytest.mark.skip(reason="run by `make nightly`"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_clusters_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Delete the clusters of our data folders that are outside of them, and of ended runs'.
+
+    A run that was killed leaves its own, which are known by the data folder that is gone.
+    """
+    yield
+    ours = tmp_path_factory.getbasetemp().resolve()
+    temporary = Path(tempfile.gettempdir()).resolve()
+    remove_clusters(
+        lambda folder: (
+            folder.is_relative_to(ours)
+            or (folder.is_relative_to(temporary) and not folder.exists())
+        )
+    )
 
 
 @pytest.fixture(scope="session")

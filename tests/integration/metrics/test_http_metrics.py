@@ -32,6 +32,12 @@ _STREAM = {"input": "Hello.", "stream": True}
 
 @pytest.fixture
 def address(app: OpenAPI) -> Iterator[str]:
+    with serving(app, ServingLimits(sweep_s=0.05)) as served:
+        yield served
+
+
+@pytest.fixture
+def impatient_address(app: OpenAPI) -> Iterator[str]:
     with serving(app, ServingLimits(stall_s=0.3, sweep_s=0.05)) as served:
         yield served
 
@@ -105,7 +111,7 @@ def test_open_streams_are_counted_and_those_whose_client_leaves(
 
 @moves(STREAM_DROPPED)
 def test_a_stream_that_nobody_reads_is_dropped_as_slow(
-    address: str, make_worker: MakeWorker, readings: Readings
+    impatient_address: str, make_worker: MakeWorker, readings: Readings
 ) -> None:
     make_worker(**_ENDLESS)
     body = json.dumps(_STREAM | {"background": True}).encode()
@@ -113,7 +119,7 @@ def test_a_stream_that_nobody_reads_is_dropped_as_slow(
 
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.connect(("127.0.0.1", int(address.rpartition(":")[2])))
+        connection.connect(("127.0.0.1", int(impatient_address.rpartition(":")[2])))
         connection.sendall(b"POST /v1/responses HTTP/1.1\r\n" + HOST + head + body)
 
         readings.wait_for(lambda num: num == 1, STREAM_DROPPED, reason="slow")
