@@ -24,6 +24,7 @@ from api.streaming.temporary import TemporaryArchives
 from api.streaming.timings import StreamTimings
 from api.validation.image_urls import ImageUrls, make_fetcher
 from api.validation.queue_limits import QueueLimiter
+from api.worker_capabilities import WorkerCapabilities
 from models.access.exposure import may_be_open
 from models.chat.template_encoder import load_encoder
 from models.encryption.cipher import ContentCipher
@@ -38,6 +39,7 @@ from models.store.store import Store
 from models.streams.connection import connect, connect_subscriber
 from models.streams.event_log import EventLog
 from models.streams.unstored import UnstoredContents
+from models.tables import DEFAULT_PROJECT
 from worker.queue import WakeQueue
 
 DEFAULT_ALIAS = "default"
@@ -123,6 +125,9 @@ def open_services(settings: Settings, timings: StreamTimings) -> Services:
             max_queued_per_project=settings.max_queued_per_project,
         ),
         image_urls=ImageUrls(loop, make_fetcher(settings)),
+        worker_capabilities=WorkerCapabilities(
+            partial(store.workers.published_capabilities, DEFAULT_PROJECT)
+        ),
     )
     services.open_connections.start()
     services.access_log.start()

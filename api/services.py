@@ -29,9 +29,11 @@ from api.streaming.timings import StreamTimings
 from api.streaming.websocket.context_cache import ContextCache
 from api.validation.image_urls import ImageUrls
 from api.validation.queue_limits import QueueLimiter
+from api.worker_capabilities import WorkerCapabilities
 from models.access.projects import ProjectRecord
 from models.chat.prompt import ChatEncoder
 from models.encryption.cipher import ContentCipher
+from models.engine_capabilities import EngineCapabilities
 from models.errors import InvalidRequestError, ModelNotFoundError
 from models.grammars.isolation.pool import AbandonedError
 from models.limits.windows import Windows
@@ -80,6 +82,7 @@ class Services:
     cipher: ContentCipher
     queue_limiter: QueueLimiter
     image_urls: ImageUrls
+    worker_capabilities: WorkerCapabilities
     by_model: dict[str, "Services"] = field(default_factory=dict)
     """These services with the encoder of each served model, by model id."""
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -109,6 +112,22 @@ class Services:
         names = {model_id: model_id for model_id in self.by_model} | dict(self.aliases)
         return [name for name, model_id in names.items() if project.may_use(model_id)]
 
+    @property
+    def capabilities(self) -> EngineCapabilities:
+        """What every worker of the model can do."""
+        return self.worker_capabilities.of_model(self.encoder.model_id)
+
+    @property
+    def context_length(self) -> int:
+        """Largest number of tokens of a response, prompt included, that every worker holds."""
+        return self.capabilities.limit(self.encoder.context_length)
+
+    @property
+    def media(self) -> frozenset[str]:
+        """Types of the parts besides text that every worker of the model takes."""
+        media = self.encoder.media
+        return media if self.capabilities.reads_images else media - {"input_image"}
+
     @cached_property
     def _grammar_checker(self) -> "GrammarChecker | None":
         if self.encoder.tokenizer is None:
@@ -119,7 +138,7 @@ class Services:
 
     def check_grammar(self, grammar: str, *, param: str) -> None:
         """Raise a 400 if the model's output cannot be constrained to a grammar."""
-        if self._grammar_checker is None:
+        if self._grammar_checker is None or not self.capabilities.constrains_output:
             message = f"The engine of {self.encoder.model_id} cannot constrain its output."
             raise InvalidRequestError(message, param=param, code="unsupported_parameter")
         try:

@@ -23,7 +23,7 @@ def admit_response(
         return None
     limit = 0 if parameters.is_warm_up else parameters.output_limit
     num_choices = parameters.num_choices
-    room = services.encoder.context_length - num_prompt_tokens
+    room = services.context_length - num_prompt_tokens
     demand = Demand(
         input_tokens=num_prompt_tokens,
         output_tokens=0 if limit is None else min(limit, room) * num_choices,

@@ -39,15 +39,16 @@ def retrieve_model(path: ModelPath) -> Response:
 
 
 def _describe(app_services: Services, name: str) -> Model:
-    encoder = app_services.for_model(name, current_caller().project).encoder
+    of_model = app_services.for_model(name, current_caller().project)
+    encoder = of_model.encoder
     aliases = app_services.aliases.items()
     return Model(
         id=name,
         created=_STARTED_AT,
         root=encoder.model_id,
         aliases=[alias for alias, model_id in aliases if model_id == encoder.model_id],
-        context_length=encoder.context_length,
+        context_length=of_model.context_length,
         capabilities=Capabilities(
-            images="input_image" in encoder.media, reasoning=encoder.think_tags is not None
+            images="input_image" in of_model.media, reasoning=encoder.think_tags is not None
         ),
     )

@@ -166,7 +166,7 @@ def _prepare(
     fetch_images = partial(
         services.image_urls.fetch, owner=project_id, is_permitted=permissions.image_urls
     )
-    check_media(items, services.encoder, fetch_images)
+    check_media(items, services.encoder, services.media, fetch_images)
     parameters = with_added_tools(parameters, [*context.items, *items])
     return PreparedRequest(context=context, items=items, parameters=parameters)
 
@@ -246,10 +246,10 @@ def _check_length(services: Services, num_tokens: int) -> None:
     """Raise a 400 unless there is a prompt and the context has room for an output token."""
     if not num_tokens:
         raise _nothing_to_answer()
-    if num_tokens >= services.encoder.context_length:
+    if num_tokens >= services.context_length:
         raise ContextLengthExceededError(
             f"The input is {num_tokens} tokens; the context of {services.encoder.model_id} is "
-            f"{services.encoder.context_length}, and one must be left for the output.",
+            f"{services.context_length}, and one must be left for the output.",
             param="input",
         )
 

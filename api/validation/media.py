@@ -16,15 +16,18 @@ Fetch = Callable[[list[dict[str, Any]]], object]
 """Function that fetches the images of items that are at addresses, or refuses them."""
 
 
-def check_media(items: list[dict[str, Any]], encoder: ChatEncoder, fetch: Fetch) -> None:
-    """Raise a 400 that names the first part that the model does not accept.
+def check_media(
+    items: list[dict[str, Any]], encoder: ChatEncoder, accepted: frozenset[str], fetch: Fetch
+) -> None:
+    """Raise a 400 that names the first part that is not of a type that is `accepted`.
 
     Images are fetched once all else about them has been checked.
     """
     media = [(path, part) for path, part in iterate_parts(items) if part.get("type") in MEDIA_PARTS]
     for path, part in media:
-        if part["type"] not in encoder.media:
-            raise _make_unsupported_error(path, part["type"].removeprefix("input_"), encoder)
+        if part["type"] not in accepted:
+            kind = part["type"].removeprefix("input_")
+            raise _make_unsupported_error(path, kind, encoder.model_id, accepted)
     images = [path for path, part in media if part["type"] == "input_image"]
     if len(images) > MAX_IMAGES:
         message = f"The input has {len(images)} images; at most {MAX_IMAGES} are taken."
@@ -34,11 +37,13 @@ def check_media(items: list[dict[str, Any]], encoder: ChatEncoder, fetch: Fetch)
         encoder.check_part(part, path)
 
 
-def _make_unsupported_error(path: str, kind: str, encoder: ChatEncoder) -> InvalidRequestError:
-    kinds = [name.removeprefix("input_") for name in sorted(encoder.media)]
-    accepted = f"text and {', '.join(kinds)} parts" if kinds else "text only"
+def _make_unsupported_error(
+    path: str, kind: str, model_id: str, accepted: frozenset[str]
+) -> InvalidRequestError:
+    kinds = [name.removeprefix("input_") for name in sorted(accepted)]
+    takes = f"text and {', '.join(kinds)} parts" if kinds else "text only"
     return InvalidRequestError(
-        f"{encoder.model_id} takes {accepted}; {path} is of kind '{kind}'.",
+        f"{model_id} takes {takes}; {path} is of kind '{kind}'.",
         param=f"{path}.type",
         code="unsupported_parameter",
     )

@@ -1,5 +1,6 @@
 """Workers and their leases, by the database's clock."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -7,13 +8,15 @@ from uuid import UUID
 from sqlalchemy import text
 
 from models.database.connection import Database
+from models.engine_capabilities import ALL_CAPABILITIES, EngineCapabilities
 
 LEASE_S = 5.0
 """Seconds from a heartbeat until the worker's lease expires."""
 
 _REGISTER = text("""
-    INSERT INTO workers (id, project_id, name, model, host, pid, lease_until)
-    VALUES (:id, :project_id, :name, :model, :host, :pid, now() + :lease_s * interval '1 s')
+    INSERT INTO workers (id, project_id, name, model, host, pid, capabilities, lease_until)
+    VALUES (:id, :project_id, :name, :model, :host, :pid, CAST(:capabilities AS jsonb),
+            now() + :lease_s * interval '1 s')
 """)
 
 # An expired lease cannot be renewed: the worker's responses may have been reclaimed.
@@ -45,6 +48,15 @@ _SERVED = text(
     "SELECT DISTINCT model FROM workers WHERE project_id = :project_id AND lease_until > now()"
 )
 
+
+# While no worker of a model is alive, those that were lost stand for those to come.
+_CAPABILITIES = text("""
+    SELECT w.model, w.capabilities FROM workers w
+    WHERE w.project_id = :project_id AND w.capabilities IS NOT NULL
+      AND (w.lease_until > now() OR NOT EXISTS (
+        SELECT FROM workers o
+        WHERE o.project_id = :project_id AND o.model = w.model AND o.lease_until > now()))
+""")
 
 _LIST = text("""
     SELECT w.id, w.name, w.model, w.host, w.pid, w.started_at, w.lease_until,
@@ -80,6 +92,7 @@ class WorkerIdentity:
     model: str
     host: str
     pid: int
+    capabilities: EngineCapabilities = ALL_CAPABILITIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +126,7 @@ class Workers:
             "model": worker.model,
             "host": worker.host,
             "pid": worker.pid,
+            "capabilities": json.dumps(worker.capabilities.to_json()),
             "lease_s": LEASE_S,
         }
         with self._database.upkeep() as connection:
@@ -155,3 +169,13 @@ class Workers:
         """Return the models for which at least one worker of the project has a valid lease."""
         with self._database.statement(project_id) as connection:
             return list(connection.execute(_SERVED, {"project_id": project_id}).scalars())
+
+    def published_capabilities(self, project_id: str) -> dict[str, EngineCapabilities]:
+        """Return what all workers of a model can do, by model, as far as they have published it."""
+        published: dict[str, EngineCapabilities] = {}
+        with self._database.statement(project_id) as connection:
+            rows = connection.execute(_CAPABILITIES, {"project_id": project_id}).all()
+        for model, data in rows:
+            capabilities = EngineCapabilities.from_json(data)
+            published[model] = capabilities.common(published.get(model, capabilities))
+        return published

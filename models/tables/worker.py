@@ -1,9 +1,11 @@
 """Worker processes and their leases."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import DateTime, ForeignKey, Text, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.database.connection import Base
@@ -24,3 +26,5 @@ class Worker(Base):
     started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     lease_until: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     """End of the lease by the database's clock; after it, the worker's responses are reclaimed."""
+    capabilities: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    """What its engine can do; null of a worker of an earlier release."""

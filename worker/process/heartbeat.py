@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from models.background_thread import BackgroundThread
+from models.engine_capabilities import EngineCapabilities
 from models.ids import new_id
 from models.outages import OUTAGES
 from models.store.store import Store
@@ -26,10 +27,19 @@ Rows = Sequence[ClaimedRow]
 class Heartbeat:
     """Thread that registers the worker and renews its lease until it is stopped."""
 
-    def __init__(self, store: Store, name: str, model: str, timings: WorkerTimings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        model: str,
+        timings: WorkerTimings,
+        *,
+        capabilities: EngineCapabilities,
+    ) -> None:
         self._store = store
         self._name = name
         self._model = model
+        self._capabilities = capabilities
         self._margin_s = timings.lease_margin_s
         self._thread = BackgroundThread(
             "heartbeat",
@@ -121,4 +131,5 @@ class Heartbeat:
             model=self._model,
             host=socket.gethostname(),
             pid=os.getpid(),
+            capabilities=self._capabilities,
         )

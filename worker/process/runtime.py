@@ -11,6 +11,7 @@ from pathlib import Path
 from models.chat.scripted_encoder import ScriptedEncoder
 from models.chat.template_encoder import TemplateEncoder, load_encoder
 from models.encryption.cipher import ContentCipher
+from models.engine_capabilities import EngineCapabilities
 from models.limits.windows import Windows
 from models.metrics.publisher import MetricPublisher
 from models.outages import OUTAGES, OutageLog
@@ -106,7 +107,13 @@ class Runtime:
             self._store, self._running, interval_s=settings.checkpoint_seconds
         )
         self._wake_queue = WakeQueue(settings.redis_url)
-        self._heartbeat = Heartbeat(self._lease_store, name, encoder.model_id, timings)
+        self._heartbeat = Heartbeat(
+            self._lease_store,
+            name,
+            encoder.model_id,
+            timings,
+            capabilities=_capabilities(self._engine, encoder),
+        )
         self._reconciler = Reconciler(
             self._lease_store,
             self._running,
@@ -288,6 +295,15 @@ def _make_engine(
     )
     engine = _load_engine(settings, config, emitter.on_step)
     return engine, encoder.tokenizer.backend_tokenizer
+
+
+def _capabilities(engine: Engine, encoder: TemplateEncoder | ScriptedEncoder) -> EngineCapabilities:
+    """Return what this worker can do, whatever the settings of the API say."""
+    return EngineCapabilities(
+        reads_images="input_image" in encoder.media,
+        constrains_output=encoder.tokenizer is not None,
+        max_context=engine.context_length,
+    )
 
 
 def _load_engine(settings: Settings, config: EngineConfig, on_step: StepListener) -> Engine:

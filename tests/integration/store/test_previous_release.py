@@ -18,6 +18,10 @@ from tests.factories import output_message
 from tests.integration.conftest import RunSql
 from tests.integration.desk import Desk
 
+_REGISTER = text("""
+    INSERT INTO workers (id, project_id, name, model, host, pid, lease_until)
+    VALUES (gen_random_uuid(), 'default', 'old', 'old', 'host', 1, now() + interval '5 s')
+""")
 _DROP = text("SELECT drop_month(:label)")
 
 
@@ -72,6 +76,15 @@ def test_workers_keep_their_leases_and_lost_ones_are_noticed(previous: Desk) -> 
 
     assert store.reaper.reclaim() == [claimed.id]
     assert store.reaper.num_queued() == {claimed.model: 1}
+
+
+def test_workers_register_without_what_they_can_do(previous: Desk, sql: RunSql) -> None:
+    with previous.store.database.statement(DEFAULT_PROJECT) as connection:
+        connection.execute(_REGISTER)
+
+    assert previous.store.workers.served_models(DEFAULT_PROJECT) == ["old"]
+    assert previous.store.workers.published_capabilities(DEFAULT_PROJECT) == {}
+    assert sql("SELECT capabilities FROM workers") == [(None,)]
 
 
 def test_what_has_expired_is_deleted_and_nothing_else(previous: Desk, sql: RunSql) -> None:

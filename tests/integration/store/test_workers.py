@@ -1,5 +1,7 @@
 import pytest
 
+from models.engine_capabilities import EngineCapabilities
+from models.profile.weights import SCRIPTED_MODEL
 from models.store.store import Store
 from models.store.workers import LEASE_S, LeaseLostError
 from models.tables import DEFAULT_PROJECT
@@ -7,6 +9,8 @@ from tests.factories import worker_identity
 from tests.integration.conftest import RunSql
 from tests.integration.desk import Desk
 
+BLIND = EngineCapabilities(reads_images=False)
+SMALL = EngineCapabilities(max_context=100)
 _LEFT_S = "SELECT extract(epoch FROM lease_until - now())::float FROM workers"
 
 
@@ -62,3 +66,31 @@ def test_a_worker_that_leaves_serves_nothing(desk: Desk) -> None:
     desk.store.workers.leave(worker)
 
     assert desk.store.workers.served_models(DEFAULT_PROJECT) == []
+
+
+def test_all_live_workers_of_a_model_can_do_what_each_of_them_can(desk: Desk) -> None:
+    for number, capabilities in enumerate((BLIND, SMALL, EngineCapabilities())):
+        desk.hire(pid=number, capabilities=capabilities)
+    desk.hire(model="other")
+
+    published = desk.store.workers.published_capabilities(DEFAULT_PROJECT)
+
+    both = EngineCapabilities(reads_images=False, max_context=100)
+    assert published == {SCRIPTED_MODEL: both, "other": EngineCapabilities()}
+
+
+def test_a_lost_worker_counts_only_while_no_other_is_alive(desk: Desk) -> None:
+    desk.hire(capabilities=BLIND)
+    desk.lapse_leases()
+    lost = desk.store.workers.published_capabilities(DEFAULT_PROJECT)
+
+    desk.hire(capabilities=SMALL)
+
+    assert lost == {SCRIPTED_MODEL: BLIND}
+    assert desk.store.workers.published_capabilities(DEFAULT_PROJECT) == {SCRIPTED_MODEL: SMALL}
+
+
+def test_a_worker_that_has_left_counts_no_longer(desk: Desk) -> None:
+    desk.store.workers.leave(desk.hire(capabilities=BLIND))
+
+    assert desk.store.workers.published_capabilities(DEFAULT_PROJECT) == {}

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from models.engine_capabilities import EngineCapabilities
+from models.profile.weights import served_model_id
 from models.settings import Settings
-from tests.integration.api.requests import parsed
-from tests.integration.conftest import MakeWorker
+from tests.integration.api.requests import error_of, parsed
+from tests.integration.conftest import MakeWorker, RunSql
+from tests.integration.desk import Desk
 from tests.pictures import picture_url
 from tests.tiny_vision import write_vision_model
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer
@@ -57,3 +60,29 @@ def test_answers_follow_from_the_image_and_are_continued_with_it(
     answer = http.post("/v1/responses", json={**follow_up, "max_output_tokens": 4})
     assert answer.status_code == 200
     assert parsed(answer)["usage"]["input_tokens_details"]["cached_tokens"] > 16
+
+
+def test_what_the_workers_of_other_settings_cannot_do_is_refused_by_name(
+    http: FlaskClient, desk: Desk, settings: Settings
+) -> None:
+    plain = EngineCapabilities(reads_images=False, constrains_output=False)
+    desk.hire(model=served_model_id(settings), capabilities=plain)
+    content = [{"type": "input_image", "image_url": picture_url(0)}]
+    chosen = {"type": "json_schema", "name": "a", "schema": {"type": "object"}}
+
+    image = http.post("/v1/responses", json={"input": [{"role": "user", "content": content}]})
+    schema = http.post("/v1/responses", json={"input": "a", "text": {"format": chosen}})
+
+    assert (image.status_code, schema.status_code) == (400, 400)
+    assert error_of(image)["param"] == "input[0].content[0].type"
+    assert error_of(schema)["param"] == "text.format.schema"
+    assert parsed(http.get("/v1/models"))["data"][0]["capabilities"]["images"] is False
+
+
+def test_a_worker_publishes_that_it_takes_images(make_worker: MakeWorker, sql: RunSql) -> None:
+    make_worker()
+
+    [[published]] = sql("SELECT capabilities FROM workers")
+
+    assert published["reads_images"] is published["constrains_output"] is True
+    assert published["max_context"] > 0

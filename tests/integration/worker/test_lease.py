@@ -60,6 +60,17 @@ def test_it_works(sql: RunSql) -> None:
 
 
 @pytest.mark.usefixtures("worker")
+def test_a_worker_publishes_what_it_can_do(sql: RunSql) -> None:
+    [[capabilities]] = sql("SELECT capabilities FROM workers")
+
+    assert capabilities == {
+        "reads_images": False,
+        "constrains_output": False,
+        "max_context": 131_072,
+    }
+
+
+@pytest.mark.usefixtures("worker")
 def test_cut_connections_do_not_cost_the_lease(sql: RunSql) -> None:
     leased = sql(_LEASED)
     sql(_CUT)

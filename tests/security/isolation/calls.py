@@ -152,6 +152,7 @@ def keep_up(desk: Desk) -> Iterator[Callable[[], object]]:
     yield store.sizes.limited
     yield lambda: store.workers.renew(worker)
     yield lambda: store.workers.served_models(worker.project_id)
+    yield lambda: store.workers.published_capabilities(worker.project_id)
     yield lambda: store.claims.is_due_to_stand_by(worker.id, model)
     yield lambda: store.claims.has_queued(model)
     yield lambda: store.claims.urgent_projects(model, [running.project_id])

@@ -44,7 +44,7 @@ def refusal(
     encoder: ScriptedEncoder, *items: dict[str, Any], fetch: Fetch = must_not_fetch
 ) -> InvalidRequestError:
     with pytest.raises(InvalidRequestError) as raised:
-        check_media(list(items), encoder, fetch)
+        check_media(list(items), encoder, encoder.media, fetch)
     return raised.value
 
 
@@ -57,6 +57,7 @@ def test_text_passes() -> None:
             {"type": "function_call_output", "output": "a"},
         ],
         ScriptedEncoder(),
+        frozenset(),
         fetch_nothing,
     )
 
@@ -77,7 +78,8 @@ def test_what_a_function_returned_is_looked_at_too() -> None:
 
 
 def test_a_model_that_sees_takes_images_and_nothing_else() -> None:
-    check_media([message(_TEXT, _IMAGE)], VisionEncoder(), fetch_nothing)
+    encoder = VisionEncoder()
+    check_media([message(_TEXT, _IMAGE)], encoder, encoder.media, fetch_nothing)
 
     error = refusal(VisionEncoder(), message(_IMAGE, {"type": "input_video"}))
     assert "takes text and image parts" in error.message

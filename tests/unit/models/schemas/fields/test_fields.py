@@ -310,7 +310,7 @@ def test_a_part_that_no_model_takes_is_refused_by_name(kind: str) -> None:
     assert PARTS[kind].treatment is Treatment.REFUSED
 
     with pytest.raises(InvalidRequestError) as raised:
-        check_media([{"content": [{"type": kind}]}], ScriptedEncoder(), lambda _: None)
+        check_media([{"content": [{"type": kind}]}], ScriptedEncoder(), frozenset(), lambda _: None)
 
     assert (raised.value.code, raised.value.param) == (
         "unsupported_parameter",
