@@ -2,16 +2,21 @@
 
 A state exists for the last computed token only, so that the blocks of a prefix are of use only with
 the state at its end. Copies of states are kept at the ends of some blocks: of the last full block
-of a prompt, of the latest full block of an answer, and where prompts were seen to part. They take
-the slots that no running sequence needs, the least recently used first.
+of a prompt, of the latest full block of an answer, and where prompts were seen to part, also while
+the first of them is being computed. They take the slots that no running sequence needs, the least
+recently used first.
 """
 
+from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Protocol
 
 from worker.engine.sequence import Sequence
 from worker.engine.transformers.batch.blocks import BlockPool
+
+_LEAST_SHARED = 2
+"""Fewest blocks that two sequences must share for one to wait for the other to compute them."""
 
 
 class StateSlots(Protocol):
@@ -52,7 +57,11 @@ class StateBlockPool(BlockPool):
         return True
 
     def is_being_computed(self, sequence: Sequence, running: Iterable[Sequence]) -> bool:
-        """Return True if one of `running` will stop where `sequence` can go on from its state."""
+        """Return True if one of `running` will stop where `sequence` can go on from its state.
+
+        One that has yet to compute what both begin with is made to stop where they part.
+        """
+        running = list(running)
         shareable = range(sequence.num_computed + 1, len(sequence.tokens))
         return any(
             stop in shareable
@@ -60,7 +69,7 @@ class StateBlockPool(BlockPool):
             for other in running
             for stop in other.stops
             if stop > other.num_computed
-        )
+        ) or self._stop_where_they_part(sequence, running)
 
     def publish(self, sequence: Sequence) -> None:
         """Add full blocks to the prefix cache, and a snapshot of the states if it may be of use."""
@@ -87,13 +96,38 @@ class StateBlockPool(BlockPool):
         length = len(found)
         while length and self._digest(sequence, length - 1) not in self._snapshots:
             length -= 1
-        num_tokens = len(sequence.tokens) if self._states.reuses_answers else sequence.num_prompt
-        # Two tokens are left: a single one would be computed as if it were generated.
-        last = (num_tokens - 2) // self.block_size
+        last = self._last_shareable(sequence)
         # What several prompts begin with is known by the blocks that one of them has left.
         ends = {min(len(found), last), last}
         sequence.stops = [end * self.block_size for end in sorted(ends) if end > length]
         return found[:length]
+
+    def _last_shareable(self, sequence: Sequence) -> int:
+        """Return the number of blocks after which another sequence can go on at most."""
+        num_tokens = len(sequence.tokens) if self._states.reuses_answers else sequence.num_prompt
+        # Two tokens are left: a single one would be computed as if it were generated.
+        return (num_tokens - 2) // self.block_size
+
+    def _stop_where_they_part(self, sequence: Sequence, running: list[Sequence]) -> bool:
+        """Have one of `running` stop after most of what `sequence` shares; False if none can."""
+        num_own = sequence.num_computed // self.block_size
+        ends = [(self._num_shared(sequence, other), other) for other in running]
+        end, chosen = max(ends, key=lambda pair: pair[0], default=(0, sequence))
+        if end < num_own + _LEAST_SHARED:
+            return False
+        insort(chosen.stops, end * self.block_size)
+        return True
+
+    def _num_shared(self, sequence: Sequence, other: Sequence) -> int:
+        """Return the blocks that both begin with; 0 if `other` has computed the last of them."""
+        most = min(self._last_shareable(sequence), self._last_shareable(other))
+        # Digests are chained: from the first that differs on, all do.
+        end = bisect_left(
+            range(most),
+            True,
+            key=lambda index: self._digest(sequence, index) != self._digest(other, index),
+        )
+        return end if end * self.block_size > other.num_computed else 0
 
     def _keep(self, sequence: Sequence, digest: bytes, *, replaced: bytes | None) -> None:
         """Copy the sequence's states to a snapshot, in the slot of the one replaced if any."""

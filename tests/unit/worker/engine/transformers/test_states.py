@@ -106,6 +106,20 @@ def test_a_long_prompt_a_second_turn_and_several_answers(
     assert [_num_cached(roomy, f"choice {n}") for n in range(3)] == [num_shared] * 3
 
 
+def test_prompts_that_arrive_together_compute_what_they_begin_with_once(
+    reference: Reference, make_engine: EngineFactory
+) -> None:
+    # So few tokens a step that the second is there before the first is past what they share.
+    roomy = make_engine(folder=reference.folder, kv_cache_bytes=CACHE_BYTES, max_batch_tokens=24)
+    prompts = [[*LONG_PROMPT[:100], *[number] * 40] for number in (1, 2)]
+
+    answers = roomy.run(*(greedy(str(n), each, NUM_TOKENS) for n, each in enumerate(prompts)))
+
+    assert answers == [generated(reference.model, prompt, NUM_TOKENS) for prompt in prompts]
+    num_shared = 100 // roomy.block_size * roomy.block_size
+    assert [_num_cached(roomy, name) for name in "01"] == [0, num_shared]
+
+
 def test_a_resume_at_every_position(reference: Reference, roomy: Harness) -> None:
     whole = reference.answers[1]
     resumed = [

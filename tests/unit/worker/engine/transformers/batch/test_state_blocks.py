@@ -152,6 +152,48 @@ def test_what_prompts_begin_with_is_kept_once_two_have_begun_so() -> None:
     assert [user.num_cached for user in users] == [0, 0, 8]
 
 
+def test_prompts_that_arrive_together_share_what_they_begin_with() -> None:
+    engine = Engine(num_slots=8)
+    shared = list(range(10))
+    prompts = [[*shared, *[number] * 20] for number in (9, 8, 7)]
+
+    users = engine.run(*prompts)
+
+    assert [user.num_cached for user in users] == [0, 8, 8]
+
+
+def test_one_goes_on_from_another_that_is_halfway_through_what_they_share() -> None:
+    engine = Engine(num_slots=8)
+    shared = [number % 7 for number in range(40)]
+    first = engine.submit([*shared, 1, 2, 3])
+    engine.step()
+    second = engine.submit([*shared, 4, 5, 6])
+
+    engine.run()
+
+    assert (first.num_cached, second.num_cached) == (0, 40)
+
+
+def test_too_little_in_common_is_not_waited_for() -> None:
+    engine = Engine(num_slots=8)
+    first, second = (engine.submit([1, 2, 3, 4, *[number] * 12]) for number in (5, 9))
+
+    engine.step()
+
+    assert first.num_computed > 0
+    assert second.num_computed > 0
+
+
+def test_without_a_slot_for_a_snapshot_each_computes_its_own() -> None:
+    engine = Engine(num_slots=1)
+    shared = list(range(10))
+
+    users = engine.run([*shared, *[9] * 20], [*shared, *[8] * 20])
+
+    assert [user.num_generated for user in users] == [NUM_TOKENS] * 2
+    assert [user.num_cached for user in users] == [0, 0]
+
+
 def test_snapshots_leave_their_slots_to_sequences_the_oldest_first() -> None:
     engine = Engine(num_slots=3)
     engine.run([1] * 6)
