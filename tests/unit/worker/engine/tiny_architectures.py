@@ -133,6 +133,7 @@ FULL_ATTENTION: dict[str, PreTrainedConfig] = {
 """Configurations that both forward passes can compute."""
 
 WITH_WINDOWS: dict[str, PreTrainedConfig] = {
+    "afmoe": _config("afmoe", _HEADS, _EXPERTS, _ONE_WINDOW, num_dense_layers=1),
     "cohere2": _config("cohere2", _UNTIED, _ONE_WINDOW),
     "cohere2_moe": _config("cohere2_moe", _UNTIED, _HEADS, _EXPERTS, _ONE_WINDOW),
     "cwm": _config("cwm", _HEADS, _ONE_WINDOW, bos_token_id=0),
@@ -158,7 +159,6 @@ WITH_WINDOWS: dict[str, PreTrainedConfig] = {
 """Configurations with sliding windows, some also with sinks, that both forward passes compute."""
 
 ONLY_IN_TORCH: dict[str, PreTrainedConfig] = {
-    "afmoe": _config("afmoe", _HEADS, _EXPERTS, _ONE_WINDOW, num_dense_layers=1),
     "gemma2": _config("gemma2", _HEADS, _UNTIED, _ONE_WINDOW, attn_logit_softcapping=2.0),
     "llama4_text": _config(
         "llama4_text",
@@ -174,10 +174,9 @@ ONLY_IN_TORCH: dict[str, PreTrainedConfig] = {
     "vaultgemma": _config("vaultgemma", _HEADS, _UNTIED, _ONE_WINDOW, attn_logit_softcapping=2.0),
 }
 """Configurations that OpenVINO cannot compute: with capped scores, chunks, or positions of their
-own counting; its results for afmoe differ."""
+own counting."""
 
 REFUSED_BY_OPENVINO: dict[str, tuple[PreTrainedConfig, str]] = {
-    "afmoe": (ONLY_IN_TORCH["afmoe"], "differ"),
     "gemma2": (ONLY_IN_TORCH["gemma2"], "softcap"),
     "llama4_text": (ONLY_IN_TORCH["llama4_text"], "counts positions"),
     "stablelm": (_config("stablelm"), "does not hand keyword arguments down"),
