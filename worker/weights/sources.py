@@ -28,8 +28,8 @@ from worker.weights.huggingface import (
 )
 from worker.weights.lora.adapter import WEIGHTS as ADAPTER_WEIGHTS
 from worker.weights.lora.adapter import read_adapter
-from worker.weights.lora.base import locate_base
-from worker.weights.lora.merge import check_merge, merge
+from worker.weights.lora.base import check_merge, locate_base
+from worker.weights.lora.merge import merge
 from worker.weights.room import check_before_download
 
 Step = Callable[[str], AbstractContextManager[Advance]]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from worker.engine.interface import BadCheckpointError
 from worker.weights.gguf.dense_fields import (
     arcee_fields,
     cohere2_fields,
@@ -106,3 +107,15 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 """Architectures by their names in `general.architecture`."""
 MIXTRAL = Architecture("mixtral", llama_fields, PAIRED)
 """Network of files of the architecture `llama` that have experts."""
+
+
+def find_architecture(file: GgufFile) -> Architecture:
+    """Return the architecture of a file; raise `BadCheckpointError` if it is not converted."""
+    found = ARCHITECTURES.get(file.architecture)
+    if found is None:
+        known = ", ".join(sorted(ARCHITECTURES))
+        raise BadCheckpointError(
+            f"GGUF files of the architecture {file.architecture!r} are not converted (converted "
+            f"are {known}): take the model as safetensors"
+        )
+    return MIXTRAL if found.model_type == "llama" and file.get("expert_count") else found

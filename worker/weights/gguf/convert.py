@@ -23,7 +23,7 @@ from transformers.integrations.gguf.gguf_tokenizer_mapping import (
 
 from worker.engine.checkpoint.files import WEIGHTS, Checkpoint, name_some
 from worker.engine.interface import BadCheckpointError
-from worker.weights.gguf.architectures import ARCHITECTURES, MIXTRAL, Architecture
+from worker.weights.gguf.architectures import Architecture, find_architecture
 from worker.weights.gguf.fields import size_fields
 from worker.weights.gguf.file import GgufFile, first_part, read_gguf
 from worker.weights.gguf.names import Source, TensorNames, unused_tensors
@@ -38,7 +38,7 @@ class Conversion:
         """Read the header; raise `BadCheckpointError` for what is not, or not wholly, converted."""
         self._file = file
         self._gguf = read_gguf(file)
-        self._architecture = _architecture(self._gguf)
+        self._architecture = find_architecture(self._gguf)
         self.config = _make_config(self._gguf, self._architecture)
         self._shapes = _shapes(self.config)
         self._sources = self._check_tensors()
@@ -100,17 +100,6 @@ class Conversion:
             values = transform(name, values, config, self._architecture.transforms)
             tensor = torch.from_numpy(np.ascontiguousarray(values).reshape(self._shapes[name]))
             yield name, tensor.to(dtype)
-
-
-def _architecture(file: GgufFile) -> Architecture:
-    found = ARCHITECTURES.get(file.architecture)
-    if found is None:
-        known = ", ".join(sorted(ARCHITECTURES))
-        raise BadCheckpointError(
-            f"GGUF files of the architecture {file.architecture!r} are not converted (converted "
-            f"are {known}): take the model as safetensors"
-        )
-    return MIXTRAL if found.model_type == "llama" and file.get("expert_count") else found
 
 
 def _make_config(file: GgufFile, architecture: Architecture) -> Any:

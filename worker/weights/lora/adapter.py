@@ -67,9 +67,7 @@ class Adapter:
 def read_adapter(folder: Path) -> Adapter:
     """Read an adapter; raise `BadCheckpointError` for one that is not whole, or not merged."""
     checkpoint = Checkpoint.of_folder(folder)
-    config = checkpoint.read_json(ADAPTER)
-    for problem in find_problems(config):
-        raise BadCheckpointError(problem)
+    config = _read_config(checkpoint)
     if WEIGHTS not in checkpoint.sizes:
         kind = (
             "pickled weights, which could run code"
@@ -87,6 +85,31 @@ def read_adapter(folder: Path) -> Adapter:
         is_transposed=bool(config.get("fan_in_fan_out")),
         tensors=tensors,
     )
+
+
+def read_small_adapter(checkpoint: Checkpoint) -> Adapter:
+    """Read an adapter of the hub, of whose weights only the name is known.
+
+    Raises `BadCheckpointError` for one that is not whole, or not merged.
+    """
+    config = _read_config(checkpoint)
+    if WEIGHTS not in checkpoint.sizes:
+        raise BadCheckpointError(f"the adapter has no {WEIGHTS}")
+    return Adapter(
+        folder=checkpoint.folder,
+        base=str(config["base_model_name_or_path"]),
+        updates={},
+        replacements={},
+        is_transposed=False,
+        tensors={},
+    )
+
+
+def _read_config(checkpoint: Checkpoint) -> dict[str, Any]:
+    config = checkpoint.read_json(ADAPTER)
+    for problem in find_problems(config):
+        raise BadCheckpointError(problem)
+    return config
 
 
 def find_problems(config: Mapping[str, Any]) -> Iterator[str]:

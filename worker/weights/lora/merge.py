@@ -10,25 +10,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from worker.engine.checkpoint.files import CONFIG, INDEX, Checkpoint
-from worker.engine.checkpoint.quantizations import find_quantization
-from worker.engine.checkpoint.weight_files import read_files, read_tensors
-from worker.engine.interface import BadCheckpointError
-from worker.weights.lora.adapter import WEIGHTS, Adapter, find_places
-
-_OF_TEXT = ("tokenizer", "chat_template", "special_tokens_map", "vocab", "merges", "added_tokens")
-"""Beginnings of the names of files that an adapter may bring for its base model's."""
-
-
-def check_merge(adapter: Adapter, base: Checkpoint) -> dict[str, str]:
-    """Return where each tensor of the adapter belongs; raise `BadCheckpointError` if it cannot."""
-    found = find_quantization(base.read_json(CONFIG), {})
-    if found is not None:
-        raise BadCheckpointError(
-            f"its base model is quantised ({found.name}); an adapter is merged into full weights: "
-            "name those in adapter_config.json (base_model_name_or_path)"
-        )
-    return find_places(adapter, read_tensors(base))
+from worker.engine.checkpoint.files import INDEX, Checkpoint
+from worker.engine.checkpoint.weight_files import read_files
+from worker.weights.lora.adapter import WEIGHTS, Adapter
+from worker.weights.lora.base import OF_TEXT, check_merge
 
 
 def merge(adapter: Adapter, base: Checkpoint, folder: Path) -> None:
@@ -41,7 +26,7 @@ def merge(adapter: Adapter, base: Checkpoint, folder: Path) -> None:
             save_file(merged, folder / name, {"format": "pt"})
     for source in (base.folder, adapter.folder):
         for file in source.iterdir():
-            is_text = file.name.startswith(_OF_TEXT)
+            is_text = file.name.startswith(OF_TEXT)
             if file.is_file() and (is_text or (source == base.folder and _is_config(file.name))):
                 shutil.copy(file, folder / file.name)
     for path in folder.iterdir():

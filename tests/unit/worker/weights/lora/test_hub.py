@@ -15,6 +15,7 @@ from tests.unit.worker.weights.lora.test_merge import CONFIG, QUERY, matrices, p
 from tests.unit.worker.weights.test_fetch import show_nothing
 from worker.weights.errors import WeightsError
 from worker.weights.fetch import prepare_weights
+from worker.weights.judge import judge
 
 
 def test_an_adapter_is_fetched_and_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,8 +32,11 @@ def test_an_adapter_is_fetched_and_merged(tmp_path: Path, monkeypatch: pytest.Mo
     weights = locate_weights(settings)
 
     with serving(monkeypatch) as paths:
+        before_download = judge(settings)
         prepare_weights(settings, weights, show_nothing)
 
+    assert before_download.faults == []
+    assert before_download.facts["num_weights"] > 0
     name = f"{QUERY}.weight"
     before = load_file(base / "model.safetensors")[name]
     after = load_file(weights.folder / "model.safetensors")[name]

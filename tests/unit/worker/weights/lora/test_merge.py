@@ -170,6 +170,19 @@ def test_an_adapter_keeps_its_name_and_brings_its_template(base: Path, tmp_path:
     assert judge(settings).faults == []
 
 
+def test_the_template_of_an_adapter_counts_before_the_merge(base: Path, tmp_path: Path) -> None:
+    bare = Path(shutil.copytree(base, tmp_path / "bare"))
+    for name in ("chat_template.jinja", "tokenizer_config.json"):
+        (bare / name).unlink(missing_ok=True)
+    adapter = write_adapter(tmp_path / "adapter", bare, matrices(QUERY, 64, 64))
+    settings = settings_of(adapter, tmp_path)
+    assert [fault.check for fault in judge(settings).faults] == ["chat_template"]
+
+    (adapter / "chat_template.jinja").write_text("{{ messages }}")
+
+    assert judge(settings).faults == []
+
+
 def test_an_adapter_that_was_trained_further_is_merged_anew(base: Path, tmp_path: Path) -> None:
     adapter = write_adapter(tmp_path / "adapter", base, matrices(QUERY, 64, 64))
     settings = settings_of(adapter, tmp_path)
