@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.engine.checkpoint.adapter import ADAPTER, find_adapter
+from worker.engine.checkpoint.alike import find_lacking_tensors
 from worker.engine.checkpoint.config_json import (
     find_bad_config,
     find_missing_config,
@@ -17,7 +18,6 @@ from worker.engine.checkpoint.config_json import (
 from worker.engine.checkpoint.families import find_refused_family
 from worker.engine.checkpoint.files import CONFIG, Checkpoint
 from worker.engine.checkpoint.kinds import find_other_kind
-from worker.engine.checkpoint.layers import find_lacking_layers
 from worker.engine.checkpoint.tokenizer import find_bad_template, find_bad_tokenizer
 from worker.engine.checkpoint.weight_files import find_damaged_files, find_missing_files
 from worker.engine.interface import BadCheckpointError
@@ -44,7 +44,7 @@ NETWORK_CHECKS: tuple[tuple[str, Find], ...] = (
     ("quantization", find_unread_quantization),
     ("files", find_missing_files),
     ("headers", find_damaged_files),
-    ("tensors", find_lacking_layers),
+    ("tensors", find_lacking_tensors),
 )
 """Checks of the network alone, in the order of their reports."""
 TEXT_CHECKS: tuple[tuple[str, Find], ...] = (

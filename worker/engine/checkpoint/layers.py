@@ -14,7 +14,7 @@ from worker.engine.checkpoint.quantizations import find_quantization
 from worker.engine.checkpoint.weight_files import read_tensors
 from worker.engine.interface import BadCheckpointError
 
-_LAYER = re.compile(r"^(.*?\b(?:layers|h|blocks))\.(\d+)\.(.+)$")
+LAYER = re.compile(r"^(.*?\b(?:layers|h|blocks))\.(\d+)\.(.+)$")
 _EXPERT = re.compile(r"^(.*\bexperts)\.(\d+)\.(.+)$")
 _MIN_LAYERS = 4
 
@@ -31,16 +31,21 @@ def find_lacking_layers(checkpoint: Checkpoint, config: Mapping[str, Any]) -> It
         tensors = read_tensors(checkpoint)
     except BadCheckpointError:  # reported by the check of the files
         return
-    lacking = [name for stack in _stacks(_EXPERT, tensors).items() for name in _experts(*stack)]
+    lacking = [
+        name for stack in split_stacks(_EXPERT, tensors).items() for name in _experts(*stack)
+    ]
     text = config.get("text_config") or config
     # With shared keys, the last layers have none of their own.
     if not lacking and not text.get("num_kv_shared_layers"):
-        lacking = [name for stack in _stacks(_LAYER, tensors).items() for name in _layers(*stack)]
+        lacking = [
+            name for stack in split_stacks(LAYER, tensors).items() for name in _layers(*stack)
+        ]
     if lacking:
         yield f"it lacks {name_some(lacking, 'tensors')}, unlike its other layers or experts"
 
 
-def _stacks(pattern: re.Pattern[str], names: Iterable[str]) -> Stacks:
+def split_stacks(pattern: re.Pattern[str], names: Iterable[str]) -> Stacks:
+    """Return the tensors whose names match a pattern of stack, number and rest of the name."""
     stacks: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
     for name in names:
         if match := pattern.match(name):

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from worker.engine.checkpoint.files import INDEX, WEIGHTS, Checkpoint, name_some
@@ -65,6 +66,15 @@ def read_files(checkpoint: Checkpoint) -> list[str]:
     if INDEX in checkpoint.sizes:
         return sorted(set(_weight_map(checkpoint).values()) & checkpoint.sizes.keys())
     return [WEIGHTS] if WEIGHTS in checkpoint.sizes else []
+
+
+def weight_files_of(folder: Path) -> list[str]:
+    """Return the names of the safetensors files in a folder that are read; without an index, all.
+
+    A folder may have its weights twice, in files that no index names.
+    """
+    checkpoint = Checkpoint.of_folder(folder)
+    return read_files(checkpoint) or checkpoint.weight_files
 
 
 def read_tensors(checkpoint: Checkpoint) -> dict[str, TensorHeader]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.sparse_weights import llama_shapes, write_sparse
+from bench.refusals.sparse_weights import llama_shapes, write_sparse
 from worker.engine.checkpoint.examine import examine
 from worker.engine.checkpoint.files import Checkpoint
 

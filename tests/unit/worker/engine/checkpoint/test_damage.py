@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sparse_weights import llama_shapes, write_header, write_sparse
+from bench.refusals.sparse_weights import llama_shapes, write_header, write_sparse
 from worker.engine.checkpoint.examine import examine
 from worker.engine.checkpoint.files import Checkpoint
 

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
+
+from worker.engine.checkpoint.headers import ITEM_BITS
 
 Shapes = Mapping[str, Sequence[int]]
 
 _SHARD_BYTES = 5 << 30
-_ITEM_BYTES = 2
 
 
 def llama_shapes(num_layers: int, size: int = 8192, wide: int = 28_672) -> dict[str, list[int]]:
@@ -32,16 +34,23 @@ def llama_shapes(num_layers: int, size: int = 8192, wide: int = 28_672) -> dict[
     return shapes | {f"{name}.weight": shape for name, shape in ends.items()}
 
 
-def write_sparse(folder: Path, shapes: Shapes, *, dtype: str = "BF16") -> list[Path]:
-    """Write shards of at most 5 GiB and their index; return the shards."""
+def write_sparse(
+    folder: Path, shapes: Shapes, *, dtype: str = "BF16", dtypes: Mapping[str, str] | None = None
+) -> list[Path]:
+    """Write shards of at most 5 GiB and their index; return the shards.
+
+    `dtypes` are the types of tensors whose names end so; all others have `dtype`.
+    """
     shards: list[dict[str, dict[str, object]]] = [{}]
     end = 0
     for name, shape in shapes.items():
-        size = _num_bytes(shape)
+        kinds = (kind for end, kind in (dtypes or {}).items() if name.endswith(end))
+        kind = next(kinds, dtype)
+        size = prod(shape) * ITEM_BITS[kind] // 8
         if shards[-1] and end + size > _SHARD_BYTES:
             shards.append({})
             end = 0
-        shards[-1][name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + size]}
+        shards[-1][name] = {"dtype": kind, "shape": shape, "data_offsets": [end, end + size]}
         end += size
     files = [
         folder / f"model-{number:05}-of-{len(shards):05}.safetensors"
@@ -62,10 +71,3 @@ def write_header(file: Path, tensors: Mapping[str, Mapping[str, object]]) -> Non
     with file.open("wb") as opened:
         opened.write(len(text).to_bytes(8, "little") + text)
         opened.truncate(8 + len(text) + max(ends, default=0))
-
-
-def _num_bytes(shape: Sequence[int]) -> int:
-    total = _ITEM_BYTES
-    for length in shape:
-        total *= length
-    return total
