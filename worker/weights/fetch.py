@@ -15,7 +15,8 @@ from models.settings import Settings
 from worker.engine.checkpoint.examine import examine
 from worker.engine.checkpoint.files import Checkpoint
 from worker.engine.interface import BadCheckpointError, UnsupportedModelError
-from worker.engine.transformers.backend import uses_openvino
+from worker.engine.transformers.backend import wants_openvino
+from worker.engine.transformers.model.preview.network_check import check_network, read_config
 from worker.engine.transformers.openvino.forward import GraphError, prepare_network
 from worker.engine.transformers.openvino.store import is_converted
 from worker.process.engine_config import engine_config
@@ -62,13 +63,14 @@ def prepare_graph(settings: Settings, weights: Weights, step: Step) -> None:
         return
     config = engine_config(settings, weights.folder)
     try:
-        is_for_openvino = uses_openvino(config)
+        is_for_openvino = wants_openvino(config)
         if is_for_openvino and is_converted(config):
             return
         checkpoint = Checkpoint.of_folder(weights.folder, other_template=settings.chat_template)
         for fault in examine(checkpoint):
             raise BadCheckpointError(fault.problem)
-        if not is_for_openvino:
+        obstacle = check_network(checkpoint, read_config(checkpoint), config)
+        if obstacle or not is_for_openvino:
             return
         with step("converting for this CPU"):
             prepare_network(config)

@@ -10,22 +10,28 @@ from models.settings import Settings
 from worker.engine.checkpoint.examine import Fault
 from worker.engine.checkpoint.files import CONFIG, Checkpoint
 from worker.engine.checkpoint.headers import ITEM_BITS
-from worker.engine.checkpoint.quantizations import find_quantization
+from worker.engine.checkpoint.quantizations import Quantization, find_quantization
 from worker.engine.checkpoint.tokenizer import read_added_tokens, read_template
 from worker.engine.checkpoint.weight_files import read_files, read_tensors
-from worker.engine.interface import BadCheckpointError, ModelTooLargeError, UnsupportedModelError
-from worker.engine.transformers.backend import uses_openvino
+from worker.engine.interface import (
+    BadCheckpointError,
+    EngineConfig,
+    ModelTooLargeError,
+    UnsupportedModelError,
+)
+from worker.engine.transformers.backend import wants_openvino
 from worker.engine.transformers.device import resolve_device, resolve_dtype
 from worker.engine.transformers.model.memory import check_fits, free_bytes
-from worker.engine.transformers.model.network_check import check_network
+from worker.engine.transformers.model.preview.estimate import Footprint, expected_bytes
+from worker.engine.transformers.model.preview.network_check import check_network, read_config
+from worker.engine.transformers.model.quantized.footprint import footprint
 from worker.engine.transformers.text_config import text_config_name
 from worker.process.engine_config import engine_config
 
 _NAMES: dict[type[Exception], str] = {BadCheckpointError: "tensors", ModelTooLargeError: "memory"}
 """Names of the checks that raise these errors."""
 _DTYPE_BITS = {"float64": 64, "float32": 32, "float16": 16, "bfloat16": 16}
-_COMPRESSED_BITS = {"int8": 8.8, "int4": 5.6}
-"""Bits of a weight in OpenVINO, scales and zero points included."""
+_COMPRESSED = ("int8", "int4")
 
 
 def describe_network(
@@ -33,10 +39,15 @@ def describe_network(
 ) -> tuple[list[Fault], dict[str, Any]]:
     """Return the faults that building the network shows, and facts about it by name."""
     faults: list[Fault] = []
-    facts = _text_facts(checkpoint) | _memory_facts(checkpoint, settings)
+    facts: dict[str, Any] = {}
+    config = engine_config(settings, checkpoint.folder)
     try:
-        facts |= _config_facts(check_network(checkpoint))
-        is_openvino = uses_openvino(engine_config(settings, checkpoint.folder))
+        is_for_openvino = wants_openvino(config)
+        facts = _text_facts(checkpoint) | _memory_facts(checkpoint, config, is_for_openvino)
+        model_config = read_config(checkpoint)
+        facts |= _config_facts(model_config)
+        is_openvino = not check_network(checkpoint, model_config, config) and is_for_openvino
+        facts |= _memory_facts(checkpoint, config, is_openvino)
         facts["forward"] = "openvino" if is_openvino else "torch"
         check_fits(facts["weights_bytes"], facts["cache_bytes"], facts["free_bytes"])
     except (UnsupportedModelError, ModelTooLargeError) as error:
@@ -68,23 +79,42 @@ def _text_facts(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _memory_facts(checkpoint: Checkpoint, settings: Settings) -> dict[str, Any]:
-    device = resolve_device(settings.device)
-    dtype = resolve_dtype(settings.dtype, device)
+def _memory_facts(
+    checkpoint: Checkpoint, config: EngineConfig, is_openvino: bool
+) -> dict[str, Any]:
+    device = resolve_device(config.device)
+    dtype = resolve_dtype(config.dtype, device)
     found = find_quantization(checkpoint.read_json(CONFIG), {})
     num_weights, stored_bytes = _sizes(checkpoint)
-    bits = _COMPRESSED_BITS.get(settings.dtype, 8 * dtype.itemsize)
-    is_packed = found is not None and found.support == "packed"
+    weights = _footprint(checkpoint, found, num_weights, stored_bytes)
     return {
         "device": device.type,
         "quantization": found.name if found else None,
-        "dtype": settings.dtype if settings.dtype in _COMPRESSED_BITS else _name_of(dtype),
+        "dtype": config.dtype if config.dtype in _COMPRESSED else _name_of(dtype),
         "num_weights": num_weights,
         "stored_bytes": stored_bytes,
-        "weights_bytes": stored_bytes if is_packed else int(num_weights * bits / 8),
-        "cache_bytes": 0 if device.type == "cuda" else int(settings.kv_cache_gib * 2**30),
+        "weights_bytes": expected_bytes(weights, config, in_openvino=is_openvino),
+        "cache_bytes": 0 if device.type == "cuda" else config.kv_cache_bytes,
         "free_bytes": free_bytes(device),
     }
+
+
+def _footprint(
+    checkpoint: Checkpoint, found: Quantization | None, num_weights: int, stored_bytes: int
+) -> Footprint:
+    """Return the weights; of a model on the hub by the sizes of its files alone."""
+    if checkpoint.is_fetched:
+        return footprint(checkpoint.folder)
+    config = checkpoint.read_json(CONFIG)
+    num_layers = (config.get("text_config") or config).get("num_hidden_layers") or 0
+    if found is not None and found.support == "packed":
+        return Footprint(
+            num_plain=0,
+            num_layers=num_layers,
+            quantized_bytes=stored_bytes,
+            level_bytes=stored_bytes,
+        )
+    return Footprint(num_plain=num_weights, num_layers=num_layers)
 
 
 def _sizes(checkpoint: Checkpoint) -> tuple[int, int]:

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from worker.engine.checkpoint.files import Checkpoint
 from worker.engine.cpu_cores import num_cores
 from worker.engine.image_features import PromptImages
 from worker.engine.interface import EngineConfig, PromptImage, UnsupportedModelError
-from worker.engine.transformers.backend import find_openvino_setting, uses_openvino
+from worker.engine.transformers.backend import find_openvino_setting, wants_openvino
 from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.batch.packing import pack
 from worker.engine.transformers.batch.state_blocks import StateSlots
 from worker.engine.transformers.forward import Forward
 from worker.engine.transformers.malloc import keep_freed_memory
-from worker.engine.transformers.model.checkpoint import check_folder
+from worker.engine.transformers.model.preview.checkpoint import check_folder
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +95,11 @@ def load_forward(config: EngineConfig) -> Forward:
     """
     if not config.has_random_weights:
         check_folder(config.folder)
-    if not uses_openvino(config):
+    obstacle = _find_obstacle(config)
+    if not wants_openvino(config):
+        return _load_torch_forward(config)
+    if obstacle:
+        logger.warning("computing in torch: %s", obstacle)
         return _load_torch_forward(config)
     # Imported here, because each backend loads libraries that the other does not need.
     from worker.engine.transformers.openvino.forward import GraphError, load_openvino_forward
@@ -106,6 +111,23 @@ def load_forward(config: EngineConfig) -> Forward:
             raise UnsupportedModelError(f"OpenVINO cannot compute it: {error}") from error
         logger.warning("computing in torch: %s", error)
         return _load_torch_forward(config)
+
+
+def _find_obstacle(config: EngineConfig) -> str:
+    """Return why torch computes the network though OpenVINO is preferred, or an empty string.
+
+    Raises `UnsupportedModelError` for a network that neither computes.
+    """
+    if wants_openvino(config) and config.image_sample is None:
+        from worker.engine.transformers.openvino.store import is_converted
+
+        # It was checked then; transformers is slow to import.
+        if is_converted(config):
+            return ""
+    from worker.engine.transformers.model.preview.network_check import check_network, read_config
+
+    checkpoint = Checkpoint.of_folder(config.folder)
+    return check_network(checkpoint, read_config(checkpoint), config)
 
 
 def _load_torch_forward(config: EngineConfig) -> Forward:

@@ -20,6 +20,7 @@ from worker.engine.transformers.batch.blocks import BlockPool
 from worker.engine.transformers.batch.chunk import Chunk
 from worker.engine.transformers.model.layer_probe import probe_layers
 from worker.engine.transformers.model.layer_types import two_way_layers
+from worker.engine.transformers.model.preview.dry_run import activations_device
 from worker.engine.transformers.torch_forward.attention import (
     NO_KEYS,
     AttentionOptions,
@@ -149,12 +150,13 @@ def _make_sequence(length: int, vocab_size: int) -> Sequence:
 
 @torch.inference_mode()
 def _compute_logits_alone(model: Any, tokens: list[int], attention: PlainAttention) -> Tensor:
+    device = activations_device(model)
     output = model(
-        input_ids=torch.tensor([tokens], device=model.device),
-        position_ids=torch.arange(len(tokens), device=model.device)[None],
+        input_ids=torch.tensor([tokens], device=device),
+        position_ids=torch.arange(len(tokens), device=device)[None],
         use_cache=False,
         # As a tensor: for a number, Gemma 4 would drop queries before its last layers.
-        logits_to_keep=torch.tensor([len(tokens) - 1], device=model.device),
+        logits_to_keep=torch.tensor([len(tokens) - 1], device=device),
         paged=attention,
     )
     logits: Tensor = output.logits[0, -1]

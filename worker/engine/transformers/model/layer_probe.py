@@ -13,6 +13,7 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from worker.engine.interface import UnsupportedModelError
+from worker.engine.transformers.model.preview.dry_run import activations_device
 from worker.engine.transformers.text_config import text_config_name
 from worker.engine.transformers.torch_forward.attention import (
     ALL_KEYS,
@@ -45,10 +46,11 @@ def probe_layers(model: Any) -> dict[int, LayerShape]:
     name = text_config_name(model.config)
     model.set_attn_implementation({name: _NAME})
     try:
+        device = activations_device(model)
         model(
-            input_ids=torch.tensor(_TOKENS, device=model.device),
+            input_ids=torch.tensor(_TOKENS, device=device),
             use_cache=False,
-            logits_to_keep=torch.tensor([1], device=model.device),
+            logits_to_keep=torch.tensor([1], device=device),
         )
     finally:
         model.set_attn_implementation({name: ATTENTION_NAME})

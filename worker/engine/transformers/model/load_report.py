@@ -7,9 +7,17 @@ has no place for: a folder in a foreign format, or one with a file missing, woul
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
+
 from worker.engine.checkpoint.files import name_some
 from worker.engine.interface import BadCheckpointError
 
+CONFIG_ERRORS = (
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError),
+    *(RuntimeError, StrictDataclassError, TypeError, ValueError),
+)
+"""Errors of transformers for a configuration that it does not understand."""
+_MAX_MESSAGE = 300
 # Buffers that older checkpoints contain and networks compute by themselves.
 _COMPUTED_BUFFERS = ("inv_freq", "masked_bias", "attn.bias", "position_ids", "causal_mask")
 
@@ -32,5 +40,11 @@ def check_loaded(report: Mapping[str, Any], parameters: Collection[str]) -> None
     if surplus:
         raise BadCheckpointError(f"the network has no place for {name_some(surplus, 'tensors')}")
     if report.get("mismatched_keys"):
-        names = sorted(str(key) for key in report["mismatched_keys"])
+        names = sorted(name for name, *_shapes in report["mismatched_keys"])
         raise BadCheckpointError(f"the shapes differ of {name_some(names, 'tensors')}")
+
+
+def one_line(error: BaseException) -> str:
+    """Return the type and message of an error in one line of at most 300 characters."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= _MAX_MESSAGE else f"{text[: _MAX_MESSAGE - 1]}…"

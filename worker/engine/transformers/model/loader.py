@@ -7,30 +7,21 @@ from contextlib import suppress
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import AutoConfig
 
-from worker.engine.checkpoint.files import Checkpoint
 from worker.engine.interface import BadCheckpointError, EngineConfig, UnsupportedModelError
 from worker.engine.transformers.device import resolve_device, resolve_dtype
-from worker.engine.transformers.model.load_report import check_loaded
+from worker.engine.transformers.model.load_report import CONFIG_ERRORS, check_loaded, one_line
 from worker.engine.transformers.model.memory import check_fits, free_bytes
+from worker.engine.transformers.model.preview.estimate import torch_bytes
 from worker.engine.transformers.model.quantized.footprint import footprint
 from worker.engine.transformers.model.quantized.formats import folder_format
 from worker.engine.transformers.model.quantized.load import load_quantized, move_packed
-from worker.engine.transformers.model.skeleton import check_tensors
-from worker.engine.transformers.text_config import text_config_name
+from worker.engine.transformers.text_config import network_loader, text_config_name
 from worker.engine.transformers.torch_forward.attention import ATTENTION_NAME, register_attention
 from worker.engine.transformers.torch_forward.fused_norm import fuse_norms
 from worker.engine.transformers.torch_forward.quantize import quantize_linear_layers
-
-CONFIG_ERRORS = (
-    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError),
-    *(RuntimeError, StrictDataclassError, TypeError, ValueError),
-)
-"""Errors of transformers for a configuration that it does not understand."""
-_MAX_MESSAGE = 300
 
 
 def load_model(config: EngineConfig) -> Any:
@@ -44,8 +35,7 @@ def load_model(config: EngineConfig) -> Any:
     # On a GPU the KV cache is sized after loading, by the memory that the weights leave.
     cache_bytes = 0 if device.type == "cuda" else config.kv_cache_bytes
     weights = footprint(config.folder)
-    weights_bytes = weights.num_bytes(dtype.itemsize)
-    check_fits(weights_bytes, cache_bytes, free_bytes(device))
+    check_fits(torch_bytes(weights, config), cache_bytes, free_bytes(device))
     if weights.num_quantized and config.dtype == "int8":
         raise UnsupportedModelError("its weights are quantised already: set ANTIPHON_DTYPE=auto")
     model = load_network(config, dtype, device)
@@ -65,7 +55,7 @@ def load_network(config: EngineConfig, dtype: torch.dtype, device: torch.device)
     """Load the network from transformers, with the language model's attention replaced by ours.
 
     Raises `UnsupportedModelError` if transformers cannot load it, and `BadCheckpointError` if the
-    weights are not whole.
+    weights are not whole; `check_network` tells most of both before weights are read.
     """
     register_attention()
     try:
@@ -98,7 +88,6 @@ def _instantiate(config: EngineConfig, model_config: Any, dtype: torch.dtype) ->
     attention = {text_config_name(model_config): ATTENTION_NAME}
     if config.has_random_weights:
         return loader.from_config(model_config, dtype=dtype, attn_implementation=attention)
-    check_tensors(Checkpoint.of_folder(config.folder), loader, model_config)
     settings = {
         "dtype": dtype,
         "attn_implementation": attention,
@@ -119,14 +108,3 @@ def _instantiate(config: EngineConfig, model_config: Any, dtype: torch.dtype) ->
         )
     check_loaded(report, model.state_dict().keys())
     return model
-
-
-def network_loader(config: Any) -> Any:
-    """Return the class of transformers that loads networks with this configuration."""
-    return AutoModelForImageTextToText if text_config_name(config) else AutoModelForCausalLM
-
-
-def one_line(error: BaseException) -> str:
-    """Return the type and message of an error in one line of at most 300 characters."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return text if len(text) <= _MAX_MESSAGE else f"{text[: _MAX_MESSAGE - 1]}…"

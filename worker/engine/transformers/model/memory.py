@@ -12,8 +12,7 @@ from typing import Any
 
 import torch
 
-from worker.engine.checkpoint.files import Checkpoint
-from worker.engine.checkpoint.weight_files import read_files
+from worker.engine.checkpoint.weight_files import weight_files_of
 from worker.engine.interface import ModelTooLargeError
 
 _FULL_TYPES = frozenset({"F64", "F32", "F16", "BF16"})
@@ -104,12 +103,8 @@ def safetensors_header(file: Path) -> dict[str, Any]:
 
 
 def _stored_tensors(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield the type and the size in bytes of each tensor in a folder that is read.
-
-    A folder may have its weights twice, in files that no index names.
-    """
-    checkpoint = Checkpoint.of_folder(folder)
-    for name in read_files(checkpoint) or checkpoint.weight_files:
+    """Yield the type and the size in bytes of each tensor in a folder that is read."""
+    for name in weight_files_of(folder):
         for tensor in safetensors_header(folder / name).values():
             start, end = tensor["data_offsets"]
             yield tensor["dtype"], end - start

@@ -28,6 +28,7 @@ from worker.engine.transformers.model.memory import (
     free_cpu_bytes,
     stored_bytes,
 )
+from worker.engine.transformers.model.preview.estimate import openvino_bytes
 from worker.engine.transformers.model.quantized.footprint import footprint
 from worker.engine.transformers.model.quantized.format import Format
 from worker.engine.transformers.model.quantized.formats import folder_format
@@ -36,7 +37,6 @@ from worker.engine.transformers.openvino.compiled_graph import CompiledGraph
 from worker.engine.transformers.openvino.compress import compress_weights
 from worker.engine.transformers.openvino.network import Network
 from worker.engine.transformers.openvino.precision import (
-    BYTES_PER_WEIGHT,
     Execution,
     Weights,
     choose_execution,
@@ -123,9 +123,7 @@ def load_openvino_forward(
     """
     form = _packed_format(config)
     execution = choose_execution(config, 0 if form is None else form.group_size)
-    kind = weights_of(config)
-    bytes_per_weight = BYTES_PER_WEIGHT[execution.precision if kind == "full" else kind]
-    weights_bytes = footprint(config.folder).num_converted_bytes(bytes_per_weight)
+    weights_bytes = openvino_bytes(footprint(config.folder), config.dtype, execution.precision)
     check_fits(weights_bytes, config.kv_cache_bytes, free_cpu_bytes())
     # Quantized weights are made from the full ones, if those are on disk.
     was_stored = is_converted(config) or is_converted(replace(config, dtype="auto"))

@@ -17,9 +17,6 @@ from worker.engine.transformers.openvino.core import compile_model
 Weights = Literal["full", "int8", "int4"]
 """Type in which weights are kept in memory: as stored in the folder, or in 8 or 4 bits."""
 
-BYTES_PER_WEIGHT = {"f32": 4.0, "bf16": 2.0, "int8": 1.1, "int4": 0.7}
-"""Bytes of a weight in memory, scales and zero points included."""
-
 ACTIVATION_GROUP = 64
 """Activations that share a scale where they are rounded to 8 bits for products with 8-bit
 weights."""

@@ -18,6 +18,7 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
 from worker.engine.interface import UnsupportedModelError
+from worker.engine.transformers.backend import find_obstacle
 from worker.engine.transformers.model.image_placement import ImagePlacement
 from worker.engine.transformers.model.image_positions import has_grid_positions
 from worker.engine.transformers.model.layer_probe import probe_layers
@@ -33,7 +34,6 @@ from worker.engine.transformers.openvino.paged_attention import (
     extensions,
 )
 from worker.engine.transformers.text_config import text_config_name
-from worker.engine.transformers.torch_forward.positions import counts_positions
 
 _TOKENS = (1, 2, 3, 4)
 _POSITIONS = "position_ids"
@@ -81,13 +81,9 @@ def plan_memory(model: Any) -> MemoryPlan:
 
     Raises `UnsupportedModelError` for a model with a layer that `PagedAttention` does not compute.
     """
-    if counts_positions(model):
-        raise UnsupportedModelError("it counts positions itself, which a graph has as constants")
     layers = probe_layers(model)
-    if any(layer.is_capped for layer in layers.values()):
-        raise UnsupportedModelError("its attention uses softcap, which PagedAttention has not")
-    if any(layer.visibility.chunk is not None for layer in layers.values()):
-        raise UnsupportedModelError("its attention uses chunks, which PagedAttention has not")
+    if obstacle := find_obstacle(model, layers.values(), has_images=False):
+        raise UnsupportedModelError(obstacle)
     return MemoryPlan(
         windows={number: layer.visibility.window or 0 for number, layer in layers.items()},
         owners={

@@ -136,7 +136,7 @@ def test_what_only_openvino_has_is_refused_for_a_network_with_states(
 ) -> None:
     saved(WITH_STATES["lfm2"], tmp_path)
 
-    with pytest.raises(UnsupportedModelError, match="not for a network that keeps a state"):
+    with pytest.raises(UnsupportedModelError, match="OpenVINO cannot compute it: it keeps a state"):
         ModelRunner(config_of(tmp_path, **asked))
 
 

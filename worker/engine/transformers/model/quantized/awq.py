@@ -31,6 +31,7 @@ def awq_format(settings: Mapping[str, Any]) -> Format:
         required=(_ZEROS, _SCALES),
         read=_read,
         check=_check,
+        shape=_shape,
         group_size=max(0, int(settings.get("group_size", settings.get("q_group_size", 0)))),
         weights_per_item=8,
     )
@@ -43,6 +44,11 @@ def _check(shapes: Mapping[str, Shape]) -> None:
     expect(shapes[_SCALES], num_groups, eighths * 8, name="scales")
     if num_groups == 0 or num_inputs % num_groups or num_inputs % 2:
         raise ValueError(f"{num_inputs} inputs do not divide into {num_groups} groups")
+
+
+def _shape(shapes: Mapping[str, Shape], _: Mapping[str, Tensor]) -> Shape:
+    num_inputs, eighths = shapes[_LEVELS]
+    return eighths * 8, num_inputs
 
 
 def _read(parts: Mapping[str, Tensor]) -> QuantizedMatrix:

@@ -50,6 +50,8 @@ def compressed_tensors_format(
             ignored=SCALES_OF_ACTIVATIONS,
             read=_read,
             check=_check,
+            shape=_read_shape,
+            small=(_SHAPE,),
             group_size=min(
                 max(0, int(weights.get("group_size") or 0)) for weights in _weights(groups)
             ),
@@ -95,6 +97,10 @@ def _check(shapes: Mapping[str, Shape]) -> None:
     expect(shapes[_SHAPE], 2, name="weight_shape")
     if _ZEROS in shapes and shapes[_ZEROS][-1] != num_groups:
         raise ValueError(f"weight_zero_point has not {num_groups} groups")
+
+
+def _read_shape(_: Mapping[str, Shape], small: Mapping[str, Tensor]) -> Shape:
+    return tuple(small[_SHAPE].tolist())
 
 
 def _read(parts: Mapping[str, Tensor]) -> QuantizedMatrix:

@@ -1,46 +1,22 @@
 """Number of weights in a folder, and the bytes that they will take in memory."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
 from worker.engine.checkpoint.headers import TensorHeader, read_header
+from worker.engine.checkpoint.weight_files import weight_files_of
+from worker.engine.transformers.model.preview.estimate import Footprint
 from worker.engine.transformers.model.quantized.format import (
-    Conversion,
+    StoredWeight,
     num_weights,
     stored_weights,
 )
 from worker.engine.transformers.model.quantized.formats import folder_format
 
-_INT8_BYTES = 1 + 4 / 32
-"""Bytes of a weight in 8 bits with a float32 scale for each 32."""
-
-
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """Weights of a folder."""
-
-    num_plain: int
-    """Weights that are not quantised."""
-    num_quantized: int
-    quantized_bytes: int
-    """Bytes of the quantised weights, with scales and zero points, as they are stored."""
-
-    conversion: Conversion = "packed"
-
-    def num_bytes(self, bytes_per_weight: float) -> int:
-        """Return the bytes of all weights in torch, if a full one takes `bytes_per_weight`."""
-        return int(self.num_plain * bytes_per_weight) + self.quantized_bytes
-
-    def num_converted_bytes(self, bytes_per_weight: float) -> int:
-        """Return the bytes of all weights in OpenVINO, if a full one takes `bytes_per_weight`."""
-        match self.conversion:
-            case "packed":
-                return self.num_bytes(bytes_per_weight)
-            case "int8":
-                converted = self.num_quantized * _INT8_BYTES
-                return int(self.num_plain * bytes_per_weight + converted)
-        return int((self.num_plain + self.num_quantized) * bytes_per_weight)
+_LAYER = re.compile(r"^(.*\b(?:layers|h|blocks)\.\d+)\.")
+_NOT_LINEAR = re.compile(r"experts|visi|visual|embed")
 
 
 def footprint(folder: Path) -> Footprint:
@@ -49,17 +25,39 @@ def footprint(folder: Path) -> Footprint:
     Raises `BadCheckpointError` if a quantised weight lacks a tensor.
     """
     header: dict[str, TensorHeader] = {}
-    for file in folder.glob("*.safetensors"):
-        header |= read_header(file)
+    for name in weight_files_of(folder):
+        header |= read_header(folder / name)
     form = folder_format(folder)
     sizes = {name: prod(entry.shape) for name, entry in header.items()}
+    num_layers = len({match[1] for name in header if (match := _LAYER.match(name))})
     if form is None:
-        return Footprint(sum(sizes.values()), 0, 0)
+        linear = (name for name, entry in header.items() if _is_linear(name, entry))
+        return Footprint(
+            num_plain=sum(sizes.values()),
+            num_layers=num_layers,
+            num_linear=sum(sizes[name] for name in linear),
+        )
     quantized = stored_weights(header, form).values()
     parts = {name for weight in quantized for name in weight.tensors.values()}
+    levels = {weight.tensors[form.levels] for weight in quantized}
     return Footprint(
         num_plain=sum(sizes[name] for name in sizes.keys() - parts),
+        num_layers=num_layers,
         num_quantized=sum(num_weights(header, form, weight) for weight in quantized),
         quantized_bytes=sum(header[name].num_bytes for name in parts),
+        level_bytes=sum(header[name].num_bytes for name in levels),
+        num_scales=sum(_num_scales(header, weight) for weight in quantized),
         conversion=form.conversion,
     )
+
+
+def _is_linear(name: str, entry: TensorHeader) -> bool:
+    is_inside = _LAYER.match(name) and not _NOT_LINEAR.search(name)
+    return len(entry.shape) == 2 and bool(is_inside or name.endswith("lm_head.weight"))
+
+
+def _num_scales(header: Mapping[str, TensorHeader], weight: StoredWeight) -> int:
+    """Return the number of scales of a weight, and of zero points, if it has any."""
+    scales = (name for suffix, name in weight.tensors.items() if "scale" in suffix)
+    has_zeros = any("zero" in suffix for suffix in weight.tensors)
+    return sum(prod(header[name].shape) for name in scales) * (2 if has_zeros else 1)

@@ -55,6 +55,10 @@ class Format:
     """Makes a matrix from tensors by their suffixes. Raises `ValueError` if they do not match."""
     check: Callable[[Mapping[str, Shape]], None]
     """Raises `ValueError` unless shapes by suffix match."""
+    shape: Callable[[Mapping[str, Shape], Mapping[str, Tensor]], Shape]
+    """Returns the shape of a weight for the network, from shapes by suffix and small tensors."""
+    small: tuple[str, ...] = ()
+    """Suffixes of tensors of a few numbers that `shape` needs."""
     optional: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     """Suffixes of tensors without a use here, such as scales of activations."""

@@ -53,6 +53,7 @@ def _format(name: str, scales: str, block: Any) -> Format:
         required=(scales,),
         read=partial(_read, scales_name=scales, block=size),
         check=partial(_check, scales_name=scales, block=size),
+        shape=_shape,
         ignored=SCALES_OF_ACTIVATIONS,
         conversion="full",
         types=frozenset({"F8_E4M3", "F8_E5M2"}),
@@ -61,6 +62,10 @@ def _format(name: str, scales: str, block: Any) -> Format:
 
 def _check(shapes: Mapping[str, Shape], *, scales_name: str, block: Block | None) -> None:
     _blocks(shapes[""], shapes[scales_name], block)
+
+
+def _shape(shapes: Mapping[str, Shape], _: Mapping[str, Tensor]) -> Shape:
+    return shapes[""]
 
 
 def _blocks(weights: Shape, scales: Shape, block: Block | None) -> Block:

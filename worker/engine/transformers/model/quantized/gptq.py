@@ -47,6 +47,7 @@ def gptq_format(settings: Mapping[str, Any]) -> Format:
         optional=(_GROUPS,),
         read=partial(_read, bits=bits, offset=_ZERO_OFFSETS[kind]),
         check=partial(_check, bits=bits),
+        shape=partial(_shape, bits=bits),
         group_size=max(0, int(settings.get("group_size") or 0)),
         weights_per_item=32 // bits,
     )
@@ -62,6 +63,11 @@ def _check(shapes: Mapping[str, Shape], *, bits: int) -> None:
         expect(shapes[_GROUPS], num_inputs, name="g_idx")
     if num_groups == 0 or num_inputs % num_groups:
         raise ValueError(f"{num_inputs} inputs do not divide into {num_groups} groups")
+
+
+def _shape(shapes: Mapping[str, Shape], _: Mapping[str, Tensor], *, bits: int) -> Shape:
+    rows, num_outputs = shapes[_LEVELS]
+    return num_outputs, rows * 32 // bits
 
 
 def _read(parts: Mapping[str, Tensor], *, bits: int, offset: int) -> QuantizedMatrix:

@@ -23,6 +23,7 @@ def mxfp4_format(settings: Mapping[str, Any]) -> Format:
         required=(_SCALES,),
         read=_read,
         check=_check,
+        shape=_shape,
         types=frozenset({"U8"}),
         group_size=_GROUP_SIZE,
         weights_per_item=2,
@@ -36,6 +37,11 @@ def _check(shapes: Mapping[str, Shape]) -> None:
     expect(shapes[_SCALES], *others, name="scales")
     if num_bytes * 2 != _GROUP_SIZE or len(others) != 3:
         raise ValueError(f"it has blocks of shape {list(shapes[_LEVELS])}")
+
+
+def _shape(shapes: Mapping[str, Shape], _: Mapping[str, Tensor]) -> Shape:
+    experts, num_outputs, num_groups, _bytes = shapes[_LEVELS]
+    return experts, num_groups * _GROUP_SIZE, num_outputs
 
 
 def _read(parts: Mapping[str, Tensor]) -> QuantizedMatrix:

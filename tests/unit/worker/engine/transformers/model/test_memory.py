@@ -15,6 +15,7 @@ from worker.engine.transformers.model.memory import (
     stored_bytes,
     stored_dtype,
 )
+from worker.engine.transformers.model.preview.estimate import LAYER_BYTES
 from worker.engine.transformers.model.quantized.footprint import footprint
 from worker.engine.transformers.model_runner import ModelRunner
 
@@ -89,7 +90,7 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded(
         folder=folder, kv_cache_bytes=3 << 30, max_sequences=1, forward=forward, dtype="float32"
     )
 
-    expected = r"need 0\.00 GiB and .* values 3\.00 GiB, but only 1\.00 GiB are free"
+    expected = r"need 0\.0[01] GiB and .* values 3\.00 GiB, but only 1\.00 GiB are free"
     with pytest.raises(ModelTooLargeError, match=expected):
         ModelRunner(config)
 
@@ -113,7 +114,8 @@ def test_openvino_counts_weights_as_it_will_keep_them(
     with pytest.raises(ModelTooLargeError):
         ModelRunner(config)
 
-    assert counted == [int(footprint(folder).num_plain * bytes_per_weight)]
+    weights = int(footprint(folder).num_plain * bytes_per_weight)
+    assert counted[0] - weights in [2 * num_bytes for num_bytes in LAYER_BYTES.values()]
 
 
 def test_random_weights_need_no_more_than_a_config(

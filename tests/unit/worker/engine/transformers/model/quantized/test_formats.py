@@ -11,7 +11,7 @@ from transformers import AutoConfig
 from tests.unit.worker.engine.quantized_networks import KINDS, save_quantized
 from tests.unit.worker.engine.tiny_networks import SIZES, saved
 from worker.engine.interface import BadCheckpointError, EngineConfig, UnsupportedModelError
-from worker.engine.transformers.model.checkpoint import check_folder
+from worker.engine.transformers.model.preview.checkpoint import check_folder
 from worker.engine.transformers.model.quantized.footprint import footprint
 from worker.engine.transformers.model.quantized.formats import find_format
 from worker.engine.transformers.model_runner import load_forward

@@ -1,0 +1,81 @@
+"""Estimate of the memory that the weights of a network take once it is loaded.
+
+`models check` shows it, and each load compares it with what is free.
+"""
+
+from dataclasses import dataclass
+
+from worker.engine.interface import EngineConfig
+from worker.engine.transformers.device import resolve_device, resolve_dtype
+from worker.engine.transformers.model.quantized.format import Conversion
+
+_COMPRESSED_BYTES = {"int8": 1.1, "int4": 0.7}
+"""Bytes of a weight that OpenVINO keeps in fewer bits, scales and zero points included."""
+_MIB = 1 << 20
+LAYER_BYTES = {"bf16": int(2.5 * _MIB), "f32": 4 * _MIB}
+"""Bytes that a layer takes in OpenVINO besides its weights, by the precision of products, as
+measured: nodes of the graph, the kernels compiled for them, and buffers of attention."""
+_INT8_BYTES = 1 + 4 / 32
+"""Bytes of a weight in 8 bits with a float32 scale for each 32."""
+
+
+_SCALE_BYTES = 4
+"""Bytes of a scale, and of a zero point, in OpenVINO, whatever their type in the checkpoint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """Weights of a folder."""
+
+    num_plain: int
+    """Weights that are not quantised."""
+    num_layers: int
+    num_linear: int = 0
+    """Those of `num_plain` in linear layers of the language model, experts left out."""
+    num_quantized: int = 0
+    quantized_bytes: int = 0
+    """Bytes of the quantised weights, with scales and zero points, as they are stored."""
+    level_bytes: int = 0
+    """Bytes of the quantised weights without scales and zero points."""
+    num_scales: int = 0
+    """Number of scales and zero points."""
+    conversion: Conversion = "packed"
+
+    def num_bytes(self, bytes_per_weight: float) -> int:
+        """Return the bytes of all weights in torch, if a full one takes `bytes_per_weight`."""
+        return int(self.num_plain * bytes_per_weight) + self.quantized_bytes
+
+    def num_converted_bytes(self, bytes_per_weight: float) -> int:
+        """Return the bytes of all weights in OpenVINO, if a full one takes `bytes_per_weight`."""
+        plain = self.num_plain * bytes_per_weight
+        match self.conversion:
+            case "packed":
+                return int(plain) + self.level_bytes + _SCALE_BYTES * self.num_scales
+            case "int8":
+                return int(plain + self.num_quantized * _INT8_BYTES)
+        return int(plain + self.num_quantized * bytes_per_weight)
+
+
+def torch_bytes(weights: Footprint, config: EngineConfig) -> int:
+    """Return the bytes of the weights in the torch forward."""
+    dtype = resolve_dtype(config.dtype, resolve_device(config.device))
+    saved = weights.num_linear * (dtype.itemsize - 1) if config.dtype == "int8" else 0
+    return weights.num_bytes(dtype.itemsize) - saved
+
+
+def openvino_bytes(weights: Footprint, dtype: str, precision: str) -> int:
+    """Return the bytes of the weights in OpenVINO, for a setting of `dtype`.
+
+    `precision` is that of products, `f32` or `bf16`.
+    """
+    full = {"f32": 4.0, "bf16": 2.0}[precision]
+    per_weight = _COMPRESSED_BYTES.get(dtype, full)
+    return weights.num_converted_bytes(per_weight) + weights.num_layers * LAYER_BYTES[precision]
+
+
+def expected_bytes(weights: Footprint, config: EngineConfig, *, in_openvino: bool) -> int:
+    """Return the bytes of the weights before a load, which may find another precision faster."""
+    if not in_openvino:
+        return torch_bytes(weights, config)
+    dtype = resolve_dtype(config.dtype, resolve_device(config.device))
+    return openvino_bytes(weights, config.dtype, "f32" if dtype.itemsize == 4 else "bf16")
