@@ -25,8 +25,7 @@ for name, model in json.loads(sys.argv[1]).items():
     told[name] = [fault.problem for fault in faults], libraries
 print(json.dumps(told))
 """
-_WITH_TORCH = {name for name in KINDS if name.split()[0] in ("AWQ", "GPTQ", "W4A16", "FP8")}
-_WITH_TORCH |= {name for name in KINDS if "MXFP4" in name or "GGUF" in name}
+_WITH_TORCH = {name for name in KINDS if "GGUF" in name}
 """Kinds whose headers are read by code that works with torch."""
 
 

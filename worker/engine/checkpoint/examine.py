@@ -18,6 +18,7 @@ from worker.engine.checkpoint.config_json import (
 from worker.engine.checkpoint.families import find_refused_family
 from worker.engine.checkpoint.files import CONFIG, Checkpoint
 from worker.engine.checkpoint.kinds import find_other_kind
+from worker.engine.checkpoint.packed_parts import find_lacking_parts
 from worker.engine.checkpoint.tokenizer import find_bad_template, find_bad_tokenizer
 from worker.engine.checkpoint.weight_files import find_damaged_files, find_missing_files
 from worker.engine.interface import BadCheckpointError
@@ -44,6 +45,7 @@ NETWORK_CHECKS: tuple[tuple[str, Find], ...] = (
     ("quantization", find_unread_quantization),
     ("files", find_missing_files),
     ("headers", find_damaged_files),
+    ("tensors", find_lacking_parts),
     ("tensors", find_lacking_tensors),
 )
 """Checks of the network alone, in the order of their reports."""
