@@ -27,6 +27,8 @@ NODE_MODULES := $(if $(shell command -v npm),$(CLIENTS)/node_modules/.package-lo
 VLLM_VENV := .venv-vllm
 PINS_VLLM := $(UV_COMPILE) -c requirements-torch.txt --override requirements-vllm-overrides.txt \
 	$(addprefix --no-emit-package ,torch openvino openvino-telemetry torchaudio torchcodec torchvision)
+# What is needed besides where `ENGINE=vllm` is given, which tests read from the environment.
+OF_VLLM := $(if $(filter vllm,$(ENGINE)),$(VLLM_VENV)/.installed)
 # The addresses of a running `make up`, unless they are given.
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
@@ -36,7 +38,7 @@ WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: $(VENV)/.runtime $(if $(filter vllm,$(ENGINE)),$(VLLM_VENV)/.installed) ## Start everything; Ctrl-C stops it; ENGINE=vllm
+up: $(VENV)/.runtime $(OF_VLLM) ## Start everything; Ctrl-C stops it; ENGINE=vllm
 	@$(if $(ENGINE),ANTIPHON_ENGINE=$(ENGINE)) exec ./antiphon up
 
 vllm-install: $(VLLM_VENV)/.installed ## Install vLLM and what its workers need in .venv-vllm
@@ -44,7 +46,7 @@ vllm-install: $(VLLM_VENV)/.installed ## Install vLLM and what its workers need 
 test-vllm: $(VLLM_VENV)/.installed ## Run the contract of engines with vLLM, in its environment
 	$(VLLM_VENV)/bin/python -m pytest -W ignore $(or $(T),tests/unit/worker/engine/contract)
 
-test: $(VENV)/.dev $(CLIENTS_VENV)/.installed $(NODE_MODULES) ## Run the tests, or those in T=path
+test: $(VENV)/.dev $(CLIENTS_VENV)/.installed $(NODE_MODULES) $(OF_VLLM) ## Run the tests, or those in T=path; acceptance: ENGINE=vllm
 ifdef T
 	$(BIN)/python -m pytest $(T)
 else

@@ -144,8 +144,9 @@ def weights_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path) -> Iterator[AntiphonServer]:
-    """Start a server with the default weights, shared by all tests."""
-    started = make_in(tmp_path_factory.mktemp("shared") / "data", weights_dir, {})
+    """Start a server with the default weights, shared by all tests; `ENGINE` chooses its engine."""
+    settings = {"engine": os.environ.get("ENGINE", "transformers")}
+    started = make_in(tmp_path_factory.mktemp("shared") / "data", weights_dir, settings)
     started.start()
     yield started
     assert started.stop() == 0

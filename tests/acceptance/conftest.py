@@ -17,8 +17,8 @@ def make_server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Make
 
     def make(**settings: str) -> AntiphonServer:
         settings = {"engine": "scripted", **settings}
-        is_real = settings["engine"] == "transformers"
-        weights = request.getfixturevalue("weights_dir") if is_real else None
+        is_scripted = settings["engine"] == "scripted"
+        weights = None if is_scripted else request.getfixturevalue("weights_dir")
         made.append(make_in(tmp_path / f"data-{len(made)}", weights, settings))
         made[-1].start()
         return made[-1]

@@ -16,6 +16,8 @@ from tests.polling import eventually
 
 ROOT = Path(__file__).parents[2]
 START_S = 90.0
+VLLM_START_S = 300.0
+"""Seconds for workers that first import vLLM."""
 STOP_S = 40.0
 
 
@@ -35,6 +37,7 @@ class AntiphonServer:
             "ANTIPHON_PORT": str(self.port),
             **{f"ANTIPHON_{name.upper()}": value for name, value in settings.items()},
         }
+        self.start_s = VLLM_START_S if settings.get("engine") == "vllm" else START_S
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -47,7 +50,7 @@ class AntiphonServer:
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
             )
-        self.wait_for(lambda: "Ctrl-C stops" in self.output, START_S)
+        self.wait_for(lambda: "Ctrl-C stops" in self.output, self.start_s)
 
     @property
     def output(self) -> str:
