@@ -19,7 +19,7 @@ import typer
 from bench.engines.shapes import SHAPES
 from bench.peers.goals import ratios
 from bench.peers.measure import PeerResult, Plan, measure
-from bench.peers.peer import Isa, Peer, Precision, Setup
+from bench.peers.peer import Isa, Load, Peer, Precision, Setup
 from bench.peers.servers.llama_cpp import LlamaCpp
 from bench.peers.servers.openvino_genai import OpenVinoGenAi
 from bench.peers.servers.ours import Antiphon, AntiphonWithVllm
@@ -48,6 +48,9 @@ def main(  # noqa: PLR0913 - the options of a command line
     num_tokens: Annotated[int, typer.Option(min=8, help="Of each answer.")] = 64,
     precision: Annotated[list[Precision], typer.Option(help="May be given again.")] = _PRECISIONS,
     streams: Annotated[list[int], typer.Option(min=1, help="May be given again.")] = _COUNTS,
+    half_by_schema: Annotated[
+        bool, typer.Option(help="Again with half of the streams held to a JSON schema.")
+    ] = False,
     only: Annotated[str, typer.Option(help=f"Names with a comma between: {_NAMES}.")] = "",
     threads: Annotated[int, typer.Option(min=1, help="Of each.")] = os.cpu_count() or 1,
     isa: Annotated[Isa, typer.Option(help="Hold those to AVX2 that can be held.")] = Isa.NATIVE,
@@ -63,7 +66,10 @@ def main(  # noqa: PLR0913 - the options of a command line
     folder = weights.resolve()
     if random_weights:
         folder = random_folder(random_weights, folder, folder.parent)
-    plan = Plan(counts=streams, rounds=rounds, num_tokens=num_tokens, seeds=itertools.count())
+    loads = [Load(count) for count in streams]
+    if half_by_schema:
+        loads += [Load(count, -(-count // 2)) for count in streams]
+    plan = Plan(loads=loads, rounds=rounds, num_tokens=num_tokens, seeds=itertools.count())
     found: list[PeerResult] = []
     for one_precision in precision:
         setup = Setup(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.peers.measure import PeerResult
-from bench.peers.peer import Precision
+from bench.peers.peer import Load, Precision
 from bench.report import Goal, Measure
 
 _ALL = (1, 8, 32)
@@ -19,6 +19,10 @@ class Comparison:
     theirs: Precision
     least: Mapping[int, float] = field(default_factory=dict)
     """Least ratio, by the number of streams; a ratio without a goal is still published."""
+    least_constrained: float | None = None
+    """The same where some of the streams are held to a schema."""
+    side: str = ""
+    """Name of our side, if it is not the usual one."""
 
 
 _SAME: Mapping[str, Mapping[int, float]] = {
@@ -29,6 +33,8 @@ _SAME: Mapping[str, Mapping[int, float]] = {
 }
 """Least ratios, by peer and number of streams, in every precision that both have."""
 _OF_LLAMA_CPP_INT4 = {1: 0.9, 8: 1.5, 32: 2}
+_WITH_VLLM: Mapping[int, float] = dict.fromkeys(_ALL, 0.97)
+_WITH_VLLM_CONSTRAINED = 0.9
 _INT8_OVER_BFLOAT16 = Comparison(
     ours=Precision.INT8,
     peer="vLLM",
@@ -49,6 +55,15 @@ def comparisons() -> Iterator[Comparison]:
                 least=_OF_LLAMA_CPP_INT4 if is_q4 else least,
             )
     yield _INT8_OVER_BFLOAT16
+    for precision in (Precision.FLOAT32, Precision.BFLOAT16):
+        yield Comparison(
+            ours=precision,
+            peer="vLLM",
+            theirs=precision,
+            least=_WITH_VLLM,
+            least_constrained=_WITH_VLLM_CONSTRAINED,
+            side="ours with vLLM",
+        )
 
 
 def ratios(ours: str, results: Sequence[PeerResult]) -> list[Measure]:
@@ -58,22 +73,31 @@ def ratios(ours: str, results: Sequence[PeerResult]) -> list[Measure]:
     }
     measures: list[Measure] = []
     for comparison in comparisons():
-        one = by_side.get((ours, comparison.ours))
+        name = comparison.side or ours
+        one = by_side.get((name, comparison.ours))
         other = by_side.get((comparison.peer, comparison.theirs))
         if one is not None and other is not None:
-            measures += _ratios(comparison, one, other)
+            measures += _ratios(comparison, name, one, other)
     return measures
 
 
-def _ratios(comparison: Comparison, one: PeerResult, other: PeerResult) -> Iterator[Measure]:
-    for count in one.rounds:
-        least = comparison.least.get(count)
-        pairs = zip(one.rounds[count], other.rounds[count], strict=True)
+def _ratios(
+    comparison: Comparison, name: str, one: PeerResult, other: PeerResult
+) -> Iterator[Measure]:
+    pair = f"{name} in {comparison.ours} over {comparison.peer} in {comparison.theirs}"
+    for load in one.rounds:
+        if load.num_constrained:
+            least = comparison.least_constrained
+        else:
+            least = comparison.least.get(load.num_streams)
+        pairs = zip(one.rounds[load], other.rounds[load], strict=True)
         yield Measure(
-            name=(
-                f"{count} stream{'s' if count > 1 else ''}: ours in {comparison.ours} over "
-                f"{comparison.peer} in {comparison.theirs}"
-            ),
+            name=f"{_streams(load)}: {pair}",
             rounds=[mine.tokens_per_s / theirs.tokens_per_s for mine, theirs in pairs],
             goal=None if least is None else Goal(at_least=least),
         )
+
+
+def _streams(load: Load) -> str:
+    streams = f"{load.num_streams} stream{'s' if load.num_streams > 1 else ''}"
+    return f"{streams}, {load.num_constrained} by a schema" if load.num_constrained else streams

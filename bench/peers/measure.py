@@ -9,7 +9,7 @@ from textwrap import shorten
 import orjson
 import psutil
 
-from bench.peers.peer import Peer, Precision, Runner, Setup
+from bench.peers.peer import Load, Peer, Precision, Runner, Setup
 from bench.peers.prompts import story_prompts
 from bench.peers.usage import tree_cpu_s, tree_memory_bytes
 from bench.report import percentile
@@ -39,8 +39,8 @@ class Round:
 class Plan:
     """Bursts to measure, the same for every peer."""
 
-    counts: Sequence[int]
-    """Numbers of simultaneous streams, one burst each."""
+    loads: Sequence[Load]
+    """Streams of each burst of a round."""
     rounds: int
     num_tokens: int
     seeds: Iterator[int]
@@ -52,8 +52,8 @@ class PeerResult:
 
     peer: Peer
     precision: Precision
-    rounds: Mapping[int, Sequence[Round]] = field(default_factory=dict)
-    """Rounds by the number of streams."""
+    rounds: Mapping[Load, Sequence[Round]] = field(default_factory=dict)
+    """Rounds by their streams."""
     failure: str = ""
     """Reason why there are no rounds; empty if there are."""
 
@@ -62,26 +62,28 @@ def measure(peer: Peer, setup: Setup, plan: Plan) -> PeerResult:
     """Start a peer, warm it up and measure it; a failure becomes the reason in the result."""
     try:
         with peer.start(setup) as runner:
-            for count in plan.counts:
-                runner.run(story_prompts(plan.seeds, count), _WARM_UP_TOKENS)
+            for load in plan.loads:
+                prompts = story_prompts(plan.seeds, load.num_streams)
+                runner.run(prompts, _WARM_UP_TOKENS, load.num_constrained)
             found = [
-                {count: _round(runner, count, plan) for count in plan.counts}
+                {load: _round(runner, load, plan) for load in plan.loads}
                 for _ in range(plan.rounds)
             ]
     except _FAILURES as error:
         return PeerResult(peer=peer, precision=setup.precision, failure=_reason(error))
-    rounds = {count: [bursts[count] for bursts in found] for count in plan.counts}
+    rounds = {load: [bursts[load] for bursts in found] for load in plan.loads}
     return PeerResult(peer=peer, precision=setup.precision, rounds=rounds)
 
 
-def _round(runner: Runner, count: int, plan: Plan) -> Round:
-    prompts = story_prompts(plan.seeds, count)
+def _round(runner: Runner, load: Load, plan: Plan) -> Round:
+    prompts = story_prompts(plan.seeds, load.num_streams)
+    num_due = load.num_streams * plan.num_tokens
     began = tree_cpu_s(runner.pid)
-    burst = runner.run(prompts, plan.num_tokens)
+    burst = runner.run(prompts, plan.num_tokens, load.num_constrained)
     # The kernel counts CPU time in ticks, so less than one tick reads as zero.
     cpu_s = max(tree_cpu_s(runner.pid) - began, _TICK_S)
-    if burst.num_tokens != count * plan.num_tokens:
-        raise BenchError(f"{burst.num_tokens} tokens came, not {count * plan.num_tokens}")
+    if burst.num_tokens != num_due:
+        raise BenchError(f"{burst.num_tokens} tokens came, not {num_due}")
     return Round(
         tokens_per_s=burst.num_tokens / burst.seconds,
         tokens_per_cpu_s=burst.num_tokens / cpu_s,

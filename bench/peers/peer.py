@@ -41,6 +41,19 @@ class Setup:
     """Tokens of a prompt and its answer together, at most."""
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Streams of one burst."""
+
+    num_streams: int
+    num_constrained: int = 0
+    """Number of those whose answers are held to a JSON schema."""
+
+    def __str__(self) -> str:
+        by_schema = f", {self.num_constrained} by a schema" if self.num_constrained else ""
+        return f"{self.num_streams}{by_schema}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Burst:
     """Result of prompts that were submitted at once."""
@@ -60,10 +73,11 @@ class Runner(Protocol):
     def pid(self) -> int:
         """Process id of the peer; all its other processes are descendants."""
 
-    def run(self, prompts: Sequence[str], num_tokens: int) -> Burst:
+    def run(self, prompts: Sequence[str], num_tokens: int, num_constrained: int = 0) -> Burst:
         """Answer all prompts at once, each greedily with exactly `num_tokens` tokens.
 
-        Raises `BenchError` if that fails.
+        The first `num_constrained` answers are the beginnings of JSON of a schema. Raises
+        `BenchError` if that fails.
         """
 
 

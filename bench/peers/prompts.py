@@ -8,6 +8,15 @@ from transformers import AutoTokenizer
 
 from bench.client.bodies import story_prompt
 
+_NUM_FIELDS = 64
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {f"part_{number}": {"type": "string"} for number in range(_NUM_FIELDS)},
+    "required": [f"part_{number}" for number in range(_NUM_FIELDS)],
+    "additionalProperties": False,
+}
+"""Schema of constrained answers: none is complete within some hundreds of tokens."""
+
 Encoder = Callable[[str], list[int]]
 
 

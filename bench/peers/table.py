@@ -23,11 +23,11 @@ def _rows(result: PeerResult) -> Iterator[tuple[str, ...]]:
     weights = _weights(result)
     if result.failure:
         yield (name, weights, _NOTHING, result.failure, *[_NOTHING] * (len(_COLUMNS) - 4))
-    for count, rounds in result.rounds.items():
+    for load, rounds in result.rounds.items():
         yield (
             name,
             weights,
-            str(count),
+            str(load),
             _spread([round_.tokens_per_s for round_ in rounds]),
             _spread([round_.tokens_per_cpu_s for round_ in rounds]),
             _spread([round_.first_token_s * 1000 for round_ in rounds]),

@@ -4,7 +4,7 @@ import re
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -39,11 +39,19 @@ class HttpRunner:
     body: Callable[[str, int], dict[str, Any]]
     """Function from a prompt and a number of tokens to the body of a request."""
     read: Callable[[Stream], Answer]
+    constraint: dict[str, Any] = field(default_factory=dict)
+    """Fields of a body that hold the answer to a JSON schema, if that is measured."""
 
-    def run(self, prompts: Sequence[str], num_tokens: int) -> Burst:
+    def run(self, prompts: Sequence[str], num_tokens: int, num_constrained: int = 0) -> Burst:
         """Open a stream per prompt and read all to their end; raise `BenchError` if one fails."""
-        bodies = [orjson.dumps(self.body(prompt, num_tokens)) for prompt in prompts]
-        requests = [stream_request(self.path, body) for body in bodies]
+        if num_constrained and not self.constraint:
+            raise BenchError("measured without schemas")
+        bodies = [self.body(prompt, num_tokens) for prompt in prompts]
+        bodies = [
+            body | (self.constraint if number < num_constrained else {})
+            for number, body in enumerate(bodies)
+        ]
+        requests = [stream_request(self.path, orjson.dumps(body)) for body in bodies]
         began = time.monotonic()
         streams = run_streams(self.address, requests, per_second=_AT_ONCE, timeout_s=TIMEOUT_S)
         seconds = time.monotonic() - began

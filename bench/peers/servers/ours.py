@@ -6,9 +6,12 @@ from typing import Any
 
 from bench.client.bodies import PATH
 from bench.peers.peer import Precision, Setup
+from bench.peers.prompts import SCHEMA
 from bench.peers.servers.http import HttpRunner, responses_answer
 from bench.peers.servers.isa import isa_variables
 from bench.server import own_server
+
+_FORMAT = {"type": "json_schema", "name": "parts", "schema": SCHEMA, "strict": True}
 
 
 class Antiphon:
@@ -43,6 +46,7 @@ class Antiphon:
                 path=PATH,
                 body=_body,
                 read=responses_answer,
+                constraint={"text": {"format": _FORMAT}},
             )
 
 

@@ -16,6 +16,7 @@ from bench.peers.environments import Environment
 from bench.peers.peer import Burst
 from bench.peers.prompts import Encoder, load_encoder
 from bench.peers.servers.processes import START_S, Child, run_child
+from bench.server import BenchError
 
 TIMEOUT_S = 900.0
 
@@ -32,8 +33,10 @@ class PipedRunner:
         """Process id of the engine."""
         return self.child.process.pid
 
-    def run(self, prompts: Sequence[str], num_tokens: int) -> Burst:
+    def run(self, prompts: Sequence[str], num_tokens: int, num_constrained: int = 0) -> Burst:
         """Submit all prompts at once; raise `BenchError` if the engine fails."""
+        if num_constrained:
+            raise BenchError("measured without schemas")
         burst = {"prompts": [self.encode(prompt) for prompt in prompts], "num_tokens": num_tokens}
         pipe = self.child.process.stdin
         assert pipe is not None

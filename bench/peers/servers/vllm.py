@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.peers.environments import Environment
 from bench.peers.peer import Isa, Precision, Setup
+from bench.peers.prompts import SCHEMA
 from bench.peers.servers.http import HttpRunner, chat_answer
 from bench.peers.servers.isa import isa_variables
 from bench.peers.servers.processes import run_child, wait_until_up
@@ -17,6 +18,7 @@ _PATCHES = Path(__file__).parents[1] / "avx2"
 _CACHE_GIB = "1"
 _MAX_SEQUENCES = "64"
 _CONTEXT = "4096"
+_FORMAT = {"type": "json_schema", "json_schema": {"name": "parts", "schema": SCHEMA}}
 
 
 def _name_as_cpu_build(environment: Environment) -> None:
@@ -64,6 +66,7 @@ class Vllm:
                 path="/v1/chat/completions",
                 body=partial(_body, str(setup.weights)),
                 read=chat_answer,
+                constraint={"response_format": _FORMAT},
             )
 
 

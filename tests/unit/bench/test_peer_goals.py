@@ -9,7 +9,7 @@ import pytest
 
 from bench.peers.goals import comparisons, ratios
 from bench.peers.measure import PeerResult, Plan, Round, measure
-from bench.peers.peer import Burst, Isa, Precision, Setup
+from bench.peers.peer import Burst, Isa, Load, Precision, Setup
 from bench.peers.table import table
 from bench.server import BenchError
 
@@ -21,7 +21,7 @@ class Runner:
         self.num_more = num_more
         self.pid = os.getpid()
 
-    def run(self, prompts: Sequence[str], num_tokens: int) -> Burst:
+    def run(self, prompts: Sequence[str], num_tokens: int, num_constrained: int = 0) -> Burst:
         sum(range(10**6))
         num_tokens = len(prompts) * num_tokens + self.num_more
         return Burst(seconds=2.0, num_tokens=num_tokens, first_token_s=[0.5] * len(prompts))
@@ -59,25 +59,29 @@ SETUP = Setup(
 )
 
 
+EIGHT = Load(8)
+
+
 def plan() -> Plan:
-    return Plan(counts=[1, 8], rounds=2, num_tokens=10, seeds=iter(range(1000)))
+    return Plan(loads=[Load(1), Load(8)], rounds=2, num_tokens=10, seeds=iter(range(1000)))
 
 
-def result_of(peer: str, precision: Precision, *speeds: float) -> PeerResult:
+def result_of(peer: str, precision: Precision, *speeds: float, load: Load = EIGHT) -> PeerResult:
     rounds = [
         Round(tokens_per_s=speed, tokens_per_cpu_s=speed, first_token_s=1.0, memory_bytes=2.0**20)
         for speed in speeds
     ]
-    return PeerResult(peer=Peer(peer), precision=precision, rounds={8: rounds})
+    return PeerResult(peer=Peer(peer), precision=precision, rounds={load: rounds})
 
 
 def test_every_number_of_streams_is_measured_in_every_round() -> None:
     measured = measure(Peer(), SETUP, plan())
 
-    assert {count: len(rounds) for count, rounds in measured.rounds.items()} == {1: 2, 8: 2}
-    assert [measured_round.tokens_per_s for measured_round in measured.rounds[8]] == [40.0, 40.0]
-    assert measured.rounds[1][0].first_token_s == 0.5
-    assert measured.rounds[1][0].memory_bytes > 2**20
+    num_rounds = {load: len(rounds) for load, rounds in measured.rounds.items()}
+    assert num_rounds == {Load(1): 2, EIGHT: 2}
+    assert [each.tokens_per_s for each in measured.rounds[EIGHT]] == [40.0, 40.0]
+    assert measured.rounds[Load(1)][0].first_token_s == 0.5
+    assert measured.rounds[Load(1)][0].memory_bytes > 2**20
 
 
 @pytest.mark.parametrize(
@@ -112,6 +116,21 @@ def test_ratios_are_those_of_rounds_and_have_the_goal_of_their_pair() -> None:
     assert [str(ratio.goal) for ratio in ratios_by_name.values()] == ["≥ 1.50", "≥ 2"]
 
 
+def test_our_server_with_vllm_is_compared_with_vllm_alone() -> None:
+    half = Load(8, 4)
+    sides = [
+        result_of("ours with vLLM", Precision.BFLOAT16, 30, load=half),
+        result_of("vLLM", Precision.BFLOAT16, 60, load=half),
+    ]
+
+    [ratio] = ratios("ours", sides)
+
+    assert ratio.name == (
+        "8 streams, 4 by a schema: ours with vLLM in bfloat16 over vLLM in bfloat16"
+    )
+    assert (list(ratio.rounds), str(ratio.goal)) == ([0.5], "≥ 0.90")
+
+
 def test_what_failed_is_compared_with_nothing() -> None:
     failed = PeerResult(peer=Peer("vLLM"), precision=Precision.BFLOAT16, failure="no")
 
@@ -119,6 +138,9 @@ def test_what_failed_is_compared_with_nothing() -> None:
 
 
 def test_no_pair_is_told_twice() -> None:
-    pairs = [(comparison.ours, comparison.peer, comparison.theirs) for comparison in comparisons()]
+    pairs = [
+        (comparison.side, comparison.ours, comparison.peer, comparison.theirs)
+        for comparison in comparisons()
+    ]
 
     assert len(pairs) == len(set(pairs))
