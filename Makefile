@@ -73,8 +73,8 @@ test-others: $(VENV)/.dev
 test-units: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/units tests/unit
 
-chaos: $(VENV)/.dev ## 10,000 responses under faults, some 20 minutes; SEED=n for other faults
-	$(BIN)/python -m tests.chaos --jobs 10000 --clients 64 --seed $(or $(SEED),1)
+chaos: $(VENV)/.dev $(OF_VLLM) ## 10,000 responses under faults, some 20 minutes; SEED=n for other faults; ENGINE=vllm: 500
+	$(BIN)/python -m tests.chaos $(if $(OF_VLLM),--engine vllm,--jobs 10000 --clients 64) --seed $(or $(SEED),1)
 
 chaos-mutants: $(VENV)/.dev ## Switch each guarantee off and see that the checker finds it
 	NIGHTLY=1 $(BIN)/python -m pytest tests/chaos/test_mutants.py

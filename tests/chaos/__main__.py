@@ -19,6 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=None, help="a fresh one if not given")
     parser.add_argument("--slice", action="store_true", help="as the continuous integration does")
+    parser.add_argument("--engine", choices=("scripted", "vllm"), default="scripted")
     parser.add_argument("--jobs", type=int, default=500)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--clients", type=int, default=32)
@@ -42,6 +43,8 @@ def main() -> int:
 
 
 def _trial(seed: int, given: argparse.Namespace) -> Trial:
+    if given.engine == "vllm":
+        return replace(Trial.with_vllm(seed), num_jobs=given.jobs, only=given.only)
     return Trial(
         seed=seed,
         num_jobs=given.jobs,

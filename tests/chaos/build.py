@@ -44,7 +44,7 @@ def install() -> None:
     """Patch modules as they are imported from now on."""
     patches: dict[str, list[Patch]] = {
         "models.database.pool": [_name_writer],
-        "worker.engine.scripted": [_die, _hang],
+        "worker.engine.loop": [_die, _hang],
         "worker.generation.emitter": [_fail_to_emit],
         "worker.process.heartbeat": [_stop_beating],
         "worker.process.timings": [_notice_soon],
@@ -66,34 +66,36 @@ def _name_writer(pool: Any) -> None:
     pool.create_engine = create_named
 
 
-def _die(scripted: Any) -> None:
+def _die(loop: Any) -> None:
     """Make a sequence with the poison marker kill its process after a few tokens."""
-    append = scripted.ScriptedEngine._append
-    marker = list(POISON.encode())
+    try_step = loop.EngineLoop._try_step
+    # As the scripted engine counts bytes, and as the tokenizer of the tiny network does.
+    markers = (list(POISON.encode()), [byte - ord("!") for byte in POISON.encode()])
 
-    def append_or_die(self: Any, sequence: Any) -> object:
-        is_due = sequence.num_generated >= _POISON_AFTER_TOKENS
-        if is_due and sequence.tokens[: len(marker)] == marker:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return append(self, sequence)
+    def step_or_die(self: Any) -> object:
+        for sequence in self._running():
+            is_due = sequence.num_generated >= _POISON_AFTER_TOKENS
+            if is_due and list(sequence.tokens[: len(POISON)]) in markers:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return try_step(self)
 
-    scripted.ScriptedEngine._append = append_or_die
+    loop.EngineLoop._try_step = step_or_die
 
 
 def _restart_at_once(backoff: Any) -> None:
     backoff.Backoff.next_delay_s = lambda self, uptime_s: 0.0
 
 
-def _hang(scripted: Any) -> None:
+def _hang(loop: Any) -> None:
     """Make the engine hang at its next step while the file `hang-<pid>` exists."""
-    step = scripted.ScriptedEngine._step
+    try_step = loop.EngineLoop._try_step
 
     def step_or_hang(self: Any) -> object:
         while _order("hang").exists():
             time.sleep(1)
-        return step(self)
+        return try_step(self)
 
-    scripted.ScriptedEngine._step = step_or_hang
+    loop.EngineLoop._try_step = step_or_hang
 
 
 def _stop_beating(heartbeat: Any) -> None:

@@ -192,6 +192,7 @@ def _body(record: Record, num_posts: int) -> dict[str, object]:
         "model": "default",
         "input": job.text,
         "max_output_tokens": job.max_tokens,
+        "temperature": 0,
         "user": job.user,
         "background": job.background,
         "stream": job.stream,

@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 import redis
 
+from models.profile.weights import SCRIPTED_MODEL
 from tests.acceptance.server import AntiphonServer
 from tests.chaos.build import MUTANT, PYTHONPATH
 from tests.chaos.plan import SCRIPT_TOKENS
@@ -25,7 +26,6 @@ from tests.chaos.worker_kills import WorkerKills, read_kills
 from tests.pgbouncer import PgBouncer
 from tests.polling import eventually
 
-READY_S = 90.0
 MAX_SEQUENCES = 16
 """Responses that one worker runs at a time, at most."""
 _GONE_S = 30.0
@@ -41,6 +41,7 @@ class Cluster(AntiphonServer):
     ) -> None:
         super().__init__(data_dir, command=None, **settings)
         self.environment |= {"PYTHONPATH": PYTHONPATH, **env}
+        self.model_id = Path(settings["model"]).name if "model" in settings else SCRIPTED_MODEL
         self.pooler: PgBouncer | None = None
         """Pooler before the database, if there is one."""
         if mutant is not None:
@@ -52,15 +53,20 @@ class Cluster(AntiphonServer):
         return Http("127.0.0.1", self.port)
 
     def pids(self, name: str) -> list[int]:
-        """Return the process ids of a part: one, several for `api-child`, none if it is down."""
+        """Return the process ids of a part: one, none if it is down, any number of `api-child`.
+
+        A `worker-1-rank` is a process in which vLLM computes a part of worker 1's model.
+        """
         if name == "supervisor":
             assert self.process is not None
             return [self.process.pid] if self.process.poll() is None else []
         try:
-            pid = self.pid("api" if name == "api-child" else name)
+            pid = self.pid(name.removesuffix("-child").removesuffix("-rank"))
         except (FileNotFoundError, ValueError):
             return []
-        return _children(pid) if name == "api-child" else [pid]
+        if name.endswith("-rank"):
+            return [child for child in _children(pid) if _is_rank(child)]
+        return _children(pid) if name.endswith("-child") else [pid]
 
     def signal(self, name: str, number: int, index: int = 0) -> bool:
         """Send a signal to a part, or to its child at `index`; return False if it is not up."""
@@ -100,7 +106,7 @@ class Cluster(AntiphonServer):
         A server may be ready while a part is stopped: Postgres, while connections are open.
         """
         self.wake_all()
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + self.start_s
         while not self.is_ready():
             self.wake_all()
             if not self.is_up():
@@ -146,6 +152,17 @@ class Cluster(AntiphonServer):
     def worker_kills(self) -> WorkerKills:
         """Return the workers that were killed, as the supervisor has seen it."""
         return read_kills(self._supervisor_log)
+
+    def num_orphans(self, *, within_s: float) -> int:
+        """Return the processes that are left without a supervisor, once there are none or later."""
+        deadline = time.monotonic() + within_s
+        while (orphans := self._orphans()) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        return len(orphans)
+
+    def _orphans(self) -> list[int]:
+        ours = [pid for pid in _all_pids() if _names(pid, self.data_dir) and _is_alive(pid)]
+        return [pid for pid in ours if _parent(pid) == 1 and pid not in self.pids("supervisor")]
 
     @property
     def _supervisor_log(self) -> Path:
@@ -210,11 +227,28 @@ def running(
 
 def _children(pid: int) -> list[int]:
     try:
-        return [
-            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        ]
+        lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     except (FileNotFoundError, ProcessLookupError):
         return []
+    return sorted(int(child) for children in lists for child in children.split())
+
+
+def _is_rank(pid: int) -> bool:
+    """Return True for a process that vLLM has started; it names itself once it has begun."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"VLLM::" in command or b"spawn_main" in command
+
+
+def _parent(pid: int) -> int:
+    """Return the parent of a process, 0 if it is gone."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return int(after_name[1])
 
 
 def _pid_in(path: Path) -> list[int]:

@@ -7,7 +7,6 @@ from models.responses.status import TRANSITIONS, ResponseStatus
 from tests.chaos.audit import Change, Row
 from tests.chaos.history import GIVEN_UP_AFTER, History
 from tests.chaos.journal import TERMINAL, Record
-from tests.chaos.plan import SCRIPT_TOKENS
 
 
 def every_response_ends(history: History) -> Iterator[str]:
@@ -25,15 +24,15 @@ def every_response_ends(history: History) -> Iterator[str]:
                 yield f"{_about(record)} is lost"
         elif row.status not in TERMINAL:
             yield f"{_about(record)} is still {row.status}"
-        elif row.status not in _deserved(record, row):
+        elif row.status not in _deserved(history, record, row):
             yield f"{_about(record)} is {row.status}, after {row.num_crashes} crashes"
 
 
-def _deserved(record: Record, row: Row) -> set[str]:
+def _deserved(history: History, record: Record, row: Row) -> set[str]:
     job = record.job
     if job.is_poison:
         return {"failed", "cancelled"} if job.cancel_after_s is not None else {"failed"}
-    deserved = {"completed" if job.max_tokens >= SCRIPT_TOKENS else "incomplete"}
+    deserved = history.ends_of(record)
     if job.cancel_after_s is not None or record.left_at is not None:
         deserved.add("cancelled")
     if row.num_crashes >= GIVEN_UP_AFTER:

@@ -7,11 +7,11 @@ from uuid import UUID
 import orjson
 
 from models.ids import response_wire_id
+from tests.chaos.answers import script
 from tests.chaos.audit import Change, Kept, Row
 from tests.chaos.history import History
 from tests.chaos.journal import DELTA, Connection, Received, Record, Seen
 from tests.chaos.plan import Job
-from tests.chaos.streams import script
 
 ID = response_wire_id(UUID(int=1))
 WORKER = "antiphon worker 10"

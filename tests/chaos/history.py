@@ -1,11 +1,13 @@
 """Data that the invariants are checked on: the clients' journal and the server's state."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
+from tests.chaos.answers import Answer, script
 from tests.chaos.audit import Kept, Row
 from tests.chaos.journal import Record
+from tests.chaos.plan import SCRIPT_TOKENS
 
 GIVEN_UP_AFTER = 2
 """`num_crashes` of a response that was failed for losing three workers; the last is not counted."""
@@ -30,6 +32,11 @@ class History:
     num_terms: dict[str, int] = field(default_factory=dict)
     """Number of SIGTERM sent, by part."""
 
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    """Answers of the model to responses that ended by themselves; none if the script answers."""
+    num_orphans: int = 0
+    """Processes that no supervisor has any more, at rest."""
+
     def stored(self) -> Iterator[tuple[Record, Row]]:
         """Yield the responses whose id a client got and whose content is still stored."""
         for record in self.journal:
@@ -53,6 +60,21 @@ class History:
             return False
         ended_at = min((seen.at for seen in record.seen if seen.status == row.status), default=inf)
         return any(record.events[0].at < lost_at < ended_at for lost_at in self.log_lost_at)
+
+    def answer_of(self, row: Row, num_tokens: int) -> Answer:
+        """Return what the model answers; of the script, what it says in so many tokens."""
+        if self.answers:
+            return self.answers[row.response_id]
+        return Answer(script(num_tokens), num_tokens, num_tokens >= SCRIPT_TOKENS)
+
+    def ends_of(self, record: Record) -> set[str]:
+        """Return the statuses in which the answer to a job may end if nothing ends it before."""
+        if not self.answers:
+            return {"completed" if record.job.max_tokens >= SCRIPT_TOKENS else "incomplete"}
+        answer = self.answers.get(record.response_id or "")
+        if answer is None:  # not stored, or ended before
+            return {"completed", "incomplete"}
+        return {"completed" if answer.is_complete else "incomplete"}
 
     def row_of(self, record: Record) -> Row | None:
         """Return the row of a record's response, None if there is none."""

@@ -9,7 +9,6 @@ from signal import Signals
 import redis
 
 from models.ids import parse_response_id
-from models.profile.weights import SCRIPTED_MODEL
 from models.streams.event_log import events_channel
 from tests.chaos.cluster import Cluster
 from tests.chaos.journal import Record
@@ -19,7 +18,6 @@ from tests.chaos.returns import Returns
 from tests.chaos.schedule import Step
 from worker.queue import queue_name
 
-_QUEUE = queue_name(SCRIPTED_MODEL)
 _ENDING = (Signals.SIGKILL, Signals.SIGTERM)
 
 
@@ -28,6 +26,7 @@ class Nemesis:
 
     def __init__(self, cluster: Cluster, steps: Iterator[Step], journal: list[Record]) -> None:
         self._cluster = cluster
+        self._queue = queue_name(cluster.model_id)
         self._steps = steps
         self._journal = journal
         self._stopping = threading.Event()
@@ -107,14 +106,14 @@ class Nemesis:
     def double_wake_ups(self) -> bool:
         """Duplicate every queued wake-up, so that it is there five times."""
         with self._cluster.redis() as client:
-            wake_ups = client.lrange(_QUEUE, 0, -1)
+            wake_ups = client.lrange(self._queue, 0, -1)
             self._old_wake_ups = (self._old_wake_ups + wake_ups)[-100:]
-            return bool(wake_ups) and bool(client.rpush(_QUEUE, *wake_ups * 4))
+            return bool(wake_ups) and bool(client.rpush(self._queue, *wake_ups * 4))
 
     def replay_wake_ups(self) -> bool:
         """Queue old wake-ups again."""
         with self._cluster.redis() as client:
-            return bool(self._old_wake_ups) and bool(client.lpush(_QUEUE, *self._old_wake_ups))
+            return bool(self._old_wake_ups) and bool(client.lpush(self._queue, *self._old_wake_ups))
 
     def replay_events(self) -> bool:
         """Publish events of running streams again, out of order."""

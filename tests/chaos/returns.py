@@ -19,7 +19,7 @@ _RETRY_S = 0.05
 _REFUSED_S = 4.0
 _SETTLED_S = 12.0
 """Seconds after which a fault of another kind no longer has an effect."""
-PROBE = {"input": "probe", "max_output_tokens": 1}
+PROBE = {"input": "probe", "max_output_tokens": 1, "temperature": 0}
 """Request in the foreground: it needs the API, a worker and the database."""
 
 
@@ -90,7 +90,7 @@ class Returns:
         return [
             known
             for known in self.all
-            if not known.is_disturbed and (known.seconds is None or known.seconds > limit_s)
+            if not known.is_disturbed and (known.seconds or math.inf) > limit_s
         ]
 
     def _measure(self, found: Return) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from tests.chaos.audit import Kept, collect, install_audit, wait_for_rest, wait_for_sweep
 from tests.chaos.cluster import MAX_SEQUENCES, Cluster, running
@@ -19,9 +20,11 @@ from tests.chaos.nemesis import Nemesis
 from tests.chaos.plan import draw_plan
 from tests.chaos.returns import Return
 from tests.chaos.schedule import Step, draw_schedule
+from tests.chaos.with_vllm import answers_of, network_of, settings_of
 from tests.pgbouncer import PgBouncer
 
 _SWEPT_WITHIN_S = 20.0
+_ENDED_WITHIN_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,7 @@ class Trial:
 
     seed: int
     num_jobs: int
+    engine: Literal["scripted", "vllm"] = "scripted"
     num_clients: int = 32
     num_workers: int = 4
     every_s: tuple[float, float] = (5.0, 15.0)
@@ -60,12 +64,31 @@ class Trial:
         """Return a run of the size used in continuous integration."""
         return cls(seed=seed, num_jobs=500, every_s=(2.5, 5.0), faults_for_s=40.0)
 
+    @classmethod
+    def with_vllm(cls, seed: int) -> "Trial":
+        """Return a run with vLLM, with which a worker takes most of a minute to start."""
+        return cls(
+            seed=seed,
+            num_jobs=500,
+            engine="vllm",
+            num_clients=6,
+            num_workers=2,
+            every_s=(8.0, 16.0),
+            grace_s=240.0,
+            rest_s=120.0,
+            return_s=math.inf,  # it may find all workers at their start
+        )
+
     def schedule(self) -> Iterator[Step]:
         """Yield the steps of the nemesis in order of time."""
         if self.steps is not None:
             return iter(sorted(self.steps, key=lambda step: step.at_s))
         return draw_schedule(
-            self.seed, num_workers=self.num_workers, every_s=self.every_s, only=self.only
+            self.seed,
+            num_workers=self.num_workers,
+            every_s=self.every_s,
+            only=self.only,
+            has_ranks=self.engine == "vllm",
         )
 
 
@@ -139,12 +162,13 @@ def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
     """
     phases = Phases()
     with (
+        network_of(trial.engine) as network,
         PgBouncer.with_postgres() if trial.is_pooled else nullcontext() as pooler,
         running(
             num_workers=trial.num_workers,
             mutant=trial.mutant,
             pooler=pooler,
-            **trial.settings,  # type: ignore[arg-type]
+            **trial.settings | settings_of(network),  # type: ignore[arg-type]
         ) as cluster,
     ):
         install_audit(cluster)
@@ -155,7 +179,9 @@ def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
         wait_for_sweep(cluster, deleted, within_s=_SWEPT_WITHIN_S)
         phases.end("rest")
         kept = collect(cluster)
+        answers = answers_of(network, kept, (record.job for record in driver.journal))
         num_clean_exits = cluster.num_clean_exits()
+        num_orphans = cluster.num_orphans(within_s=_ENDED_WITHIN_S)
         if keep is not None:
             shutil.copytree(cluster.data_dir / "log", keep, dirs_exist_ok=True)
     phases.end("stop")
@@ -168,6 +194,8 @@ def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
         slow_returns=tuple(map(str, nemesis.returns.slow(trial.return_s))),
         num_clean_exits=num_clean_exits,
         num_terms=nemesis.num_terms,
+        answers=answers,
+        num_orphans=num_orphans,
     )
     if keep is not None:
         (keep / "history.pickle").write_bytes(pickle.dumps(history))

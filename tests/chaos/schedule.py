@@ -42,21 +42,31 @@ class Cast:
         """Return the name of a random worker."""
         return f"worker-{self.dice.randint(1, self.num_workers)}"
 
+    def rank(self) -> str:
+        """Return the name of the processes in which vLLM computes a random worker's model."""
+        return f"{self.worker()}-rank"
+
 
 Fault = Callable[[Cast], list[Step]]
 
 
 def draw_schedule(
-    seed: int, *, num_workers: int, every_s: tuple[float, float], only: str = ""
+    seed: int,
+    *,
+    num_workers: int,
+    every_s: tuple[float, float],
+    only: str = "",
+    has_ranks: bool = False,
 ) -> Iterator[Step]:
     """Yield steps in order of time, without end.
 
     The time between faults is drawn from `every_s` (shortest and longest, in seconds). `only` keeps
-    the faults whose name begins with it.
+    the faults whose name begins with it. With `has_ranks`, processes of vLLM are struck, too.
     """
     dice = random.Random(f"nemesis {seed}")
     cast = Cast(dice, num_workers)
-    faults = [(fault, weight) for name, fault, weight in FAULTS if name.startswith(only)]
+    known = (*FAULTS, *RANK_FAULTS) if has_ranks else FAULTS
+    faults = [(fault, weight) for name, fault, weight in known if name.startswith(only)]
     pending: list[Step] = []
     now = 1.0
     for _ in count():
@@ -73,7 +83,7 @@ def draw_schedule(
 def _signal(target: Callable[[Cast], str] | str, number: Signals) -> Fault:
     def fault(cast: Cast) -> list[Step]:
         name = target if isinstance(target, str) else target(cast)
-        index = cast.dice.randint(0, 1) if name == "api-child" else 0
+        index = cast.dice.randint(0, 1) if name.endswith(("-child", "-rank")) else 0
         return [Step(at_s=0, act="signal", target=name, sent=number, index=index)]
 
     return fault
@@ -171,5 +181,11 @@ FAULTS: tuple[tuple[str, Fault, int], ...] = (
     *((name, _refusal(name), 1) for name in (*POSTGRES, *VALKEY)),
 )
 """Name, fault, and relative frequency."""
+
+RANK_FAULTS: tuple[tuple[str, Fault, int], ...] = (
+    ("rank kill", _signal(Cast.rank, Signals.SIGKILL), 30),
+    ("rank freeze", _freeze(Cast.rank, 2, 12), 8),
+)
+"""Faults of the processes in which vLLM computes a part of a model."""
 
 assert len({name for name, _, _ in FAULTS}) == len(FAULTS)

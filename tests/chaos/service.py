@@ -82,7 +82,7 @@ def one_response_per_key(history: History) -> Iterator[str]:
 
 
 def nothing_left_over(history: History) -> Iterator[str]:
-    """Yield unacknowledged wake-ups, and Redis keys that do not expire in time, at rest."""
+    """Yield unacknowledged wake-ups, lasting Redis keys and processes of nobody, at rest."""
     for seconds in history.kept.unacked_for_s:
         if seconds > VISIBILITY_S + _RESTORED_WITHIN_S:
             yield f"a wake-up is unacknowledged for {seconds:.0f} s"
@@ -93,6 +93,8 @@ def nothing_left_over(history: History) -> Iterator[str]:
             yield f"{key} stays for ever"
         elif is_left(key, ttl_s, set()):
             yield f"{key} stays for {ttl_s} s"
+    if history.num_orphans:
+        yield f"{history.num_orphans} processes run on without a supervisor"
 
 
 def service_returns(history: History) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.chaos.answers import Answer, script
 from tests.chaos.histories import (
     API,
     ID,
@@ -25,7 +26,6 @@ from tests.chaos.history import History
 from tests.chaos.journal import DELTA, Connection, Seen
 from tests.chaos.ledger import INVARIANTS, check
 from tests.chaos.plan import Job
-from tests.chaos.streams import script
 
 DELETED = {"connections": [], "deleted_at": 5.0, "delete_asked_at": 5.0}
 POLLED = Job(number=7, max_tokens=NUM_TOKENS)
@@ -34,6 +34,11 @@ TERMINAL_DATA = events()[-1].data
 
 def streamed(*connections: Connection) -> History:
     return history([record(connections=list(connections))])
+
+
+def answered(text: str, num_tokens: int, *, is_complete: bool = False) -> History:
+    """Return the history where the model should have answered so."""
+    return replace(history(), answers={ID: Answer(text, num_tokens, is_complete)})
 
 
 def archived(*data: bytes) -> History:
@@ -239,6 +244,9 @@ BROKEN = [
         history([record(cancelled_at=3.0)]),
     ),
     ("I7", "counted twice", history(rows=[row(usage={"input_tokens": 5, "output_tokens": 6})])),
+    ("I7", "another text than the model's", answered("thus", NUM_TOKENS)),
+    ("I7", "a token more than the model's", answered(script(NUM_TOKENS), NUM_TOKENS + 1)),
+    ("I1", "a limit before the end", answered(script(NUM_TOKENS), NUM_TOKENS, is_complete=True)),
     (
         "I9",
         "a parent not read",
@@ -276,6 +284,7 @@ BROKEN = [
     ),
     ("I13", "a wake-up", history(unacked_for_s=[300.0])),
     ("I13", "a key for ever", history(redis_keys={"antiphon:fence:1": -1})),
+    ("I13", "a process of nobody", replace(history(), num_orphans=1)),
     ("I13", "a log for long", history(redis_keys={"antiphon:log:1": 3000})),
     ("I5", "shown, and no log was lost", lost_text(log_lost_at=-1.0)),
     ("I5", "shown, and few workers were lost", lost_text(num_crashes=1, log_lost_at=3.5)),
@@ -308,6 +317,10 @@ def test_a_break_is_found(invariant: str, broken: History) -> None:
 
 def test_what_is_not_stored_may_wait_for_redis_while_others_pass_it() -> None:
     assert not [name for name in check(overtaken(store=False)) if name.startswith("I10 ")]
+
+
+def test_an_answer_as_the_model_gives_it_is_right() -> None:
+    assert not check(answered(script(NUM_TOKENS), NUM_TOKENS))
 
 
 def test_an_exit_that_was_asked_for_is_clean() -> None:
