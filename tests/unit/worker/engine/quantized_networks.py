@@ -67,11 +67,16 @@ def packed(levels: Array, bits: int) -> Tensor:
 
 
 def gptq(
-    bits: int = 4, *, is_symmetric: bool = True, has_order: bool = False, version: int = 1
+    bits: int = 4,
+    *,
+    is_symmetric: bool = True,
+    has_order: bool = False,
+    version: int = 1,
+    group_size: int = GROUP,
 ) -> Quantize:
     def quantize(weights: Array) -> tuple[Parts, Array]:
         num_inputs = weights.shape[1]
-        group = np.arange(num_inputs) // GROUP
+        group = np.arange(num_inputs) // group_size
         if has_order:
             group = np.random.default_rng(num_inputs).permutation(group)
         levels, zeros, scales = round_to_levels(weights, group, bits, is_symmetric=is_symmetric)
