@@ -29,6 +29,11 @@ NUM_TOKENS = 24
 TIMEOUT_S = 240.0
 QUESTION = "Which way to the lighthouse?"
 _ALTERNATING = {"layer_types": ["sliding_attention", "full_attention"]}
+_HYBRID = {
+    "layer_types": ["linear_attention", "full_attention"],
+    # As published: vLLM's kernel for CPUs fails with heads of 16.
+    **{"linear_key_head_dim": 128, "linear_value_head_dim": 128},
+}
 EXACT: dict[str, dict[str, Any]] = {"gemma3_text": _ALTERNATING, "gpt_oss": _ALTERNATING}
 """Fields of the configurations of families that vLLM computes in float32."""
 _ROUNDING = 0.2
@@ -71,6 +76,19 @@ def test_a_family_answers_as_transformers_generates(
     texts = token_bytes(tmp_path / "network")
     expected = generated(network, prompt_of(QUESTION), NUM_TOKENS)
     assert found == [texts[token_id] for token_id in expected]
+
+
+def test_qwen3_next_answers_and_answers_again_alike(
+    make_server: MakeServer, tmp_path: Path
+) -> None:
+    """In bfloat16, in which alone vLLM has the kernels for CPUs."""
+    network = save_family("qwen3_next", _HYBRID, tmp_path / "network")
+    server = start(make_server, tmp_path / "network", "bfloat16")
+
+    first = ask(server)
+
+    check_first(network, token_bytes(tmp_path / "network"), first)
+    assert ask(server) == first
 
 
 @pytest.mark.parametrize("kind", QUANTIZED)
