@@ -73,7 +73,8 @@ class Trial:
             engine="vllm",
             num_clients=6,
             num_workers=2,
-            every_s=(8.0, 16.0),
+            every_s=(15.0, 30.0),
+            faults_for_s=420.0,
             grace_s=240.0,
             rest_s=120.0,
             return_s=math.inf,  # it may find all workers at their start
