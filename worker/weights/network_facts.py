@@ -110,11 +110,12 @@ def _footprint(
     if found is not None and found.support == "packed":
         return Footprint(
             num_plain=0,
+            plain_bytes=0,
             num_layers=num_layers,
             quantized_bytes=stored_bytes,
             level_bytes=stored_bytes,
         )
-    return Footprint(num_plain=num_weights, num_layers=num_layers)
+    return Footprint(num_plain=num_weights, plain_bytes=stored_bytes, num_layers=num_layers)
 
 
 def _sizes(checkpoint: Checkpoint) -> tuple[int, int]:

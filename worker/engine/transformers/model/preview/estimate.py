@@ -9,7 +9,7 @@ from worker.engine.interface import EngineConfig
 from worker.engine.transformers.device import resolve_device, resolve_dtype
 from worker.engine.transformers.model.quantized.format import Conversion
 
-_COMPRESSED_BYTES = {"int8": 1.1, "int4": 0.7}
+_COMPRESSED_BYTES = {"int8": 1.02, "int4": 0.7}
 """Bytes of a weight that OpenVINO keeps in fewer bits, scales and zero points included."""
 _MIB = 1 << 20
 LAYER_BYTES = {"bf16": int(2.5 * _MIB), "f32": 4 * _MIB}
@@ -17,8 +17,6 @@ LAYER_BYTES = {"bf16": int(2.5 * _MIB), "f32": 4 * _MIB}
 measured: nodes of the graph, the kernels compiled for them, and buffers of attention."""
 _INT8_BYTES = 1 + 4 / 32
 """Bytes of a weight in 8 bits with a float32 scale for each 32."""
-
-
 _SCALE_BYTES = 4
 """Bytes of a scale, and of a zero point, in OpenVINO, whatever their type in the checkpoint."""
 
@@ -29,6 +27,8 @@ class Footprint:
 
     num_plain: int
     """Weights that are not quantised."""
+    plain_bytes: int
+    """Bytes of these as they are stored."""
     num_layers: int
     num_linear: int = 0
     """Those of `num_plain` in linear layers of the language model, experts left out."""
@@ -45,15 +45,19 @@ class Footprint:
         """Return the bytes of all weights in torch, if a full one takes `bytes_per_weight`."""
         return int(self.num_plain * bytes_per_weight) + self.quantized_bytes
 
-    def num_converted_bytes(self, bytes_per_weight: float) -> int:
-        """Return the bytes of all weights in OpenVINO, if a full one takes `bytes_per_weight`."""
-        plain = self.num_plain * bytes_per_weight
+    def num_converted_bytes(self, bytes_per_weight: float, full_bytes: float) -> int:
+        """Return the bytes of all weights in OpenVINO.
+
+        A full weight takes `bytes_per_weight`, or less if it is stored in less; one that is stored
+        in 8 bits and converted to a full one takes `full_bytes`.
+        """
+        plain = min(self.num_plain * bytes_per_weight, self.plain_bytes)
         match self.conversion:
             case "packed":
                 return int(plain) + self.level_bytes + _SCALE_BYTES * self.num_scales
             case "int8":
                 return int(plain + self.num_quantized * _INT8_BYTES)
-        return int(plain + self.num_quantized * bytes_per_weight)
+        return int(plain + self.num_quantized * full_bytes)
 
 
 def torch_bytes(weights: Footprint, config: EngineConfig) -> int:
@@ -70,7 +74,9 @@ def openvino_bytes(weights: Footprint, dtype: str, precision: str) -> int:
     """
     full = {"f32": 4.0, "bf16": 2.0}[precision]
     per_weight = _COMPRESSED_BYTES.get(dtype, full)
-    return weights.num_converted_bytes(per_weight) + weights.num_layers * LAYER_BYTES[precision]
+    full_bytes = _COMPRESSED_BYTES.get(dtype, 4.0 if dtype == "float32" else 2.0)
+    num_bytes = weights.num_converted_bytes(per_weight, full_bytes)
+    return num_bytes + weights.num_layers * LAYER_BYTES[precision]
 
 
 def expected_bytes(weights: Footprint, config: EngineConfig, *, in_openvino: bool) -> int:

@@ -34,6 +34,7 @@ def footprint(folder: Path) -> Footprint:
         linear = (name for name, entry in header.items() if _is_linear(name, entry))
         return Footprint(
             num_plain=sum(sizes.values()),
+            plain_bytes=sum(entry.num_bytes for entry in header.values()),
             num_layers=num_layers,
             num_linear=sum(sizes[name] for name in linear),
         )
@@ -42,6 +43,7 @@ def footprint(folder: Path) -> Footprint:
     levels = {weight.tensors[form.levels] for weight in quantized}
     return Footprint(
         num_plain=sum(sizes[name] for name in sizes.keys() - parts),
+        plain_bytes=sum(header[name].num_bytes for name in header.keys() - parts),
         num_layers=num_layers,
         num_quantized=sum(num_weights(header, form, weight) for weight in quantized),
         quantized_bytes=sum(header[name].num_bytes for name in parts),

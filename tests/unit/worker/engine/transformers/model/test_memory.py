@@ -97,7 +97,7 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded(
 
 @pytest.mark.parametrize(
     ("dtype", "bytes_per_weight"),
-    [("float32", 4), ("bfloat16", 2), ("int8", 1.1), ("int4", 0.7)],
+    [("float32", 4), ("bfloat16", 2), ("int8", 1.02), ("int4", 0.7)],
 )
 def test_openvino_counts_weights_as_it_will_keep_them(
     folder: Path, monkeypatch: pytest.MonkeyPatch, dtype: Any, bytes_per_weight: float
