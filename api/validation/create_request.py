@@ -36,6 +36,7 @@ from models.errors import (
 )
 from models.grammars.compile import grammar_of
 from models.ids import input_item_id, new_id
+from models.outages import DuplicateKeyError
 from models.responses.end_user import end_user_of
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
@@ -215,7 +216,11 @@ def _create(
         # The connection was lost: ask the store, if it is back, whether the row was committed.
         if services.store.responses.statuses([(record.project_id, record.id)]):
             return True
-        return services.store.responses.create(record, items, key)
+    try:
+        # Alone: this may have to wait for what is left of the first try.
+        return services.store.responses.create(record, items, key, alone=True)
+    except DuplicateKeyError:
+        return True  # the first try was committed after all
 
 
 def _check_ids(items: list[dict[str, Any]], context: Context) -> None:

@@ -102,13 +102,17 @@ class Forecast:
         is_flex = priority < 0
         share = self.shares.get((project_id, is_flex))
         tier = self.flex if is_flex else self.normal
-        place = tier.place(share, queue.num_ahead(priority, end_user, response_id))
+        ahead = queue.num_ahead(priority, end_user, response_id)
+        place = tier.place(share, ahead)
         for _ in range(_NUM_ROUNDS):
             if share is None or not place.eta_seconds or not share.per_s:
                 break
             # End users of the project will have sent more by then, and take turns with this one.
             num_more = share.per_s * place.eta_seconds
+            before = ahead
             ahead = queue.num_ahead(priority, end_user, response_id, num_more=num_more)
+            if ahead == before:
+                break
             place = tier.place(share, ahead)
         return place
 

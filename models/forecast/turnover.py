@@ -7,7 +7,8 @@ until t, in seconds of all places together, is t + (d - D) (1 - exp(-t / D)).
 
 from math import exp
 
-_NUM_HALVINGS = 30
+_NUM_STEPS = 20
+_EXACT_S = 1e-4
 
 
 def seconds_until(work_s: float, queued_s: float, running_s: float) -> float:
@@ -17,9 +18,14 @@ def seconds_until(work_s: float, queued_s: float, running_s: float) -> float:
     """
     if work_s <= 0 or running_s <= 0 or queued_s <= 0:
         return max(work_s, 0.0)
-    least, most = 0.0, work_s + running_s
-    for _ in range(_NUM_HALVINGS):
-        middle = (least + most) / 2
-        started_s = middle + (queued_s - running_s) * (1 - exp(-middle / running_s))
-        least, most = (middle, most) if started_s < work_s else (least, middle)
-    return most
+    # Newton's method, from the side from which each step comes nearer without passing the time: of
+    # what is started, the curve bends down if the queued ones take longer, and up if shorter.
+    more_s = queued_s - running_s
+    time_s = 0.0 if more_s >= 0 else work_s - more_s
+    for _ in range(_NUM_STEPS):
+        left = exp(-time_s / running_s)
+        step_s = (work_s - time_s - more_s * (1 - left)) / (1 + more_s / running_s * left)
+        time_s += step_s
+        if abs(step_s) < _EXACT_S:
+            break
+    return time_s

@@ -14,8 +14,9 @@ from models.database.connection import Database
 from models.responses.record import ResponseRecord
 from models.responses.status import ResponseStatus
 from models.store.content.codec import PARAMETERS, ContentCodec
-from models.store.content.row_cipher import RowCipher, as_json
-from models.store.fairness.charges import ENTER_FLOWS
+from models.store.content.row_cipher import RowCipher, as_hex, as_json
+from models.store.creation.shared_statements import SharedStatements
+from models.store.creation.statements import creation, parameters_of
 from models.store.fairness.recent_flows import RecentFlows
 from models.store.idempotency_keys import RequestKey, take_key
 from models.store.rows import (
@@ -26,56 +27,6 @@ from models.store.rows import (
     stored_tool_secrets,
     to_record,
 )
-
-_LOCKED = """
-    locked AS (
-        UPDATE conversations SET running_id = :id
-        WHERE project_id = :project_id AND id = :conversation_id AND running_id IS NULL
-        RETURNING id
-    ),
-"""
-_CREATED = """
-    created AS (
-        INSERT INTO responses (id, project_id, model, status, background, store, priority,
-                               previous_response_id, conversation_id, metadata, parameters,
-                               content_key, tool_secrets, created_at, reservation, end_user,
-                               traceparent, not_before, deferred)
-        SELECT :id, :project_id, :model, 'queued', :background, :store, :priority,
-               :previous_response_id, :conversation_id, CAST(:metadata AS json),
-               CAST(:parameters AS json), :content_key, :tool_secrets, :created_at,
-               CAST(:reservation AS json), :end_user, :traceparent, :not_before,
-               CAST(:not_before AS timestamptz) IS NOT NULL
-        {condition}
-        RETURNING id, project_id, model, priority, end_user, deferred
-    ), written AS (
-        INSERT INTO items (response_id, direction, position, project_id, body)
-        SELECT created.id, 'input', item.position - 1, created.project_id, item.body
-        FROM created, json_array_elements(CAST(:items AS json))
-            WITH ORDINALITY AS item (body, position)
-    )
-"""
-
-
-def _creation(*, has_conversation: bool, enters_flows: bool) -> TextClause:
-    """Return the statement that creates a response; each part that it lacks is time saved.
-
-    One statement is one transaction: the row and its items are written together or not at all, and
-    so is the lock on its conversation, which is released when the response ends.
-    """
-    condition = "WHERE EXISTS (SELECT FROM locked)" if has_conversation else ""
-    return text(
-        f"WITH {_LOCKED if has_conversation else ''} {_CREATED.format(condition=condition)}"
-        f"{',' + ENTER_FLOWS if enters_flows else ''} SELECT id FROM created"
-    )
-
-
-_CREATE = {
-    (has_conversation, enters_flows): _creation(
-        has_conversation=has_conversation, enters_flows=enters_flows
-    )
-    for has_conversation in (False, True)
-    for enters_flows in (False, True)
-}
 
 _GET = select_records(
     f"""
@@ -126,22 +77,34 @@ class Responses:
         self._database = database
         self._codec = codec
         self._recent_flows = RecentFlows()
+        self._creations = SharedStatements(self._create_all)
 
     def new_content_key(self, project_id: str, response_id: UUID) -> bytes | None:
         """Return the key of the content of a new stored response; None if that is in the clear."""
         return self._codec.new_key(project_id, response_id)
 
     def create(
-        self, new: ResponseRecord, items: Sequence[dict[str, Any]], key: RequestKey | None = None
+        self,
+        new: ResponseRecord,
+        items: Sequence[dict[str, Any]],
+        key: RequestKey | None = None,
+        *,
+        alone: bool = False,
     ) -> bool:
         """Store a queued response with its input items and its idempotency key, atomically.
 
         Returns False if its conversation is unknown or another response is using it. Raises
-        `KeyTakenError` if the key is taken. In both cases nothing is stored.
+        `KeyTakenError` if the key is taken. In both cases nothing is stored. With `alone`, the
+        statement is not shared with other requests.
         """
-        values = self._values_of(new, items)
+        row = self._row_of(new, items)
         enters_flows = new.not_before is None and not self._recent_flows.has(new)
-        statement = _CREATE[new.conversation_id is not None, enters_flows]
+        has_conversation = new.conversation_id is not None
+        if key is None and not (has_conversation or enters_flows or alone):
+            self._creations.write(new.project_id, row)
+            return True
+        statement = creation(has_conversation=has_conversation, enters_flows=enters_flows)
+        values = parameters_of(new.project_id, [row])
         if key is None:
             with self._database.statement(new.project_id) as connection:
                 is_created = connection.execute(statement, values).first() is not None
@@ -152,7 +115,7 @@ class Responses:
         return is_created
 
     def _create_with(
-        self, key: RequestKey, new: ResponseRecord, statement: TextClause, values: dict[str, Any]
+        self, key: RequestKey, new: ResponseRecord, statement: TextClause, values: dict[str, str]
     ) -> bool:
         digest = self._codec.keyed_digest(new.project_id, "request", key.digest)
         with self._database.transaction(new.project_id) as connection:
@@ -162,10 +125,15 @@ class Responses:
             connection.rollback()
         return False
 
-    def _values_of(self, new: ResponseRecord, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        return {
+    def _create_all(self, project_id: str, rows: Sequence[bytes]) -> None:
+        statement = creation(has_conversation=False, enters_flows=False)
+        with self._database.statement(project_id) as connection:
+            connection.execute(statement, parameters_of(project_id, rows))
+
+    def _row_of(self, new: ResponseRecord, items: Sequence[dict[str, Any]]) -> bytes:
+        vault = self._database.vault
+        row = {
             "id": new.id,
-            "project_id": new.project_id,
             "model": new.model,
             "background": new.background,
             "store": new.store,
@@ -174,15 +142,16 @@ class Responses:
             "conversation_id": new.conversation_id,
             "metadata": as_json(self._codec.metadata_of_response(new)),
             "parameters": as_json(RowCipher.of(new).write_json(PARAMETERS, new.parameters)),
-            "content_key": stored_content_key(new, self._database.vault),
-            "tool_secrets": stored_tool_secrets(new, self._database.vault),
+            "content_key": as_hex(stored_content_key(new, vault)),
+            "tool_secrets": as_hex(stored_tool_secrets(new, vault)),
             "created_at": new.created_at,
-            "end_user": new.end_user,
             "reservation": _reservation(new),
+            "end_user": new.end_user,
             "traceparent": new.traceparent,
             "not_before": new.not_before,
             "items": as_json(self._codec.items_of_response(new, "input", items)),
         }
+        return orjson.dumps(row)
 
     def get_unstored(self, project_id: str, response_id: UUID) -> ResponseRecord | None:
         """Return the row, without content, of a `store: false` response; None if unknown."""
@@ -246,4 +215,4 @@ class Responses:
 def _reservation(new: ResponseRecord) -> str | None:
     reservation = new.reservation
     is_settled = reservation is not None and reservation.has_tokens
-    return orjson.dumps(reservation).decode() if is_settled else None
+    return as_json(reservation) if is_settled else None

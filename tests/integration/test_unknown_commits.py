@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from flask.testing import FlaskClient
+from flask_openapi3.openapi import OpenAPI
 
+from models.errors import UnavailableError
 from models.settings import Settings
 from tests.integration.api.requests import create, events, parsed, stream, wait_for_end
 from tests.integration.conftest import MakeWorker, RunSql, running_app, with_database
@@ -76,3 +79,24 @@ def test_a_request_whose_commit_is_unknown_is_found_by_its_key(
     assert again.status_code == 200
     assert sql(_ROWS) == [("queued", 0, 0)]
     assert parsed(http.post("/v1/responses", json=body, headers=key))["id"] == parsed(again)["id"]
+
+
+def test_a_request_that_was_stored_after_all_is_accepted(
+    http: FlaskClient, app: OpenAPI, sql: RunSql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    responses = app.extensions["antiphon"].store.responses
+    store_it = responses.create
+
+    def store_unseen(*values: Any, **options: Any) -> bool:
+        created = store_it(*values, **options)
+        if not options:
+            raise UnavailableError("The connection was lost.")
+        return bool(created)
+
+    monkeypatch.setattr(responses, "create", store_unseen)
+    monkeypatch.setattr(responses, "statuses", lambda _: {})  # the commit was not to be seen yet
+
+    answer = create(http)
+
+    assert answer["status"] == "queued"
+    assert sql(_ROWS) == [("queued", 0, 0)]

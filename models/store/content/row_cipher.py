@@ -33,6 +33,11 @@ def as_json(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
+def as_hex(stored: bytes | None) -> str | None:
+    """Return bytes in the form in which JSON has them for Postgres: its hexadecimal format."""
+    return None if stored is None else rf"\x{stored.hex()}"
+
+
 @dataclass(frozen=True, slots=True)
 class RowCipher:
     """Cipher of the rows of one owner; without a key, new content is in the clear.

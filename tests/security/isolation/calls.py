@@ -68,6 +68,9 @@ def _reach_for_responses(store: Store, mine: str, theirs: Tenant) -> Iterator[Ca
     responses, response_id = store.responses, theirs.finished.id
     new = stored_response(project_id=mine, conversation_id=theirs.conversation_id)
     yield lambda: responses.create(new, [input_message(new.id)])
+    for _ in range(2):  # the second one does not enter its flows, since the first one has
+        own = stored_response(project_id=mine)
+        yield partial(responses.create, own, [input_message(own.id)])
     yield lambda: responses.get(mine, response_id)
     yield lambda: responses.get_unstored(mine, theirs.temporary.id)
     yield lambda: responses.forget_key(mine, theirs.temporary.id)

@@ -1,6 +1,10 @@
 """The time until places are free, where what runs differs from what is queued."""
 
+from math import exp
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.forecast.turnover import seconds_until
 
@@ -27,3 +31,17 @@ def test_it_is_the_work_where_a_duration_is_unknown(queued_s: float, running_s: 
 
 def test_it_is_never_below_zero() -> None:
     assert seconds_until(-5.0, 10.0, 10.0) == 0
+
+
+_DURATIONS = st.floats(1e-3, 1e6)
+
+
+@given(_DURATIONS, _DURATIONS, _DURATIONS)
+def test_that_much_work_has_been_started_then(
+    work_s: float, queued_s: float, running_s: float
+) -> None:
+    time_s = seconds_until(work_s, queued_s, running_s)
+
+    started_s = time_s + (queued_s - running_s) * (1 - exp(-time_s / running_s))
+    rate = max(1.0, queued_s / running_s)  # of work to time, at most
+    assert abs(started_s - work_s) <= 1e-3 * rate
