@@ -32,7 +32,7 @@ from models.tools.mcp.servers import McpServers
 from models.tracing.gen_ai import input_content
 from models.tracing.spans import current_span, measured
 from models.tracing.tracer import TRACER
-from worker.engine.interface import Tokenizer
+from worker.engine.interface import EngineStoppedError, Tokenizer
 from worker.generation.call_checkpoints import CallCheckpoints
 from worker.generation.claimer import Claimer
 from worker.generation.compaction import Compactor
@@ -126,7 +126,7 @@ class Runner:
         logger.info("response claimed", extra=claimed.log_fields)
         try:
             self._run(claimed)
-        except (UnavailableError, redis.RedisError) as error:
+        except (UnavailableError, redis.RedisError, EngineStoppedError) as error:
             # With a valid lease of this worker, the reaper would not reclaim the response.
             logger.warning(
                 "response handed back", extra={**claimed.log_fields, "error": str(error)}

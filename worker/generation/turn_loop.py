@@ -6,7 +6,13 @@ import time
 from models.chat.prompt import ChatEncoder, EncodedPrompt
 from models.schemas.request.parameters import GenerationParameters
 from models.tracing.spans import measured
-from worker.engine.interface import Delta, Engine, FinishReason, GenerationRequest
+from worker.engine.interface import (
+    Delta,
+    Engine,
+    EngineStoppedError,
+    FinishReason,
+    GenerationRequest,
+)
 from worker.generation.call_checkpoints import CallCheckpoints
 from worker.generation.emitter import Emitter
 from worker.generation.generation import Generation
@@ -84,6 +90,9 @@ class TurnLoop:
     def _submit(self, generation: Generation, request: GenerationRequest) -> None:
         try:
             self._engine.submit(request)
+        except EngineStoppedError:
+            # No fault of the request: another worker may run it.
+            raise
         except Exception as error:
             logger.warning("engine refused", extra=generation.record.log_fields, exc_info=True)
             self._emitter.on_step(

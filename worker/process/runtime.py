@@ -213,7 +213,9 @@ class Runtime:
         The body of the Celery task.
         """
         try:
-            while self._runner.run_next(self._heartbeat.identity.id):
+            # Once the engine is lost, the watchdog ends the process: what it would claim until then
+            # would only be handed back.
+            while not self._engine.is_lost and self._runner.run_next(self._heartbeat.identity.id):
                 pass
         except OUTAGES as error:
             self._claim_outages.failed(error)

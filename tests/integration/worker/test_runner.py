@@ -30,6 +30,7 @@ from tests.integration.conftest import MakeWorker, RunSql
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from tests.polling import eventually
+from worker.engine.interface import GenerationRequest
 
 
 def test_it_works(http: FlaskClient, worker: InProcessWorker, desk: Desk) -> None:
@@ -61,9 +62,15 @@ def test_responses_run_side_by_side(make_worker: MakeWorker, desk: Desk, sql: Ru
     assert sql("SELECT DISTINCT status FROM responses") == [("completed",)]
 
 
-def test_a_response_that_the_engine_refuses_is_failed_with_the_reason(
-    http: FlaskClient, worker: InProcessWorker
-) -> None:
+@pytest.fixture
+def silent_worker(worker: InProcessWorker, sql: RunSql) -> InProcessWorker:
+    """Return a worker that does not publish what it can do, as those of an earlier release."""
+    sql("UPDATE workers SET capabilities = NULL")
+    return worker
+
+
+@pytest.mark.usefixtures("silent_worker")
+def test_a_response_that_the_engine_refuses_is_failed_with_the_reason(http: FlaskClient) -> None:
     response = create_and_wait(http, input="a" * 140_000)
 
     assert response["status"] == "failed"
@@ -72,7 +79,8 @@ def test_a_response_that_the_engine_refuses_is_failed_with_the_reason(
     assert response["output"] == []
 
 
-def test_the_stream_of_a_refused_response_ends(http: FlaskClient, worker: InProcessWorker) -> None:
+@pytest.mark.usefixtures("silent_worker")
+def test_the_stream_of_a_refused_response_ends(http: FlaskClient) -> None:
     response = create(http, input="a" * 140_000)
 
     streamed = events(stream(http, response["id"]))
@@ -81,9 +89,8 @@ def test_the_stream_of_a_refused_response_ends(http: FlaskClient, worker: InProc
     assert streamed[-1]["response"] == fetch(http, response["id"])
 
 
-def test_a_worker_goes_on_after_its_engine_refused(
-    http: FlaskClient, worker: InProcessWorker
-) -> None:
+@pytest.mark.usefixtures("silent_worker")
+def test_a_worker_goes_on_after_its_engine_refused(http: FlaskClient) -> None:
     create_and_wait(http, input="a" * 140_000)
 
     assert create_and_wait(http)["status"] == "completed"
@@ -215,3 +222,27 @@ def test_a_fault_of_the_database_midway_costs_no_response(
     assert not faults
     assert desk.status(response) is ResponseStatus.COMPLETED
     assert desk.num_crashes(response) == 0
+
+
+def test_a_response_that_comes_to_a_lost_engine_is_left_to_other_workers(
+    make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch, desk: Desk
+) -> None:
+    lost = make_worker()
+    engine: Any = lost.runtime._engine
+    submit = engine.submit
+
+    def lose(request: GenerationRequest) -> None:
+        engine._is_lost = True
+        submit(request)
+
+    monkeypatch.setattr(engine, "submit", lose)
+    # The watchdog has not noticed the loss yet, which ends the process.
+    monkeypatch.setattr(lost.runtime._watchdog, "_on_end", lambda: None)
+    response = desk.create()
+
+    lost.run_queued().result()
+
+    assert desk.status(response) is ResponseStatus.QUEUED
+    assert desk.num_crashes(response) == 0
+    make_worker().run_queued().result()
+    assert desk.status(response) is ResponseStatus.COMPLETED
