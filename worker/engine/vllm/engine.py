@@ -53,8 +53,8 @@ class VllmEngine(EngineLoop):
         self._config = config
         self._sequences: dict[str, Sequence] = {}
         """Sequences in vLLM, in order of arrival."""
-        self._unstarted: set[str] = set()
-        """Those of which no token was drawn yet."""
+        self._undrawn: set[str] = set()
+        """Those that the last step drew no token for: the next may compute a prompt of theirs."""
         self._setup = _setup(config)
         self._grammars = GrammarCompiler(
             self._load_tokenizer, config.grammar_limits, find_error=config.find_grammar_error
@@ -125,12 +125,12 @@ class VllmEngine(EngineLoop):
             logger.exception("request refused by vLLM")
             return [self._fail(sequence, f"{type(error).__name__}: {error}")]
         self._sequences[sequence.id] = sequence
-        self._unstarted.add(sequence.id)
+        self._undrawn.add(sequence.id)
         return []
 
     def _remove(self, sequence: Sequence) -> None:
         sequence.status = SequenceStatus.FINISHED
-        self._unstarted.discard(sequence.id)
+        self._undrawn.discard(sequence.id)
         if self._sequences.pop(sequence.id, None) is not None and not self.is_lost:
             self._engine.abort_request([sequence.id])
 
@@ -145,9 +145,12 @@ class VllmEngine(EngineLoop):
         super()._run()
 
     def _step(self) -> list[Delta]:
-        self._has_prompts = bool(self._unstarted)
+        running = (sequence.id for sequence in self._running())
+        self._has_prompts = not self._undrawn.isdisjoint(running)
         outputs = [output for output in self._engine.step() if output.request_id in self._sequences]
         tokens = {output.request_id: read_token(output) for output in outputs}
+        # What vLLM has put off is computed like a prompt when there is room for it again.
+        self._undrawn = {name for name in self._sequences if tokens.get(name) is None}
         failures = self._take_failures(tokens.values())
         return [
             self._append(output, token, failures)
@@ -164,7 +167,6 @@ class VllmEngine(EngineLoop):
 
     def _append(self, output: "RequestOutput", token: int, failures: Mapping[str, str]) -> Delta:
         sequence = self._sequences[output.request_id]
-        self._unstarted.discard(sequence.id)
         if sequence.num_cached is None:
             sequence.num_cached = min(output.num_cached_tokens or 0, sequence.num_prompt)
         if sequence.is_prompt_only:

@@ -8,6 +8,7 @@ import torch
 from transformers import AutoConfig, GenerationConfig
 
 from worker.engine.cpu_cores import num_cores
+from worker.engine.device_errors import is_out_of_memory
 from worker.engine.interface import EngineConfig, ModelTooLargeError, UnsupportedModelError
 from worker.engine.params import MAX_TOP_LOGPROBS
 from worker.engine.transformers.device import resolve_device, resolve_dtype
@@ -54,10 +55,8 @@ def load_vllm(config: EngineConfig, setup: DrawingSetup) -> "LLMEngine":
 
     try:
         return LLMEngine.from_engine_args(EngineArgs(**arguments))
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise ModelTooLargeError(f"vLLM: {error}") from error
-    except (ValueError, NotImplementedError, ImportError, RuntimeError) as error:
-        if any(words in str(error) for words in _TOO_LARGE):
+    except (MemoryError, ValueError, NotImplementedError, ImportError, RuntimeError) as error:
+        if is_out_of_memory(error) or any(words in str(error) for words in _TOO_LARGE):
             raise ModelTooLargeError(f"vLLM: {error}") from error
         raise UnsupportedModelError(f"vLLM cannot run it: {error}") from error
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.polling import eventually
 from tests.unit.worker.engine.conftest import TOKEN_BYTES, EngineFactory, Oracle
 from tests.unit.worker.engine.harness import Harness, greedy, sampled
 from worker.engine.interface import (
+    Delta,
     EngineStoppedError,
     FinishReason,
     ModelTooLargeError,
@@ -69,6 +71,44 @@ def test_a_step_that_fails_loses_the_engine_and_ends_no_sequence(
         engine.submit(greedy("b", prompts[0]))
 
 
+def test_a_step_that_runs_out_of_memory_is_told_apart(
+    harness: Harness,
+    prompts: Prompts,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")
+
+    engine: Any = harness.engine
+    monkeypatch.setattr(engine._engine, "step", fail)
+    engine.submit(greedy("a", prompts[0]))
+
+    eventually(lambda: engine.is_lost)
+    assert "out of memory: lower ANTIPHON_MAX_SEQUENCES" in caplog.text
+
+
+def test_a_step_that_hangs_is_seen(
+    harness: Harness, prompts: Prompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine: Any = harness.engine
+    step, go_on = engine._engine.step, threading.Event()
+
+    def hang_later() -> Any:
+        if len(harness.tokens("it")) > 8:
+            go_on.wait(60)
+        return step()
+
+    monkeypatch.setattr(engine._engine, "step", hang_later)
+    monkeypatch.setattr(engine, "_step_limit_s", 0.1)
+    engine.submit(greedy("it", prompts[0], 20))
+
+    eventually(lambda: engine.is_stuck)
+    go_on.set()
+    harness.wait("it")
+    assert not engine.is_stuck
+
+
 def test_the_death_of_one_of_its_processes_loses_the_engine(harness: Harness) -> None:
     engine: Any = harness.engine
     assert not engine.is_lost
@@ -87,8 +127,24 @@ def test_sequences_that_vllm_puts_off_get_what_they_get_alone(
     roomy = make_engine().run(*requests)
     tight = make_engine(kv_cache_bytes=192 * TOKEN_BYTES)
 
+    has_prompts: list[bool] = []
+    engine: Any = tight.engine
+    tight.on_step_hook = lambda _: has_prompts.append(engine._has_prompts)
+
     assert tight.run(*requests) == roomy
     assert _num_preempted(tight) > 0
+    # Steps that compute them again may take as long as those with prompts.
+    returns = [
+        number
+        for number in range(1, len(tight.steps))
+        if names_of(tight.steps[number]) - names_of(tight.steps[number - 1])
+    ]
+    assert returns
+    assert all(has_prompts[number] for number in returns)
+
+
+def names_of(deltas: list[Delta]) -> set[str]:
+    return {delta.sequence_id for delta in deltas}
 
 
 def _num_preempted(harness: Harness) -> int:
@@ -97,7 +153,7 @@ def _num_preempted(harness: Harness) -> int:
     begun: set[str] = set()
     missing = 0
     for deltas in harness.steps:
-        names = {delta.sequence_id for delta in deltas}
+        names = names_of(deltas)
         missing += bool(begun - names)
         begun |= names
         begun -= {delta.sequence_id for delta in deltas if delta is ends[delta.sequence_id]}
@@ -123,6 +179,9 @@ def test_a_model_that_vllm_does_not_know_is_refused_with_its_reason(
         make_engine(folder=tmp_path)
 
 
-def test_a_cache_without_room_for_a_token_is_refused(make_engine: EngineFactory) -> None:
+@pytest.mark.parametrize("kv_cache_bytes", [8 * TOKEN_BYTES, 1 << 46])
+def test_a_cache_without_room_for_a_token_or_in_memory_is_refused(
+    make_engine: EngineFactory, kv_cache_bytes: int
+) -> None:
     with pytest.raises(ModelTooLargeError):
-        make_engine(kv_cache_bytes=8 * TOKEN_BYTES)
+        make_engine(kv_cache_bytes=kv_cache_bytes)
