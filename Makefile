@@ -25,6 +25,8 @@ CLIENTS_VENV := .venv-clients
 NODE_MODULES := $(if $(shell command -v npm),$(CLIENTS)/node_modules/.package-lock.json)
 # What workers with vLLM run in, which needs other versions of some packages.
 VLLM_VENV := .venv-vllm
+VLLM_TESTS := tests/unit/worker/engine/contract tests/unit/worker/engine/vllm \
+	tests/integration/worker/test_vllm.py
 PINS_VLLM := $(UV_COMPILE) -c requirements-torch.txt --override requirements-vllm-overrides.txt \
 	$(addprefix --no-emit-package ,torch openvino openvino-telemetry torchaudio torchcodec torchvision)
 # What is needed besides where `ENGINE=vllm` is given, which tests read from the environment.
@@ -33,7 +35,7 @@ OF_VLLM := $(if $(filter vllm,$(ENGINE)),$(VLLM_VENV)/.installed)
 RUN_ENV := $(or $(ANTIPHON_DATA_DIR),.antiphon)/run/env
 WITH_SERVERS := test -n "$$DATABASE_URL" || { test ! -f $(RUN_ENV) || { set -a; . $(RUN_ENV); }; };
 
-.PHONY: help up vllm-install test-vllm test test-others test-processes test-integration test-workers test-units fuzz chaos chaos-mutants nightly guarantees lint format types docs screenshots pins coverage check migrate migration bench peers-install peers grammars compose-test clean
+.PHONY: help up vllm-install test-vllm test-installed-vllm test test-others test-processes test-integration test-workers test-units fuzz chaos chaos-mutants nightly guarantees lint format types docs screenshots pins coverage check migrate migration bench peers-install peers grammars compose-test clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +46,11 @@ up: $(VENV)/.runtime $(OF_VLLM) ## Start everything; Ctrl-C stops it; ENGINE=vll
 vllm-install: $(VLLM_VENV)/.installed ## Install vLLM and what its workers need in .venv-vllm
 
 test-vllm: $(VLLM_VENV)/.installed ## Run the contract of engines with vLLM, in its environment
-	$(VLLM_VENV)/bin/python -m pytest -W ignore $(or $(T),tests/unit/worker/engine/contract)
+	$(VLLM_VENV)/bin/python -m pytest -W ignore $(or $(T),$(VLLM_TESTS))
+
+test-installed-vllm: # As continuous integration runs it: where the environment is
+	@if test -e $(VLLM_VENV)/.installed; then $(MAKE) --no-print-directory test-vllm; else \
+		echo 'SKIPPED the contract of engines with vLLM: not installed (make vllm-install)'; fi
 
 test: $(VENV)/.dev $(CLIENTS_VENV)/.installed $(NODE_MODULES) $(OF_VLLM) ## Run the tests, or those in T=path; acceptance: ENGINE=vllm
 ifdef T
@@ -110,7 +116,7 @@ screenshots: $(VENV)/.dev $(NODE_MODULES) ## Take the pictures of the dashboard 
 types: $(VENV)/.dev ## Check types
 	$(BIN)/mypy
 
-check: lint test ## What the continuous integration runs
+check: lint test test-installed-vllm ## What the continuous integration runs
 
 migrate: $(VENV)/.runtime ## Bring the database to this version
 	@$(WITH_SERVERS) ./antiphon migrate

@@ -7,6 +7,7 @@ lark) share no code with the engine's compiler.
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -144,6 +145,20 @@ def test_what_a_random_network_writes_obeys(
     for text in ended:
         judge(text)
     assert outputs[NUM_SEEDS:] == [oracle(prompts[n], 12) for n in range(NUM_FREE)]
+
+
+def test_a_constrained_answer_resumes_at_every_position(harness: Harness) -> None:
+    request = request_of(chosen("json_schema", _PERSON), seed=3, max_tokens=60)
+    [whole] = harness.run(request)
+
+    rests = harness.run(
+        *(
+            replace(request, sequence_id=f"rest {n}", generated=whole[:n])
+            for n in range(len(whole) + 1)
+        )
+    )
+
+    assert rests == [whole[n:] for n in range(len(whole) + 1)]
 
 
 def test_the_limit_of_a_list_ends_the_output_as_too_long(harness: Harness) -> None:

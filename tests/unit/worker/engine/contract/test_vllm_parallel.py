@@ -77,3 +77,21 @@ def test_the_death_of_one_loses_the_engine_and_ends_no_sequence(
 
     eventually(lambda: harness.engine.is_lost, within_s=30)
     assert harness.reason("it") is None
+
+
+def test_one_that_hangs_is_seen(
+    make_engine: EngineFactory, prompts: Prompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness: Harness = make_engine(vllm_args=TWO)
+    monkeypatch.setattr(harness.engine, "_step_limit_s", 1.0)
+    harness.engine.submit(greedy("it", prompts[0], 400))
+    harness.wait_until(lambda: len(harness.tokens("it")) > 8)
+
+    rank = multiprocessing.active_children()[0]
+    assert rank.pid is not None
+    os.kill(rank.pid, signal.SIGSTOP)
+
+    eventually(lambda: harness.engine.is_stuck)
+    os.kill(rank.pid, signal.SIGCONT)
+    harness.wait("it")
+    assert len(harness.tokens("it")) == 400
