@@ -53,7 +53,7 @@ def install() -> None:
         patches["cli.supervisor.backoff"] = [_restart_at_once]
     for module, patch in MUTANTS.get(os.environ.get(MUTANT, ""), {}).items():
         patches.setdefault(module, []).append(patch)
-    sys.meta_path.insert(0, _PatchingFinder(patches))
+    sys.meta_path.insert(0, PatchingFinder(patches))
 
 
 def _name_writer(pool: Any) -> None:
@@ -133,7 +133,7 @@ def _order(what: str) -> Path:
     return Path(os.environ.get("ANTIPHON_DATA_DIR", "."), f"{what}-{os.getpid()}")
 
 
-class _PatchingFinder(MetaPathFinder):
+class PatchingFinder(MetaPathFinder):
     """Finder that patches some modules right after they are executed."""
 
     def __init__(self, patches: dict[str, list[Patch]]) -> None:
