@@ -14,20 +14,17 @@ import numpy as np
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.core_model_loading import revert_weight_conversion
-from transformers.integrations.gguf.gguf_tokenizer_mapping import (
-    convert_gguf_tokenizer,
-    get_gguf_tokenizer,
-)
 
 from worker.engine.checkpoint.files import WEIGHTS, Checkpoint, name_some
 from worker.engine.interface import BadCheckpointError
 from worker.weights.gguf.architectures import Architecture, find_architecture
-from worker.weights.gguf.fields import size_fields
+from worker.weights.gguf.fields import check_understood, size_fields
 from worker.weights.gguf.file import GgufFile, first_part, read_gguf
 from worker.weights.gguf.names import Source, TensorNames, unused_tensors
 from worker.weights.gguf.safetensors import write_safetensors
+from worker.weights.gguf.tokenizer import make_tokenizer
 from worker.weights.gguf.transforms import Array, transform
 
 
@@ -45,7 +42,7 @@ class Conversion:
 
     def write_small_files(self, folder: Path, dtype: torch.dtype) -> Checkpoint:
         """Write configuration, tokenizer and chat template; return the checkpoint they are for."""
-        _make_tokenizer(first_part(self._file)).save_pretrained(folder)
+        make_tokenizer(first_part(self._file)).save_pretrained(folder)
         self.config.dtype = dtype
         self.config.save_pretrained(folder)
         num_weights = sum(prod(shape) for shape in self._shapes.values())
@@ -106,6 +103,7 @@ def _make_config(file: GgufFile, architecture: Architecture) -> Any:
     if "token_embd.weight" not in file.tensors:
         raise BadCheckpointError("it lacks 1 tensor (token_embd.weight)")
     fields = size_fields(file) | architecture.fields(file)
+    check_understood(file)
     try:
         return AutoConfig.for_model(architecture.model_type, **fields)
     except (TypeError, ValueError, KeyError, StrictDataclassError) as error:
@@ -130,18 +128,3 @@ def _shapes(config: Any) -> dict[str, list[int]]:
 def _dense(shape: Any) -> list[int]:
     """Return a shape without axes of length 1, which some files leave out."""
     return [length for length in shape if length != 1]
-
-
-def _make_tokenizer(file: Path) -> PreTrainedTokenizerFast:
-    try:
-        architecture, tokens, config = get_gguf_tokenizer(str(file))
-        backend, _ = convert_gguf_tokenizer(architecture, tokens)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise BadCheckpointError(f"its tokenizer cannot be converted: {reason}") from error
-    wrap: Any = PreTrainedTokenizerFast
-    wrapped: PreTrainedTokenizerFast = wrap(
-        tokenizer_object=backend,
-        **{name: value for name, value in config.items() if value is not None},
-    )
-    return wrapped

@@ -84,9 +84,28 @@ def cohere_fields(file: GgufFile) -> Fields:
     }
 
 
+def olmo_fields(file: GgufFile) -> Fields:
+    """Return the fields of OLMo 1, whose norms have no weights."""
+    clip = file.get("attention.clamp_kqv")
+    return rope_fields(file) | {"clip_qkv": float(clip) if clip else None}
+
+
 def olmo2_fields(file: GgufFile) -> Fields:
     """Return the fields of OLMo 2."""
     return rope_fields(file) | {"attention_bias": has_tensor(file, "attn_q.bias")}
+
+
+def olmo3_fields(file: GgufFile) -> Fields:
+    """Return the fields of OLMo 3, which is OLMo 2 with windows."""
+    pattern = require(file, "attention.sliding_window_pattern")
+    kinds = ("full_attention", "sliding_attention")
+    rope = rope_parameters(file, head_size(file), THETA)
+    local = {"rope_type": "default", "rope_theta": rope["rope_theta"]}
+    return olmo2_fields(file) | {
+        "rope_parameters": {"full_attention": rope, "sliding_attention": local},
+        "sliding_window": require(file, "attention.sliding_window"),
+        "layer_types": [kinds[bool(is_local)] for is_local in pattern],
+    }
 
 
 def seed_oss_fields(file: GgufFile) -> Fields:

@@ -11,12 +11,34 @@ Fields = dict[str, Any]
 THETA = 10_000.0
 """Base of the frequencies of rotary positions where the metadata has none."""
 
+_COMPUTES = (
+    *("attention.sliding_window", "attention.scale", "attention.output_scale"),
+    *("attention.temperature_scale", "attention.clamp_kqv", "attention.max_alibi_bias"),
+    *("attention.indexer.top_k", "attention.shared_kv_layers", "attn_logit_softcapping"),
+    *("final_logit_softcapping", "router_logit_softcapping", "logit_scale", "residual_scale"),
+    *("embedding_scale", "expert_group_scale", "swiglu_clamp_exp", "swiglu_clamp_shexp"),
+    *("moe_latent_size", "embedding_length_per_layer_input", "expert_group_count"),
+)
+"""Entries that change what a network computes, so that they must not be left unread."""
+
 
 def require(file: GgufFile, key: str) -> Any:
     """Return an entry of the metadata; raise `BadCheckpointError` if there is none."""
     if (value := file.get(key)) is None:
         raise BadCheckpointError(f"its metadata has no {file.architecture}.{key}")
     return value
+
+
+def check_understood(file: GgufFile) -> None:
+    """Raise `BadCheckpointError` if the network computes something that nobody asked about.
+
+    Call it once all fields have been made.
+    """
+    unread = [key for key in _COMPUTES if key not in file.asked and file.get(key)]
+    if unread:
+        raise BadCheckpointError(
+            f"its metadata has {file.architecture}.{unread[0]}, which is not understood"
+        )
 
 
 def size_fields(file: GgufFile) -> Fields:

@@ -47,9 +47,12 @@ class GgufFile:
     architecture: str
     metadata: Mapping[str, Any]
     tensors: Mapping[str, GgufTensor]
+    asked: set[str] = field(default_factory=set, repr=False, compare=False)
+    """Short names of the entries that have been asked for."""
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return an entry of the metadata that belongs to the architecture, by its short name."""
+        self.asked.add(key)
         return self.metadata.get(f"{self.architecture}.{key}", default)
 
 

@@ -55,8 +55,35 @@ def glm4_moe_fields(file: GgufFile) -> Fields:
         "first_k_dense_replace": require(file, "leading_dense_block_count"),
         "use_qk_norm": has_tensor(file, "attn_q_norm.weight"),
         "attention_bias": has_tensor(file, "attn_q.bias"),
-        "n_group": 1,
-        "topk_group": 1,
+        "n_group": file.get("expert_group_count") or 1,
+        "topk_group": file.get("expert_group_used_count") or 1,
+    }
+
+
+def dots1_fields(file: GgufFile) -> Fields:
+    """Return the fields of dots.llm1."""
+    fields = rope_fields(file) | expert_fields(file, count="n_routed_experts")
+    return fields | {
+        "n_shared_experts": require(file, "expert_shared_count"),
+        "routed_scaling_factor": float(require(file, "expert_weights_scale")),
+        "norm_topk_prob": bool(require(file, "expert_weights_norm")),
+        "first_k_dense_replace": require(file, "leading_dense_block_count"),
+        "attention_bias": has_tensor(file, "attn_q.bias"),
+        "n_group": file.get("expert_group_count") or 1,
+        "topk_group": file.get("expert_group_used_count") or 1,
+    }
+
+
+def ernie_moe_fields(file: GgufFile) -> Fields:
+    """Return the fields of ERNIE 4.5 with experts."""
+    return rope_fields(file) | {
+        "moe_num_experts": require(file, "expert_count"),
+        "moe_k": require(file, "expert_used_count"),
+        "moe_intermediate_size": require(file, "expert_feed_forward_length"),
+        "moe_num_shared_experts": file.get("expert_shared_count") or 0,
+        "moe_layer_start_index": require(file, "leading_dense_block_count"),
+        "moe_layer_interval": require(file, "interleave_moe_layer_step"),
+        "use_bias": has_tensor(file, "attn_q.bias"),
     }
 
 
@@ -82,6 +109,20 @@ def lfm2_fields(file: GgufFile) -> Fields:
         "conv_L_cache": require(file, "shortconv.l_cache"),
         "conv_bias": has_tensor(file, "shortconv.in_proj.bias"),
     }
+
+
+def lfm2_moe_fields(file: GgufFile) -> Fields:
+    """Return the fields of LFM2 with experts."""
+    return (
+        lfm2_fields(file)
+        | expert_fields(file)
+        | {"num_dense_layers": require(file, "leading_dense_block_count")}
+    )
+
+
+def qwen35_moe_fields(file: GgufFile) -> Fields:
+    """Return the fields of Qwen 3.5 with experts."""
+    return qwen35_fields(file) | expert_fields(file)
 
 
 def qwen35_fields(file: GgufFile) -> Fields:

@@ -17,8 +17,14 @@ _EXPERT_TENSORS = {
     "down_proj": "ffn_down_exps",
     "w2": "ffn_down_exps",
 }
+_STACKED = re.compile(r"^model\.altup_(projections|unembed_projections)\.(\d+)\.weight$")
+_STACKED_TENSORS = {"projections": "altup_proj", "unembed_projections": "altup_unembd_proj"}
 _LAYER = re.compile(r"\blayers\.(\d+)\.")
-_RENAMED = {"dt_bias": "dt_proj.bias", "e_score_correction_bias": "e_score_correction.bias"}
+_RENAMED = {
+    "dt_bias": "dt_proj.bias",
+    "e_score_correction_bias": "e_score_correction.bias",
+    "expert_bias": "expert_bias.bias",
+}
 """Ends of names that the converter of llama.cpp changes before it looks them up."""
 _UNUSED = re.compile(r"^(rope_freqs|rope_factors_long|rope_factors_short)\.weight$")
 """Tensors that are read for the configuration."""
@@ -30,7 +36,7 @@ class Source:
 
     names: tuple[str, ...]
     expert: int | None = None
-    """Index in a tensor that holds those of all experts of a layer."""
+    """Index in a tensor that holds those of all experts of a layer, or several of one shape."""
     join: Join | None = None
     """How several are joined, or one is changed; None if it is taken as it is."""
 
@@ -45,7 +51,7 @@ class TensorNames:
 
     def find(self, name: str, stored: Collection[str]) -> Source | None:
         """Return what a tensor of a checkpoint is made of; None if the file has no such tensors."""
-        candidates = (self._joined(name), _of_expert(name), *self._plain(name))
+        candidates = (self._joined(name), _of_expert(name), _stacked(name), *self._plain(name))
         return next(
             (each for each in candidates if each is not None and set(each.names) <= set(stored)),
             None,
@@ -80,3 +86,10 @@ def _of_expert(name: str) -> Source | None:
     if match is None or match[3] not in _EXPERT_TENSORS:
         return None
     return Source((f"blk.{match[1]}.{_EXPERT_TENSORS[match[3]]}.weight",), int(match[2]))
+
+
+def _stacked(name: str) -> Source | None:
+    match = _STACKED.match(name)
+    if match is None:
+        return None
+    return Source((f"{_STACKED_TENSORS[match[1]]}.weight",), int(match[2]))

@@ -111,6 +111,37 @@ GRANITE_MOE: tuple[Join, ...] = (
 )
 
 
+PACKED_EXPERTS: tuple[Join, ...] = (
+    Join(
+        re.compile(r"\.experts\.gate_up_proj$"),
+        ("ffn_gate_exps.weight", "ffn_up_exps.weight"),
+        _one_after_the_other,
+    ),
+)
+"""Networks whose experts are in one tensor each, gate before up."""
+GEMMA_4: tuple[Join, ...] = (
+    Join(re.compile(r"\.router\.scale$"), ("ffn_gate_inp.scale",), _only),
+    Join(re.compile(r"\.router\.per_expert_scale$"), ("ffn_down_exps.scale",), _only),
+)
+
+
+def _keys_and_values(parts: Sequence[Array], config: Mapping[str, Any]) -> Array:
+    """Join keys, [heads, latent, size], and values, [heads, size, latent], of the same heads."""
+    del config
+    keys, values = parts
+    return np.concatenate([keys.swapaxes(1, 2), values], axis=1).reshape(-1, keys.shape[1])
+
+
+LATENT: tuple[Join, ...] = (
+    Join(
+        re.compile(r"\.kv_b_proj\.weight$"),
+        ("attn_k_b.weight", "attn_v_b.weight"),
+        _keys_and_values,
+    ),
+)
+"""Networks whose keys and values are made of a latent; older files have them in one tensor."""
+
+
 def _rows_of_values(values: Array, config: Mapping[str, Any]) -> Array:
     return _group_heads(values, config, config["linear_value_head_dim"])
 

@@ -25,6 +25,8 @@ _ALPHABET = sorted(pre_tokenizers.ByteLevel.alphabet())
 TOKENS = [*_ALPHABET, "ab", "<end>"]
 VOCAB_SIZE = len(TOKENS)
 _EXPERT = re.compile(r"layers\.(\d+)\..*experts\.\d+\.(\w+)\.weight$")
+_STACKED = re.compile(r"(.+)\[\d+\]$")
+"""Names of parts that the converter stacks, with the index of each."""
 _OF_EXPERTS = {"w1": "gate", "w3": "up", "w2": "down"}
 
 
@@ -67,7 +69,7 @@ class Export:
     metadata: Metadata = lambda writer, config: None
     """Writes what only this architecture has."""
     split: Split = not_split
-    """Returns a tensor in parts, by the names that the converter gives them."""
+    """Returns a tensor in parts, by the names that the converter gives them, or those in GGUF."""
 
 
 def make_network(config: Any) -> Any:
@@ -77,7 +79,7 @@ def make_network(config: Any) -> Any:
     model = loader.from_config(config).eval()
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
-            if "norm" in name or name.endswith("bias"):
+            if "norm" in name or name.endswith(("bias", "scale", "scalar")):
                 tensor.add_(torch.randn_like(tensor) * 0.2)
     return model
 
@@ -134,6 +136,12 @@ def _tensors(model: Any, export: Export) -> dict[str, Array]:
     }
     for name, original in parts.items():
         values = export.change(name, original, model.config)
+        if match := _STACKED.match(name):
+            experts.setdefault(match[1], []).append(values)
+            continue
+        if name.startswith("blk."):
+            found[name] = values
+            continue
         if match := _EXPERT.search(name):
             part = _OF_EXPERTS.get(match[2], match[2].removesuffix("_proj"))
             experts.setdefault(f"blk.{match[1]}.ffn_{part}_exps.weight", []).append(values)
@@ -168,7 +176,7 @@ def _write_sizes(writer: gguf.GGUFWriter, config: Any) -> None:
         writer.add_layer_norm_rms_eps(epsilon)
     if (count := _first(config, "num_experts", "num_local_experts")) is not None:
         writer.add_expert_count(count)
-        writer.add_expert_used_count(config.num_experts_per_tok)
+        writer.add_expert_used_count(_first(config, "num_experts_per_tok", "top_k_experts"))
     if (size := getattr(config, "moe_intermediate_size", None)) is not None:
         writer.add_expert_feed_forward_length(size)
 

@@ -10,7 +10,6 @@ import torch
 from transformers import AutoConfig
 
 from tests.unit.worker.weights.gguf.exporter import (
-    VOCAB_SIZE,
     Array,
     Export,
     load_converted,
@@ -20,35 +19,20 @@ from tests.unit.worker.weights.gguf.exporter import (
     plus_one,
     write_gguf,
 )
+from tests.unit.worker.weights.gguf.gemma_networks import GEMMA_NETWORKS
+from tests.unit.worker.weights.gguf.latent_networks import LATENT_NETWORKS
+from tests.unit.worker.weights.gguf.sizes import (
+    EXPERTS,
+    PLAIN_HEADS,
+    SIZES,
+    pattern,
+    rotary,
+    shared_expert,
+    split_bias,
+    window,
+)
+from tests.unit.worker.weights.gguf.state_networks import STATE_NETWORKS
 from worker.weights.gguf.architectures import ARCHITECTURES
-
-SIZES: dict[str, Any] = {
-    "vocab_size": VOCAB_SIZE,
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 32,
-    "max_position_embeddings": 512,
-    "initializer_range": 0.2,
-    "tie_word_embeddings": False,
-    "bos_token_id": None,
-    "eos_token_id": VOCAB_SIZE - 1,
-    "pad_token_id": None,
-}
-EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
-PLAIN_HEADS = {"head_dim": 16}
-
-
-def rotary(writer: gguf.GGUFWriter, config: Any) -> None:
-    size = config.head_dim
-    rope = config.rope_parameters
-    writer.add_rope_dimension_count(int(size * rope.get("partial_rotary_factor", 1.0)))
-
-
-def window(writer: gguf.GGUFWriter, config: Any) -> None:
-    writer.add_sliding_window(config.sliding_window)
 
 
 def granite(writer: gguf.GGUFWriter, config: Any) -> None:
@@ -71,10 +55,6 @@ def layer_norm(writer: gguf.GGUFWriter, config: Any) -> None:
 def cohere(writer: gguf.GGUFWriter, config: Any) -> None:
     layer_norm(writer, config)
     writer.add_logit_scale(config.logit_scale)
-
-
-def shared_expert(writer: gguf.GGUFWriter, config: Any) -> None:
-    writer.add_expert_shared_feed_forward_length(config.shared_expert_intermediate_size)
 
 
 def gpt_oss(writer: gguf.GGUFWriter, config: Any) -> None:
@@ -115,14 +95,29 @@ def split_granite(name: str, values: Array) -> dict[str, Array]:
     return {f"{stem}.w1.weight": gate, f"{stem}.w3.weight": up}
 
 
-def split_bias(name: str, values: Array) -> dict[str, Array]:
-    return {name.replace("e_score_correction_bias", "e_score_correction.bias"): values}
-
-
 def cohere2(writer: gguf.GGUFWriter, config: Any) -> None:
     cohere(writer, config)
     window(writer, config)
     writer.add_rope_dimension_count(config.head_dim)
+
+
+def olmo(writer: gguf.GGUFWriter, config: Any) -> None:
+    writer.add_layer_norm_eps(1e-5)
+    writer.add_clamp_kqv(config.clip_qkv)
+
+
+def axes(writer: gguf.GGUFWriter, config: Any) -> None:
+    del config
+    writer.add_rope_dimension_sections([2, 3, 3, 0])
+
+
+def olmo3(writer: gguf.GGUFWriter, config: Any) -> None:
+    window(writer, config)
+    pattern(writer, config)
+    rope = config.rope_parameters["full_attention"]
+    writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+    writer.add_rope_scaling_factor(rope["factor"])
+    writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
 
 
 def glm4_moe(writer: gguf.GGUFWriter, config: Any) -> None:
@@ -133,55 +128,24 @@ def glm4_moe(writer: gguf.GGUFWriter, config: Any) -> None:
     writer.add_leading_dense_block_count(config.first_k_dense_replace)
 
 
+def dots1(writer: gguf.GGUFWriter, config: Any) -> None:
+    writer.add_expert_shared_count(config.n_shared_experts)
+    writer.add_expert_weights_scale(config.routed_scaling_factor)
+    writer.add_expert_weights_norm(config.norm_topk_prob)
+    writer.add_leading_dense_block_count(config.first_k_dense_replace)
+    writer.add_expert_group_count(config.n_group)
+    writer.add_expert_group_used_count(config.topk_group)
+
+
+def ernie_moe(writer: gguf.GGUFWriter, config: Any) -> None:
+    writer.add_expert_shared_count(config.moe_num_shared_experts)
+    writer.add_leading_dense_block_count(config.moe_layer_start_index)
+    writer.add_interleave_moe_layer_step(config.moe_layer_interval)
+
+
 def minimax(writer: gguf.GGUFWriter, config: Any) -> None:
     rotary(writer, config)
     writer.add_expert_feed_forward_length(config.intermediate_size)
-
-
-def lfm2(writer: gguf.GGUFWriter, config: Any) -> None:
-    writer.add_shortconv_l_cache(config.conv_L_cache)
-
-
-def qwen35(writer: gguf.GGUFWriter, config: Any) -> None:
-    rope = config.rope_parameters
-    writer.add_rope_dimension_count(int(config.head_dim * rope["partial_rotary_factor"]))
-    writer.add_rope_dimension_sections([*rope["mrope_section"], 0])
-    writer.add_ssm_conv_kernel(config.linear_conv_kernel_dim)
-    writer.add_ssm_state_size(config.linear_key_head_dim)
-    writer.add_ssm_group_count(config.linear_num_key_heads)
-    writer.add_ssm_time_step_rank(config.linear_num_value_heads)
-    writer.add_ssm_inner_size(config.linear_value_head_dim * config.linear_num_value_heads)
-    writer.add_uint32("qwen35.full_attention_interval", 4)
-
-
-def tiled(name: str, values: Array, config: Any) -> Array:
-    """Change a tensor as the converter does for gated delta layers: heads of values are tiled."""
-    if name.endswith("norm.weight") and "linear_attn" not in name:
-        return values + 1
-    part = name.partition("linear_attn.")[2].removesuffix(".weight")
-    size = config.linear_value_head_dim
-    num_before = 2 * config.linear_key_head_dim * config.linear_num_key_heads
-    if part in ("in_proj_qkv", "conv1d"):
-        turned = tile(values[num_before:], config, size)
-        return np.concatenate([values[:num_before], turned]).squeeze()
-    if part == "A_log":
-        return -np.exp(tile(values, config, 1))
-    if part == "out_proj":
-        return tile(values.T, config, size).T
-    sizes = {"in_proj_z": size, "in_proj_a": 1, "in_proj_b": 1, "dt_bias": 1, "dt_proj.bias": 1}
-    return tile(values, config, sizes[part]) if part in sizes else values
-
-
-def tile(values: Array, config: Any, size: int) -> Array:
-    """Reorder heads from grouped by their head of keys to one of each in turn."""
-    num_keys = config.linear_num_key_heads
-    per_key = config.linear_num_value_heads // num_keys
-    grouped = values.reshape(num_keys, per_key, size, *values.shape[1:])
-    return grouped.swapaxes(0, 1).reshape(values.shape)
-
-
-def split_delta(name: str, values: Array) -> dict[str, Array]:
-    return {name.replace("dt_bias", "dt_proj.bias"): values}
 
 
 NETWORKS: dict[str, tuple[str, dict[str, Any], Export]] = {
@@ -218,6 +182,13 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], Export]] = {
     ),
     "qwen3": ("qwen3", {}, Export("qwen3")),
     "qwen3moe": ("qwen3_moe", {**EXPERTS, "norm_topk_prob": True}, Export("qwen3moe")),
+    "qwen2vl": ("qwen2", PLAIN_HEADS, Export("qwen2vl", metadata=axes)),
+    "qwen3vl": ("qwen3", {}, Export("qwen3vl", metadata=axes)),
+    "qwen3vlmoe": (
+        "qwen3_moe",
+        {**EXPERTS, "norm_topk_prob": True},
+        Export("qwen3vlmoe", metadata=axes),
+    ),
     "phi3": ("phi3", PLAIN_HEADS, Export("phi3")),
     "starcoder2": (
         "starcoder2",
@@ -233,6 +204,11 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], Export]] = {
         "cohere",
         {**PLAIN_HEADS, "tie_word_embeddings": True, "use_qk_norm": True},
         Export("command-r", metadata=cohere),
+    ),
+    "olmo": (
+        "olmo",
+        {**PLAIN_HEADS, "clip_qkv": 0.5},
+        Export("olmo", paired, olmo),
     ),
     "olmo2": ("olmo2", PLAIN_HEADS, Export("olmo2")),
     "olmoe": ("olmoe", {**PLAIN_HEADS, **EXPERTS}, Export("olmoe")),
@@ -308,41 +284,58 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], Export]] = {
         },
         Export("glm4moe", metadata=glm4_moe, split=split_bias),
     ),
-    "lfm2": (
-        "lfm2",
+    "dots1": (
+        "dots1",
         {
-            **PLAIN_HEADS,
-            "layer_types": ["conv", "conv", "full_attention", "conv"],
-            "block_auto_adjust_ff_dim": False,
+            **EXPERTS,
+            "n_routed_experts": 4,
+            "n_shared_experts": 1,
+            "first_k_dense_replace": 1,
+            "routed_scaling_factor": 1.5,
+            "norm_topk_prob": True,
         },
-        Export("lfm2", metadata=lfm2),
+        Export("dots1", metadata=dots1, split=split_bias),
     ),
-    "qwen35": (
-        "qwen3_5_text",
+    "ernie4_5-moe": (
+        "ernie4_5_moe",
         {
-            "linear_num_key_heads": 2,
-            "linear_num_value_heads": 4,
-            "linear_key_head_dim": 16,
-            "linear_value_head_dim": 8,
-            "rope_parameters": {
-                "rope_type": "default",
-                "rope_theta": 10_000.0,
-                "partial_rotary_factor": 0.25,
-                "mrope_section": [2, 1, 1],
-                "mrope_interleaved": True,
-            },
+            "moe_num_experts": 4,
+            "moe_k": 2,
+            "moe_intermediate_size": 32,
+            "moe_num_shared_experts": 1,
+            "moe_layer_start_index": 1,
+            "moe_layer_end_index": 3,
         },
-        Export("qwen35", tiled, qwen35, split_delta),
+        Export("ernie4_5-moe", metadata=ernie_moe, split=split_bias),
     ),
     "minimax-m2": (
         "minimax_m2",
         {"num_local_experts": 4, "num_experts_per_tok": 2},
         Export("minimax-m2", metadata=minimax, split=split_bias),
     ),
+    "olmo3": (
+        "olmo3",
+        {
+            **PLAIN_HEADS,
+            "sliding_window": 8,
+            "rope_parameters": {
+                "full_attention": {
+                    "rope_type": "yarn",
+                    "rope_theta": 500_000.0,
+                    "factor": 4.0,
+                    "original_max_position_embeddings": 32,
+                },
+                "sliding_attention": {"rope_type": "default", "rope_theta": 500_000.0},
+            },
+        },
+        Export("olmo2", metadata=olmo3),
+    ),
 }
 
+NETWORKS |= LATENT_NETWORKS | GEMMA_NETWORKS | STATE_NETWORKS
 
 OFTEN = {"llama", "mixtral", "qwen3", "phi3", "gemma3", "gpt-oss", "glm4moe", "qwen35"}
+OFTEN |= {"olmo3", "deepseek v3", "gemma3n", "gemma4, experts"}
 """Networks that are tried at each run; the others are by night."""
 
 

@@ -22,7 +22,7 @@ from tests.unit.worker.weights.gguf.exporter import (
     paired,
     write_gguf,
 )
-from tests.unit.worker.weights.gguf.test_architectures import SIZES
+from tests.unit.worker.weights.gguf.sizes import SIZES
 from tests.unit.worker.weights.test_fetch import show_nothing
 from worker.engine.interface import BadCheckpointError
 from worker.weights.errors import WeightsError
@@ -132,6 +132,10 @@ def test_a_header_that_is_cut_off_is_refused(whole: Path, tmp_path: Path, length
 REFUSED: dict[str, tuple[Change, str]] = {
     "an adapter": (lambda writer, _: writer.add_type("adapter"), "it is of type 'adapter'"),
     "a vision part": (lambda writer, _: writer.add_type("mmproj"), "it is of type 'mmproj'"),
+    "a window": (
+        lambda writer, _: writer.add_sliding_window(4096),
+        r"its metadata has llama\.attention\.sliding_window, which is not understood",
+    ),
     "a bias": (
         lambda writer, _: writer.add_tensor("blk.1.ffn_norm.bias", np.ones(64, np.float32)),
         r"no place for 1 tensor .blk\.1\.ffn_norm\.bias",

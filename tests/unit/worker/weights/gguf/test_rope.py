@@ -18,7 +18,7 @@ from tests.unit.worker.weights.gguf.exporter import (
     paired,
     write_gguf,
 )
-from tests.unit.worker.weights.gguf.test_architectures import SIZES
+from tests.unit.worker.weights.gguf.sizes import SIZES
 from worker.engine.interface import BadCheckpointError
 from worker.weights.gguf.convert import Conversion
 
