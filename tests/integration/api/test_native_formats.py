@@ -1,7 +1,7 @@
 """Calls in the notations of all model families, as clients see them; the engine is scripted."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,18 +13,19 @@ from models.profile.formats.table import GENERIC, find_format
 from models.profile.profile import Profile
 from models.profile.thinking import ThinkingStyle
 from models.settings import Settings
-from tests.integration.api.requests import create_and_wait
+from tests.integration.api.requests import create_and_wait, event_of, events, frames, stream
 from tests.integration.conftest import MakeWorker, running_app
-from tests.unit.worker.parsing.native_turns import PARAMETERS, NativeTurn, native_turns
-
-TOOLS = [
-    {"type": "function", "name": name, "parameters": schema} for name, schema in PARAMETERS.items()
-]
+from tests.integration.desk import Desk
+from tests.native_models.outputs import TOOLS, check_events, check_output
+from tests.unit.worker.parsing.native_turns import NativeTurn, native_turns
+from worker.maintenance.maintenance import Maintenance
+from worker.process.timings import WorkerTimings
 
 _ORDER = ("answer", "one call", "several calls", "text and a call")
 RICHEST = {
     turn.family: turn for turn in sorted(native_turns(), key=lambda one: _ORDER.index(one.kind))
 }
+MOST = 4096
 
 
 class FamilyEncoder(ScriptedEncoder):
@@ -56,6 +57,18 @@ def http(encoder: FamilyEncoder, settings: Settings) -> Iterator[FlaskClient]:
         yield app.test_client()
 
 
+@pytest.fixture
+def lose_worker(desk: Desk, maintenance: Maintenance) -> Callable[[], None]:
+    """Return a function by which the running response is queued again."""
+
+    def lose() -> None:
+        desk.lapse_leases()
+        maintenance.reclaim()
+        assert desk.sql("SELECT status, num_crashes FROM responses") == [("queued", 1)]
+
+    return lose
+
+
 def test_every_family_calls_functions(
     encoder: FamilyEncoder, http: FlaskClient, make_worker: MakeWorker
 ) -> None:
@@ -64,20 +77,75 @@ def test_every_family_calls_functions(
     for turn in RICHEST.values():
         encoder.use(turn)
         engine._scripts = [list(turn.turn.encode())]
-        response = create_and_wait(http, tools=TOOLS, max_output_tokens=4096)
+        response = create_and_wait(http, tools=TOOLS, max_output_tokens=MOST)
 
-        output = response["output"]
-        calls = [item for item in output if item["type"] == "function_call"]
-        found = [(call["name"], json.loads(call["arguments"])) for call in calls]
-        assert (response["status"], found) == ("completed", turn.calls), turn
-        assert {call["status"] for call in calls} <= {"completed"}
-        texts = {
-            kind: "".join(
-                part["text"] for item in output if item["type"] == kind for part in item["content"]
-            ).strip()
-            for kind in ("reasoning", "message")
-        }
-        assert texts == {"reasoning": turn.reasoning, "message": turn.answer}, turn
+        assert response["status"] == "completed", turn
+        check_output(response["output"], turn)
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        pytest.param(("several calls",), id="several calls"),
+        pytest.param(_ORDER, id="all", marks=pytest.mark.nightly),
+    ],
+)
+def test_every_family_streams_calls_that_can_be_read_on_from_the_middle(
+    encoder: FamilyEncoder, http: FlaskClient, make_worker: MakeWorker, kinds: tuple[str, ...]
+) -> None:
+    engine: Any = make_worker(script_text="?", script_interval_ms=0).runtime._engine
+    body = {"input": "Hello.", "tools": TOOLS, "max_output_tokens": MOST, "stream": True}
+
+    for turn in (turn for turn in native_turns() if turn.kind in kinds):
+        encoder.use(turn)
+        engine._scripts = [list(turn.turn.encode())]
+        seen = events(http.post("/v1/responses", json=body))
+        response = seen[-1]["response"]
+        middle = len(seen) // 2
+        read_on = events(stream(http, response["id"], after=middle))
+
+        check_output(response["output"], turn)
+        check_events(seen, response["output"])
+        assert read_on == seen[middle + 1 :], turn
+
+
+OFTEN = {"gpt-oss", "Kimi K3"}
+"""Families whose lost workers are tried at each run; the others are by night."""
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        pytest.param(
+            turn, id=turn.family, marks=() if turn.family in OFTEN else pytest.mark.nightly
+        )
+        for turn in RICHEST.values()
+    ],
+)
+def test_calls_go_on_where_a_lost_worker_left_them(
+    turn: NativeTurn,
+    encoder: FamilyEncoder,
+    http: FlaskClient,
+    make_worker: MakeWorker,
+    unaware_timings: WorkerTimings,
+    lose_worker: Callable[[], None],
+) -> None:
+    encoder.use(turn)
+    slow: dict[str, Any] = {"script_text": turn.turn, "script_interval_ms": 5}
+    make_worker(**slow, timings=unaware_timings)
+    body = {"input": "Hello.", "tools": TOOLS, "max_output_tokens": MOST, "background": True}
+    streamed = frames(http.post("/v1/responses", json=body | {"stream": True}))
+    seen = [next(streamed) for _ in range(8)]
+    response_id = event_of(seen[0])["response"]["id"]
+    lose_worker()
+
+    make_worker(**slow | {"script_interval_ms": 0}).run_queued().result()
+    seen += streamed
+
+    assert seen == list(frames(stream(http, response_id)))
+    whole = events(stream(http, response_id))
+    check_output(whole[-1]["response"]["output"], turn)
+    check_events(whole, whole[-1]["response"]["output"])
 
 
 def test_without_parallel_calls_the_first_is_the_only_one(
@@ -90,7 +158,7 @@ def test_without_parallel_calls_the_first_is_the_only_one(
         encoder.use(turn)
         engine._scripts = [list(turn.turn.encode())]
         response = create_and_wait(
-            http, tools=TOOLS, parallel_tool_calls=False, max_output_tokens=4096
+            http, tools=TOOLS, parallel_tool_calls=False, max_output_tokens=MOST
         )
 
         calls = [item for item in response["output"] if item["type"] == "function_call"]
