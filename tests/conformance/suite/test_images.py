@@ -13,12 +13,19 @@ from tests.tiny_vision import write_vision_model
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer
 
 SEED = 3
+BY_NIGHT = ("qwen2_5_vl", "gemma3", "mistral3")
+"""Families that are tried beside one by night."""
 
 
-@pytest.fixture(scope="module")
-def vision_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+@pytest.fixture(
+    scope="module",
+    params=["idefics3", *(pytest.param(name, marks=pytest.mark.nightly) for name in BY_NIGHT)],
+)
+def vision_api(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Api]:
     folder = tmp_path_factory.mktemp("seeing")
-    model = write_vision_model(folder / "model", tiny_tokenizer(), "idefics3", eos_scale=4.0)
+    model = write_vision_model(folder / "model", tiny_tokenizer(), request.param, eos_scale=4.0)
     settings = {"engine": "transformers", "model": str(model), "dtype": "float32"}
     server = make_in(folder / "data", None, settings)
     try:
