@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
 import orjson
 
@@ -21,12 +22,14 @@ def allow_reasoning(
     is_open: bool,
     answer_tags: AnswerTags | None = None,
     special_ids: Mapping[str, int] = _NO_IDS,
+    calls_after: Literal["nothing", "text"] | None = None,
 ) -> str:
     """Extend an llguidance grammar by free reasoning before the output that it allows.
 
     If `is_open`, the prompt ends inside the reasoning; otherwise reasoning is optional. The output
     cannot end before the answer, which may stand between `answer_tags`. `special_ids` are those of
-    the special tokens.
+    the special tokens. `calls_after` tells what an answer may consist of that calls follow, in
+    formats in which they do.
     """
     first, *others = orjson.loads(grammar)["grammars"]
     name = first.get("name") or _START
@@ -35,10 +38,11 @@ def allow_reasoning(
     else:
         literals = Literals(special_ids, *tags, *(answer_tags or ()))
         prefix = "thought" if is_open else "(SPACE? opener thought)?"
-        answer = _answer(name, literals, answer_tags)
+        answer = _answer(name, literals, answer_tags, calls_after)
         lines = [
             f"start: {prefix} SPACE? {answer}",
             *_thought(tags.closer, literals),
+            *_answered(literals, answer_tags, calls_after),
             f"opener: {literals.write(tags.opener)}",
             _SPACE,
         ]
@@ -72,8 +76,20 @@ def _thought(closer: str, literals: Literals) -> list[str]:
     return [f"thought[lazy]: /(.|\\n)*{escape(closer)}/"]
 
 
-def _answer(name: str, literals: Literals, tags: AnswerTags | None) -> str:
+def _answer(name: str, literals: Literals, tags: AnswerTags | None, calls_after: str | None) -> str:
     if tags is None:
         return f"@{name}"
     opener, closer = literals.write(tags.opener), literals.write(tags.closer)
-    return f"(@{name} | {opener} SPACE? @{name} SPACE? ({closer})?)"
+    answers = f"@{name} | {opener} SPACE? @{name} SPACE? ({closer})?"
+    if tags.ending and calls_after:
+        answers += f" | {opener} answered @{name}"
+    return f"({answers})"
+
+
+def _answered(literals: Literals, tags: AnswerTags | None, calls_after: str | None) -> list[str]:
+    """Return the rule of the rest of an answer that calls follow, with what ends it."""
+    if tags is None or not tags.ending or not calls_after:
+        return []
+    if calls_after == "nothing":
+        return [f"answered: {literals.write(tags.closer)}"]
+    return literals.text_until("answered", tags.closer)

@@ -145,7 +145,7 @@ def _free(form: CallFormat, literals: Literals) -> tuple[str, list[str]]:
     return "plain | said_first after", [
         plain,
         "plain: PLAIN",
-        f"said_first[suffix={orjson.dumps(form.opener).decode()}]: {ANYTHING}",
+        *literals.text_until("said_first", form.opener),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import inf
+from typing import Literal
 
 from models.chat.prompt import ChatEncoder, EncodedPrompt
 from models.grammars.after_reasoning import allow_reasoning
@@ -14,7 +15,7 @@ from models.profile.thinking import HARMONY_TAGS, is_reasoning_enabled
 from models.responses.record import ResponseRecord
 from models.responses.tokens import split_last_turn
 from models.schemas.request.parameters import GenerationParameters
-from models.tools.choice import call_rule, format_of
+from models.tools.choice import CallRule, call_rule, format_of
 from models.tools.mcp.functions import without_mcp_calls
 from models.tools.search_choice import must_search, offered_search
 from worker.engine.interface import ForcedPrefix, GenerationRequest, JsonOutput
@@ -131,8 +132,16 @@ def turn_grammar(
             is_open=opens_reasoning,
             answer_tags=encoder.answer_tags,
             special_ids=encoder.special_ids,
+            calls_after=_calls_after(rule, turn),
         )
     return grammar
+
+
+def _calls_after(rule: CallRule, turn: int) -> Literal["nothing", "text"] | None:
+    """Return what may be said before calls; None if there are none."""
+    if not rule.tools:
+        return None
+    return "nothing" if rule.is_forced and turn == 0 else "text"
 
 
 def _are_special(encoder: ChatEncoder) -> bool:

@@ -6,6 +6,8 @@ import pytest
 from models.grammars.after_reasoning import allow_reasoning
 from models.profile.thinking import (
     HARMONY_TAGS,
+    KIMI_K3_ANSWER_TAGS,
+    KIMI_K3_TAGS,
     KNOWN_ANSWER_TAGS,
     KNOWN_TAGS,
     AnswerTags,
@@ -80,3 +82,21 @@ def test_an_answer_may_stand_between_tags(tags: AnswerTags) -> None:
     for answer in (f"{tags.opener}\na\n{tags.closer}", f"{tags.opener}a", "a"):
         assert accepts(grammar, f"<think>x</think>{answer}")
     assert not accepts(grammar, f"<think>x</think>{tags.opener}b{tags.closer}")
+
+
+def test_an_answer_that_calls_follow_is_closed_before_them() -> None:
+    tags, answer = KIMI_K3_TAGS, KIMI_K3_ANSWER_TAGS
+    thought, call = f"Hm.{tags.closer}", "aa"
+
+    free, forced, without = (
+        allow_reasoning(REGEX, tags, is_open=True, answer_tags=answer, calls_after=after)
+        for after in ("text", "nothing", None)
+    )
+
+    said = f"{thought}{answer.opener}I ask: <b>.{answer.closer}{call}"
+    silent = f"{thought}{answer.opener}{answer.closer}{call}"
+    assert (accepts(free, said), accepts(free, silent)) == (True, True)
+    assert (accepts(forced, said), accepts(forced, silent)) == (False, True)
+    assert (accepts(without, said), accepts(without, silent)) == (False, False)
+    for grammar in (free, forced, without):
+        assert accepts(grammar, f"{thought}{call}")
