@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.grammars.calls.argument_types import TEXT, choices_of, is_free, types_of
+from models.grammars.calls.argument_types import (
+    TEXT,
+    choices_of,
+    has_only,
+    is_free,
+    types_of,
+)
 from models.grammars.json_schema.prepare import LAYOUT, prepare_schema
 from models.grammars.literals import Literals
 from models.profile.formats.call_format import (
@@ -76,26 +82,26 @@ class _Writer:
             ]
             if is_any:
                 pairs = [(self._any_literal(self._notation), False)]
-            self._join(pairs, self._notation)
+            self._join(self._name, pairs, self._notation)
         return self._rules
 
     def _add(self, name: str, body: str) -> None:
         self._rules.lines.append(f"{name}: {body or _NOTHING}")
 
-    def _join(self, pairs: list[tuple[str, bool]], notation: LiteralArguments) -> None:
+    def _join(self, rule: str, pairs: list[tuple[str, bool]], notation: LiteralArguments) -> None:
         """Add the rules of a list in which what is not required may be missing."""
         opener, closer = ("{", "}") if notation.is_object else ("", "")
         comma = '","' if notation.is_object else '", "'
         write = self._literals.write
-        self._add(self._name, f"{write(opener)} {self._name}_first_0 {write(closer)}".strip())
+        self._add(rule, f"{write(opener)} {rule}_first_0 {write(closer)}".strip())
         for number, (pair, is_required) in enumerate(pairs):
-            first, rest = f"{self._name}_first_{number + 1}", f"{self._name}_rest_{number + 1}"
+            first, rest = f"{rule}_first_{number + 1}", f"{rule}_rest_{number + 1}"
             more = "" if is_required else f" | {rest}"
             none = "" if is_required else f" | {first}"
-            self._add(f"{self._name}_first_{number}", f"{pair} {rest}{none}")
-            self._add(f"{self._name}_rest_{number}", f"{comma} {pair} {rest}{more}")
-        self._add(f"{self._name}_first_{len(pairs)}", "")
-        self._add(f"{self._name}_rest_{len(pairs)}", "")
+            self._add(f"{rule}_first_{number}", f"{pair} {rest}{none}")
+            self._add(f"{rule}_rest_{number}", f"{comma} {pair} {rest}{more}")
+        self._add(f"{rule}_first_{len(pairs)}", "")
+        self._add(f"{rule}_rest_{len(pairs)}", "")
 
     def _tagged(self, number: int, name: str, value: Any) -> str:
         notation = self._notation
@@ -127,18 +133,43 @@ class _Writer:
         self._add(rule, f"{before} {_KEY} {after} {rule}_text {write(notation.between)}")
         return rule
 
-    def _literal(self, number: int, name: str, value: Any, notation: LiteralArguments) -> str:
-        rule, write = f"{self._name}_{number}", self._literals.write
+    def _literal(
+        self, number: int, name: str, value: Any, notation: LiteralArguments, within: str = ""
+    ) -> str:
+        """Add the rule of a name with its value; `within` is the rule of the object around it."""
+        rule, write = f"{within or self._name}_{number}", self._literals.write
         separator = ":" if notation.is_object else "="
         types = types_of(value, self._schema)
         if types == {"boolean"} and not notation.is_object and not choices_of(value):
             written = '("True" | "False")'
-        elif notation.quote != _JSON_QUOTE and types == TEXT:
-            written = self._quoted(rule, value, notation.quote)
+        elif notation.quote != _JSON_QUOTE:
+            written = self._value(rule, value, notation)
         else:
             written = self._json(rule, value)
         self._add(rule, f"{write(name + separator)} {written}")
         return rule
+
+    def _value(self, rule: str, value: Any, notation: LiteralArguments) -> str:
+        """Return a value whose texts have quotation marks of their own, however deep.
+
+        What has further constraints or refers to definitions is written in JSON.
+        """
+        if types_of(value, self._schema) == TEXT:
+            return self._quoted(rule, value, notation.quote)
+        if _references(value):
+            return self._json(rule, value)
+        if has_only(value, "array", "items"):
+            item = self._value(f"{rule}_item", value["items"], notation)
+            return f'"[" ({item} ("," {item})*)? "]"'
+        if has_only(value, "object", "properties", "required", "additionalProperties"):
+            required = value.get("required") or []
+            pairs = [
+                (self._literal(number, name, inner, notation, rule), name in required)
+                for number, (name, inner) in enumerate(value["properties"].items())
+            ]
+            self._join(f"{rule}_object", pairs, notation)
+            return f"{rule}_object"
+        return self._json(rule, value)
 
     def _any_literal(self, notation: LiteralArguments) -> str:
         """Return any number of names with values in JSON."""

@@ -54,6 +54,16 @@ def is_free(value: Any) -> bool:
     return isinstance(value, dict) and not value.keys() - _SAYING_NOTHING
 
 
+def has_only(value: Any, kind: str, first: str, *more: str) -> bool:
+    """Return True if a schema says no more than a type of objects or lists, and these keywords.
+
+    It must have the first of them.
+    """
+    if not isinstance(value, dict) or value.get("type") != kind:
+        return False
+    return first in value and not value.keys() - _SAYING_NOTHING - {first, *more}
+
+
 def choices_of(value: Any) -> list[str] | None:
     """Return the texts that a schema lists; None if it lists none, or anything else."""
     if not isinstance(value, dict) or value.keys() - _SAYING_NOTHING - {"enum", "const"}:

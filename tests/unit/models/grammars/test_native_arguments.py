@@ -123,3 +123,25 @@ def test_it_is_known_which_schemas_a_notation_expresses(
 
     assert is_exact(schema, CALL_FORMATS["qwen_coder"].arguments) is is_expressible
     assert is_exact(schema, CALL_FORMATS["hermes"].arguments)
+
+
+def test_texts_within_lists_and_objects_have_the_quotation_marks_of_the_notation() -> None:
+    tags = {"type": "array", "items": {"type": "string"}}
+    at = {
+        "type": "object",
+        "properties": {"tags": tags, "unit": {"enum": ["c", "f"]}, "days": {"type": "integer"}},
+        "required": ["tags"],
+    }
+    few = {"type": "array", "items": {"type": "string"}, "maxItems": 1}
+    grammar = grammar_for("gemma_4", {"type": "object", "properties": {"at": at, "few": few}})
+
+    for written in (
+        '{tags:[<|"|>x "y"\n<|"|>,<|"|>z<|"|>]}',
+        '{tags:[],unit:<|"|>f<|"|>,days:2}',
+        '{tags:[<|"|>x<|"|>],days:2}',
+    ):
+        assert accepts(grammar, call("gemma_4", at=written)), written
+    for written in ('{tags:["x"]}', "{tags:[1]}", "{days:2}", '{tags:[],unit:<|"|>k<|"|>}'):
+        assert not accepts(grammar, call("gemma_4", at=written)), written
+    assert accepts(grammar, call("gemma_4", few='["x"]'))
+    assert not accepts(grammar, call("gemma_4", few='["x","y"]'))
