@@ -21,6 +21,7 @@ _FIELDS: dict[str, Any] = {
     **{"num_hidden_layers": _NUM_LAYERS, "head_dim": 8, "tie_word_embeddings": False},
     **{"num_experts": 4, "num_local_experts": 4, "n_routed_experts": 4, "num_experts_per_tok": 2},
     **{"moe_intermediate_size": 32, "first_k_dense_replace": 2, "n_group": 1, "topk_group": 1},
+    "n_shared_experts": 1,
 }
 """Fields of all families; each takes its own, the others do no harm."""
 
