@@ -45,8 +45,8 @@ def _config(text: dict[str, Any], ids: Ids) -> dict[str, Any]:
 FAMILIES = (
     VisionFamily(
         name="kimi_k25",
-        # In a graph of this size, the plugin gives fewer rows than are sampled, which the load check
-        # sees: torch computes it.
+        # In a graph of this size, the plugin gives fewer rows than are sampled, which the check at
+        # load sees: torch computes it.
         in_openvino=False,
         image="<|media_begin|>image<|media_content|><|media_pad|><|media_end|>",
         tokens=_TOKENS,
