@@ -76,13 +76,16 @@ def running_server(base_url: str) -> Server:
 
 @contextmanager
 def own_server(
-    settings: dict[str, str], weights: Path | None = None, root: Path = ROOT
+    settings: dict[str, str],
+    weights: Path | None = None,
+    root: Path = ROOT,
+    *,
+    start_s: float = START_S,
 ) -> Iterator[Server]:
     """Start `./antiphon up` with embedded servers on a free port; delete it all after.
 
     `settings` are `ANTIPHON_*` variables; `weights` is a folder of weights to use; `root` is the
-    checkout whose server it is. Raises
-    `BenchError` if the server does not start.
+    checkout whose server it is. Raises `BenchError` if it does not start within `start_s` seconds.
     """
     data_dir = Path(tempfile.mkdtemp(prefix="antiphon-bench-"))
     # If we are root, Postgres runs as another user, who needs to traverse this folder.
@@ -100,7 +103,7 @@ def own_server(
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        _wait_ready(url, process, output)
+        _wait_ready(url, process, output, start_s)
         words = shlex.split((data_dir / "run" / "env").read_text())
         addresses = dict(word.split("=", 1) for word in words)
         yield Server(
@@ -117,8 +120,8 @@ def own_server(
         shutil.rmtree(data_dir)
 
 
-def _wait_ready(url: str, process: "subprocess.Popen[bytes]", output: Path) -> None:
-    deadline = time.monotonic() + START_S
+def _wait_ready(url: str, process: "subprocess.Popen[bytes]", output: Path, start_s: float) -> None:
+    deadline = time.monotonic() + start_s
     while not _is_ready(url):
         if process.poll() is not None or time.monotonic() > deadline:
             raise BenchError(f"the server does not come up:\n{output.read_text()[-2000:]}")

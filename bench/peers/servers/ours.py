@@ -9,7 +9,7 @@ from bench.peers.peer import Precision, Setup
 from bench.peers.prompts import SCHEMA
 from bench.peers.servers.http import HttpRunner, responses_answer
 from bench.peers.servers.isa import isa_variables
-from bench.server import own_server
+from bench.server import START_S, own_server
 
 _FORMAT = {"type": "json_schema", "name": "parts", "schema": SCHEMA, "strict": True}
 
@@ -24,6 +24,7 @@ class Antiphon:
     _engine = "transformers"
     _more: Mapping[str, str] = {}
     """More settings of ours."""
+    _start_s = START_S
 
     def version(self) -> str:
         """Return nothing: the commit is published with the circumstances of the run."""
@@ -39,7 +40,8 @@ class Antiphon:
             "ANTIPHON_THREADS": str(setup.num_threads),
             **self._more,
         }
-        with own_server(settings | isa_variables(setup.isa), setup.weights.parent) as server:
+        settings |= isa_variables(setup.isa)
+        with own_server(settings, setup.weights.parent, start_s=self._start_s) as server:
             yield HttpRunner(
                 address=server.address,
                 pid=server.pid,
@@ -59,6 +61,7 @@ class AntiphonWithVllm(Antiphon):
         Precision.BFLOAT16: "bfloat16",
     }
     _engine = "vllm"
+    _start_s = 900.0  # the first start compiles for minutes
     # As vLLM alone: compiled, with its context and memory.
     _more: Mapping[str, str] = {
         "ANTIPHON_VLLM_ARGS": '{"enforce_eager": false, "max_model_len": 4096}',
