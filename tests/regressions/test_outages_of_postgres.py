@@ -195,7 +195,7 @@ def test_a_request_that_waited_in_vain_does_not_wait_again(
 ) -> None:
     tries: list[None] = []
 
-    def fail(*_: object) -> bool:
+    def fail(*_: object, **__: object) -> bool:
         tries.append(None)
         raise error
 

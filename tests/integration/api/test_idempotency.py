@@ -183,9 +183,9 @@ def test_a_commit_that_is_cut_off_is_looked_up_and_not_repeated(
 ) -> None:
     insert, faults = Responses.create, [UnavailableError()]
 
-    def cut_off(*arguments: Any) -> Any:
+    def cut_off(*arguments: Any, **options: Any) -> Any:
         is_cut = bool(faults)
-        result = insert(*arguments) if is_committed or not is_cut else None
+        result = insert(*arguments, **options) if is_committed or not is_cut else None
         if faults:
             raise faults.pop()
         return result

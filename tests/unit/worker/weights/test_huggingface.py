@@ -124,7 +124,7 @@ def test_a_base_model_is_fetched_with_a_template_of_the_settings(
 @pytest.mark.parametrize(
     ("name", "amount", "problem"),
     [
-        ("total_cpu_bytes", 1 << 20, "need 0.01 GiB, and the machine has 0.00 GiB"),
+        ("total_cpu_bytes", 1 << 20, "need 0.02 GiB, and the machine has 0.00 GiB"),
         ("free_disk_bytes", 1 << 20, "its files have 0.00 GiB, and 0.00 GiB are free on the disk"),
     ],
 )

@@ -116,7 +116,7 @@ def test_what_openvino_would_compute_wrongly_is_refused(
     saved(config, tmp_path)
     settings: dict[str, Any] = {"dtype": "float32", "forward": "openvino", "num_threads": 1}
 
-    with pytest.raises(UnsupportedModelError, match=f"OpenVINO cannot compute it: .*{reason}"):
+    with pytest.raises(UnsupportedModelError, match=reason):
         ModelRunner(
             EngineConfig(folder=tmp_path, kv_cache_bytes=CACHE_BYTES, max_sequences=1, **settings)
         )
