@@ -196,9 +196,9 @@ def test_a_worker_that_is_lost_at_any_step_makes_no_call_twice(  # noqa: PLR0913
         is_listing = name == "connect" and not shift.desk.sql(_HAS_LISTED)
         if lost or is_listing:
             return method(*arguments)
-        lost.append(True)
         if after:
             method(*arguments)
+        lost.append(True)  # from here on the worker is declared lost
         raise WorkerLostError
 
     monkeypatch.setattr(owner, name, lose_worker)
