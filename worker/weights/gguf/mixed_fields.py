@@ -45,21 +45,6 @@ def granite_moe_fields(file: GgufFile) -> Fields:
     return {name: value for name, value in fields.items() if name != "mlp_bias"}
 
 
-def glm4_moe_fields(file: GgufFile) -> Fields:
-    """Return the fields of GLM 4.5 and 4.6."""
-    fields = rope_fields(file) | expert_fields(file, count="n_routed_experts")
-    return fields | {
-        "n_shared_experts": require(file, "expert_shared_count"),
-        "routed_scaling_factor": float(require(file, "expert_weights_scale")),
-        "norm_topk_prob": bool(require(file, "expert_weights_norm")),
-        "first_k_dense_replace": require(file, "leading_dense_block_count"),
-        "use_qk_norm": has_tensor(file, "attn_q_norm.weight"),
-        "attention_bias": has_tensor(file, "attn_q.bias"),
-        "n_group": file.get("expert_group_count") or 1,
-        "topk_group": file.get("expert_group_used_count") or 1,
-    }
-
-
 def dots1_fields(file: GgufFile) -> Fields:
     """Return the fields of dots.llm1."""
     fields = rope_fields(file) | expert_fields(file, count="n_routed_experts")
@@ -72,6 +57,11 @@ def dots1_fields(file: GgufFile) -> Fields:
         "n_group": file.get("expert_group_count") or 1,
         "topk_group": file.get("expert_group_used_count") or 1,
     }
+
+
+def glm4_moe_fields(file: GgufFile) -> Fields:
+    """Return the fields of GLM 4.5 and 4.6."""
+    return dots1_fields(file) | {"use_qk_norm": has_tensor(file, "attn_q_norm.weight")}
 
 
 def ernie_moe_fields(file: GgufFile) -> Fields:

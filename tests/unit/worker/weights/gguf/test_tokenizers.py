@@ -13,39 +13,12 @@ from worker.engine.interface import BadCheckpointError
 from worker.weights.gguf.tokenizer import make_tokenizer
 
 TEXT = "I'm 12345,\n\nfoo.bar() 中文かな x  y"
+GPT_2 = [
+    *("I", "'m", " 12345", ",", "\n", "\n", "foo", ".", "bar", "()", " 中文かな", " x", " ", " y"),
+]
 RULES: dict[str | None, list[str]] = {
-    None: [
-        "I",
-        "'m",
-        " 12345",
-        ",",
-        "\n",
-        "\n",
-        "foo",
-        ".",
-        "bar",
-        "()",
-        " 中文かな",
-        " x",
-        " ",
-        " y",
-    ],
-    "gpt-2": [
-        "I",
-        "'m",
-        " 12345",
-        ",",
-        "\n",
-        "\n",
-        "foo",
-        ".",
-        "bar",
-        "()",
-        " 中文かな",
-        " x",
-        " ",
-        " y",
-    ],
+    None: GPT_2,
+    "gpt-2": GPT_2,
     "smollm": [
         *("I", "'m", " ", "1", "2", "3", "4", "5", ",", "\n", "\n", "foo", ".", "bar", "()"),
         *(" 中文かな", " x", " ", " y"),
