@@ -1,8 +1,9 @@
 """Comparison of all model families with transformers: `python -m bench.families --seed 1`.
 
 Builds the tiny random network of each family, runs it in the engine, and compares the tokens with
-those of `model.generate`. Writes the tables of docs/models.md if every family was tried. Ends with
-code 1 if a family loads and is wrong, or could not be tried.
+those of `model.generate`. Ends with code 1 if a family loads and is wrong, could not be tried, or
+is refused only after its weights were read. `bench.families.tables` writes the results of several
+runs into docs/models.md.
 """
 
 import secrets
@@ -18,12 +19,11 @@ from rich.table import Table
 
 from bench.families.catalogue import GROUPS, families_named
 from bench.families.child import try_in_child
-from bench.families.page import group_grid, summary_grid, write_section
 from bench.families.record import append_result, read_results
 from bench.families.result import Result
+from bench.families.tables.page import group_grid, summary_grid, tally
 from bench.report import Circumstances, Grid
 
-PAGE = Path(__file__).parents[2] / "docs/models.md"
 _WIDTH = 200
 
 
@@ -34,8 +34,7 @@ def main(
     only: Annotated[
         list[str], typer.Option(help="Part of a family's name, or its model_type; repeatable.")
     ] = [],  # noqa: B006 - typer reads it
-    timeout_s: Annotated[float, typer.Option(help="Seconds for one family.")] = 240,
-    page: Annotated[Path, typer.Option(help="Page whose tables are written.")] = PAGE,
+    timeout_s: Annotated[float, typer.Option(help="Seconds for one family.")] = 900,
     record: Annotated[
         Path | None,
         typer.Option(
@@ -52,6 +51,7 @@ def main(
         if family.name in results and not only:
             continue
         result = results[family.name] = try_in_child(family, seed, timeout_s)
+        result.run = circumstances.lines[0]
         console.print(escape(_line(result)), highlight=False, soft_wrap=True)
         if record:
             append_result(record, result)
@@ -60,10 +60,8 @@ def main(
     _print(console, "Summary", summary_grid(GROUPS, results))
     seeds = ", ".join(str(each) for each in sorted({it.seed for it in results.values()}))
     console.print(f"seed {seeds}")
-    if all(family.name in results for family in families_named([])):
-        line = f"Last run: {circumstances.lines[0]}, seed {seeds}."
-        write_section(page, GROUPS, results, line)
-    raise typer.Exit(code=int(any(result.is_wrong for result in results.values())))
+    console.print(tally(GROUPS, results), highlight=False, soft_wrap=True)
+    raise typer.Exit(code=int(any(it.is_wrong or it.is_late for it in results.values())))
 
 
 def _line(result: Result) -> str:

@@ -1,5 +1,6 @@
 """Result of one family."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -39,13 +40,24 @@ class Result:
     remarks: list[str] = field(default_factory=list)
     seconds: float = 0.0
     seed: int = 0
+    run: str = ""
+    """Time and commit of the run that tried it."""
 
     @property
     def is_wrong(self) -> bool:
-        """Return True if it runs where it should not, or the comparison could not be made."""
+        """Return True if an answer is wrong or missing, or the comparison could not be made."""
         return self.outcome in (Outcome.DIFFERS, Outcome.FAILED)
+
+    @property
+    def is_late(self) -> bool:
+        """Return True if it is refused only after weights were read."""
+        return self.outcome is Outcome.REFUSED and not self.is_early
 
     @property
     def has_all_types(self) -> bool:
         """Return True if it also runs in every shorter type."""
         return self.outcome is Outcome.EXACT and set(self.short_types.values()) == {"runs"}
+
+
+Results = Mapping[str, Result]
+"""Results by family."""

@@ -1,0 +1,1 @@
+"""Tables of the results of families: on the terminal, and in docs/models.md."""
