@@ -26,7 +26,7 @@ NODE_MODULES := $(if $(shell command -v npm),$(CLIENTS)/node_modules/.package-lo
 # What workers with vLLM run in, which needs other versions of some packages.
 VLLM_VENV := .venv-vllm
 VLLM_TESTS := tests/unit/worker/engine/contract tests/unit/worker/engine/vllm \
-	tests/integration/worker/test_vllm.py
+	tests/integration/worker/test_vllm.py tests/integration/worker/test_vllm_images.py
 PINS_VLLM := $(UV_COMPILE) -c requirements-torch.txt --override requirements-vllm-overrides.txt \
 	$(addprefix --no-emit-package ,torch openvino openvino-telemetry torchaudio torchcodec torchvision)
 # What is needed besides where `ENGINE=vllm` is given, which tests read from the environment.

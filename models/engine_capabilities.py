@@ -52,4 +52,7 @@ def engine_capabilities(settings: Settings) -> EngineCapabilities:
     """Return what the workers of these settings can do."""
     if settings.engine != "vllm":
         return ALL_CAPABILITIES
-    return EngineCapabilities(reads_images=False, max_context=settings.vllm_args.max_model_len)
+    arguments = settings.vllm_args
+    return EngineCapabilities(
+        reads_images=not arguments.language_model_only, max_context=arguments.max_model_len
+    )

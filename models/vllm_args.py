@@ -27,6 +27,7 @@ class VllmArgs(BaseModel):
     load_format: Literal["auto", "safetensors", "fastsafetensors", "runai_streamer"] | None = None
     model_impl: Literal["auto", "vllm", "transformers"] | None = None
     attention_backend: str | None = Field(None, min_length=1)
+    language_model_only: bool | None = None
     max_model_len: int | None = Field(None, ge=2)
     max_num_batched_tokens: int | None = Field(None, ge=1)
     block_size: int | None = Field(None, ge=1)

@@ -6,7 +6,8 @@ Loads torch, which transformers' processors import, but only for models that tak
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -36,11 +37,15 @@ class PreparedImage:
     """Number of tokens in it that the network replaces by features."""
     inputs: Mapping[str, Any]
     """Input arrays of the vision encoder, by name."""
+    decode: Callable[[], Any]
+    """Function that decodes its file again, to RGB, for engines that prepare images themselves."""
+    num_file_bytes: int = 0
+    """Size of its file, which `decode` keeps."""
 
     @property
     def num_bytes(self) -> int:
-        """Size of the arrays in bytes."""
-        return sum(int(array.nbytes) for array in self.inputs.values())
+        """Size of arrays and file in bytes."""
+        return self.num_file_bytes + sum(int(array.nbytes) for array in self.inputs.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +91,12 @@ class ImageReader:
     def _prepare(self, file: ImageFile, param: str) -> PreparedImage:
         image = decode_image(file, param)
         try:
-            return self.prepare_decoded(image, file.digest)
+            prepared = self.prepare_decoded(image, file.digest)
         except ValueError as error:
             message = f"{param} cannot be prepared for this model: {error}"
             raise InvalidRequestError(message, param=param, code="invalid_image") from error
+        decode = partial(decode_image, file, param)
+        return replace(prepared, decode=decode, num_file_bytes=len(file.content))
 
     def prepare_decoded(self, image: Any, digest: bytes) -> PreparedImage:
         """Preprocess a decoded image; raise `ValueError` if the processor refuses it."""
@@ -106,6 +113,7 @@ class ImageReader:
             text=replaced["replacement"],
             num_tokens=sum(token in self.feature_token_ids for token in token_ids),
             inputs={name: array for name, array in output.items() if name not in _PROMPT_NAMES},
+            decode=lambda: image,
         )
 
     def expand(

@@ -40,23 +40,31 @@ def _family(
     )
 
 
-def _rope(*sections: int) -> dict[str, Any]:
-    return {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": list(sections)}
+def _head_size(text: dict[str, Any]) -> int:
+    return int(text.get("head_dim") or text["hidden_size"] // text["num_attention_heads"])
+
+
+def _rope(text: dict[str, Any], *eighths: int) -> dict[str, Any]:
+    """Return rotary parameters that divide half of a head among the axes."""
+    sections = [eighth * _head_size(text) // 16 for eighth in eighths]
+    return {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": sections}
 
 
 def _qwen2(text: dict[str, Any]) -> dict[str, Any]:
-    vision = {"depth": 2, "embed_dim": 32, "hidden_size": 64, "num_heads": 2, "mlp_ratio": 2}
+    vision = {"depth": 2, "embed_dim": 32, "num_heads": 2, "mlp_ratio": 2}
+    vision |= {"hidden_size": text["hidden_size"]}
     return {
-        "text_config": text | {"rope_parameters": _rope(2, 3, 3)},
+        "text_config": text | {"rope_parameters": _rope(text, 2, 3, 3)},
         "vision_config": vision | _PATCHES | {"initializer_range": 0.2},
     }
 
 
 def _qwen2_5(text: dict[str, Any]) -> dict[str, Any]:
     vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2}
-    windows = {"window_size": 16, "fullatt_block_indexes": [1], "out_hidden_size": 64}
+    windows = {"window_size": 16, "fullatt_block_indexes": [1]}
+    windows |= {"out_hidden_size": text["hidden_size"]}
     return {
-        "text_config": text | {"rope_parameters": _rope(2, 3, 3)},
+        "text_config": text | {"rope_parameters": _rope(text, 2, 3, 3)},
         "vision_config": vision | windows | _PATCHES | {"initializer_range": 0.2},
     }
 
@@ -64,13 +72,13 @@ def _qwen2_5(text: dict[str, Any]) -> dict[str, Any]:
 def _qwen3(text: dict[str, Any]) -> dict[str, Any]:
     vision = {"depth": 3, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2}
     deep = {
-        "out_hidden_size": 64,
+        "out_hidden_size": text["hidden_size"],
         "num_position_embeddings": 64,
         "deepstack_visual_indexes": [0, 1],
     }
-    sections = {"rope_parameters": _rope(4, 2, 2), "head_dim": 16, "num_hidden_layers": 3}
+    text = text | {"head_dim": _head_size(text), "num_hidden_layers": 3}
     return {
-        "text_config": text | sections,
+        "text_config": text | {"rope_parameters": _rope(text, 4, 2, 2)},
         "vision_config": vision | deep | _PATCHES | {"initializer_range": 0.2},
     }
 
@@ -82,7 +90,7 @@ def _qwen3_moe(text: dict[str, Any]) -> dict[str, Any]:
 
 def _qwen3_5(text: dict[str, Any]) -> dict[str, Any]:
     vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2}
-    merged = {"out_hidden_size": 64, "num_position_embeddings": 64}
+    merged = {"out_hidden_size": text["hidden_size"], "num_position_embeddings": 64}
     linear = {
         "layer_types": ["linear_attention", "full_attention"],
         "linear_key_head_dim": 16,
@@ -90,9 +98,9 @@ def _qwen3_5(text: dict[str, Any]) -> dict[str, Any]:
         "linear_num_key_heads": 2,
         "linear_num_value_heads": 4,
     }
-    rope = _rope(4, 2, 2) | {"partial_rotary_factor": 1.0}
+    rope = _rope(text, 4, 2, 2) | {"partial_rotary_factor": 1.0}
     return {
-        "text_config": text | linear | {"rope_parameters": rope, "head_dim": 16},
+        "text_config": text | linear | {"rope_parameters": rope, "head_dim": _head_size(text)},
         "vision_config": vision | merged | _PATCHES | {"initializer_range": 0.2},
     }
 

@@ -55,6 +55,8 @@ class PromptImage:
     """Indices of its placeholder tokens in the prompt, ascending, one for each feature row."""
     inputs: Mapping[str, Any]
     """Arrays by the argument names of the network's `get_image_features`."""
+    decode: Callable[[], Any]
+    """Function that returns the image, an RGB `PIL.Image`, where an engine prepares it itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +178,8 @@ class EngineConfig:
     """Arguments of vLLM by name, over those that follow from the other fields."""
     image_sample: GenerationRequest | None = None
     """Prompt with an image to check the loaded model with; None if images are not accepted."""
+    load_image_processor: Callable[[Path], Any] | None = None
+    """`models.media.processor_loading.load_processor`; None if images are not accepted."""
 
 
 class Engine(Protocol):
@@ -201,6 +205,10 @@ class Engine(Protocol):
     @property
     def context_length(self) -> int:
         """Largest number of tokens of one sequence, prompt included."""
+
+    @property
+    def reads_images(self) -> bool:
+        """Return True if prompts may have images."""
 
     @property
     def last_step_age_s(self) -> float | None:

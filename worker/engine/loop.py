@@ -89,6 +89,11 @@ class EngineLoop(ABC):
         self._commands.put(lambda: self._abort(sequence_id))
 
     @property
+    def reads_images(self) -> bool:
+        """Return True if prompts may have images."""
+        return False
+
+    @property
     def last_step_age_s(self) -> float | None:
         """Seconds since the last step ended or work arrived; None while idle."""
         return time.monotonic() - self._stepped_at if self._live else None

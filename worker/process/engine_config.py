@@ -4,6 +4,7 @@ from pathlib import Path
 
 from models.grammars.isolation.bounds import GRAMMAR_LIMITS
 from models.grammars.tokenizer import grammar_tokenizer
+from models.media.processor_loading import load_processor
 from models.profile.weights import served_model_id
 from models.settings import Settings
 from worker.engine.interface import EngineConfig, GenerationRequest
@@ -32,4 +33,5 @@ def engine_config(
         make_grammar_tokenizer=grammar_tokenizer,
         vllm_args=settings.vllm_args.given,
         image_sample=image_sample,
+        load_image_processor=None if image_sample is None else load_processor,
     )

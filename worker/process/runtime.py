@@ -302,7 +302,7 @@ def _make_engine(
 def _capabilities(engine: Engine, encoder: TemplateEncoder | ScriptedEncoder) -> EngineCapabilities:
     """Return what this worker can do, whatever the settings of the API say."""
     return EngineCapabilities(
-        reads_images="input_image" in encoder.media,
+        reads_images="input_image" in encoder.media and engine.reads_images,
         constrains_output=encoder.tokenizer is not None,
         max_context=engine.context_length,
     )

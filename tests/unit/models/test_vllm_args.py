@@ -63,6 +63,9 @@ def test_what_only_our_engine_has_is_refused_beside_vllm(
 def test_the_api_knows_what_workers_with_vllm_cannot_do() -> None:
     own = engine_capabilities(Settings())
     vllm = engine_capabilities(Settings.model_validate({"engine": "vllm", "vllm_args": ARGS}))
+    texts = '{"language_model_only": true}'
+    blind = engine_capabilities(Settings.model_validate({"engine": "vllm", "vllm_args": texts}))
 
     assert (own.reads_images, own.limit(8192)) == (True, 8192)
-    assert (vllm.reads_images, vllm.limit(8192), vllm.limit(512)) == (False, 4096, 512)
+    assert (vllm.reads_images, vllm.limit(8192), vllm.limit(512)) == (True, 4096, 512)
+    assert (blind.reads_images, blind.limit(8192)) == (False, 8192)

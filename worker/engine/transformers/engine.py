@@ -67,6 +67,11 @@ class TransformersEngine(EngineLoop):
         """Largest number of tokens of one sequence, prompt included, that model and cache hold."""
         return self._runner.context_length
 
+    @property
+    def reads_images(self) -> bool:
+        """Return True if prompts may have images."""
+        return self._config.image_sample is not None
+
     def device_memory(self) -> tuple[str, int]:
         """Return the type of its device, and the bytes that this process holds on it."""
         if resolve_device(self._config.device).type == "cuda":

@@ -17,6 +17,7 @@ from worker.engine.sampling.grammar import GrammarMasker
 from worker.engine.sampling.penalties import penalise
 from worker.engine.sampling.sampler import sample
 from worker.engine.vllm.drawing import REQUEST_KEY, compiler_of, note_failure, setup_of
+from worker.engine.vllm.image_processing import use_configured_processor
 from worker.engine.vllm.row import Row
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ class TokenDrawer(LogitsProcessor):
     def __init__(
         self, vllm_config: "VllmConfig", device: torch.device, is_pin_memory: bool
     ) -> None:
-        """Create the drawer of one engine, in the process that computes the logits."""
+        """Create the drawer of one engine, in the process that computes the logits.
+
+        It is the first of ours that vLLM creates there, before it looks for an image processor.
+        """
+        use_configured_processor(vllm_config)
         self._setup = setup_of(vllm_config.additional_config)
         vocab_size = vllm_config.model_config.get_vocab_size()
         self._compiler = compiler_of(self._setup, vocab_size)

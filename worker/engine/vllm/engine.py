@@ -28,7 +28,8 @@ from worker.engine.sampling.grammar import GrammarCompiler
 from worker.engine.sequence import Sequence, SequenceStatus
 from worker.engine.transformers.device import resolve_device
 from worker.engine.vllm import drawing
-from worker.engine.vllm.loading import end_token_ids, load_vllm
+from worker.engine.vllm.image_check import load_images
+from worker.engine.vllm.loading import compile_nothing, end_token_ids, load_vllm
 from worker.engine.vllm.outputs import read_logprobs, read_token, to_params, to_prompt
 from worker.engine.vllm.sequence import VllmSequence
 from worker.engine.vllm.versions import check_version
@@ -65,6 +66,7 @@ class VllmEngine(EngineLoop):
         self._engine: Any = load_vllm(config, self._setup)
         self._engine.model_executor.register_failure_callback(self._lose)
         lower_priority(thread_ids() - other_threads)
+        self._images = load_images(self._engine, config.image_sample)
         model_config = self._engine.vllm_config.model_config
         self._context_length = int(model_config.max_model_len)
         self._vocab_size = int(model_config.get_vocab_size())
@@ -80,6 +82,11 @@ class VllmEngine(EngineLoop):
     def context_length(self) -> int:
         """Largest number of tokens of one sequence, prompt included, that model and cache hold."""
         return self._context_length
+
+    @property
+    def reads_images(self) -> bool:
+        """Return True if prompts may have images."""
+        return self._images is not None
 
     def device_memory(self) -> tuple[str, int]:
         """Return the type of its device, and the bytes that this process holds on it."""
@@ -98,8 +105,8 @@ class VllmEngine(EngineLoop):
                 f"a prompt of {len(request.prompt)} tokens leaves no room "
                 f"in a context of {self._context_length}"
             )
-        if request.images:
-            raise ValueError("images are not supported with ANTIPHON_ENGINE=vllm")
+        if request.images and self._images is None:
+            raise ValueError("this engine takes no images")
         forced_prefix = request.forced_prefix.token_ids if request.forced_prefix else ()
         tokens = [*request.prompt, *request.generated]
         token_ids = [*tokens, *request.params.logit_bias, *forced_prefix]
@@ -110,7 +117,8 @@ class VllmEngine(EngineLoop):
             # For the end of the sequence alone: the drawer has its own, which masks.
             matcher = self._grammars.matcher(request.grammar)
             matcher.advance(request.generated)
-        return VllmSequence(request, matcher)
+        images = self._images.to_input(request) if self._images and request.images else None
+        return VllmSequence(request, matcher, images)
 
     def _enter(self, sequence: Sequence) -> list[Delta]:
         assert isinstance(sequence, VllmSequence)
@@ -142,6 +150,8 @@ class VllmEngine(EngineLoop):
         # OpenMP counts threads for each thread that calls it. torch tells it here, at the first use
         # of its own in a thread, but kernels of vLLM may ask before.
         torch.get_num_threads()
+        if self._engine.vllm_config.model_config.enforce_eager:
+            compile_nothing()
         super()._run()
 
     def _step(self) -> list[Delta]:

@@ -1,6 +1,9 @@
 """Start of vLLM's engine in this process, from our configuration."""
 
+import logging
 import os
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,8 @@ from worker.engine.vllm.versions import is_cpu_build
 
 if TYPE_CHECKING:
     from vllm.v1.engine.llm_engine import LLMEngine
+
+logger = logging.getLogger(__name__)
 
 _VARIABLES = {
     # Its core runs on our engine thread; ranks of a model that is shared out are processes.
@@ -42,23 +47,37 @@ _TOO_LARGE = (
 def load_vllm(config: EngineConfig, setup: DrawingSetup) -> "LLMEngine":
     """Load the weights into an engine of vLLM that draws by our sampling.
 
-    Raises `UnsupportedModelError` with vLLM's reason, and `ModelTooLargeError`.
+    It takes images if the configuration has a sample of them, and vLLM can prepare them; if it
+    cannot, the log has the reason. Raises `UnsupportedModelError` with vLLM's reason, and
+    `ModelTooLargeError`.
     """
     for name, value in _variables(config).items():
         os.environ.setdefault(name, value)
     torch.set_num_threads(config.num_threads or num_cores())
     arguments = _arguments(config, setup)
     if arguments.get("enforce_eager"):
-        _compile_nothing()
+        compile_nothing()
     from vllm import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
 
     try:
+        if config.image_sample is not None and not arguments["language_model_only"]:
+            arguments |= _images(config, arguments)
         return LLMEngine.from_engine_args(EngineArgs(**arguments))
     except (MemoryError, ValueError, NotImplementedError, ImportError, RuntimeError) as error:
         if is_out_of_memory(error) or any(words in str(error) for words in _TOO_LARGE):
             raise ModelTooLargeError(f"vLLM: {error}") from error
-        raise UnsupportedModelError(f"vLLM cannot run it: {error}") from error
+        raise UnsupportedModelError(f"vLLM cannot run it: {error}{_hint(error)}") from error
+
+
+def _hint(error: Exception) -> str:
+    """Return what vLLM's error leaves to its log: that a module of a model cannot be imported."""
+    if "failed to be inspected" not in str(error) or find_spec("torchvision") is not None:
+        return ""
+    return (
+        "; its modules of many vision models need torchvision, which is not installed: "
+        '{"model_impl": "transformers"} in ANTIPHON_VLLM_ARGS does without them'
+    )
 
 
 def end_token_ids(folder: Path) -> list[int]:
@@ -77,14 +96,42 @@ def end_token_ids(folder: Path) -> list[int]:
     return [ids] if isinstance(ids, int) else sorted(ids)
 
 
-def _compile_nothing() -> None:
+def _images(config: EngineConfig, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments with which vLLM takes images, or does not if it cannot prepare them."""
+    from vllm import EngineArgs
+
+    from worker.engine.vllm import image_processing
+
+    assert config.load_image_processor is not None
+    loader = image_processing.name_of(config.load_image_processor)
+    added = {
+        # vLLM's own preparation of images needs one; it stays away from texts.
+        "skip_tokenizer_init": False,
+        # Images are cached by us, beside those of the API.
+        "mm_processor_cache_gb": 0,
+        "additional_config": {
+            **arguments["additional_config"],
+            image_processing.CONFIG_KEY: loader,
+        },
+    }
+    try:
+        model_config = EngineArgs(**{**arguments, **added}).create_model_config()
+        image_processing.use_our_processor(model_config, loader)
+    except (ImportError, OSError, TypeError, ValueError) as error:
+        logger.warning("no images: vLLM cannot prepare them", extra={"error": str(error)})
+        return {"language_model_only": True}
+    return added
+
+
+def compile_nothing() -> None:
     """Keep torch from compiling what vLLM marks for it even so, as a part of log probabilities.
 
-    Compiling one takes a compiler, and up to a minute, during which all rows wait.
+    Compiling one takes a compiler, and up to a minute, during which all rows wait. It holds for the
+    calling thread, and for processes that vLLM starts.
     """
+    os.environ["TORCH_COMPILE_DISABLE"] = "1"
     import torch._dynamo.config
 
-    os.environ["TORCH_COMPILE_DISABLE"] = "1"  # in processes that vLLM starts
     torch._dynamo.config.disable = True
 
 
@@ -103,6 +150,7 @@ def _arguments(config: EngineConfig, setup: DrawingSetup) -> dict[str, Any]:
         "dtype": str(resolve_dtype(config.dtype, device)).removeprefix("torch."),
         "max_model_len": -1,
         "max_num_seqs": config.max_sequences,
+        "language_model_only": config.image_sample is None,
         "enable_prefix_caching": True,
     }
     if device.type == "cpu":
@@ -114,7 +162,6 @@ def _arguments(config: EngineConfig, setup: DrawingSetup) -> dict[str, Any]:
         "model": str(config.folder),
         "trust_remote_code": False,
         "skip_tokenizer_init": True,
-        "language_model_only": True,
         "generation_config": "vllm",
         "disable_log_stats": True,
         # A step begins only when the tokens of the one before are known.

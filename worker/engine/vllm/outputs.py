@@ -9,16 +9,17 @@ from worker.engine.vllm.sequence import VllmSequence
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
-    from vllm.inputs import TokensPrompt
+    from vllm.inputs import MultiModalInput, TokensInput
     from vllm.outputs import RequestOutput
 
 
-def to_prompt(sequence: VllmSequence) -> "TokensPrompt":
+def to_prompt(sequence: VllmSequence) -> "TokensInput | MultiModalInput":
     """Return the tokens so far as a prompt: those of earlier attempts are computed like one."""
-    prompt: TokensPrompt = {"prompt_token_ids": list(sequence.tokens)}
-    if sequence.cache_salt:
-        prompt["cache_salt"] = sequence.cache_salt.hex()
-    return prompt
+    from vllm.inputs import tokens_input
+
+    if sequence.image_input is not None:
+        return sequence.image_input
+    return tokens_input(list(sequence.tokens), cache_salt=sequence.cache_salt.hex() or None)
 
 
 def to_params(sequence: VllmSequence) -> "SamplingParams":

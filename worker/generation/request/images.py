@@ -10,7 +10,10 @@ def engine_images(prompt: EncodedPrompt) -> list[PromptImage]:
     """Return the images of an encoded prompt."""
     return [
         PromptImage(
-            digest=placed.image.digest, positions=placed.positions, inputs=placed.image.inputs
+            digest=placed.image.digest,
+            positions=placed.positions,
+            inputs=placed.image.inputs,
+            decode=placed.image.decode,
         )
         for placed in prompt.images
     ]

@@ -8,7 +8,7 @@ import pytest
 from models.errors import InvalidRequestError
 from models.media.images import read_image_part
 from models.media.processor import ImageReader, PreparedImage, load_image_reader
-from tests.pictures import picture_url
+from tests.pictures import file_of, picture, picture_url
 from tests.tiny_vision import write_vision_model
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer
 
@@ -35,6 +35,16 @@ def test_an_image_becomes_arrays_and_the_tokens_that_stand_for_it(reader: ImageR
     assert image.num_tokens == image.text.count(reader.image_token) == 20
     assert image.inputs["pixel_values"].shape == (1, 5, 3, 32, 32)
     assert set(image.inputs) == {"pixel_values", "pixel_attention_mask"}
+
+
+def test_an_image_can_be_decoded_again_and_its_file_counts_in_the_cache(
+    reader: ImageReader,
+) -> None:
+    image, expected = prepare(reader, 0), picture(0)
+    arrays = sum(array.nbytes for array in image.inputs.values())
+
+    assert image.decode().tobytes() == expected.tobytes()
+    assert image.num_bytes == arrays + len(file_of(expected))
 
 
 def test_images_stand_where_their_marks_were(reader: ImageReader) -> None:
@@ -64,7 +74,7 @@ def test_an_image_is_prepared_once(reader: ImageReader, monkeypatch: pytest.Monk
 
 
 def test_only_the_latest_images_are_remembered(reader: ImageReader) -> None:
-    size = prepare(reader, 0).num_bytes
+    size = max(prepare(reader, seed).num_bytes for seed in (0, 1))
     reader = ImageReader(reader._processor, reader.feature_token_ids, max_cached_bytes=size)
     first = prepare(reader, 0)
     prepare(reader, 1)

@@ -57,6 +57,19 @@ class Harness:
         """Number of tokens of a block, which depends on the forward pass."""
         return int(self.engine._runner.block_size)  # type: ignore[attr-defined]
 
+    @property
+    def num_pauses(self) -> int:
+        """Number of steps that lacked a sequence after its first token and before its last."""
+        ends = {name: deltas[-1] for name, deltas in self.deltas.items()}
+        begun: set[str] = set()
+        missing = 0
+        for deltas in self.steps:
+            names = {delta.sequence_id for delta in deltas}
+            missing += bool(begun - names)
+            begun |= names
+            begun -= {delta.sequence_id for delta in deltas if delta is ends[delta.sequence_id]}
+        return missing
+
     def count_preemptions(self) -> list[str]:
         """Return a list to which the name of every preempted sequence will be appended."""
         scheduler: Any = self.engine._scheduler  # type: ignore[attr-defined]

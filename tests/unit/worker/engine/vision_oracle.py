@@ -46,7 +46,12 @@ class Vision:
         placed = self.reader.place(tokens, prepared)
         assert all(image.positions for image in placed)
         prompt_images = [
-            PromptImage(digest=at.image.digest, positions=at.positions, inputs=at.image.inputs)
+            PromptImage(
+                digest=at.image.digest,
+                positions=at.positions,
+                inputs=at.image.inputs,
+                decode=at.image.decode,
+            )
             for at in placed
         ]
         params = SamplingParams(max_tokens=NUM_TOKENS, temperature=0, ignore_eos=True)

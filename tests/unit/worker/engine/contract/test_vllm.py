@@ -3,7 +3,6 @@
 import json
 import shutil
 import threading
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from worker.engine.interface import (
     EngineStoppedError,
     FinishReason,
     ModelTooLargeError,
-    PromptImage,
     UnsupportedModelError,
 )
 
@@ -109,6 +107,18 @@ def test_a_step_that_hangs_is_seen(
     assert not engine.is_stuck
 
 
+def test_nothing_is_compiled_on_its_thread(harness: Harness, prompts: Prompts) -> None:
+    """Compiling would hold all rows up; torch has this setting for each thread."""
+    import torch._dynamo.config
+
+    is_disabled: list[bool] = []
+    harness.on_step_hook = lambda _: is_disabled.append(torch._dynamo.config.disable)
+
+    harness.run(greedy("it", prompts[0], 3))
+
+    assert is_disabled == [True] * len(harness.steps)
+
+
 def test_the_death_of_one_of_its_processes_loses_the_engine(harness: Harness) -> None:
     engine: Any = harness.engine
     assert not engine.is_lost
@@ -132,7 +142,7 @@ def test_sequences_that_vllm_puts_off_get_what_they_get_alone(
     tight.on_step_hook = lambda _: has_prompts.append(engine._has_prompts)
 
     assert tight.run(*requests) == roomy
-    assert _num_preempted(tight) > 0
+    assert tight.num_pauses > 0
     # Steps that compute them again may take as long as those with prompts.
     returns = [
         number
@@ -145,26 +155,6 @@ def test_sequences_that_vllm_puts_off_get_what_they_get_alone(
 
 def names_of(deltas: list[Delta]) -> set[str]:
     return {delta.sequence_id for delta in deltas}
-
-
-def _num_preempted(harness: Harness) -> int:
-    """Return how many steps lacked a running sequence, after it had begun."""
-    ends = {name: deltas[-1] for name, deltas in harness.deltas.items()}
-    begun: set[str] = set()
-    missing = 0
-    for deltas in harness.steps:
-        names = names_of(deltas)
-        missing += bool(begun - names)
-        begun |= names
-        begun -= {delta.sequence_id for delta in deltas if delta is ends[delta.sequence_id]}
-    return missing
-
-
-def test_images_are_refused(harness: Harness) -> None:
-    image = PromptImage(digest=b"1", positions=[0], inputs={})
-
-    with pytest.raises(ValueError, match="images are not supported"):
-        harness.engine.submit(replace(greedy("it", [1, 2]), images=[image]))
 
 
 def test_a_model_that_vllm_does_not_know_is_refused_with_its_reason(

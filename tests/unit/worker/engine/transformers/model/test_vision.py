@@ -1,6 +1,7 @@
 """Images in prompts, compared with the output of transformers' own networks."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from worker.engine.interface import (
     EngineConfig,
     FinishReason,
     GenerationRequest,
-    PromptImage,
     UnsupportedModelError,
 )
 from worker.engine.transformers.engine import TransformersEngine
@@ -147,9 +147,8 @@ def test_too_few_tokens_for_an_image_harm_only_their_own_request(
 ) -> None:
     harness = make_vision_engine()
     good = vision.request("bad", "<image>", picture(1))
-    short = PromptImage(
-        digest=b"short", positions=good.images[0].positions[1:], inputs=good.images[0].inputs
-    )
+    [image] = good.images
+    short = replace(image, digest=b"short", positions=image.positions[1:])
     bad = GenerationRequest(
         sequence_id="bad", prompt=good.prompt, params=good.params, images=[short]
     )

@@ -1,0 +1,39 @@
+"""Models whose images vLLM does not take, or would compute wrongly."""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not installed")
+
+
+@pytest.mark.parametrize(
+    ("limits", "sees_later_tokens", "reason"),
+    [
+        ({"video": None}, False, "takes no images with this model"),
+        ({"image": None}, True, "does not show later tokens of an image to earlier ones on CPUs"),
+    ],
+)
+def test_a_model_is_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+    limits: Mapping[str, int | None],
+    sees_later_tokens: bool,
+    reason: str,
+) -> None:
+    from vllm.multimodal import MULTIMODAL_REGISTRY
+
+    from worker.engine.vllm.image_processing import use_our_processor
+
+    info = SimpleNamespace(get_supported_mm_limits=lambda: limits)
+    monkeypatch.setattr(
+        MULTIMODAL_REGISTRY,
+        "create_processor",
+        lambda _config: SimpleNamespace(info=info),
+    )
+    config: Any = SimpleNamespace(model="folder", is_mm_prefix_lm=sees_later_tokens)
+
+    with pytest.raises(ValueError, match=reason):
+        use_our_processor(config, "nowhere:nothing")
