@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
+import uvloop
+
 from api.event_loop.bounded_pool import BoundedPool
 from api.event_loop.request_pool import RequestPool
 from models.outages import OUTAGES
@@ -90,7 +92,7 @@ class EventLoop:
             pool.shutdown()
 
     def _start(self) -> None:
-        loop = asyncio.new_event_loop()
+        loop = uvloop.new_event_loop()
         self._thread = VitalThread("event_loop", loop.run_forever)
         self._thread.start()
         self._loop = loop

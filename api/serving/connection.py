@@ -7,7 +7,7 @@ import struct
 import time
 from contextlib import suppress
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, cast
 
 import h11
 
@@ -110,12 +110,13 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to receive, unless this client has too many connections."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self.sender = Sender(transport, self._server.limits.write_ahead_bytes)
+        self._transport = cast(asyncio.Transport, transport)
+        self.sender = Sender(self._transport, self._server.limits.write_ahead_bytes)
         self._is_tls = transport.get_extra_info("ssl_object") is not None
         self.peers = Peers(
-            _address(transport, "peername"), _address(transport, "sockname"), self._is_tls
+            _address(self._transport, "peername"),
+            _address(self._transport, "sockname"),
+            self._is_tls,
         )
         try:
             self._server.admit(self)
