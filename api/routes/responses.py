@@ -124,7 +124,9 @@ def retrieve(path: ResponsePath, query: RetrieveQuery) -> Response:
         output = encrypt_items(services().cipher, record.project_id, record.output)
         record = replace(record, output=output)
     place = services().queue_places.find(record)
-    resource = to_resource(record).model_copy(update={"antiphon": to_notes(place)})
+    resource = to_resource(record)
+    if place is not None:
+        resource = resource.model_copy(update={"antiphon": to_notes(place)})
     answer = _json(resource)
     add_headers(answer, place)
     return answer

@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Engine, ExceptionContext
 
 from models.database.address import sqlalchemy_url
+from models.database.cursor import LazyCursor
 from models.database.dialect import REACH, ReachDialect
 from models.database.sql_states import is_session_shared, is_session_stale
 from models.database.statement_timer import StatementTimer
@@ -95,6 +96,7 @@ class ConnectionPool:
 
     def _begin_session(self, connection: psycopg.Connection[Any], _record: object) -> None:
         _prepare_session(connection)
+        connection.cursor_factory = LazyCursor
         # Planning takes longer than most statements: it is done once, and not the first five times.
         connection.prepare_threshold = None if self._is_shared else 0
 
