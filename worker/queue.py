@@ -8,6 +8,7 @@ left.
 import hashlib
 import logging
 import time
+from dataclasses import dataclass
 
 import redis
 from celery import Celery
@@ -31,6 +32,9 @@ VISIBILITY_S = 60
 
 _ASSUMED_FULL_S = 0.05
 """Seconds for which a full queue is assumed to stay full: less than its wake-ups take to run."""
+_ASSUMED_FREE_S = 1.0
+"""Seconds for which the room that a queue had is assumed to be left, but for what was sent since.
+Other senders use it too, so that there may be up to `MAX_WAITING` more of each."""
 
 _BROKER_TIMEOUT_S = 1
 """Seconds that the broker may take to accept a wake-up: a client is waiting meanwhile."""
@@ -81,6 +85,25 @@ def make_celery(redis_url: str) -> Celery:
     return app
 
 
+@dataclass(slots=True)
+class _Room:
+    """Wake-ups that one queue takes for now, until it is looked at again."""
+
+    num_left: int
+    until: float
+
+    @property
+    def is_known(self) -> bool:
+        """True if there is no need to look."""
+        return time.monotonic() < self.until
+
+    def use(self, num: int) -> None:
+        """Take room for wake-ups; once there is none left, the queue is looked at again."""
+        self.num_left -= num
+        if num and not self.num_left:
+            self.until = 0.0
+
+
 class WakeQueue:
     """Sender of wake-ups; a wake-up that cannot be sent is logged and dropped."""
 
@@ -93,26 +116,33 @@ class WakeQueue:
             "socket_timeout": _BROKER_TIMEOUT_S,
         }
         self._client = connect(redis_url, timeout_s=_BROKER_TIMEOUT_S)
-        self._full_until: dict[str, float] = {}
+        self._rooms: dict[str, _Room] = {}
 
     def wake(self, model: str, count: int = 1) -> bool:
         """Send up to `count` wake-ups for a model; return False if the broker is unreachable.
 
-        None are sent beyond `max_waiting` waiting ones.
+        None are sent beyond `max_waiting` waiting ones, as far as this process knows.
         """
         queue = queue_name(model)
-        if time.monotonic() < self._full_until.get(queue, 0.0):
-            return True
         try:
-            num_missing = min(count, self._max_waiting - int(self._client.llen(queue)))
-            if num_missing <= 0:
-                self._full_until[queue] = time.monotonic() + _ASSUMED_FULL_S
-            for _ in range(num_missing):
+            room = self._find_room(queue, count)
+            num_sent = min(count, room.num_left)
+            room.use(num_sent)
+            for _ in range(num_sent):
                 self._app.send_task(TASK_NAME, queue=queue, ignore_result=True, retry=False)
         except (OperationalError, OSError, redis.RedisError) as error:
+            self._rooms.pop(queue, None)
             logger.warning("wake-up not sent", extra={"model": model, "error": str(error)})
             return False
         return True
+
+    def _find_room(self, queue: str, count: int) -> _Room:
+        room = self._rooms.get(queue)
+        if room is None or not room.is_known or 0 < room.num_left < count:
+            num_left = max(0, self._max_waiting - int(self._client.llen(queue)))
+            kept_s = _ASSUMED_FREE_S if num_left else _ASSUMED_FULL_S
+            room = self._rooms[queue] = _Room(num_left, time.monotonic() + kept_s)
+        return room
 
     def close(self) -> None:
         """Close the connections to the broker."""

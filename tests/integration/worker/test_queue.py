@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,58 @@ def test_as_many_wake_ups_are_sent_as_there_is_work(
     wake_queue.wake(SCRIPTED_MODEL, 3)
 
     assert client.llen(_QUEUE) == 3
+
+
+def test_wake_ups_beyond_the_most_that_may_wait_are_not_sent(
+    redis_url: str, client: redis.Redis
+) -> None:
+    with closing(WakeQueue(redis_url, max_waiting=3)) as wake_queue:
+        for _ in range(5):
+            assert wake_queue.wake(SCRIPTED_MODEL)
+
+    assert client.llen(_QUEUE) == 3
+
+
+def test_once_all_that_may_wait_were_sent_the_queue_is_looked_at_again(
+    redis_url: str, client: redis.Redis
+) -> None:
+    """Workers have taken them meanwhile, long before what was known of the queue is too old."""
+    with closing(WakeQueue(redis_url, max_waiting=2)) as wake_queue:
+        for _ in range(2):
+            wake_queue.wake(SCRIPTED_MODEL)
+        client.delete(_QUEUE)
+
+        for _ in range(2):
+            wake_queue.wake(SCRIPTED_MODEL)
+
+    assert client.llen(_QUEUE) == 2
+
+
+def test_more_wake_ups_at_once_than_are_known_to_have_room_are_sent_as_far_as_there_is(
+    redis_url: str, client: redis.Redis
+) -> None:
+    with closing(WakeQueue(redis_url, max_waiting=5)) as wake_queue:
+        wake_queue.wake(SCRIPTED_MODEL, 4)
+        client.ltrim(_QUEUE, 0, 1)
+
+        wake_queue.wake(SCRIPTED_MODEL, 4)
+
+    assert client.llen(_QUEUE) == 5
+
+
+def test_the_queue_is_not_looked_at_for_each_wake_up(
+    wake_queue: WakeQueue, client: redis.Redis
+) -> None:
+    before = _num_looks(client)
+    for _ in range(10):
+        wake_queue.wake(SCRIPTED_MODEL)
+
+    assert _num_looks(client) - before == 1
+
+
+def _num_looks(client: redis.Redis) -> int:
+    """Return the number of times that the length of a list was asked for."""
+    return int(client.info("commandstats").get("cmdstat_llen", {"calls": 0})["calls"])
 
 
 def test_a_wake_up_without_a_broker_is_not_sent_and_harms_nobody() -> None:
