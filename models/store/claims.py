@@ -1,14 +1,17 @@
 """Claiming, handing back and cancelling of responses, each one conditional UPDATE."""
 
+import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Row, TextualSelect, text
 
 from models.database.connection import Database
+from models.errors import UnavailableError
 from models.responses.record import ResponseRecord
 from models.store.content.codec import ContentCodec
 from models.store.fairness.charges import CHARGE_FLOWS, CHARGED_BEFORE, cost_of
@@ -17,27 +20,40 @@ from models.store.fairness.places import LIMITED_PROJECTS
 from models.store.rows import (
     CLAIM_COLUMNS,
     COLUMNS,
+    as_record,
     select_records,
     stored_checkpoint,
     to_record,
 )
 
-# A claim reads flows and writes only to those that are new: it waits for no other claim, and none
-# waits for it. A worker without a lease gets none. Sub-selects, not a join: Postgres may execute a
-# join as a scan of all that is queued.
-_CLAIM = select_records(f"""
-    WITH {fair_order(is_claim=True)}, {START_FLOWS}, fairest AS MATERIALIZED (
-        SELECT project_id, id FROM fair
-        UNION ALL SELECT project_id, id FROM ({ANY_ELIGIBLE}) unknown LIMIT 1
-    )
-    UPDATE responses r
-    SET status = 'in_progress', attempt = r.attempt + 1, worker_id = :worker_id,
-        started_at = coalesce(r.started_at, now())
-    WHERE r.project_id = (SELECT project_id FROM fairest) AND r.id = (SELECT id FROM fairest)
-      AND r.status = 'queued'
-      AND EXISTS (SELECT FROM workers w WHERE w.id = :worker_id AND w.lease_until > now())
-    RETURNING {CLAIM_COLUMNS}
-""")
+
+def _claim(found: str, expressions: str, *more: str) -> TextualSelect:
+    """Return the statement that claims the row in `found`, one of the expressions of its `WITH`.
+
+    A worker without a lease gets none. Sub-selects, not a join: Postgres may execute a join as a
+    scan of all that is queued.
+    """
+    values = "".join(f", (SELECT {name} FROM {found})" for name in more)
+    return select_records(f"""
+        WITH {expressions}
+        UPDATE responses r
+        SET status = 'in_progress', attempt = r.attempt + 1, worker_id = :worker_id,
+            started_at = coalesce(r.started_at, now())
+        WHERE r.project_id = (SELECT project_id FROM {found})
+          AND r.id = (SELECT id FROM {found})
+          AND r.status = 'queued'
+          AND EXISTS (SELECT FROM workers w WHERE w.id = :worker_id AND w.lease_until > now())
+        RETURNING {CLAIM_COLUMNS}{values}
+    """)
+
+
+# A claim reads flows, and writes to none but those that are new, in a statement of their own: it
+# waits for no other claim, and none waits for it.
+_CLAIM = _claim("fair", fair_order(is_claim=True), "has_new_flows")
+_CLAIM_UNKNOWN = _claim("unknown", f"unknown AS MATERIALIZED ({ANY_ELIGIBLE})")
+_START_FLOWS = text(START_FLOWS)
+UNKNOWN_S = 1.0
+"""Seconds between two looks of one process for responses that no flow knows, of one model."""
 
 # Tokens so far are charged, too.
 _HAND_BACK = text(f"""
@@ -119,6 +135,8 @@ class Claims:
     def __init__(self, database: Database, codec: ContentCodec) -> None:
         self._database = database
         self._codec = codec
+        self._next_look_at: dict[str, float] = {}
+        """Monotonic time, by model, until which no responses are looked for that no flow knows."""
 
     def claim(
         self,
@@ -143,7 +161,33 @@ class Claims:
         }
         with self._database.upkeep() as connection:
             row = connection.execute(_CLAIM, values).first()
-        return to_record(row, self._database.vault, self._codec) if row else None
+            if row is None and self._is_look_due(model):
+                row = connection.execute(_CLAIM_UNKNOWN, values).first()
+        return self._begin(row) if row else None
+
+    def _is_look_due(self, model: str) -> bool:
+        """Return True if responses that no flow knows are to be looked for; note that they are."""
+        now = time.monotonic()
+        is_due = now >= self._next_look_at.get(model, float("-inf"))
+        if is_due:
+            self._next_look_at[model] = now + UNKNOWN_S
+        return is_due
+
+    def _begin(self, row: Row[Any]) -> ResponseRecord:
+        """Return the response that was claimed, after its claim has started the flows."""
+        fields = dict(row._mapping)
+        has_new_flows = fields.pop("has_new_flows", False)
+        record = as_record(fields, self._database.vault, self._codec)
+        if has_new_flows:
+            values = {
+                "model": record.model,
+                "project_id": record.project_id,
+                "is_flex": record.priority < 0,
+            }
+            # Otherwise the next claim starts them; this one has taken effect.
+            with suppress(UnavailableError), self._database.upkeep() as connection:
+                connection.execute(_START_FLOWS, values)
+        return record
 
     def is_due_to_stand_by(self, worker_id: UUID, model: str) -> bool:
         """Return True if an isolated response is queued and this worker must become idle for it.

@@ -91,6 +91,15 @@ _CHAIN = text(f"""
     ORDER BY chain.age DESC, said.direction, said.position
 """)
 
+# Before it ends, a response has no other items.
+_INPUT = text(f"""
+    SELECT i.response_id AS owner_id, i.direction || ' ' || i.position AS place,
+           {within_limit("i.position DESC")}
+    FROM items i
+    WHERE i.project_id = :project_id AND i.response_id = :id AND i.direction = 'input'
+    ORDER BY i.position
+""")
+
 
 class AmbiguousItemError(Exception):
     """Raised for an id that clients gave to several items that differ."""
@@ -142,6 +151,16 @@ class Items:
                 raise AmbiguousItemError(row.id)
             found[row.id] = item
         return found
+
+    def input_of(self, project_id: str, response_id: UUID) -> list[dict[str, Any]]:
+        """Return the input of one response, which costs half as much as to look for a chain.
+
+        Raises `ItemsTooLargeError` if the items have too many bytes.
+        """
+        with self._database.statement(project_id) as connection:
+            values = {"project_id": project_id, "id": response_id}
+            rows = connection.execute(_INPUT, values).all()
+        return self._codec.read_items(project_id, stored_items(rows, param="input"))
 
     def of_chain(self, project_id: str, response_id: UUID) -> list[dict[str, Any]]:
         """Return input and output of a response and all before it, oldest first (§6).

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import TextualSelect, column, text
+from sqlalchemy import Row, TextualSelect, column, text
 
 from models.encryption.vault import SecretVault, VaultError, owner_of_response, owner_of_tools
 from models.limits.amounts import Reservation
@@ -48,16 +48,21 @@ def select_records(sql: str, *more: str) -> TextualSelect:
     return text(sql).columns(*map(column, (*_NAMES, *more)))
 
 
-def to_record(row: Any, vault: SecretVault, codec: ContentCodec) -> ResponseRecord:
+def to_record(row: Row[Any], vault: SecretVault, codec: ContentCodec) -> ResponseRecord:
     """Convert a row selected with `COLUMNS`, and optionally `OUTPUT`, to a record.
 
     It may need a connection to read a key of its content.
     """
-    fields = dict(row._mapping)
+    return as_record(dict(row._mapping), vault, codec)
+
+
+def as_record(fields: dict[str, Any], vault: SecretVault, codec: ContentCodec) -> ResponseRecord:
+    """Convert the columns of such a row to a record, likewise."""
+    response_id = fields["id"]
     if fields["content_key"] is not None:
-        fields["content_key"] = _content_key(row.id, fields["content_key"], vault)
+        fields["content_key"] = _content_key(response_id, fields["content_key"], vault)
     if "tool_secrets" in fields:
-        fields["tool_secrets"] = _tool_secrets(row.id, fields["tool_secrets"], vault)
+        fields["tool_secrets"] = _tool_secrets(response_id, fields["tool_secrets"], vault)
     fields = codec.read_fields(fields)
     if fields.get("checkpoint") is not None:
         fields["checkpoint"] = Checkpoint.from_bytes(fields["checkpoint"])

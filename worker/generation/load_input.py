@@ -21,7 +21,9 @@ def load_input(
     `PreviousResponseNotFoundError` if a response that it continues has been deleted.
     """
     if record.store:
-        items = store.items.of_chain(record.project_id, record.id)
+        is_first = record.previous_response_id is None
+        read = store.items.input_of if is_first else store.items.of_chain
+        items = read(record.project_id, record.id)
         if record.conversation_id is None:
             return record, items
         # No items are added to a conversation while one of its responses runs.

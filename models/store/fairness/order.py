@@ -62,7 +62,7 @@ def _projects(lot: str) -> str:
                             {_mean("project_flows", "IS NOT NULL", " IS NOT NULL")},
                             0) AS estimate,
                    coalesce(f.virtual_start, {_LEAST_OF_PROJECTS}, 0) AS virtual_start,
-                   f.service
+                   f.virtual_start IS NULL AS is_new, f.service
             FROM project_flows f WHERE f.project_id IS NOT NULL AND f.model = :model
         ) flow
     )
@@ -97,6 +97,14 @@ _ELIGIBLE = """
 """
 
 
+_HAS_NEW_FLOWS = """
+    (SELECT bool_or(o.is_new) FROM project_order o) OR EXISTS (
+        SELECT FROM user_flows l
+        WHERE l.project_id = p.project_id AND l.model = :model AND l.is_flex = p.is_flex
+          AND l.virtual_start IS NULL)
+"""
+
+
 def fair_order(*, is_claim: bool) -> str:
     """Return expressions of a `WITH`, among them `fair`: the next response in the fair order.
 
@@ -111,7 +119,8 @@ def fair_order(*, is_claim: bool) -> str:
     return f"""
     {_projects(project_lot)}, fair AS (
         SELECT p.project_id, p.is_flex, p.num, p.start_tag,
-               next.id, next.end_user, next.num AS user_num, next.start_tag AS user_start_tag
+               next.id, next.end_user, next.num AS user_num, next.start_tag AS user_start_tag,
+               {_HAS_NEW_FLOWS} AS has_new_flows
         FROM (SELECT * FROM project_order ORDER BY is_flex, {_IN_ORDER}) p
         {HAS_ROOM}
         CROSS JOIN LATERAL (
@@ -146,25 +155,24 @@ ANY_ELIGIBLE = f"""
     LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
-# Flows that have become active since the last claim keep the virtual time at which they did: of all
-# projects, and of the end users of the one that is next. Those that another claim has locked get it
-# from that. Rows are found by where they are: a join might compare each with each.
+# Those that another claim has locked get it from that. Rows are found by where they are: a join
+# might compare each with each.
 START_FLOWS = f"""
-    project_started AS (
+    WITH project_started AS (
         UPDATE project_flows f SET virtual_start = coalesce({_LEAST_OF_PROJECTS}, 0)
         WHERE f.project_id IS NOT NULL AND f.ctid = ANY(ARRAY(
             SELECT l.ctid FROM project_flows l
             WHERE l.project_id IS NOT NULL AND l.model = :model AND l.virtual_start IS NULL
             FOR UPDATE SKIP LOCKED))
-    ), user_started AS (
-        UPDATE user_flows f SET virtual_start = coalesce((
-            SELECT min(l.virtual_start + l.service)
-            FROM fair p JOIN user_flows l ON l.project_id = p.project_id AND l.is_flex = p.is_flex
-            WHERE l.model = :model), 0)
-        WHERE f.project_id IS NOT NULL AND f.ctid = ANY(ARRAY(
-            SELECT l.ctid
-            FROM fair p JOIN user_flows l ON l.project_id = p.project_id AND l.is_flex = p.is_flex
-            WHERE l.model = :model AND l.virtual_start IS NULL
-            FOR UPDATE OF l SKIP LOCKED))
     )
+    UPDATE user_flows f SET virtual_start = coalesce((
+        SELECT min(l.virtual_start + l.service) FROM user_flows l
+        WHERE l.project_id = :project_id AND l.model = :model AND l.is_flex = :is_flex), 0)
+    WHERE f.project_id IS NOT NULL AND f.ctid = ANY(ARRAY(
+        SELECT l.ctid FROM user_flows l
+        WHERE l.project_id = :project_id AND l.model = :model AND l.is_flex = :is_flex
+          AND l.virtual_start IS NULL
+        FOR UPDATE SKIP LOCKED))
 """
+"""Statement that keeps the virtual times at which flows have become active since the last claim: of
+all projects, and of the end users of the one that was claimed from."""

@@ -43,7 +43,9 @@ _PLANS_MADE = text(
     "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%AS int)'"
 )
 
-Planned = Callable[[], str]
+Planned = Callable[..., str]
+_CLAIM = "UPDATE responses r"
+"""Part of the statement that claims; another one may follow it."""
 
 
 def _explaining(database_url: str, role: str) -> str:
@@ -65,11 +67,14 @@ def explaining_desk(database_url: str, sql: RunSql) -> Iterator[Desk]:
 
 @pytest.fixture
 def plan(caplog: pytest.LogCaptureFixture) -> Planned:
-    """Return a function that reads the newest plan, one line for each part that was executed."""
+    """Return a function that reads the newest plan, one line for each part that was executed.
+
+    It takes a part of the statement's text.
+    """
     caplog.set_level(logging.INFO, "sqlalchemy.dialects.postgresql")
 
-    def newest() -> str:
-        return next(m for m in reversed(caplog.messages) if "Query Text" in m)
+    def newest(of: str = "") -> str:
+        return next(m for m in reversed(caplog.messages) if "Query Text" in m and of in m)
 
     return newest
 
@@ -94,8 +99,8 @@ def test_a_claim_reads_the_heads_of_the_queues_and_writes_one_partition(
         explaining_desk.create()
         explaining_desk.claim(worker)
 
-        assert "Seq Scan on responses" not in plan()
-        assert len(reads_of(plan(), "r")) == 1
+        assert "Seq Scan on responses" not in plan(_CLAIM)
+        assert len(reads_of(plan(_CLAIM), "r")) == 1
 
 
 def test_a_claim_compares_no_flow_with_every_other(
@@ -114,7 +119,9 @@ def test_a_claim_compares_no_flow_with_every_other(
         explaining_desk.claim(worker)
 
         # Those of which something runs are looked up one by one.
-        assert max(int(num) for num in re.findall(r"loops=(\d+)", plan())) <= _NUM_PLANS
+        assert max(int(num) for num in re.findall(r"loops=(\d+)", plan(_CLAIM))) <= _NUM_PLANS
+    starts = plan("project_started")
+    assert max(int(num) for num in re.findall(r"loops=(\d+)", starts)) <= _NUM_PLANS
 
 
 def test_a_claim_does_not_read_what_is_deferred(
@@ -131,8 +138,8 @@ def test_a_claim_does_not_read_what_is_deferred(
         explaining_desk.create()
         explaining_desk.claim(worker)
 
-        assert "Seq Scan on responses" not in plan()
-        assert _num_rows_read(plan(), "q") <= 3
+        assert "Seq Scan on responses" not in plan(_CLAIM)
+        assert _num_rows_read(plan(_CLAIM), "q") <= 3
 
 
 def test_an_end_writes_one_partition(explaining_desk: Desk, plan: Planned) -> None:
@@ -165,6 +172,17 @@ def test_a_chain_of_turns_is_looked_up_turn_by_turn(explaining_desk: Desk, plan:
         # A hash join would read all responses of the project.
         assert "Hash Join" not in plan()
         assert _num_rows_read(plan(), "i") == 2
+
+
+def test_the_input_of_a_response_is_read_from_one_partition(
+    explaining_desk: Desk, plan: Planned
+) -> None:
+    response = explaining_desk.create()
+    for _ in range(_NUM_PLANS):
+        explaining_desk.store.items.input_of(response.project_id, response.id)
+
+        assert "Seq Scan on items" not in plan()
+        assert len(reads_of(plan(), "i")) == 1
 
 
 def test_a_tree_of_turns_is_looked_up_turn_by_turn(explaining_desk: Desk, plan: Planned) -> None:
@@ -228,6 +246,7 @@ def test_another_project_costs_one_comparison(explaining_desk: Desk, plan: Plann
         lambda store, found: store.responses.archived_events(DEFAULT_PROJECT, found),
         lambda store, found: store.responses.delete(DEFAULT_PROJECT, found),
         lambda store, found: store.items.of_chain(DEFAULT_PROJECT, found),
+        lambda store, found: store.items.input_of(DEFAULT_PROJECT, found),
         lambda store, found: store.claims.request_cancel(DEFAULT_PROJECT, found),
     ],
 )

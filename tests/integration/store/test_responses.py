@@ -23,6 +23,7 @@ def test_it_works(store: Store) -> None:
 
     assert store.responses.get(DEFAULT_PROJECT, new.id) == new
     assert store.items.of_chain(DEFAULT_PROJECT, new.id) == [input_message(new.id)]
+    assert store.items.input_of(DEFAULT_PROJECT, new.id) == [input_message(new.id)]
 
 
 @pytest.fixture
@@ -55,6 +56,7 @@ def test_a_foreign_project_sees_nothing_of_a_response(desk: Desk) -> None:
     assert page is not None
     assert page.items == []
     assert store.items.of_chain(ours, theirs.id) == []
+    assert store.items.input_of(ours, theirs.id) == []
     assert store.responses.statuses([(ours, theirs.id)]) == {}
 
 

@@ -208,14 +208,14 @@ def test_a_fault_of_the_database_midway_costs_no_response(
     desk: Desk, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     response = desk.create()
-    read, faults = Items.of_chain, [UnavailableError()]
+    read, faults = Items.input_of, [UnavailableError()]
 
     def read_after_a_fault(*arguments: Any) -> Any:
         if faults:
             raise faults.pop()
         return read(*arguments)
 
-    monkeypatch.setattr(Items, "of_chain", read_after_a_fault)
+    monkeypatch.setattr(Items, "input_of", read_after_a_fault)
 
     make_worker().run_queued().result()
 
