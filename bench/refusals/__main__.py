@@ -15,7 +15,9 @@ from typing import Annotated
 
 import typer
 
-from bench.refusals.kinds import KINDS, Kind
+from bench.refusals.gguf_kinds import GGUF_KINDS
+from bench.refusals.kind import Kind
+from bench.refusals.kinds import KINDS
 from bench.report import RESULTS, Circumstances, Goal, Measure, publish
 
 _ROOT = Path(__file__).parents[2]
@@ -32,7 +34,7 @@ def main(
     circumstances = Circumstances.now(command)
     measures = [
         Measure(name=f"{name}, s", rounds=_seconds(kind, rounds), goal=Goal(at_most=_GOAL_S))
-        for name, kind in KINDS.items()
+        for name, kind in (KINDS | GGUF_KINDS).items()
     ]
     publish("Refusals of checkpoints of 100 GB", circumstances, measures, results)
 

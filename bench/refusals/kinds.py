@@ -1,15 +1,12 @@
 """Kinds of checkpoints that are refused, as sparse files of 100 GB: headers, and no weights."""
 
 import json
-import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.refusals.kind import Kind, Write
 from bench.refusals.sparse_weights import Shapes, llama_shapes, write_header, write_sparse
-
-Write = Callable[[Path], object]
 
 _NUM_LAYERS = 57
 _LAST = _NUM_LAYERS - 1
@@ -21,18 +18,6 @@ _CONFIG: dict[str, Any] = {
     **{"tie_word_embeddings": False},
 }
 _GROUP = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of damage, or of weights in a format that is not read."""
-
-    write: Write
-    """Writes the checkpoint to an empty folder."""
-    problem: str
-    """Part of what is said of it."""
-    name: str = ""
-    """Name of what is served within the folder; empty for the folder itself."""
 
 
 def write_whole(
@@ -170,28 +155,6 @@ def _adapter(**config: Any) -> Write:
     return write
 
 
-def _gguf(*, architecture: str = "llama", num_parts: int = 1, is_whole: bool = False) -> Write:
-    """Return a writer of a GGUF file of one tensor of 100 GB, whose data is a hole."""
-
-    def write(folder: Path) -> None:
-        def text(value: str) -> bytes:
-            return struct.pack("<Q", len(value)) + value.encode()
-
-        entries = [text("general.architecture") + struct.pack("<I", 8) + text(architecture)]
-        if num_parts > 1:
-            entries.append(text("split.count") + struct.pack("<IH", 2, num_parts))
-        shape = (1 << 18, 200_000)
-        tensor = text("token_embd.weight") + struct.pack("<IQQIQ", 2, *shape, 1, 0)
-        header = b"GGUF" + struct.pack("<IQQ", 3, 1, len(entries)) + b"".join(entries) + tensor
-        size = len(header) + 64 + 2 * shape[0] * shape[1]
-        name = "model.gguf" if num_parts == 1 else f"model-00001-of-{num_parts:05}.gguf"
-        with (folder / name).open("wb") as file:
-            file.write(header)
-            file.truncate(size if is_whole else size // 2)
-
-    return write
-
-
 _GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": _GROUP}
 _AWQ = {"quant_method": "awq", "bits": 4, "group_size": _GROUP}
 _FP8 = {"quant_method": "fp8", "weight_block_size": [_GROUP, _GROUP]}
@@ -238,13 +201,6 @@ KINDS: dict[str, Kind] = {
         ".weight_scale_inv is missing",
     ),
     "MXFP4 without scales": Kind(_mxfp4, "_scales is missing"),
-    "a part of a GGUF file gone": Kind(
-        _gguf(num_parts=3), "it lacks 2 parts", "model-00001-of-00003.gguf"
-    ),
-    "a GGUF file cut off": Kind(_gguf(), "model.gguf is damaged: it has ", "model.gguf"),
-    "a GGUF file of another architecture": Kind(
-        _gguf(architecture="rwkv7", is_whole=True), "of the architecture 'rwkv7'", "model.gguf"
-    ),
     "an adapter without a place": Kind(
         _adapter(), "its base model has no place for 1 tensor", "adapter"
     ),

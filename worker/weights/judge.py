@@ -132,11 +132,10 @@ def _open_merged(adapter: Adapter, settings: Settings) -> Iterator[Checkpoint | 
 
 
 def _convert_small_files(settings: Settings, folder: Path) -> Checkpoint:
-    from worker.weights.gguf.architectures import find_architecture
-    from worker.weights.gguf.file import read_gguf
+    from worker.weights.gguf.checks.examine import examine_gguf
 
     file = Path(settings.model).expanduser()
-    find_architecture(read_gguf(file))
+    examine_gguf(file)
     # Imported here, as they load torch.
     from worker.engine.transformers.device import resolve_device, resolve_dtype
     from worker.weights.gguf.convert import Conversion

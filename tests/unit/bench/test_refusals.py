@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bench.refusals.gguf_kinds import GGUF_KINDS
 from bench.refusals.kinds import KINDS
 
 _CHILD = """
@@ -21,22 +22,21 @@ from worker.weights.judge import judge
 told = {}
 for name, model in json.loads(sys.argv[1]).items():
     faults = judge(Settings(model=model, data_dir=Path(sys.argv[2]))).faults
-    libraries = sorted({"torch", "transformers.modeling_utils"} & sys.modules.keys())
+    libraries = sorted({"torch", "transformers"} & sys.modules.keys())
     told[name] = [fault.problem for fault in faults], libraries
 print(json.dumps(told))
 """
-_WITH_TORCH = {name for name in KINDS if "GGUF" in name}
-"""Kinds whose headers are read by code that works with torch."""
+_ALL = KINDS | GGUF_KINDS
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return what one process says of all kinds, and the libraries that it has imported by then."""
     models = {}
-    for name in sorted(KINDS, key=lambda name: name in _WITH_TORCH):
+    for name, kind in _ALL.items():
         folder = tmp_path_factory.mktemp("kind")
-        KINDS[name].write(folder)
-        models[name] = str(folder / KINDS[name].name)
+        kind.write(folder)
+        models[name] = str(folder / kind.name)
     data = str(tmp_path_factory.mktemp("data"))
     command = [sys.executable, "-c", _CHILD, json.dumps(models), data]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -45,12 +45,12 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", _ALL)
 def test_a_kind_is_refused_before_large_libraries_are_imported(
     name: str, told: dict[str, Any]
 ) -> None:
     problems, libraries = told[name]
 
-    assert KINDS[name].problem in problems[0]
+    assert _ALL[name].problem in problems[0]
     assert all(text.isprintable() for text in problems)
-    assert libraries == (["torch"] if name in _WITH_TORCH else [])
+    assert libraries == []

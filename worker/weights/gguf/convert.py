@@ -1,7 +1,7 @@
 """Conversion of a GGUF file to a folder of safetensors, with config.json and tokenizer.
 
-Everything that the header shows is checked before any values are read: an architecture that is not
-converted, tensors that the network lacks, and tensors that it has no place for.
+The header is examined first (`checks/`), then compared with the network: no values are read of a
+file that lacks tensors, or has some that the network has no place for.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,16 +12,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.core_model_loading import revert_weight_conversion
 
 from worker.engine.checkpoint.files import WEIGHTS, Checkpoint, name_some
 from worker.engine.interface import BadCheckpointError
-from worker.weights.gguf.architectures import Architecture, find_architecture
-from worker.weights.gguf.fields import check_understood, size_fields
-from worker.weights.gguf.file import GgufFile, first_part, read_gguf
+from worker.engine.transformers.model.load_report import CONFIG_ERRORS, one_line
+from worker.weights.gguf.checks.examine import Examined, examine_gguf
+from worker.weights.gguf.file import first_part
 from worker.weights.gguf.names import Source, TensorNames, unused_tensors
 from worker.weights.gguf.safetensors import write_safetensors
 from worker.weights.gguf.tokenizer import make_tokenizer
@@ -34,10 +33,9 @@ class Conversion:
     def __init__(self, file: Path) -> None:
         """Read the header; raise `BadCheckpointError` for what is not, or not wholly, converted."""
         self._file = file
-        self._gguf = read_gguf(file)
-        self._architecture = find_architecture(self._gguf)
-        self.config = _make_config(self._gguf, self._architecture)
-        self._shapes = _shapes(self.config)
+        examined = examine_gguf(file)
+        self._gguf, self._architecture = examined.file, examined.architecture
+        self.config, self._shapes = _make_network(examined)
         self._sources = self._check_tensors()
 
     def write_small_files(self, folder: Path, dtype: torch.dtype) -> Checkpoint:
@@ -99,16 +97,13 @@ class Conversion:
             yield name, tensor.to(dtype)
 
 
-def _make_config(file: GgufFile, architecture: Architecture) -> Any:
-    if "token_embd.weight" not in file.tensors:
-        raise BadCheckpointError("it lacks 1 tensor (token_embd.weight)")
-    fields = size_fields(file) | architecture.fields(file)
-    check_understood(file)
+def _make_network(examined: Examined) -> tuple[Any, dict[str, list[int]]]:
+    """Return configuration and shapes of tensors; raise `BadCheckpointError` if there are none."""
     try:
-        return AutoConfig.for_model(architecture.model_type, **fields)
-    except (TypeError, ValueError, KeyError, StrictDataclassError) as error:
-        reason = " ".join(str(error).split())
-        raise BadCheckpointError(f"its metadata describe no network: {reason}") from error
+        config = AutoConfig.for_model(examined.architecture.model_type, **examined.fields)
+        return config, _shapes(config)
+    except CONFIG_ERRORS as error:
+        raise BadCheckpointError(f"its metadata describe no network: {one_line(error)}") from error
 
 
 def _shapes(config: Any) -> dict[str, list[int]]:

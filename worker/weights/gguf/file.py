@@ -1,22 +1,25 @@
 """GGUF files: metadata and the places of tensors, of one file or of all parts of a split one."""
 
 import re
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
 from numpy.typing import NDArray
-from transformers.integrations.gguf.reader import GgufHeader, read_gguf_metadata
 
 from worker.engine.checkpoint.files import name_some
 from worker.engine.interface import BadCheckpointError
+from worker.weights.gguf.header import GgufHeader, TensorEntry, read_header
 
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
-_ERRORS = (OSError, ValueError, KeyError, struct.error, UnicodeDecodeError, MemoryError)
+_MAX_PARTS = 99_999
+_ARCHITECTURE = "general.architecture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +64,24 @@ def read_gguf(file: Path) -> GgufFile:
 
     Raises `BadCheckpointError` for a file that is none, or not whole, and for one without a model.
     """
-    parts = [_read_part(part) for part in _parts(file)]
-    metadata = parts[0].metadata
+    header = read_header(file)
+    parts = [
+        (part, header if part == file else read_header(part))
+        for part in _parts(file, header.metadata.get("split.count") or 1)
+    ]
+    metadata = parts[0][1].metadata
     if (kind := metadata.get("general.type", "model")) != "model":
         raise BadCheckpointError(f"it is of type {kind!r}, not a whole model")
-    tensors = {name: tensor for part in parts for name, tensor in part.tensors.items()}
+    architecture = metadata.get(_ARCHITECTURE)
+    if not isinstance(architecture, str):
+        raise BadCheckpointError(f"its metadata has no {_ARCHITECTURE}")
+    tensors = {
+        name: tensor for part, header in parts for name, tensor in _tensors(part, header).items()
+    }
     expected = metadata.get("split.tensors.count", len(tensors))
     if len(tensors) != expected:
         raise BadCheckpointError(f"its parts have {len(tensors)} of {expected} tensors")
-    return GgufFile(parts[0].architecture, metadata, tensors)
+    return GgufFile(architecture, metadata, tensors)
 
 
 def first_part(file: Path) -> Path:
@@ -78,10 +90,11 @@ def first_part(file: Path) -> Path:
     return file if match is None else file.with_name(_name_of(file, match, 1))
 
 
-def _parts(file: Path) -> list[Path]:
+def _parts(file: Path, num_parts: Any) -> list[Path]:
     """Return the parts of a file in order; raise `BadCheckpointError` if some are missing."""
     match = _PART.search(file.name)
-    num_parts = _read_metadata(file).get("split.count") or 1
+    if not isinstance(num_parts, int) or not 0 < num_parts <= _MAX_PARTS:
+        raise BadCheckpointError(f"its metadata has split.count {num_parts!r}, which is no number")
     if num_parts == 1:
         return [file]
     if match is None or int(match[2]) != num_parts:
@@ -99,37 +112,40 @@ def _name_of(file: Path, match: re.Match[str], number: int) -> str:
     return f"{file.name[: match.start()]}-{number:05}-of-{match[2]}.gguf"
 
 
-def _read_metadata(file: Path) -> dict[str, Any]:
-    try:
-        metadata: dict[str, Any] = read_gguf_metadata(str(file))[0]
-    except _ERRORS as error:
-        raise BadCheckpointError(f"it cannot be read as GGUF: {_reason(file, error)}") from error
-    return metadata
-
-
-def _read_part(file: Path) -> GgufFile:
-    metadata = _read_metadata(file)
-    try:
-        header = GgufHeader.from_file(str(file))
-        tensors = {
-            info.name: GgufTensor(
-                info.name,
-                info.shape,
-                gguf.GGMLQuantizationType(info.ggml_type),
-                file,
-                header.data_start + info.offset,
-                info.nbytes,
-            )
-            for info in header.tensors
-        }
-    except _ERRORS as error:
-        raise BadCheckpointError(f"it cannot be read as GGUF: {_reason(file, error)}") from error
-    end = max((tensor.start + tensor.num_bytes for tensor in tensors.values()), default=0)
+def _tensors(file: Path, header: GgufHeader) -> dict[str, GgufTensor]:
+    """Return the tensors of a part; raise `BadCheckpointError` unless all are in it."""
+    found = {name: _tensor(file, entry) for name, entry in header.tensors.items()}
+    places = sorted((tensor.start, tensor.start + tensor.num_bytes) for tensor in found.values())
+    end = places[-1][1] if places else 0
     if (size := file.stat().st_size) < end:
         raise BadCheckpointError(f"{file.name} is damaged: it has {size} of {end} bytes")
-    return GgufFile(header.architecture, metadata, tensors)
+    if any(end > start for (_, end), (start, _) in pairwise(places)):
+        raise BadCheckpointError(f"{file.name} is damaged: its tensors overlap")
+    return found
 
 
-def _reason(file: Path, error: Exception) -> str:
-    text = str(error).replace(str(file), "it")
-    return text if isinstance(error, ValueError | OSError) and text else "its header is damaged"
+def _tensor(file: Path, entry: TensorEntry) -> GgufTensor:
+    try:
+        kind = gguf.GGMLQuantizationType(entry.kind)
+    except ValueError:
+        raise BadCheckpointError(f"{entry.name} is of an unknown type, {entry.kind}") from None
+    if not _is_dequantised(kind):
+        raise BadCheckpointError(f"{entry.name} is of the type {kind.name}, which is not read")
+    length, size = gguf.GGML_QUANT_SIZES[kind]
+    if not entry.shape or entry.shape[-1] % length:
+        raise BadCheckpointError(
+            f"{entry.name} has the shape {list(entry.shape)}, whose rows are no whole blocks of "
+            f"{length} ({kind.name})"
+        )
+    num_bytes = prod(entry.shape) // length * size
+    return GgufTensor(entry.name, entry.shape, kind, file, entry.start, num_bytes)
+
+
+@cache
+def _is_dequantised(kind: gguf.GGMLQuantizationType) -> bool:
+    """Return True if the library reads values of a type; it is asked with a block of zeros."""
+    try:
+        gguf.quants.dequantize(np.zeros((1, gguf.GGML_QUANT_SIZES[kind][1]), np.uint8), kind)
+    except NotImplementedError:
+        return False
+    return True

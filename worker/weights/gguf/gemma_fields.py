@@ -10,6 +10,7 @@ import numpy as np
 from worker.engine.interface import BadCheckpointError
 from worker.weights.gguf.fields import Fields, head_size, require
 from worker.weights.gguf.file import GgufFile
+from worker.weights.gguf.rope import read_factors
 
 _THETA, _LOCAL_THETA = 1_000_000.0, 10_000.0
 _FREQS = "rope_freqs.weight"
@@ -85,7 +86,7 @@ def _proportional_rope(file: GgufFile) -> Fields:
     theta = float(file.get("rope.freq_base", _THETA))
     if _FREQS not in file.tensors:
         raise BadCheckpointError(f"it lacks 1 tensor ({_FREQS})")
-    divisors = file.tensors[_FREQS].read()
+    divisors = read_factors(file, _FREQS, head_size(file))
     rotates = divisors == 1
     count = int(rotates.sum())
     # What does not rotate is divided by a number beyond all others.

@@ -30,7 +30,7 @@ def rope_parameters(file: GgufFile, rotary_size: int, default_theta: float) -> d
     if _FREQS in file.tensors:
         return {"rope_theta": theta} | _llama3(file, rotary_size, theta)
     if _LONG in file.tensors and _SHORT in file.tensors:
-        return {"rope_theta": theta} | _longrope(file)
+        return {"rope_theta": theta} | _longrope(file, rotary_size)
     kind = file.get("rope.scaling.type", "none")
     if file.get("rope.scale_linear") not in (None, 1.0):
         return {"rope_theta": theta, "rope_type": "linear", "factor": file.get("rope.scale_linear")}
@@ -58,13 +58,26 @@ def _yarn(file: GgufFile) -> dict[str, Any]:
     return found
 
 
-def _longrope(file: GgufFile) -> dict[str, Any]:
+def read_factors(file: GgufFile, name: str, rotary_size: int) -> NDArray[np.float64]:
+    """Return one factor for each frequency; raise `BadCheckpointError` for others than positive."""
+    tensor = file.tensors[name]
+    if tensor.shape != (rotary_size // 2,):
+        raise BadCheckpointError(
+            f"{name} has the shape {list(tensor.shape)}, for {rotary_size} numbers of a head"
+        )
+    factors = tensor.read().astype(np.float64)
+    if not np.all((factors > 0) & np.isfinite(factors)):
+        raise BadCheckpointError(f"{name} has factors that are no numbers above 0")
+    return factors
+
+
+def _longrope(file: GgufFile, rotary_size: int) -> dict[str, Any]:
     context = int(file.get("context_length"))
     original = _original_context(file)
     found: dict[str, Any] = {
         "rope_type": "longrope",
-        "long_factor": file.tensors[_LONG].read().tolist(),
-        "short_factor": file.tensors[_SHORT].read().tolist(),
+        "long_factor": read_factors(file, _LONG, rotary_size).tolist(),
+        "short_factor": read_factors(file, _SHORT, rotary_size).tolist(),
         "original_max_position_embeddings": original,
         "factor": context / original,
     }
@@ -82,11 +95,9 @@ def _original_context(file: GgufFile) -> int:
 
 def _llama3(file: GgufFile, rotary_size: int, theta: float) -> dict[str, Any]:
     """Return parameters whose divisors of frequencies are those of the tensor."""
-    divisors = file.tensors[_FREQS].read().astype(np.float64)
+    divisors = read_factors(file, _FREQS, rotary_size)
     if np.all(divisors == 1):
         return {"rope_type": "default"}
-    if len(divisors) != rotary_size // 2:
-        raise BadCheckpointError(f"{_FREQS} has {len(divisors)} factors for {rotary_size} numbers")
     wavelengths = 2 * math.pi * theta ** (np.arange(len(divisors)) * 2 / rotary_size)
     factor = float(np.round(divisors.max(), 6))
     candidates = [_LLAMA3 | {"original_max_position_embeddings": 8192}]

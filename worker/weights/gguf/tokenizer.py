@@ -1,8 +1,9 @@
 """Tokenizer of a GGUF file, which splits text as the one does that it was made from.
 
 The metadata have vocabulary and merges, and the name of the rule by which text is split before
-tokens are merged; llama.cpp has the rules in its code. A rule that is not known is refused: most
-text would have the same tokens, and numbers, line breaks and punctuation others.
+tokens are merged; llama.cpp has the rules in its code. A file with a rule that is not known is
+refused (`checks/vocabulary.py`): most text would have the same tokens, and numbers, line breaks and
+punctuation others.
 """
 
 # The characters of all scripts are meant.
@@ -20,16 +21,8 @@ from transformers.integrations.gguf.gguf_tokenizer_mapping import (
 )
 
 from worker.engine.interface import BadCheckpointError
+from worker.weights.gguf.checks.vocabulary import RULES_OF_GPT2, RULES_WITH_DIGITS_FIRST
 
-_WORDS_OF_GPT2 = frozenset(
-    {"default", "gpt-2", "phi-2", "olmo", "mpt", "jais", "trillion", "exaone4", "granite-docling"}
-    | {"gigachat", "a.x-4.0", "mellum"}
-)
-"""Rules of GPT-2. Files from before there were names have none, or `default`."""
-_DIGITS_FIRST = frozenset(
-    {"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"}
-)
-"""Rules of GPT-2 that split digits from each other before."""
 _IDEOGRAPHS = r"[一-龥぀-ゟ゠-ヿ]+"
 _OLD_IDEOGRAPHS = r"[一-龥ࠀ-一가-퟿]+"
 _LLAMA_3 = GGUF_PRE_TOKENIZER_SPLITS["llama3"]
@@ -52,7 +45,7 @@ _UPPER, _LOWER = (
     rf"[\p{{Ll}}\p{{Lm}}\p{{Lo}}\p{{M}}{_HAN}",
 )
 _ENDING = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-_SPLITS: dict[str, tuple[str, ...]] = {
+SPLITS: dict[str, tuple[str, ...]] = {
     "deepseek-v3": _DEEPSEEK_3,
     "hunyuan-dense": _DEEPSEEK_3,
     "deepseek-llm": (
@@ -107,16 +100,11 @@ def _find_splitter(tokens: dict[str, Any]) -> Any:
     rule = tokens.get("pre_tokenizer_type") or "default"
     if tokens.get("tokenizer_type") != "gpt2" or rule in GGUF_PRE_TOKENIZER_SPLITS:
         return None
-    if rule in _WORDS_OF_GPT2:
+    if rule in RULES_OF_GPT2:
         return None
-    if rule in _DIGITS_FIRST:
+    if rule in RULES_WITH_DIGITS_FIRST:
         return _in_turn((r"\p{N}",), has_words=True)
-    if rule not in _SPLITS:
-        raise BadCheckpointError(
-            f"its tokenizer splits text by the rule {rule!r}, which is not known: take the model "
-            "as safetensors"
-        )
-    return _in_turn(_SPLITS[rule], has_words=False)
+    return _in_turn(SPLITS[rule], has_words=False)
 
 
 def _in_turn(expressions: tuple[str, ...], *, has_words: bool) -> Any:

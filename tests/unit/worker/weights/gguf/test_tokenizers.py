@@ -7,10 +7,14 @@ import gguf
 import numpy as np
 import pytest
 from tokenizers import pre_tokenizers
+from transformers.integrations.gguf.gguf_tokenizer_mapping import (
+    GGUF_PRE_TOKENIZER_SPLITS,
+    GGUF_TOKENIZER_TYPES,
+)
 
 from tests.unit.worker.weights.gguf.exporter import TOKENS, VOCAB_SIZE
-from worker.engine.interface import BadCheckpointError
-from worker.weights.gguf.tokenizer import make_tokenizer
+from worker.weights.gguf.checks.vocabulary import BUILT_IN_RULES, KINDS, OWN_RULES
+from worker.weights.gguf.tokenizer import SPLITS, make_tokenizer
 
 TEXT = "I'm 12345,\n\nfoo.bar() 中文かな x  y"
 GPT_2 = [
@@ -101,9 +105,10 @@ def test_text_is_split_by_the_rule(rule: str | None, tmp_path: Path) -> None:
     assert tokenizer.decode(tokenizer.encode(TEXT)) == TEXT
 
 
-def test_a_rule_that_is_not_known_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(BadCheckpointError, match="by the rule 'kimi-k9', which is not known"):
-        make_tokenizer(write(tmp_path / "tiny.gguf", "kimi-k9"))
+def test_rules_and_kinds_that_are_let_through_are_those_that_are_known() -> None:
+    assert GGUF_PRE_TOKENIZER_SPLITS.keys() == BUILT_IN_RULES
+    assert SPLITS.keys() == OWN_RULES
+    assert GGUF_TOKENIZER_TYPES.keys() == KINDS
 
 
 def test_a_splitter_of_its_own_is_kept_in_tokenizer_json(tmp_path: Path) -> None:
