@@ -9,6 +9,7 @@ from pathlib import Path
 from celery import signals
 
 from models.database.refusal import exit_if_refused
+from models.exit_deadline import end_within
 from models.logging import configure_logging
 from models.settings import Settings
 from models.tracing.tracer import TRACER
@@ -19,6 +20,8 @@ from worker.queue import TASK_NAME, make_celery, queue_name
 
 logger = logging.getLogger(__name__)
 
+END_S = 8.0
+"""Seconds that a worker takes at most to end, beyond its drain time; a supervisor allows ten."""
 EXIT_CONSUMER_LOST = 70
 """Exit code after Celery has ended although nothing asked it to: `EX_SOFTWARE` of sysexits.h."""
 
@@ -26,6 +29,7 @@ EXIT_CONSUMER_LOST = 70
 def main(settings: Settings, name: str, pulse: Path | None = None) -> None:
     """Load the weights, run responses until SIGTERM, then drain and hand unfinished ones back.
 
+    It ends some seconds after its drain time, whatever the state of the database.
     `name` is unique among the running workers; `pulse` is a file whose modification time shows
     that the process is alive. If Celery ends for another reason than a signal, the process exits
     with a non-zero code, so that a supervisor takes it for a crash.
@@ -48,6 +52,7 @@ def main(settings: Settings, name: str, pulse: Path | None = None) -> None:
         """Drain while Celery waits for its tasks, which end when nothing runs any more."""
         if not is_stopping.is_set():
             is_stopping.set()
+            end_within(settings.drain_seconds + END_S)
             drain.start()
 
     signals.worker_shutting_down.connect(on_shutdown, weak=False)

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 
 from cli.supervisor.processes import Program
+from models.exit_deadline import EXIT_LATE
 from models.metrics.publisher import MetricPublisher
 from models.metrics.recorder import MetricRecorder
 from models.metrics.table import LEASE_RECLAIMS
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 _TRY_FOR_S = 5.0
 """Seconds to keep trying: by then the lease has expired by itself."""
 _RETRY_S = 0.2
+_ASKED_TO_END = (0, EXIT_LATE, -signal.SIGKILL, -signal.SIGTERM)
+"""Return codes of a worker that was ended from outside."""
 
 
 class LeaseEnder:
@@ -34,12 +37,13 @@ class LeaseEnder:
     def on_death(self, program: Program, pid: int, returncode: int) -> None:
         """End a dead worker's leases and reclaim its responses; ignore any other child.
 
-        Unless a worker exited with 0 or was ended by SIGKILL or SIGTERM, one of its responses is
-        suspected to have brought it down: from then on each of them runs alone in its worker.
+        Unless a worker was asked to end, in time or not, or was ended by SIGKILL or SIGTERM, one of
+        its responses is suspected to have brought it down: from then on each of them runs alone in
+        its worker.
         """
         if program.name.startswith("worker"):
-            is_killed = returncode in (0, -signal.SIGKILL, -signal.SIGTERM)
-            threading.Thread(target=self._end, args=[pid, not is_killed], daemon=True).start()
+            is_suspect = returncode not in _ASKED_TO_END
+            threading.Thread(target=self._end, args=[pid, is_suspect], daemon=True).start()
 
     def _end(self, pid: int, is_suspect: bool) -> None:
         url = self.database_url.replace("postgresql://", "postgresql+psycopg://", 1)

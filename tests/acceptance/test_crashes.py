@@ -25,6 +25,8 @@ STORY: dict[str, Any] = {
     "max_output_tokens": 120,
     "seed": 11,
 }
+_ORPHANS_END_S = 30.0
+"""Seconds in which the parts of a killed supervisor end, of which a drain takes six."""
 TERMINAL = ("completed", "incomplete", "failed", "cancelled")
 
 
@@ -172,6 +174,37 @@ def test_a_kill_of_everything_with_a_backlog_loses_nothing(make_server: MakeServ
     server.start()
 
     assert_all_complete(server, ids)
+
+
+def test_parts_end_soon_after_their_supervisor_is_killed(make_server: MakeServer) -> None:
+    """The database goes with it, and what ends in the drain has nowhere to be written."""
+    server = make_server(script_interval_ms="100", script_tokens="30", drain_seconds="6")
+    pids = [server.pid(name) for name in ("worker-1", "maintenance", "api")]
+    await_text(server.client())
+
+    server.stop(signal.SIGKILL)
+
+    eventually(lambda: not any(map(is_alive, pids)), within_s=_ORPHANS_END_S)
+
+
+def test_a_worker_that_drains_is_let_be_for_its_drain_time(make_server: MakeServer) -> None:
+    """The response takes longer than a worker may take to end beyond that time."""
+    server = make_server(script_interval_ms="100", script_tokens="110", drain_seconds="60")
+    client, stopped = server.client(), server.pid("worker-1")
+    response_id = await_text(client)
+
+    os.kill(stopped, signal.SIGTERM)
+
+    eventually(lambda: not is_alive(stopped), within_s=40)
+    assert client.responses.retrieve(response_id).status == "completed"
+
+
+def await_text(client: OpenAI) -> str:
+    """Start a response; return its id once it has begun to generate."""
+    stream = client.responses.create(model="default", input="hi", background=True, stream=True)
+    response_id = response_of(next(stream)).id
+    next(event for event in stream if event.type == "response.output_text.delta")
+    return response_id
 
 
 def kill_if_alive(pid: int) -> None:

@@ -154,11 +154,7 @@ class Cluster(AntiphonServer):
         return read_kills(self._supervisor_log)
 
     def num_orphans(self, *, within_s: float) -> int:
-        """Return the processes that are left without a supervisor, once there are none or later.
-
-        Parts whose supervisor was killed do not count: what drains waits for a database that has
-        gone with its supervisor, for a minute and longer.
-        """
+        """Return the processes that are left without a supervisor, once there are none or later."""
         deadline = time.monotonic() + within_s
         while (orphans := self._orphans()) and time.monotonic() < deadline:
             time.sleep(0.5)
@@ -166,7 +162,7 @@ class Cluster(AntiphonServer):
 
     def _orphans(self) -> list[int]:
         ours = [pid for pid in _all_pids() if _names(pid, self.data_dir) and _is_alive(pid)]
-        ours = [pid for pid in ours if pid not in self.pids("supervisor") and not _is_part(pid)]
+        ours = [pid for pid in ours if pid not in self.pids("supervisor")]
         return [pid for pid in ours if _parent(pid) == 1]
 
     @property
@@ -236,14 +232,6 @@ def _children(pid: int) -> list[int]:
     except (FileNotFoundError, ProcessLookupError):
         return []
     return sorted(int(child) for children in lists for child in children.split())
-
-
-def _is_part(pid: int) -> bool:
-    """Return True for a process that a supervisor has started, and watches by its pulse."""
-    try:
-        return b"\0--pulse\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
 
 
 def _is_rank(pid: int) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from models.database.refusal import exit_if_refused
 from models.errors import UnavailableError
+from models.exit_deadline import end_within
 from models.limits.windows import Windows
 from models.logging import configure_logging
 from models.metrics.publisher import MetricPublisher
@@ -51,6 +52,8 @@ GRACE_S = 3.0
 
 In that time workers renew their leases or hand their responses back.
 """
+_END_S = 8.0
+"""Seconds that the process takes at most to end; a supervisor allows ten."""
 POISON = failed_cause("Its workers were lost three times over.")
 """Failure recorded for a response during which too many workers were lost."""
 
@@ -179,11 +182,20 @@ class Maintenance:
 
 
 def main(settings: Settings, pulse: Path | None = None) -> None:
-    """Run the maintenance loop and the threads beside it until SIGTERM or SIGINT."""
+    """Run the maintenance loop and the threads beside it until SIGTERM or SIGINT.
+
+    It ends some seconds later, whatever the state of the database.
+    """
     configure_logging(settings.log_level)
     stopping = threading.Event()
+
+    def stop(*_: object) -> None:
+        if not stopping.is_set():
+            stopping.set()
+            end_within(_END_S)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, stop)
     TRACER.turn_on(settings, "maintenance")
     maintenance = Maintenance(settings, pulse)
     with exit_if_refused():

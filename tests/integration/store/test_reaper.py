@@ -1,12 +1,19 @@
+import os
+import signal
+import socket
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cli.supervisor.leases import LeaseEnder
+from cli.supervisor.processes import Program
+from models.exit_deadline import EXIT_LATE
 from models.responses.status import ResponseStatus
 from models.store.reaper import MAX_CRASHES
 from tests.factories import output_message
 from tests.integration.conftest import RunSql
 from tests.integration.desk import Desk
+from tests.polling import eventually
 
 _SOON = timedelta(minutes=1)
 
@@ -158,3 +165,24 @@ def test_what_ran_in_a_worker_that_came_to_grief_by_itself_runs_alone(desk: Desk
     desk.store.reaper.reclaim(ended)
 
     assert desk.claim().isolated
+
+
+@pytest.mark.parametrize(
+    ("returncode", "is_isolated"),
+    [
+        *((0, False), (EXIT_LATE, False), (-signal.SIGTERM, False), (-signal.SIGKILL, False)),
+        *((1, True), (70, True), (-signal.SIGSEGV, True)),
+    ],
+)
+def test_what_ran_in_a_worker_that_the_supervisor_saw_end_runs_alone_unless_it_was_asked_to(
+    desk: Desk, maintenance_url: str, returncode: int, is_isolated: bool
+) -> None:
+    response = desk.create()
+    desk.claim(desk.hire(host=socket.gethostname(), pid=os.getpid()))
+    ender = LeaseEnder()
+    ender.database_url = maintenance_url
+
+    ender.on_death(Program(name="worker-1", argv=()), os.getpid(), returncode)
+
+    eventually(lambda: desk.status(response) is ResponseStatus.QUEUED)
+    assert desk.claim().isolated is is_isolated
