@@ -2,6 +2,7 @@
 
 import logging
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from cli.doctor.checks import machine
 from cli.doctor.finding import Finding, NotApplicable
@@ -29,7 +30,7 @@ def check_machine(settings: Settings) -> None:
 def check_weights(settings: Settings) -> None:
     """Raise `SettingsError` for a model on this machine that cannot be served."""
     for model in settings.split_by_model():
-        if fault := find_fault(model):
+        if fault := find_fault(model) or _find_fault_of_gguf(model):
             raise SettingsError(fault)
 
 
@@ -45,6 +46,23 @@ def warn_of_little_memory(settings: Settings) -> None:
 def one_line(finding: Finding) -> str:
     """Return a finding with its fix."""
     return f"{finding.problem}; {finding.fix}"
+
+
+def _find_fault_of_gguf(settings: Settings) -> str | None:
+    """Return why a GGUF file that is yet to be converted cannot be, None if its header is right."""
+    from models.profile.weights import locate_weights
+    from worker.engine.interface import BadCheckpointError
+    from worker.weights.gguf.checks.examine import examine_gguf
+
+    weights, file = locate_weights(settings), Path(settings.model).expanduser()
+    if settings.engine == "scripted" or weights.source != "gguf" or weights.is_ready:
+        return None
+    try:
+        if file.is_file():
+            examine_gguf(file)
+    except BadCheckpointError as error:
+        return f"{weights.model_id} cannot be served: {error}"
+    return None
 
 
 def _check_postgres_version(settings: Settings) -> None:

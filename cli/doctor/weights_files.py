@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,25 +18,9 @@ def find_fault(settings: Settings) -> str | None:
     from worker.engine.checkpoint.files import Checkpoint
 
     weights = locate_weights(settings)
-    if settings.engine == "scripted":
-        return None
-    if weights.source == "gguf" and not weights.is_ready:
-        return _find_fault_of_gguf(weights.model_id, Path(settings.model).expanduser())
-    if not (weights.is_ready or weights.source == "folder"):
+    if settings.engine == "scripted" or not (weights.is_ready or weights.source == "folder"):
         return None
     checkpoint = Checkpoint.of_folder(weights.folder, other_template=settings.chat_template)
     for fault in examine(checkpoint, checks_of(settings.engine)):
         return f"{weights.model_id} cannot be served: {fault.problem}"
-    return None
-
-
-def _find_fault_of_gguf(model: str, file: Path) -> str | None:
-    from worker.engine.interface import BadCheckpointError
-    from worker.weights.gguf.checks.examine import examine_gguf
-
-    try:
-        if file.is_file():
-            examine_gguf(file)
-    except BadCheckpointError as error:
-        return f"{model} cannot be served: {error}"
     return None

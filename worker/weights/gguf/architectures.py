@@ -18,19 +18,22 @@ from worker.weights.gguf.dense_fields import (
     gemma3_fields,
     gemma_fields,
     glm4_fields,
-    granite_fields,
-    llama_fields,
     olmo2_fields,
     olmo3_fields,
     olmo_fields,
     phi3_fields,
-    qwen2_fields,
-    qwen3_fields,
     seed_oss_fields,
     smollm3_fields,
     starcoder2_fields,
 )
-from worker.weights.gguf.fields import Fields, require
+from worker.weights.gguf.fields import (
+    Fields,
+    granite_fields,
+    llama_fields,
+    qwen2_fields,
+    qwen3_fields,
+    require,
+)
 from worker.weights.gguf.file import GgufFile
 from worker.weights.gguf.gemma_fields import gemma3n_fields, gemma4_fields, of_shared_layers
 from worker.weights.gguf.latent_fields import (

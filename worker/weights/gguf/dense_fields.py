@@ -3,7 +3,6 @@
 from worker.weights.gguf.fields import (
     THETA,
     Fields,
-    expert_fields,
     has_tensor,
     head_size,
     require,
@@ -13,45 +12,12 @@ from worker.weights.gguf.file import GgufFile
 from worker.weights.gguf.rope import rope_parameters
 
 
-def llama_fields(file: GgufFile) -> Fields:
-    """Return the fields of networks of Llama's kind, with or without experts."""
-    biases = {
-        "attention_bias": has_tensor(file, "attn_q.bias"),
-        "mlp_bias": has_tensor(file, "ffn_up.bias"),
-    }
-    if file.get("expert_count"):
-        return rope_fields(file) | expert_fields(file, count="num_local_experts")
-    return rope_fields(file) | biases
-
-
-def granite_fields(file: GgufFile) -> Fields:
-    """Return the fields of Granite, whose results are scaled at several places."""
-    scales = {
-        "embedding_multiplier": "embedding_scale",
-        "residual_multiplier": "residual_scale",
-        "logits_scaling": "logit_scale",
-        "attention_multiplier": "attention.scale",
-    }
-    found = {name: float(require(file, key)) for name, key in scales.items()}
-    return llama_fields(file) | found
-
-
 def smollm3_fields(file: GgufFile) -> Fields:
     """Return the fields of SmolLM 3, of whose layers every fourth has no positions."""
     # llama.cpp has the interval in its code.
     num_layers = require(file, "block_count")
     rotary = [int((layer + 1) % 4 != 0) for layer in range(num_layers)]
     return rope_fields(file) | {"no_rope_layers": rotary, "use_sliding_window": False}
-
-
-def qwen2_fields(file: GgufFile) -> Fields:
-    """Return the fields of Qwen 2 and 2.5."""
-    return rope_fields(file) | {"use_sliding_window": False}
-
-
-def qwen3_fields(file: GgufFile) -> Fields:
-    """Return the fields of Qwen 3."""
-    return qwen2_fields(file) | {"attention_bias": has_tensor(file, "attn_q.bias")}
 
 
 def phi3_fields(file: GgufFile) -> Fields:

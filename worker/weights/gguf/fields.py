@@ -1,4 +1,4 @@
-"""Fields of config.json that follow from the metadata of a GGUF file, common to most networks."""
+"""Fields of config.json that follow from a GGUF file's metadata, common to several networks."""
 
 from typing import Any
 
@@ -110,3 +110,36 @@ def expert_fields(file: GgufFile, *, count: str = "num_experts") -> Fields:
 def has_tensor(file: GgufFile, name: str) -> bool:
     """Return True if the first layer has a tensor of this name."""
     return f"blk.0.{name}" in file.tensors
+
+
+def llama_fields(file: GgufFile) -> Fields:
+    """Return the fields of networks of Llama's kind, with or without experts."""
+    biases = {
+        "attention_bias": has_tensor(file, "attn_q.bias"),
+        "mlp_bias": has_tensor(file, "ffn_up.bias"),
+    }
+    if file.get("expert_count"):
+        return rope_fields(file) | expert_fields(file, count="num_local_experts")
+    return rope_fields(file) | biases
+
+
+def granite_fields(file: GgufFile) -> Fields:
+    """Return the fields of Granite, whose results are scaled at several places."""
+    scales = {
+        "embedding_multiplier": "embedding_scale",
+        "residual_multiplier": "residual_scale",
+        "logits_scaling": "logit_scale",
+        "attention_multiplier": "attention.scale",
+    }
+    found = {name: float(require(file, key)) for name, key in scales.items()}
+    return llama_fields(file) | found
+
+
+def qwen2_fields(file: GgufFile) -> Fields:
+    """Return the fields of Qwen 2 and 2.5."""
+    return rope_fields(file) | {"use_sliding_window": False}
+
+
+def qwen3_fields(file: GgufFile) -> Fields:
+    """Return the fields of Qwen 3."""
+    return qwen2_fields(file) | {"attention_bias": has_tensor(file, "attn_q.bias")}

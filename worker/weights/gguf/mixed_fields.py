@@ -1,7 +1,15 @@
 """Fields of config.json for networks with experts, convolutions or states."""
 
-from worker.weights.gguf.dense_fields import granite_fields, qwen2_fields, qwen3_fields
-from worker.weights.gguf.fields import Fields, expert_fields, has_tensor, require, rope_fields
+from worker.weights.gguf.fields import (
+    Fields,
+    expert_fields,
+    granite_fields,
+    has_tensor,
+    qwen2_fields,
+    qwen3_fields,
+    require,
+    rope_fields,
+)
 from worker.weights.gguf.file import GgufFile
 
 

@@ -40,6 +40,7 @@ class LayerKind(NamedTuple):
     mixer: str | None
     """How it attends, or that it has a state instead; None if all layers are one kind."""
     has_experts: bool
+    """False in the layers without, of a network whose others have experts."""
     shares_keys: bool
     """True if it uses the keys and values of another layer."""
 

@@ -9,9 +9,9 @@ import pytest
 from transformers import AutoConfig
 
 from bench.refusals.gguf_kinds import GGUF_KINDS
-from cli.doctor.weights_files import find_fault
+from cli.commands.preflight import check_weights
 from models.profile.weights import locate_weights
-from models.settings import Settings
+from models.settings import Settings, SettingsError
 from tests.unit.worker.weights.gguf.exporter import make_network, write_gguf
 from tests.unit.worker.weights.gguf.sizes import SIZES
 from tests.unit.worker.weights.gguf.test_architectures import NETWORKS, OFTEN
@@ -112,12 +112,14 @@ def test_check_and_load_and_start_say_the_same(name: str, tmp_path: Path) -> Non
 
     assert kind.problem in told
     assert str(refused.value) == f"{model} cannot be served: {told}"
-    assert find_fault(settings) == f"{model.stem} cannot be served: {told}"
+    with pytest.raises(SettingsError) as at_start:
+        check_weights(settings)
+    assert str(at_start.value) == f"{model.stem} cannot be served: {told}"
     assert not locate_weights(settings).folder.exists()
 
 
 def test_a_file_that_is_not_there_is_left_to_its_conversion(tmp_path: Path) -> None:
-    assert find_fault(Settings(model=str(tmp_path / "none.gguf"), data_dir=tmp_path)) is None
+    check_weights(Settings(model=str(tmp_path / "none.gguf"), data_dir=tmp_path))
 
 
 def _is_told_by_the_network(network: str, tensor: str) -> bool:
