@@ -50,8 +50,11 @@ from worker.queue import WakeQueue
 
 logger = logging.getLogger(__name__)
 
-_STOP_S = 2.0
-"""Seconds to wait for released responses to stop; far longer than an engine step."""
+_STOP_S = 5.0
+"""Seconds to wait for released responses to stop; longer than an engine step.
+
+Less than a worker is allowed beyond its drain time: what has not stopped is handed back as well.
+"""
 
 _GRAMMAR_LENIENCY = 2.0
 """Factor on the bounds of a grammar, so that what the API has accepted passes here too."""
@@ -233,7 +236,7 @@ class Runtime:
                 return
             released = self._running.release_all()
             # They stop at the next engine step; the tokens of that step must be in the checkpoint.
-            self._running.wait_empty(max(self._settings.drain_seconds, _STOP_S))
+            self._running.wait_empty(_STOP_S)
             self._hand_back([generation.handed_back_record() for generation in released])
 
     def _hand_back(self, records: Sequence[Claim]) -> None:

@@ -4,6 +4,7 @@ from itertools import islice
 from typing import Any
 
 import psycopg
+import pytest
 import redis
 from flask.testing import FlaskClient
 
@@ -23,6 +24,8 @@ from tests.integration.conftest import MakeWorker, RunSql
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from tests.polling import eventually
+from worker.generation.registry import RunningResponses
+from worker.main import END_S
 from worker.queue import queue_name
 
 _ENDLESS: dict[str, Any] = {"script_interval_ms": 30, "script_tokens": 100_000}
@@ -107,6 +110,24 @@ def test_what_fits_into_the_drain_time_ends(
     worker.drain()
 
     assert sql("SELECT status, attempt FROM responses") == [("completed", 1)]
+
+
+def test_what_does_not_stop_is_handed_back_before_the_worker_has_to_end(
+    make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    worker = make_worker(drain_seconds=60)
+
+    def wait_in_vain(_: RunningResponses, timeout_s: float) -> bool:
+        waited.append(timeout_s)
+        return False
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunningResponses, "wait_empty", wait_in_vain)
+        worker.drain()
+
+    assert waited[0] == 60
+    assert sum(waited) < 60 + END_S
 
 
 def test_nothing_is_claimed_after_the_drain(worker: InProcessWorker, desk: Desk) -> None:
