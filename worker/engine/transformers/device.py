@@ -3,6 +3,7 @@
 import torch
 
 _NATIVE_BF16 = ("avx512_bf16", "amx_bf16")
+_AVX512_CORE = ("avx512_f", "avx512_bw", "avx512_dq", "avx512_vl")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -37,3 +38,9 @@ def has_native_bfloat16() -> bool:
     """Return True if this CPU multiplies bfloat16 in hardware."""
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in _NATIVE_BF16)
+
+
+def has_avx512() -> bool:
+    """Return True if this CPU has the AVX-512 instructions of servers, with or without bfloat16."""
+    capabilities = torch.cpu.get_capabilities()
+    return all(capabilities.get(name, False) for name in _AVX512_CORE)

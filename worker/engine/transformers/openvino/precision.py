@@ -10,7 +10,7 @@ from openvino import opset13 as ops
 
 from worker.engine.cpu_cores import num_cores
 from worker.engine.interface import EngineConfig
-from worker.engine.transformers.device import has_native_bfloat16
+from worker.engine.transformers.device import has_avx512, has_native_bfloat16
 from worker.engine.transformers.openvino.compress import GROUP_SIZE
 from worker.engine.transformers.openvino.core import compile_model
 
@@ -69,13 +69,21 @@ def choose_execution(config: EngineConfig, group_size: int = 0) -> Execution:
     num_threads = config.num_threads or num_cores()
     requested = {"float32": "f32", "bfloat16": "bf16"}.get(config.dtype)
     precision = requested or fastest_precision(num_threads)
-    cache_precision = "u8" if config.kv_cache_dtype == "int8" else precision
+    cache_precision = "u8" if config.kv_cache_dtype == "int8" else cache_precision_of(precision)
     group = min(ACTIVATION_GROUP, group_size or ACTIVATION_GROUP)
     if config.dtype == "int4":
         group = GROUP_SIZE
     elif requested:
         group = 0  # exact, as nobody asked for less
     return Execution(precision, cache_precision, num_threads, group)
+
+
+def cache_precision_of(precision: str) -> str:
+    """Return the precision of cached keys and values beside that of products.
+
+    The plugin attends to a cache in bfloat16 with AVX-512 alone, which older processors lack.
+    """
+    return "f32" if precision == "bf16" and not has_avx512() else precision
 
 
 def fastest_precision(num_threads: int) -> str:

@@ -18,6 +18,7 @@ def config_of(**settings: Any) -> EngineConfig:
 
 @pytest.fixture
 def _fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_avx512", lambda: True)
     monkeypatch.setattr(
         precision, "fastest_precision", lambda num_threads: f"fastest {num_threads}"
     )
@@ -55,6 +56,21 @@ def test_the_cache_may_have_a_type_of_its_own() -> None:
     execution = choose_execution(config_of(dtype="float32", kv_cache_dtype="int8", num_threads=1))
 
     assert (execution.precision, execution.cache_precision) == ("f32", "u8")
+
+
+@pytest.mark.parametrize(
+    ("has_avx512", "kv_cache_dtype", "expected"),
+    [(True, "auto", "bf16"), (False, "auto", "f32"), (False, "int8", "u8")],
+)
+def test_without_avx512_the_cache_beside_bfloat16_is_in_float32(
+    monkeypatch: pytest.MonkeyPatch, has_avx512: bool, kv_cache_dtype: str, expected: str
+) -> None:
+    monkeypatch.setattr(precision, "has_avx512", lambda: has_avx512)
+    config = config_of(dtype="bfloat16", kv_cache_dtype=kv_cache_dtype, num_threads=1)
+
+    execution = choose_execution(config)
+
+    assert (execution.precision, execution.cache_precision) == ("bf16", expected)
 
 
 @pytest.mark.parametrize(
