@@ -56,6 +56,9 @@ def use_our_processor(model_config: "ModelConfig", loader: str) -> None:
         raise ValueError("vLLM takes no images with this model")
     if model_config.is_mm_prefix_lm and current_platform.is_cpu():
         raise ValueError("vLLM does not show later tokens of an image to earlier ones on CPUs")
+    if model_config.uses_mrope:
+        # Tried with Qwen2.5-VL: fluent answers, but not those of transformers.
+        raise ValueError("vLLM computes images with positions on three axes otherwise")
     module, _, name = loader.partition(":")
     _processors[model_config.model] = getattr(import_module(module), name)(Path(model_config.model))
     if isinstance(processor.info, _ImagesOnly):

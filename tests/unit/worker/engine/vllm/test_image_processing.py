@@ -11,16 +11,21 @@ pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vllm is not i
 
 
 @pytest.mark.parametrize(
-    ("limits", "sees_later_tokens", "reason"),
+    ("limits", "traits", "reason"),
     [
-        ({"video": None}, False, "takes no images with this model"),
-        ({"image": None}, True, "does not show later tokens of an image to earlier ones on CPUs"),
+        ({"video": None}, {}, "takes no images with this model"),
+        (
+            {"image": None},
+            {"is_mm_prefix_lm": True},
+            "does not show later tokens of an image to earlier ones on CPUs",
+        ),
+        ({"image": None}, {"uses_mrope": True}, "positions on three axes"),
     ],
 )
 def test_a_model_is_refused_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
     limits: Mapping[str, int | None],
-    sees_later_tokens: bool,
+    traits: Mapping[str, bool],
     reason: str,
 ) -> None:
     from vllm.multimodal import MULTIMODAL_REGISTRY
@@ -33,7 +38,9 @@ def test_a_model_is_refused_with_the_reason(
         "create_processor",
         lambda _config: SimpleNamespace(info=info),
     )
-    config: Any = SimpleNamespace(model="folder", is_mm_prefix_lm=sees_later_tokens)
+    config: Any = SimpleNamespace(
+        **{"model": "folder", "is_mm_prefix_lm": False, "uses_mrope": False} | traits
+    )
 
     with pytest.raises(ValueError, match=reason):
         use_our_processor(config, "nowhere:nothing")
