@@ -34,7 +34,7 @@ from tests.integration.picture_questions import (
     user,
 )
 from tests.pictures import picture
-from tests.unit.worker.engine.vision_oracle import Vision, tiny_vision
+from tests.unit.worker.engine.vision_oracle import Vision, leave_classes_alone, tiny_vision
 from worker.process.timings import WorkerTimings
 
 pytestmark = [
@@ -43,11 +43,18 @@ pytestmark = [
 ]
 
 
+VLLM_ARGS = {"smolvlm": VllmArgs(), "llava": VllmArgs(model_impl="transformers")}
+"""Arguments of vLLM by family: one that vLLM has a class for, and one by that of transformers."""
+
+each_family = pytest.mark.parametrize("vision", list(VLLM_ARGS), indirect=True)
+
+
 @pytest.fixture(scope="module")
-def vision(tmp_path_factory: pytest.TempPathFactory) -> Vision:
+def vision(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Vision:
     """Save a network with the smallest heads that vLLM computes on CPUs."""
     size = {"hidden_size": 128, "head_dim": 32}
-    return tiny_vision("smolvlm", tmp_path_factory.mktemp("tiny-vision"), **size)
+    family = getattr(request, "param", "smolvlm")
+    return tiny_vision(family, tmp_path_factory.mktemp(family), **size)
 
 
 @pytest.fixture
@@ -58,16 +65,20 @@ def settings(settings: Settings, vision: Vision) -> Settings:
         "dtype": "float32",
         "kv_cache_gib": 0.01,
         "threads": 1,
+        "vllm_args": VLLM_ARGS[vision.family],
     }
     return settings.model_copy(update=update)
 
 
 @pytest.fixture
-def make_worker(make_worker: MakeWorker, app: OpenAPI) -> MakeWorker:
+def make_worker(
+    make_worker: MakeWorker, app: OpenAPI, monkeypatch: pytest.MonkeyPatch
+) -> MakeWorker:
     """Return the function that starts workers, with the app that vLLM may look for.
 
     When vLLM loads a model, it looks at all objects of all modules, also at Flask's proxies.
     """
+    leave_classes_alone(monkeypatch)
 
     def make(*, timings: WorkerTimings | None = None, **changes: Any) -> InProcessWorker:
         with app.test_request_context():
@@ -76,6 +87,7 @@ def make_worker(make_worker: MakeWorker, app: OpenAPI) -> MakeWorker:
     return make
 
 
+@each_family
 def test_turns_with_images_are_answered_as_by_transformers_beside_text_alone(
     http: FlaskClient, make_worker: MakeWorker, vision: Vision, sql: RunSql
 ) -> None:
@@ -115,11 +127,12 @@ def test_what_is_handed_back_goes_on_in_another_worker_with_the_same_text(
     assert ended["usage"]["output_tokens"] == 250
 
 
+@each_family
 def test_workers_that_take_no_images_say_so_and_the_api_refuses_them(
-    http: FlaskClient, make_worker: MakeWorker, sql: RunSql
+    http: FlaskClient, make_worker: MakeWorker, vision: Vision, sql: RunSql
 ) -> None:
     """Let the API alone believe that images are taken, as with other settings."""
-    make_worker(vllm_args=VllmArgs(language_model_only=True))
+    make_worker(vllm_args=VllmArgs(**VLLM_ARGS[vision.family].given, language_model_only=True))
 
     refused = http.post("/v1/responses", json={"input": [user(FIRST, "This?")]})
 

@@ -30,14 +30,19 @@ class _ImagesOnly:
     ctx: Any
     model_id: str
 
-    def get_hf_processor(self, **_options: object) -> Any:
-        """Return our processor; its options are those of the checkpoint."""
-        return _processors[self.model_id]
+    def get_hf_processor(self, **options: object) -> Any:
+        """Return our processor, with the options of the checkpoint.
+
+        It is vLLM's until ours is loaded, if the process had another model of the class before.
+        """
+        if self.model_id in _processors:
+            return _processors[self.model_id]
+        return super().get_hf_processor(**options)  # type: ignore[misc]
 
     def get_supported_mm_limits(self) -> Mapping[str, int | None]:
         """Return the largest number of images in a prompt, None for any number."""
         limits: Mapping[str, int | None] = super().get_supported_mm_limits()  # type: ignore[misc]
-        return {"image": limits["image"]}
+        return {kind: limit for kind, limit in limits.items() if kind == "image"}
 
 
 def name_of(load: Callable[[Path], Any]) -> str:

@@ -61,10 +61,12 @@ def load_vllm(config: EngineConfig, setup: DrawingSetup) -> "LLMEngine":
     from vllm.v1.engine.llm_engine import LLMEngine
 
     try:
+        # With a tokenizer, vLLM also finds out which parts of a model it need not load.
+        arguments["skip_tokenizer_init"] = not _has_parts_beside_text(config)
         if config.image_sample is not None and not arguments["language_model_only"]:
             arguments |= _images(config, arguments)
         return LLMEngine.from_engine_args(EngineArgs(**arguments))
-    except (MemoryError, ValueError, NotImplementedError, ImportError, RuntimeError) as error:
+    except Exception as error:
         if is_out_of_memory(error) or any(words in str(error) for words in _TOO_LARGE):
             raise ModelTooLargeError(f"vLLM: {error}") from error
         raise UnsupportedModelError(f"vLLM cannot run it: {error}{_hint(error)}") from error
@@ -75,8 +77,8 @@ def _hint(error: Exception) -> str:
     if "failed to be inspected" not in str(error) or find_spec("torchvision") is not None:
         return ""
     return (
-        "; its modules of many vision models need torchvision, which is not installed: "
-        '{"model_impl": "transformers"} in ANTIPHON_VLLM_ARGS does without them'
+        "; its modules of many vision models need torchvision, which is not installed: LLaVA and "
+        'LLaVA-NeXT do without it by {"model_impl": "transformers"} in ANTIPHON_VLLM_ARGS'
     )
 
 
@@ -96,6 +98,19 @@ def end_token_ids(folder: Path) -> list[int]:
     return [ids] if isinstance(ids, int) else sorted(ids)
 
 
+def _has_parts_beside_text(config: EngineConfig) -> bool:
+    """Return True if the model can take more than text, whether or not it shall.
+
+    vLLM then loads a processor, at least to see what it takes, and most processors a tokenizer.
+    """
+    from vllm.transformers_utils.config import get_config
+
+    if config.image_sample is not None:
+        return True
+    model_config: Any = get_config(str(config.folder), trust_remote_code=False)
+    return model_config.get_text_config() is not model_config
+
+
 def _images(config: EngineConfig, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments with which vLLM takes images, or does not if it cannot prepare them."""
     from vllm import EngineArgs
@@ -105,8 +120,6 @@ def _images(config: EngineConfig, arguments: Mapping[str, Any]) -> dict[str, Any
     assert config.load_image_processor is not None
     loader = image_processing.name_of(config.load_image_processor)
     added = {
-        # vLLM's own preparation of images needs one; it stays away from texts.
-        "skip_tokenizer_init": False,
         # Images are cached by us, beside those of the API.
         "mm_processor_cache_gb": 0,
         "additional_config": {
@@ -161,7 +174,6 @@ def _arguments(config: EngineConfig, setup: DrawingSetup) -> dict[str, Any]:
     fixed = {
         "model": str(config.folder),
         "trust_remote_code": False,
-        "skip_tokenizer_init": True,
         "generation_config": "vllm",
         "disable_log_stats": True,
         # A step begins only when the tokens of the one before are known.

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, GenerationConfig, PreTrainedTokenizerFast
@@ -80,6 +81,16 @@ def tiny_vision(family: str, folder: Path, **text: Any) -> Vision:
     wrap: Any = PreTrainedTokenizerFast
     tokenizer = wrap(tokenizer_object=byte_tokenizer(), eos_token="<end>")
     return Vision(write_vision_model(folder, tokenizer, family, **text), family)
+
+
+def leave_classes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep vLLM from marking transformers' classes as what it may compile.
+
+    That lasts for the process, and transformers could neither make nor compute their networks then.
+    """
+    from vllm.model_executor.models.transformers.base import Base
+
+    monkeypatch.setattr(Base, "_decorate_cls_for_torch_compile", lambda *_args, **_marks: None)
 
 
 def _digest(image: Image.Image) -> bytes:

@@ -169,6 +169,20 @@ def test_a_model_that_vllm_does_not_know_is_refused_with_its_reason(
         make_engine(folder=tmp_path)
 
 
+def test_any_error_of_vllm_at_load_refuses_the_model(
+    make_engine: EngineFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vllm import EngineArgs
+
+    def fail(*_arguments: object) -> None:
+        raise AttributeError("no tokenizer to ask")
+
+    monkeypatch.setattr(EngineArgs, "create_engine_config", fail)
+
+    with pytest.raises(UnsupportedModelError, match="vLLM cannot run it: no tokenizer to ask"):
+        make_engine()
+
+
 @pytest.mark.parametrize("kv_cache_bytes", [8 * TOKEN_BYTES, 1 << 46])
 def test_a_cache_without_room_for_a_token_or_in_memory_is_refused(
     make_engine: EngineFactory, kv_cache_bytes: int

@@ -12,7 +12,12 @@ from models.media.processor_loading import load_processor
 from tests.pictures import picture
 from tests.unit.worker.engine.conftest import TOKEN_BYTES, load_engine
 from tests.unit.worker.engine.harness import Harness
-from tests.unit.worker.engine.vision_oracle import NUM_TOKENS, Vision, tiny_vision
+from tests.unit.worker.engine.vision_oracle import (
+    NUM_TOKENS,
+    Vision,
+    leave_classes_alone,
+    tiny_vision,
+)
 from worker.engine.interface import EngineConfig, GenerationRequest, UnsupportedModelError
 
 pytestmark = [
@@ -49,6 +54,28 @@ def vision(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def answers(vision: Vision) -> dict[str, list[int]]:
     """Return the continuation of each prompt by `model.generate`."""
     return {name: vision.generate(*prompt) for name, prompt in PROMPTS.items()}
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin and end each test without a processor of ours, as the process of a worker begins."""
+    from vllm.multimodal import MULTIMODAL_REGISTRY
+
+    from worker.engine.vllm import image_processing
+
+    leave_classes_alone(monkeypatch)
+    register = MULTIMODAL_REGISTRY.register_processor
+
+    def register_for_a_test(*processor: Any, **parts: Any) -> Callable[[Any], Any]:
+        def put(model_class: Any) -> Any:
+            if own := vars(model_class).get("_processor_factory"):
+                monkeypatch.setattr(model_class, "_processor_factory", own)  # to put it back
+            return register(*processor, **parts)(model_class)
+
+        return put
+
+    monkeypatch.setattr(MULTIMODAL_REGISTRY, "register_processor", register_for_a_test)
+    monkeypatch.setattr(image_processing, "_processors", {})
 
 
 @pytest.fixture

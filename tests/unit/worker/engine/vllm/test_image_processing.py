@@ -39,8 +39,33 @@ def test_a_model_is_refused_with_the_reason(
         lambda _config: SimpleNamespace(info=info),
     )
     config: Any = SimpleNamespace(
-        **{"model": "folder", "is_mm_prefix_lm": False, "uses_mrope": False} | traits
+        **{"model": "folder", "is_mm_prefix_lm": False, "uses_mrope": False, **traits}
     )
 
     with pytest.raises(ValueError, match=reason):
         use_our_processor(config, "nowhere:nothing")
+
+
+def test_a_second_model_of_a_class_has_vllms_processor_until_ours_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from worker.engine.vllm import image_processing
+
+    class Known:
+        """What vLLM knows of the inputs of a class."""
+
+        def __init__(self, model_id: str) -> None:
+            self.model_id = model_id
+
+        def get_hf_processor(self, **options: object) -> object:
+            return "vLLM's", options
+
+        def get_supported_mm_limits(self) -> Mapping[str, int | None]:
+            return {"image": 3, "video": None}
+
+    monkeypatch.setattr(image_processing, "_processors", {"first": "ours"})
+    info: Any = type("Info", (image_processing._ImagesOnly, Known), {})
+
+    assert info("first").get_hf_processor(size=1) == "ours"
+    assert info("second").get_hf_processor(size=1) == ("vLLM's", {"size": 1})
+    assert info("second").get_supported_mm_limits() == {"image": 3}
