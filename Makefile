@@ -56,11 +56,12 @@ test: $(VENV)/.dev $(CLIENTS_VENV)/.installed $(NODE_MODULES) $(OF_VLLM) ## Run 
 ifdef T
 	$(BIN)/python -m pytest $(T)
 else
-	@$(MAKE) --no-print-directory --keep-going --jobs=5 test-processes test-others test-integration \
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 test-processes test-integration test-others \
 		test-units test-workers
 endif
 
-# Most tests wait for servers half of the time, so that two cores run all five groups at once.
+# Most tests wait for servers half of the time, so that two cores run three groups at once. With all five,
+# slow cores leave the workers of some tests too little time to renew their leases.
 # Each group has a process of its own, and does not inherit what the libraries of others left behind.
 test-processes: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/processes $(PROCESSES)

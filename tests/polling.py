@@ -10,7 +10,7 @@ T = TypeVar("T")
 _POLL_S = 0.01
 
 
-def eventually(look: Callable[[], T | None], *, within_s: float = 30.0) -> T:
+def eventually(look: Callable[[], T | None], *, within_s: float = 90.0) -> T:
     """Poll `look` until it returns a true value, and return that; fail after `within_s` seconds."""
     deadline = time.monotonic() + within_s
     while not (value := look()):

@@ -10,8 +10,8 @@ import pytest
 
 DEADLINE_S = 120
 MAX_GROWTH_MB = 100
-MAX_CPU_S = 1.0
-"""CPU time, since others may use the cores; an idle machine answers within this wall-clock time."""
+MAX_CPU_S = 3.0
+"""CPU time, since others may use the cores; a fast machine takes less than a third of it."""
 
 Outcome = tuple[str, int, float]
 """Outcome of a check: the message, the memory growth in KiB and the CPU time in seconds."""
