@@ -97,6 +97,7 @@ def _reach_for_items(store: Store, mine: str, theirs: Tenant) -> Iterator[Callab
     items, response_id = store.items, theirs.finished.id
     yield lambda: items.by_id(mine, [output_message(response_id)["id"], GIVEN_ID])
     yield lambda: items.of_chain(mine, response_id)
+    yield lambda: items.input_of(mine, response_id)
     yield lambda: items.input_pages.find(mine, response_id, GIVEN_ID)
     for query in _PAGES:
         yield partial(items.input_pages.read, mine, response_id, query)
@@ -164,6 +165,7 @@ def keep_up(desk: Desk) -> Iterator[Callable[[], object]]:
     yield store.flows.refresh
     yield store.flows.release_due
     yield lambda: store.claims.claim(worker.id, model)
+    yield lambda: store.claims.claim(worker.id, "a model of which nothing is queued")
     yield lambda: store.checkpoints.write([running])
     yield store.reaper.reclaim
     yield store.reaper.poisonous
