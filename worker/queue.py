@@ -98,9 +98,12 @@ class _Room:
         return time.monotonic() < self.until
 
     def use(self, num: int) -> None:
-        """Take room for wake-ups; once there is none left, the queue is looked at again."""
+        """Take room for wake-ups; once there is none left, the queue is looked at again.
+
+        Threads that take the last of it at the same time may take more than there is.
+        """
         self.num_left -= num
-        if num and not self.num_left:
+        if num and self.num_left <= 0:
             self.until = 0.0
 
 
@@ -126,7 +129,7 @@ class WakeQueue:
         queue = queue_name(model)
         try:
             room = self._find_room(queue, count)
-            num_sent = min(count, room.num_left)
+            num_sent = max(0, min(count, room.num_left))
             room.use(num_sent)
             for _ in range(num_sent):
                 self._app.send_task(TASK_NAME, queue=queue, ignore_result=True, retry=False)

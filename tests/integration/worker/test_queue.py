@@ -1,6 +1,7 @@
 """Wake-ups over a real broker: sent, lost without harm, and sent again after an outage."""
 
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -13,7 +14,7 @@ from kombu.connection import Connection
 from cli.embedded import EmbeddedValkey
 from models.profile.weights import SCRIPTED_MODEL
 from tests.integration.conftest import NO_REDIS
-from worker.queue import TASK_NAME, WakeQueue, queue_name
+from worker.queue import TASK_NAME, WakeQueue, _Room, queue_name
 
 _QUEUE = queue_name(SCRIPTED_MODEL)
 
@@ -86,6 +87,15 @@ def test_once_all_that_may_wait_were_sent_the_queue_is_looked_at_again(
             wake_queue.wake(SCRIPTED_MODEL)
 
     assert client.llen(_QUEUE) == 2
+
+
+def test_a_room_of_which_more_was_taken_than_there_was_is_looked_at_again() -> None:
+    room = _Room(1, time.monotonic() + 60)
+
+    room.use(1)
+    room.use(1)
+
+    assert not room.is_known
 
 
 def test_more_wake_ups_at_once_than_are_known_to_have_room_are_sent_as_far_as_there_is(
