@@ -90,10 +90,11 @@ def test_once_all_that_may_wait_were_sent_the_queue_is_looked_at_again(
 
 
 def test_a_room_of_which_more_was_taken_than_there_was_is_looked_at_again() -> None:
-    room = _Room(1, time.monotonic() + 60)
+    room = _Room(3, time.monotonic() + 60)
 
-    room.use(1)
-    room.use(1)
+    room.use(2)
+    assert room.is_known
+    room.use(2)
 
     assert not room.is_known
 
