@@ -38,7 +38,7 @@ def worker_timings(worker_timings: WorkerTimings) -> WorkerTimings:
     return replace(worker_timings, heartbeat_s=0.05, poll_s=0.05)
 
 
-@pytest.mark.parametrize("statement", [b"event_archives", b"fairest AS "])
+@pytest.mark.parametrize("statement", [b"event_archives", b"SET status = 'in_progress'"])
 def test_a_worker_writes_an_end_once_and_keeps_no_claim_that_it_does_not_know_of(
     http: FlaskClient,
     proxy: Proxy,
