@@ -1,21 +1,20 @@
 """Claiming, handing back and cancelling of responses, each one conditional UPDATE."""
 
-import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
-from sqlalchemy import Row, TextualSelect, text
+from sqlalchemy import TextualSelect, text
 
 from models.database.connection import Database
-from models.errors import UnavailableError
 from models.responses.record import ResponseRecord
 from models.store.content.codec import ContentCodec
 from models.store.fairness.charges import CHARGE_FLOWS, CHARGED_BEFORE, cost_of
-from models.store.fairness.order import ANY_ELIGIBLE, START_FLOWS, fair_order
+from models.store.fairness.eligible import ANY_ELIGIBLE, NEXT_OF_SOLE_FLOW
+from models.store.fairness.next_response import ClaimStatements, NextResponse
+from models.store.fairness.order import fair_order
 from models.store.fairness.places import LIMITED_PROJECTS
 from models.store.rows import (
     CLAIM_COLUMNS,
@@ -47,13 +46,11 @@ def _claim(found: str, expressions: str, *more: str) -> TextualSelect:
     """)
 
 
-# A claim reads flows, and writes to none but those that are new, in a statement of their own: it
-# waits for no other claim, and none waits for it.
-_CLAIM = _claim("fair", fair_order(is_claim=True), "has_new_flows")
-_CLAIM_UNKNOWN = _claim("unknown", f"unknown AS MATERIALIZED ({ANY_ELIGIBLE})")
-_START_FLOWS = text(START_FLOWS)
-UNKNOWN_S = 1.0
-"""Seconds between two looks of one process for responses that no flow knows, of one model."""
+_NEXT = ClaimStatements(
+    of_sole_flow=_claim("sole", f"sole AS MATERIALIZED ({NEXT_OF_SOLE_FLOW})"),
+    in_order=_claim("fair", fair_order(is_claim=True), "has_new_flows"),
+    unknown=_claim("unknown", f"unknown AS MATERIALIZED ({ANY_ELIGIBLE})"),
+)
 
 # Tokens so far are charged, too.
 _HAND_BACK = text(f"""
@@ -135,8 +132,7 @@ class Claims:
     def __init__(self, database: Database, codec: ContentCodec) -> None:
         self._database = database
         self._codec = codec
-        self._next_look_at: dict[str, float] = {}
-        """Monotonic time, by model, until which no responses are looked for that no flow knows."""
+        self._next = NextResponse(database, _NEXT)
 
     def claim(
         self,
@@ -159,35 +155,8 @@ class Claims:
             "is_idle": is_idle,
             "stands_by": stands_by,
         }
-        with self._database.upkeep() as connection:
-            row = connection.execute(_CLAIM, values).first()
-            if row is None and self._is_look_due(model):
-                row = connection.execute(_CLAIM_UNKNOWN, values).first()
-        return self._begin(row) if row else None
-
-    def _is_look_due(self, model: str) -> bool:
-        """Return True if responses that no flow knows are to be looked for; note that they are."""
-        now = time.monotonic()
-        is_due = now >= self._next_look_at.get(model, float("-inf"))
-        if is_due:
-            self._next_look_at[model] = now + UNKNOWN_S
-        return is_due
-
-    def _begin(self, row: Row[Any]) -> ResponseRecord:
-        """Return the response that was claimed, after its claim has started the flows."""
-        fields = dict(row._mapping)
-        has_new_flows = fields.pop("has_new_flows", False)
-        record = as_record(fields, self._database.vault, self._codec)
-        if has_new_flows:
-            values = {
-                "model": record.model,
-                "project_id": record.project_id,
-                "is_flex": record.priority < 0,
-            }
-            # Otherwise the next claim starts them; this one has taken effect.
-            with suppress(UnavailableError), self._database.upkeep() as connection:
-                connection.execute(_START_FLOWS, values)
-        return record
+        fields = self._next.claim(values)
+        return as_record(fields, self._database.vault, self._codec) if fields else None
 
     def is_due_to_stand_by(self, worker_id: UUID, model: str) -> bool:
         """Return True if an isolated response is queued and this worker must become idle for it.

@@ -5,6 +5,7 @@ al., "Fairness in Serving Large Language Models", OSDI 2024. The start tag of a 
 is the flow's virtual time, and the estimated tokens of those that are running.
 """
 
+from models.store.fairness.eligible import ELIGIBLE
 from models.store.fairness.places import HAS_ROOM, RUNNING_ANYWHERE, TAKE_PLACE
 
 _IN_ORDER = "start_tag, num, lot"
@@ -89,14 +90,6 @@ def users_of_project(lot: str = "f.end_user") -> str:
     """
 
 
-# Queued, and nothing keeps this worker from running it.
-_ELIGIBLE = """
-    q.model = :model AND q.status = 'queued' AND NOT q.deferred
-    AND CASE WHEN q.isolated THEN :is_idle ELSE NOT :stands_by END
-    AND (q.store OR NOT :only_stored)
-"""
-
-
 _HAS_NEW_FLOWS = """
     (SELECT bool_or(o.is_new) FROM project_order o) OR EXISTS (
         SELECT FROM user_flows l
@@ -125,7 +118,7 @@ def fair_order(*, is_claim: bool) -> str:
         {HAS_ROOM}
         CROSS JOIN LATERAL (
             SELECT q.priority FROM responses q
-            WHERE q.project_id = p.project_id AND {_ELIGIBLE}
+            WHERE q.project_id = p.project_id AND {ELIGIBLE}
               AND q.priority BETWEEN p.lowest AND p.highest
             ORDER BY q.priority DESC LIMIT 1 {lock}
         ) top
@@ -134,7 +127,7 @@ def fair_order(*, is_claim: bool) -> str:
             FROM ({users_of_project(user_lot)} ORDER BY {_IN_ORDER}) u
             CROSS JOIN LATERAL (
                 SELECT q.id FROM responses q
-                WHERE q.project_id = p.project_id AND {_ELIGIBLE}
+                WHERE q.project_id = p.project_id AND {ELIGIBLE}
                   AND q.priority = top.priority AND q.end_user = u.end_user
                 ORDER BY q.id LIMIT 1 {lock}
             ) oldest
@@ -145,15 +138,6 @@ def fair_order(*, is_claim: bool) -> str:
     )
     """
 
-
-# Rows that the previous release has written are not known to flows until maintenance has seen them.
-# Those of projects with a limit wait for it.
-ANY_ELIGIBLE = f"""
-    SELECT q.project_id, q.id FROM responses q WHERE q.project_id IS NOT NULL AND {_ELIGIBLE}
-      AND NOT EXISTS (SELECT FROM projects l
-                      WHERE l.project_id = q.project_id AND l.max_running IS NOT NULL)
-    LIMIT 1 FOR UPDATE SKIP LOCKED
-"""
 
 # Those that another claim has locked get it from that. Rows are found by where they are: a join
 # might compare each with each.

@@ -3,11 +3,9 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
 
 from models.ids import new_id
 from models.responses.status import ACTIVE, TERMINAL, TRANSITIONS, ResponseStatus
-from models.store import claims
 from models.tables import DEFAULT_PROJECT
 from tests.factories import output_message
 from tests.integration.conftest import RunSql
@@ -51,56 +49,6 @@ def test_a_project_that_floods_the_queue_does_not_starve_another(desk: Desk) -> 
 
     assert {*order[:2]} == {*order[2:4]} == {flood, DEFAULT_PROJECT}
     assert order[4:] == [flood] * 3
-
-
-@pytest.mark.parametrize(("seconds", "num_claimed"), [(0.0, 3), (3600.0, 1)])
-def test_responses_that_no_flow_knows_are_looked_for_at_most_once_in_a_time(
-    desk: Desk,
-    sql: RunSql,
-    monkeypatch: pytest.MonkeyPatch,
-    seconds: float,
-    num_claimed: int,
-) -> None:
-    monkeypatch.setattr(claims, "UNKNOWN_S", seconds)
-    worker = desk.hire()
-    for _ in range(3):
-        sql(
-            "INSERT INTO responses (id, project_id, model, status, background, store)"
-            " VALUES (%s, %s, %s, 'queued', true, true)",
-            new_id(),
-            DEFAULT_PROJECT,
-            worker.model,
-        )
-
-    claimed = [desk.store.claims.claim(worker.id, worker.model) for _ in range(3)]
-
-    assert sum(response is not None for response in claimed) == num_claimed
-
-
-def test_a_claim_has_effect_though_its_flows_could_not_be_started(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    created, worker = [desk.create() for _ in range(2)], desk.hire()
-    broken = text("SELECT pg_terminate_backend(pg_backend_pid())")
-    with monkeypatch.context() as patch:
-        patch.setattr(claims, "_START_FLOWS", broken)
-        first = desk.claim(worker)
-    assert _starts(desk) == {None}
-
-    second = desk.claim(worker)
-
-    assert [first.id, second.id] == [response.id for response in created]
-    assert _starts(desk) == {0.0}
-
-
-def _starts(desk: Desk) -> set[float | None]:
-    """Return the virtual times at which the flows of the project have started."""
-    with desk.store.claims._database.upkeep() as connection:
-        return set(
-            connection.execute(
-                text("SELECT virtual_start FROM project_flows WHERE project_id IS NOT NULL")
-            ).scalars()
-        )
 
 
 def test_only_responses_of_the_workers_model_are_claimed(desk: Desk) -> None:
