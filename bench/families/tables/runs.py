@@ -17,8 +17,16 @@ def combine(runs: Sequence[Results]) -> dict[str, Result]:
 
 
 def run_title(results: Results) -> str:
-    """Return time, commit and seed of a run; several if it was continued under others."""
-    return "; ".join(_distinct(f"{it.run}, seed {it.seed}" for it in results.values()))
+    """Return time, commit and seed of a run; several if it was continued under others.
+
+    The time is that of its first start, if it was continued on the same commit with the same seed.
+    """
+    began_at: dict[str, str] = {}
+    for result in results.values():
+        time, _, commit = result.run.partition(", ")
+        title = f"{commit}, seed {result.seed}"
+        began_at[title] = min(time, began_at.get(title, time))
+    return "; ".join(f"{time}, {title}" for title, time in began_at.items())
 
 
 def _combine(results: Sequence[Result]) -> Result:

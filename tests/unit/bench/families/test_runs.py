@@ -57,3 +57,9 @@ def test_a_run_is_named_by_its_commits_and_seeds() -> None:
     assert run_title({"One": first, "Two": second}) == (
         "today, commit a1, seed 1; later, commit b2, seed 2"
     )
+
+
+def test_a_run_that_was_continued_is_named_by_its_first_start() -> None:
+    first, later = _exact(1, run="9 UTC, commit a1"), _exact(1, run="8 UTC, commit a1")
+
+    assert run_title({"One": first, "Two": later}) == "8 UTC, commit a1, seed 1"
