@@ -1,6 +1,10 @@
 """Extension of vLLM's workers: what the engine asks the processes that compute the logits."""
 
 from worker.engine.vllm import drawing
+from worker.engine.vllm.ipc_names import join_names
+
+# vLLM imports this in each of its processes, before they make anything that they share.
+join_names()
 
 
 class DrawerExtension:

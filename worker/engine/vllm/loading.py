@@ -16,6 +16,7 @@ from worker.engine.interface import EngineConfig, ModelTooLargeError, Unsupporte
 from worker.engine.params import MAX_TOP_LOGPROBS
 from worker.engine.transformers.device import resolve_device, resolve_dtype
 from worker.engine.vllm.drawing import CONFIG_KEY, DrawingSetup
+from worker.engine.vllm.ipc_names import claim_names, new_name
 from worker.engine.vllm.versions import is_cpu_build
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def load_vllm(config: EngineConfig, setup: DrawingSetup) -> "LLMEngine":
     """
     for name, value in _variables(config).items():
         os.environ.setdefault(name, value)
+    folder = claim_names()
     torch.set_num_threads(config.num_threads or num_cores())
     arguments = _arguments(config, setup)
     if arguments.get("enforce_eager"):
@@ -60,6 +62,8 @@ def load_vllm(config: EngineConfig, setup: DrawingSetup) -> "LLMEngine":
     from vllm import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
 
+    if folder is not None:
+        _store_groups_in(folder)
     try:
         # With a tokenizer, vLLM also finds out which parts of a model it need not load.
         arguments["skip_tokenizer_init"] = not _has_parts_beside_text(config)
@@ -70,6 +74,17 @@ def load_vllm(config: EngineConfig, setup: DrawingSetup) -> "LLMEngine":
         if is_out_of_memory(error) or any(words in str(error) for words in _TOO_LARGE):
             raise ModelTooLargeError(f"vLLM: {error}") from error
         raise UnsupportedModelError(f"vLLM cannot run it: {error}{_hint(error)}") from error
+
+
+def _store_groups_in(folder: Path) -> None:
+    """Put the files by which vLLM's processes find each other into our folder.
+
+    Its kernels on CPUs name the memory that they share after these.
+    """
+    from vllm.v1.executor import multiproc_executor, uniproc_executor
+
+    for executor in (multiproc_executor, uniproc_executor):
+        executor.get_file_store_init_method = lambda: f"file://{folder / new_name()}"
 
 
 def _hint(error: Exception) -> str:

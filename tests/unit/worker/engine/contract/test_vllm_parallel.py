@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,6 +48,27 @@ def test_two_processes_draw_what_one_draws(make_engine: EngineFactory, prompts: 
     shared = make_engine(vllm_args=TWO).run(*mixed(prompts))
 
     assert shared == alone
+
+
+def test_all_that_they_share_is_named_after_one_folder(make_engine: EngineFactory) -> None:
+    make_engine(vllm_args=TWO)
+
+    folder = Path(os.environ["VLLM_RPC_BASE_PATH"])
+    ranks = [process.pid for process in multiprocessing.active_children()]
+    shared = [names_of_shared_memory(pid) for pid in (os.getpid(), *ranks)]
+    assert [len(names) > 1 for names in shared] == [True] * 3
+    assert all(name.startswith(f"{folder.name}-") for name in set.union(*shared))
+    # Semaphores have no name where they are mapped: glibc makes them under another.
+    assert list(folder.parent.glob(f"sem.{folder.name}-*"))
+    # Sockets, and the file by which the processes have found each other.
+    assert {path.is_socket() for path in folder.iterdir()} == {True, False}
+
+
+def names_of_shared_memory(pid: int | None) -> set[str]:
+    """Return the names in /dev/shm of what a process has mapped."""
+    lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
+    paths = {line.partition(" /dev/shm/")[2] for line in lines} - {""}
+    return {path for path in paths if not path.endswith(" (deleted)")}
 
 
 def test_a_grammar_that_fails_in_them_ends_its_own_sequence(
