@@ -68,6 +68,16 @@ class Cluster(AntiphonServer):
             return [child for child in _children(pid) if _is_rank(child)]
         return _children(pid) if name.endswith("-child") else [pid]
 
+    def serving_ranks(self, worker: str) -> tuple[int, list[int]]:
+        """Return the process id of a worker, and those of its ranks if they serve, or else none.
+
+        They do once the worker has touched its liveness file, which the supervisor deletes before
+        it starts another one, until one of them is gone: a model is shared over two at least.
+        """
+        pids, ranks = self.pids(worker), self.pids(f"{worker}-rank")
+        is_ready = (self.data_dir / "run" / f"{worker}.pulse").exists()
+        return (pids[0] if pids else 0), (ranks if is_ready and len(ranks) > 1 else [])
+
     def signal(self, name: str, number: int, index: int = 0) -> bool:
         """Send a signal to a part, or to its child at `index`; return False if it is not up."""
         pids = self.pids(name)

@@ -12,6 +12,7 @@ from models.ids import parse_response_id
 from models.streams.event_log import events_channel
 from tests.chaos.cluster import Cluster
 from tests.chaos.journal import Record
+from tests.chaos.rank_faults import RankFaults
 from tests.chaos.refusals import VALKEY
 from tests.chaos.refusing import Refusals
 from tests.chaos.returns import Returns
@@ -35,6 +36,8 @@ class Nemesis:
         self._refusals = Refusals(cluster)
         self.returns = Returns(cluster.web, cluster.worker_kills)
         """Returns of the service after refusals."""
+        self.ranks = RankFaults(cluster, self._stopping, self.returns.disturb)
+        """Faults of the processes of vLLM."""
         self.num_terms: Counter[str] = Counter()
         """Number of SIGTERM sent to each part."""
         self.log: list[str] = []
@@ -53,6 +56,8 @@ class Nemesis:
     def finish(self, *, heals: bool = True) -> None:
         """Run to the end of the schedule, then bring everything up again, if it is to."""
         self._thread.join()
+        self.ranks.join()
+        self.log += self.ranks.log
         if heals:
             self._cluster.wake_all()
             self._refusals.mend_all()
@@ -68,6 +73,9 @@ class Nemesis:
                 # A supervisor that meets a fault during its start exits.
                 self._cluster.start_again()
                 self.log.append(f"{step.at_s:7.2f} s  (supervisor started again)")
+            if step.target.endswith("-rank"):
+                self.ranks.start(step)
+                continue
             began_at = time.monotonic()
             self.returns.disturb(step)
             has_effect = self._do(step)

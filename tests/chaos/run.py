@@ -4,6 +4,7 @@ import math
 import pickle
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from tests.chaos.journal import Record
 from tests.chaos.ledger import check
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.plan import draw_plan
+from tests.chaos.rank_faults import describe
 from tests.chaos.returns import Return
 from tests.chaos.schedule import Step, draw_schedule
 from tests.chaos.with_vllm import answers_of, network_of, settings_of
@@ -106,6 +108,8 @@ class Outcome:
     num_texts_lost: int
     """Responses that met the known limit (docs/guarantees.md)."""
     returns: list[Return]
+    rank_faults: Counter[str]
+    """Faults of the processes of vLLM (`RankFaults.counts`)."""
     seconds: float
     phases: dict[str, float]
     """Seconds by phase."""
@@ -118,6 +122,7 @@ class Outcome:
             f"{len(self.nemesis_log)} steps of the nemesis, {summary(self.kept)}",
             f"  {self.num_texts_lost} ended by others than a worker, their log lost meanwhile",
             "  " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in self.phases.items()),
+            *([f"  {describe(self.rank_faults)}"] if trial.engine == "vllm" else []),
             *(f"  back after {known}" for known in self.returns),
             *(f"  {line}" for line in self.nemesis_log),
         ]
@@ -208,6 +213,7 @@ def run_trial(trial: Trial, keep: Path | None = None) -> Outcome:
         kept=kept,
         num_texts_lost=sum(map(history.text_is_lost, history.journal)),
         returns=nemesis.returns.all,
+        rank_faults=nemesis.ranks.counts,
         seconds=phases.total(),
         phases=phases.seconds,
     )

@@ -21,6 +21,8 @@ class Step:
     sent: Signals = Signals.SIGKILL
     index: int = 0
     """Number of the child, for a target with several."""
+    lasts_s: float = 0.0
+    """Seconds until a rank that is stopped is continued, since it may be stopped later than due."""
 
     def __str__(self) -> str:
         what = f"{self.sent.name} {self.target}" if self.act == "signal" else self._order
@@ -98,6 +100,11 @@ def _freeze(target: Callable[[Cast], str] | str, shortest_s: float, longest_s: f
         return [stop, replace(stop, at_s=after_s, sent=Signals.SIGCONT)]
 
     return fault
+
+
+def _freeze_rank(cast: Cast) -> list[Step]:
+    [stop] = _signal(Cast.rank, Signals.SIGSTOP)(cast)
+    return [replace(stop, lasts_s=cast.dice.uniform(2, 12))]
 
 
 def _kill_supervisor(cast: Cast) -> list[Step]:
@@ -184,7 +191,7 @@ FAULTS: tuple[tuple[str, Fault, int], ...] = (
 
 RANK_FAULTS: tuple[tuple[str, Fault, int], ...] = (
     ("rank kill", _signal(Cast.rank, Signals.SIGKILL), 30),
-    ("rank freeze", _freeze(Cast.rank, 2, 12), 8),
+    ("rank freeze", _freeze_rank, 8),
 )
 """Faults of the processes in which vLLM computes a part of a model."""
 
