@@ -12,13 +12,16 @@ MakeServer = Callable[..., AntiphonServer]
 
 @pytest.fixture
 def make_server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeServer]:
-    """Return a function that starts a server for one test, scripted unless `engine` is set."""
+    """Return a function that starts a server for one test, scripted unless `engine` is set.
+
+    It computes the default weights, unless `model` is set.
+    """
     made: list[AntiphonServer] = []
 
     def make(**settings: str) -> AntiphonServer:
         settings = {"engine": "scripted", **settings}
-        is_scripted = settings["engine"] == "scripted"
-        weights = None if is_scripted else request.getfixturevalue("weights_dir")
+        has_own = settings["engine"] == "scripted" or "model" in settings
+        weights = None if has_own else request.getfixturevalue("weights_dir")
         made.append(make_in(tmp_path / f"data-{len(made)}", weights, settings))
         made[-1].start()
         return made[-1]
