@@ -3,6 +3,7 @@
 import torch
 
 _NATIVE_BF16 = ("avx512_bf16", "amx_bf16")
+_VNNI = ("avx512_vnni", "avx_vnni")
 _AVX512_CORE = ("avx512_f", "avx512_bw", "avx512_dq", "avx512_vl")
 
 
@@ -44,3 +45,9 @@ def has_avx512() -> bool:
     """Return True if this CPU has the AVX-512 instructions of servers, with or without bfloat16."""
     capabilities = torch.cpu.get_capabilities()
     return all(capabilities.get(name, False) for name in _AVX512_CORE)
+
+
+def has_vnni() -> bool:
+    """Return True if this CPU multiplies numbers of 8 bits in hardware."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in _VNNI)

@@ -6,15 +6,24 @@
 from dataclasses import dataclass
 
 from worker.engine.interface import EngineConfig
-from worker.engine.transformers.device import resolve_device, resolve_dtype
+from worker.engine.transformers.device import (
+    has_avx512,
+    has_vnni,
+    resolve_device,
+    resolve_dtype,
+)
 from worker.engine.transformers.model.quantized.format import Conversion
 
 _COMPRESSED_BYTES = {"int8": 1.02, "int4": 0.7}
 """Bytes of a weight that OpenVINO keeps in fewer bits, scales and zero points included."""
 _MIB = 1 << 20
-LAYER_BYTES = {"bf16": int(2.5 * _MIB), "f32": 4 * _MIB}
+LAYER_BYTES = {"bf16": int(2.5 * _MIB), "f32": 2 * _MIB}
 """Bytes that a layer takes in OpenVINO besides its weights, by the precision of products, as
-measured: nodes of the graph, the kernels compiled for them, and buffers of attention."""
+measured: nodes of the graph and the kernels compiled for them."""
+SMALL_MATRIX = 4 << 20
+"""Weights in a matrix below which OpenVINO keeps two copies for products in float32: it packs the
+outputs in blocks of one width for 7 to 80 rows and of another for fewer or more, unless the matrix
+takes 16 MiB in float32. Loading a network computes both."""
 _INT8_BYTES = 1 + 4 / 32
 """Bytes of a weight in 8 bits with a float32 scale for each 32."""
 _SCALE_BYTES = 4
@@ -32,6 +41,8 @@ class Footprint:
     num_layers: int
     num_linear: int = 0
     """Those of `num_plain` in linear layers of the language model, experts left out."""
+    num_small_plain: int = 0
+    """Those of `num_linear` in matrices below `SMALL_MATRIX`."""
     num_quantized: int = 0
     quantized_bytes: int = 0
     """Bytes of the quantised weights, with scales and zero points, as they are stored."""
@@ -39,25 +50,34 @@ class Footprint:
     """Bytes of the quantised weights without scales and zero points."""
     num_scales: int = 0
     """Number of scales and zero points."""
+    num_small_quantized: int = 0
+    """Those of `num_quantized` in matrices below `SMALL_MATRIX`, experts left out."""
     conversion: Conversion = "packed"
 
     def num_bytes(self, bytes_per_weight: float) -> int:
         """Return the bytes of all weights in torch, if a full one takes `bytes_per_weight`."""
         return int(self.num_plain * bytes_per_weight) + self.quantized_bytes
 
-    def num_converted_bytes(self, bytes_per_weight: float, full_bytes: float) -> int:
+    def num_converted_bytes(
+        self, bytes_per_weight: float, full_bytes: float, *, copies_small: bool
+    ) -> int:
         """Return the bytes of all weights in OpenVINO.
 
         A full weight takes `bytes_per_weight`, or less if it is stored in less; one that is stored
-        in 8 bits and converted to a full one takes `full_bytes`.
+        in 8 bits and converted to a full one takes `full_bytes`. `copies_small` counts those of
+        small matrices twice.
         """
         plain = min(self.num_plain * bytes_per_weight, self.plain_bytes)
+        quantized, scale_bytes = self.num_quantized * full_bytes, 0
         match self.conversion:
             case "packed":
-                return int(plain) + self.level_bytes + _SCALE_BYTES * self.num_scales
+                quantized, scale_bytes = self.level_bytes, _SCALE_BYTES * self.num_scales
             case "int8":
-                return int(plain + self.num_quantized * _INT8_BYTES)
-        return int(plain + self.num_quantized * full_bytes)
+                quantized = self.num_quantized * _INT8_BYTES
+        if copies_small:
+            plain *= 1 + self.num_small_plain / max(1, self.num_plain)
+            quantized *= 1 + self.num_small_quantized / max(1, self.num_quantized)
+        return int(plain + quantized) + scale_bytes
 
 
 def torch_bytes(weights: Footprint, config: EngineConfig) -> int:
@@ -72,10 +92,15 @@ def openvino_bytes(weights: Footprint, dtype: str, precision: str) -> int:
 
     `precision` is that of products, `f32` or `bf16`.
     """
+    if not has_avx512():  # without, the plugin computes in float32 what it is to in bfloat16
+        precision = "f32"
     full = {"f32": 4.0, "bf16": 2.0}[precision]
     per_weight = _COMPRESSED_BYTES.get(dtype, full)
     full_bytes = _COMPRESSED_BYTES.get(dtype, 4.0 if dtype == "float32" else 2.0)
-    num_bytes = weights.num_converted_bytes(per_weight, full_bytes)
+    # With activations in 8 bits there is one width of blocks.
+    rounds = dtype in _COMPRESSED_BYTES or (dtype == "auto" and weights.num_quantized)
+    copies_small = precision == "f32" and not (rounds and has_vnni())
+    num_bytes = weights.num_converted_bytes(per_weight, full_bytes, copies_small=copies_small)
     return num_bytes + weights.num_layers * LAYER_BYTES[precision]
 
 

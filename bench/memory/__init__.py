@@ -1,0 +1,1 @@
+"""Memory of networks in every kind of weights, beside its estimate."""

@@ -1,0 +1,115 @@
+"""Memory that networks take in a process, measured in this one, a child of `bench.memory.growth`.
+
+Arguments: the folders of a small and a large network, the forward pass, and types. Prints, for each
+type, by how many bytes the process grows with each of the two, and the bytes of their caches.
+Counted is memory in use: pages of files that a load has read, and nothing needs any more, are left
+out, as the operating system takes them back at any time, and so is freed memory, which is reused.
+"""
+
+import ctypes
+import gc
+import json
+import sys
+from collections.abc import Sequence
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from worker.engine.interface import EngineConfig, GenerationRequest
+from worker.engine.params import SamplingParams
+from worker.engine.sequence import Sequence as EngineSequence
+from worker.engine.transformers.batch.blocks import BlockPool
+from worker.engine.transformers.batch.chunk import Chunk
+from worker.engine.transformers.batch.packing import pack
+from worker.engine.transformers.forward import Forward
+from worker.engine.transformers.model_runner import load_forward
+from worker.engine.transformers.openvino.forward import prepare_network
+from worker.engine.transformers.openvino.store import is_converted
+
+_MADV_PAGEOUT = 21
+_NUM_CACHED = 256
+"""Tokens of a cache: few, as it is not what is measured."""
+_ITEM_BYTES = 4
+_NUM_PROMPT = 128
+
+
+def main(small: Path, large: Path, forward: Any, dtypes: Sequence[Any]) -> None:
+    """Load the networks in each type, one after the other, and print what they take."""
+    # All stay, as one could reuse what another leaves. What libraries allocate once goes to a first
+    # one that is not measured.
+    loaded = [_load(_config(small, forward, dtypes[0]))]
+    for dtype in dtypes:
+        figures = []
+        for folder in (small, large):
+            config = _config(folder, forward, dtype)
+            before = _bytes_in_use()
+            loaded.append(_load(config))
+            figures += [_bytes_in_use() - before, config.kv_cache_bytes]
+        print(*figures, flush=True)
+
+
+def convert(folder: Path, dtype: str) -> None:
+    """Convert a network for OpenVINO."""
+    prepare_network(_config(folder, "openvino", dtype))
+
+
+def _config(folder: Path, forward: Any, dtype: Any) -> EngineConfig:
+    return EngineConfig(
+        folder=folder,
+        graph_folder=folder / "openvino",
+        kv_cache_bytes=_cache_bytes(folder),
+        max_sequences=1,
+        dtype=dtype,
+        forward=forward,
+    )
+
+
+def _load(config: EngineConfig) -> Forward:
+    """Load a network, and compute a prompt."""
+    if config.forward == "openvino" and not is_converted(config):
+        # Apart, so that this process does not grow by it.
+        process = get_context("spawn").Process(target=convert, args=(config.folder, config.dtype))
+        process.start()
+        process.join()
+        assert process.exitcode == 0, config
+    forward = load_forward(config)
+    gc.collect()
+    _page_out(config.folder)
+    prompt = list(range(_NUM_PROMPT))
+    params = SamplingParams(max_tokens=1)
+    sequence = EngineSequence(GenerationRequest(sequence_id="", prompt=prompt, params=params))
+    assert BlockPool(forward.num_blocks, forward.block_size).grow(sequence, len(prompt))
+    with torch.inference_mode():
+        logits = forward(pack([Chunk(sequence, len(prompt))], forward.block_size))
+    assert logits.isfinite().all()
+    return forward
+
+
+def _page_out(folder: Path) -> None:
+    """Give up the pages of mapped files in a folder; those in use are read again."""
+    madvise = ctypes.CDLL(None, use_errno=True).madvise
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if str(folder) not in line:
+            continue
+        first, last = (int(address, 16) for address in line.split()[0].split("-"))
+        if madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), _MADV_PAGEOUT):
+            raise OSError(ctypes.get_errno(), "madvise")
+
+
+def _bytes_in_use() -> int:
+    """Return the bytes of memory that are this process's own, or of mapped files, without freed."""
+    ctypes.CDLL(None).malloc_trim(0)
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("RssA", "RssF")))
+
+
+def _cache_bytes(folder: Path) -> int:
+    config = json.loads((folder / "config.json").read_text())
+    num_keys = config["num_key_value_heads"] * config["head_dim"] * config["num_hidden_layers"]
+    return 2 * int(num_keys) * _ITEM_BYTES * _NUM_CACHED
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4:])
