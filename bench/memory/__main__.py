@@ -59,9 +59,8 @@ def _measure(
         save_network(small, kind, NUM_SMALL)
         save_network(large, kind, NUM_SMALL + num_layers)
         for forward in forwards:
-            types = kind.types(forward)
-            for dtype, growth in zip(types, measure(small, large, forward, types), strict=True):
-                yield forward, dtype, growth
+            for dtype in kind.types(forward):
+                yield forward, dtype, measure(small, large, forward, dtype)
 
 
 def _cells(growth: Growth) -> tuple[str, ...]:

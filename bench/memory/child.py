@@ -1,16 +1,15 @@
 """Memory that networks take in a process, measured in this one, a child of `bench.memory.growth`.
 
-Arguments: the folders of a small and a large network, the forward pass, and types. Prints, for each
-type, by how many bytes the process grows with each of the two, and the bytes of their caches.
-Counted is memory in use: pages of files that a load has read, and nothing needs any more, are left
-out, as the operating system takes them back at any time, and so is freed memory, which is reused.
+Arguments: the folders of a small and a large network, the forward pass, and the type. Prints by how
+many bytes the process grows with each of the two, and the bytes of their caches. Counted is memory
+in use: pages of files that a load has read, and nothing needs any more, are left out, as the
+operating system takes them back at any time, and so is freed memory, which is reused.
 """
 
 import ctypes
 import gc
 import json
 import sys
-from collections.abc import Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -35,19 +34,18 @@ _ITEM_BYTES = 4
 _NUM_PROMPT = 128
 
 
-def main(small: Path, large: Path, forward: Any, dtypes: Sequence[Any]) -> None:
-    """Load the networks in each type, one after the other, and print what they take."""
+def main(small: Path, large: Path, forward: Any, dtype: Any) -> None:
+    """Load both networks, one after the other, and print what they take."""
     # All stay, as one could reuse what another leaves. What libraries allocate once goes to a first
     # one that is not measured.
-    loaded = [_load(_config(small, forward, dtypes[0]))]
-    for dtype in dtypes:
-        figures = []
-        for folder in (small, large):
-            config = _config(folder, forward, dtype)
-            before = _bytes_in_use()
-            loaded.append(_load(config))
-            figures += [_bytes_in_use() - before, config.kv_cache_bytes]
-        print(*figures, flush=True)
+    loaded = [_load(_config(small, forward, dtype))]
+    figures = []
+    for folder in (small, large):
+        config = _config(folder, forward, dtype)
+        before = _bytes_in_use()
+        loaded.append(_load(config))
+        figures += [_bytes_in_use() - before, config.kv_cache_bytes]
+    print(*figures)
 
 
 def convert(folder: Path, dtype: str) -> None:
@@ -112,4 +110,4 @@ def _cache_bytes(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4:])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

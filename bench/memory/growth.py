@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,24 +51,21 @@ class Growth:
         return abs(self.ratio - 1) <= MAX_ERROR
 
 
-def measure(small: Path, large: Path, forward: str, dtypes: Sequence[Any]) -> list[Growth]:
-    """Load two networks that differ in the number of layers, in each type, in a process of its own.
+def measure(small: Path, large: Path, forward: str, dtype: Any) -> Growth:
+    """Load two networks that differ in the number of layers, in a process of its own.
 
     Raises `RuntimeError` if one is not loaded.
     """
-    command = [sys.executable, "-m", "bench.memory.child", small, large, forward, *dtypes]
+    command = [sys.executable, "-m", "bench.memory.child", small, large, forward, dtype]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"a network is not loaded in {forward}: {done.stderr[-1000:]}")
-    found = []
-    for dtype, line in zip(dtypes, done.stdout.splitlines(), strict=True):
-        small_bytes, small_cache, large_bytes, large_cache = map(int, line.split())
-        expected = (
-            _weights_bytes(small, forward, dtype) + small_cache,
-            _weights_bytes(large, forward, dtype) + large_cache,
-        )
-        found.append(Growth((small_bytes, large_bytes), expected))
-    return found
+    small_bytes, small_cache, large_bytes, large_cache = map(int, done.stdout.split())
+    expected = (
+        _weights_bytes(small, forward, dtype) + small_cache,
+        _weights_bytes(large, forward, dtype) + large_cache,
+    )
+    return Growth((small_bytes, large_bytes), expected)
 
 
 def _weights_bytes(folder: Path, forward: str, dtype: Any) -> int:
