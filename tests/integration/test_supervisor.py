@@ -76,7 +76,7 @@ def supervised(tmp_path: Path) -> Iterator[Supervised]:
         running.process.wait()
 
 
-def wait_until(is_true: Callable[[], bool], timeout_s: float = 10) -> None:
+def wait_until(is_true: Callable[[], bool], timeout_s: float = 90) -> None:
     deadline = time.monotonic() + timeout_s
     while not is_true():
         assert time.monotonic() < deadline, "nothing happened in time"
