@@ -7,6 +7,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+from tests.polling import PATIENCE_S
+
 
 class FakeSearxng:
     """Fake SearXNG server that records the queries it receives."""
@@ -23,7 +25,7 @@ class FakeSearxng:
                 asked = parse_qs(urlsplit(self.path).query)
                 assert asked["format"] == ["json"]
                 fake.queries += asked["q"]
-                fake.may_answer.wait(10)
+                fake.may_answer.wait(PATIENCE_S)
                 self.send_response(status)
                 self.end_headers()
                 found = json.dumps({"results": fake.results}).encode()

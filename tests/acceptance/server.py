@@ -12,7 +12,7 @@ from pathlib import Path
 from openai import OpenAI
 
 from cli.embedded.ports import free_port
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 
 ROOT = Path(__file__).parents[2]
 START_S = 90.0
@@ -79,7 +79,7 @@ class AntiphonServer:
         except (urllib.error.URLError, OSError):
             return False
 
-    def wait_for(self, is_true: Callable[[], object], timeout_s: float) -> None:
+    def wait_for(self, is_true: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
         """Poll until `is_true()`; fail if the server ends, or after `timeout_s` seconds."""
 
         def look() -> bool:

@@ -8,14 +8,13 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
 
 from tests.acceptance.server import ROOT, AntiphonServer, make_in
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 
 _ESCAPE = "\x1b"
 _HOSTILE = "Hello\x1b[31m red\x1b]0;title\x07 \u202eback\r\nend\n"
@@ -60,7 +59,7 @@ def run(server: AntiphonServer) -> Run:
             env=environment(server) | more,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             cwd=server.data_dir,
         )
 
@@ -92,32 +91,37 @@ class Terminal:
         )
         os.close(follower)
         self.output = ""
+        self._num_read = 0
 
     def type(self, text: str) -> None:
         """Type something."""
         os.write(self._leader, text.encode())
 
     def read_until(self, text: str) -> str:
-        """Read until a text is shown; return all that was."""
+        """Read until a text is shown after those read before; return all that was shown."""
 
         def look() -> bool:
             self._read(0.05)
-            return text in self.output
+            return text in self.output[self._num_read :]
 
         eventually(look)
+        self._num_read = self.output.index(text, self._num_read) + len(text)
         return self.output
 
     def wait(self) -> int:
         """Read to the end; return the exit code."""
-        deadline = time.monotonic() + 60
-        while self.process.poll() is None and time.monotonic() < deadline:
+
+        def is_over() -> bool:
             self._read(0.05)
+            return self.process.poll() is not None
+
+        eventually(is_over)
         seen = None
         while seen != self.output:
             seen = self.output
             self._read(0.05)
         os.close(self._leader)
-        return self.process.wait(1)
+        return self.process.wait()
 
     def _read(self, within_s: float) -> None:
         """Read what comes first; the end of the command is an error here, and no output."""
@@ -201,8 +205,11 @@ def test_a_chat_on_a_terminal_remembers_and_ends_by_ctrl_d(server: AntiphonServe
     terminal.read_until("> ")
     terminal.type("Hi.\n")
     terminal.read_until("end")
+    terminal.read_until("> ")
     terminal.type("/id\n")
     terminal.read_until("resp_")
+    # Before the prompt is shown, the terminal takes the end of the input for itself.
+    terminal.read_until("> ")
     terminal.type("\x04")
 
     assert terminal.wait() == 0

@@ -74,10 +74,10 @@ def test_a_killed_worker_is_restarted_and_its_response_completes_once(
     server = make_server(script_interval_ms="100")
     client = server.client()
     response = client.responses.create(model="default", input="hi", background=True, store=store)
-    server.wait_for(lambda: client.responses.retrieve(response.id).status == "in_progress", 10)
+    server.wait_for(lambda: client.responses.retrieve(response.id).status == "in_progress")
 
     killed = server.kill("worker-1")
-    server.wait_for(lambda: client.responses.retrieve(response.id).status in TERMINAL, 30)
+    server.wait_for(lambda: client.responses.retrieve(response.id).status in TERMINAL)
 
     done = client.responses.retrieve(response.id)
     assert done.status == "completed"
@@ -90,7 +90,7 @@ def test_a_killed_worker_is_restarted_and_its_response_completes_once(
 
 @pytest.mark.parametrize(
     ("number", "within_s"),
-    [(signal.SIGKILL, 2.0), pytest.param(signal.SIGSTOP, 15.0, marks=pytest.mark.nightly)],
+    [(signal.SIGKILL, 4.0), pytest.param(signal.SIGSTOP, 15.0, marks=pytest.mark.nightly)],
 )
 def test_another_worker_goes_on_soon_after_one_is_lost(
     make_server: MakeServer, number: signal.Signals, within_s: float

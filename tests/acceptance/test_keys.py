@@ -10,6 +10,7 @@ import pytest
 
 from tests.acceptance.conftest import MakeServer
 from tests.acceptance.server import ROOT, AntiphonServer
+from tests.polling import PATIENCE_S
 
 _ANY = "0.0.0.0"
 
@@ -17,7 +18,12 @@ _ANY = "0.0.0.0"
 def _run(server: AntiphonServer, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "antiphon"), *words]
     return subprocess.run(
-        command, env=server.environment, cwd=ROOT, capture_output=True, text=True, timeout=60
+        command,
+        env=server.environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
 
 
@@ -25,7 +31,7 @@ def _status(server: AntiphonServer, key: str = "") -> int:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     request = urllib.request.Request(f"{server.url}/v1/models", headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -34,7 +40,7 @@ def _status(server: AntiphonServer, key: str = "") -> int:
 def _smoke(server: AntiphonServer, key: str) -> int:
     command = [sys.executable, "deploy/smoke.py", server.url]
     environment = server.environment | {"ANTIPHON_API_KEY": key}
-    return subprocess.run(command, env=environment, cwd=ROOT, timeout=60).returncode
+    return subprocess.run(command, env=environment, cwd=ROOT, timeout=PATIENCE_S).returncode
 
 
 @pytest.mark.nightly

@@ -12,6 +12,7 @@ from simple_websocket import Client
 
 from tests.acceptance.conftest import MakeServer
 from tests.certificates import TlsFiles
+from tests.polling import PATIENCE_S
 
 
 @pytest.mark.nightly
@@ -23,7 +24,7 @@ def test_official_clients_are_served_by_https_and_wss(
     url = f"https://127.0.0.1:{server.port}"
     context = ssl.create_default_context(cafile=files.authority)
 
-    with httpx2.Client(verify=context, timeout=60) as http:
+    with httpx2.Client(verify=context, timeout=PATIENCE_S) as http:
         client = OpenAI(base_url=f"{url}/v1", api_key="unused", http_client=http, max_retries=0)
         answer = client.responses.create(model="default", input="Hi.")
         streamed = client.responses.create(model="default", input="Hi.", stream=True)
@@ -31,7 +32,7 @@ def test_official_clients_are_served_by_https_and_wss(
     address = url.replace("https:", "wss:")
     with closing(Client.connect(f"{address}/v1/responses", ssl_context=context)) as websocket:
         websocket.send(json.dumps({"type": "response.create", "input": "Hi."}))
-        event = json.loads(str(websocket.receive(timeout=30)))
+        event = json.loads(str(websocket.receive(timeout=PATIENCE_S)))
 
     assert url in server.output
     assert answer.status == "completed"

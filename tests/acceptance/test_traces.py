@@ -11,6 +11,7 @@ import pytest
 from tests.acceptance.server import AntiphonServer, make_in
 from tests.collector import CollectedSpan, Collector
 from tests.integration.receiver import ALLOWED, Receiver
+from tests.polling import PATIENCE_S
 
 _TRACE, _CLIENT_SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 _HEADERS = {"content-type": "application/json", "traceparent": f"00-{_TRACE}-{_CLIENT_SPAN}-01"}
@@ -40,7 +41,7 @@ def _post(server: AntiphonServer, path: str, body: object) -> str:
         f"{server.url}{path}", json.dumps(body).encode(), _HEADERS if "resp" in path else {}
     )
     request.add_header("content-type", "application/json")
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         return str(answer.read().decode())
 
 
@@ -53,7 +54,7 @@ def test_one_trace_leads_from_the_client_to_the_engine_and_the_webhook(
         body = {"input": _SECRET, "stream": True, "background": True, "temperature": 0.5}
         events = _post(traced, "/v1/responses", body)
         names = {"POST /v1/responses", "queue", "chat scripted", "webhook", *_OF_ATTEMPT}
-        traced.wait_for(lambda: collector.of_trace(_TRACE).keys() >= names, 30)
+        traced.wait_for(lambda: collector.of_trace(_TRACE).keys() >= names)
 
     spans = collector.of_trace(_TRACE)
     assert spans.keys() == names

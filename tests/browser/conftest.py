@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.acceptance.server import AntiphonServer, make_in
 from tests.browser.chromium import ABSENT, find_chromium
 from tests.browser.tab import Tab
+from tests.polling import PATIENCE_S
 
 OpenTab = Callable[..., Tab]
 STEP_MS = 80
@@ -21,6 +22,7 @@ def browser() -> Iterator[Browser]:
     path = find_chromium()
     if path is None:
         pytest.skip(ABSENT)
+    expect.set_options(timeout=PATIENCE_S * 1000)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield started
@@ -49,7 +51,7 @@ def open_tab(browser: Browser, site: AntiphonServer) -> Iterator[OpenTab]:
 
     def opened(**options: Any) -> Tab:
         context = browser.new_context(**options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_S * 1000)
         tabs.append(Tab(context.new_page(), site.url).watch())
         return tabs[-1]
 

@@ -13,6 +13,7 @@ from api.serving.limits import ServingLimits
 from tests.conformance.broken_http import broken_requests
 from tests.conformance.fuzzing import NUM_INPUTS, SECONDS_PER_INPUT, Tally, check_error
 from tests.integration.http_server import serving
+from tests.polling import PATIENCE_S
 from tests.security.raw_http import connected, read_to_end, status_of
 
 NUM_BROKEN = NUM_INPUTS // 4
@@ -25,7 +26,7 @@ def test_no_bytes_break_the_server(app: OpenAPI, caplog: pytest.LogCaptureFixtur
     tally = Tally("bytes that are almost HTTP")
     with serving(app, _LIMITS) as address:
         fuzz(address, tally)
-        with urlopen(f"http://{address}/livez", timeout=10) as answer:
+        with urlopen(f"http://{address}/livez", timeout=PATIENCE_S) as answer:
             assert answer.status == 200
     tally.report()
     assert tally.num_inputs == NUM_BROKEN

@@ -12,6 +12,7 @@ from api.http.origins import AllowedOrigins
 from api.services import Services
 from api.serving.http_server import HttpServer
 from api.serving.limits import ServingLimits
+from tests.polling import PATIENCE_S
 
 
 @contextlib.contextmanager
@@ -31,7 +32,7 @@ def serving(
         server.start([listener], tls)
         yield f"127.0.0.1:{listener.getsockname()[1]}"
         server.stop(grace_s=0.2)
-        services.loop.spawn(_reset_all(server)).result(10)
+        services.loop.spawn(_reset_all(server)).result(PATIENCE_S)
 
 
 async def _reset_all(server: HttpServer) -> None:

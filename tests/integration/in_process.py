@@ -9,13 +9,13 @@ import redis
 
 from models.settings import Settings
 from models.streams.connection import connect
+from tests.polling import PATIENCE_S
 from worker.process.runtime import Runtime
 from worker.process.timings import WorkerTimings
 from worker.queue import queue_name
 
 _MAX_THREADS = 16
 _WAIT_S = 0.05
-_IDLE_WITHIN_S = 10
 
 
 class InProcessWorker:
@@ -38,7 +38,7 @@ class InProcessWorker:
 
     def wait_idle(self) -> None:
         """Return once every task started so far has ended."""
-        assert not wait(self._taken, timeout=_IDLE_WITHIN_S).not_done, "a task has not ended"
+        assert not wait(self._taken, timeout=PATIENCE_S).not_done, "a task has not ended"
 
     def drain(self) -> None:
         """Stop as on SIGTERM: take no more wake-ups, then drain."""

@@ -14,6 +14,7 @@ from api.serving.error_answer import error_body, error_headers
 from api.serving.wsgi_call import Answer, Headers, WsgiApp, call_app
 from api.streaming.client_disconnect import CLIENT_HAS_LEFT
 from models.errors import AppError
+from tests.polling import PATIENCE_S
 
 StartResponse = Callable[[str, Headers], object]
 
@@ -39,7 +40,7 @@ class _Bridge:
             return [answer.body]
         outlet = _QueueOutlet(answer, environ.get("REMOTE_ADDR", ""))
         task = self._loop.spawn(outlet.run(answer.body))
-        begun = outlet.begun.result(timeout=60)
+        begun = outlet.begun.result(PATIENCE_S)
         start_response(begun.status, begun.headers)
         return _Pieces(outlet, task)
 
@@ -52,7 +53,7 @@ class _Pieces:
         self._task = task
 
     def __iter__(self) -> Iterator[bytes]:
-        while (piece := self._outlet.pieces.get(timeout=60)) is not None:
+        while (piece := self._outlet.pieces.get(timeout=PATIENCE_S)) is not None:
             yield piece
 
     def close(self) -> None:

@@ -34,7 +34,7 @@ def test_a_silent_database_counts_as_out_of_reach_and_is_used_again_when_it_spea
         began = time.monotonic()
         with pytest.raises(UnavailableError):
             store.reaper.num_queued()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
 
         proxy.flows.set()
         assert store.reaper.num_queued() == {}
@@ -77,4 +77,4 @@ def test_a_silent_redis_costs_a_writer_one_timeout_in_a_while(redis_url: str) ->
         results = [log.append([append]) for _ in range(50)]
 
         assert results == [[AppendResult.UNREACHABLE]] * 50
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5

@@ -65,9 +65,9 @@ def test_a_worker_takes_the_responses_of_its_model_only(
 
     make_worker(model="second", more_models="")
 
-    eventually(lambda: status(http, mine) == "completed", within_s=10)
+    eventually(lambda: status(http, mine) == "completed")
     assert status(http, other) == "queued"
     assert http.get("/readyz").status_code == 503
     make_worker(more_models="")
-    eventually(lambda: status(http, other) == "completed", within_s=10)
+    eventually(lambda: status(http, other) == "completed")
     assert http.get("/readyz").status_code == 200

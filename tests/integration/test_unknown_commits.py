@@ -11,8 +11,16 @@ from flask_openapi3.openapi import OpenAPI
 
 from models.errors import UnavailableError
 from models.settings import Settings
-from tests.integration.api.requests import create, events, parsed, stream, wait_for_end
+from tests.integration.api.requests import (
+    create,
+    create_and_wait,
+    events,
+    parsed,
+    stream,
+    wait_for_end,
+)
 from tests.integration.conftest import MakeWorker, RunSql, running_app, with_database
+from tests.integration.in_process import InProcessWorker
 from tests.integration.proxy import Proxy
 from worker.process.timings import WorkerTimings
 
@@ -62,6 +70,27 @@ def test_a_worker_writes_an_end_once_and_keeps_no_claim_that_it_does_not_know_of
     streamed = events(stream(http, response["id"]))
     assert [each["sequence_number"] for each in streamed] == list(range(len(streamed)))
     assert sql("SELECT count(*) FROM event_archives") == [(1,)]
+
+
+def test_a_claim_of_the_only_flow_goes_back_into_the_queue_if_its_answer_is_lost(
+    http: FlaskClient,
+    settings: Settings,
+    proxy: Proxy,
+    through_proxy: Settings,
+    make_worker: MakeWorker,
+    sql: RunSql,
+) -> None:
+    with InProcessWorker(settings):
+        create_and_wait(http)  # its flow is known from now on
+    created = create(http)
+    proxy.swallows = b"sole AS MATERIALIZED"
+    make_worker(database_url=through_proxy.database_url, database_maintenance_url=None)
+
+    response = wait_for_end(http, created["id"])
+
+    assert proxy.swallows is None
+    assert response["status"] == "completed"
+    assert sorted(sql(_ROWS)) == [("completed", 1, 0), ("completed", 2, 0)]
 
 
 def test_a_request_whose_commit_is_unknown_is_found_by_its_key(

@@ -21,7 +21,7 @@ from api.services import Services
 from models.errors import OverloadedError
 from tests.integration.api.requests import error_of, parsed
 from tests.integration.http_server import serving
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 
 BODY = orjson.dumps({"input": "Hello. " * 1000})
 
@@ -144,7 +144,7 @@ def test_a_compressed_body_draws_on_the_budget_of_the_server(
     app.extensions["antiphon"] = replace(services, body_budget=BodyBudget(4 << 20))
 
     with serving(app) as address:
-        connection = HTTPConnection(address, timeout=20)
+        connection = HTTPConnection(address, timeout=PATIENCE_S)
         connection.request(
             "POST",
             "/v1/responses/input_tokens",

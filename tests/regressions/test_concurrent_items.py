@@ -9,6 +9,7 @@ from werkzeug.test import TestResponse
 
 from models.store.conversations import Conversations
 from tests.integration.api.requests import error_of, parsed
+from tests.polling import PATIENCE_S
 
 _NUM_REQUESTS = 4
 
@@ -35,7 +36,7 @@ def path(app: OpenAPI, monkeypatch: pytest.MonkeyPatch) -> str:
         used = used_ids(*args)  # type: ignore[arg-type]
         if not hasattr(seen, "is_met"):
             seen.is_met = True
-            together.wait(10)
+            together.wait(PATIENCE_S)
         return used
 
     monkeypatch.setattr(Conversations, "used_ids", meet)

@@ -10,6 +10,7 @@ from flask_openapi3.openapi import OpenAPI
 
 from tests.integration.api.requests import create, error_of, parsed
 from tests.integration.http_server import serving
+from tests.polling import PATIENCE_S
 
 
 @pytest.mark.parametrize("character", ["a", "漢", "\U0001f600", "%", "\x1f"])
@@ -40,7 +41,7 @@ def test_a_filter_of_the_longest_kind_passes_the_server(
 
     with (
         serving(app) as address,
-        urlopen(f"http://{address}/v1/responses?{'&'.join(filters)}", timeout=10) as answer,
+        urlopen(f"http://{address}/v1/responses?{'&'.join(filters)}", timeout=PATIENCE_S) as answer,
     ):
         found = orjson.loads(answer.read())
 

@@ -20,7 +20,7 @@ from tests.integration.conftest import MakeWorker, running_app, with_database
 from tests.polling import eventually
 from worker.process.timings import WorkerTimings
 
-_BACK_WITHIN_S = 5.0
+_BACK_WITHIN_S = 30.0
 _LIMITED = "limited"
 _END_SESSIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity

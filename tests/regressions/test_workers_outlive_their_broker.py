@@ -16,12 +16,12 @@ from models.profile.weights import SCRIPTED_MODEL
 from models.settings import Settings
 from tests.integration.api.requests import create_and_wait
 from tests.integration.conftest import RunSql, running_app
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 from tests.regressions.test_outages_of_redis import WRITES_REFUSED
 from worker.queue import WakeQueue, queue_name
 
 _ROOT = Path(__file__).parents[2]
-_BACK_WITHIN_S = 8.0
+_BACK_WITHIN_S = 30.0
 
 
 class WorkerProcess:
@@ -54,7 +54,7 @@ class WorkerProcess:
         """Stop it as for a deployment; return its exit code."""
         self.process.terminate()
         try:
-            return self.process.wait(30)
+            return self.process.wait(PATIENCE_S)
         finally:
             self.process.kill()
 
@@ -88,7 +88,7 @@ def http(settings: Settings) -> Iterator[FlaskClient]:
 @pytest.fixture
 def process(settings: Settings, sql: RunSql, tmp_path: Path) -> Iterator[WorkerProcess]:
     started = WorkerProcess(settings, tmp_path / "worker.log")
-    eventually(lambda: sql("SELECT 1 FROM workers"), within_s=60)
+    eventually(lambda: sql("SELECT 1 FROM workers"))
     yield started
     if started.process.poll() is None:
         started.stop()
@@ -112,7 +112,7 @@ def test_it_polls_meanwhile_and_takes_wake_ups_after(
 
     strike(admin)
     try:
-        eventually(lambda: "wake-ups not received" in process.messages(), within_s=20)
+        eventually(lambda: "wake-ups not received" in process.messages())
         assert create_and_wait(http)["status"] == "completed"
     finally:
         mend(admin)
@@ -147,7 +147,9 @@ def test_a_worker_that_celery_ends_exits_as_after_a_crash(settings: Settings) ->
         "REDIS_URL": settings.redis_url or "",
     }
     command = [sys.executable, "-c", _ENDS_BY_ITSELF]
-    ended = subprocess.run(command, env=environment, cwd=_ROOT, capture_output=True, timeout=60)
+    ended = subprocess.run(
+        command, env=environment, cwd=_ROOT, capture_output=True, timeout=PATIENCE_S
+    )
 
     assert ended.returncode not in (0, -9), ended.stderr
 

@@ -24,6 +24,7 @@ from tests.acceptance.server import AntiphonServer
 from tests.integration.api.requests import error_of
 from tests.integration.conftest import running_app
 from tests.integration.http_server import serving
+from tests.polling import PATIENCE_S
 
 ROUTES = [
     ("GET", "/v1/responses"),
@@ -120,7 +121,7 @@ def test_a_websocket_of_a_foreign_page_is_refused(
     with (
         running_app(settings) as app,
         serving(app) as address,
-        contextlib.closing(HTTPConnection(address, timeout=10)) as connection,
+        contextlib.closing(HTTPConnection(address, timeout=PATIENCE_S)) as connection,
     ):
         connection.request("GET", "/v1/responses", headers=upgrade | headers)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.server import AntiphonServer
+from tests.polling import PATIENCE_S
 
 _ANSWER = "I say only QUACK."
 _REAL = [
@@ -23,7 +24,7 @@ def post(server: AntiphonServer, path: str, body: dict[str, Any]) -> dict[str, A
         data=json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         result: dict[str, Any] = json.load(answer)
         return result
 

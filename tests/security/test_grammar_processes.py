@@ -26,7 +26,7 @@ from models.grammars.isolation.pool import (
     TooExpensiveError,
 )
 from models.grammars.validate import GrammarChecker
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]
@@ -185,7 +185,7 @@ def test_a_child_is_killed_when_its_client_leaves(endless: GrammarPool) -> None:
     running.is_abandoned.set()
 
     with pytest.raises(AbandonedError):
-        running.outcome.result(10)
+        running.outcome.result(PATIENCE_S)
     eventually(lambda: not is_alive(child))
 
 
@@ -206,7 +206,7 @@ def test_neighbours_are_served_while_places_for_expensive_grammars_are_taken() -
         task.is_abandoned.set()
     for task in running:
         with pytest.raises(AbandonedError):
-            task.outcome.result(10)
+            task.outcome.result(PATIENCE_S)
     pool.stop()
 
 
@@ -221,7 +221,7 @@ def test_who_finds_no_place_is_asked_to_try_again() -> None:
 
     running.is_abandoned.set()
     with pytest.raises(AbandonedError):
-        running.outcome.result(10)
+        running.outcome.result(PATIENCE_S)
     pool.stop()
 
 
@@ -246,7 +246,7 @@ def test_a_task_outlives_the_fork_server_that_it_began_with(endless: GrammarPool
     assert server_pid(endless) != server
     running.is_abandoned.set()
     with pytest.raises(AbandonedError):
-        running.outcome.result(10)
+        running.outcome.result(PATIENCE_S)
 
 
 def test_a_killed_child_fails_its_own_task_alone(endless: GrammarPool) -> None:
@@ -255,13 +255,13 @@ def test_a_killed_child_fails_its_own_task_alone(endless: GrammarPool) -> None:
     os.kill(running.child(), signal.SIGKILL)
 
     with pytest.raises(OverloadedError):
-        running.outcome.result(10)
+        running.outcome.result(PATIENCE_S)
     assert endless.run(Task(name="warnings", grammar=intersection(2))) == []
 
 
 def test_nothing_is_left_of_a_process_that_was_killed() -> None:
     owner = subprocess.Popen([sys.executable, "-c", _OWNER], cwd=ROOT)
-    [server] = eventually(lambda: children_of(owner.pid), within_s=60)
+    [server] = eventually(lambda: children_of(owner.pid))
     [child] = eventually(lambda: compilers_of(server))
     [spare] = eventually(lambda: set(children_of(server)) - {child})
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.acceptance.server import AntiphonServer
 
-_REFUSED_WITHIN_S = 10.0
-_ALIVE_WITHIN_S = 1.5
+_REFUSED_WITHIN_S = 25.0
+_ALIVE_WITHIN_S = 10.0
 """Bounds with room for other load; while the lock was held, both took more than 30 s."""
 
 

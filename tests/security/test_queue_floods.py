@@ -19,7 +19,7 @@ from tests.integration.api.requests import create, error_of, parsed
 from tests.integration.conftest import MakeWorker, running_app
 from tests.integration.desk import Desk
 from tests.integration.http_server import serving
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 
 _BODY = {"input": "Hello.", "background": True}
 
@@ -79,7 +79,7 @@ def test_it_is_refused_on_a_websocket(limited: OpenAPI, refusal: tuple[int, str]
     with serving(limited) as address:
         socket = Client.connect(f"ws://{address}/v1/responses")
         socket.send(orjson.dumps({"type": "response.create", "input": "Hello."}).decode())
-        frame = orjson.loads(socket.receive(timeout=10))
+        frame = orjson.loads(socket.receive(timeout=PATIENCE_S))
         socket.close()
 
     assert (frame["status"], frame["error"]["code"]) == (refusal[0], "queue_full")

@@ -13,7 +13,7 @@ from api.event_loop.loop import EventLoop
 from api.serving import http_server
 from api.serving.limits import ServingLimits
 from tests.integration.http_server import serving
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 from tests.security.raw_http import (
     HOST,
     ask,
@@ -230,5 +230,5 @@ def _trickle(
         if not reader.is_alive():
             break
         send(data[start : start + size])
-    reader.join(10)
+    reader.join(PATIENCE_S)
     return answer[0]

@@ -32,7 +32,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AntiphonServer
         limits = f'{{"requests_per_minute": {LIMIT}}}'
         connection.execute("UPDATE projects SET limits = %s", [limits])
     # Each process remembers for some seconds that there were none.
-    eventually(lambda: all(_is_limited(started) for _ in range(40)), within_s=30)
+    eventually(lambda: all(_is_limited(started) for _ in range(40)))
     yield started
     started.stop()
 
@@ -84,7 +84,7 @@ def test_four_processes_let_in_as_many_as_the_limit_together(limited: AntiphonSe
 
 def _fill(server: AntiphonServer, windows: redis.Redis) -> None:
     """Use the limit up, some seconds less than a minute ago."""
-    eventually(lambda: _post(server).status_code == 200, within_s=90)
+    eventually(lambda: _post(server).status_code == 200)
     key = f"antiphon:limits:{{{DEFAULT_PROJECT}}}"
     slot = int(windows.hget(key, "rl") or 0)
     windows.hset(key, mapping={f"r{slot}": LIMIT, "r": LIMIT})

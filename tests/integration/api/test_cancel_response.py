@@ -36,7 +36,7 @@ from tests.integration.conftest import NO_REDIS, MakeWorker, RunSql, running_app
 from tests.integration.desk import Desk
 from tests.integration.http_server import serving
 from tests.integration.in_process import InProcessWorker
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 
 _ENDLESS: dict[str, Any] = {"script_interval_ms": 10, "script_tokens": 100_000}
 
@@ -90,9 +90,7 @@ def test_cancel_while_queued_ends_an_open_stream(app: OpenAPI, http: FlaskClient
     assert done == DONE
 
 
-def test_cancel_while_running_takes_less_than_a_second(
-    http: FlaskClient, make_worker: MakeWorker
-) -> None:
+def test_cancel_while_running_waits_for_no_end(http: FlaskClient, make_worker: MakeWorker) -> None:
     make_worker(**_ENDLESS)
     response = create(http)
     wait_for_text(http, response["id"])
@@ -101,7 +99,7 @@ def test_cancel_while_running_takes_less_than_a_second(
     cancelled = cancel(http, response["id"])
 
     assert cancelled["status"] == "cancelled"
-    assert time.perf_counter() - began_at < 1
+    assert time.perf_counter() - began_at < 10
 
 
 def test_cancel_while_running_is_carried_out_by_the_worker(
@@ -267,7 +265,7 @@ def test_a_foreground_response_is_cancelled_when_its_client_goes(
 
     with (
         serving(app) as address,
-        contextlib.closing(HTTPConnection(address, timeout=10)) as connection,
+        contextlib.closing(HTTPConnection(address, timeout=PATIENCE_S)) as connection,
     ):
         body, headers = b'{"input": "Hello."}', {"Content-Type": "application/json"}
         connection.request("POST", "/v1/responses", body, headers)

@@ -14,6 +14,7 @@ from api.serving.limits import ServingLimits
 from models.settings import Settings
 from tests.integration.conftest import NO_DATABASE, running_app
 from tests.integration.http_server import serving
+from tests.polling import PATIENCE_S
 
 PAGE = "https://app.example.com"
 _NEEDED = ["authorization", "content-type", "idempotency-key", "antiphon-events"]
@@ -53,7 +54,7 @@ def asked(
     sent = {"Origin": PAGE, "Content-Type": "application/json"} | {
         name.replace("_", "-"): value for name, value in headers.items()
     }
-    with contextlib.closing(HTTPConnection(address, timeout=10)) as connection:
+    with contextlib.closing(HTTPConnection(address, timeout=PATIENCE_S)) as connection:
         data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
         connection.request(method, path, data, sent)
         yield connection.getresponse()

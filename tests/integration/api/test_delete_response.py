@@ -23,6 +23,7 @@ from tests.integration.conftest import NO_REDIS, MakeWorker, RunSql, running_app
 from tests.integration.desk import Desk
 from tests.integration.in_process import InProcessWorker
 from tests.integration.traces import keys_that_mention, rows_that_mention
+from tests.polling import PATIENCE_S
 
 _ENDLESS: dict[str, Any] = {"script_interval_ms": 10, "script_tokens": 100_000}
 
@@ -101,7 +102,9 @@ def test_nothing_is_left_of_a_response_whose_end_is_published_after_its_deletion
     is_deleted = threading.Event()
     publish_end = Recorder.publish_end
     monkeypatch.setattr(
-        Recorder, "publish_end", lambda recorder: is_deleted.wait(10) and publish_end(recorder)
+        Recorder,
+        "publish_end",
+        lambda recorder: is_deleted.wait(PATIENCE_S) and publish_end(recorder),
     )
     response = create_and_wait(http)
 

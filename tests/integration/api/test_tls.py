@@ -20,7 +20,7 @@ from models.tls import load_tls_context
 from tests.certificates import TlsFiles
 from tests.integration.conftest import MakeWorker
 from tests.integration.http_server import serving
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 from tests.security.raw_http import error_in, is_open, read_to_end, status_of
 
 _CREATE = {"type": "response.create", "model": "default", "input": "Hi."}
@@ -59,7 +59,7 @@ def connected(
 
 
 def get(address: str, context: ssl.SSLContext, path: str = "/livez") -> int:
-    with closing(HTTPSConnection(address, context=context, timeout=10)) as connection:
+    with closing(HTTPSConnection(address, context=context, timeout=PATIENCE_S)) as connection:
         connection.request("GET", path)
         answer = connection.getresponse()
         answer.read()
@@ -71,7 +71,7 @@ def test_it_works(app: OpenAPI, files: TlsFiles, trusting: ssl.SSLContext) -> No
     app.before_request(lambda: schemes.append(request.scheme))
     with (
         served(app, files) as address,
-        closing(HTTPSConnection(address, context=trusting, timeout=10)) as connection,
+        closing(HTTPSConnection(address, context=trusting, timeout=PATIENCE_S)) as connection,
     ):
         for path in ("/livez", "/v1/models"):
             connection.request("GET", path)
@@ -88,14 +88,14 @@ def test_responses_stream_and_websockets_work(
     make_worker()
     body = orjson.dumps({"model": "default", "input": "Hi.", "stream": True})
     with served(app, files) as address:
-        with closing(HTTPSConnection(address, context=trusting, timeout=30)) as connection:
+        with closing(HTTPSConnection(address, context=trusting, timeout=PATIENCE_S)) as connection:
             connection.request("POST", "/v1/responses", body, {"Content-Type": "application/json"})
             assert b"event: response.completed" in connection.getresponse().read()
         with closing(
             Client.connect(f"wss://{address}/v1/responses", ssl_context=trusting)
         ) as websocket:
             websocket.send(orjson.dumps(_CREATE).decode())
-            types = [orjson.loads(websocket.receive(timeout=30))["type"] for _ in range(3)]
+            types = [orjson.loads(websocket.receive(timeout=PATIENCE_S))["type"] for _ in range(3)]
 
     assert types[0] == "response.created"
 
@@ -104,7 +104,7 @@ def test_a_large_body_is_received(app: OpenAPI, files: TlsFiles, trusting: ssl.S
     body = orjson.dumps({"model": "default", "input": "a" * (3 << 20), "background": 7})
     with (
         served(app, files) as address,
-        closing(HTTPSConnection(address, context=trusting, timeout=30)) as connection,
+        closing(HTTPSConnection(address, context=trusting, timeout=PATIENCE_S)) as connection,
     ):
         connection.request("POST", "/v1/responses", body, {"Content-Type": "application/json"})
         answer = connection.getresponse()

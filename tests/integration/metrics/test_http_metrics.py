@@ -24,6 +24,7 @@ from tests.integration.conftest import MakeWorker
 from tests.integration.http_server import serving
 from tests.integration.in_process import InProcessWorker
 from tests.integration.metrics.moving import Readings, moves
+from tests.polling import PATIENCE_S
 from tests.security.raw_http import HOST, ask
 
 _ENDLESS: dict[str, Any] = {"script_interval_ms": 2, "script_tokens": 100_000}
@@ -43,7 +44,7 @@ def impatient_address(app: OpenAPI) -> Iterator[str]:
 
 
 def connect(address: str) -> "closing[http.client.HTTPConnection]":
-    return closing(http.client.HTTPConnection(address, timeout=30))
+    return closing(http.client.HTTPConnection(address, timeout=PATIENCE_S))
 
 
 def request(address: str, method: str, path: str, body: object = None) -> int:

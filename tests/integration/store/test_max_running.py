@@ -11,6 +11,7 @@ from models.store.workers import WorkerIdentity
 from models.tables import DEFAULT_PROJECT
 from tests.factories import usage_of
 from tests.integration.desk import Desk
+from tests.polling import PATIENCE_S
 
 NUM_WORKERS = 4
 _RUNNING = "SELECT count(*) FROM responses WHERE status = 'in_progress' AND project_id = %s"
@@ -127,7 +128,7 @@ def test_workers_that_claim_at_the_same_time_take_one_place_once(desk: Desk) -> 
     start = Barrier(NUM_WORKERS)
 
     def claim(worker: WorkerIdentity) -> ResponseRecord | None:
-        start.wait(timeout=10)
+        start.wait(PATIENCE_S)
         return try_claim(desk, worker)
 
     with ThreadPoolExecutor(NUM_WORKERS) as threads:

@@ -17,6 +17,7 @@ from models.streams.event_log import (
     events_channel,
     parse_message,
 )
+from tests.polling import PATIENCE_S
 
 _FIRST = 2
 
@@ -136,11 +137,11 @@ def test_appended_events_are_published_as_they_are_logged(
     response_id = new_id()
     with client.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]
         subscription.subscribe(events_channel(response_id))
-        subscription.get_message(timeout=5)
+        subscription.get_message(timeout=PATIENCE_S)
 
         log.append([append(response_id)])
         log.wake_readers(response_id)
-        messages = [subscription.get_message(timeout=5) for _ in range(2)]
+        messages = [subscription.get_message(timeout=PATIENCE_S) for _ in range(2)]
 
     payloads = [message["data"] for message in messages if message]
     assert parse_message(payloads[0]) == [event(2), event(3)]

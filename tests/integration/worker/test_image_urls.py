@@ -21,7 +21,7 @@ from tests.integration.api.requests import parsed
 from tests.integration.conftest import MakeWorker, RunSql, running_app
 from tests.integration.http_server import serving
 from tests.pictures import file_of, picture, picture_url
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 from tests.site import Page, Site
 from tests.tiny_vision import write_vision_model
 from tests.unit.models.tiny_tokenizer import tiny_tokenizer
@@ -108,7 +108,7 @@ def test_the_response_and_the_next_turn_see_what_was_there_when_it_was_accepted(
     site.pages["/0.png"] = Page(file_of(picture(1)))
     worker = make_worker()
     worker.run_queued()
-    answer = eventually(lambda: _ended(http, queued["id"]), within_s=60)
+    answer = eventually(lambda: _ended(http, queued["id"]))
     next_turn = {"previous_response_id": queued["id"], "input": "And its colour?"}
     assert http.post("/v1/responses", json={**next_turn, "max_output_tokens": 4}).status_code == 200
 
@@ -244,7 +244,7 @@ def test_a_websocket_fetches_images(app: OpenAPI, make_worker: MakeWorker, site:
         closing(Client.connect(f"ws://{address}/v1/responses")) as websocket,
     ):
         websocket.send(orjson.dumps(request).decode())
-        event = orjson.loads(str(websocket.receive(timeout=60)))
+        event = orjson.loads(str(websocket.receive(timeout=PATIENCE_S)))
 
     assert event["type"] == "response.created", event
 
@@ -361,13 +361,14 @@ def test_slow_hosts_hold_nobody_up_and_have_a_number(
     share = image_urls.MAX_FETCHING // 2
     with serving(app) as address, ExitStack() as stack:
         waiting = [
-            stack.enter_context(closing(HTTPConnection(address, timeout=30))) for _ in range(share)
+            stack.enter_context(closing(HTTPConnection(address, timeout=PATIENCE_S)))
+            for _ in range(share)
         ]
         for connection in waiting:
             connection.request("POST", "/v1/responses", body, headers)
-        eventually(lambda: len(site.visits) == share, within_s=20)
+        eventually(lambda: len(site.visits) == share)
 
-        with closing(HTTPConnection(address, timeout=30)) as other:
+        with closing(HTTPConnection(address, timeout=PATIENCE_S)) as other:
             other.request("POST", "/v1/responses", body, headers)
             refused = other.getresponse()
             assert refused.status == 429
@@ -383,12 +384,12 @@ def test_slow_hosts_hold_nobody_up_and_have_a_number(
 def test_a_client_that_leaves_ends_the_fetch(app: OpenAPI, site: Site, hanging: Hanging) -> None:
     body = orjson.dumps(body_of(f"{site.url}/hang", background=True))
     with serving(app) as address:
-        with closing(HTTPConnection(address, timeout=30)) as connection:
+        with closing(HTTPConnection(address, timeout=PATIENCE_S)) as connection:
             headers = {"Content-Type": "application/json"}
             connection.request("POST", "/v1/responses", body, headers)
             eventually(lambda: site.visits)
 
-        assert hanging.has_lost.wait(10)
+        assert hanging.has_lost.wait(PATIENCE_S)
 
 
 def test_addresses_are_refused_by_name_unless_they_are_allowed(

@@ -14,6 +14,7 @@ from kombu.connection import Connection
 from cli.embedded import EmbeddedValkey
 from models.profile.weights import SCRIPTED_MODEL
 from tests.integration.conftest import NO_REDIS
+from tests.polling import PATIENCE_S
 from worker.queue import TASK_NAME, WakeQueue, _Room, queue_name
 
 _QUEUE = queue_name(SCRIPTED_MODEL)
@@ -182,5 +183,5 @@ def test_a_broker_that_takes_connections_and_is_silent_costs_seconds_alone() -> 
 
         sent = threads.submit(wake_queue.wake, SCRIPTED_MODEL)
 
-        assert sent.result(timeout=5) is False
+        assert sent.result(PATIENCE_S) is False
     wake_queue.close()

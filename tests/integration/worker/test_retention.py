@@ -24,7 +24,7 @@ from tests.integration.api.requests import events, fetch, frames, stream
 from tests.integration.conftest import NO_REDIS, RunSql, running_app
 from tests.integration.desk import Desk
 from tests.integration.traces import keys_that_mention, rows_that_mention
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 from worker.maintenance.retention import Retention
 
 
@@ -39,7 +39,7 @@ def running_retention(settings: Settings, **pace: float) -> Iterator[None]:
             yield
         finally:
             stopping.set()
-            thread.join(timeout=5)
+            thread.join(PATIENCE_S)
         assert not thread.is_alive()
 
 

@@ -12,6 +12,7 @@ from models.database.refusal import EXIT_REFUSED, UpkeepRefusedError
 from models.settings import Settings
 from models.store.store import Store
 from tests.conftest import ROOT
+from tests.polling import PATIENCE_S
 
 
 @pytest.mark.parametrize("command", ["worker", "maintenance"])
@@ -30,7 +31,7 @@ def test_a_process_that_sees_one_project_at_a_time_ends_and_says_why(
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
 
     assert ended.returncode == EXIT_REFUSED

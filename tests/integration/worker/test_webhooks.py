@@ -18,7 +18,7 @@ from tests.integration.api.requests import cancel, create, parsed
 from tests.integration.conftest import RunSql
 from tests.integration.desk import Desk
 from tests.integration.receiver import ALLOWED, Received, Receiver
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 from worker.maintenance.retention import Retention
 from worker.maintenance.webhook_delivery import Deliverer, retry_delay_s
 
@@ -44,7 +44,7 @@ def deliverer(settings: Settings) -> Iterator[Deliverer]:
         thread.start()
         yield made
         stopping.set()
-        thread.join(timeout=10)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
 
 
@@ -373,7 +373,7 @@ def test_a_receiver_that_hangs_holds_up_no_other_and_no_thread(
 ) -> None:
     release = threading.Event()
     with Receiver() as hanging:
-        hanging.answer = lambda _: 200 if release.wait(30) else 500
+        hanging.answer = lambda _: 200 if release.wait(PATIENCE_S) else 500
         for _ in range(4):
             add_endpoint(http, hanging.url)
         for _ in range(10):
@@ -384,7 +384,7 @@ def test_a_receiver_that_hangs_holds_up_no_other_and_no_thread(
         well = add_endpoint(http, receiver.url)
         end(desk)
 
-        eventually(lambda: deliveries(http, well, "?status=delivered"), within_s=3)
+        eventually(lambda: deliveries(http, well, "?status=delivered"), within_s=30)
         assert sum("asyncio" in thread.name for thread in threading.enumerate()) <= num_threads + 1
         release.set()
 

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from tests.polling import PATIENCE_S
+
 _ORPHAN = """
 import os, threading
 from api import server
@@ -19,4 +21,6 @@ os.write(writing, b"x")
 
 def test_a_process_whose_master_is_gone_ends_whatever_it_still_serves() -> None:
     # Returns when both processes have ended: until then one of them holds the output open.
-    subprocess.run([sys.executable, "-c", _ORPHAN], capture_output=True, check=True, timeout=20)
+    subprocess.run(
+        [sys.executable, "-c", _ORPHAN], capture_output=True, check=True, timeout=PATIENCE_S
+    )

@@ -7,6 +7,7 @@ from threading import Event, Thread
 from api.worker_capabilities import WorkerCapabilities
 from models.engine_capabilities import ALL_CAPABILITIES, EngineCapabilities
 from models.errors import UnavailableError
+from tests.polling import PATIENCE_S
 
 NARROW = EngineCapabilities(reads_images=False, max_context=100)
 
@@ -70,7 +71,7 @@ def test_requests_that_come_before_the_first_answer_wait_for_it() -> None:
     go_on = Event()
 
     def read() -> Published:
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE_S)
         return {"a": NARROW}
 
     known, found = WorkerCapabilities(read, refresh_s=60), []
@@ -79,7 +80,7 @@ def test_requests_that_come_before_the_first_answer_wait_for_it() -> None:
         thread.start()
     go_on.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE_S)
 
     assert found == [NARROW] * 3
 
@@ -91,17 +92,17 @@ def test_nobody_waits_for_a_later_read() -> None:
     def read() -> Published:
         if len(answers) == 1:
             begun.set()
-            assert go_on.wait(10)
+            assert go_on.wait(PATIENCE_S)
         return answers.pop(0)
 
     known = WorkerCapabilities(read, refresh_s=0)
     known.of_model("a")
     reading = Thread(target=known.of_model, args=("a",))
     reading.start()
-    assert begun.wait(10)
+    assert begun.wait(PATIENCE_S)
 
     started_at = time.monotonic()
     assert known.of_model("a") == NARROW
-    assert time.monotonic() - started_at < 5
+    assert time.monotonic() - started_at < PATIENCE_S / 2
     go_on.set()
-    reading.join(10)
+    reading.join(PATIENCE_S)

@@ -9,6 +9,7 @@ from bench.peers.servers.piped import PipedRunner
 from bench.peers.servers.processes import run_child
 from bench.peers.usage import tree_cpu_s, tree_memory_bytes
 from bench.server import BenchError
+from tests.polling import PATIENCE_S
 
 WORK = """
 from bench.peers.inside.pipe import serve
@@ -62,5 +63,5 @@ def test_what_a_peer_started_counts_and_ends_with_it() -> None:
         assert tree_memory_bytes(started.process.pid) > alone
         assert tree_cpu_s(started.process.pid) > 0
 
-    below.wait(10)
+    below.wait(PATIENCE_S)
     assert not below.is_running()

@@ -10,7 +10,7 @@ from models.background_thread import BackgroundThread
 from models.errors import UnavailableError
 from models.outages import LONGEST_DELAY_S, StatementError, retry_delay_s
 from models.vital_thread import EXIT_THREAD_LOST
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 
 
 def test_it_calls_until_it_is_stopped() -> None:
@@ -29,7 +29,7 @@ def test_the_first_call_may_come_at_once() -> None:
     thread = BackgroundThread("it", called.set, interval_s=60, is_immediate=True)
     thread.start()
 
-    assert called.wait(10)
+    assert called.wait(PATIENCE_S)
     thread.stop()
 
 
@@ -80,7 +80,7 @@ threading.Event().wait(60)
 
 def test_an_unexpected_error_ends_the_process_with_an_exit_code() -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", _LOST_THREAD], capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", _LOST_THREAD], capture_output=True, text=True, timeout=PATIENCE_S
     )
 
     assert ended.returncode == EXIT_THREAD_LOST

@@ -21,7 +21,7 @@ from models.settings import Settings
 from models.store.store import Store
 from tests.integration.conftest import NO_DATABASE, running_app
 from tests.integration.keys import bearer, create_key
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 
 ROOT = Path(__file__).parents[4]
 WIDE = "0.0.0.0"
@@ -42,7 +42,7 @@ def status_of(port: int, token: Token | None = None) -> int:
     headers = bearer(token) if token else {}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/models", headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -64,7 +64,7 @@ def api_process(settings: Settings, **more: str) -> Iterator[int]:
     command = [sys.executable, str(ROOT / "antiphon"), "api"]
     with subprocess.Popen(command, env=os.environ | variables, cwd=ROOT) as process:
         try:
-            eventually(lambda: process.poll() is not None or status_of(port), within_s=60)
+            eventually(lambda: process.poll() is not None or status_of(port), within_s=PATIENCE_S)
             assert process.poll() is None, "it did not start"
             yield port
         finally:
@@ -100,7 +100,7 @@ def test_it_does_if_it_is_told_to_and_is_open_until_a_key_exists(
 
         token = create_key(key_store)
 
-        eventually(lambda: status_of(port) == 401, within_s=5)
+        eventually(lambda: status_of(port) == 401, within_s=20)
         assert status_of(port, token) == 200
 
 

@@ -17,7 +17,7 @@ from models.store.store import Store
 from tests.integration.conftest import running_app
 from tests.integration.http_server import serving
 from tests.integration.keys import create_key
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 from tests.security.raw_http import HANDSHAKE, connected, read_head, status_of
 
 ALICE, BOB = "192.0.2.1", "2001:db8::1"
@@ -59,7 +59,7 @@ def get(connection: HTTPConnection, **headers: str) -> int:
 @contextmanager
 def streaming(address: str, client: str) -> Iterator[HTTPResponse]:
     """Create a stream for a client of the proxy; yield the answer, its body yet to be read."""
-    with closing(HTTPConnection(address, timeout=10)) as connection:
+    with closing(HTTPConnection(address, timeout=PATIENCE_S)) as connection:
         headers = {"Content-Type": "application/json", "X-Forwarded-For": client}
         connection.request("POST", "/v1/responses", orjson.dumps(_STREAM), headers)
         yield connection.getresponse()

@@ -16,7 +16,7 @@ from tests.integration.api.requests import DONE, error_of, frames, parsed
 from tests.integration.conftest import MakeWorker, RunSql
 from tests.integration.desk import Desk
 from tests.integration.http_server import serving
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 
 _CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 _ASKED = {"role": "assistant", "content": "a", "tool_calls": [_CALL]}
@@ -133,7 +133,7 @@ def test_and_so_does_one_that_does_not_wait(
 
     with (
         serving(app) as address,
-        contextlib.closing(HTTPConnection(address, timeout=10)) as connection,
+        contextlib.closing(HTTPConnection(address, timeout=PATIENCE_S)) as connection,
     ):
         body = b'{"messages": [{"role": "user", "content": "Hello."}]}'
         connection.request("POST", PATH, body, {"Content-Type": "application/json"})

@@ -17,7 +17,7 @@ from tests.integration.api.limits.conftest import Limit
 from tests.integration.api.requests import create, create_and_wait, error_of, parsed
 from tests.integration.conftest import NO_REDIS, MakeWorker, RunSql, running_app
 from tests.integration.http_server import serving
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 
 _BODY = {"input": "Hello.", "background": True}
 _KEY = f"antiphon:limits:{{{DEFAULT_PROJECT}}}"
@@ -267,7 +267,7 @@ def test_turns_of_a_websocket_are_limited(app: OpenAPI, limit: Limit) -> None:
             socket.send(orjson.dumps(message).decode())
         frame: dict[str, Any] = {}
         while frame.get("type") != "error":
-            frame = orjson.loads(socket.receive(timeout=10))
+            frame = orjson.loads(socket.receive(timeout=PATIENCE_S))
         socket.close()
 
     assert (frame["status"], frame["error"]["code"]) == (429, "rate_limit_exceeded")

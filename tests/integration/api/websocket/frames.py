@@ -6,6 +6,8 @@ from typing import Any
 import orjson
 from simple_websocket import Client
 
+from tests.polling import PATIENCE_S
+
 Connect = Callable[..., Client]
 TERMINAL = ("response.completed", "response.incomplete", "response.failed", "error")
 NOT_FOUND = "previous_response_not_found"
@@ -30,7 +32,7 @@ def send(socket: Client, **body: Any) -> None:
 
 
 def receive(socket: Client) -> dict[str, Any]:
-    frame = socket.receive(timeout=10)
+    frame = socket.receive(timeout=PATIENCE_S)
     assert isinstance(frame, str), "no frame came"
     event: dict[str, Any] = orjson.loads(frame)
     return event

@@ -24,7 +24,7 @@ from tests.integration.api.websocket.frames import (
     send,
 )
 from tests.integration.conftest import MakeWorker
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 
 _EVENT: TypeAdapter[BaseEvent] = TypeAdapter(Event)
 
@@ -251,4 +251,4 @@ def test_an_old_connection_ends_when_its_turns_have_ended(
         assert error["error"]["code"] == "websocket_connection_limit_reached"
     assert "stream_id" not in expired
     with pytest.raises(ConnectionClosed):
-        socket.receive(timeout=10)
+        socket.receive(timeout=PATIENCE_S)

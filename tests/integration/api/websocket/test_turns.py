@@ -28,7 +28,7 @@ from tests.integration.api.websocket.frames import (
 )
 from tests.integration.conftest import MakeWorker, RunSql
 from tests.integration.in_process import InProcessWorker
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 
 
 @pytest.mark.usefixtures("worker")
@@ -258,7 +258,7 @@ def test_a_connection_ends_when_its_time_is_up(connect: Connect) -> None:
 
     assert answer["error"]["code"] == "websocket_connection_limit_reached"
     with pytest.raises(ConnectionClosed):
-        socket.receive(timeout=10)
+        socket.receive(timeout=PATIENCE_S)
 
 
 def test_a_client_that_leaves_cancels_what_it_waited_for(
@@ -310,7 +310,7 @@ def test_connections_take_the_places_of_streams(connect: Connect, app: OpenAPI) 
 
     assert (answer["status"], answer["error"]["code"]) == (503, "server_overloaded")
     with pytest.raises(ConnectionClosed):
-        socket.receive(timeout=10)
+        socket.receive(timeout=PATIENCE_S)
     other = connect()
     socket_open = run_refused_turn(other, temperature=3)
     assert socket_open["param"] == "temperature"

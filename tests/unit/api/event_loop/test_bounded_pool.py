@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from api.event_loop.bounded_pool import MAX_ELSEWHERE, BoundedPool, waiting_elsewhere
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -31,14 +31,14 @@ class Host:
     def ask_and_stay(self) -> str:
         with self._lock:
             self.num_waiting += 1
-        assert self.answer.wait(10)
+        assert self.answer.wait(PATIENCE_S)
         return "answered"
 
 
 def test_results_and_errors_are_those_of_the_call(pool: BoundedPool) -> None:
-    assert pool.submit(int, "7").result(10) == 7
+    assert pool.submit(int, "7").result(PATIENCE_S) == 7
     with pytest.raises(ValueError, match="seven"):
-        pool.submit(int, "seven").result(10)
+        pool.submit(int, "seven").result(PATIENCE_S)
 
 
 def test_calls_wait_for_their_turn(pool: BoundedPool) -> None:
@@ -50,8 +50,8 @@ def test_calls_wait_for_their_turn(pool: BoundedPool) -> None:
     assert not later.done()
     host.answer.set()
 
-    assert later.result(10) == 7
-    assert [one.result(10) for one in staying] == ["answered"] * 2
+    assert later.result(PATIENCE_S) == 7
+    assert [one.result(PATIENCE_S) for one in staying] == ["answered"] * 2
 
 
 def test_calls_that_wait_for_another_host_hold_nobody_up(pool: BoundedPool) -> None:
@@ -59,10 +59,10 @@ def test_calls_that_wait_for_another_host_hold_nobody_up(pool: BoundedPool) -> N
     waiting = [pool.submit(host.ask) for _ in range(MAX_ELSEWHERE)]
     eventually(lambda: host.num_waiting == MAX_ELSEWHERE)
 
-    assert pool.submit(int, "7").result(10) == 7
+    assert pool.submit(int, "7").result(PATIENCE_S) == 7
     host.answer.set()
 
-    assert [one.result(10) for one in waiting] == ["answered"] * MAX_ELSEWHERE
+    assert [one.result(PATIENCE_S) for one in waiting] == ["answered"] * MAX_ELSEWHERE
 
 
 def test_those_that_have_their_answer_count_again(pool: BoundedPool) -> None:
@@ -81,8 +81,8 @@ def test_those_that_have_their_answer_count_again(pool: BoundedPool) -> None:
     assert not last.done()
     other.answer.set()
 
-    assert last.result(10) == 7
-    assert [one.result(10) for one in futures] == ["answered"] * 2
+    assert last.result(PATIENCE_S) == 7
+    assert [one.result(PATIENCE_S) for one in futures] == ["answered"] * 2
 
 
 def test_a_thread_of_no_pool_may_wait_too() -> None:

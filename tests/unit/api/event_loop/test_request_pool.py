@@ -8,7 +8,7 @@ import pytest
 
 from api.event_loop import request_pool
 from api.event_loop.request_pool import LATE_S, MIN_RUNNING, RequestPool
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 
 NUM_THREADS = 10
 
@@ -45,7 +45,7 @@ class Calls:
 
     def run(self, number: int) -> int:
         self.started.append(number)
-        assert self._released.acquire(timeout=30)
+        assert self._released.acquire(timeout=PATIENCE_S)
         return number
 
     def release(self, number: int = 100) -> None:
@@ -73,9 +73,9 @@ def pool(loop: Loop, calls: Calls) -> Iterator[RequestPool]:
 
 
 def test_results_and_errors_are_those_of_the_call(pool: RequestPool) -> None:
-    assert pool.submit(int, "7").result(10) == 7
+    assert pool.submit(int, "7").result(PATIENCE_S) == 7
     with pytest.raises(ValueError, match="seven"):
-        pool.submit(int, "seven").result(10)
+        pool.submit(int, "seven").result(PATIENCE_S)
 
 
 def test_calls_wait_for_others_and_start_in_turn(
@@ -88,7 +88,7 @@ def test_calls_wait_for_others_and_start_in_turn(
     eventually(lambda: len(calls.started) == MIN_RUNNING + 1)
     calls.release()
 
-    assert [future.result(10) for future in futures] == list(range(MIN_RUNNING + 3))
+    assert [future.result(PATIENCE_S) for future in futures] == list(range(MIN_RUNNING + 3))
     assert sorted(calls.started[:MIN_RUNNING]) == list(range(MIN_RUNNING))
     assert calls.started[MIN_RUNNING] == MIN_RUNNING
 
@@ -143,7 +143,7 @@ def test_the_loop_is_left_alone_while_no_call_waits(
     futures = [pool.submit(calls.run, number) for number in range(1, MIN_RUNNING + 1)]
     assert not loop.is_idle
     calls.release()
-    [future.result(10) for future in futures]
+    [future.result(PATIENCE_S) for future in futures]
 
     loop.run_next()
 
@@ -156,7 +156,7 @@ def test_a_cancelled_call_is_not_run(pool: RequestPool, calls: Calls) -> None:
     assert futures[MIN_RUNNING].cancel()
     calls.release()
 
-    assert futures[-1].result(10) == MIN_RUNNING + 1
+    assert futures[-1].result(PATIENCE_S) == MIN_RUNNING + 1
     assert MIN_RUNNING not in calls.started
 
 

@@ -16,7 +16,7 @@ from models.fetching.destinations import Destinations
 from models.fetching.fetcher import Fetcher, FetchLimits
 from models.media.images import MAX_IMAGE_BYTES
 from tests.pictures import file_of, picture
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 from tests.site import Page, Site
 
 HERE = Destinations([ip_network("127.0.0.0/8")])
@@ -76,7 +76,7 @@ def test_all_images_together_have_a_time(loop: EventLoop, site: Site) -> None:
     released = threading.Event()
 
     def hang(handler: BaseHTTPRequestHandler) -> None:
-        released.wait(10)
+        released.wait(PATIENCE_S)
 
     site.pages["/hang"] = hang
     items = items_of(site, "0.png", "hang")
@@ -116,7 +116,7 @@ def test_a_server_that_stops_says_so(site: Site) -> None:
     released = threading.Event()
 
     def hang(handler: BaseHTTPRequestHandler) -> None:
-        released.wait(10)
+        released.wait(PATIENCE_S)
 
     site.pages["/hang"] = hang
     errors: list[Exception] = []
@@ -131,7 +131,7 @@ def test_a_server_that_stops_says_so(site: Site) -> None:
     thread.start()
     eventually(lambda: site.visits)
     loop.stop()
-    thread.join(10)
+    thread.join(PATIENCE_S)
     released.set()
 
     assert len(errors) == 1

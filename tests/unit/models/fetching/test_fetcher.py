@@ -18,6 +18,7 @@ from models.fetching.checked_backend import OutboundError
 from models.fetching.destinations import Destinations, UrlRefusedError
 from models.fetching.fetcher import MAX_REDIRECTS, Fetcher, FetchLimits, TooLargeError
 from models.fetching.resolver import Found, Resolver, UnresolvedError
+from tests.polling import PATIENCE_S
 from tests.site import Page, Site
 
 HERE = Destinations([ip_network("127.0.0.0/8")])
@@ -332,11 +333,11 @@ def test_the_whole_fetch_has_a_time_limit(
             handler.end_headers()
             handler.wfile.write(b"a")
             handler.wfile.flush()
-        released.wait(10)
+        released.wait(PATIENCE_S)
 
     def find(host: str, port: int) -> Found:
         if part == "name":
-            released.wait(10)
+            released.wait(PATIENCE_S)
         return [ip_address("127.0.0.1")]
 
     monkeypatch.setattr(names, "find", find)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from models.fetching.resolver import Resolver, UnresolvedError
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def release(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
     def getaddrinfo(host: str, port: int, **_: object) -> list[Any]:
         if host.startswith("hang"):
-            assert released.wait(10)
+            assert released.wait(PATIENCE_S)
         if host == "none":
             raise socket.gaierror
         return [(0, 0, 0, "", ("192.0.2.1", port))]
@@ -29,8 +29,8 @@ def release(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 @pytest.mark.usefixtures("release")
 def test_it_works() -> None:
-    assert Resolver().submit("a", "host", 443).result(5) == [ip_address("192.0.2.1")]
-    assert isinstance(Resolver().submit("a", "none", 443).result(5), UnresolvedError)
+    assert Resolver().submit("a", "host", 443).result(PATIENCE_S) == [ip_address("192.0.2.1")]
+    assert isinstance(Resolver().submit("a", "none", 443).result(PATIENCE_S), UnresolvedError)
 
 
 def test_look_ups_of_one_name_share_a_thread(release: threading.Event) -> None:
@@ -40,7 +40,7 @@ def test_look_ups_of_one_name_share_a_thread(release: threading.Event) -> None:
 
     release.set()
 
-    assert first.result(5) == [ip_address("192.0.2.1")]
+    assert first.result(PATIENCE_S) == [ip_address("192.0.2.1")]
 
 
 @pytest.mark.usefixtures("release")
@@ -49,17 +49,17 @@ def test_an_owner_whose_look_ups_hang_takes_no_thread_from_others() -> None:
     for number in range(2):
         resolver.submit("a", f"hang-{number}", 443)
 
-    assert isinstance(resolver.submit("a", "host", 443).result(5), UnresolvedError)
-    assert resolver.submit("b", "host", 443).result(5) == [ip_address("192.0.2.1")]
+    assert isinstance(resolver.submit("a", "host", 443).result(PATIENCE_S), UnresolvedError)
+    assert resolver.submit("b", "host", 443).result(PATIENCE_S) == [ip_address("192.0.2.1")]
 
 
 def test_an_owner_whose_look_ups_ended_may_go_on(release: threading.Event) -> None:
     resolver = Resolver(max_per_owner=1)
     hanging = resolver.submit("a", "hang", 443)
     release.set()
-    hanging.result(5)
+    hanging.result(PATIENCE_S)
 
-    eventually(lambda: isinstance(resolver.submit("a", "host", 443).result(5), list))
+    eventually(lambda: isinstance(resolver.submit("a", "host", 443).result(PATIENCE_S), list))
 
 
 @pytest.mark.usefixtures("release")
@@ -68,7 +68,7 @@ def test_all_look_ups_together_are_limited() -> None:
     for owner in "ab":
         resolver.submit(owner, "hang", 443)
 
-    assert isinstance(resolver.submit("c", "host", 443).result(5), UnresolvedError)
+    assert isinstance(resolver.submit("c", "host", 443).result(PATIENCE_S), UnresolvedError)
 
 
 def test_a_waiter_that_gives_up_cancels_no_other(release: threading.Event) -> None:
@@ -78,4 +78,4 @@ def test_a_waiter_that_gives_up_cancels_no_other(release: threading.Event) -> No
     assert not first.cancel()
     release.set()
 
-    assert second.result(5) == [ip_address("192.0.2.1")]
+    assert second.result(PATIENCE_S) == [ip_address("192.0.2.1")]

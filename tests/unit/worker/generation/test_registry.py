@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from models.ids import new_id
+from tests.polling import PATIENCE_S
 from tests.unit.worker.generation.memory_log import MemoryLog, begin, take_over
 from worker.generation.generation import Generation
 from worker.generation.registry import RunningResponses
@@ -96,7 +97,7 @@ def test_waiting_ends_when_the_last_one_leaves(running: RunningResponses) -> Non
 
     for generation in generations:
         running.remove(generation)
-    waiter.join(30)
+    waiter.join(PATIENCE_S)
 
     assert results == [True]
 

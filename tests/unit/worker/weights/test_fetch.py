@@ -8,6 +8,7 @@ import pytest
 
 from models.profile.weights import Weights, locate_weights
 from models.settings import Settings
+from tests.polling import PATIENCE_S
 from tests.tiny_model import save_tiny_model
 from worker.engine.transformers.openvino.forward import GraphError
 from worker.weights import fetch
@@ -49,7 +50,7 @@ def test_of_two_that_prepare_at_a_time_one_converts_and_the_other_waits(
     second_is_started = threading.Event()
 
     def convert(settings: Settings, weights: Weights, folder: Path, step: Step) -> None:
-        second_is_started.wait(5)
+        second_is_started.wait(PATIENCE_S)
         calls.append(settings.model)
         folder.mkdir()
         (folder / "config.json").write_text("{}")
@@ -62,7 +63,7 @@ def test_of_two_that_prepare_at_a_time_one_converts_and_the_other_waits(
         thread.start()
     second_is_started.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE_S)
 
     assert len(calls) == 1
     assert weights.is_ready

@@ -9,7 +9,7 @@ import pytest
 from models.errors import DatabaseBusyError, UnavailableError
 from models.outages import StatementError
 from models.store.creation.shared_statements import MAX_BYTES, MAX_ROWS, SharedStatements
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 
 _LONG_S = 60.0
 
@@ -25,7 +25,7 @@ class Gate:
 
     def write(self, _project_id: str, rows: Sequence[bytes]) -> None:
         self.statements.append(list(rows))
-        assert self.may_end.acquire(timeout=30)
+        assert self.may_end.acquire(timeout=PATIENCE_S)
         if self.errors:
             raise self.errors.pop(0)
         if self.poison in rows:
@@ -106,7 +106,7 @@ def test_rows_that_come_meanwhile_share_a_statement(writers: Writers, gate: Gate
     gate.let_all_end()
 
     for future in (first, *others):
-        future.result(30)
+        future.result(PATIENCE_S)
     assert gate.statements == [[b"a"], [b"b", b"c", b"d"]]
 
 
@@ -116,8 +116,8 @@ def test_the_rows_of_two_queues_are_written_apart(writers: Writers, gate: Gate) 
 
     gate.let_all_end()
 
-    first.result(30)
-    other.result(30)
+    first.result(PATIENCE_S)
+    other.result(PATIENCE_S)
     assert gate.statements == [[b"a"], [b"b"]]
 
 
@@ -129,7 +129,7 @@ def test_no_statement_has_more_rows_than_the_limit(writers: Writers, gate: Gate)
     gate.let_all_end()
 
     for future in futures:
-        future.result(30)
+        future.result(PATIENCE_S)
     assert gate.statements[1:] == [rows[:MAX_ROWS], rows[MAX_ROWS:]]
 
 
@@ -141,7 +141,7 @@ def test_no_statement_has_more_bytes_than_the_limit(writers: Writers, gate: Gate
     gate.let_all_end()
 
     for future in futures:
-        future.result(30)
+        future.result(PATIENCE_S)
     assert gate.statements[1:] == [[half, half], [b"c"], [longest]]
 
 
@@ -151,10 +151,10 @@ def test_a_rejected_row_fails_alone(writers: Writers, gate: Gate) -> None:
 
     gate.let_all_end()
 
-    before.result(30)
-    after.result(30)
+    before.result(PATIENCE_S)
+    after.result(PATIENCE_S)
     with pytest.raises(StatementError):
-        poison.result(30)
+        poison.result(PATIENCE_S)
     assert sorted(gate.statements[2:]) == [[b"b"], [b"c"], [b"poison"]]
 
 
@@ -166,9 +166,9 @@ def test_a_rejected_row_whose_thread_writes_for_others_fails_alone(
 
     gate.let_all_end()
 
-    other.result(30)
+    other.result(PATIENCE_S)
     with pytest.raises(StatementError):
-        poison.result(30)
+        poison.result(PATIENCE_S)
 
 
 @pytest.mark.parametrize("error", [UnavailableError("It is out of reach."), DatabaseBusyError()])
@@ -178,7 +178,7 @@ def test_an_outage_is_told_to_all_whose_row_was_in_the_statement(
     first = writers.write_first(b"a")
     second = writers.write_waiting(b"b", b"c")
     gate.may_end.release()
-    first.result(30)
+    first.result(PATIENCE_S)
     eventually(lambda: len(gate.statements) == 2)
     later = writers.write_waiting(b"d")
 
@@ -189,7 +189,7 @@ def test_an_outage_is_told_to_all_whose_row_was_in_the_statement(
     assert [type(each) for each in found] == [type(error)] * 2
     assert [str(each) for each in found] == [str(error)] * 2
     assert found[0] is not found[1]
-    later[0].result(30)
+    later[0].result(PATIENCE_S)
     assert gate.statements == [[b"a"], [b"b", b"c"], [b"d"]]
 
 
@@ -199,7 +199,7 @@ def test_a_failure_of_another_kind_leaves_open_what_was_written(
     first = writers.write_first(b"a")
     mine, other = writers.write_waiting(b"b", b"c")
     gate.may_end.release()
-    first.result(30)
+    first.result(PATIENCE_S)
     eventually(lambda: len(gate.statements) == 2)
 
     gate.errors.append(MemoryError())
@@ -222,7 +222,7 @@ def test_those_of_a_rejected_statement_do_not_wait_for_one_another(
     eventually(lambda: len(gate.statements) == 5)  # all three at once, and none has ended
 
     gate.let_all_end()
-    first.result(30)
+    first.result(PATIENCE_S)
     assert [type(future.exception(30)) for future in waiting] == [
         type(None),
         StatementError,
@@ -239,8 +239,8 @@ def test_a_row_waits_no_longer_than_its_patience_for_a_statement_that_hangs(gate
         assert not hanging.done()
     finally:
         writers.close()
-    impatient.result(30)
-    hanging.result(30)
+    impatient.result(PATIENCE_S)
+    hanging.result(PATIENCE_S)
     assert gate.statements == [[b"a"], [b"b"]]
     assert shared._queues == {}
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 from tests.unit.worker.engine.conftest import TOKEN_BYTES, EngineFactory, Oracle
 from tests.unit.worker.engine.harness import Harness, greedy, sampled
 from worker.engine.interface import (
@@ -94,7 +94,7 @@ def test_a_step_that_hangs_is_seen(
 
     def hang_later() -> Any:
         if len(harness.tokens("it")) > 8:
-            go_on.wait(60)
+            go_on.wait(PATIENCE_S)
         return step()
 
     monkeypatch.setattr(engine._engine, "step", hang_later)

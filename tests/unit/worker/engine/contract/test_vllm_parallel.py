@@ -97,7 +97,7 @@ def test_the_death_of_one_loses_the_engine_and_ends_no_sequence(
     assert rank.pid is not None
     os.kill(rank.pid, signal.SIGKILL)
 
-    eventually(lambda: harness.engine.is_lost, within_s=30)
+    eventually(lambda: harness.engine.is_lost)
     assert harness.reason("it") is None
 
 

@@ -16,7 +16,7 @@ from threading import Thread
 
 import pytest
 
-from tests.polling import eventually
+from tests.polling import PATIENCE_S, eventually
 from worker.engine.vllm import ipc_names
 from worker.engine.vllm.ipc_names import claim_names, remove_left
 
@@ -73,7 +73,7 @@ class Process:
 
     def end(self) -> None:
         """Let it end by itself."""
-        self._process.communicate(timeout=30)
+        self._process.communicate(timeout=PATIENCE_S)
         assert self._process.returncode == 0
 
     def close(self) -> None:
@@ -255,7 +255,7 @@ def test_who_waits_for_a_folder_that_is_removed_learns_of_it(tmp_path: Path) -> 
     eventually(lambda: _num_open(folder) == 2)
     folder.rmdir()
     os.close(remover)
-    waiting.join(30)
+    waiting.join(PATIENCE_S)
 
     assert len(errors) == 1
 
