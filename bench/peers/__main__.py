@@ -1,8 +1,9 @@
 """Benchmark of ours and its peers: `python -m bench.peers`, after `make peers-install`.
 
-Runs one at a time, on the same weights, prompts and cores. Prompts differ from their first words
-on, and from round to round, so that no prefix cache helps. Other load on the machine affects all
-alike only on average, so medians of rounds are compared, with their spread.
+Runs one at a time, on the same weights, prompts and cores; with `--in-turn` all are up, and have
+their rounds in turn, which takes the memory of all. Prompts differ from their first words on, and
+from round to round, so that no prefix cache helps. Other load on the machine affects all alike only
+on average, so medians of rounds are compared, with their spread.
 """
 
 import itertools
@@ -51,6 +52,9 @@ def main(  # noqa: PLR0913 - the options of a command line
     half_by_schema: Annotated[
         bool, typer.Option(help="Again with half of the streams held to a JSON schema.")
     ] = False,
+    in_turn: Annotated[
+        bool, typer.Option(help="Start all, and have their rounds in turn.")
+    ] = False,
     only: Annotated[str, typer.Option(help=f"Names with a comma between: {_NAMES}.")] = "",
     threads: Annotated[int, typer.Option(min=1, help="Of each.")] = os.cpu_count() or 1,
     isa: Annotated[Isa, typer.Option(help="Hold those to AVX2 that can be held.")] = Isa.NATIVE,
@@ -80,7 +84,9 @@ def main(  # noqa: PLR0913 - the options of a command line
             max_streams=max(streams),
             max_tokens=-(-(_PROMPT_TOKENS + num_tokens) // 256) * 256,
         )
-        found += _measure(peers, setup, plan)
+        able = [peer for peer in peers if one_precision in peer.formats]
+        for group in [able] if in_turn else [[peer] for peer in able]:
+            found += _measure(group, setup, plan)
     title = f"Peers: {folder.name}, {num_tokens} tokens a request, {threads} threads, {isa}"
     circumstances = circumstances.with_lines(
         *_versions(peers), *(_avx2_notes(peers) if isa is Isa.AVX2 else ())
@@ -97,14 +103,12 @@ def _select(only: str) -> Sequence[Peer]:
     return [peer for peer in PEERS if not names or peer.name in names]
 
 
-def _measure(peers: Sequence[Peer], setup: Setup, plan: Plan) -> Iterator[PeerResult]:
-    for peer in peers:
-        if setup.precision in peer.formats:
-            typer.echo(f"{peer.name}, {setup.precision}", err=True)
-            found = measure(peer, setup, plan)
-            for row in table([found]).rows:
-                typer.echo("  ".join(row), err=True)
-            yield found
+def _measure(peers: Sequence[Peer], setup: Setup, plan: Plan) -> list[PeerResult]:
+    typer.echo(f"{', '.join(peer.name for peer in peers)}, {setup.precision}", err=True)
+    found = measure(peers, setup, plan)
+    for row in table(found).rows:
+        typer.echo("  ".join(row), err=True)
+    return found
 
 
 def _versions(peers: Sequence[Peer]) -> Iterator[str]:

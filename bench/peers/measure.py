@@ -2,9 +2,11 @@
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from textwrap import shorten
+from typing import Any
 
 import orjson
 import psutil
@@ -58,21 +60,61 @@ class PeerResult:
     """Reason why there are no rounds; empty if there are."""
 
 
-def measure(peer: Peer, setup: Setup, plan: Plan) -> PeerResult:
-    """Start a peer, warm it up and measure it; a failure becomes the reason in the result."""
+def measure(peers: Sequence[Peer], setup: Setup, plan: Plan) -> list[PeerResult]:
+    """Start peers and warm them up, then measure them in turn, round by round.
+
+    So a load on the machine that passes strikes all of them. A failure of one becomes the reason in
+    its result.
+    """
+    sides = [_Side(peer) for peer in peers]
     try:
-        with peer.start(setup) as runner:
-            for load in plan.loads:
-                prompts = story_prompts(plan.seeds, load.num_streams)
-                runner.run(prompts, _WARM_UP_TOKENS, load.num_constrained)
-            found = [
-                {load: _round(runner, load, plan) for load in plan.loads}
-                for _ in range(plan.rounds)
-            ]
-    except _FAILURES as error:
-        return PeerResult(peer=peer, precision=setup.precision, failure=_reason(error))
-    rounds = {load: [bursts[load] for bursts in found] for load in plan.loads}
-    return PeerResult(peer=peer, precision=setup.precision, rounds=rounds)
+        for side in sides:
+            side.attempt(side.start, setup, plan)
+        for _ in range(plan.rounds):
+            for side in sides:
+                side.attempt(side.add_round, plan)
+    finally:
+        for side in sides:
+            side.attempt(side.stop)
+    return [side.result(setup, plan) for side in sides]
+
+
+class _Side:
+    """Peer while it is measured."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self._stack = ExitStack()
+        self._rounds: list[Mapping[Load, Round]] = []
+        self._failure = ""
+
+    def attempt(self, step: Callable[..., None], *arguments: Any) -> None:
+        """Do something, unless it has failed before."""
+        if self._failure:
+            return
+        try:
+            step(*arguments)
+        except _FAILURES as error:
+            self._failure = _reason(error)
+            self.stop()
+
+    def start(self, setup: Setup, plan: Plan) -> None:
+        self._runner = self._stack.enter_context(self._peer.start(setup))
+        for load in plan.loads:
+            prompts = story_prompts(plan.seeds, load.num_streams)
+            self._runner.run(prompts, _WARM_UP_TOKENS, load.num_constrained)
+
+    def add_round(self, plan: Plan) -> None:
+        self._rounds.append({load: _round(self._runner, load, plan) for load in plan.loads})
+
+    def stop(self) -> None:
+        self._stack.close()
+
+    def result(self, setup: Setup, plan: Plan) -> PeerResult:
+        if self._failure:
+            return PeerResult(peer=self._peer, precision=setup.precision, failure=self._failure)
+        rounds = {load: [bursts[load] for bursts in self._rounds] for load in plan.loads}
+        return PeerResult(peer=self._peer, precision=setup.precision, rounds=rounds)
 
 
 def _round(runner: Runner, load: Load, plan: Plan) -> Round:

@@ -1,8 +1,10 @@
 """Ratios between our engine and peers, and the table that reports them."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,13 @@ from bench.server import BenchError
 class Runner:
     """Runner in the test's own process, whose bursts have `num_more` tokens more than requested."""
 
-    def __init__(self, num_more: int) -> None:
+    def __init__(self, num_more: int, on_burst: Callable[[], None]) -> None:
         self.num_more = num_more
+        self.on_burst = on_burst
         self.pid = os.getpid()
 
     def run(self, prompts: Sequence[str], num_tokens: int, num_constrained: int = 0) -> Burst:
+        self.on_burst()
         sum(range(10**6))
         num_tokens = len(prompts) * num_tokens + self.num_more
         return Burst(seconds=2.0, num_tokens=num_tokens, first_token_s=[0.5] * len(prompts))
@@ -38,6 +42,8 @@ class Peer:
         self.formats = {precision: precision.value for precision in Precision}
         self.failure = failure
         self.num_more = num_more
+        self.is_up = False
+        self.on_burst: Callable[[], None] = lambda: None
 
     def version(self) -> str:
         return "1"
@@ -46,7 +52,11 @@ class Peer:
     def start(self, setup: Setup) -> Iterator[Runner]:
         if self.failure:
             raise BenchError(self.failure)
-        yield Runner(self.num_more)
+        self.is_up = True
+        try:
+            yield Runner(self.num_more, self.on_burst)
+        finally:
+            self.is_up = False
 
 
 SETUP = Setup(
@@ -75,13 +85,28 @@ def result_of(peer: str, precision: Precision, *speeds: float, load: Load = EIGH
 
 
 def test_every_number_of_streams_is_measured_in_every_round() -> None:
-    measured = measure(Peer(), SETUP, plan())
+    [measured] = measure([Peer()], SETUP, plan())
 
     num_rounds = {load: len(rounds) for load, rounds in measured.rounds.items()}
     assert num_rounds == {Load(1): 2, EIGHT: 2}
     assert [each.tokens_per_s for each in measured.rounds[EIGHT]] == [40.0, 40.0]
     assert measured.rounds[Load(1)][0].first_token_s == 0.5
     assert measured.rounds[Load(1)][0].memory_bytes > 2**20
+
+
+def test_several_have_their_rounds_in_turn_and_one_that_fails_stops_no_other() -> None:
+    peers = [Peer("one"), Peer("failing", num_more=1), Peer("other")]
+    bursts: list[str] = []
+    for peer in peers:
+        peer.on_burst = partial(bursts.append, peer.name)
+
+    results = measure(peers, SETUP, Plan(loads=[EIGHT], rounds=2, num_tokens=10, seeds=count()))
+
+    warm_ups = ["one", "failing", "other"]
+    assert bursts == [*warm_ups, "one", "failing", "other", "one", "other"]
+    assert [result.failure for result in results] == ["", "81 tokens came, not 80", ""]
+    assert [len(result.rounds.get(EIGHT, [])) for result in results] == [2, 0, 2]
+    assert not any(peer.is_up for peer in peers)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +117,7 @@ def test_every_number_of_streams_is_measured_in_every_round() -> None:
     ],
 )
 def test_a_peer_that_fails_is_a_row_with_the_reason(peer: Peer, reason: str) -> None:
-    measured = measure(peer, SETUP, plan())
+    [measured] = measure([peer], SETUP, plan())
 
     [row] = table([measured]).rows
     assert row[:4] == ("ours", "int4", "-", reason)
