@@ -3,15 +3,18 @@
 Arguments: the folders of a small and a large network, the forward pass, and the type. Prints by how
 many bytes the process grows with each of the two, and the bytes of their caches. Counted is memory
 in use: pages of files that a load has read, and nothing needs any more, are left out, as the
-operating system takes them back at any time, and so is freed memory, which is reused.
+operating system takes them back at any time, and so is freed memory, which is reused. Both folders
+lie in one.
 """
 
 import ctypes
 import gc
 import json
+import os
 import sys
 from multiprocessing import get_context
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import torch
@@ -37,15 +40,20 @@ _NUM_PROMPT = 128
 def main(small: Path, large: Path, forward: Any, dtype: Any) -> None:
     """Load both networks, one after the other, and print what they take."""
     # All stay, as one could reuse what another leaves. What libraries allocate once goes to a first
-    # one that is not measured.
-    loaded = [_load(_config(small, forward, dtype))]
+    # one that is not measured; it has files of its own, as mappings of the same ones share pages.
+    loaded = [_load(_config(_copy_of(small, forward, dtype), forward, dtype))]
     figures = []
     for folder in (small, large):
         config = _config(folder, forward, dtype)
-        before = _bytes_in_use()
+        before = _bytes_in_use(small.parent)
         loaded.append(_load(config))
-        figures += [_bytes_in_use() - before, config.kv_cache_bytes]
+        figures += [_bytes_in_use(small.parent) - before, config.kv_cache_bytes]
     print(*figures)
+
+
+def _copy_of(folder: Path, forward: Any, dtype: Any) -> Path:
+    _convert_apart(_config(folder, forward, dtype))
+    return Path(copytree(folder, folder.with_name("first"), dirs_exist_ok=True))
 
 
 def convert(folder: Path, dtype: str) -> None:
@@ -66,12 +74,8 @@ def _config(folder: Path, forward: Any, dtype: Any) -> EngineConfig:
 
 def _load(config: EngineConfig) -> Forward:
     """Load a network, and compute a prompt."""
-    if config.forward == "openvino" and not is_converted(config):
-        # Apart, so that this process does not grow by it.
-        process = get_context("spawn").Process(target=convert, args=(config.folder, config.dtype))
-        process.start()
-        process.join()
-        assert process.exitcode == 0, config
+    _convert_apart(config)
+    os.sync()  # Pages that are not written yet cannot be given up.
     forward = load_forward(config)
     gc.collect()
     _page_out(config.folder)
@@ -85,6 +89,15 @@ def _load(config: EngineConfig) -> Forward:
     return forward
 
 
+def _convert_apart(config: EngineConfig) -> None:
+    """Convert a network for OpenVINO, if needed, without growth of this process."""
+    if config.forward == "openvino" and not is_converted(config):
+        process = get_context("spawn").Process(target=convert, args=(config.folder, config.dtype))
+        process.start()
+        process.join()
+        assert process.exitcode == 0, config
+
+
 def _page_out(folder: Path) -> None:
     """Give up the pages of mapped files in a folder; those in use are read again."""
     madvise = ctypes.CDLL(None, use_errno=True).madvise
@@ -96,11 +109,21 @@ def _page_out(folder: Path) -> None:
             raise OSError(ctypes.get_errno(), "madvise")
 
 
-def _bytes_in_use() -> int:
-    """Return the bytes of memory that are this process's own, or of mapped files, without freed."""
+def _bytes_in_use(folder: Path) -> int:
+    """Return the bytes of memory that are this process's own, or of files in a folder, mapped.
+
+    Without freed memory, and without libraries, whose pages the operating system takes back while
+    they are not used.
+    """
     ctypes.CDLL(None).malloc_trim(0)
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("RssA", "RssF")))
+    num_kib, is_in_folder = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        name, *rest = line.split()
+        if not name.endswith(":"):
+            is_in_folder = str(folder) in line
+        elif name == ("Rss:" if is_in_folder else "Anonymous:"):
+            num_kib += int(rest[0])
+    return 1024 * num_kib
 
 
 def _cache_bytes(folder: Path) -> int:

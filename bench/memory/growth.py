@@ -1,5 +1,6 @@
 """Memory that the layers of a network take in a process, beside the estimate of it."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from worker.engine.transformers.model.quantized.footprint import footprint
 
 MAX_ERROR = 0.1
 """Largest difference of what is measured from what is expected, as a fraction of the latter."""
-
-
+_ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
+"""Of others, glibc's `malloc_trim` leaves the free memory at the end: up to 64 MiB each."""
 NUM_SMALL = 2
 """Layers of a small network: OpenVINO has buffers of activations for two, which all share."""
 
@@ -57,7 +58,9 @@ def measure(small: Path, large: Path, forward: str, dtype: Any) -> Growth:
     Raises `RuntimeError` if one is not loaded.
     """
     command = [sys.executable, "-m", "bench.memory.child", small, large, forward, dtype]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env=os.environ | _ONE_ARENA
+    )
     if done.returncode:
         raise RuntimeError(f"a network is not loaded in {forward}: {done.stderr[-1000:]}")
     small_bytes, small_cache, large_bytes, large_cache = map(int, done.stdout.split())
