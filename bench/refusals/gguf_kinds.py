@@ -79,6 +79,10 @@ def _without_layer(number: int) -> Change:
     return change
 
 
+def _without_part(name: str) -> Change:
+    return _tensors(**{f"blk__{number}__{name}": None for number in range(_NUM_LAYERS)})
+
+
 def _kind(change: Change, problem: str) -> Kind:
     return Kind(lambda folder: write_whole(folder, change), problem, _NAME)
 
@@ -152,6 +156,9 @@ GGUF_KINDS: dict[str, Kind] = {
         ),
         "a tensor of the last layer gone": _kind(
             _tensors(**{f"blk__{_LAST}__attn_norm": None}), f"it lacks 1 tensor (blk.{_LAST}.attn_n"
+        ),
+        "a tensor of every layer gone": _kind(
+            _without_part("ffn_up"), "each layer lacks 1 tensor (ffn_up.weight)"
         ),
         "the last layer gone": _kind(
             _without_layer(_LAST), f"it lacks 9 tensors (blk.{_LAST}.attn_k.weight"

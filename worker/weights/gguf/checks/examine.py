@@ -10,6 +10,7 @@ from worker.engine.interface import BadCheckpointError
 from worker.weights.gguf.architectures import Architecture, find_architecture
 from worker.weights.gguf.checks.entries import check_entries
 from worker.weights.gguf.checks.layers import check_layers, split_layers
+from worker.weights.gguf.checks.parts import check_parts
 from worker.weights.gguf.checks.shapes import check_shapes
 from worker.weights.gguf.checks.vocabulary import check_vocabulary
 from worker.weights.gguf.fields import Fields, check_understood, size_fields
@@ -32,8 +33,8 @@ class Examined:
 def examine_gguf(path: Path) -> Examined:
     """Read the header of a file and check all of it; raise `BadCheckpointError`.
 
-    Left to the conversion is what only the network shows: tensors that no layer has, and axes whose
-    lengths are not in the metadata.
+    Left to the conversion is what only the network shows: optional tensors that no layer has, and
+    axes whose lengths are not in the metadata.
     """
     file = read_gguf(path)
     architecture = find_architecture(file)
@@ -43,6 +44,7 @@ def examine_gguf(path: Path) -> Examined:
     fields = _make_fields(file, architecture)
     layers = split_layers(file, fields, architecture.left_out(file))
     check_layers(file, fields, layers)
+    check_parts(file, fields, layers)
     check_shapes(file, fields, layers)
     check_vocabulary(file)
     return Examined(file, architecture, fields)

@@ -78,10 +78,10 @@ def split_layers(file: GgufFile, fields: Fields, left_out: re.Pattern[str]) -> L
 def check_layers(file: GgufFile, fields: Fields, layers: Layers) -> None:
     """Raise `BadCheckpointError` if the file lacks a tensor, or has one without a place.
 
-    A tensor that no layer of a kind has is left to the comparison with the network.
+    Not told are tensors that no layer of a kind has.
     """
     table = gguf.MODEL_TENSORS[architecture_of(file)]
-    known = {_stem(tensor) for tensor in table}
+    known = {stem_of(tensor) for tensor in table}
     lacking = [name for name in _outside(table, fields, layers) if name not in file.tensors]
     foreign = list(layers.beyond)
     for name in {name for member in layers.members.values() for name in member}:
@@ -106,7 +106,8 @@ def architecture_of(file: GgufFile) -> gguf.MODEL_ARCH:
     return next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == file.architecture)
 
 
-def _stem(tensor: gguf.MODEL_TENSOR) -> str:
+def stem_of(tensor: gguf.MODEL_TENSOR) -> str:
+    """Return the name of a tensor, without its layer and without its last part."""
     return gguf.TENSOR_NAMES[tensor].removeprefix("blk.{bid}.")
 
 
@@ -125,7 +126,7 @@ def _outside(table: Iterable[gguf.MODEL_TENSOR], fields: Fields, layers: Layers)
     for tensor in table:
         is_needed = tensor not in _OPTIONAL and (has_inputs or tensor not in _OF_EACH_LAYER)
         if is_needed and not gguf.TENSOR_NAMES[tensor].startswith("blk."):
-            yield f"{_stem(tensor)}.weight"
+            yield f"{stem_of(tensor)}.weight"
     if any("attn_norm.bias" in member for member in layers.members.values()):
         yield "output_norm.bias"
 
@@ -150,7 +151,7 @@ def alike(layers: Layers, name: str, *, in_shape: bool = False) -> Iterable[list
 def _lacking_alone(layers: Layers, known: Collection[str]) -> Iterator[str]:
     """Yield what the only layer without experts lacks of a feed-forward part that it has begun."""
     numbers = [number for number, kind in layers.kinds.items() if not kind.has_experts]
-    dense = [f"{_stem(tensor)}.weight" for tensor in _DENSE if _stem(tensor) in known]
+    dense = [f"{stem_of(tensor)}.weight" for tensor in _DENSE if stem_of(tensor) in known]
     if len(numbers) == 1 and any(name in layers.members[numbers[0]] for name in dense):
         missing = (name for name in dense if name not in layers.members[numbers[0]])
         yield from (f"blk.{numbers[0]}.{name}" for name in missing)

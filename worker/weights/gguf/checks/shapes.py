@@ -23,7 +23,11 @@ _FROM_HIDDEN = frozenset(
 _TO_HIDDEN = frozenset(
     {"attn_output", "ffn_down", "ffn_down_shexp", "ssm_out", "shortconv.out_proj", "proj"}
 )
+_BETWEEN_STREAMS = frozenset({"altup_proj", "altup_unembd_proj"})
+_OF_INPUTS = frozenset({"per_layer_model_proj", "per_layer_token_embd"})
+"""Embeddings of each layer, those of all in one tensor."""
 _EXPERTS_FROM_HIDDEN = frozenset({"ffn_gate_exps", "ffn_up_exps", "ffn_gate_up_exps"})
+_EMBEDDINGS = "token_embd.weight"
 _OTHER_HEADS = frozenset({"deepseek2", "gemma4", "qwen35", "qwen35moe"})
 """Architectures whose heads have more than one size, or more numbers than those of the keys."""
 
@@ -33,7 +37,8 @@ def check_shapes(file: GgufFile, fields: Fields, layers: Layers) -> None:
 
     Axes that only the network shows are left to the comparison with it.
     """
-    for name, tensor in file.tensors.items():
+    # The embeddings first, of which the others take the vocabulary.
+    for name, tensor in sorted(file.tensors.items(), key=lambda item: item[0] != _EMBEDDINGS):
         if not name.startswith("blk."):
             _check(name, tensor.shape, _expected(file, fields, name))
     for number, layer in layers.members.items():
@@ -53,11 +58,16 @@ def _expected(file: GgufFile, fields: Fields, name: str) -> Sequence[int]:
         return ()
     if stem in _OF_HIDDEN:
         return (hidden,)
+    if stem in _BETWEEN_STREAMS:
+        return (fields["altup_num_inputs"] - 1, hidden, hidden)
     if stem in _FROM_HIDDEN:
         rows = {"output": vocabulary, "ffn_gate_inp": file.get("expert_count")}
         return (rows.get(stem) or _ANY, hidden)
     if stem in _TO_HIDDEN:
         return (hidden, _ANY)
+    inputs = fields["num_hidden_layers"] * fields.get("hidden_size_per_layer_input", 0)
+    if inputs and stem in _OF_INPUTS:
+        return (inputs, hidden) if stem == "per_layer_model_proj" else (_ANY, inputs)
     experts = file.get("expert_count") or _ANY
     if stem in _EXPERTS_FROM_HIDDEN:
         return (experts, _ANY, hidden)
