@@ -16,7 +16,7 @@ from tests.acceptance.server import AntiphonServer
 from tests.polling import eventually
 from tests.regressions.server_requests import case, completed, post, schema_format
 from tests.security.test_grammar_processes import name_of, patterns
-from tests.security.test_long_text import LivenessProbe
+from tests.security.test_long_text import ALIVE_WITHIN_S, LivenessProbe
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 MAX_GROWTH_BYTES = 200 << 20
@@ -147,10 +147,17 @@ def family(server: AntiphonServer) -> Iterator[Family]:
     eventually(lambda: not made.compilers())
 
 
-def test_the_case_is_refused_at_once(server: AntiphonServer, family: Family) -> None:
+def judgement(
+    server: AntiphonServer, body: dict[str, Any]
+) -> tuple[int, dict[str, Any], float] | None:
+    """Return the status code, the answer and its seconds; None if the machine was too busy."""
     started = time.monotonic()
-    code, answer = post(server, case("schema_intersections"))
-    seconds = time.monotonic() - started
+    code, answer = post(server, body)
+    return None if code == 503 else (code, answer, time.monotonic() - started)
+
+
+def test_the_case_is_refused_at_once(server: AntiphonServer, family: Family) -> None:
+    code, answer, seconds = eventually(lambda: judgement(server, case("schema_intersections")))
 
     assert (code, answer["error"]["code"]) == (400, "invalid_json_schema")
     assert answer["error"]["param"] == "text.format.schema"
@@ -162,9 +169,9 @@ def test_the_case_is_refused_at_once(server: AntiphonServer, family: Family) -> 
 def test_what_explodes_is_refused_and_names_its_field(
     server: AntiphonServer, family: Family, name: str
 ) -> None:
-    started = time.monotonic()
-    code, answer = post(server, {"input": "x", **ATTACKS[name]})
-    seconds = time.monotonic() - started
+    body = {"input": "x", **ATTACKS[name]}
+
+    code, answer, seconds = eventually(lambda: judgement(server, body))
 
     error = answer["error"]
     assert (code, error["type"]) == (400, "invalid_request_error")
@@ -190,7 +197,7 @@ def test_neighbours_are_served_while_many_explode(server: AntiphonServer, family
             completed(server, {"input": "Hi", "max_output_tokens": 40, **schema_format(schema)})
         codes = {attack.result()[0] for attack in attacks}
 
-    assert probe.longest_s < 1.5
+    assert probe.longest_s < ALIVE_WITHIN_S
     assert codes <= {400, 503}
     eventually(lambda: not family.compilers())
     assert family.memory() - memory < MAX_GROWTH_BYTES
