@@ -130,6 +130,9 @@ class VllmEngine(EngineLoop):
         try:
             self._engine.add_request(sequence.id, to_prompt(sequence), to_params(sequence))
         except Exception as error:
+            if self._has_failed():
+                self._lose()
+                return []
             logger.exception("request refused by vLLM")
             return [self._fail(sequence, f"{type(error).__name__}: {error}")]
         self._sequences[sequence.id] = sequence
@@ -206,6 +209,13 @@ class VllmEngine(EngineLoop):
         """Note the death of a process that computes a part of the model, also between steps."""
         logger.error("a process of vLLM has died")
         self._is_lost = True
+
+    def _has_failed(self) -> bool:
+        """Return True once a process has died, which vLLM tells seconds later, after its clean-up.
+
+        What it runs in this process alone cannot fail so.
+        """
+        return bool(getattr(self._engine.model_executor, "is_failed", False))
 
     def _is_device_lost(self, error: Exception) -> bool:
         """Return True: vLLM's scheduler cannot go on after a step that has failed.

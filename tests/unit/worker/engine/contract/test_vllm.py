@@ -128,6 +128,22 @@ def test_the_death_of_one_of_its_processes_loses_the_engine(harness: Harness) ->
     assert engine.is_lost
 
 
+def test_a_request_after_such_a_death_loses_the_engine_and_does_not_fail(
+    harness: Harness, prompts: Prompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("Executor failed.")
+
+    engine: Any = harness.engine
+    monkeypatch.setattr(engine._engine, "add_request", fail)
+    monkeypatch.setattr(engine._engine.model_executor, "is_failed", True, raising=False)
+
+    engine.submit(greedy("it", prompts[0]))
+
+    eventually(lambda: engine.is_lost)
+    assert harness.reason("it") is None
+
+
 def test_sequences_that_vllm_puts_off_get_what_they_get_alone(
     make_engine: EngineFactory, prompts: Prompts
 ) -> None:

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from llguidance import grammar_from
 from tests.polling import eventually
 from tests.unit.worker.engine.conftest import EngineFactory
 from tests.unit.worker.engine.harness import Harness, greedy, sampled
-from worker.engine.interface import FinishReason, GenerationRequest
+from worker.engine.interface import EngineStoppedError, FinishReason, GenerationRequest
 
 pytestmark = [
     pytest.mark.nightly,
@@ -99,6 +100,26 @@ def test_the_death_of_one_loses_the_engine_and_ends_no_sequence(
 
     eventually(lambda: harness.engine.is_lost)
     assert harness.reason("it") is None
+
+
+def test_no_request_fails_while_vllm_notes_the_death_of_one(
+    make_engine: EngineFactory, prompts: Prompts
+) -> None:
+    harness: Harness = make_engine(vllm_args=TWO)
+    names: list[str] = []
+    rank = multiprocessing.active_children()[0]
+    assert rank.pid is not None
+    os.kill(rank.pid, signal.SIGKILL)
+
+    def is_lost_after_one_more() -> bool:
+        with suppress(EngineStoppedError):
+            harness.engine.submit(greedy(f"it {len(names)}", prompts[0], 40))
+            names.append(f"it {len(names)}")
+        return harness.engine.is_lost
+
+    eventually(is_lost_after_one_more)
+    assert names
+    assert all(harness.reason(name) is None for name in names)
 
 
 def test_one_that_hangs_is_seen(
