@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from textwrap import shorten
 from typing import Any
@@ -96,7 +96,8 @@ class _Side:
             step(*arguments)
         except _FAILURES as error:
             self._failure = _reason(error)
-            self.stop()
+            with suppress(*_FAILURES):
+                self.stop()
 
     def start(self, setup: Setup, plan: Plan) -> None:
         self._runner = self._stack.enter_context(self._peer.start(setup))

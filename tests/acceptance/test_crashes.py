@@ -88,6 +88,7 @@ def test_a_killed_worker_is_restarted_and_its_response_completes_once(
     assert sum(event.type == "response.completed" for event in archived) == 1
 
 
+# Less than the five seconds of a lease, and for a worker that hangs, its lease and a sweep.
 @pytest.mark.parametrize(
     ("number", "within_s"),
     [(signal.SIGKILL, 4.0), pytest.param(signal.SIGSTOP, 15.0, marks=pytest.mark.nightly)],

@@ -211,9 +211,10 @@ class VllmEngine(EngineLoop):
         self._is_lost = True
 
     def _has_failed(self) -> bool:
-        """Return True once a process has died, which vLLM tells seconds later, after its clean-up.
+        """Return True once vLLM has noted the death of a process.
 
-        What it runs in this process alone cannot fail so.
+        It calls `_lose` only after it has cleaned up, seconds later. An executor without processes
+        of its own has no such mark.
         """
         return bool(getattr(self._engine.model_executor, "is_failed", False))
 

@@ -24,13 +24,12 @@ _OPTIONAL = (
 )
 """Parts of which networks of one architecture have all or none."""
 _DENSE = frozenset({_TENSOR.FFN_GATE, _TENSOR.FFN_UP, _TENSOR.FFN_DOWN})
-_OF_EXPERTS = frozenset(
-    {_TENSOR.FFN_GATE_EXP, _TENSOR.FFN_UP_EXP, _TENSOR.FFN_DOWN_EXP, _TENSOR.FFN_GATE_UP_EXP}
-    | {_TENSOR.FFN_GATE_INP, _TENSOR.FFN_PRE_NORM_2}
-    | {_TENSOR.FFN_POST_NORM_1, _TENSOR.FFN_POST_NORM_2}
-)
 _BESIDE_EXPERTS = frozenset({_TENSOR.FFN_POST_NORM_1, _TENSOR.FFN_POST_NORM_2})
 """Norms of networks whose layers have a dense part beside their experts."""
+_OF_EXPERTS = _BESIDE_EXPERTS | {
+    *(_TENSOR.FFN_GATE_EXP, _TENSOR.FFN_UP_EXP, _TENSOR.FFN_DOWN_EXP, _TENSOR.FFN_GATE_UP_EXP),
+    *(_TENSOR.FFN_GATE_INP, _TENSOR.FFN_PRE_NORM_2),
+}
 _OF_INPUTS = frozenset(
     {_TENSOR.PER_LAYER_INP_GATE, _TENSOR.PER_LAYER_PROJ, _TENSOR.PER_LAYER_POST_NORM}
 )
@@ -79,11 +78,10 @@ def _left_out(
     for together in _OPTIONAL:
         if together.isdisjoint(has):
             left_out |= together
+    some_are_dense = not all(kind.has_experts for kind in layers.kinds.values())
     if not has_experts:
         left_out |= _OF_EXPERTS
-    elif all(kind.has_experts for kind in layers.kinds.values()) and _BESIDE_EXPERTS.isdisjoint(
-        has
-    ):
+    elif not some_are_dense and _BESIDE_EXPERTS.isdisjoint(has):
         left_out |= _DENSE
     if not fields.get("hidden_size_per_layer_input"):
         left_out |= _OF_INPUTS

@@ -27,7 +27,7 @@ from worker.weights.judge import judge
 Examine = Callable[[dict[str, GgufTensor]], None]
 
 _OUTPUT = "output.weight"
-_PART = re.compile(r"^blk\.\d+\.(.+)\.weight$")
+_PART = re.compile(r"^blk\.\d+\.(.+)\.(weight|bias|scale)$")
 _OPTIONAL = {"exp_probs_b"}
 """Parts that some networks do without, alone."""
 _LONE_VALUES = "blk.2.attn_v.weight"
@@ -83,17 +83,13 @@ def test_each_part_that_no_layer_has_is_named(
     network: tuple[str, GgufFile], examine: Examine
 ) -> None:
     _, file = network
-    parts = {match[1] for name in file.tensors if (match := _PART.match(name))}
-    assert parts
-    for part in parts - _OPTIONAL:
-        kept = {
-            name: tensor
-            for name, tensor in file.tensors.items()
-            if not name.startswith("blk.") or part not in name.split(".", 2)[2].rpartition(".")
-        }
+    part_of = {name: match[1] for name in file.tensors if (match := _PART.match(name))}
+    assert part_of
+    for part in set(part_of.values()) - _OPTIONAL:
+        kept = {name: each for name, each in file.tensors.items() if part_of.get(name) != part}
         with pytest.raises(BadCheckpointError, match="lack") as refused:
             examine(kept)
-        assert f"{part}.weight" in str(refused.value)
+        assert re.search(rf"[(.]{re.escape(part)}\.", str(refused.value))
 
 
 def test_each_matrix_with_its_axes_swapped_is_named(
