@@ -267,8 +267,10 @@ def _num_open(folder: Path) -> int:
 
 
 def test_without_shared_memory_names_are_those_of_vllm(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # An engine of an earlier test may have claimed names for this process.
+    monkeypatch.setattr(ipc_names, "_locks", {})
     before = shared_memory.SharedMemory
 
     assert claim_names(tmp_path / "missing") is None
