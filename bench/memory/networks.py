@@ -22,6 +22,7 @@ _GPT_OSS: dict[str, Any] = {
     **{"num_local_experts": 16, "num_experts_per_tok": 4},
 }
 """Layers of 53 million weights, of which 50 are those of experts."""
+_STANDARD_DEVIATION = 0.02
 
 
 def save_network(folder: Path, kind: Kind, num_layers: int, **changes: Any) -> None:
@@ -48,9 +49,14 @@ def _parts(name: str, shape: tuple[int, ...], kind: Kind) -> dict[str, Tensor]:
     if _is_quantized(name, shape, kind):
         stem = name.removesuffix("weight")
         return {stem + suffix: part for suffix, part in kind.make(shape).items()}
+    if name.endswith("bias"):
+        return {name: torch.zeros(shape, dtype=kind.dtype)}
     if len(shape) == 1:  # norms, and what else belongs to outputs
         return {name: torch.ones(shape, dtype=kind.dtype)}
-    return {name: torch.randn(shape).mul_(0.02).to(kind.dtype)}
+    # Tokens are far apart in all layers, so that all experts are chosen: those of others are not
+    # read from the file.
+    scale = 1 if "embed_tokens" in name else _STANDARD_DEVIATION
+    return {name: torch.randn(shape).mul_(scale).to(kind.dtype)}
 
 
 def _is_quantized(name: str, shape: tuple[int, ...], kind: Kind) -> bool:
