@@ -207,7 +207,7 @@ def _convert_full(config: EngineConfig) -> Network:
         needed *= 4 if config.dtype == "float32" else 2
     if needed > (free := free_cpu_bytes()):
         raise GraphError(f"converting takes {needed >> 20} MiB, and {free >> 20} are free")
-    from worker.engine.transformers.openvino.convert import convert
+    from worker.engine.transformers.openvino.conversion.convert import convert
 
     return convert(config)
 

@@ -18,7 +18,7 @@ from worker.engine.transformers.openvino.graph_file import read_graph, write_gra
 from worker.engine.transformers.openvino.network import Network
 from worker.engine.transformers.openvino.precision import Weights, weights_of
 
-_FORMAT = 3
+_FORMAT = 4
 """Version of the files and of the conversion; networks of another are converted again."""
 _PACKAGES = ("openvino", "torch", "transformers")
 _CONFIGS = ("config.json", "generation_config.json")

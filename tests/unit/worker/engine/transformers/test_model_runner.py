@@ -14,7 +14,7 @@ from tests.unit.worker.engine.tiny_architectures import JETMOE, REFUSED_BY_OPENV
 from tests.unit.worker.engine.tiny_networks import saved
 from worker.engine.interface import EngineConfig, UnsupportedModelError
 from worker.engine.transformers.model_runner import ModelRunner, load_forward
-from worker.engine.transformers.openvino import convert
+from worker.engine.transformers.openvino.conversion import convert
 from worker.engine.transformers.openvino.forward import OpenVinoForward
 from worker.engine.transformers.torch_forward.forward import TorchForward
 

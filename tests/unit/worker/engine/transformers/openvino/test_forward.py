@@ -12,7 +12,8 @@ import pytest
 
 from tests.unit.worker.engine.transformers.openvino.conftest import logits_of, matrices
 from worker.engine.interface import EngineConfig
-from worker.engine.transformers.openvino import convert, forward
+from worker.engine.transformers.openvino import forward
+from worker.engine.transformers.openvino.conversion import convert
 from worker.engine.transformers.openvino.forward import (
     GraphError,
     load_openvino_forward,

@@ -5,7 +5,7 @@ import pytest
 
 from tests.unit.worker.engine.transformers.openvino.conftest import ReadNetwork, logits_of, matrices
 from worker.engine.interface import EngineConfig
-from worker.engine.transformers.openvino.convert import convert
+from worker.engine.transformers.openvino.conversion.convert import convert
 from worker.engine.transformers.openvino.graph_file import read_graph, write_graph
 
 

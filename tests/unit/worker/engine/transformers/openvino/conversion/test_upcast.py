@@ -13,9 +13,9 @@ from tests.unit.worker.engine.tiny_architectures import FULL_ATTENTION
 from tests.unit.worker.engine.transformers.openvino.conftest import logits_of, matrices
 from worker.engine.interface import EngineConfig
 from worker.engine.transformers.model.forward_check import deviation
-from worker.engine.transformers.openvino.convert import convert
+from worker.engine.transformers.openvino.conversion.convert import convert
+from worker.engine.transformers.openvino.conversion.upcast import compute_in_float32
 from worker.engine.transformers.openvino.network import Network
-from worker.engine.transformers.openvino.upcast import compute_in_float32
 
 NAMES = {torch.bfloat16: "bf16", torch.float16: "f16"}
 

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from tests.unit.worker.engine.tiny_architectures import FULL_ATTENTION
 from worker.engine.interface import EngineConfig
-from worker.engine.transformers.openvino.convert import convert
+from worker.engine.transformers.openvino.conversion.convert import convert
 
 COMPUTE = """
 import gc, sys
@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.unit.worker.engine.transformers.openvino.conftest import logits_of
 from worker.engine.interface import EngineConfig
 from worker.engine.transformers.model.forward_check import deviation
-from worker.engine.transformers.openvino.convert import convert
+from worker.engine.transformers.openvino.conversion.convert import convert
 network = convert(EngineConfig(folder=Path(sys.argv[1]), kv_cache_bytes=1, max_sequences=1))
 gc.collect()
 print(deviation(network.reference, logits_of(network)).agreement)

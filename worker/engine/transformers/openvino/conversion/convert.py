@@ -15,11 +15,14 @@ from worker.engine.transformers.model.loader import end_token_ids, load_network
 from worker.engine.transformers.model.memory import stored_dtype
 from worker.engine.transformers.model.positions import split_positions
 from worker.engine.transformers.model.quantized.load import dequantize_packed
+from worker.engine.transformers.openvino.conversion.packed_weights import (
+    insert_packed,
+    replace_by_zeros,
+)
+from worker.engine.transformers.openvino.conversion.tracing import plan_memory, trace
+from worker.engine.transformers.openvino.conversion.upcast import compute_in_float32
 from worker.engine.transformers.openvino.network import Network
-from worker.engine.transformers.openvino.packed_weights import insert_packed, replace_by_zeros
 from worker.engine.transformers.openvino.store import converts_to_full
-from worker.engine.transformers.openvino.tracing import plan_memory, trace
-from worker.engine.transformers.openvino.upcast import compute_in_float32
 from worker.engine.transformers.text_config import text_config_name
 from worker.engine.transformers.torch_forward.attention import ATTENTION_NAME
 

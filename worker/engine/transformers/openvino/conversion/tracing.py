@@ -22,6 +22,7 @@ from worker.engine.transformers.backend import find_obstacle
 from worker.engine.transformers.model.image_placement import ImagePlacement
 from worker.engine.transformers.model.image_positions import has_grid_positions
 from worker.engine.transformers.model.layer_probe import probe_layers
+from worker.engine.transformers.openvino.conversion.strides import replace_strided_slices
 from worker.engine.transformers.openvino.network import (
     CACHE_PREFIXES,
     DEEP_INPUT,
@@ -116,6 +117,7 @@ def trace(model: Any, plan: MemoryPlan) -> openvino.Model:
         warnings.simplefilter("ignore")
         graph = _convert(step, example)
     _set_inputs(graph, _input_shapes(example, plan))
+    replace_strided_slices(graph)
     return graph
 
 

@@ -1,0 +1,1 @@
+"""Conversion of a network for OpenVINO: a graph traced from the transformers model."""
