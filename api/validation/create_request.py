@@ -90,33 +90,7 @@ def create_response(
     if grammar := grammar_of(parameters, param=body.grammar_param):
         services.check_grammar(grammar, param=body.grammar_param)
     check_calls(services, parameters)
-    response_id = new_id()
-    for position, item in enumerate(items):
-        item["id"] = item.get("id") or input_item_id(item["type"], response_id, position)
-    record = ResponseRecord(
-        id=response_id,
-        project_id=project_id,
-        model=services.encoder.model_id,
-        status=ResponseStatus.QUEUED,
-        background=body.background,
-        store=body.store,
-        attempt=0,
-        priority=_PRIORITIES.get(parameters.service_tier or "", 0)
-        + (0 if body.background else _AWAITED),
-        end_user=end_user_of(project_id, parameters, services.store.database.vault),
-        # Whole seconds, as clients see it: events derived from the row are the same each time.
-        created_at=datetime.now(UTC).replace(microsecond=0),
-        not_before=_not_before(body),
-        parameters=parameters.model_dump(exclude_none=True, by_alias=True),
-        metadata=body.metadata,
-        previous_response_id=context.previous_id,
-        conversation_id=context.conversation_id,
-        content_key=services.store.responses.new_content_key(project_id, response_id)
-        if body.store
-        else new_content_key(),
-        tool_secrets=tool_secrets(body),
-        traceparent=current_span().traceparent,
-    )
+    record = _new_record(services, caller, body, prepared)
     with ExitStack() as undo:
         stored = items if body.store else ()
         reservation = admit_response(services, project, parameters, num_tokens, stored)
@@ -127,6 +101,39 @@ def create_response(
     if record.not_before is None:
         services.wake_queue.wake(record.model)
     return record
+
+
+def _new_record(
+    services: Services, caller: Caller, body: CreateResponse, prepared: PreparedRequest
+) -> ResponseRecord:
+    """Return the row of a checked request, which is not stored yet; items without an id get one."""
+    response_id, parameters = new_id(), prepared.parameters
+    for position, item in enumerate(prepared.items):
+        item["id"] = item.get("id") or input_item_id(item["type"], response_id, position)
+    tier = _PRIORITIES.get(parameters.service_tier or "", 0)
+    return ResponseRecord(
+        id=response_id,
+        project_id=caller.project_id,
+        model=services.encoder.model_id,
+        status=ResponseStatus.QUEUED,
+        background=body.background,
+        store=body.store,
+        attempt=0,
+        priority=tier + (0 if body.background else _AWAITED),
+        end_user=end_user_of(caller.project_id, parameters, services.store.database.vault),
+        # Whole seconds, as clients see it: events derived from the row are the same each time.
+        created_at=datetime.now(UTC).replace(microsecond=0),
+        not_before=_not_before(body),
+        parameters=parameters.model_dump(exclude_none=True, by_alias=True),
+        metadata=body.metadata,
+        previous_response_id=prepared.context.previous_id,
+        conversation_id=prepared.context.conversation_id,
+        content_key=services.store.responses.new_content_key(caller.project_id, response_id)
+        if body.store
+        else new_content_key(),
+        tool_secrets=tool_secrets(body),
+        traceparent=current_span().traceparent,
+    )
 
 
 def _not_before(body: CreateResponse) -> datetime | None:

@@ -96,7 +96,6 @@ class Runtime:
             pool_size=1,
             limit_s=RENEWAL_S,
         )
-        client = connect(settings.redis_url)
         # Its own connections: the emitter must not wait longer than this for a Redis that hangs.
         log = EventLog(connect(settings.redis_url, timeout_s=1))
         with loading():
@@ -149,31 +148,7 @@ class Runtime:
         self._draining = threading.Lock()
         self._claim_outages = OutageLog(logger, "nothing claimed")
         self.model_id = encoder.model_id
-        retrier = WriteRetrier(timings.retry_s)
-        checkpoints = CallCheckpoints(self._store.checkpoints, retrier)
-        turns = TurnLoop(encoder, self._engine, self._emitter, checkpoints)
-        self._runner = Runner(
-            RunnerServices(
-                store=self._store,
-                log=log,
-                unstored=UnstoredContents(client, ended_ttl_s=settings.unstored_seconds),
-                windows=Windows(client),
-                encoder=encoder,
-                tokenizer=tokenizer,
-                running=self._running,
-                wake=partial(self._wake_queue.wake, encoder.model_id),
-                retrier=retrier,
-                checkpoints=checkpoints,
-                run_turns=turns.run,
-                cipher=ContentCipher(self._store.projects.encryption_key),
-                search=Searxng(settings.searxng_url) if settings.searxng_url else None,
-                mcp=self._mcp,
-                mcp_servers=McpServers(settings.mcp_servers, settings.mcp_public_servers),
-                validates_output=not isinstance(encoder, ScriptedEncoder),
-            ),
-            redis_away_s=timings.redis_away_s,
-        )
-
+        self._runner = self._make_runner(encoder, tokenizer, log, timings)
         self._poller = Poller(
             self._store,
             self._running,
@@ -190,6 +165,38 @@ class Runtime:
             timings=timings,
         )
         self._charger = Charger(self._store, self._running, interval_s=timings.charge_s)
+
+    def _make_runner(
+        self,
+        encoder: TemplateEncoder | ScriptedEncoder,
+        tokenizer: Tokenizer,
+        log: EventLog,
+        timings: WorkerTimings,
+    ) -> Runner:
+        settings = self._settings
+        assert settings.redis_url is not None
+        client = connect(settings.redis_url)
+        retrier = WriteRetrier(timings.retry_s)
+        checkpoints = CallCheckpoints(self._store.checkpoints, retrier)
+        services = RunnerServices(
+            store=self._store,
+            log=log,
+            unstored=UnstoredContents(client, ended_ttl_s=settings.unstored_seconds),
+            windows=Windows(client),
+            encoder=encoder,
+            tokenizer=tokenizer,
+            running=self._running,
+            wake=partial(self._wake_queue.wake, encoder.model_id),
+            retrier=retrier,
+            checkpoints=checkpoints,
+            run_turns=TurnLoop(encoder, self._engine, self._emitter, checkpoints).run,
+            cipher=ContentCipher(self._store.projects.encryption_key),
+            search=Searxng(settings.searxng_url) if settings.searxng_url else None,
+            mcp=self._mcp,
+            mcp_servers=McpServers(settings.mcp_servers, settings.mcp_public_servers),
+            validates_output=not isinstance(encoder, ScriptedEncoder),
+        )
+        return Runner(services, redis_away_s=timings.redis_away_s)
 
     def start(self) -> None:
         """Start every thread.
