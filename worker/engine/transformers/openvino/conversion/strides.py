@@ -1,8 +1,9 @@
-"""Every second number of a row, and the like, without a list of the numbers' places.
+"""Strided slices of the last axis of a graph, replaced by gathers, which keep no offsets.
 
 The CPU plugin computes a slice with a step along the last axis from a list of offsets, 16 bytes for
-each number, which every such node keeps: with the interleaved halves of rotary embeddings and of
-gpt-oss's experts, gigabytes in a deep network, and most of the slices' time.
+each number, which every such node keeps for as many tokens as it has computed at a time. The
+interleaved halves of rotary embeddings and of gpt-oss's experts are such slices: in a deep network
+they would take gigabytes.
 """
 
 from typing import Any
